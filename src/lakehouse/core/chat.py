@@ -1,0 +1,95 @@
+"""What passes between the loop and a model: one question, one answer."""
+
+from typing import Literal
+
+import msgspec
+
+Role = Literal["system", "user", "assistant"]
+FinishReason = Literal["stop", "length", "content_filter", "tool_calls", "other"]
+ModelState = Literal["ready", "loading", "missing", "unreachable"]
+
+
+class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One turn of a conversation."""
+
+    role: Role
+    content: str
+
+
+class Usage(msgspec.Struct, frozen=True):
+    """Tokens of one model call, or their sum; null where the provider does not say."""
+
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+
+    def __add__(self, other: "Usage") -> "Usage":
+        """Sum member by member; an unknown part makes the sum unknown."""
+        return Usage(
+            _sum(self.prompt_tokens, other.prompt_tokens),
+            _sum(self.completion_tokens, other.completion_tokens),
+        )
+
+
+class ChatRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One model call: the body of `POST /v1/chat`.
+
+    `model` is an alias of ours. `schema` is a JSON Schema that the model may decode under, if it
+    can; the answer is never trusted to follow it. `temperature` is a JSON number as it came.
+    """
+
+    model: str
+    messages: tuple[Message, ...]
+    schema: msgspec.Raw | None = None
+    temperature: float | None = None
+    max_tokens: int | None = None
+    seed: int | None = None
+
+
+class ChatReply(msgspec.Struct, frozen=True):
+    """One model answer: the reply of `POST /v1/chat`.
+
+    `text` holds thinking blocks that the model wrote into its answer; `thinking` only what the
+    provider reports apart. A refusal by the provider is `finish_reason` `content_filter`.
+    `text` is valid Unicode: lone surrogates have become U+FFFD. `load_ms` is how long the call
+    waited for the model to load; that time does not count against a session's deadline.
+    """
+
+    text: str
+    thinking: str | None
+    finish_reason: FinishReason
+    usage: Usage
+    model: str
+    provider: str
+    load_ms: int = 0
+
+
+class CallLimits(msgspec.Struct, frozen=True):
+    """What one model call may still take, retries included.
+
+    `deadline_ms` runs only while no model loads; `load_budget_ms` only while one does.
+    """
+
+    deadline_ms: int
+    load_budget_ms: int
+
+
+class ModelName(msgspec.Struct, frozen=True):
+    """One configured model: our alias, the provider's name for it, and the provider."""
+
+    name: str
+    model: str
+    provider: str
+
+
+class ModelStatus(msgspec.Struct, frozen=True):
+    """One configured model and how it is: an entry of `GET /v1/models`."""
+
+    name: str
+    model: str
+    provider: str
+    state: ModelState
+    detail: str | None = None
+
+
+def _sum(left: int | None, right: int | None) -> int | None:
+    return None if left is None or right is None else left + right

@@ -1,0 +1,79 @@
+"""Which session a call belongs to: the id rules of contract section 2, as one pure function."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from lakehouse.core.ids import is_session_id, new_id, new_span_id, trace_id_of
+from lakehouse.core.trace_context import TraceParent, parse_traceparent
+
+TRACE_ID_HEADER = "x-lakehouse-trace-id"
+ROW_ID_HEADER = "x-lakehouse-row-id"
+DEADLINE_HEADER = "x-lakehouse-deadline-ms"
+REPLACED_HEADER = "x-lakehouse-trace-id-replaced"
+LOAD_BUDGET_HEADER = "x-lakehouse-load-budget-ms"
+
+
+class CallContext(msgspec.Struct, frozen=True):
+    """The ids one call carries through every daemon.
+
+    `span_id` is this daemon's own span for the call and the parent of whatever it calls next.
+    `link` is the caller's context where the header named another trace than the caller's.
+    """
+
+    session_id: str
+    trace_id: str
+    row_id: str
+    span_id: str
+    parent_span_id: str | None = None
+    link: TraceParent | None = None
+    flags: int = 1
+    trace_id_replaced: bool = False
+
+    def traceparent(self) -> str:
+        """Format the `traceparent` of this daemon's span, for responses and the next hop."""
+        return TraceParent(self.trace_id, self.span_id, self.flags).header()
+
+    def child(self, span_id: str) -> "CallContext":
+        """Give the same call under another span of ours, such as one attempt's."""
+        return msgspec.structs.replace(self, span_id=span_id, parent_span_id=self.span_id)
+
+
+def call_context(
+    trace_id_headers: Sequence[str],
+    traceparents: Sequence[str],
+    *,
+    minted_by_tracing: str | None = None,
+    row_id: str | None = None,
+    trace_id_replaced: bool = False,
+) -> CallContext:
+    """Decide a call's ids. The first that holds wins: header, trace context, minted here.
+
+    Args:
+        trace_id_headers: Every `X-Lakehouse-Trace-Id` field; anything but one valid value is
+            replaced, never echoed, and noted in `trace_id_replaced`.
+        traceparents: Every `traceparent` field; ignored as a whole unless exactly one is valid.
+        minted_by_tracing: The id that a tracing middleware minted for this request, if one did.
+        row_id: Given by an inner hop only; minted otherwise.
+        trace_id_replaced: An inner hop's word that the outer daemon replaced a bad header.
+    """
+    parent = parse_traceparent(traceparents)
+    header = trace_id_headers[0] if len(trace_id_headers) == 1 else ""
+    if is_session_id(header):
+        session_id = header
+    elif parent is not None:
+        session_id = parent.trace_id
+    else:
+        session_id = minted_by_tracing or new_id()
+    trace_id = trace_id_of(session_id)
+    same_trace = parent is not None and parent.trace_id == trace_id
+    return CallContext(
+        session_id=session_id,
+        trace_id=trace_id,
+        row_id=row_id or new_id(),
+        span_id=new_span_id(),
+        parent_span_id=parent.span_id if parent is not None and same_trace else None,
+        link=None if same_trace else parent,
+        flags=parent.flags if parent is not None else 1,
+        trace_id_replaced=trace_id_replaced or (bool(trace_id_headers) and session_id != header),
+    )

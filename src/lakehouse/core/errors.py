@@ -1,0 +1,156 @@
+"""The tree of everything that can go wrong, each with a stable code and a hint.
+
+    LakehouseError
+    ├── Refusal            the request was not taken on: an RFC 9457 problem, no row
+    ├── InfraError         the session could not be judged: verdict `infra_error`
+    │   └── TableUnavailable
+    └── SetupError         configuration or command line: printed, exit code 2
+
+`public` is what a caller may see. `internal` is for our own log and may hold paths and causes;
+neither ever holds a key.
+"""
+
+from typing import ClassVar, Final, Literal
+
+ProblemCode = Literal[
+    "invalid_request",
+    "unknown_kind",
+    "unknown_model",
+    "invalid_schema",
+    "unauthorized",
+    "not_found",
+    "method_not_allowed",
+    "too_large",
+    "unsupported_media_type",
+    "rate_limited",
+    "log_unavailable",
+]
+
+PROBLEM_STATUS: Final[dict[ProblemCode, int]] = {
+    "invalid_request": 400,
+    "unknown_kind": 400,
+    "unknown_model": 400,
+    "invalid_schema": 400,
+    "unauthorized": 401,
+    "not_found": 404,
+    "method_not_allowed": 405,
+    "too_large": 413,
+    "unsupported_media_type": 415,
+    "rate_limited": 429,
+    "log_unavailable": 503,
+}
+
+InfraCode = Literal[
+    "connect",
+    "upstream_malformed",
+    "upstream_status",
+    "model_missing",
+    "overloaded",
+    "timeout",
+    "model_loading",
+    "table_unavailable",
+    "log_unavailable",
+    "shutdown",
+    "crashed",
+]
+
+INFRA_STATUS: Final[dict[InfraCode, int]] = {
+    "connect": 502,
+    "upstream_malformed": 502,
+    "upstream_status": 502,
+    "model_missing": 502,
+    "overloaded": 503,
+    "timeout": 504,
+    "model_loading": 504,
+    "table_unavailable": 503,
+    "log_unavailable": 503,
+    "shutdown": 503,
+    "crashed": 502,
+}
+
+INFRA_HINT: Final[dict[InfraCode, str]] = {
+    "connect": "Check that the model's endpoint is up: `lakehouse doctor`.",
+    "upstream_malformed": "The model's endpoint answered something that is not a chat completion; "
+    "check its base_url.",
+    "upstream_status": "Look up the endpoint's own log for this status; "
+    "the request was not retried further.",
+    "model_missing": "Pull or serve the model at its endpoint, or correct `model` in the "
+    "configuration: `lakehouse doctor`.",
+    "overloaded": "Send fewer requests at once, or raise `slots` of the model.",
+    "timeout": "Raise deadline_ms, or use a faster model.",
+    "model_loading": "The model is still loading and our load goes on: ask again shortly.",
+    "table_unavailable": "Check the table's path and columns: `lakehouse doctor`.",
+    "log_unavailable": "Check the disk behind the session log: `lakehouse doctor`.",
+    "shutdown": "The daemon was stopping: send the request again.",
+    "crashed": "The process that ran the session ended: its row, if any, is found by the row_id.",
+}
+
+_NOT_RETRYABLE: Final[frozenset[InfraCode]] = frozenset(
+    {"model_missing", "upstream_status", "upstream_malformed"}
+)
+
+
+class LakehouseError(Exception):
+    """Root of the tree. `hint` says what to do next, naming a command where there is one."""
+
+    def __init__(self, public: str, *, hint: str = "", internal: str = "") -> None:
+        super().__init__(public)
+        self.public = public
+        self.hint = hint
+        self.internal = internal or public
+
+
+class Refusal(LakehouseError):
+    """A request that is not taken on; answered as an RFC 9457 problem and leaves no row.
+
+    `code` is part of the contract and never renamed. `retry_after_s` becomes `Retry-After`.
+    """
+
+    def __init__(
+        self, code: ProblemCode, public: str, *, hint: str = "", retry_after_s: int | None = None
+    ) -> None:
+        super().__init__(public, hint=hint)
+        self.code: ProblemCode = code
+        self.status = PROBLEM_STATUS[code]
+        self.retryable = code in {"rate_limited", "log_unavailable"}
+        self.retry_after_s = retry_after_s
+
+
+class InfraError(LakehouseError):
+    """Trouble that is nobody's bad answer: it ends the session as `infra_error`.
+
+    Never spends an iteration and never counts in a rate. `retry_after_s` is what the provider
+    asked for, where it did.
+    """
+
+    def __init__(
+        self,
+        code: InfraCode,
+        public: str,
+        *,
+        hint: str = "",
+        internal: str = "",
+        retryable: bool | None = None,
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(public, hint=hint or INFRA_HINT[code], internal=internal)
+        self.code: InfraCode = code
+        self.status = INFRA_STATUS[code]
+        self.retryable = code not in _NOT_RETRYABLE if retryable is None else retryable
+        self.retry_after_s = retry_after_s
+
+
+class TableUnavailable(InfraError):
+    """A grounding table, or a column a rule names, could not be read. Retryable."""
+
+    def __init__(self, table: str, cause: str) -> None:
+        super().__init__(
+            "table_unavailable", f"Table {table!r} is unavailable.", internal=f"{table}: {cause}"
+        )
+        self.table = table
+
+
+class SetupError(LakehouseError):
+    """A bad configuration file or command line: one clear message, nothing starts, exit 2."""
+
+    exit_code: ClassVar[int] = 2

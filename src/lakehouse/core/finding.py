@@ -1,0 +1,72 @@
+"""A finding: one reason to reject an answer, located and with evidence."""
+
+from typing import Literal
+
+import msgspec
+
+from lakehouse.core.limits import GOT_BYTES_MAX
+
+FindingCode = Literal[
+    "no_json",
+    "invalid_json",
+    "truncated",
+    "refused",
+    "empty",
+    "too_large",
+    "schema",
+    "rule",
+    "ungrounded",
+]
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """One reason to reject, as it stands in rows, replies and re-prompts.
+
+    `path` is a JSON Pointer into the artifact, `""` for the whole. `got`, `expected` and
+    `nearest` are raw JSON and left out when there is none; `expected` of a schema finding is
+    `{keyword: value}`. `message` is for people and not compared between runtimes.
+    """
+
+    code: FindingCode
+    path: str
+    message: str
+    message_truncated: "Truncated | msgspec.UnsetType" = msgspec.UNSET
+    got: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    expected: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    nearest: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+
+class Truncated(msgspec.Struct, frozen=True):
+    """Stands beside a text that was cut to fit the row: the size and digest of the whole.
+
+    `bytes` counts UTF-8 bytes, `sha256` is 64 lowercase hex digits, both of the whole value.
+    """
+
+    truncated: bool
+    bytes: int
+    sha256: str
+
+
+class Repair(msgspec.Struct, frozen=True):
+    """One change that opt-in repair made to get JSON; `offset` counts UTF-8 bytes of `output`."""
+
+    code: str
+    offset: int
+    message: str
+
+
+def evidence(value: object) -> msgspec.Raw | msgspec.UnsetType:
+    """Encode a value as `got`; left out when it takes over 256 bytes."""
+    data = msgspec.json.encode(value)
+    return msgspec.Raw(data) if len(data) <= GOT_BYTES_MAX else msgspec.UNSET
+
+
+def ordered(findings: list[Finding]) -> list[Finding]:
+    """Sort by path bytes, then code, then keyword: the same list in every runtime."""
+    return sorted(findings, key=_order)
+
+
+def _order(finding: Finding) -> tuple[bytes, str, bytes]:
+    expected = finding.expected
+    keyword = bytes(expected) if isinstance(expected, msgspec.Raw) else b""
+    return finding.path.encode("utf-8"), finding.code, keyword

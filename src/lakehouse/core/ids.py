@@ -1,0 +1,90 @@
+"""Ids: how they are minted and how any session id becomes a trace id.
+
+Refuses to know about HTTP: `context.py` decides *which* id a request gets.
+"""
+
+import hashlib
+import os
+import re
+import threading
+import time
+from typing import Final
+
+SESSION_ID_PATTERN: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+_HEX32 = re.compile(r"[0-9A-Fa-f]{32}")
+_UUID = re.compile(r"[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}")
+_OLDER_LAKEHOUSE = re.compile(r"[0-9A-Fa-f]{16}-[0-9A-Fa-f]{8}")
+_ZERO_TRACE_ID = "0" * 32
+_ZERO_SPAN_ID = "0" * 16
+
+
+class _Ticks:
+    """Hands out strictly rising 60-bit time stamps: 48 bits of milliseconds, 12 below them.
+
+    The lock keeps two threads from taking the same tick; uniqueness does not rest on it
+    (62 random bits follow), only the order within one process does.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._last = 0
+
+    def take(self) -> int:
+        nanoseconds = time.time_ns()
+        milliseconds, rest = divmod(nanoseconds, 1_000_000)
+        tick = milliseconds << 12 | rest * 4096 // 1_000_000
+        with self._lock:
+            self._last = tick = max(tick, self._last + 1)
+        return tick
+
+
+_TICKS = _Ticks()
+
+
+def new_id() -> str:
+    """Mint a UUIDv7 as 32 lowercase hex digits.
+
+    Sorts by time of minting, strictly so within a process. As it stands it is a valid W3C,
+    OpenTelemetry and Langfuse trace id; its last 7 bytes are random, as W3C's random flag asks.
+    Source: RFC 9562 section 5.7, with method 3 of section 6.2 for `rand_a`. Cost: about 1 µs.
+    """
+    tick = _TICKS.take()
+    high = (tick >> 12) << 16 | 0x7000 | tick & 0xFFF
+    low = int.from_bytes(os.urandom(8)) & 0x3FFF_FFFF_FFFF_FFFF | 0x8000_0000_0000_0000
+    return f"{high:016x}{low:016x}"
+
+
+def new_span_id() -> str:
+    """Mint a W3C span id: 16 lowercase hex digits, never all zero."""
+    span_id = os.urandom(8).hex()
+    return span_id if span_id != _ZERO_SPAN_ID else "0" * 15 + "1"
+
+
+def is_session_id(text: str) -> bool:
+    """Say whether `text` may be a session id as a caller sends it."""
+    return SESSION_ID_PATTERN.fullmatch(text) is not None
+
+
+def is_id(text: str) -> bool:
+    """Say whether `text` has the form of a minted id: 32 lowercase hex digits, not all zero."""
+    return _HEX32.fullmatch(text) is not None and text == text.lower() and text != _ZERO_TRACE_ID
+
+
+def trace_id_of(session_id: str) -> str:
+    """Give the trace id that belongs to a session id: 32 lowercase hex digits, never all zero.
+
+    32 hex digits or a dashed UUID: dashes dropped, lowercased. `<16 hex>-<8 hex>` (time-ordered
+    ids of older Lakehouse stacks): the 24 digits, then eight zeros. Everything else, and every
+    all-zero result: the first 16 bytes of the SHA-256 of the text in UTF-8, which is Langfuse's
+    rule for seeds. The same in every runtime; vectors in `spec/v1/vectors/trace_id.json`.
+    """
+    if _HEX32.fullmatch(session_id) or _UUID.fullmatch(session_id):
+        trace_id = session_id.replace("-", "").lower()
+    elif _OLDER_LAKEHOUSE.fullmatch(session_id):
+        trace_id = session_id.replace("-", "").lower() + "0" * 8
+    else:
+        trace_id = _ZERO_TRACE_ID
+    if trace_id == _ZERO_TRACE_ID:
+        return hashlib.sha256(session_id.encode("utf-8")).hexdigest()[:32]
+    return trace_id

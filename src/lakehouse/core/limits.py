@@ -1,0 +1,56 @@
+"""Every bound in the system, one per line, unit last, each with its reason.
+
+A number that a user may change is a *default* here and a field in the configuration;
+a number that nobody may change keeps a hostile or broken peer from costing us more.
+"""
+
+from typing import Final
+
+# --- What a caller may send (contract section 3) ---
+BODY_BYTES_MAX: Final = 1 << 20  # a request body; larger is a 413 before it is read to the end
+JSON_DEPTH_MAX: Final = 64  # nesting of any JSON we parse; deeper costs a stack, not a heap
+SCHEMA_BYTES_MAX: Final = 64 << 10  # an inline or configured JSON Schema
+INLINE_TABLES_BYTES_MAX: Final = 64 << 10  # all inline tables of one /v1/validate body
+PATTERN_CHARS_MAX: Final = 256  # one `pattern`; the engine is linear, its compiled form is not
+SCHEMA_NODES_MAX: Final = 2_000  # objects and arrays in one schema
+MESSAGES_MAX: Final = 64  # turns in one conversation
+METADATA_ENTRIES_MAX: Final = 64  # members of `metadata`
+ITERATIONS_MAX: Final = 10  # answers judged in one session
+ITERATIONS_DEFAULT: Final = 3
+DEADLINE_MS_MAX: Final = 600_000
+DEADLINE_MS_DEFAULT: Final = 120_000
+SESSIONS_LIMIT_MAX: Final = 200  # rows in one page of GET /v1/sessions
+SESSIONS_LIMIT_DEFAULT: Final = 50
+HEADER_BYTES_MAX: Final = 16 << 10  # the whole header block of a request
+
+# --- What a model may send back ---
+OUTPUT_BYTES_MAX: Final = 1 << 20  # one answer's text; larger is the finding `too_large`
+UPSTREAM_BODY_BYTES_MAX: Final = 8 << 20  # one provider reply, after decompression
+FINDINGS_TOLD_MAX: Final = 20  # findings carried by one re-prompt
+TOLD_BYTES_MAX: Final = 8 << 10  # the whole re-prompt
+ECHO_BYTES_MAX: Final = 16 << 10  # of a rejected answer shown back to the model
+GOT_BYTES_MAX: Final = 256  # `got` of a finding; longer values are left out
+NEAREST_MAX: Final = 3  # near values named by one finding
+
+# --- Time ---
+LOAD_BUDGET_MS_DEFAULT: Final = 180_000  # waiting for a model to load, once per session
+CONNECT_TIMEOUT_MS_DEFAULT: Final = 5_000
+FIRST_BYTE_TIMEOUT_MS_LOCAL: Final = 90_000  # a model on this machine may think that long
+FIRST_BYTE_TIMEOUT_MS_REMOTE: Final = 30_000
+IDLE_TIMEOUT_MS_DEFAULT: Final = 30_000  # between two chunks of one reply
+SLOT_WAIT_MS_MAX: Final = 30_000  # waiting for a free slot of a model: then `overloaded`
+DRAIN_MS_DEFAULT: Final = 25_000  # from SIGTERM to exit; under Kubernetes' 30 s
+DRAIN_MARGIN_MS: Final = 3_000  # of the drain, kept for writing the rows of cancelled sessions
+
+# --- Retries (the one loop, in chatd) ---
+RETRIES_MAX: Final = 2  # per model call
+RETRY_BACKOFF_MS_MIN: Final = 500
+RETRY_BACKOFF_MS_MAX: Final = 8_000
+RETRY_BUDGET_SHARE: Final = 0.1  # of the calls of the last minute
+RETRY_BUDGET_MIN: Final = 3  # retries a minute that are always allowed
+BREAKER_FAILURES_MAX: Final = 5  # transport failures in a row that open the breaker
+BREAKER_OPEN_MS: Final = 10_000  # before one probe call is let through
+
+# --- The session log (contract sections 4 and 5) ---
+ROW_BYTES_MAX: Final = 8 << 20  # one line; DuckDB refuses a line of 2 x 16 MiB
+TRUNCATED_TEXT_BYTES_MAX: Final = 65_536  # what is kept of a text that had to be cut

@@ -1,0 +1,125 @@
+"""The session row: the one line a session leaves in the log. Member order is the contract's.
+
+Structs of rows are always whole. What an older or newer writer left out or added lives only in
+bytes, and `row_codec.rewrite_row` keeps it.
+"""
+
+from typing import Literal
+
+import msgspec
+
+from lakehouse.core.chat import Role, Usage
+from lakehouse.core.errors import InfraCode
+from lakehouse.core.finding import Truncated
+from lakehouse.core.session import Attempt, Constrain, Verdict
+
+
+class RowMessage(msgspec.Struct, frozen=True):
+    """One turn as the row keeps it."""
+
+    role: Role
+    content: str
+    content_truncated: Truncated | msgspec.UnsetType = msgspec.UNSET
+
+
+class Settings(msgspec.Struct, frozen=True):
+    """The sampling and time settings in force; null = not set. `temperature` is raw JSON."""
+
+    constrain: Constrain
+    temperature: msgspec.Raw
+    max_tokens: int | None
+    seed: int | None
+    deadline_ms: int
+
+
+class RowError(msgspec.Struct, frozen=True):
+    """Why a session could not be judged."""
+
+    code: InfraCode
+    message: str
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """`session.iterate.v1`: everything about one session. See spec/v1/row.schema.json.
+
+    `timestamp` is the end of the session. `model` is the provider's name for the model and
+    `model_alias` ours. With `messages`, `prompt` is the last user text. `iterations` counts the
+    attempts made. `grounded` is null when no grounding rule applied.
+    """
+
+    schema: Literal["session.iterate.v1"] = "session.iterate.v1"
+    session_id: str
+    trace_id: str
+    row_id: str
+    timestamp: str
+    daemon: str
+    kind: str | None
+    model: str
+    model_alias: str
+    provider: str
+    prompt: str
+    prompt_truncated: Truncated | msgspec.UnsetType = msgspec.UNSET
+    messages: tuple[RowMessage, ...] | None
+    system: str | None
+    system_truncated: Truncated | msgspec.UnsetType = msgspec.UNSET
+    max_iterations: int
+    settings: Settings
+    inline_schema: msgspec.Raw
+    verdict: Verdict
+    iterations: int
+    accepted_iteration: int | None
+    grounded: bool | None
+    artifact: msgspec.Raw
+    attempts: tuple[Attempt, ...]
+    error: RowError | None
+    usage: Usage
+    duration_ms: int
+    conversation_id: str | None
+    metadata: dict[str, str]
+    trace_id_replaced: bool
+    config_digest: str
+    kind_digest: str
+    tables: dict[str, str]
+
+
+class Started(msgspec.Struct, frozen=True, kw_only=True):
+    """`session.started.v1`: what was known before the first model call; `timestamp` is the start.
+
+    A session whose writer died without a final row becomes one row made of these members.
+    """
+
+    schema: Literal["session.started.v1"] = "session.started.v1"
+    session_id: str
+    trace_id: str
+    row_id: str
+    timestamp: str
+    daemon: str
+    kind: str | None
+    model: str
+    model_alias: str
+    provider: str
+    prompt: str
+    prompt_truncated: Truncated | msgspec.UnsetType = msgspec.UNSET
+    messages: tuple[RowMessage, ...] | None
+    system: str | None
+    system_truncated: Truncated | msgspec.UnsetType = msgspec.UNSET
+    max_iterations: int
+    settings: Settings
+    inline_schema: msgspec.Raw
+    conversation_id: str | None
+    metadata: dict[str, str]
+    trace_id_replaced: bool
+    config_digest: str
+    kind_digest: str
+
+
+class SegmentHeader(msgspec.Struct, frozen=True, kw_only=True):
+    """`session_log.segment.v1`: the first line of every segment. `segment` counts from 0."""
+
+    schema: Literal["session_log.segment.v1"] = "session_log.segment.v1"
+    writer_id: str
+    segment: int
+    daemon: str
+    runtime: str
+    version: str
+    started_at: str

@@ -1,0 +1,102 @@
+"""A session from outside and from inside: what is asked, each attempt, and how it ended."""
+
+from typing import Literal
+
+import msgspec
+
+from lakehouse.core.chat import FinishReason, Message, Usage
+from lakehouse.core.errors import InfraCode
+from lakehouse.core.finding import Finding, Repair, Truncated
+
+Verdict = Literal["accepted", "max_iter_exhausted", "infra_error"]
+Constrain = Literal["auto", "off"]
+
+VERDICT_STATUS: dict[Verdict, int] = {"accepted": 200, "max_iter_exhausted": 422}
+
+
+class IterateRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """The body of `POST /v1/iterate`. Exactly one of `kind`/`schema` and of `prompt`/`messages`.
+
+    `schema` and `temperature` are kept as they came, byte for byte.
+    """
+
+    kind: str | None = None
+    schema: msgspec.Raw | None = None
+    prompt: str | None = None
+    messages: tuple[Message, ...] | None = None
+    system: str | None = None
+    model: str | None = None
+    max_iterations: int | None = None
+    constrain: Constrain = "auto"
+    temperature: msgspec.Raw | None = None
+    max_tokens: int | None = None
+    seed: int | None = None
+    deadline_ms: int | None = None
+    conversation_id: str | None = None
+    metadata: dict[str, str] = {}
+
+
+class Attempt(msgspec.Struct, frozen=True, kw_only=True):
+    """One model answer, judged. Members in the order of contract section 4.
+
+    `told` is what was added to the conversation for this attempt, null at iteration 0. `output`
+    is the model's text with its thinking blocks; `thinking` the provider's reasoning, else those
+    blocks. `artifact` is raw JSON or `null`. `span_id` is the parent its model call carried.
+    """
+
+    iteration: int
+    outcome: Literal["accepted", "rejected"]
+    findings: tuple[Finding, ...]
+    told: str | None
+    told_truncated: Truncated | msgspec.UnsetType = msgspec.UNSET
+    output: str
+    output_truncated: Truncated | msgspec.UnsetType = msgspec.UNSET
+    thinking: str | None
+    thinking_truncated: Truncated | msgspec.UnsetType = msgspec.UNSET
+    artifact: msgspec.Raw
+    artifact_truncated: Truncated | msgspec.UnsetType = msgspec.UNSET
+    repairs: tuple[Repair, ...]
+    finish_reason: FinishReason
+    usage: Usage
+    duration_ms: int
+    span_id: str
+
+
+class ReplyError(msgspec.Struct, frozen=True):
+    """Why a session is `infra_error`, with what to do."""
+
+    code: InfraCode
+    message: str
+    retryable: bool
+    hint: str
+
+
+class SessionReply(msgspec.Struct, frozen=True, kw_only=True):
+    """The reply of `POST /v1/iterate`, one shape for all verdicts.
+
+    `findings` are the last attempt's, empty when accepted. `artifact` is raw JSON or `null`.
+    """
+
+    session_id: str
+    trace_id: str
+    row_id: str
+    verdict: Verdict
+    iterations: int
+    accepted_iteration: int | None
+    artifact: msgspec.Raw
+    grounded: bool | None
+    findings: tuple[Finding, ...]
+    attempts: tuple[Attempt, ...]
+    usage: Usage
+    model: str
+    error: ReplyError | None
+    duration_ms: int
+
+
+class ValidateReply(msgspec.Struct, frozen=True):
+    """The reply of `POST /v1/validate`: 200 either way."""
+
+    verdict: Literal["accepted", "rejected"]
+    artifact: msgspec.Raw
+    grounded: bool | None
+    findings: tuple[Finding, ...]

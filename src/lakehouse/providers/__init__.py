@@ -1,0 +1,1 @@
+"""What each model backend does its own way, behind one small protocol."""

@@ -1,0 +1,117 @@
+"""The seam between `chatd` and a model backend, and the settings of one configured model.
+
+A provider makes exactly one call per `complete`, with no retry of its own: the only retry loop of
+the stack is in `chatd/service.py`.
+"""
+
+from typing import Literal, Protocol
+
+import msgspec
+
+from lakehouse.core.chat import ChatReply, ChatRequest, ModelState
+from lakehouse.core.errors import InfraCode, InfraError
+from lakehouse.core.limits import (
+    CONNECT_TIMEOUT_MS_DEFAULT,
+    FIRST_BYTE_TIMEOUT_MS_LOCAL,
+    FIRST_BYTE_TIMEOUT_MS_REMOTE,
+    IDLE_TIMEOUT_MS_DEFAULT,
+    LOAD_BUDGET_MS_DEFAULT,
+)
+
+ProviderName = Literal["llama_cpp", "ollama", "openai", "scripted"]
+
+
+class ModelSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[models.NAME]` of the configuration. None means the provider's default.
+
+    `base_url` ends in `/v1` for `openai`, and is the server's root for `ollama`. `preload` starts
+    loading when the daemon starts. `slots` bounds calls at once. `context_tokens` is `num_ctx` for
+    ollama and the context size for llama_cpp. `keep_alive` and `think` are ollama's own. `script`
+    is the file of answers of `scripted`.
+    """
+
+    provider: ProviderName
+    model: str
+    base_url: str | None = None
+    api_key_env: str | None = None
+    preload: bool | None = None
+    slots: int | None = None
+    connect_timeout_ms: int = CONNECT_TIMEOUT_MS_DEFAULT
+    load_timeout_ms: int = LOAD_BUDGET_MS_DEFAULT
+    first_byte_timeout_ms: int | None = None
+    idle_timeout_ms: int = IDLE_TIMEOUT_MS_DEFAULT
+    context_tokens: int | None = None
+    keep_alive: str | None = None
+    think: bool | None = None
+    script: str | None = None
+
+    def first_byte_ms(self) -> int:
+        """Give the limit in force: what is set, else 90 s on this machine and 30 s elsewhere."""
+        if self.first_byte_timeout_ms is not None:
+            return self.first_byte_timeout_ms
+        local = self.provider in {"llama_cpp", "ollama", "scripted"}
+        return FIRST_BYTE_TIMEOUT_MS_LOCAL if local else FIRST_BYTE_TIMEOUT_MS_REMOTE
+
+
+class ProviderFault(InfraError):
+    """One failed call. `again` says whether the retry loop may try it again.
+
+    `transport` marks faults of the way to the model (these open the breaker), as against
+    answers of the endpoint such as a status.
+    """
+
+    def __init__(
+        self,
+        code: InfraCode,
+        public: str,
+        *,
+        again: bool,
+        transport: bool = False,
+        internal: str = "",
+        retryable: bool | None = None,
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(
+            code, public, internal=internal, retryable=retryable, retry_after_s=retry_after_s
+        )
+        self.again = again
+        self.transport = transport
+
+
+class Provider(Protocol):
+    """One configured model at its backend. Safe for concurrent calls up to its slots."""
+
+    async def complete(
+        self, request: ChatRequest, *, traceparent: str | None, deadline_ms: int
+    ) -> ChatReply:
+        """Make one call; ends within `deadline_ms` and 250 ms. Called only when loaded.
+
+        `request.model` is our alias; the provider sends its own name for the model. `traceparent`
+        is sent along unless None. Text in the reply is valid Unicode already.
+
+        Raises:
+            ProviderFault: No answer; never for an answer that is merely bad.
+        """
+        ...
+
+    async def load(self) -> None:
+        """Load the model and return once it can answer; returns at once when it is loaded.
+
+        Runs in a task of its own that no caller's deadline cancels: aborting a load throws away
+        its work (and with Ollama restarts it). Bounded by `load_timeout_ms`.
+
+        Raises:
+            ProviderFault: `model_missing`, `connect`, `model_loading` (did not finish), ….
+        """
+        ...
+
+    async def state(self) -> tuple[ModelState, str | None]:
+        """Tell the model's state and a detail for people, within 2 s, without asking it anything.
+
+        Never raises.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Release connections and workers."""
+        ...
