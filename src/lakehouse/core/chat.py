@@ -4,6 +4,8 @@ from typing import Literal
 
 import msgspec
 
+from lakehouse.core.json_text import NULL, Int64
+
 Role = Literal["system", "user", "assistant"]
 FinishReason = Literal["stop", "length", "content_filter", "tool_calls", "other"]
 ModelState = Literal["ready", "loading", "missing", "unreachable"]
@@ -19,8 +21,8 @@ class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Usage(msgspec.Struct, frozen=True):
     """Tokens of one model call, or their sum; null where the provider does not say."""
 
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
+    prompt_tokens: Int64 | None = None
+    completion_tokens: Int64 | None = None
 
     def __add__(self, other: "Usage") -> "Usage":
         """Sum member by member; an unknown part makes the sum unknown."""
@@ -34,15 +36,15 @@ class ChatRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One model call: the body of `POST /v1/chat`.
 
     `model` is an alias of ours. `schema` is a JSON Schema that the model may decode under, if it
-    can; the answer is never trusted to follow it. `temperature` is a JSON number as it came.
+    can, or raw `null`; the answer is never trusted to follow it. `temperature` is a JSON number as it came.
     """
 
     model: str
     messages: tuple[Message, ...]
-    schema: msgspec.Raw | None = None
+    schema: msgspec.Raw = NULL
     temperature: float | None = None
-    max_tokens: int | None = None
-    seed: int | None = None
+    max_tokens: Int64 | None = None
+    seed: Int64 | None = None
 
 
 class ChatReply(msgspec.Struct, frozen=True):

@@ -19,6 +19,7 @@ class CallContext(msgspec.Struct, frozen=True):
 
     `span_id` is this daemon's own span for the call and the parent of whatever it calls next.
     `link` is the caller's context where the header named another trace than the caller's.
+    `deadline_ms` and `load_budget_ms` are what an outer daemon has left for this call.
     """
 
     session_id: str
@@ -29,10 +30,23 @@ class CallContext(msgspec.Struct, frozen=True):
     link: TraceParent | None = None
     flags: int = 1
     trace_id_replaced: bool = False
+    deadline_ms: int | None = None
+    load_budget_ms: int | None = None
 
     def traceparent(self) -> str:
         """Format the `traceparent` of this daemon's span, for responses and the next hop."""
         return TraceParent(self.trace_id, self.span_id, self.flags).header()
+
+    def hop_headers(self) -> dict[str, str]:
+        """Give the headers that carry this call to an inner daemon, deadlines aside."""
+        headers = {
+            TRACE_ID_HEADER: self.session_id,
+            ROW_ID_HEADER: self.row_id,
+            "traceparent": self.traceparent(),
+        }
+        if self.trace_id_replaced:
+            headers[REPLACED_HEADER] = "true"
+        return headers
 
     def child(self, span_id: str) -> "CallContext":
         """Give the same call under another span of ours, such as one attempt's."""
@@ -46,6 +60,8 @@ def call_context(
     minted_by_tracing: str | None = None,
     row_id: str | None = None,
     trace_id_replaced: bool = False,
+    deadline_ms: int | None = None,
+    load_budget_ms: int | None = None,
 ) -> CallContext:
     """Decide a call's ids. The first that holds wins: header, trace context, minted here.
 
@@ -56,9 +72,11 @@ def call_context(
         minted_by_tracing: The id that a tracing middleware minted for this request, if one did.
         row_id: Given by an inner hop only; minted otherwise.
         trace_id_replaced: An inner hop's word that the outer daemon replaced a bad header.
+        deadline_ms: What an outer daemon has left for this call; an inner hop's word too.
+        load_budget_ms: Likewise, for waiting on a model that loads.
     """
     parent = parse_traceparent(traceparents)
-    header = trace_id_headers[0] if len(trace_id_headers) == 1 else ""
+    header = trace_id_headers[0].strip(" \t") if len(trace_id_headers) == 1 else ""
     if is_session_id(header):
         session_id = header
     elif parent is not None:
@@ -76,4 +94,6 @@ def call_context(
         link=None if same_trace else parent,
         flags=parent.flags if parent is not None else 1,
         trace_id_replaced=trace_id_replaced or (bool(trace_id_headers) and session_id != header),
+        deadline_ms=deadline_ms,
+        load_budget_ms=load_budget_ms,
     )

@@ -4,6 +4,7 @@ from typing import Literal
 
 import msgspec
 
+from lakehouse.core.json_text import ENCODER, Int64
 from lakehouse.core.limits import GOT_BYTES_MAX
 
 FindingCode = Literal[
@@ -43,7 +44,7 @@ class Truncated(msgspec.Struct, frozen=True):
     """
 
     truncated: bool
-    bytes: int
+    bytes: Int64
     sha256: str
 
 
@@ -51,13 +52,13 @@ class Repair(msgspec.Struct, frozen=True):
     """One change that opt-in repair made to get JSON; `offset` counts UTF-8 bytes of `output`."""
 
     code: str
-    offset: int
+    offset: Int64
     message: str
 
 
 def evidence(value: object) -> msgspec.Raw | msgspec.UnsetType:
     """Encode a value as `got`; left out when it takes over 256 bytes."""
-    data = msgspec.json.encode(value)
+    data = ENCODER.encode(value)
     return msgspec.Raw(data) if len(data) <= GOT_BYTES_MAX else msgspec.UNSET
 
 

@@ -61,7 +61,8 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
 def digest_of(value: object) -> str:
     """Digest a JSON value: `sha256:` and the hex SHA-256 of its RFC 8785 form.
 
-    RFC 8785 knows only doubles: integers past 2^53 are rounded to one, as the RFC says.
+    RFC 8785 knows only doubles: integers from 2^53 on are rounded to one, as the RFC says; a
+    number beyond a double's range, which the RFC has no form for, is digested as text.
     """
     plain: Any = _as_doubles(msgspec.to_builtins(value))
     canonical = rfc8785.dumps(plain)
@@ -82,7 +83,7 @@ def kind_digest(
         {
             "schema": schema,
             "system": system,
-            "grounding": grounding,
+            "grounding": [_declared(rule) for rule in grounding],
             "rules": rules,
             "max_iterations": max_iterations,
             "model": model,
@@ -90,11 +91,20 @@ def kind_digest(
     )
 
 
+def _declared(rule: GroundingRule) -> dict[str, object]:
+    # Without the members that are not set, so that a later one leaves today's digests alone.
+    members: dict[str, object] = msgspec.to_builtins(rule)
+    return {name: value for name, value in members.items() if value not in (None, {})}
+
+
 def _as_doubles(value: object) -> object:
     if isinstance(value, dict):
         return {name: _as_doubles(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
         return [_as_doubles(item) for item in value]
-    if isinstance(value, int) and not isinstance(value, bool) and abs(value) > 2**53:
-        return float(value)
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 2**53:
+        try:
+            return float(value)
+        except OverflowError:
+            return str(value)
     return value

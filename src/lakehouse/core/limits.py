@@ -26,6 +26,7 @@ HEADER_BYTES_MAX: Final = 16 << 10  # the whole header block of a request
 # --- What a model may send back ---
 OUTPUT_BYTES_MAX: Final = 1 << 20  # one answer's text; larger is the finding `too_large`
 UPSTREAM_BODY_BYTES_MAX: Final = 8 << 20  # one provider reply, after decompression
+UPSTREAM_HEADER_BYTES_MAX: Final = 64 << 10  # the header block of one provider reply
 FINDINGS_TOLD_MAX: Final = 20  # findings carried by one re-prompt
 TOLD_BYTES_MAX: Final = 8 << 10  # the whole re-prompt
 ECHO_BYTES_MAX: Final = 16 << 10  # of a rejected answer shown back to the model

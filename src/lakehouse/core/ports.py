@@ -4,15 +4,15 @@ One contract suite per port runs over all of its adapters. Nothing
 mutable crosses a port: arguments and results are frozen values of `core`.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
 
 from lakehouse.core.chat import CallLimits, ChatReply, ChatRequest, ModelStatus
 from lakehouse.core.context import CallContext
-from lakehouse.core.json_text import JsonScalar, JsonValue
-from lakehouse.core.kind import GroundingRule, Match, SqlRule
+from lakehouse.core.json_text import NULL, JsonScalar
+from lakehouse.core.kind import GroundingRule, Kind, Match, SqlRule
 from lakehouse.core.row import Row, Started
 from lakehouse.core.session import IterateRequest, SessionReply, ValidateReply
 
@@ -61,7 +61,7 @@ class ValidateRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, o
 
     output: str
     kind: str | None = None
-    schema: msgspec.Raw | None = None
+    schema: msgspec.Raw = NULL
     source: str | None = None
     grounding: tuple[GroundingRule, ...] | None = None
     tables: dict[str, list[dict[str, msgspec.Raw]]] | None = None
@@ -136,21 +136,36 @@ class Column(Protocol):
     def rows(self, value: JsonScalar, match: Match, tolerance: float | None) -> Collection[int]:
         """Give the numbers of the rows whose cell matches; empty when none does.
 
-        Cost: one index look-up, at most 20 µs on 1,000,000 rows, except `casefold` and `within`
-        the first time they are asked of a column.
+        Asking whether a row is among them costs no more than one look-up. Cost: at most 20 µs on
+        1,000,000 rows.
         """
         ...
 
-    def nearest(self, value: JsonScalar, count: int) -> list[JsonScalar]:
-        """Give the nearest distinct values: edit distance on code points, or absolute difference.
+    async def nearest(
+        self, value: JsonScalar, match: Match, rows: Collection[int] | None = None
+    ) -> list[msgspec.Raw]:
+        """Give at most `NEAREST_MAX` distinct values as JSON, the nearest first.
 
-        Ties by bytes. Cost: a pass over the distinct values; only rejected answers pay it.
+        Edit distance on code points (`casefold`: of the folded texts), or absolute difference;
+        ties by bytes. None for a value of the wrong type. Of the whole column, or of the cells in
+        `rows`. Cost: a pass over the distinct values, off the event loop where they are many.
         """
         ...
+
+
+class RuleOutcome(msgspec.Struct, frozen=True):
+    """What one SQL rule gave. `members` are the names it binds, sorted; `error` is for people.
+
+    A rule that failed on the artifact's values does not hold.
+    """
+
+    holds: bool
+    members: tuple[str, ...]
+    error: str | None = None
 
 
 class TableSnapshot(Protocol):
-    """Some tables, each at one version, for the length of a session. Safe to share."""
+    """The tables of one kind, each at one version, for the length of a session. Safe to share."""
 
     @property
     def digests(self) -> Mapping[str, str]:
@@ -158,21 +173,21 @@ class TableSnapshot(Protocol):
         ...
 
     def column(self, reference: str) -> Column:
-        """Look a `table.column` up.
+        """Look up a `table.column` that the kind's grounding names; the index is ready.
 
         Raises:
             TableUnavailable: No such table or column in this snapshot.
         """
         ...
 
-    async def verdict_of(self, rule: SqlRule, artifact: JsonValue) -> bool | str:
-        """Run one SQL rule with the artifact's members bound, off the event loop.
-
-        Returns:
-            Whether it gave TRUE; or the error's text, where the artifact's values caused one.
+    async def outcomes(
+        self, rules: Sequence[SqlRule], members: Mapping[str, JsonScalar]
+    ) -> list[RuleOutcome]:
+        """Run SQL rules of the kind with the artifact's members bound, off the event loop.
 
         Raises:
-            TableUnavailable: The rule names a table or column that is not there.
+            TableUnavailable: A rule names a table or column that is not there.
+            InfraError: `timeout`, where a rule took longer than its bound.
         """
         ...
 
@@ -180,13 +195,13 @@ class TableSnapshot(Protocol):
 class TableSource(Protocol):
     """Reference tables by name."""
 
-    async def snapshot(self, names: Collection[str]) -> TableSnapshot:
-        """Give the named tables as they are now.
+    async def snapshot(self, kind: Kind) -> TableSnapshot:
+        """Give the tables that the kind's grounding and rules read, as they are now.
 
         A table whose file changed is loaded again first, off the event loop, once for everybody
         who waits. Cost with nothing changed: one `stat` per table.
 
         Raises:
-            TableUnavailable: A table cannot be read.
+            TableUnavailable: A table cannot be read, or lacks a column that the kind names.
         """
         ...

@@ -11,6 +11,7 @@ import msgspec
 from lakehouse.core.chat import Role, Usage
 from lakehouse.core.errors import InfraCode
 from lakehouse.core.finding import Truncated
+from lakehouse.core.json_text import Int64
 from lakehouse.core.session import Attempt, Constrain, Verdict
 
 
@@ -27,9 +28,9 @@ class Settings(msgspec.Struct, frozen=True):
 
     constrain: Constrain
     temperature: msgspec.Raw
-    max_tokens: int | None
-    seed: int | None
-    deadline_ms: int
+    max_tokens: Int64 | None
+    seed: Int64 | None
+    deadline_ms: Int64
 
 
 class RowError(msgspec.Struct, frozen=True):
@@ -62,18 +63,18 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     messages: tuple[RowMessage, ...] | None
     system: str | None
     system_truncated: Truncated | msgspec.UnsetType = msgspec.UNSET
-    max_iterations: int
+    max_iterations: Int64
     settings: Settings
     inline_schema: msgspec.Raw
     verdict: Verdict
-    iterations: int
-    accepted_iteration: int | None
+    iterations: Int64
+    accepted_iteration: Int64 | None
     grounded: bool | None
     artifact: msgspec.Raw
     attempts: tuple[Attempt, ...]
     error: RowError | None
     usage: Usage
-    duration_ms: int
+    duration_ms: Int64
     conversation_id: str | None
     metadata: dict[str, str]
     trace_id_replaced: bool
@@ -103,7 +104,7 @@ class Started(msgspec.Struct, frozen=True, kw_only=True):
     messages: tuple[RowMessage, ...] | None
     system: str | None
     system_truncated: Truncated | msgspec.UnsetType = msgspec.UNSET
-    max_iterations: int
+    max_iterations: Int64
     settings: Settings
     inline_schema: msgspec.Raw
     conversation_id: str | None
@@ -118,7 +119,7 @@ class SegmentHeader(msgspec.Struct, frozen=True, kw_only=True):
 
     schema: Literal["session_log.segment.v1"] = "session_log.segment.v1"
     writer_id: str
-    segment: int
+    segment: Int64
     daemon: str
     runtime: str
     version: str

@@ -4,18 +4,21 @@
 our own types and encodes again without adding or losing a member: what the parity gate compares.
 """
 
+import re
 import zlib
-from typing import Final, TypeVar
+from typing import Final, TypeVar, get_args
 
 import msgspec
 
-from lakehouse.core.json_text import JsonError, parse_bytes
+from lakehouse.core.finding import Finding
+from lakehouse.core.json_text import JsonError, parse_form
 from lakehouse.core.limits import ROW_BYTES_MAX
 from lakehouse.core.row import Row, SegmentHeader, Started
 
 CRC_BYTES: Final = 18  # of `,"crc":"xxxxxxxx"}`, which every line of ours ends in
 _CRC_START = b',"crc":"'
-_ROW_DEPTH_MAX = 80  # an artifact of 64 levels stands four levels deep in its row
+_ROW_DEPTH_MAX = 80  # evidence of 64 levels stands five levels deep in its row
+_NUMBER_START = frozenset(b"-0123456789")
 
 _SCHEMA_NAME: Final[dict[type[msgspec.Struct], str]] = {
     Row: "session.iterate.v1",
@@ -62,6 +65,9 @@ def decode_row(line: bytes) -> Row:
     """
     _check_line(line, Row)
     row = _decode(line, Row)
+    _check_settings(row)
+    for attempt in row.attempts:
+        _check_nearest(attempt.findings)
     names = list(row.tables)
     if names != sorted(names, key=str.encode):
         tables = {name: row.tables[name] for name in sorted(names, key=str.encode)}
@@ -76,22 +82,26 @@ def decode_started(line: bytes) -> Started:
         RowError: The bytes may not be a started line.
     """
     _check_line(line, Started)
-    return _decode(line, Started)
+    started = _decode(line, Started)
+    _check_settings(started)
+    return started
 
 
 def rewrite_row(line: bytes) -> bytes:
     """Decode a row to our types and encode it again, with a `crc` of the result.
 
-    Unknown members, at every level, come after the known ones in the order they came; what the
-    row lacks stays absent. White space between tokens goes, raw values keep their bytes.
+    Unknown members, at every level, come after the known ones in the order they came, names and
+    values with their own bytes; what the row lacks stays absent. White space between tokens goes,
+    raw values keep their bytes. Cost: about 60 µs for a 2 KB row.
 
     Raises:
         RowError: The bytes may not be a row.
     """
-    row = decode_row(line)
-    source = msgspec.json.decode(line, type=dict[str, msgspec.Raw])
-    source.pop("crc", None)
-    return seal(_merge(msgspec.json.encode(row), source, _ROW_SHAPE))
+    encoded = _compact(msgspec.json.encode(decode_row(line)))
+    source = _compact(line)
+    if crc_holds(source) is not None:
+        source = source[:-CRC_BYTES] + b"}"
+    return seal(_merge(encoded, source, _ROW_SHAPE))
 
 
 def _check_line(line: bytes, kind: type[Row] | type[Started]) -> None:
@@ -102,7 +112,7 @@ def _check_line(line: bytes, kind: type[Row] | type[Started]) -> None:
     if crc_holds(line) is False:
         raise RowError("the crc does not match")
     try:
-        value = parse_bytes(line, depth_max=_ROW_DEPTH_MAX)
+        value = parse_form(line, depth_max=_ROW_DEPTH_MAX)
     except JsonError as error:
         raise RowError(str(error)) from error
     if not isinstance(value, dict):
@@ -120,60 +130,97 @@ def _decode(line: bytes, kind: type[_Struct]) -> _Struct:
         raise RowError(str(error)) from error
 
 
+def _check_settings(record: Row | Started) -> None:
+    temperature = bytes(record.settings.temperature)
+    if temperature != b"null" and temperature[0] not in _NUMBER_START:
+        raise RowError("`settings.temperature` is neither a number nor null")
+
+
+def _check_nearest(findings: tuple[Finding, ...]) -> None:
+    for finding in findings:
+        if finding.nearest is msgspec.UNSET:
+            continue
+        nearest = bytes(finding.nearest)
+        values = _raw_list(nearest) if nearest.startswith(b"[") else [b"null"]
+        if any(value[0] not in _NUMBER_START and value[:1] != b'"' for value in values):
+            raise RowError("`nearest` of a finding is not a list of strings and numbers")
+
+
 # --- Keeping what other writers add -------------------------------------------------------------
 # A shape maps the members that hold objects (or lists of objects) of ours to their own shapes;
-# everything else is copied whole. Raw members are absent here, so nothing looks into them.
+# everything else is copied whole. Raw members have no shape, so nothing looks into them.
 
 _Shape = dict[str, "_Shape"]
 
-_LEAF: Final[_Shape] = {}
-_FINDING: Final[_Shape] = {"message_truncated": _LEAF}
-_ATTEMPT: Final[_Shape] = {
-    "findings": _FINDING,
-    "told_truncated": _LEAF,
-    "output_truncated": _LEAF,
-    "thinking_truncated": _LEAF,
-    "artifact_truncated": _LEAF,
-    "repairs": _LEAF,
-    "usage": _LEAF,
-}
-_ROW_SHAPE: Final[_Shape] = {
-    "prompt_truncated": _LEAF,
-    "messages": {"content_truncated": _LEAF},
-    "system_truncated": _LEAF,
-    "settings": _LEAF,
-    "attempts": _ATTEMPT,
-    "error": _LEAF,
-    "usage": _LEAF,
-}
+_NAME = re.compile(rb'"(?:[^"\\]|\\.)*"')
+_NEAREST: Final[_Shape] = {}
 
 
-def _merge(encoded: bytes, source: dict[str, msgspec.Raw], shape: _Shape) -> bytes:
+def _shape_of(kind: type) -> _Shape:
+    """Read a shape off the types, so that the two cannot drift."""
+    shape: _Shape = {}
+    for field in msgspec.structs.fields(kind):
+        if (found := _struct_in(field.type)) is not None:
+            shape[field.encode_name] = _shape_of(found)
+    if kind is Finding:
+        shape["nearest"] = _NEAREST
+    return shape
+
+
+def _struct_in(annotation: object) -> type | None:
+    if isinstance(annotation, type) and issubclass(annotation, msgspec.Struct):
+        return annotation
+    inner = (_struct_in(part) for part in get_args(annotation))
+    return next((found for found in inner if found is not None), None)
+
+
+_ROW_SHAPE: Final = _shape_of(Row)
+
+
+def _merge(encoded: bytes, source: bytes, shape: _Shape) -> bytes:
     """Lay the encoded object over its source: known members first, then the unknown ones."""
     known = msgspec.json.decode(encoded, type=dict[str, msgspec.Raw])
+    came = _members(source)
     members = [
-        (name, _merge_value(bytes(raw), bytes(source[name]), shape.get(name)))
+        b'"%b":%b' % (name.encode(), _merge_value(bytes(raw), came[name][1], shape.get(name)))
         for name, raw in known.items()
-        if name in source
+        if name in came
     ]
-    members += [(name, _compact(raw)) for name, raw in source.items() if name not in known]
-    return b"{%b}" % b",".join(
-        b"%b:%b" % (msgspec.json.encode(name), value) for name, value in members
-    )
+    members += [b"%b:%b" % member for name, member in came.items() if name not in known]
+    return b"{%b}" % b",".join(members)
 
 
 def _merge_value(encoded: bytes, source: bytes, shape: _Shape | None) -> bytes:
     if shape is None or encoded == b"null":
-        return encoded if encoded[:1] not in b"{[" else _compact(msgspec.Raw(encoded))
+        return encoded
+    if shape is _NEAREST:
+        return b"[%b]" % b",".join(map(_scalar, _raw_list(encoded)))
     if encoded.startswith(b"["):
-        pairs = zip(
-            msgspec.json.decode(encoded, type=list[msgspec.Raw]),
-            msgspec.json.decode(source, type=list[msgspec.Raw]),
-            strict=True,
-        )
-        return b"[%b]" % b",".join(_merge_value(bytes(a), bytes(b), shape) for a, b in pairs)
-    return _merge(encoded, msgspec.json.decode(source, type=dict[str, msgspec.Raw]), shape)
+        pairs = zip(_raw_list(encoded), _raw_list(source), strict=True)
+        return b"[%b]" % b",".join(_merge(ours, theirs, shape) for ours, theirs in pairs)
+    return _merge(encoded, source, shape)
 
 
-def _compact(raw: msgspec.Raw) -> bytes:
-    return msgspec.json.format(bytes(raw), indent=-1)
+def _members(source: bytes) -> dict[str, tuple[bytes, bytes]]:
+    """Split a compact object into decoded name → the bytes of name and value."""
+    members: dict[str, tuple[bytes, bytes]] = {}
+    position = 1
+    for name, raw in msgspec.json.decode(source, type=dict[str, msgspec.Raw]).items():
+        match = _NAME.match(source, position)
+        assert match is not None, "a member begins with its name"
+        value = bytes(raw)
+        members[name] = (match[0], value)
+        position = match.end() + len(value) + 2
+    return members
+
+
+def _raw_list(data: bytes) -> list[bytes]:
+    return [bytes(item) for item in msgspec.json.decode(data, type=list[msgspec.Raw])]
+
+
+def _scalar(raw: bytes) -> bytes:
+    return msgspec.json.encode(msgspec.json.decode(raw)) if raw.startswith(b'"') else raw
+
+
+def _compact(data: bytes) -> bytes:
+    return msgspec.json.format(data, indent=-1)

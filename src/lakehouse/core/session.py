@@ -7,6 +7,7 @@ import msgspec
 from lakehouse.core.chat import FinishReason, Message, Usage
 from lakehouse.core.errors import InfraCode
 from lakehouse.core.finding import Finding, Repair, Truncated
+from lakehouse.core.json_text import NULL, Int64
 
 Verdict = Literal["accepted", "max_iter_exhausted", "infra_error"]
 Constrain = Literal["auto", "off"]
@@ -17,21 +18,21 @@ VERDICT_STATUS: dict[Verdict, int] = {"accepted": 200, "max_iter_exhausted": 422
 class IterateRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """The body of `POST /v1/iterate`. Exactly one of `kind`/`schema` and of `prompt`/`messages`.
 
-    `schema` and `temperature` are kept as they came, byte for byte.
+    `schema` and `temperature` are kept as they came, byte for byte; raw `null` when absent.
     """
 
     kind: str | None = None
-    schema: msgspec.Raw | None = None
+    schema: msgspec.Raw = NULL
     prompt: str | None = None
     messages: tuple[Message, ...] | None = None
     system: str | None = None
     model: str | None = None
-    max_iterations: int | None = None
+    max_iterations: Int64 | None = None
     constrain: Constrain = "auto"
-    temperature: msgspec.Raw | None = None
-    max_tokens: int | None = None
-    seed: int | None = None
-    deadline_ms: int | None = None
+    temperature: msgspec.Raw = NULL
+    max_tokens: Int64 | None = None
+    seed: Int64 | None = None
+    deadline_ms: Int64 | None = None
     conversation_id: str | None = None
     metadata: dict[str, str] = {}
 
@@ -44,9 +45,10 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     blocks. `artifact` is raw JSON or `null`. `span_id` is the parent its model call carried.
     """
 
-    iteration: int
+    iteration: Int64
     outcome: Literal["accepted", "rejected"]
     findings: tuple[Finding, ...]
+    findings_truncated: Truncated | msgspec.UnsetType = msgspec.UNSET
     told: str | None
     told_truncated: Truncated | msgspec.UnsetType = msgspec.UNSET
     output: str
@@ -56,9 +58,10 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     artifact: msgspec.Raw
     artifact_truncated: Truncated | msgspec.UnsetType = msgspec.UNSET
     repairs: tuple[Repair, ...]
+    repairs_truncated: Truncated | msgspec.UnsetType = msgspec.UNSET
     finish_reason: FinishReason
     usage: Usage
-    duration_ms: int
+    duration_ms: Int64
     span_id: str
 
 
@@ -81,8 +84,8 @@ class SessionReply(msgspec.Struct, frozen=True, kw_only=True):
     trace_id: str
     row_id: str
     verdict: Verdict
-    iterations: int
-    accepted_iteration: int | None
+    iterations: Int64
+    accepted_iteration: Int64 | None
     artifact: msgspec.Raw
     grounded: bool | None
     findings: tuple[Finding, ...]
@@ -90,7 +93,7 @@ class SessionReply(msgspec.Struct, frozen=True, kw_only=True):
     usage: Usage
     model: str
     error: ReplyError | None
-    duration_ms: int
+    duration_ms: Int64
 
 
 class ValidateReply(msgspec.Struct, frozen=True):

@@ -1,0 +1,1 @@
+"""The models' owner: slots, the one retry loop, cold starts, health."""

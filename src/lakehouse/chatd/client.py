@@ -1,0 +1,106 @@
+"""`ChatModel` over HTTP: another process owns the models, and the only retry loop."""
+
+from typing import TypeVar
+
+import msgspec
+
+from lakehouse.core.chat import CallLimits, ChatReply, ChatRequest, ModelName, ModelStatus
+from lakehouse.core.context import DEADLINE_HEADER, LOAD_BUDGET_HEADER, CallContext
+from lakehouse.core.errors import InfraError
+from lakehouse.core.limits import CONNECT_TIMEOUT_MS_DEFAULT, UPSTREAM_BODY_BYTES_MAX
+from lakehouse.transport.client import HttpClient, HttpLimits, HttpReply, TransportFault
+from lakehouse.transport.problem import PROBLEM_TYPE, error_of
+
+_T = TypeVar("_T")
+_MARGIN_MS = 250  # the daemon ends a call within its limits and this much
+_MODELS_MS = 3_000  # the daemon asks every backend within 2 s
+
+
+class _Models(msgspec.Struct):
+    models: tuple[ModelStatus, ...]
+
+
+class ChatClient:
+    """Speaks to a `chatd` at a base URL such as `http://127.0.0.1:4111`.
+
+    `names` are the configured models, to be told as unreachable when the daemon is.
+    """
+
+    def __init__(
+        self,
+        http: HttpClient,
+        url: str,
+        *,
+        names: tuple[ModelName, ...] = (),
+        api_key: str | None = None,
+    ) -> None:
+        self._http = http
+        self._url = url.rstrip("/")
+        self._names = names
+        self._headers = {} if api_key is None else {"authorization": f"Bearer {api_key}"}
+
+    async def chat(
+        self, request: ChatRequest, *, context: CallContext, limits: CallLimits
+    ) -> ChatReply:
+        """Send a call on; see the port for what holds."""
+        headers = context.hop_headers() | self._headers
+        headers[DEADLINE_HEADER] = str(limits.deadline_ms)
+        headers[LOAD_BUDGET_HEADER] = str(limits.load_budget_ms)
+        headers["content-type"] = "application/json"
+        try:
+            reply = await self._http.post(
+                self._url + "/v1/chat",
+                headers=headers,
+                body=msgspec.json.encode(request),
+                limits=_limits(limits.deadline_ms + limits.load_budget_ms + _MARGIN_MS),
+            )
+        except TransportFault as fault:
+            code = "timeout" if fault.kind in {"timeout_first_byte", "timeout_total"} else "connect"
+            raise InfraError(
+                code, "The chat daemon cannot be reached.", internal=f"chatd: {fault}"
+            ) from fault
+        return _decode(reply, ChatReply)
+
+    async def models(self) -> tuple[ModelStatus, ...]:
+        """Ask for the states; every model is `unreachable` while the daemon is."""
+        try:
+            reply = await self._http.get(
+                self._url + "/v1/models", headers=self._headers, limits=_limits(_MODELS_MS)
+            )
+            return _decode(reply, _Models).models
+        except (TransportFault, InfraError):
+            return tuple(
+                ModelStatus(
+                    name.name,
+                    name.model,
+                    name.provider,
+                    "unreachable",
+                    "The chat daemon cannot be reached.",
+                )
+                for name in self._names
+            )
+
+
+def _limits(total_ms: int) -> HttpLimits:
+    return HttpLimits(
+        connect_ms=min(CONNECT_TIMEOUT_MS_DEFAULT, total_ms),
+        first_byte_ms=total_ms,
+        idle_ms=total_ms,
+        total_ms=total_ms,
+        body_bytes_max=2 * UPSTREAM_BODY_BYTES_MAX,
+    )
+
+
+def _decode(reply: HttpReply, kind: type[_T]) -> _T:
+    if reply.headers.get("content-type", "").startswith(PROBLEM_TYPE):
+        error = error_of(reply.body)
+        if error is not None:
+            raise error
+    try:
+        return msgspec.json.decode(reply.body, type=kind)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise InfraError(
+            "upstream_malformed",
+            "The chat daemon's answer cannot be read.",
+            internal=f"chatd: status {reply.status}: {error}",
+        ) from error

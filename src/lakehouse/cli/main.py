@@ -1,0 +1,106 @@
+"""The `lakehouse` command: a table of commands, each loaded only when it is used.
+
+`lakehouse --help` must answer at once, so no command's module is imported for it.
+"""
+
+import importlib
+import sys
+from typing import Annotated, Any, Final
+
+import typer
+from typer.core import TyperGroup
+
+from lakehouse.core.errors import InfraError, LakehouseError, Refusal
+
+# Name → (module, one line of help). The order is the order of the help.
+COMMANDS: Final[dict[str, tuple[str, str]]] = {
+    "up": ("serve", "Run the whole stack in one process and open the gateway's port."),
+    "gateway": ("serve", "Run the public door alone."),
+    "validatord": ("serve", "Run the sessions' daemon alone."),
+    "chatd": ("serve", "Run the models' daemon alone."),
+    "init": ("init", "Write a commented lakehouse.toml with a working kind."),
+    "doctor": ("doctor", "Say what is missing and how to mend it."),
+    "demo": ("demo", "Run the demo wave with the embedded model."),
+    "models": ("models", "Fetch the weights of the embedded model."),
+    "keys": ("keys", "Make API keys."),
+    "iterate": ("iterate", "Run one session against a running gateway."),
+    "run": ("run", "Run a file of inputs through a kind."),
+    "sessions": ("sessions", "List the sessions of the log, newest first."),
+    "show": ("show", "Tell one session attempt by attempt."),
+    "tail": ("tail", "Print sessions as they end."),
+    "stats": ("stats", "Count verdicts and rates."),
+    "query": ("query", "Ask the log one SQL question."),
+}
+
+
+class _LazyGroup(TyperGroup):
+    """Finds a command's module by its name in the table."""
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002  the base class's signature
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002  likewise
+        if cmd_name not in COMMANDS:
+            return None
+        module_name, summary = COMMANDS[cmd_name]
+        if "--help" in sys.argv[1:2]:
+            # The overview needs one line per command, and no module for it.
+            return _summary(cmd_name, summary)
+        module = importlib.import_module(f"lakehouse.cli.{module_name}")
+        command = typer.main.get_command(getattr(module, f"{cmd_name}_app"))
+        command.name = cmd_name
+        return command
+
+
+def _summary(name: str, text: str) -> Any:
+    app = typer.Typer(add_completion=False, rich_markup_mode=None)
+    app.command(name=name, help=text)(lambda: None)
+    return typer.main.get_command(app)
+
+
+app = typer.Typer(
+    cls=_LazyGroup,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:  # noqa: FBT001  Typer calls it with the flag
+    if wanted:
+        from lakehouse import __version__  # noqa: PLC0415  only this flag needs it
+
+        typer.echo(f"lakehouse {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    config: Annotated[  # noqa: ARG001  commands read it from the root context
+        str | None,
+        typer.Option(help="The configuration file; also after the command.", metavar="FILE"),
+    ] = None,
+    version: Annotated[  # noqa: ARG001, FBT002  handled by its callback
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Print the version."),
+    ] = False,
+) -> None:
+    """Validated, table-grounded artifacts from language models, with one durable row each.
+
+    Example: lakehouse init && lakehouse up
+    """
+
+
+def main() -> None:
+    """Run the command line. Exit codes: 0 done, 1 the answer is no, 2 usage, 3 could not run."""
+    try:
+        app(prog_name="lakehouse")
+    except LakehouseError as error:
+        typer.echo(f"error: {error.public}", err=True)
+        if isinstance(error, InfraError) and error.internal != error.public:
+            typer.echo(f"cause: {error.internal}", err=True)
+        if error.hint:
+            typer.echo(f"hint: {error.hint}", err=True)
+        sys.exit(3 if isinstance(error, InfraError | Refusal) else 2)

@@ -1,0 +1,26 @@
+"""What commands share on the command line: the configuration, and how results are printed."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lakehouse.config.load import load_config
+from lakehouse.config.settings import Config
+
+ConfigOption = Annotated[
+    str | None,
+    typer.Option("--config", help="The configuration file.", metavar="FILE"),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+
+
+def read_config(context: typer.Context, path: str | None) -> Config:
+    """Load the configuration, whether `--config` came before or after the command.
+
+    Raises:
+        SetupError: From `config.load`.
+    """
+    named = path or context.find_root().params.get("config")
+    return load_config(Path(named) if named else None, os.environ)

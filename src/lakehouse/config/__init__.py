@@ -1,0 +1,1 @@
+"""One TOML file and the environment, read once, as frozen values."""

@@ -1,0 +1,127 @@
+"""What must hold between the fields of a configuration, beyond each one's type."""
+
+from collections.abc import Callable
+from typing import Final
+
+from lakehouse.config.settings import Config, KindSettings
+from lakehouse.core.errors import SetupError
+from lakehouse.core.kind import GroundingRule
+from lakehouse.core.limits import DEADLINE_MS_MAX, ITERATIONS_MAX
+from lakehouse.providers.provider import ModelSettings
+
+ErrorAt = Callable[[str, str], SetupError]
+
+LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
+_NEEDS_URL: Final = frozenset({"openai", "ollama"})
+
+
+def check(config: Config, error: ErrorAt) -> None:
+    """Check a whole configuration.
+
+    Raises:
+        SetupError: Made by `error(field, message)` for the first thing that does not hold.
+    """
+    for name, model in config.models.items():
+        _check_model(f"models.{name}", model, error)
+    for name, kind in config.kinds.items():
+        _check_kind(f"kinds.{name}", kind, config, error)
+    for section in ("gateway", "chatd", "validatord"):
+        listen = getattr(config, section).listen
+        if listen is not None:
+            _check_listen(section, listen, config, error)
+    _check_range("session.deadline_ms", config.session.deadline_ms, 1, DEADLINE_MS_MAX, error)
+    _check_range("session.max_iterations", config.session.max_iterations, 1, ITERATIONS_MAX, error)
+    _check_range("session.load_budget_ms", config.session.load_budget_ms, 0, 3_600_000, error)
+    _check_range("session.drain_ms", config.session.drain_ms, 0, 3_600_000, error)
+    _check_range(
+        "gateway.sessions_at_once_max", config.gateway.sessions_at_once_max, 1, 100_000, error
+    )
+
+
+def listen_address(listen: str) -> tuple[str, int]:
+    """Split `host:port` (`[::1]:4110` for IPv6).
+
+    Raises:
+        ValueError: It has another form.
+    """
+    host, colon, port = listen.rpartition(":")
+    if not colon or not host or not port.isdigit() or int(port) > 65_535:
+        raise ValueError(listen)
+    return host.strip("[]"), int(port)
+
+
+def _check_model(field: str, model: ModelSettings, error: ErrorAt) -> None:
+    url = model.base_url
+    if model.provider in _NEEDS_URL:
+        if url is None:
+            raise error(f"{field}.base_url", f"is missing; provider {model.provider!r} needs it")
+        if not url.startswith(("http://", "https://")):
+            raise error(f"{field}.base_url", f"is {url!r}; it must begin with http:// or https://")
+        if model.provider == "openai" and not url.rstrip("/").endswith("/v1"):
+            raise error(f"{field}.base_url", f"is {url!r}; it must end in /v1")
+    elif url is not None:
+        raise error(f"{field}.base_url", f"provider {model.provider!r} takes none")
+    if model.provider == "scripted" and model.script is None:
+        raise error(f"{field}.script", "is missing; provider 'scripted' needs a file of answers")
+    if model.slots is not None:
+        _check_range(f"{field}.slots", model.slots, 1, 10_000, error)
+    for name in ("connect", "load", "first_byte", "idle"):
+        value = getattr(model, f"{name}_timeout_ms")
+        if value is not None:
+            _check_range(f"{field}.{name}_timeout_ms", value, 1, 3_600_000, error)
+
+
+def _check_kind(field: str, kind: KindSettings, config: Config, error: ErrorAt) -> None:
+    if (kind.schema is None) == (kind.python is None):
+        raise error(f"{field}.schema", "give exactly one of `schema` (a file) and `python`")
+    if kind.model is not None and kind.model not in config.models:
+        raise error(f"{field}.model", f"is {kind.model!r}; there is {', '.join(config.models)}")
+    if kind.max_iterations is not None:
+        _check_range(f"{field}.max_iterations", kind.max_iterations, 1, ITERATIONS_MAX, error)
+    for index, rule in enumerate(kind.grounding):
+        _check_grounding(f"{field}.grounding[{index}]", rule, config, error)
+
+
+def _check_grounding(field: str, rule: GroundingRule, config: Config, error: ErrorAt) -> None:
+    for pointer in (rule.path, *rule.with_):
+        if pointer and not pointer.startswith("/"):
+            raise error(f"{field}.path", f"is {pointer!r}; a JSON Pointer begins with '/'")
+    if rule.match == "quote":
+        if rule.column is not None or rule.with_:
+            raise error(f"{field}.match", "a quote stands in the prompt: it takes no column")
+        return
+    if rule.column is None:
+        raise error(f"{field}.column", f"is missing; match {rule.match!r} needs `table.column`")
+    if (rule.match == "within") != (rule.tolerance is not None):
+        raise error(f"{field}.tolerance", "belongs to match 'within', and is needed there")
+    if rule.tolerance is not None and rule.tolerance < 0:
+        raise error(f"{field}.tolerance", f"is {rule.tolerance}; it must not be negative")
+    tables = set()
+    for column in (rule.column, *rule.with_.values()):
+        table, dot, name = column.partition(".")
+        if not dot or not name:
+            raise error(f"{field}.column", f"is {column!r}; it must be `table.column`")
+        if table not in config.tables:
+            known = ", ".join(config.tables) or "none"
+            raise error(f"{field}.column", f"table {table!r} is not configured; there is {known}")
+        tables.add(table)
+    if len(tables) > 1:
+        raise error(f"{field}.with", "all columns of one rule must be of one table")
+
+
+def _check_listen(section: str, listen: str, config: Config, error: ErrorAt) -> None:
+    try:
+        host, _ = listen_address(listen)
+    except ValueError:
+        raise error(f"{section}.listen", f"is {listen!r}; it must be host:port") from None
+    if host not in LOOPBACK and config.gateway.api_keys_env is None:
+        raise error(
+            f"{section}.listen",
+            f"is {listen!r}, which other machines can reach: that needs API keys. Set "
+            '`api_keys_env = "LAKEHOUSE_API_KEYS"` under [gateway]',
+        )
+
+
+def _check_range(field: str, value: int, low: int, high: int, error: ErrorAt) -> None:
+    if not low <= value <= high:
+        raise error(field, f"is {value}; allowed is {low} to {high}")

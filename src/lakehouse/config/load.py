@@ -1,0 +1,185 @@
+"""From `lakehouse.toml` and the environment to a `Config`, or to one clear message.
+
+Order: `--config FILE`, `$LAKEHOUSE_CONFIG`, `lakehouse.toml` in the working directory, built-in
+defaults. `LAKEHOUSE_<SECTION>__<FIELD>` overrides one field; for models, tables and kinds it is
+`LAKEHOUSE_MODELS__<NAME>__<FIELD>`.
+"""
+
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from lakehouse.config.checks import check
+from lakehouse.config.lines import line_of
+from lakehouse.config.settings import (
+    DEFAULT_MODELS,
+    Config,
+    DaemonSettings,
+    GatewaySettings,
+    KindSettings,
+    LogSettings,
+    SessionSettings,
+    TablePath,
+    TracingSettings,
+)
+from lakehouse.core.errors import SetupError
+from lakehouse.core.kind import digest_of
+from lakehouse.providers.provider import ModelSettings
+
+FILE_NAME: Final = "lakehouse.toml"
+FILE_VARIABLE: Final = "LAKEHOUSE_CONFIG"
+PREFIX: Final = "LAKEHOUSE_"
+
+_T = TypeVar("_T", bound=msgspec.Struct)
+_SECTIONS: Final[Mapping[str, type[msgspec.Struct]]] = {
+    "log": LogSettings,
+    "gateway": GatewaySettings,
+    "chatd": DaemonSettings,
+    "validatord": DaemonSettings,
+    "session": SessionSettings,
+    "tracing": TracingSettings,
+}
+_NAMED: Final[Mapping[str, type[msgspec.Struct]]] = {
+    "models": ModelSettings,
+    "tables": TablePath,
+    "kinds": KindSettings,
+}
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+_AT = re.compile(r"(?P<what>.*?)(?: - at `\$(?P<path>.*)`)?", re.DOTALL)
+
+
+def load_config(path: Path | None, environment: Mapping[str, str]) -> Config:
+    """Read and check the configuration. Nothing has been started when it fails.
+
+    Raises:
+        SetupError: Naming file, line, field and what is allowed.
+    """
+    file, text = _find(path, environment)
+    data = _parse(file, text)
+    _override(data, environment)
+    source = _Source(str(file) if file is not None else "built-in defaults", text)
+    values: dict[str, Any] = {}
+    for section, content in data.items():
+        if section in _SECTIONS:
+            values[section] = source.convert(content, _SECTIONS[section], section)
+        elif section in _NAMED:
+            values[section] = _named(source, section, content)
+        else:
+            allowed = ", ".join(sorted([*_SECTIONS, *_NAMED]))
+            raise source.error(section, f"unknown section {section!r}; allowed are {allowed}")
+    if not values.get("models"):
+        values["models"] = DEFAULT_MODELS
+    base = file.parent if file is not None else Path()
+    config = Config(source=source.name, base=base, **values)
+    check(config, source.error)
+    return msgspec.structs.replace(config, digest=_digest(config))
+
+
+class _Source:
+    """The file that is read, for naming places in it."""
+
+    def __init__(self, name: str, text: str) -> None:
+        self.name = name
+        self._text = text
+
+    def error(self, field: str, message: str) -> SetupError:
+        line = line_of(self._text, field)
+        place = self.name if line is None else f"{self.name}, line {line}"
+        return SetupError(
+            f"{place}: {field}: {message}.",
+            hint="The fields are described in docs/reference/configuration.md.",
+        )
+
+    def convert(self, content: object, kind: type[_T], field: str) -> _T:
+        if not isinstance(content, dict):
+            raise self.error(field, f"is {content!r}; it must be a table")
+        for name in content:
+            fields = kind.__struct_encode_fields__
+            if name not in fields:
+                allowed = ", ".join(sorted(fields))
+                raise self.error(f"{field}.{name}", f"unknown field; allowed are {allowed}")
+        try:
+            return msgspec.convert(content, kind)
+        except msgspec.ValidationError as error:
+            match = _AT.fullmatch(str(error))
+            assert match is not None
+            inner = match["path"] or ""
+            value = _value_at(content, inner)
+            raise self.error(field + inner, f"is {value!r}: {match['what']}") from error
+
+
+def _find(path: Path | None, environment: Mapping[str, str]) -> tuple[Path | None, str]:
+    named = path or (Path(environment[FILE_VARIABLE]) if environment.get(FILE_VARIABLE) else None)
+    file = named or Path(FILE_NAME)
+    try:
+        return file, file.read_text("utf-8")
+    except FileNotFoundError:
+        if named is None:
+            return None, ""
+        raise SetupError(
+            f"{file}: there is no such file.", hint="`lakehouse init` writes a working one."
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise SetupError(f"{file}: cannot be read: {error}.") from error
+
+
+def _parse(file: Path | None, text: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise SetupError(f"{file}: not valid TOML: {error}.") from error
+
+
+def _override(data: dict[str, Any], environment: Mapping[str, str]) -> None:
+    for variable, value in sorted(environment.items()):
+        if not variable.startswith(PREFIX) or "__" not in variable:
+            continue
+        *tables, field = variable.removeprefix(PREFIX).lower().split("__")
+        place = data
+        for table in tables:
+            place = place.setdefault(table, {})
+            if not isinstance(place, dict):
+                raise SetupError(f"{variable}: {table!r} is not a table of the configuration.")
+        place[field] = _scalar(value)
+
+
+def _scalar(text: str) -> object:
+    """Read an override as a TOML value where it is one, else as text."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _named(source: _Source, section: str, content: object) -> dict[str, msgspec.Struct]:
+    if not isinstance(content, dict):
+        raise source.error(section, f"is {content!r}; it must be a table of tables")
+    for name in content:
+        if _NAME.fullmatch(name) is None:
+            raise source.error(
+                f"{section}.{name}",
+                "names are 1 to 64 lowercase letters, digits, '_' and '-', and do not begin "
+                "with '_' or '-'",
+            )
+    return {
+        name: source.convert(value, _NAMED[section], f"{section}.{name}")
+        for name, value in content.items()
+    }
+
+
+def _value_at(content: object, path: str) -> object:
+    for name, index in re.findall(r"\.(\w+)|\[(\d+)\]", path):
+        if isinstance(content, dict):
+            content = content.get(name)
+        elif isinstance(content, list) and index:
+            content = content[int(index)]
+    return content
+
+
+def _digest(config: Config) -> str:
+    builtins = msgspec.to_builtins(msgspec.structs.replace(config, base="", source=""))
+    return digest_of(builtins)

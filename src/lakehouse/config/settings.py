@@ -1,0 +1,124 @@
+"""The configuration as values: one struct per section of `lakehouse.toml`, defaults included.
+
+Only shapes and defaults live here; `load.py` fills and checks them.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final, Literal
+
+import msgspec
+
+from lakehouse.core.kind import GroundingRule, SqlRule
+from lakehouse.core.limits import (
+    DEADLINE_MS_DEFAULT,
+    DRAIN_MS_DEFAULT,
+    ITERATIONS_DEFAULT,
+    LOAD_BUDGET_MS_DEFAULT,
+)
+from lakehouse.providers.provider import ModelSettings
+
+GATEWAY_LISTEN: Final = "127.0.0.1:4110"
+CHATD_LISTEN: Final = "127.0.0.1:4111"
+VALIDATORD_LISTEN: Final = "127.0.0.1:4112"
+SESSIONS_AT_ONCE_MAX: Final = 1_000
+
+
+class LogSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[log]`. `path` is a directory, relative to the file; whoever shares it shares the stream.
+
+    `commit`: a row is on the disk before the reply. `os`: it is in the page cache, which survives
+    the process but not a power cut.
+    """
+
+    path: str = "lakehouse-data/sessions"
+    durability: Literal["commit", "os"] = "commit"
+
+
+class GatewaySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[gateway]`. `api_keys_env` names the variable that holds `name:sha256-hex` entries.
+
+    `sessions_at_once_max` bounds the sessions under way; more are told `rate_limited`.
+    """
+
+    listen: str = GATEWAY_LISTEN
+    api_keys_env: str | None = None
+    sessions_at_once_max: int = SESSIONS_AT_ONCE_MAX
+
+
+class DaemonSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[chatd]` and `[validatord]`. With `url` the daemon is another process, else in this one.
+
+    `listen` is where it serves when it is run apart. `api_key_env` names the variable that holds
+    the key to send there.
+    """
+
+    url: str | None = None
+    listen: str | None = None
+    api_key_env: str | None = None
+
+
+class SessionSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[session]`: what a request may leave out, and how long a stopping daemon waits."""
+
+    deadline_ms: int = DEADLINE_MS_DEFAULT
+    load_budget_ms: int = LOAD_BUDGET_MS_DEFAULT
+    max_iterations: int = ITERATIONS_DEFAULT
+    drain_ms: int = DRAIN_MS_DEFAULT
+
+
+class TracingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[tracing]`. `propagate` sends `traceparent` to model providers too."""
+
+    propagate: bool = True
+
+
+class TablePath(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[tables.NAME]`. `path`: Parquet, CSV, JSON lines, or a Delta table, relative to the file."""
+
+    path: str
+
+
+class KindSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[kinds.NAME]`. Exactly one of `schema` (a file) and `python` (`package.module:Model`).
+
+    `repair` lets broken JSON be mended before the checks; every mend is recorded.
+    """
+
+    schema: str | None = None
+    python: str | None = None
+    system: str | None = None
+    model: str | None = None
+    max_iterations: int | None = None
+    repair: bool = False
+    grounding: tuple[GroundingRule, ...] = ()
+    rules: tuple[SqlRule, ...] = ()
+
+
+DEFAULT_MODELS: Final[Mapping[str, ModelSettings]] = {
+    "small": ModelSettings(provider="llama_cpp", model="smollm2-135m-instruct")
+}
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True):
+    """The whole configuration, resolved. `base` is the directory that relative paths start at.
+
+    `digest` covers everything but `base` and holds no secret: secrets are only ever named here.
+    """
+
+    source: str
+    base: Path
+    log: LogSettings = LogSettings()
+    gateway: GatewaySettings = GatewaySettings()
+    chatd: DaemonSettings = DaemonSettings()
+    validatord: DaemonSettings = DaemonSettings()
+    session: SessionSettings = SessionSettings()
+    tracing: TracingSettings = TracingSettings()
+    models: Mapping[str, ModelSettings] = DEFAULT_MODELS
+    tables: Mapping[str, TablePath] = {}
+    kinds: Mapping[str, KindSettings] = {}
+    digest: str = ""
+
+    def path(self, relative: str) -> Path:
+        """Resolve a path of the file against the file's directory."""
+        return self.base / relative

@@ -1,0 +1,139 @@
+"""The loop: the one file to read first. All branching of a session lives here.
+
+    generate ─▶ extract ─▶ schema ─▶ grounding and rules ─▶ accepted
+        ▲                                   │ findings
+        └───────── told what was wrong ◀────┘
+
+Pure: it touches the world only through `ChatModel` and a table snapshot. Trouble of the world is
+an `InfraError` that leaves the loop and spends no iteration; a bad answer is never an error.
+"""
+
+from lakehouse.core.chat import ChatReply, ChatRequest, Message
+from lakehouse.core.clock import Clock
+from lakehouse.core.errors import InfraError
+from lakehouse.core.ids import new_span_id
+from lakehouse.core.json_text import NULL
+from lakehouse.core.ports import ChatModel, TableSnapshot
+from lakehouse.core.session import Attempt, Verdict
+from lakehouse.engine.budget import Budget
+from lakehouse.engine.judge import Judgement, judge
+from lakehouse.engine.prompt import first_messages, next_messages, told_after
+from lakehouse.engine.strategy import Strategy, first_strategy
+from lakehouse.engine.task import SessionTask
+
+
+class Progress:
+    """A session under way: the attempts judged so far, for whoever has to end it early."""
+
+    def __init__(self) -> None:
+        self.attempts: list[Attempt] = []
+        self.grounded: bool | None = None  # of the last attempt
+
+
+async def iterate(
+    task: SessionTask,
+    *,
+    chat: ChatModel,
+    tables: TableSnapshot,
+    clock: Clock,
+    budget: Budget,
+    progress: Progress,
+) -> Verdict:
+    """Run a session until an answer is accepted or the attempts are used up.
+
+    Every judged answer is in `progress` before the next await, so a cancelled or failed session
+    still tells what it did. A valid answer is accepted even when the deadline passed while it
+    was made: it is paid for. The session stops early when the model repeats a rejected answer
+    after its sampling was changed for that.
+
+    Returns:
+        `accepted` or `max_iter_exhausted`.
+
+    Raises:
+        InfraError: The session could not be judged; what was judged is in `progress`.
+    """
+    first = messages = first_messages(task.system, task.messages)
+    strategy = first_strategy(task)
+    told: str | None = None
+    for iteration in range(task.max_iterations):
+        if budget.left_ms() <= 0:
+            raise _deadline_passed(task, iteration)
+        span_id = new_span_id()
+        started_ms = clock.monotonic_ms()
+        reply = await _ask(task, messages, strategy, span_id, chat, budget)
+        judgement = await judge(
+            reply.text,
+            reply.finish_reason,
+            kind=task.kind,
+            schema=task.schema,
+            sources=task.sources,
+            tables=tables,
+        )
+        duration_ms = int(clock.monotonic_ms() - started_ms)
+        repeated = any(attempt.output == reply.text for attempt in progress.attempts)
+        attempt = _attempt(iteration, told, reply, judgement, span_id, duration_ms)
+        progress.attempts.append(attempt)
+        progress.grounded = judgement.grounded
+        if judgement.accepted:
+            return "accepted"
+        if repeated and strategy.changed:
+            return "max_iter_exhausted"
+        if repeated:
+            strategy = strategy.after_repetition()
+        if reply.finish_reason == "length":
+            strategy = strategy.after_truncation(reply.usage.completion_tokens)
+        told = told_after(judgement.findings, repeated=repeated)
+        messages = next_messages(first, reply.text, told, echo=not strategy.changed)
+    return "max_iter_exhausted"
+
+
+async def _ask(
+    task: SessionTask,
+    messages: tuple[Message, ...],
+    strategy: Strategy,
+    span_id: str,
+    chat: ChatModel,
+    budget: Budget,
+) -> ChatReply:
+    request = ChatRequest(
+        model=task.model.name,
+        messages=messages,
+        schema=task.kind.schema if task.settings.constrain == "auto" else NULL,
+        temperature=strategy.temperature,
+        max_tokens=strategy.max_tokens,
+        seed=strategy.seed,
+    )
+    reply = await chat.chat(request, context=task.context.child(span_id), limits=budget.limits())
+    budget.exclude_load(reply.load_ms)
+    return reply
+
+
+def _attempt(
+    iteration: int,
+    told: str | None,
+    reply: ChatReply,
+    judgement: Judgement,
+    span_id: str,
+    duration_ms: int,
+) -> Attempt:
+    return Attempt(
+        iteration=iteration,
+        outcome="accepted" if judgement.accepted else "rejected",
+        findings=judgement.findings,
+        told=told,
+        output=reply.text,
+        thinking=reply.thinking if reply.thinking is not None else judgement.thinking,
+        artifact=judgement.artifact,
+        repairs=judgement.repairs,
+        finish_reason=reply.finish_reason,
+        usage=reply.usage,
+        duration_ms=duration_ms,
+        span_id=span_id,
+    )
+
+
+def _deadline_passed(task: SessionTask, iteration: int) -> InfraError:
+    return InfraError(
+        "timeout",
+        f"The deadline of {task.settings.deadline_ms} ms passed before attempt {iteration}.",
+    )

@@ -1,0 +1,67 @@
+"""Judging one answer: extraction, schema, then grounding and rules. All of it, in this order.
+
+The same for `/v1/iterate` and `/v1/validate`, so that a check cannot differ between them.
+"""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from lakehouse.core.chat import FinishReason
+from lakehouse.core.finding import Finding, Repair, ordered
+from lakehouse.core.json_text import NULL
+from lakehouse.core.kind import Kind
+from lakehouse.core.ports import TableSnapshot
+from lakehouse.grounding.check import check_grounding, check_rules
+from lakehouse.validation.extract import extract
+from lakehouse.validation.schema import CompiledSchema
+
+
+class Judgement(msgspec.Struct, frozen=True):
+    """What the checks say of one answer. No findings: accepted.
+
+    `artifact` is raw JSON, `null` where nothing could be extracted; `findings` are in their
+    order. `grounded` is null when no grounding rule applied or none was reached.
+    """
+
+    artifact: msgspec.Raw
+    findings: tuple[Finding, ...]
+    grounded: bool | None
+    repairs: tuple[Repair, ...]
+    thinking: str | None
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the answer passed every check."""
+        return not self.findings
+
+
+async def judge(
+    text: str,
+    finish_reason: FinishReason,
+    *,
+    kind: Kind,
+    schema: CompiledSchema,
+    sources: Sequence[str],
+    tables: TableSnapshot,
+) -> Judgement:
+    """Judge one answer. Grounding and rules run only when the schema holds, both then in full.
+
+    Raises:
+        TableUnavailable: A table or column is not there; the answer is not judged.
+    """
+    found = extract(text, finish_reason=finish_reason, accepts=schema.accepts, repair=kind.repair)
+    if found.artifact is None:
+        return Judgement(NULL, found.findings, None, found.repairs, found.thinking)
+    artifact = found.artifact
+    findings = list(schema.findings(found.value, bytes(artifact)))
+    grounded = None
+    if not findings:
+        grounding = await check_grounding(
+            kind.grounding, found.value, bytes(artifact), sources, tables
+        )
+        findings += grounding.findings
+        if grounding.applied:
+            grounded = not grounding.findings
+        findings += await check_rules(kind.rules, found.value, bytes(artifact), tables)
+    return Judgement(artifact, tuple(ordered(findings)), grounded, found.repairs, found.thinking)

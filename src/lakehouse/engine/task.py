@@ -1,0 +1,248 @@
+"""From a request to a task: defaults filled in, everything named looked up, every limit checked.
+
+This is where a bad request is refused, before any model is called. Knows nothing of HTTP.
+"""
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Final
+
+import msgspec
+
+from lakehouse.core.chat import Message, ModelName
+from lakehouse.core.context import CallContext
+from lakehouse.core.errors import Refusal
+from lakehouse.core.json_text import NULL, compact, parse
+from lakehouse.core.kind import Kind, kind_digest
+from lakehouse.core.limits import (
+    DEADLINE_MS_DEFAULT,
+    DEADLINE_MS_MAX,
+    ITERATIONS_DEFAULT,
+    ITERATIONS_MAX,
+    LOAD_BUDGET_MS_DEFAULT,
+    MESSAGES_MAX,
+    METADATA_ENTRIES_MAX,
+)
+from lakehouse.core.row import Settings
+from lakehouse.core.session import IterateRequest
+from lakehouse.validation.schema import CompiledSchema, SchemaCache
+
+TOKENS_MAX: Final = 1 << 20
+SEED_MAX: Final = 2**63 - 1
+TEMPERATURE_MAX: Final = 2.0
+
+
+class Catalog(msgspec.Struct, frozen=True, kw_only=True):
+    """What the configuration offers to sessions. The first model is the default one."""
+
+    kinds: Mapping[str, Kind]
+    models: Mapping[str, ModelName]
+    config_digest: str
+    schemas: SchemaCache
+    deadline_ms: int = DEADLINE_MS_DEFAULT
+    load_budget_ms: int = LOAD_BUDGET_MS_DEFAULT
+    max_iterations: int = ITERATIONS_DEFAULT
+
+
+class SessionTask(msgspec.Struct, frozen=True, kw_only=True):
+    """One session, ready to run: nothing in it is optional to understand any more.
+
+    `messages` are the caller's (or the prompt as one user turn), `system` the text in force.
+    `sources` are the texts a quote may stand in.
+    """
+
+    context: CallContext
+    kind: Kind
+    schema: CompiledSchema
+    model: ModelName
+    system: str | None
+    prompt: str
+    messages: tuple[Message, ...]
+    messages_given: bool
+    sources: tuple[str, ...]
+    max_iterations: int
+    settings: Settings
+    temperature: float | None
+    load_budget_ms: int
+    conversation_id: str | None
+    metadata: dict[str, str]
+    config_digest: str
+
+    def inline_schema(self) -> msgspec.Raw:
+        """Give the schema as the caller sent it, or `null` for a named kind."""
+        return self.kind.schema if self.kind.name is None else NULL
+
+
+def plan(request: IterateRequest, context: CallContext, catalog: Catalog) -> SessionTask:
+    """Make the task of a request.
+
+    Raises:
+        Refusal: `invalid_request`, `unknown_kind`, `unknown_model` or `invalid_schema`, naming
+            the field, the value and what is allowed.
+    """
+    messages = _messages(request)
+    user_texts = tuple(message.content for message in messages if message.role == "user")
+    _check_ranges(request)
+    kind = _kind(request, catalog)
+    deadline_ms = catalog.deadline_ms if request.deadline_ms is None else request.deadline_ms
+    temperature, temperature_raw = _temperature(request)
+    return SessionTask(
+        context=context,
+        kind=kind,
+        schema=catalog.schemas.get(bytes(kind.schema)),
+        model=find_model(request.model or kind.model, catalog.models),
+        system=kind.system if request.system is None else request.system,
+        prompt=user_texts[-1],
+        messages=messages,
+        messages_given=request.messages is not None,
+        sources=user_texts,
+        max_iterations=request.max_iterations or kind.max_iterations,
+        settings=Settings(
+            constrain=request.constrain,
+            temperature=temperature_raw,
+            max_tokens=request.max_tokens,
+            seed=request.seed,
+            deadline_ms=deadline_ms,
+        ),
+        temperature=temperature,
+        load_budget_ms=catalog.load_budget_ms,
+        conversation_id=request.conversation_id,
+        metadata=request.metadata,
+        config_digest=catalog.config_digest,
+    )
+
+
+def find_kind(name: str, kinds: Mapping[str, Kind]) -> Kind:
+    """Look a kind up by name.
+
+    Raises:
+        Refusal: `unknown_kind`, naming those there are.
+    """
+    kind = kinds.get(name)
+    if kind is None:
+        raise Refusal(
+            "unknown_kind",
+            f"kind {name!r} is not configured; there is {_names(kinds)}.",
+            hint="GET /v1/kinds lists the kinds, or send `schema` with a JSON Schema of your own.",
+        )
+    return kind
+
+
+def find_model(name: str, models: Mapping[str, ModelName]) -> ModelName:
+    """Look a model up by our alias.
+
+    Raises:
+        Refusal: `unknown_model`, naming those there are.
+    """
+    model = models.get(name)
+    if model is None:
+        raise Refusal(
+            "unknown_model",
+            f"model {name!r} is not configured; there is {_names(models)}.",
+            hint="GET /v1/models lists the models with their state.",
+        )
+    return model
+
+
+def inline_kind(
+    schema: msgspec.Raw, *, system: str | None, max_iterations: int, model: str
+) -> Kind:
+    """Make the nameless kind of an inline schema: no grounding, no rules.
+
+    Raises:
+        Refusal: `invalid_schema` comes later, from the schema cache; `invalid_request` never.
+    """
+    raw = bytes(schema)
+    return Kind(
+        name=None,
+        schema=msgspec.Raw(compact(raw.decode("utf-8"))),
+        system=system,
+        grounding=(),
+        rules=(),
+        max_iterations=max_iterations,
+        model=model,
+        digest=_inline_digest(raw, system, max_iterations, model),
+    )
+
+
+@lru_cache(maxsize=256)
+def _inline_digest(schema: bytes, system: str | None, max_iterations: int, model: str) -> str:
+    return kind_digest(
+        parse(schema.decode("utf-8")),
+        system=system,
+        grounding=(),
+        rules=(),
+        max_iterations=max_iterations,
+        model=model,
+    )
+
+
+def _kind(request: IterateRequest, catalog: Catalog) -> Kind:
+    if request.kind is not None and request.schema != NULL:
+        raise _invalid("`kind` and `schema` exclude each other: send one of them.")
+    if request.kind is not None:
+        return find_kind(request.kind, catalog.kinds)
+    if request.schema == NULL:
+        raise _invalid(
+            "`kind` or `schema` is missing: name one of the kinds "
+            f"({_names(catalog.kinds)}), or send a JSON Schema."
+        )
+    model = request.model or next(iter(catalog.models))
+    find_model(model, catalog.models)
+    return inline_kind(
+        request.schema,
+        system=request.system,
+        max_iterations=request.max_iterations or catalog.max_iterations,
+        model=model,
+    )
+
+
+def _messages(request: IterateRequest) -> tuple[Message, ...]:
+    if request.prompt is not None and request.messages is not None:
+        raise _invalid("`prompt` and `messages` exclude each other: send one of them.")
+    if request.prompt is not None:
+        return (Message("user", request.prompt),)
+    if request.messages is None:
+        raise _invalid("`prompt` or `messages` is missing: send the text to work on.")
+    if len(request.messages) > MESSAGES_MAX:
+        raise _invalid(f"`messages` has {len(request.messages)} entries; at most {MESSAGES_MAX}.")
+    if not any(message.role == "user" for message in request.messages):
+        raise _invalid("`messages` has no entry with role `user`; at least one is needed.")
+    return request.messages
+
+
+def _check_ranges(request: IterateRequest) -> None:
+    _check_range("max_iterations", request.max_iterations, 1, ITERATIONS_MAX)
+    _check_range("deadline_ms", request.deadline_ms, 1, DEADLINE_MS_MAX)
+    _check_range("max_tokens", request.max_tokens, 1, TOKENS_MAX)
+    _check_range("seed", request.seed, 0, SEED_MAX)
+    if len(request.metadata) > METADATA_ENTRIES_MAX:
+        raise _invalid(
+            f"`metadata` has {len(request.metadata)} members; at most {METADATA_ENTRIES_MAX}."
+        )
+
+
+def _check_range(field: str, value: int | None, low: int, high: int) -> None:
+    if value is not None and not low <= value <= high:
+        raise _invalid(f"`{field}` is {value}; allowed is {low} to {high}.")
+
+
+def _temperature(request: IterateRequest) -> tuple[float | None, msgspec.Raw]:
+    raw = request.temperature
+    if raw == NULL:
+        return None, NULL
+    text = bytes(raw).decode("utf-8")
+    value = parse(text)
+    if isinstance(value, bool | str | list | dict) or value is None:
+        raise _invalid(f"`temperature` is {text}; it must be a number.")
+    if not 0 <= value <= TEMPERATURE_MAX:
+        raise _invalid(f"`temperature` is {text}; allowed is 0 to {TEMPERATURE_MAX:g}.")
+    return float(value), raw
+
+
+def _invalid(message: str) -> Refusal:
+    return Refusal("invalid_request", message, hint="The fields are described at /openapi.json.")
+
+
+def _names(mapping: Mapping[str, object]) -> str:
+    return ", ".join(repr(name) for name in mapping) or "none"

@@ -1,0 +1,1 @@
+"""The public door: keys, limits, ids, routes; owns no session."""

@@ -1,0 +1,1 @@
+"""Grounding: artifact values against reference tables, and SQL rules over artifacts."""

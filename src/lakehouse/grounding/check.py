@@ -1,0 +1,332 @@
+"""The checking half of grounding: which values of an artifact have no row behind them.
+
+Pure: it asks a `TableSnapshot` and knows nothing of files, Arrow or DuckDB. What a finding holds,
+so that another runtime can write the same bytes:
+
+- `path` is the bad value's own place, element index included; for a failing `with`, the `with`
+  pointer's. `got` is the value's bytes as they stand in the artifact, left out over 256 bytes.
+- `expected` is `{"column":"airports.iata","match":"exact"}`, for `within` with the tolerance in
+  RFC 8785 form after it, for `quote` `{"match":"quote"}`; of a rule `{"sql":"..."}`.
+- `nearest` is left out where there is none, where `got` is, and for a value of the wrong type.
+  For a failing `with` it is drawn from the rows that the other values left.
+- `with` pairs are taken in the byte order of their pointers. Each narrows the rows that the main
+  value matched; a pair that would leave none gives a finding and narrows nothing.
+- A `with` pointer that points at an array pairs with a main array element by element; any other
+  value goes with every element. A pair whose value is absent or null does not apply.
+"""
+
+import asyncio
+from collections.abc import Collection, Iterator, Sequence
+from functools import lru_cache
+from itertools import islice
+
+import msgspec
+import rfc8785
+
+from lakehouse.core.finding import Finding
+from lakehouse.core.json_text import JsonScalar, JsonValue, compact, pointer, pointer_parts
+from lakehouse.core.kind import GroundingRule, SqlRule
+from lakehouse.core.limits import GOT_BYTES_MAX
+from lakehouse.core.ports import Column, TableSnapshot
+
+_ROWS_PER_TURN = 4_096  # looked at before other sessions get their turn: about 1 ms
+
+
+class GroundingResult(msgspec.Struct, frozen=True):
+    """What the grounding rules say. `applied` is whether any rule met a value to judge."""
+
+    findings: tuple[Finding, ...]
+    applied: bool
+
+
+async def check_grounding(
+    rules: Sequence[GroundingRule],
+    artifact: JsonValue,
+    raw: bytes,
+    sources: Sequence[str],
+    snapshot: TableSnapshot,
+) -> GroundingResult:
+    """Report every grounded value of `artifact` that no row, or no source, stands behind.
+
+    Args:
+        rules: As declared by the kind, free of faults (`rules.fault_of`).
+        artifact: The parsed artifact.
+        raw: The same artifact's own bytes, which evidence is taken from.
+        sources: The texts that quotes may come from.
+        snapshot: Holds every column that the rules name.
+
+    Raises:
+        TableUnavailable: A rule names a table or column that is not there.
+
+    Cost: an accepted value takes one look-up per column and never leaves the event loop.
+    """
+    findings: list[Finding] = []
+    applied = False
+    for rule in rules:
+        for path, value, index in _values(artifact, rule.path):
+            applied = True
+            if rule.match == "quote":
+                if not _is_quote(value, sources):
+                    findings.append(_quote_finding(rule, path, raw))
+                continue
+            findings += await _check_value(_Place(rule, artifact, raw, snapshot), path, value, index)
+    return GroundingResult(tuple(findings), applied)
+
+
+async def check_rules(
+    rules: Sequence[SqlRule], artifact: JsonValue, raw: bytes, snapshot: TableSnapshot
+) -> list[Finding]:
+    """Report every SQL rule that does not give TRUE, one finding each.
+
+    The path is the member that the rule binds where it binds just one, and `got` that member.
+    Objects and arrays are bound as their JSON text.
+
+    Raises:
+        TableUnavailable: A rule names a table or column that is not there.
+        InfraError: `timeout`, where a rule took longer than its bound.
+    """
+    if not rules:
+        return []
+    findings = []
+    outcomes = await snapshot.outcomes(rules, _members(artifact, raw))
+    for rule, outcome in zip(rules, outcomes, strict=True):
+        if outcome.holds:
+            continue
+        path = pointer(*outcome.members) if len(outcome.members) == 1 else ""
+        findings.append(
+            Finding(
+                code="rule",
+                path=path,
+                message=rule.message,
+                got=_got(raw, path) if path else msgspec.UNSET,
+                expected=msgspec.Raw(msgspec.json.encode({"sql": rule.sql})),
+            )
+        )
+    return findings
+
+
+class _Place(msgspec.Struct, frozen=True):
+    """One rule at work on one artifact."""
+
+    rule: GroundingRule
+    artifact: JsonValue
+    raw: bytes
+    snapshot: TableSnapshot
+
+
+class _Pair(msgspec.Struct, frozen=True):
+    """One `with` value that applies, and the rows that match it."""
+
+    path: str
+    reference: str
+    value: JsonValue
+    column: Column
+    rows: Collection[int]
+
+
+async def _check_value(
+    place: _Place, path: str, value: JsonValue, index: int | None
+) -> list[Finding]:
+    rule = place.rule
+    assert rule.column is not None
+    column = place.snapshot.column(rule.column)
+    rows = _rows(column, value, rule)
+    if not rows:
+        return [await _table_finding(place, path, value, rule.column, column, None)]
+    pairs = _pairs(place, index) if rule.with_ else []
+    if not pairs or await _together([rows, *(pair.rows for pair in pairs)]):
+        return []
+    findings = []
+    for pair in pairs:
+        narrowed = await _shared(rows, pair.rows)
+        if narrowed:
+            rows = narrowed
+            continue
+        finding = await _table_finding(
+            place, pair.path, pair.value, pair.reference, pair.column, rows
+        )
+        findings.append(finding)
+    return findings
+
+
+def _pairs(place: _Place, index: int | None) -> list[_Pair]:
+    pairs = []
+    for at, reference in sorted(place.rule.with_.items(), key=_pointer_bytes):
+        value, path = _resolve(place.artifact, at), at
+        if isinstance(value, list) and index is not None:
+            value, path = (value[index] if index < len(value) else None), f"{at}/{index}"
+        if value is None:
+            continue
+        column = place.snapshot.column(reference)
+        pairs.append(_Pair(path, reference, value, column, _rows(column, value, place.rule)))
+    return pairs
+
+
+def _pointer_bytes(item: tuple[str, str]) -> bytes:
+    return item[0].encode("utf-8")
+
+
+def _rows(column: Column, value: JsonValue, rule: GroundingRule) -> Collection[int]:
+    if isinstance(value, list | dict):
+        return ()
+    return column.rows(value, rule.match, rule.tolerance)
+
+
+async def _together(parts: Sequence[Collection[int]]) -> bool:
+    """Say whether one row is in all parts; walks the smallest, gives others a turn."""
+    smallest, *others = sorted(parts, key=len)
+    rows = iter(smallest)
+    while True:
+        turn = list(islice(rows, _ROWS_PER_TURN))
+        if any(all(row in other for other in others) for row in turn):
+            return True
+        if len(turn) < _ROWS_PER_TURN:
+            return False
+        await asyncio.sleep(0)
+
+
+async def _shared(left: Collection[int], right: Collection[int]) -> Collection[int]:
+    smaller, larger = sorted((left, right), key=len)
+    shared: set[int] = set()
+    rows = iter(smaller)
+    while turn := list(islice(rows, _ROWS_PER_TURN)):
+        shared.update(row for row in turn if row in larger)
+        if len(turn) == _ROWS_PER_TURN:
+            await asyncio.sleep(0)
+    return shared
+
+
+# --- Where values stand -------------------------------------------------------------------------
+
+
+def _values(artifact: JsonValue, at: str) -> Iterator[tuple[str, JsonValue, int | None]]:
+    """Give each value a rule applies to, with its path and, in an array, its index."""
+    value = _resolve(artifact, at)
+    if isinstance(value, list):
+        for index, element in enumerate(value):
+            if element is not None:
+                yield f"{at}/{index}", element, index
+    elif value is not None:
+        yield at, value, None
+
+
+def _resolve(artifact: JsonValue, at: str) -> JsonValue:
+    """Follow a JSON Pointer; None where it leads nowhere."""
+    value = artifact
+    for part in _parts(at):
+        if isinstance(value, dict):
+            value = value.get(part)
+        elif isinstance(value, list):
+            index = _array_index(part)
+            value = value[index] if index is not None and index < len(value) else None
+        else:
+            return None
+    return value
+
+
+@lru_cache(maxsize=1024)
+def _parts(at: str) -> tuple[str, ...]:
+    return tuple(pointer_parts(at))
+
+
+def _array_index(part: str) -> int | None:
+    """Read an array index as RFC 6901 writes it: ASCII digits, no leading zero."""
+    if not (part.isascii() and part.isdigit()) or (part[0] == "0" and part != "0"):
+        return None
+    return int(part) if len(part) < 10 else None
+
+
+def _members(artifact: JsonValue, raw: bytes) -> dict[str, JsonScalar]:
+    """Give the top-level members as SQL parameters: scalars as they are, the rest as JSON text."""
+    if not isinstance(artifact, dict):
+        return {}
+    members: dict[str, JsonScalar] = {}
+    texts: dict[str, msgspec.Raw] | None = None
+    for name, value in artifact.items():
+        if isinstance(value, list | dict):
+            texts = texts or msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
+            members[name] = compact(bytes(texts[name]).decode("utf-8")).decode("utf-8")
+        else:
+            members[name] = value
+    return members
+
+
+# --- Evidence -----------------------------------------------------------------------------------
+
+
+def _got(raw: bytes, path: str) -> msgspec.Raw | msgspec.UnsetType:
+    """Cut the value at `path` out of the artifact's bytes; left out when absent or too long."""
+    piece = msgspec.Raw(raw)
+    for part in _parts(path):
+        if bytes(piece[:1] if isinstance(piece, bytes) else piece).lstrip()[:1] == b"[":
+            piece = msgspec.json.decode(piece, type=list[msgspec.Raw])[int(part)]
+        else:
+            members = msgspec.json.decode(piece, type=dict[str, msgspec.Raw])
+            if part not in members:
+                return msgspec.UNSET
+            piece = members[part]
+    data = compact(bytes(piece).decode("utf-8"))
+    return msgspec.Raw(data) if len(data) <= GOT_BYTES_MAX else msgspec.UNSET
+
+
+def _expected(rule: GroundingRule, reference: str | None) -> msgspec.Raw:
+    parts = {} if reference is None else {"column": reference}
+    body = msgspec.json.encode({**parts, "match": rule.match})
+    if rule.tolerance is not None:
+        body = b'%b,"tolerance":%b}' % (body[:-1], rfc8785.dumps(rule.tolerance))
+    return msgspec.Raw(body)
+
+
+def _is_quote(value: JsonValue, sources: Sequence[str]) -> bool:
+    return isinstance(value, str) and value != "" and any(value in source for source in sources)
+
+
+def _quote_finding(rule: GroundingRule, path: str, raw: bytes) -> Finding:
+    got = _got(raw, path)
+    return Finding(
+        code="ungrounded",
+        path=path,
+        message=f"{_shown(got)} is not a quote: it must be copied word for word from the text",
+        got=got,
+        expected=_expected(rule, None),
+    )
+
+
+async def _table_finding(
+    place: _Place,
+    path: str,
+    value: JsonValue,
+    reference: str,
+    column: Column,
+    rows: Collection[int] | None,
+) -> Finding:
+    got = _got(place.raw, path)
+    nearest: list[msgspec.Raw] = []
+    if isinstance(got, msgspec.Raw) and not isinstance(value, list | dict):
+        nearest = await column.nearest(value, place.rule.match, rows)
+    near = ", ".join(bytes(item).decode("utf-8") for item in nearest)
+    return Finding(
+        code="ungrounded",
+        path=path,
+        message=_message(_shown(got), value, reference, column, rows is not None, near),
+        got=got,
+        expected=_expected(place.rule, reference),
+        nearest=msgspec.Raw(b"[%b]" % b",".join(map(bytes, nearest))) if nearest else msgspec.UNSET,
+    )
+
+
+def _message(
+    shown: str, value: JsonValue, reference: str, column: Column, in_row: bool, near: str
+) -> str:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not (number if column.numeric else isinstance(value, str)):
+        kind = "a number" if column.numeric else "a string"
+        return f"{shown} is not in {reference}: it must be {kind}"
+    text = f"{shown} is not in {reference}"
+    if in_row:
+        text += " in the same row as the other values"
+    return f"{text}; nearest: {near}" if near else text
+
+
+def _shown(got: msgspec.Raw | msgspec.UnsetType) -> str:
+    return bytes(got).decode("utf-8") if isinstance(got, msgspec.Raw) else "The value"

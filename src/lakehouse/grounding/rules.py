@@ -1,0 +1,37 @@
+"""What makes a declared grounding rule usable, said once for the configuration and for requests."""
+
+import math
+
+from lakehouse.core.json_text import pointer_parts
+from lakehouse.core.kind import GroundingRule
+
+
+def fault_of(rule: GroundingRule) -> str | None:
+    """Say what is wrong with a rule, naming field and allowed values; None if nothing is."""
+    for at in (rule.path, *rule.with_):
+        try:
+            pointer_parts(at)
+        except ValueError:
+            return f"{at!r} is not a JSON Pointer: it must be empty or begin with '/'"
+    if (rule.match == "within") != (rule.tolerance is not None):
+        return "tolerance belongs to match = 'within', and only to it"
+    if rule.tolerance is not None and not (math.isfinite(rule.tolerance) and rule.tolerance >= 0):
+        return f"tolerance is {rule.tolerance}; it must be a number of at least 0"
+    if rule.match == "quote":
+        if rule.column is not None or rule.with_:
+            return "match = 'quote' takes neither column nor with: a quote stands in the text"
+        return None
+    if rule.column is None:
+        return f"match = {rule.match!r} needs a column, written table.column"
+    for reference in (rule.column, *rule.with_.values()):
+        if not all(split(reference)):
+            return f"column {reference!r} must be written table.column"
+        if split(reference)[0] != split(rule.column)[0]:
+            return f"with names {reference!r}, which is not in the table of {rule.column!r}"
+    return None
+
+
+def split(reference: str) -> tuple[str, str]:
+    """Split `table.column` at its first dot; the column's own name may hold dots."""
+    table, _, column = reference.partition(".")
+    return table, column

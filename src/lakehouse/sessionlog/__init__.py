@@ -1,0 +1,1 @@
+"""The session log: one durable row per session, in files that any runtime may write and read."""

@@ -1,0 +1,171 @@
+"""Where everything lies in a session-log directory (contract section 5), and that it may be used.
+
+Refuses to repair: a directory that others may write to, or that is not a directory, is reported
+with the command that mends it.
+"""
+
+import os
+import re
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from lakehouse.core.errors import SetupError
+from lakehouse.sessionlog.disk import is_shared, reason
+
+ACTIVE: Final = "active"
+SEALED: Final = "sealed"
+WRITERS: Final = "writers"
+INBOX: Final = "inbox.jsonl"
+REPLAY_RUNS: Final = "replay_runs.jsonl"
+FEEDBACK: Final = "feedback.jsonl"
+
+_SEGMENT_NAME = re.compile(
+    r"(?P<writer_id>[A-Za-z0-9][A-Za-z0-9._-]{0,63})-(?P<segment>0|[1-9][0-9]{0,17})\.jsonl"
+)
+
+
+class LogFile(msgspec.Struct, frozen=True):
+    """One file of the stream: a segment by its name, or the inbox (`writer_id` None).
+
+    `directory` is where the file was seen; a segment may have moved from active to sealed since.
+    """
+
+    root: Path
+    directory: str
+    name: str
+    writer_id: str | None
+    segment: int
+
+    @property
+    def path(self) -> Path:
+        """The path it was seen at."""
+        return self.root / self.directory / self.name
+
+    @property
+    def label(self) -> str:
+        """The path for people, relative to the log."""
+        return f"{self.directory}/{self.name}" if self.directory else self.name
+
+    def open(self) -> int | None:
+        """Open for reading wherever the file is by now; None when it is gone for good."""
+        paths = [self.path]
+        if self.directory == ACTIVE:
+            paths.append(self.root / SEALED / self.name)
+        for path in paths:
+            try:
+                return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            except FileNotFoundError:
+                continue
+        return None
+
+    def stat(self) -> os.stat_result | None:
+        """Look at the file wherever it is by now; None when it is gone for good."""
+        descriptor = self.open()
+        if descriptor is None:
+            return None
+        try:
+            return os.fstat(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def segment_name(writer_id: str, segment: int) -> str:
+    """Name a segment; `segment` counts from 0 within its writer."""
+    return f"{writer_id}-{segment}.jsonl"
+
+
+def lock_path(root: Path, writer_id: str) -> Path:
+    """Give the lock file that a writer holds for its life."""
+    return root / WRITERS / f"{writer_id}.lock"
+
+
+def log_files(root: Path) -> list[LogFile]:
+    """List the files that hold rows: segments in the order of their names, the inbox last.
+
+    A directory that is not there holds none. Active segments are listed before sealed ones, so
+    that a segment on its way from one to the other is seen once and never missed.
+    """
+    found: dict[str, LogFile] = {}
+    for directory in (ACTIVE, SEALED):
+        for name in _names(root / directory):
+            match = _SEGMENT_NAME.fullmatch(name)
+            if match is not None and name not in found:
+                number = int(match["segment"])
+                found[name] = LogFile(root, directory, name, match["writer_id"], number)
+    files = sorted(found.values(), key=lambda file: (file.writer_id or "", file.segment))
+    if (root / INBOX).is_file():
+        files.append(LogFile(root, "", INBOX, None, 0))
+    return files
+
+
+def sealed_clean(root: Path, name: str) -> bool:
+    """Say whether a sealed segment's manifest counts no bad line; no manifest says nothing."""
+    try:
+        text = (root / SEALED / f"{name}.manifest.json").read_bytes()
+        return not msgspec.json.decode(text, type=dict[str, object]).get("bad_lines", True)
+    except (OSError, msgspec.MsgspecError):
+        return False
+
+
+def prepare(path: Path) -> Path:
+    """Make a log directory ready for a writer; directories that are missing are created 0700.
+
+    The log itself may be reached through a symbolic link, its parts may not.
+
+    Returns:
+        The directory's real path.
+
+    Raises:
+        SetupError: It cannot be used; says why and what to do.
+    """
+    root = path.expanduser()
+    _make(root)
+    root = root.resolve()
+    _check(root)
+    for name in (ACTIVE, SEALED, WRITERS):
+        part = root / name
+        if part.is_symlink():
+            raise SetupError(
+                f"Session log: {part} is a symbolic link; it must be a directory of its own.",
+                hint="Point log.path at the real place, or put a link in place of the whole log.",
+            )
+        _make(part)
+        _check(part)
+    return root
+
+
+def _make(path: Path) -> None:
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise SetupError(
+            f"Session log: {path} is not a directory.",
+            hint="log.path names a directory; move the file away or choose another path.",
+        ) from error
+    except OSError as error:
+        raise SetupError(
+            f"Session log: cannot create {path}: {reason(error)}.",
+            hint="Choose a log.path that this user may write to.",
+        ) from error
+
+
+def _check(path: Path) -> None:
+    if is_shared(path.stat()):
+        raise SetupError(
+            f"Session log: others may write to {path}, and so could forge or remove rows.",
+            hint=f"chmod go-w {path}",
+        )
+    if not os.access(path, os.R_OK | os.W_OK | os.X_OK):
+        raise SetupError(
+            f"Session log: {path} is not readable and writable for this user.",
+            hint=f"chown or chmod it (0700), or choose another log.path: {path}",
+        )
+
+
+def _names(directory: Path) -> list[str]:
+    try:
+        return os.listdir(directory)  # noqa: PTH208 - names only, of a directory that may be gone
+    except (FileNotFoundError, NotADirectoryError):
+        return []

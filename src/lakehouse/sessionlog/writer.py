@@ -1,0 +1,354 @@
+"""The writer of one daemon: rows in, acknowledged once they survive a power cut.
+
+Records are written by the caller's thread, one write(2) each, so that they survive the process
+at once; one background thread syncs, and whoever waits meanwhile shares the next sync. Refuses
+to acknowledge what it could not sync, and to sync a file again that failed to once: the kernel
+may have dropped the data and would answer that all is well.
+
+A forked child must not write: it finds its copy of the writer closed. What is started with
+subprocess inherits nothing, every descriptor is closed on exec.
+"""
+
+import asyncio
+import os
+import threading
+import time
+import weakref
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import Final, Literal
+
+from lakehouse.core.clock import Clock, SystemClock
+from lakehouse.core.errors import Refusal, SetupError
+from lakehouse.core.row import Row, Started
+from lakehouse.sessionlog.disk import Disk, free_bytes_required, reason
+from lakehouse.sessionlog.encoding import encode_fitting, log_unavailable
+from lakehouse.sessionlog.layout import prepare
+from lakehouse.sessionlog.segments import Segment, Segments
+
+Durability = Literal["commit", "os"]
+
+ACK_S_MAX: Final = 30.0  # a row that is not durable by then is reported as not written
+SYNC_S_MAX: Final = 5.0  # a sync that hangs longer makes us refuse new sessions
+PROBE_INTERVAL_S: Final = 1.0  # between attempts to write again after a failure
+SPACE_INTERVAL_S: Final = 1.0  # between looks at the free space
+SYNC_TRIES_MAX: Final = 3  # segments that one group of rows is tried in
+PENDING_ROWS_MAX: Final = 10_000  # waiting for a sync; more is a caller without a bound
+
+
+class _Pending:
+    """A row that is written and waits for its sync."""
+
+    __slots__ = ("future", "line", "segment")
+
+    def __init__(self, line: bytes, segment: Segment, future: "asyncio.Future[None]") -> None:
+        self.line = line
+        self.segment = segment
+        self.future = future
+
+
+class SessionLogWriter:
+    """A `RecordSink` on disk: one writer of one session log. Safe to call from any thread.
+
+    With durability `commit` a row is acknowledged after fdatasync; with `os` once it is in the
+    page cache, which survives the process but not the machine. Cost: about 20 µs of CPU a row.
+    """
+
+    def __init__(
+        self, root: Path, *, daemon: str, durability: Durability, clock: Clock, disk: Disk
+    ) -> None:
+        self._durability = durability
+        self._disk = disk
+        self._root = root
+        self._segments = Segments(root, daemon=daemon, clock=clock, disk=disk)
+        self._lock = threading.Lock()  # protects _segments, _pending, _woken, _failure and _closed
+        self._pending: list[_Pending] = []
+        self._woken = False
+        self._failure: str | None = None
+        self._closed = False
+        self._wake: SimpleQueue[None] = SimpleQueue()
+        self._syncing_since: float | None = None
+        self._space_at = 0.0
+        self._space_trouble: str | None = None
+        self._thread = threading.Thread(target=self._run, name="session-log-sync", daemon=True)
+
+    @classmethod
+    def open(
+        cls,
+        path: Path,
+        *,
+        daemon: str,
+        durability: Durability = "commit",
+        clock: Clock | None = None,
+        disk: Disk | None = None,
+    ) -> "SessionLogWriter":
+        """Join the stream at `path` as a new writer, with a lock and a first segment of its own.
+
+        Directories that are missing are created.
+
+        Raises:
+            SetupError: The directory cannot be used, or a first segment cannot be made durable.
+        """
+        root = prepare(path)
+        writer = cls(
+            root,
+            daemon=daemon,
+            durability=durability,
+            clock=clock or SystemClock(),
+            disk=disk or Disk(),
+        )
+        try:
+            writer._sync(writer._segments.next())
+        except OSError as error:
+            writer._segments.close()
+            raise SetupError(
+                f"Session log: cannot write to {root}: {reason(error)}.",
+                hint="Free some space, check permissions, or choose another log.path.",
+            ) from error
+        writer._thread.start()
+        _WRITERS.add(writer)
+        return writer
+
+    @property
+    def writer_id(self) -> str:
+        """The id in the names of this writer's files; a new one if they were all removed."""
+        return self._segments.writer_id
+
+    def check_writable(self) -> None:
+        """Refuse early, before a token is bought, when a row could not be made durable.
+
+        Raises:
+            Refusal: `log_unavailable`; the writer tries again by itself.
+        """
+        trouble = self._trouble()
+        if trouble is not None:
+            raise Refusal(
+                "log_unavailable",
+                f"The session log cannot be written: {trouble}.",
+                hint="Check the disk behind the session log: `lakehouse doctor`.",
+                retry_after_s=2,
+            )
+
+    def started(self, record: Started) -> None:
+        """Write the started line, not synced: it survives the process, not a power cut.
+
+        Raises:
+            InfraError: `log_unavailable`.
+        """
+        line = encode_fitting(record)
+        with self._lock:
+            self._write(line)
+
+    async def append(self, row: Row) -> None:
+        """Make one final row durable. Returns after the sync; concurrent calls share one.
+
+        Raises:
+            InfraError: `log_unavailable`; the row is not in the log as far as anyone knows.
+        """
+        line = encode_fitting(row)
+        loop = asyncio.get_running_loop()
+        future = loop.create_future()
+        with self._lock:
+            segment = self._write(line)
+            if self._durability == "os":
+                return
+            self._pending.append(_Pending(line, segment, future))
+            if not self._woken:
+                self._woken = True
+                # At the end of this turn of the loop, so that all rows of one turn share a sync.
+                loop.call_soon(self._wake.put, None)
+        try:
+            await future
+        except TimeoutError as error:
+            raise log_unavailable(f"no sync within {ACK_S_MAX:.0f} s") from error
+
+    def close(self) -> None:
+        """Sync what is written, answer who waits, and let go of the files. Blocks for the sync.
+
+        Waits at most `ACK_S_MAX`; a disk that hangs longer keeps the files.
+        """
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            self._wake.put(None)
+        self._thread.join(ACK_S_MAX)
+        if not self._thread.is_alive():
+            self._segments.close()
+        _WRITERS.discard(self)
+
+    # --- The caller's side, under the lock ---
+
+    def _write(self, line: bytes) -> Segment:
+        if self._closed:
+            raise log_unavailable("the writer is closed")
+        if len(self._pending) >= PENDING_ROWS_MAX:
+            raise log_unavailable(f"{PENDING_ROWS_MAX} rows wait for the disk")
+        try:
+            return self._segments.write(line)
+        except (OSError, SetupError) as error:
+            self._fail(error)
+            raise log_unavailable(_text(error)) from error
+
+    def _fail(self, error: OSError | SetupError) -> None:
+        self._failure = _text(error)
+        self._wake.put(None)  # so that the thread begins to probe
+
+    def _trouble(self) -> str | None:
+        if self._closed:
+            return "the writer is closed"
+        if self._failure is not None:
+            return self._failure
+        since = self._syncing_since
+        now = time.monotonic()
+        if since is not None and now - since > SYNC_S_MAX:
+            return f"the disk has not finished a sync for {now - since:.0f} s"
+        if now - self._space_at >= SPACE_INTERVAL_S:
+            self._space_at = now
+            self._space_trouble = self._look_at_disk()
+        return self._space_trouble
+
+    def _look_at_disk(self) -> str | None:
+        try:
+            free_bytes, total_bytes = self._disk.space(self._root)
+        except OSError as error:
+            return reason(error)
+        required_bytes = free_bytes_required(total_bytes)
+        if free_bytes < required_bytes:
+            return f"{free_bytes >> 20} MiB are free, {required_bytes >> 20} MiB are required"
+        with self._lock:
+            current = self._segments.current
+            if current is not None and not current.in_place():
+                self._segments.retire()
+                self._failure = f"{current.path.name} was removed from the log"
+                self._wake.put(None)
+        return self._failure
+
+    # --- The background thread ---
+
+    def _run(self) -> None:
+        while True:
+            try:
+                self._wake.get(timeout=PROBE_INTERVAL_S if self._failure is not None else None)
+            except Empty:
+                self._probe()
+                continue
+            with self._lock:
+                batch, self._pending = self._pending, []
+                self._woken = False
+                closed = self._closed
+            if batch:
+                self._commit(batch)
+            if closed:
+                return
+
+    def _commit(self, batch: list[_Pending]) -> None:
+        """Make rows durable and answer for them; rows whose sync failed go into a new segment."""
+        for _ in range(SYNC_TRIES_MAX):
+            failed: dict[Segment, OSError] = {}
+            for segment in dict.fromkeys(pending.segment for pending in batch):
+                try:
+                    self._sync(segment)
+                except OSError as error:
+                    failed[segment] = error
+            _answer([pending for pending in batch if pending.segment not in failed], None)
+            if not failed:
+                self._succeed()
+                return
+            batch = [pending for pending in batch if pending.segment in failed]
+            last_error: OSError | SetupError = next(iter(failed.values()))
+            with self._lock:
+                # Rows that came meanwhile lie in the same suspect pages.
+                batch += [pending for pending in self._pending if pending.segment in failed]
+                self._pending = [row for row in self._pending if row.segment not in failed]
+                for segment in failed:
+                    self._segments.retire(segment)
+                self._fail(last_error)
+                try:
+                    for pending in batch:
+                        pending.segment = self._segments.write(pending.line)
+                except (OSError, SetupError) as error:
+                    last_error = error
+                    break
+        with self._lock:
+            self._segments.retire()
+            self._fail(last_error)
+        _answer(batch, _text(last_error))
+
+    def _succeed(self) -> None:
+        with self._lock:
+            if self._segments.current is not None:
+                self._failure = None
+            if self._segments.retired:
+                in_use = {pending.segment for pending in self._pending}
+                self._segments.close_retired(in_use)
+
+    def _probe(self) -> None:
+        """Try to begin a new segment, and be well again if that works."""
+        segment: Segment | None = None
+        try:
+            with self._lock:
+                segment = self._segments.next()
+            self._sync(segment)
+        except (OSError, SetupError) as error:
+            with self._lock:
+                self._failure = _text(error)
+                if segment is not None:
+                    self._segments.discard_if_empty(segment)
+        else:
+            self._succeed()
+
+    def _sync(self, segment: Segment) -> None:
+        if self._durability == "os":
+            return
+        self._syncing_since = time.monotonic()
+        try:
+            if not segment.name_durable:
+                self._disk.sync_directory(segment.path.parent)
+                segment.name_durable = True
+            self._disk.sync(segment.descriptor)
+        finally:
+            self._syncing_since = None
+
+    def _abandon_in_child(self) -> None:
+        """Close the child's copies after a fork, or they would keep a dead writer's lock alive."""
+        self._lock = threading.Lock()
+        self._closed = True
+        self._segments.close()
+
+
+def _answer(rows: list[_Pending], trouble: str | None) -> None:
+    """Resolve the callers' futures, each loop woken once."""
+    loops: dict[asyncio.AbstractEventLoop, list[asyncio.Future[None]]] = {}
+    for row in rows:
+        loops.setdefault(row.future.get_loop(), []).append(row.future)
+    for loop, futures in loops.items():
+        try:
+            loop.call_soon_threadsafe(_resolve, futures, trouble)
+        except RuntimeError:
+            continue  # the loop is closed: nobody waits there any more
+
+
+def _resolve(futures: "list[asyncio.Future[None]]", trouble: str | None) -> None:
+    for future in futures:
+        if future.done():
+            continue
+        if trouble is None:
+            future.set_result(None)
+        else:
+            future.set_exception(log_unavailable(trouble))
+
+
+def _text(error: OSError | SetupError) -> str:
+    return reason(error) if isinstance(error, OSError) else error.public
+
+
+_WRITERS: "weakref.WeakSet[SessionLogWriter]" = weakref.WeakSet()
+
+
+def _abandon_all_in_child() -> None:
+    for writer in list(_WRITERS):
+        writer._abandon_in_child()  # noqa: SLF001 - the module's own class
+
+
+os.register_at_fork(after_in_child=_abandon_all_in_child)

@@ -1,0 +1,1 @@
+"""What HTTP means here: problem bodies, headers, the server and client plumbing, health."""

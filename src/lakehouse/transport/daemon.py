@@ -1,0 +1,116 @@
+"""Running one ASGI application on one socket: start, signals, drain, end.
+
+On SIGTERM or Ctrl-C: stop accepting, let the work under way end, cancel what is left shortly
+before the drain is over so that it can still be answered and written, then end. A second signal
+cancels at once.
+"""
+
+import asyncio
+import contextlib
+import signal
+import socket
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from lakehouse.core.errors import SetupError
+from lakehouse.core.limits import DRAIN_MARGIN_MS
+
+Drain = Callable[[int], Awaitable[None]]
+"""Ends the work of a daemon; the argument is how many milliseconds to wait before cancelling."""
+
+_BACKLOG = 2_048
+
+
+def listen_on(host: str, port: int) -> socket.socket:
+    """Bind a listening socket; port 0 takes a free one.
+
+    Raises:
+        SetupError: The address is taken, or not ours.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise SetupError(
+            f"Cannot listen at {host}:{port}: {error.strerror}.",
+            hint="Stop what listens there, or set another `listen` address in the configuration.",
+        ) from error
+    listener.listen(_BACKLOG)
+    listener.setblocking(False)
+    return listener
+
+
+async def serve(
+    app: ASGIApp,
+    listener: socket.socket,
+    *,
+    drain: Drain,
+    drain_ms: int,
+    on_ready: Callable[[], None],
+) -> None:
+    """Serve until SIGTERM or SIGINT, then drain. Returns when every answer has been sent.
+
+    Args:
+        app: The application.
+        listener: From `listen_on`; closed in the end.
+        drain: Called on the first signal with the patience, again with 0 on the second.
+        drain_ms: From the signal to the end.
+        on_ready: Called once connections are accepted.
+    """
+    server = _Server(
+        uvicorn.Config(
+            app,
+            http="httptools",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            timeout_graceful_shutdown=max(1, (drain_ms + DRAIN_MARGIN_MS) // 1000),
+        ),
+        on_ready,
+    )
+    drains: list[asyncio.Task[None]] = []
+
+    def stop() -> None:
+        patience_ms = 0 if server.should_exit else max(0, drain_ms - DRAIN_MARGIN_MS)
+        server.should_exit = True
+        drains.append(asyncio.create_task(_as_coroutine(drain(patience_ms))))
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop)
+    try:
+        await server.serve(sockets=[listener])
+        if drains:
+            await asyncio.gather(*drains)
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server without its own signal handling, which would end the drain early."""
+
+    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_ready = on_ready
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:  # type: ignore[override]  # a narrower generator
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._on_ready()
+
+
+async def _as_coroutine(awaitable: Awaitable[Any]) -> None:
+    await awaitable

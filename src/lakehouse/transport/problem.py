@@ -1,0 +1,60 @@
+"""The only place that turns our errors into HTTP: RFC 9457 problem bodies, and back.
+
+Internal messages never pass through here.
+"""
+
+from http import HTTPStatus
+from typing import Final, get_args
+
+import msgspec
+
+from lakehouse.core.errors import InfraCode, InfraError, ProblemCode, Refusal
+
+PROBLEM_TYPE: Final = "application/problem+json"
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """An RFC 9457 body with our members. `detail` is for people, `code` for programs."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    session_id: str
+    retryable: bool
+    hint: str
+
+
+def problem_of(error: Refusal | InfraError, session_id: str) -> Problem:
+    """Describe an error to the caller whose session (or call) it ended."""
+    return Problem(
+        type=f"urn:lakehouse:problem:{error.code}",
+        title=HTTPStatus(error.status).phrase,
+        status=error.status,
+        detail=error.public,
+        code=error.code,
+        session_id=session_id,
+        retryable=error.retryable,
+        hint=error.hint,
+    )
+
+
+def error_of(body: bytes) -> Refusal | InfraError | None:
+    """Turn an inner daemon's problem body back into the error it was; None if it is not one.
+
+    `log_unavailable` is a code of both; as a problem it was a refusal.
+    """
+    try:
+        problem = msgspec.json.decode(body, type=Problem)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+    for code in get_args(ProblemCode):
+        if problem.code == code:
+            return Refusal(code, problem.detail, hint=problem.hint)
+    for infra_code in get_args(InfraCode):
+        if problem.code == infra_code:
+            return InfraError(
+                infra_code, problem.detail, hint=problem.hint, retryable=problem.retryable
+            )
+    return None

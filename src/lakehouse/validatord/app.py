@@ -1,0 +1,20 @@
+"""`validatord` as a daemon of its own: the session routes for a gateway elsewhere."""
+
+from starlette.types import ASGIApp
+
+from lakehouse.core.ports import ChatModel, RecordSink, Validator
+from lakehouse.transport.endpoints import chat_routes, validator_routes
+from lakehouse.transport.health import health_routes
+from lakehouse.transport.server import Authorize, build_app
+
+
+def validatord_app(
+    validator: Validator, chat: ChatModel, sink: RecordSink, *, authorize: Authorize | None
+) -> ASGIApp:
+    """Assemble the daemon. It serves the chat routes too, so a gateway needs only this URL."""
+    routes = {
+        **validator_routes(validator),
+        **chat_routes(chat),
+        **health_routes(chat, sink),
+    }
+    return build_app(routes, inner=True, authorize=authorize)

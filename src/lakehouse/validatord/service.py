@@ -1,0 +1,217 @@
+"""`Validator` in this process: ids in, one durable row and one reply out.
+
+A session runs in a task of its own, so that a caller who goes away takes neither the session nor
+its row along. Everything that ends a session ends here, in one place, as one row.
+"""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+
+import msgspec
+
+from lakehouse.core.clock import Clock, SystemClock
+from lakehouse.core.context import CallContext
+from lakehouse.core.errors import InfraError, Refusal
+from lakehouse.core.json_text import NULL
+from lakehouse.core.kind import Kind
+from lakehouse.core.ports import ChatModel, KindInfo, RecordSink, TableSource, ValidateRequest
+from lakehouse.core.session import IterateRequest, SessionReply, ValidateReply
+from lakehouse.engine.budget import Budget
+from lakehouse.engine.iterate import Progress, iterate
+from lakehouse.engine.judge import judge
+from lakehouse.engine.record import Outcome, final_row, session_reply, started_record
+from lakehouse.engine.task import Catalog, SessionTask, find_kind, inline_kind, plan
+from lakehouse.grounding.inline import InlineTables
+
+_LOG = logging.getLogger(__name__)
+
+
+class ValidatorService:
+    """Runs sessions to their end and counts them: rows written must equal sessions taken on."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        *,
+        chat: ChatModel,
+        tables: TableSource,
+        sink: RecordSink,
+        clock: Clock | None = None,
+        daemon: str = "validatord",
+    ) -> None:
+        self.catalog = catalog
+        self.sessions_taken = 0
+        self.rows_written = 0
+        self._chat = chat
+        self._tables = tables
+        self._sink = sink
+        self._clock = clock or SystemClock()
+        self._daemon = daemon
+        self._running: set[asyncio.Task[SessionReply]] = set()
+        self._in_loop: set[asyncio.Task[SessionReply]] = set()
+        self._draining = False
+
+    async def iterate(self, request: IterateRequest, context: CallContext) -> SessionReply:
+        """Run one session; see the port for what holds."""
+        task = plan(request, context, self.catalog)
+        self._sink.check_writable()
+        self.sessions_taken += 1
+        session = asyncio.create_task(self._session(task))
+        self._running.add(session)
+        session.add_done_callback(self._running.discard)
+        return await asyncio.shield(session)
+
+    async def validate(self, request: ValidateRequest) -> ValidateReply:
+        """Judge a given answer; see the port for what holds."""
+        kind = self._kind_to_judge_by(request)
+        tables = (
+            await self._tables.snapshot(kind.tables())
+            if request.tables is None
+            else InlineTables(request.tables).snapshot()
+        )
+        judgement = await judge(
+            request.output,
+            "stop",
+            kind=kind,
+            schema=self.catalog.schemas.get(bytes(kind.schema)),
+            sources=() if request.source is None else (request.source,),
+            tables=tables,
+        )
+        return ValidateReply(
+            "accepted" if judgement.accepted else "rejected",
+            judgement.artifact,
+            judgement.grounded,
+            judgement.findings,
+        )
+
+    async def kinds(self) -> tuple[KindInfo, ...]:
+        """List the configured kinds, sorted by name."""
+        return tuple(
+            KindInfo(
+                name,
+                kind.model,
+                kind.max_iterations,
+                kind.system,
+                kind.schema,
+                kind.grounding,
+                kind.rules,
+                kind.digest,
+            )
+            for name, kind in sorted(self.catalog.kinds.items())
+        )
+
+    async def drain(self, *, patience_ms: int) -> None:
+        """Let the sessions under way end, then write the rest as `shutdown`.
+
+        Returns when every session has its row or could not have one. New sessions that still
+        arrive on open connections end as `shutdown` at once.
+        """
+        if self._running:
+            await asyncio.wait(self._running, timeout=patience_ms / 1000)
+        self._draining = True
+        for session in tuple(self._in_loop):
+            session.cancel()
+        if self._running:
+            await asyncio.wait(self._running)
+
+    def _kind_to_judge_by(self, request: ValidateRequest) -> Kind:
+        inline = request.schema != NULL
+        if inline == (request.kind is not None):
+            raise Refusal("invalid_request", "Send exactly one of `kind` and `schema`.")
+        if request.kind is not None:
+            if request.grounding is not None or request.tables is not None:
+                raise Refusal(
+                    "invalid_request",
+                    "`grounding` and `tables` go with `schema`; a kind brings its own.",
+                )
+            return find_kind(request.kind, self.catalog.kinds)
+        kind = inline_kind(request.schema, system=None, max_iterations=1, model="")
+        return msgspec.structs.replace(kind, grounding=request.grounding or ())
+
+    async def _session(self, task: SessionTask) -> SessionReply:
+        budget = Budget(
+            self._clock,
+            deadline_ms=_tighter(task.settings.deadline_ms, task.context.deadline_ms),
+            load_budget_ms=_tighter(task.load_budget_ms, task.context.load_budget_ms),
+        )
+        try:
+            self._sink.started(started_record(task, daemon=self._daemon, moment=self._clock.now()))
+        except InfraError as error:
+            return session_reply(task, _infra(error, Progress(), {}, budget))
+        outcome = await self._outcome(task, budget)
+        row = final_row(task, outcome, daemon=self._daemon, moment=self._clock.now())
+        try:
+            await self._sink.append(row)
+        except InfraError as error:
+            return session_reply(task, _unlogged(outcome, error))
+        self.rows_written += 1
+        return session_reply(task, outcome)
+
+    async def _outcome(self, task: SessionTask, budget: Budget) -> Outcome:
+        """Run the loop to an outcome, whatever happens; only here may a session be cancelled."""
+        progress = Progress()
+        digests: Mapping[str, str] = {}
+        session = asyncio.current_task()
+        assert session is not None
+        self._in_loop.add(session)
+        try:
+            if self._draining:
+                raise _shutdown()
+            tables = await self._tables.snapshot(self._table_names(task.kind))
+            digests = tables.digests
+            verdict = await iterate(
+                task,
+                chat=self._chat,
+                tables=tables,
+                clock=self._clock,
+                budget=budget,
+                progress=progress,
+            )
+        except InfraError as error:
+            return _infra(error, progress, digests, budget)
+        except asyncio.CancelledError:
+            session.uncancel()
+            return _infra(_shutdown(), progress, digests, budget)
+        except Exception:  # noqa: BLE001  the boundary: whatever it was, the caller gets an answer
+            # A bug of ours must not lose the row: it is written as what it is, and told in full
+            # to our own log only.
+            _LOG.exception("session %s failed", task.context.session_id)
+            error = InfraError("crashed", "The session failed inside Lakehouse.", retryable=False)
+            return _infra(error, progress, digests, budget)
+        finally:
+            self._in_loop.discard(session)
+        return Outcome(
+            verdict=verdict,
+            attempts=tuple(progress.attempts),
+            grounded=progress.grounded,
+            error=None,
+            tables=digests,
+            duration_ms=budget.elapsed_ms(),
+        )
+
+
+def _infra(
+    error: InfraError, progress: Progress, digests: Mapping[str, str], budget: Budget
+) -> Outcome:
+    return Outcome(
+        verdict="infra_error",
+        attempts=tuple(progress.attempts),
+        grounded=progress.grounded,
+        error=error,
+        tables=digests,
+        duration_ms=budget.elapsed_ms(),
+    )
+
+
+def _unlogged(outcome: Outcome, error: InfraError) -> Outcome:
+    """Turn a finished session into one that leaves no row: the caller may not act on it."""
+    return msgspec.structs.replace(outcome, verdict="infra_error", error=error)
+
+
+def _shutdown() -> InfraError:
+    return InfraError("shutdown", "The daemon stopped before the session ended.")
+
+
+def _tighter(own_ms: int, outer_ms: int | None) -> int:
+    return own_ms if outer_ms is None else min(own_ms, outer_ms)
