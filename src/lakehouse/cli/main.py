@@ -78,11 +78,11 @@ def _version(wanted: bool) -> None:  # noqa: FBT001  Typer calls it with the fla
 
 @app.callback()
 def root(
-    config: Annotated[  # noqa: ARG001  commands read it from the root context
+    config: Annotated[
         str | None,
         typer.Option(help="The configuration file; also after the command.", metavar="FILE"),
     ] = None,
-    version: Annotated[  # noqa: ARG001, FBT002  handled by its callback
+    version: Annotated[
         bool,
         typer.Option("--version", callback=_version, is_eager=True, help="Print the version."),
     ] = False,

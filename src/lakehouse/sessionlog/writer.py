@@ -29,6 +29,7 @@ from lakehouse.sessionlog.segments import Segment, Segments
 Durability = Literal["commit", "os"]
 
 ACK_S_MAX: Final = 30.0  # a row that is not durable by then is reported as not written
+WATCH_INTERVAL_S: Final = 1.0  # between looks for such rows; a timer per row costs 10 µs
 SYNC_S_MAX: Final = 5.0  # a sync that hangs longer makes us refuse new sessions
 PROBE_INTERVAL_S: Final = 1.0  # between attempts to write again after a failure
 SPACE_INTERVAL_S: Final = 1.0  # between looks at the free space
@@ -39,12 +40,15 @@ PENDING_ROWS_MAX: Final = 10_000  # waiting for a sync; more is a caller without
 class _Pending:
     """A row that is written and waits for its sync."""
 
-    __slots__ = ("future", "line", "segment")
+    __slots__ = ("future", "line", "segment", "since_s")
 
-    def __init__(self, line: bytes, segment: Segment, future: "asyncio.Future[None]") -> None:
+    def __init__(
+        self, line: bytes, segment: Segment, future: "asyncio.Future[None]", since_s: float
+    ) -> None:
         self.line = line
         self.segment = segment
         self.future = future
+        self.since_s = since_s  # in its loop's time
 
 
 class SessionLogWriter:
@@ -61,8 +65,10 @@ class SessionLogWriter:
         self._disk = disk
         self._root = root
         self._segments = Segments(root, daemon=daemon, clock=clock, disk=disk)
-        self._lock = threading.Lock()  # protects _segments, _pending, _woken, _failure and _closed
+        self._lock = threading.Lock()  # protects every member below
         self._pending: list[_Pending] = []
+        self._committing: list[_Pending] = []
+        self._watched: set[asyncio.AbstractEventLoop] = set()
         self._woken = False
         self._failure: str | None = None
         self._closed = False
@@ -152,15 +158,16 @@ class SessionLogWriter:
             segment = self._write(line)
             if self._durability == "os":
                 return
-            self._pending.append(_Pending(line, segment, future))
+            self._pending.append(_Pending(line, segment, future, loop.time()))
             if not self._woken:
                 self._woken = True
                 # At the end of this turn of the loop, so that all rows of one turn share a sync.
                 loop.call_soon(self._wake.put, None)
-        try:
-            await future
-        except TimeoutError as error:
-            raise log_unavailable(f"no sync within {ACK_S_MAX:.0f} s") from error
+            if loop not in self._watched:
+                self._watched = {known for known in self._watched if not known.is_closed()}
+                self._watched.add(loop)
+                loop.call_later(WATCH_INTERVAL_S, self._watch, loop)
+        await future
 
     def close(self) -> None:
         """Sync what is written, answer who waits, and let go of the files. Blocks for the sync.
@@ -193,6 +200,22 @@ class SessionLogWriter:
     def _fail(self, error: OSError | SetupError) -> None:
         self._failure = _text(error)
         self._wake.put(None)  # so that the thread begins to probe
+
+    def _watch(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Answer rows of a loop that a hanging disk keeps waiting; runs in that loop."""
+        with self._lock:
+            waiting = [
+                row
+                for row in (*self._pending, *self._committing)
+                if row.future.get_loop() is loop and not row.future.done()
+            ]
+            if not waiting:
+                self._watched.discard(loop)
+                return
+        late = loop.time() - ACK_S_MAX
+        overdue = [row.future for row in waiting if row.since_s < late]
+        _resolve(overdue, f"no sync within {ACK_S_MAX:.0f} s")
+        loop.call_later(WATCH_INTERVAL_S, self._watch, loop)
 
     def _trouble(self) -> str | None:
         if self._closed:
@@ -235,10 +258,12 @@ class SessionLogWriter:
                 continue
             with self._lock:
                 batch, self._pending = self._pending, []
+                self._committing = batch
                 self._woken = False
                 closed = self._closed
             if batch:
                 self._commit(batch)
+            self._committing = []
             if closed:
                 return
 
@@ -261,6 +286,7 @@ class SessionLogWriter:
                 # Rows that came meanwhile lie in the same suspect pages.
                 batch += [pending for pending in self._pending if pending.segment in failed]
                 self._pending = [row for row in self._pending if row.segment not in failed]
+                self._committing = batch
                 for segment in failed:
                     self._segments.retire(segment)
                 self._fail(last_error)

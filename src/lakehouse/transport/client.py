@@ -78,6 +78,25 @@ class TransportFault(Exception):
         self.unsent = unsent
 
 
+def check_url(url: str) -> None:
+    """Refuse a URL that no call could be made to.
+
+    Raises:
+        ValueError: Saying why, without repeating the URL.
+    """
+    _target(url)
+
+
+def check_header(name: str, value: str) -> None:
+    """Refuse a header that would break the request apart.
+
+    Raises:
+        ValueError: Naming the header; its value is not repeated.
+    """
+    if not (_HEADER_NAME.fullmatch(name) and _HEADER_VALUE.fullmatch(value)):
+        raise ValueError(f"the header {name!r} holds a character that no header may hold")
+
+
 class HttpClient:
     """A pool of keep-alive connections, for one event loop.
 
@@ -224,8 +243,7 @@ def _target(url: str) -> _Target:
 def _request(method: str, target: _Target, headers: Mapping[str, str], body: bytes | None) -> bytes:
     lines = [method, target.head]
     for name, value in headers.items():
-        if not (_HEADER_NAME.fullmatch(name) and _HEADER_VALUE.fullmatch(value)):
-            raise ValueError(f"the header {name!r} holds a character that no header may hold")
+        check_header(name, value)
         lines.append(f"{name}: {value}\r\n")
     if body is None:
         return ("".join(lines) + "\r\n").encode("latin-1")

@@ -66,9 +66,9 @@ class ValidatorService:
         """Judge a given answer; see the port for what holds."""
         kind = self._kind_to_judge_by(request)
         tables = (
-            await self._tables.snapshot(kind.tables())
+            await self._tables.snapshot(kind)
             if request.tables is None
-            else InlineTables(request.tables).snapshot()
+            else await InlineTables(request.tables).snapshot(kind)
         )
         judgement = await judge(
             request.output,
@@ -158,7 +158,7 @@ class ValidatorService:
         try:
             if self._draining:
                 raise _shutdown()
-            tables = await self._tables.snapshot(self._table_names(task.kind))
+            tables = await self._tables.snapshot(task.kind)
             digests = tables.digests
             verdict = await iterate(
                 task,

@@ -1,0 +1,47 @@
+# The one door: every target sets up what it needs by itself. Needs Python 3.11 or newer and make.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: help setup demo test check bench requirements clean
+
+help:
+	@echo "make demo    run the whole stack on a real, tiny model (about a minute after the install)"
+	@echo "make test    run the tests"
+	@echo "make check   ruff, mypy, import-linter"
+	@echo "make bench   measure /v1/iterate; results go to benchmarks/runs/"
+	@echo "make clean   remove the environment and what the demo wrote"
+
+.venv/.installed: requirements/dev.txt pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+setup: .venv/.installed
+
+demo: setup
+	@$(BIN)/lakehouse demo
+
+test: setup
+	@$(BIN)/lakehouse models pull smollm2
+	$(BIN)/python -m pytest
+
+check: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: setup
+	$(BIN)/python benchmarks/bench_iterate.py
+
+# Pins every dependency by hash, for all platforms, without naming an index.
+requirements:
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-header --all-extras --group test --group check --group build \
+	  pyproject.toml --output-file requirements/dev.txt
+
+clean:
+	rm -rf .venv demo-data

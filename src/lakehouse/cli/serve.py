@@ -1,0 +1,94 @@
+"""`lakehouse up`, `gateway`, `validatord`, `chatd`: one process each, the same code."""
+
+import asyncio
+import logging
+import os
+import sys
+from collections.abc import Callable
+
+import typer
+import uvloop
+
+from lakehouse.cli.options import ConfigOption, read_config
+from lakehouse.compose import Daemon, Role
+from lakehouse.config.settings import Config
+from lakehouse.transport.daemon import listen_on, serve
+
+_HELP = {
+    "up": "Run the whole stack in one process and open the gateway's port.\n\n"
+    "Example: lakehouse up --config lakehouse.toml",
+    "gateway": "Run the public door alone; [validatord] url names the sessions' daemon.\n\n"
+    "Example: LAKEHOUSE_VALIDATORD__URL=http://127.0.0.1:4112 lakehouse gateway",
+    "validatord": "Run the sessions' daemon alone; [chatd] url names the models' daemon.\n\n"
+    "Example: LAKEHOUSE_CHATD__URL=http://127.0.0.1:4111 lakehouse validatord",
+    "chatd": "Run the models' daemon alone.\n\nExample: lakehouse chatd",
+}
+
+
+def _app(role: Role) -> typer.Typer:
+    app = typer.Typer(rich_markup_mode=None)
+
+    def command(context: typer.Context, config: ConfigOption = None) -> None:
+        settings = read_config(context, config)
+        _log_to_stderr()
+        whole = asyncio.Runner(loop_factory=uvloop.new_event_loop)
+        with whole as runner:
+            complete = runner.run(_serve(settings, role))
+        sys.exit(0 if complete else 1)
+
+    app.command(name=role, help=_HELP[role])(command)
+    return app
+
+
+up_app = _app("up")
+gateway_app = _app("gateway")
+validatord_app = _app("validatord")
+chatd_app = _app("chatd")
+
+
+async def _serve(config: Config, role: Role) -> bool:
+    daemon = Daemon(config, os.environ, role)
+    listener = listen_on(daemon.host, daemon.port)
+    host, port = listener.getsockname()[:2]
+    try:
+        await daemon.start()
+        await serve(
+            daemon.app,
+            listener,
+            drain=daemon.drain,
+            drain_ms=config.session.drain_ms,
+            on_ready=_announcement(config, role, f"http://{host}:{port}"),
+        )
+    finally:
+        complete = await daemon.close()
+    return complete
+
+
+def _announcement(config: Config, role: Role, url: str) -> Callable[[], None]:
+    def announce() -> None:
+        typer.echo(f"lakehouse {role} is listening at {url} (config: {config.source})")
+        if role in {"up", "gateway"}:
+            typer.echo(f"Sessions are logged under {config.path(config.log.path)}")
+            typer.echo("Try:\n" + _curl(config, url))
+        sys.stdout.flush()
+
+    return announce
+
+
+def _curl(config: Config, url: str) -> str:
+    if config.kinds:
+        body = f'{{"kind": "{next(iter(config.kinds))}", "prompt": "…"}}'
+        if "airport_event" in config.kinds:
+            prompt = "ZRH Zurich: departures delayed 40 minutes, fog on runway 16."
+            body = f'{{"kind": "airport_event", "prompt": "{prompt}"}}'
+    else:
+        schema = '{"type": "object", "required": ["city"]}'
+        body = f'{{"schema": {schema}, "prompt": "Name a city, as JSON."}}'
+    key = ' -H "Authorization: Bearer $KEY"' if config.gateway.api_keys_env else ""
+    return f"  curl -s {url}/v1/iterate{key} --json '{body}'"
+
+
+def _log_to_stderr() -> None:
+    logging.basicConfig(
+        level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )

@@ -1,0 +1,211 @@
+"""The only file that chooses in-process or remote: a URL means another process, none means this.
+
+Everything else holds ports and cannot tell the difference.
+"""
+
+import functools
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Literal
+
+import msgspec
+from starlette.types import ASGIApp
+
+from lakehouse.chatd.app import chatd_app
+from lakehouse.chatd.client import ChatClient
+from lakehouse.chatd.service import ChatService
+from lakehouse.config.checks import listen_address
+from lakehouse.config.kinds import load_kinds
+from lakehouse.config.settings import CHATD_LISTEN, VALIDATORD_LISTEN, Config
+from lakehouse.core.chat import ModelName
+from lakehouse.core.errors import SetupError
+from lakehouse.core.ports import ChatModel, RecordSink, Validator
+from lakehouse.engine.task import Catalog
+from lakehouse.gateway.app import gateway_app
+from lakehouse.gateway.auth import KeyRing
+from lakehouse.gateway.outage import OutageRecorder
+from lakehouse.grounding.sources import TableFiles
+from lakehouse.providers.llama_cpp import LlamaCppProvider
+from lakehouse.providers.ollama import OllamaProvider
+from lakehouse.providers.openai import OpenAiProvider
+from lakehouse.providers.provider import ModelSettings, Provider
+from lakehouse.providers.scripted import ScriptedProvider
+from lakehouse.sessionlog.listing import find_rows, list_sessions
+from lakehouse.sessionlog.writer import SessionLogWriter
+from lakehouse.transport.client import HttpClient
+from lakehouse.validation.schema import SchemaCache
+from lakehouse.validatord.app import validatord_app
+from lakehouse.validatord.client import ValidatorClient
+from lakehouse.validatord.service import ValidatorService
+
+Role = Literal["up", "gateway", "validatord", "chatd"]
+Close = Callable[[], Awaitable[None]]
+
+
+class Daemon:
+    """One running role: its application, where it listens, and how it starts and ends."""
+
+    def __init__(self, config: Config, environment: Mapping[str, str], role: Role) -> None:
+        self.role = role
+        self.config = config
+        self._environment = environment
+        self._http = HttpClient()
+        self._sink: SessionLogWriter | None = None
+        self._chat_service: ChatService | None = None
+        self._validator_service: ValidatorService | None = None
+        self.host, self.port = listen_address(self._listen())
+        self.app = self._app()
+
+    async def start(self) -> None:
+        """Begin what a daemon does before the first request: preload models, load tables."""
+        if self._chat_service is not None:
+            await self._chat_service.start()
+
+    async def drain(self, patience_ms: int) -> None:
+        """End the sessions under way; those left after the patience become `shutdown` rows."""
+        if self._validator_service is not None:
+            await self._validator_service.drain(patience_ms=patience_ms)
+
+    async def close(self) -> bool:
+        """Release everything; says whether every session that was taken on has its row."""
+        if self._chat_service is not None:
+            await self._chat_service.close()
+        await self._http.close()
+        if self._sink is not None:
+            self._sink.close()
+        service = self._validator_service
+        return service is None or service.rows_written == service.sessions_taken
+
+    def _listen(self) -> str:
+        config = self.config
+        if self.role == "chatd":
+            return config.chatd.listen or CHATD_LISTEN
+        if self.role == "validatord":
+            return config.validatord.listen or VALIDATORD_LISTEN
+        return config.gateway.listen
+
+    def _app(self) -> ASGIApp:
+        keys = key_ring(self.config, self._environment)
+        authorize = None if keys is None else keys.authorize
+        if self.role == "chatd":
+            return chatd_app(self._chat(remote=False), authorize=authorize)
+        sink = self._open_sink()
+        if self.role == "validatord":
+            chat = self._chat(remote=self.config.chatd.url is not None)
+            return validatord_app(self._validator(chat, sink), chat, sink, authorize=authorize)
+        chat, validator = self._gateway_ports(sink)
+        path = self.config.path(self.config.log.path)
+        return gateway_app(
+            validator,
+            chat,
+            sink,
+            list_sessions=functools.partial(list_sessions, path),
+            find_rows=functools.partial(find_rows, path),
+            keys=keys,
+            sessions_at_once_max=self.config.gateway.sessions_at_once_max,
+        )
+
+    def _gateway_ports(self, sink: SessionLogWriter) -> tuple[ChatModel, Validator]:
+        url = self.config.validatord.url
+        remote = self.config.chatd.url is not None or url is not None
+        if self.role == "up" or url is None:
+            chat = self._chat(remote=self.config.chatd.url is not None)
+            return chat, self._validator(chat, sink)
+        validator = ValidatorClient(
+            self._http, url, api_key=self._key(self.config.validatord.api_key_env)
+        )
+        recorder = OutageRecorder(validator, catalog=catalog(self.config), sink=sink)
+        return self._chat(remote=remote), recorder
+
+    def _chat(self, *, remote: bool) -> ChatModel:
+        if remote:
+            daemon = self.config.chatd if self.config.chatd.url else self.config.validatord
+            assert daemon.url is not None
+            return ChatClient(
+                self._http,
+                daemon.url,
+                names=tuple(model_names(self.config).values()),
+                api_key=self._key(daemon.api_key_env),
+            )
+        self._chat_service = ChatService(
+            {name: self._provider(name, model) for name, model in self.config.models.items()},
+            self.config.models,
+            propagate=self.config.tracing.propagate,
+        )
+        return self._chat_service
+
+    def _validator(self, chat: ChatModel, sink: RecordSink) -> Validator:
+        known = catalog(self.config)
+        tables = TableFiles(
+            {name: self.config.path(table.path) for name, table in self.config.tables.items()},
+            known.kinds.values(),
+        )
+        self._validator_service = ValidatorService(known, chat=chat, tables=tables, sink=sink)
+        return self._validator_service
+
+    def _open_sink(self) -> SessionLogWriter:
+        self._sink = SessionLogWriter.open(
+            self.config.path(self.config.log.path),
+            daemon="gateway" if self.role == "gateway" else "validatord",
+            durability=self.config.log.durability,
+        )
+        return self._sink
+
+    def _provider(self, name: str, settings: ModelSettings) -> Provider:
+        if settings.provider == "llama_cpp":
+            return LlamaCppProvider(name, settings)
+        if settings.provider == "scripted":
+            assert settings.script is not None
+            script = self.config.path(settings.script)
+            return ScriptedProvider(name, msgspec.structs.replace(settings, script=str(script)))
+        key = self._key(settings.api_key_env)
+        kind = OpenAiProvider if settings.provider == "openai" else OllamaProvider
+        return kind(name, settings, self._http, api_key=key)
+
+    def _key(self, variable: str | None) -> str | None:
+        if variable is None:
+            return None
+        value = self._environment.get(variable)
+        if not value:
+            raise SetupError(
+                f"${variable} is named by api_key_env in {self.config.source}, but is not set.",
+                hint=f"export {variable}=…, or take api_key_env out.",
+            )
+        return value
+
+
+def model_names(config: Config) -> Mapping[str, ModelName]:
+    """List the configured models by alias, the default one first."""
+    return {
+        name: ModelName(name, settings.model, settings.provider)
+        for name, settings in config.models.items()
+    }
+
+
+def catalog(config: Config) -> Catalog:
+    """Make what sessions are planned with; reads the kinds' schemas.
+
+    Raises:
+        SetupError: A kind cannot be used.
+    """
+    schemas = SchemaCache()
+    return Catalog(
+        kinds=load_kinds(config, schemas),
+        models=model_names(config),
+        config_digest=config.digest,
+        schemas=schemas,
+        deadline_ms=config.session.deadline_ms,
+        load_budget_ms=config.session.load_budget_ms,
+        max_iterations=config.session.max_iterations,
+    )
+
+
+def key_ring(config: Config, environment: Mapping[str, str]) -> KeyRing | None:
+    """Read the API keys of the environment; None when none are configured.
+
+    Raises:
+        SetupError: The variable is missing or malformed.
+    """
+    variable = config.gateway.api_keys_env
+    if variable is None:
+        return None
+    return KeyRing.parse(environment.get(variable, ""), variable=f"${variable}")

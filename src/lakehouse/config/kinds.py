@@ -1,0 +1,85 @@
+"""Kinds as sessions use them: schema read and compiled, digest taken, everything checked once."""
+
+import importlib
+from collections.abc import Callable, Mapping
+from typing import Any, cast
+
+import msgspec
+
+from lakehouse.config.settings import Config, KindSettings
+from lakehouse.core.errors import Refusal, SetupError
+from lakehouse.core.json_text import JsonError, compact, parse, parse_bytes
+from lakehouse.core.kind import Kind, kind_digest
+from lakehouse.validation.schema import SchemaCache
+
+
+def load_kinds(config: Config, schemas: SchemaCache) -> Mapping[str, Kind]:
+    """Load every configured kind.
+
+    Raises:
+        SetupError: Naming the kind, its file or model, and what is wrong.
+    """
+    return {name: _kind(name, kind, config, schemas) for name, kind in config.kinds.items()}
+
+
+def _kind(name: str, settings: KindSettings, config: Config, schemas: SchemaCache) -> Kind:
+    raw = _from_python(name, settings.python) if settings.python else _from_file(name, config)
+    try:
+        value = parse_bytes(raw)
+        schemas.get(raw)
+    except (JsonError, Refusal) as error:
+        message = error.public if isinstance(error, Refusal) else f"not valid JSON: {error}"
+        raise SetupError(f"kinds.{name}: the schema cannot be used: {message}") from error
+    model = settings.model or next(iter(config.models))
+    max_iterations = settings.max_iterations or config.session.max_iterations
+    return Kind(
+        name=name,
+        schema=msgspec.Raw(raw),
+        system=settings.system,
+        grounding=settings.grounding,
+        rules=settings.rules,
+        max_iterations=max_iterations,
+        model=model,
+        digest=kind_digest(
+            value,
+            system=settings.system,
+            grounding=settings.grounding,
+            rules=settings.rules,
+            max_iterations=max_iterations,
+            model=model,
+        ),
+        repair=settings.repair,
+    )
+
+
+def _from_file(name: str, config: Config) -> bytes:
+    file = config.path(cast("str", config.kinds[name].schema))
+    try:
+        text = file.read_text("utf-8")
+        parse(text)
+        return compact(text)
+    except (OSError, UnicodeDecodeError, JsonError) as error:
+        cause = error.strerror if isinstance(error, OSError) else error
+        raise SetupError(
+            f"{config.source}: kinds.{name}.schema: {file}: {cause}.",
+            hint="The path is relative to the configuration file.",
+        ) from error
+
+
+def _from_python(name: str, reference: str) -> bytes:
+    module_name, colon, attribute = reference.partition(":")
+    if not colon:
+        raise SetupError(
+            f"kinds.{name}.python: is {reference!r}; write `package.module:Model`.",
+        )
+    try:
+        model: Any = getattr(importlib.import_module(module_name), attribute)
+    except (ImportError, AttributeError) as error:
+        raise SetupError(
+            f"kinds.{name}.python: {reference!r} cannot be imported: {error}.",
+            hint="The package must be installed beside lakehouse, or be on PYTHONPATH.",
+        ) from error
+    to_schema: Callable[[], object] | None = getattr(model, "model_json_schema", None)
+    if to_schema is None:
+        raise SetupError(f"kinds.{name}.python: {reference!r} is not a Pydantic model.")
+    return msgspec.json.encode(to_schema())

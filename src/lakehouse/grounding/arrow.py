@@ -1,0 +1,84 @@
+"""Column indexes from Arrow columns: sorting and numbering happen in Arrow, outside the GIL."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lakehouse.grounding.index import ColumnIndex, Number, Postings
+
+_VALUES_PER_STEP = 8_192  # turned into Python objects before other threads get their turn
+
+
+class ColumnFault(Exception):
+    """A column that cannot be indexed; the message says why, for people."""
+
+
+def index_arrow(column: Any) -> ColumnIndex:
+    """Index a column of texts or numbers; NaN and infinities count as null.
+
+    Not on the event loop: about 1.5 s for 1,000,000 distinct texts.
+
+    Raises:
+        ColumnFault: The column holds neither texts nor numbers.
+    """
+    plain = _plain(column)
+    encoded = pc.dictionary_encode(plain)
+    if isinstance(encoded, pa.ChunkedArray):
+        encoded = encoded.unify_dictionaries().combine_chunks()
+    if isinstance(encoded, pa.ChunkedArray):  # a column without chunks stays one
+        encoded = pa.array([], type=plain.type).dictionary_encode()
+    order = pc.sort_indices(encoded.dictionary)
+    codes = pc.fill_null(pc.inverse_permutation(order).take(encoded.indices), -1).cast(pa.int32())
+    rows = pc.sort_indices(codes)[pc.sum(pc.equal(codes, -1)).as_py() or 0 :].cast(pa.int32())
+    ends = pc.run_end_encode(codes.take(rows)).run_ends
+    starts = pa.concat_arrays([pa.array([0], pa.int32()), ends.cast(pa.int32())])
+    postings = Postings(_view(codes, "i"), _view(rows, "i"), _view(starts, "i"))
+    values = encoded.dictionary.take(order)
+    numeric = not pa.types.is_large_string(values.type)
+    return ColumnIndex(_values(values), postings, numeric=numeric)
+
+
+def _plain(column: Any) -> Any:
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        column = column.cast(kind.value_type)
+        kind = kind.value_type
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
+        return column.cast(pa.large_string())
+    if pa.types.is_null(kind):
+        return column.cast(pa.large_string())
+    if pa.types.is_uint64(kind) or pa.types.is_decimal(kind):
+        return column
+    if pa.types.is_integer(kind):
+        return column.cast(pa.int64())
+    if pa.types.is_floating(kind):
+        doubles = column.cast(pa.float64())
+        finite = pc.if_else(pc.is_finite(doubles), doubles, pa.scalar(None, pa.float64()))
+        return pc.add(finite, 0.0)  # one zero: -0.0 would count as a value of its own
+    raise ColumnFault(f"its type is {kind}; grounding needs text or numbers")
+
+
+def _values(values: Any) -> Sequence[str] | Sequence[Number]:
+    if pa.types.is_int64(values.type):
+        return _view(values, "q")
+    if pa.types.is_uint64(values.type):
+        return _view(values, "Q")
+    if pa.types.is_float64(values.type):
+        return _view(values, "d")
+    objects: list[Any] = []
+    for start in range(0, len(values), _VALUES_PER_STEP):
+        objects += values.slice(start, _VALUES_PER_STEP).to_pylist()
+    return objects
+
+
+def _view(values: Any, code: str) -> memoryview:
+    """Look at an Arrow array without nulls as a sequence; keeps its buffer alive."""
+    buffer = values.buffers()[1]
+    if buffer is None:
+        return memoryview(b"").cast(code)
+    whole = memoryview(buffer).cast("B")
+    size = memoryview(bytes(8)).cast(code).itemsize
+    start = values.offset * size
+    return whole[start : start + len(values) * size].cast(code)

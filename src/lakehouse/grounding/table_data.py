@@ -1,0 +1,129 @@
+"""One table in memory, in either of the two forms tables come in: Arrow columns or objects."""
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any, Protocol
+
+import msgspec
+import pyarrow as pa
+
+from lakehouse.core.json_text import JsonValue
+from lakehouse.grounding.arrow import ColumnFault, index_arrow
+from lakehouse.grounding.index import ColumnIndex, Number, index_numbers, index_texts
+
+_ROWS_PLAIN_MAX = 10_000  # above, Arrow numbers the values: it lets go of the GIL
+
+
+class TableData(Protocol):
+    """The content of one version of a table. Immutable."""
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The columns' names."""
+        ...
+
+    def index(self, column: str) -> ColumnIndex:
+        """Index one of the columns; blocks.
+
+        Raises:
+            ColumnFault: It holds neither texts nor numbers throughout.
+        """
+        ...
+
+    def arrow(self) -> Any:
+        """Give everything as a `pyarrow.Table`, for SQL; blocks."""
+        ...
+
+
+class ArrowData:
+    """A table that was read as Arrow."""
+
+    def __init__(self, table: Any) -> None:
+        self._table = table
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The columns' names, unique."""
+        names: Sequence[str] = self._table.column_names
+        return names
+
+    def index(self, column: str) -> ColumnIndex:
+        """Index one of the columns."""
+        return index_arrow(self._table.column(column))
+
+    def arrow(self) -> Any:
+        """Give the table itself."""
+        return self._table
+
+
+class ObjectData:
+    """A table that came as JSON objects: lists of parsed cells by column, null where absent.
+
+    `texts` gives the JSON text of numbers as the table wrote them, by column, for small tables
+    that came with a request.
+    """
+
+    def __init__(
+        self,
+        columns: Mapping[str, list[JsonValue]],
+        texts: Mapping[str, Mapping[Number, bytes]] | None = None,
+    ) -> None:
+        self._columns = columns
+        self._texts = texts or {}
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The columns' names, in the order they were met."""
+        return tuple(self._columns)
+
+    def index(self, column: str) -> ColumnIndex:
+        """Index one of the columns."""
+        cells: list[Any] = self._columns[column]
+        if not all(cell is None or isinstance(cell, str) for cell in cells):
+            if not all(cell is None or _is_number(cell) for cell in cells):
+                raise ColumnFault("its cells are neither all strings nor all numbers")
+            plain = self._arrow_numbers(cells) if len(cells) > _ROWS_PLAIN_MAX else None
+            if plain is not None:
+                return index_arrow(plain)
+            return index_numbers(cells, self._texts.get(column))
+        if len(cells) > _ROWS_PLAIN_MAX:
+            return index_arrow(pa.array(cells, pa.string()))
+        return index_texts(cells)
+
+    def arrow(self) -> Any:
+        """Convert column by column; what has no column type of its own becomes JSON text."""
+        return pa.table({name: self._arrow_column(name) for name in self._columns})
+
+    def _arrow_column(self, name: str) -> Any:
+        cells = self._columns[name]
+        kinds = {type(cell) for cell in cells if cell is not None}
+        if kinds <= {str}:
+            return pa.array(cells, pa.string())
+        if kinds == {bool}:
+            return pa.array(cells, pa.bool_())
+        if kinds <= {int, float, Decimal}:
+            numbers = self._arrow_numbers(cells)
+            doubles = [None if cell is None else float(cell) for cell in cells]  # type: ignore[arg-type]  # numbers
+            return pa.array(doubles, pa.float64()) if numbers is None else numbers
+        return pa.array([None if cell is None else _json_text(cell) for cell in cells], pa.string())
+
+    def _arrow_numbers(self, cells: list[Any]) -> Any:
+        """Give numbers as Arrow where one type holds them all exactly, else None."""
+        kinds = {type(cell) for cell in cells if cell is not None}
+        if kinds == {float}:
+            return pa.array(cells, pa.float64())
+        if kinds == {int}:
+            for kind in (pa.int64(), pa.uint64(), pa.decimal128(38, 0)):
+                try:
+                    return pa.array(map(Decimal, cells) if kind == pa.decimal128(38, 0) else cells, kind)
+                except (OverflowError, pa.ArrowInvalid, TypeError):
+                    continue
+        return None
+
+
+def _is_number(cell: object) -> bool:
+    return isinstance(cell, int | float | Decimal) and not isinstance(cell, bool)
+
+
+def _json_text(cell: object) -> str:
+    return msgspec.json.encode(cell).decode("utf-8")

@@ -1,0 +1,189 @@
+"""Ollama by its native API (`/api/chat`), which its OpenAI-compatible one cannot replace.
+
+That one ignores `num_ctx`, `think` and `keep_alive`, and cuts long prompts without a word. Ollama
+aborts a model's load when the client that asked for it disconnects, so a load here is a call of
+its own, in a task of its own, with a limit of its own. All of this was tested against a server
+that behaves as Ollama's documentation says, not against Ollama itself.
+"""
+
+import asyncio
+from typing import Any, Final
+
+import msgspec
+
+from lakehouse.core.chat import ChatReply, ChatRequest, FinishReason, ModelState, Usage
+from lakehouse.providers.endpoint import Endpoint, finish_reason, token_count
+from lakehouse.providers.http_fault import Malformed, decode, malformed
+from lakehouse.providers.provider import ModelSettings, ProviderFault
+from lakehouse.transport.client import HttpClient, TransportFault
+
+BASE_URL_DEFAULT: Final = "http://127.0.0.1:11434"
+
+# A loaded model answers the load call within milliseconds; longer means that it really loads.
+# `/api/ps` cannot tell: it lists a model from the moment its load begins.
+_LOADING_AFTER_S: Final = 1.0
+
+
+class _AnswerMessage(msgspec.Struct):
+    content: str | None = None
+    thinking: Any = None
+    tool_calls: Any = None
+
+
+class _Answer(msgspec.Struct):
+    message: _AnswerMessage
+    done: bool
+    done_reason: Any = None
+    prompt_eval_count: Any = None
+    eval_count: Any = None
+
+
+class _Loaded(msgspec.Struct):
+    done: bool
+
+
+class _Tag(msgspec.Struct):
+    name: str
+
+
+class _Tags(msgspec.Struct):
+    models: list[_Tag]
+
+
+class OllamaProvider:
+    """One model of one Ollama. `base_url` is the server's root.
+
+    `keep_alive` is how long Ollama keeps the model after a call (its default: five minutes). A
+    model that it drops between `load` and `complete` is loaded within that call's limits.
+
+    Raises:
+        SetupError: `base_url` is unfit, or the key cannot stand in a header.
+    """
+
+    def __init__(
+        self, settings: ModelSettings, http: HttpClient, *, api_key: str | None = None
+    ) -> None:
+        self._settings = settings
+        self._endpoint = Endpoint(settings, http, settings.base_url or BASE_URL_DEFAULT, api_key)
+        self._load_task: asyncio.Task[None] | None = None
+        self._load_began_at = 0.0
+
+    async def complete(
+        self, request: ChatRequest, *, traceparent: str | None, deadline_ms: int
+    ) -> ChatReply:
+        """Make one call; see the protocol."""
+        reply = await self._endpoint.post(
+            "/api/chat", self._body(request), traceparent=traceparent, deadline_ms=deadline_ms
+        )
+        try:
+            answer = decode(reply.body, _Answer)
+            if not answer.done:
+                raise Malformed("`done` is false: the answer is not whole")
+        except Malformed as error:
+            raise malformed(self._settings.model, reply, str(error)) from error
+        message = answer.message
+        return ChatReply(
+            text=message.content or "",
+            thinking=message.thinking if isinstance(message.thinking, str) else None,
+            finish_reason=_finish_reason(answer),
+            usage=Usage(token_count(answer.prompt_eval_count), token_count(answer.eval_count)),
+            model=self._settings.model,
+            provider="ollama",
+        )
+
+    async def load(self) -> None:
+        """Ask Ollama to load the model, once for everybody who waits.
+
+        Cancelling a waiter leaves the load alone. An Ollama that has the model loaded answers at
+        once, and starts its `keep_alive` anew.
+        """
+        if self._load_task is None or self._load_task.done():
+            self._load_began_at = asyncio.get_running_loop().time()
+            self._load_task = asyncio.create_task(self._load())
+            self._load_task.add_done_callback(_retrieve)
+        await asyncio.shield(self._load_task)
+
+    async def state(self) -> tuple[ModelState, str | None]:
+        """Tell the state from the list of pulled models and from our own load, if one runs."""
+        try:
+            reply = await self._endpoint.ask("/api/tags")
+        except TransportFault as fault:
+            return "unreachable", str(fault)
+        if reply.status != 200:
+            return "unreachable", f"status {reply.status} for the list of models"
+        try:
+            names = [tag.name for tag in decode(reply.body, _Tags).models]
+        except Malformed:
+            return "unreachable", "the list of models cannot be read; check base_url"
+        model = self._settings.model
+        if model not in names and f"{model}:latest" not in names:
+            return "missing", f"pull it: ollama pull {model}"
+        return ("loading", None) if self._loads() else ("ready", None)
+
+    async def close(self) -> None:
+        """End a load under way: nobody is left to use it."""
+        if self._load_task is not None and not self._load_task.done():
+            self._load_task.cancel()
+            await asyncio.wait({self._load_task})
+
+    def _loads(self) -> bool:
+        if self._load_task is None or self._load_task.done():
+            return False
+        return asyncio.get_running_loop().time() - self._load_began_at >= _LOADING_AFTER_S
+
+    async def _load(self) -> None:
+        model = self._settings.model
+        try:
+            reply = await self._endpoint.load("/api/generate", self._common())
+        except ProviderFault as fault:
+            if fault.code != "timeout" or fault.again:
+                raise
+            raise ProviderFault(
+                "model_loading",
+                f"Model {model!r} did not load within {self._settings.load_timeout_ms} ms.",
+                again=False,
+                internal=fault.internal,
+            ) from fault
+        try:
+            if not decode(reply.body, _Loaded).done:
+                raise Malformed("`done` is false: the model is not loaded")
+        except Malformed as error:
+            raise malformed(model, reply, str(error)) from error
+
+    def _common(self) -> dict[str, Any]:
+        """Give what load and chat must say alike: another `num_ctx` would load the model anew."""
+        body: dict[str, Any] = {"model": self._settings.model, "stream": False}
+        if self._settings.keep_alive is not None:
+            body["keep_alive"] = self._settings.keep_alive
+        if self._settings.context_tokens is not None:
+            body["options"] = {"num_ctx": self._settings.context_tokens}
+        return body
+
+    def _body(self, request: ChatRequest) -> dict[str, Any]:
+        body = self._common()
+        body["messages"] = request.messages
+        if self._settings.think is not None:
+            body["think"] = self._settings.think
+        if request.schema is not None:
+            body["format"] = request.schema
+        asked = {
+            "temperature": request.temperature,
+            "seed": request.seed,
+            "num_predict": request.max_tokens,
+        }
+        options = {name: value for name, value in asked.items() if value is not None}
+        if options:
+            body["options"] = body.get("options", {}) | options
+        return body
+
+
+def _finish_reason(answer: _Answer) -> FinishReason:
+    if answer.message.tool_calls and not answer.message.content:
+        return "tool_calls"
+    return finish_reason(answer.done_reason)
+
+
+def _retrieve(task: asyncio.Task[None]) -> None:
+    # Every waiter may be gone by the time a load fails; asyncio would complain of the fault then.
+    if not task.cancelled():
+        task.exception()

@@ -1,0 +1,227 @@
+"""Any OpenAI-compatible endpoint (`…/v1`): hosted services, vLLM, llama.cpp's server.
+
+Answers are asked for whole, not streamed: nothing is shown before it is validated, and one body
+costs the least CPU. An endpoint that streams all the same is `upstream_malformed`: what it sends
+cannot be told from a broken answer, and guessing at frames would only hide that it ignores us.
+Endpoints differ in the length parameter; `max_tokens` is sent, which all but OpenAI's own
+reasoning models take.
+"""
+
+import asyncio
+from typing import Any, Final
+
+import msgspec
+
+from lakehouse.core.chat import ChatReply, ChatRequest, FinishReason, ModelState, Usage
+from lakehouse.core.errors import SetupError
+from lakehouse.providers.endpoint import Endpoint, finish_reason, token_count
+from lakehouse.providers.http_fault import Malformed, decode, malformed
+from lakehouse.providers.provider import ModelSettings, ProviderFault
+from lakehouse.transport.client import HttpClient, HttpReply, TransportFault
+
+_LOAD_POLL_S: Final = 0.5
+
+
+class _AnswerMessage(msgspec.Struct):
+    content: str | list[Any] | None = None
+    refusal: Any = None
+    tool_calls: Any = None
+    reasoning_content: Any = None
+    reasoning: Any = None
+
+
+class _Choice(msgspec.Struct):
+    message: _AnswerMessage
+    finish_reason: Any = None
+
+
+class _Completion(msgspec.Struct):
+    choices: list[_Choice]
+    usage: Any = None
+
+
+class _Listed(msgspec.Struct):
+    id: str
+    owned_by: Any = None
+    meta: Any = None
+
+
+class _Models(msgspec.Struct):
+    data: list[_Listed]
+
+
+class OpenAiProvider:
+    """One model at one endpoint. `api_key` goes into the `Authorization` header and nowhere else.
+
+    Raises:
+        SetupError: `base_url` is missing or unfit, or the key cannot stand in a header.
+    """
+
+    def __init__(
+        self, settings: ModelSettings, http: HttpClient, *, api_key: str | None = None
+    ) -> None:
+        if settings.base_url is None:
+            raise SetupError(
+                f"Model {settings.model!r} of provider 'openai' needs base_url, ending in /v1."
+            )
+        self._settings = settings
+        self._endpoint = Endpoint(settings, http, settings.base_url, api_key)
+        self._loading = False
+
+    async def complete(
+        self, request: ChatRequest, *, traceparent: str | None, deadline_ms: int
+    ) -> ChatReply:
+        """Make one call; see the protocol. A server that says it is loading: `model_loading`."""
+        try:
+            reply = await self._endpoint.post(
+                "/chat/completions",
+                self._body(request),
+                traceparent=traceparent,
+                deadline_ms=deadline_ms,
+            )
+        except ProviderFault as fault:
+            self._loading = fault.code == "model_loading"
+            raise
+        self._loading = False
+        try:
+            return self._reply(decode(reply.body, _Completion))
+        except Malformed as error:
+            raise malformed(self._settings.model, reply, str(error)) from error
+
+    async def load(self) -> None:
+        """Return at once, unless the last call was told that the model is loading.
+
+        Then ask for the state every 0.5 s until it is not. There is no way to ask such a server
+        to load, and nothing of ours that could abort its load.
+        """
+        if not self._loading:
+            return
+        model = self._settings.model
+        loop = asyncio.get_running_loop()
+        give_up_at = loop.time() + self._settings.load_timeout_ms / 1000
+        while loop.time() + _LOAD_POLL_S <= give_up_at:
+            await asyncio.sleep(_LOAD_POLL_S)
+            state, detail = await self.state()
+            if state == "unreachable":
+                raise ProviderFault(
+                    "connect",
+                    f"The endpoint of model {model!r} went away while it was loading.",
+                    again=True,
+                    transport=True,
+                    internal=f"model {model!r}: {detail}",
+                )
+            if state != "loading":
+                self._loading = False
+                return
+        raise ProviderFault(
+            "model_loading",
+            f"Model {model!r} did not load within {self._settings.load_timeout_ms} ms.",
+            again=False,
+        )
+
+    async def state(self) -> tuple[ModelState, str | None]:
+        """Tell the state from the endpoint's list of models.
+
+        A list with other names only is `missing`; an empty list, or an endpoint that has none,
+        counts as `ready`, since it denies nothing. llama.cpp's server lists its one model by file
+        path, serves it under any name, and shows no `meta` while it loads.
+        """
+        try:
+            reply = await self._endpoint.ask("/models")
+        except TransportFault as fault:
+            return "unreachable", str(fault)
+        if reply.status in {404, 405, 501}:
+            return "ready", "the endpoint does not list its models"
+        if reply.status == 503 and b"loading" in reply.body.lower():
+            return "loading", None
+        if not 200 <= reply.status < 300:
+            return "unreachable", f"status {reply.status} for the list of models"
+        return self._listed_state(reply)
+
+    async def close(self) -> None:
+        """Release nothing: the connections are the HTTP client's."""
+
+    def _listed_state(self, reply: HttpReply) -> tuple[ModelState, str | None]:
+        model = self._settings.model
+        try:
+            listed = decode(reply.body, _Models).data
+        except Malformed:
+            return "unreachable", "the list of models cannot be read; check base_url"
+        if len(listed) == 1 and listed[0].owned_by == "llamacpp":
+            return ("loading", None) if listed[0].meta is None else ("ready", None)
+        names = [entry.id for entry in listed]
+        if not names or any(
+            name in {model, f"models/{model}", f"{model}:latest"} for name in names
+        ):
+            return "ready", None
+        some = ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
+        return "missing", f"the endpoint lists {some[:200]}"
+
+    def _body(self, request: ChatRequest) -> dict[str, Any]:
+        body: dict[str, Any] = {
+            "model": self._settings.model,
+            "messages": request.messages,
+            "stream": False,
+        }
+        if request.temperature is not None:
+            body["temperature"] = request.temperature
+        if request.max_tokens is not None:
+            body["max_tokens"] = request.max_tokens
+        if request.seed is not None:
+            body["seed"] = request.seed
+        if request.schema is not None:
+            body["response_format"] = {
+                "type": "json_schema",
+                "json_schema": {"name": "artifact", "schema": request.schema, "strict": True},
+            }
+        return body
+
+    def _reply(self, completion: _Completion) -> ChatReply:
+        if not completion.choices:
+            raise Malformed("no choices")
+        choice = completion.choices[0]
+        message = choice.message
+        return ChatReply(
+            text=_text(message.content),
+            thinking=_nonempty(message.reasoning_content) or _nonempty(message.reasoning),
+            finish_reason=_finish_reason(choice),
+            usage=_usage(completion.usage),
+            model=self._settings.model,
+            provider="openai",
+        )
+
+
+def _text(content: str | list[Any] | None) -> str:
+    """Take the text: a string, null, or a list of parts, of which those of type text count."""
+    if isinstance(content, list):
+        return "".join(
+            part["text"]
+            for part in content
+            if isinstance(part, dict)
+            and part.get("type") == "text"
+            and isinstance(part.get("text"), str)
+        )
+    return content or ""
+
+
+def _finish_reason(choice: _Choice) -> FinishReason:
+    return "content_filter" if _nonempty(choice.message.refusal) else _reason(choice)
+
+
+def _reason(choice: _Choice) -> FinishReason:
+    reason = finish_reason(choice.finish_reason)
+    if reason in {"stop", "other"} and choice.message.tool_calls and not choice.message.content:
+        return "tool_calls"
+    return reason
+
+
+def _nonempty(value: Any) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def _usage(usage: Any) -> Usage:
+    if not isinstance(usage, dict):
+        return Usage()
+    return Usage(
+        token_count(usage.get("prompt_tokens")), token_count(usage.get("completion_tokens"))
+    )

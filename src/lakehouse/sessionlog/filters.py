@@ -1,0 +1,47 @@
+"""What `GET /v1/sessions`, `lakehouse sessions` and `lakehouse stats` can be narrowed by."""
+
+from datetime import UTC, datetime
+from typing import Final
+
+import msgspec
+
+from lakehouse.core.clock import timestamp
+from lakehouse.core.errors import Refusal
+
+REPLAY_DAEMON: Final = "replay"
+
+
+class SessionFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which sessions; every member that is set must hold.
+
+    `model` is an alias of ours or the provider's name. `code` is the infra code of the session or
+    the code of any finding in any of its attempts. Replays (`daemon` `replay`) are left out
+    unless `daemon` asks for them. `since` <= timestamp < `until`, as the row writes timestamps.
+    """
+
+    kind: str | None = None
+    model: str | None = None
+    verdict: str | None = None
+    code: str | None = None
+    daemon: str | None = None
+    conversation_id: str | None = None
+    since: str | None = None
+    until: str | None = None
+
+
+def moment(text: str, *, name: str) -> str:
+    """Read a date or time as a caller writes it, in a row's own form; no zone means UTC.
+
+    Raises:
+        Refusal: `invalid_request`, naming the field.
+    """
+    try:
+        value = datetime.fromisoformat(text)
+    except ValueError as error:
+        message = f"`{name}` is {text[:64]!r}; it must be an RFC 3339 time or date."
+        raise Refusal("invalid_request", message, hint="2026-01-02T03:04:05Z") from error
+    try:
+        return timestamp((value if value.tzinfo else value.replace(tzinfo=UTC)).astimezone(UTC))
+    except OverflowError as error:
+        message = f"`{name}` is {text[:64]!r}, which is out of range."
+        raise Refusal("invalid_request", message) from error
