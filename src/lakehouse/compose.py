@@ -3,7 +3,6 @@
 Everything else holds ports and cannot tell the difference.
 """
 
-import functools
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Literal
 
@@ -23,13 +22,12 @@ from lakehouse.engine.task import Catalog
 from lakehouse.gateway.app import gateway_app
 from lakehouse.gateway.auth import KeyRing
 from lakehouse.gateway.outage import OutageRecorder
-from lakehouse.grounding.sources import TableFiles
+from lakehouse.grounding.tables import TableFiles, TableSettings
 from lakehouse.providers.llama_cpp import LlamaCppProvider
 from lakehouse.providers.ollama import OllamaProvider
 from lakehouse.providers.openai import OpenAiProvider
 from lakehouse.providers.provider import ModelSettings, Provider
 from lakehouse.providers.scripted import ScriptedProvider
-from lakehouse.sessionlog.listing import find_rows, list_sessions
 from lakehouse.sessionlog.writer import SessionLogWriter
 from lakehouse.transport.client import HttpClient
 from lakehouse.validation.schema import SchemaCache
@@ -93,13 +91,11 @@ class Daemon:
             chat = self._chat(remote=self.config.chatd.url is not None)
             return validatord_app(self._validator(chat, sink), chat, sink, authorize=authorize)
         chat, validator = self._gateway_ports(sink)
-        path = self.config.path(self.config.log.path)
         return gateway_app(
             validator,
             chat,
             sink,
-            list_sessions=functools.partial(list_sessions, path),
-            find_rows=functools.partial(find_rows, path),
+            log=self.config.path(self.config.log.path),
             keys=keys,
             sessions_at_once_max=self.config.gateway.sessions_at_once_max,
         )
@@ -136,8 +132,11 @@ class Daemon:
     def _validator(self, chat: ChatModel, sink: RecordSink) -> Validator:
         known = catalog(self.config)
         tables = TableFiles(
-            {name: self.config.path(table.path) for name, table in self.config.tables.items()},
-            known.kinds.values(),
+            {
+                name: TableSettings(str(self.config.path(table.path)))
+                for name, table in self.config.tables.items()
+            },
+            [rule for kind in known.kinds.values() for rule in kind.rules],
         )
         self._validator_service = ValidatorService(known, chat=chat, tables=tables, sink=sink)
         return self._validator_service
@@ -152,14 +151,15 @@ class Daemon:
 
     def _provider(self, name: str, settings: ModelSettings) -> Provider:
         if settings.provider == "llama_cpp":
-            return LlamaCppProvider(name, settings)
+            return LlamaCppProvider(settings)
         if settings.provider == "scripted":
             assert settings.script is not None
             script = self.config.path(settings.script)
             return ScriptedProvider(name, msgspec.structs.replace(settings, script=str(script)))
         key = self._key(settings.api_key_env)
-        kind = OpenAiProvider if settings.provider == "openai" else OllamaProvider
-        return kind(name, settings, self._http, api_key=key)
+        if settings.provider == "openai":
+            return OpenAiProvider(settings, self._http, api_key=key)
+        return OllamaProvider(settings, self._http, api_key=key)
 
     def _key(self, variable: str | None) -> str | None:
         if variable is None:

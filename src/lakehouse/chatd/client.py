@@ -6,7 +6,7 @@ import msgspec
 
 from lakehouse.core.chat import CallLimits, ChatReply, ChatRequest, ModelName, ModelStatus
 from lakehouse.core.context import DEADLINE_HEADER, LOAD_BUDGET_HEADER, CallContext
-from lakehouse.core.errors import InfraError
+from lakehouse.core.errors import InfraCode, InfraError
 from lakehouse.core.limits import CONNECT_TIMEOUT_MS_DEFAULT, UPSTREAM_BODY_BYTES_MAX
 from lakehouse.transport.client import HttpClient, HttpLimits, HttpReply, TransportFault
 from lakehouse.transport.problem import PROBLEM_TYPE, error_of
@@ -55,7 +55,9 @@ class ChatClient:
                 limits=_limits(limits.deadline_ms + limits.load_budget_ms + _MARGIN_MS),
             )
         except TransportFault as fault:
-            code = "timeout" if fault.kind in {"timeout_first_byte", "timeout_total"} else "connect"
+            code: InfraCode = (
+                "timeout" if fault.kind in {"timeout_first_byte", "timeout_total"} else "connect"
+            )
             raise InfraError(
                 code, "The chat daemon cannot be reached.", internal=f"chatd: {fault}"
             ) from fault

@@ -7,6 +7,7 @@ from lakehouse.config.settings import Config, KindSettings
 from lakehouse.core.errors import SetupError
 from lakehouse.core.kind import GroundingRule
 from lakehouse.core.limits import DEADLINE_MS_MAX, ITERATIONS_MAX
+from lakehouse.grounding.rules import fault_of, split
 from lakehouse.providers.provider import ModelSettings
 
 ErrorAt = Callable[[str, str], SetupError]
@@ -83,30 +84,14 @@ def _check_kind(field: str, kind: KindSettings, config: Config, error: ErrorAt) 
 
 
 def _check_grounding(field: str, rule: GroundingRule, config: Config, error: ErrorAt) -> None:
-    for pointer in (rule.path, *rule.with_):
-        if pointer and not pointer.startswith("/"):
-            raise error(f"{field}.path", f"is {pointer!r}; a JSON Pointer begins with '/'")
-    if rule.match == "quote":
-        if rule.column is not None or rule.with_:
-            raise error(f"{field}.match", "a quote stands in the prompt: it takes no column")
-        return
-    if rule.column is None:
-        raise error(f"{field}.column", f"is missing; match {rule.match!r} needs `table.column`")
-    if (rule.match == "within") != (rule.tolerance is not None):
-        raise error(f"{field}.tolerance", "belongs to match 'within', and is needed there")
-    if rule.tolerance is not None and rule.tolerance < 0:
-        raise error(f"{field}.tolerance", f"is {rule.tolerance}; it must not be negative")
-    tables = set()
-    for column in (rule.column, *rule.with_.values()):
-        table, dot, name = column.partition(".")
-        if not dot or not name:
-            raise error(f"{field}.column", f"is {column!r}; it must be `table.column`")
+    fault = fault_of(rule)
+    if fault is not None:
+        raise error(field, fault)
+    if rule.column is not None:
+        table, _ = split(rule.column)
         if table not in config.tables:
             known = ", ".join(config.tables) or "none"
             raise error(f"{field}.column", f"table {table!r} is not configured; there is {known}")
-        tables.add(table)
-    if len(tables) > 1:
-        raise error(f"{field}.with", "all columns of one rule must be of one table")
 
 
 def _check_listen(section: str, listen: str, config: Config, error: ErrorAt) -> None:

@@ -23,11 +23,11 @@ from lakehouse.config.settings import (
     KindSettings,
     LogSettings,
     SessionSettings,
-    TablePath,
     TracingSettings,
 )
 from lakehouse.core.errors import SetupError
 from lakehouse.core.kind import digest_of
+from lakehouse.grounding.tables import TableSettings
 from lakehouse.providers.provider import ModelSettings
 
 FILE_NAME: Final = "lakehouse.toml"
@@ -45,7 +45,7 @@ _SECTIONS: Final[Mapping[str, type[msgspec.Struct]]] = {
 }
 _NAMED: Final[Mapping[str, type[msgspec.Struct]]] = {
     "models": ModelSettings,
-    "tables": TablePath,
+    "tables": TableSettings,
     "kinds": KindSettings,
 }
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")

@@ -16,6 +16,7 @@ from lakehouse.core.limits import (
     ITERATIONS_DEFAULT,
     LOAD_BUDGET_MS_DEFAULT,
 )
+from lakehouse.grounding.tables import TableSettings
 from lakehouse.providers.provider import ModelSettings
 
 GATEWAY_LISTEN: Final = "127.0.0.1:4110"
@@ -73,12 +74,6 @@ class TracingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     propagate: bool = True
 
 
-class TablePath(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`[tables.NAME]`. `path`: Parquet, CSV, JSON lines, or a Delta table, relative to the file."""
-
-    path: str
-
-
 class KindSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[kinds.NAME]`. Exactly one of `schema` (a file) and `python` (`package.module:Model`).
 
@@ -115,7 +110,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     session: SessionSettings = SessionSettings()
     tracing: TracingSettings = TracingSettings()
     models: Mapping[str, ModelSettings] = DEFAULT_MODELS
-    tables: Mapping[str, TablePath] = {}
+    tables: Mapping[str, TableSettings] = {}
     kinds: Mapping[str, KindSettings] = {}
     digest: str = ""
 

@@ -39,7 +39,11 @@ CONNECT_TIMEOUT_MS_DEFAULT: Final = 5_000
 FIRST_BYTE_TIMEOUT_MS_LOCAL: Final = 90_000  # a model on this machine may think that long
 FIRST_BYTE_TIMEOUT_MS_REMOTE: Final = 30_000
 IDLE_TIMEOUT_MS_DEFAULT: Final = 30_000  # between two chunks of one reply
+STATE_MS_MAX: Final = 2_000  # telling a model's state without asking it
 SLOT_WAIT_MS_MAX: Final = 30_000  # waiting for a free slot of a model: then `overloaded`
+SLOT_QUEUE_MAX: Final = 512  # calls waiting for the slots of one model; more are `overloaded`
+CALL_SLOTS_DEFAULT: Final = 64  # calls at once to an endpoint; the embedded model has its own
+MAX_TOKENS_DEFAULT: Final = 512  # of an embedded model's answer: tiny models ramble without end
 DRAIN_MS_DEFAULT: Final = 25_000  # from SIGTERM to exit; under Kubernetes' 30 s
 DRAIN_MARGIN_MS: Final = 3_000  # of the drain, kept for writing the rows of cancelled sessions
 
@@ -49,6 +53,8 @@ RETRY_BACKOFF_MS_MIN: Final = 500
 RETRY_BACKOFF_MS_MAX: Final = 8_000
 RETRY_BUDGET_SHARE: Final = 0.1  # of the calls of the last minute
 RETRY_BUDGET_MIN: Final = 3  # retries a minute that are always allowed
+ATTEMPT_MS_MIN: Final = 100  # with less left of the deadline, no attempt is started
+COOLDOWN_MS_MAX: Final = 60_000  # longest pause one `Retry-After` imposes on a model's calls
 BREAKER_FAILURES_MAX: Final = 5  # transport failures in a row that open the breaker
 BREAKER_OPEN_MS: Final = 10_000  # before one probe call is let through
 

@@ -6,10 +6,11 @@ our own types and encodes again without adding or losing a member: what the pari
 
 import re
 import zlib
-from typing import Final, TypeVar, get_args
+from typing import Any, Final, TypeVar, get_args
 
 import msgspec
 
+from lakehouse.core.chat import Usage
 from lakehouse.core.finding import Finding
 from lakehouse.core.json_text import JsonError, parse_form
 from lakehouse.core.limits import ROW_BYTES_MAX
@@ -63,9 +64,10 @@ def decode_row(line: bytes) -> Row:
     Raises:
         RowError: The bytes may not be a row.
     """
-    _check_line(line, Row)
+    value = _check_line(line, Row)
     row = _decode(line, Row)
     _check_settings(row)
+    _check_usage([value, *value["attempts"]])
     for attempt in row.attempts:
         _check_nearest(attempt.findings)
     names = list(row.tables)
@@ -104,7 +106,7 @@ def rewrite_row(line: bytes) -> bytes:
     return seal(_merge(encoded, source, _ROW_SHAPE))
 
 
-def _check_line(line: bytes, kind: type[Row] | type[Started]) -> None:
+def _check_line(line: bytes, kind: type[Row] | type[Started]) -> dict[str, Any]:
     if len(line) > ROW_BYTES_MAX:
         raise RowError(f"{len(line)} bytes; a row has at most {ROW_BYTES_MAX}")
     if b"\n" in line or b"\r" in line:
@@ -121,6 +123,7 @@ def _check_line(line: bytes, kind: type[Row] | type[Started]) -> None:
         raise RowError(f"`schema` is {value.get('schema')!r}, not {expected!r}")
     if "crc" in value and crc_holds(line) is None:
         raise RowError("`crc` is not the last member, or not eight lowercase hex digits")
+    return value
 
 
 def _decode(line: bytes, kind: type[_Struct]) -> _Struct:
@@ -128,6 +131,14 @@ def _decode(line: bytes, kind: type[_Struct]) -> _Struct:
         return msgspec.json.decode(line, type=kind)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise RowError(str(error)) from error
+
+
+def _check_usage(owners: list[dict[str, Any]]) -> None:
+    # The type has defaults, for providers that do not count; a row has every member.
+    for owner in owners:
+        for name in Usage.__struct_fields__:
+            if name not in owner["usage"]:
+                raise RowError(f"`usage` lacks `{name}`")
 
 
 def _check_settings(record: Row | Started) -> None:

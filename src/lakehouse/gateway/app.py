@@ -1,11 +1,13 @@
 """The public door as one ASGI application: routes, keys, and the bound on sessions at once."""
 
+from pathlib import Path
+
 from starlette.types import ASGIApp
 
 from lakehouse.core.errors import Refusal
 from lakehouse.core.ports import ChatModel, RecordSink, Validator
 from lakehouse.gateway.auth import KeyRing
-from lakehouse.gateway.sessions import FindRows, ListSessions, session_routes
+from lakehouse.gateway.sessions import session_routes
 from lakehouse.transport.endpoints import chat_routes, validator_routes
 from lakehouse.transport.health import health_routes
 from lakehouse.transport.openapi import document
@@ -17,8 +19,7 @@ def gateway_app(
     chat: ChatModel,
     sink: RecordSink,
     *,
-    list_sessions: ListSessions,
-    find_rows: FindRows,
+    log: Path,
     keys: KeyRing | None,
     sessions_at_once_max: int,
 ) -> ASGIApp:
@@ -26,7 +27,7 @@ def gateway_app(
     routes = dict(validator_routes(validator))
     routes["/v1/iterate"] = {"POST": _bounded(routes["/v1/iterate"]["POST"], sessions_at_once_max)}
     routes |= chat_routes(chat)
-    routes |= session_routes(list_sessions, find_rows)
+    routes |= session_routes(log)
     routes |= health_routes(chat, sink)
     api = document(with_keys=keys is not None)
 

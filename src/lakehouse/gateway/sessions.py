@@ -1,8 +1,8 @@
 """`GET /v1/sessions` and `/v1/sessions/{id}`: the log, read while it is written."""
 
 import asyncio
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -10,30 +10,27 @@ import msgspec
 from lakehouse.core.errors import Refusal
 from lakehouse.core.ids import is_session_id
 from lakehouse.core.limits import SESSIONS_LIMIT_DEFAULT, SESSIONS_LIMIT_MAX
-from lakehouse.sessionlog.listing import SessionFilter, SessionPage
+from lakehouse.sessionlog.filters import SessionFilter, moment
+from lakehouse.sessionlog.reader import find_rows
+from lakehouse.sessionlog.sessions import list_sessions
 from lakehouse.transport.server import Call, Response, Routes, json_response
 
-ListSessions = Callable[[SessionFilter, int, str | None], SessionPage]
-FindRows = Callable[[str], list[bytes]]
-
 FILTERS: Final = tuple(SessionFilter.__struct_fields__)
-_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
-_MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,6})?Z")
 
 
-def session_routes(list_sessions: ListSessions, find_rows: FindRows) -> Routes:
-    """Serve the log's rows. Both functions block on the disk and run on a thread."""
+def session_routes(log: Path) -> Routes:
+    """Serve the rows of the log directory. Reading blocks on the disk, so it runs on a thread."""
 
     async def sessions(call: Call) -> Response:
         criteria, limit, cursor = _criteria(call.query)
-        page = await asyncio.to_thread(list_sessions, criteria, limit, cursor)
+        page = await asyncio.to_thread(list_sessions, log, criteria, limit=limit, cursor=cursor)
         return json_response(
             {"sessions": [msgspec.Raw(row) for row in page.rows], "next": page.next}
         )
 
     async def session(call: Call) -> Response:
         wanted = call.path["id"]
-        rows = await asyncio.to_thread(find_rows, wanted) if is_session_id(wanted) else []
+        rows = await asyncio.to_thread(find_rows, log, wanted) if is_session_id(wanted) else []
         if not rows:
             raise Refusal(
                 "not_found",
@@ -56,7 +53,7 @@ def _criteria(query: Mapping[str, str]) -> tuple[SessionFilter, int, str | None]
             raise Refusal("invalid_request", f"Unknown parameter {name!r}; allowed are {allowed}.")
     for name in ("since", "until"):
         if name in values:
-            values[name] = _moment(name, values[name])
+            values[name] = moment(values[name], name=name)
     return SessionFilter(**values), limit, cursor
 
 
@@ -66,16 +63,3 @@ def _limit(text: str) -> int:
             "invalid_request", f"`limit` is {text!r}; allowed is 1 to {SESSIONS_LIMIT_MAX}."
         )
     return int(text)
-
-
-def _moment(name: str, text: str) -> str:
-    if _DAY.fullmatch(text):
-        return f"{text}T00:00:00.000000Z"
-    match = _MOMENT.fullmatch(text)
-    if match is None:
-        raise Refusal(
-            "invalid_request",
-            f"`{name}` is {text!r}; write 2026-01-31 or 2026-01-31T08:00:00Z.",
-        )
-    fraction = (match[1] or ".").removeprefix(".").ljust(6, "0")
-    return f"{text[:19]}.{fraction}Z"

@@ -17,6 +17,7 @@ so that another runtime can write the same bytes:
 
 import asyncio
 from collections.abc import Collection, Iterator, Sequence
+from decimal import Decimal
 from functools import lru_cache
 from itertools import islice
 
@@ -30,6 +31,7 @@ from lakehouse.core.limits import GOT_BYTES_MAX
 from lakehouse.core.ports import Column, TableSnapshot
 
 _ROWS_PER_TURN = 4_096  # looked at before other sessions get their turn: about 1 ms
+_ROWS_FIRST = 64  # where rows match often, the first few already tell
 
 
 class GroundingResult(msgspec.Struct, frozen=True):
@@ -69,7 +71,9 @@ async def check_grounding(
                 if not _is_quote(value, sources):
                     findings.append(_quote_finding(rule, path, raw))
                 continue
-            findings += await _check_value(_Place(rule, artifact, raw, snapshot), path, value, index)
+            findings += await _check_value(
+                _Place(rule, artifact, raw, snapshot), path, value, index
+            )
     return GroundingResult(tuple(findings), applied)
 
 
@@ -132,7 +136,7 @@ async def _check_value(
     column = place.snapshot.column(rule.column)
     rows = _rows(column, value, rule)
     if not rows:
-        return [await _table_finding(place, path, value, rule.column, column, None)]
+        return [await _table_finding(place, path, value, reference=rule.column, column=column)]
     pairs = _pairs(place, index) if rule.with_ else []
     if not pairs or await _together([rows, *(pair.rows for pair in pairs)]):
         return []
@@ -143,7 +147,7 @@ async def _check_value(
             rows = narrowed
             continue
         finding = await _table_finding(
-            place, pair.path, pair.value, pair.reference, pair.column, rows
+            place, pair.path, pair.value, reference=pair.reference, column=pair.column, rows=rows
         )
         findings.append(finding)
     return findings
@@ -176,13 +180,14 @@ async def _together(parts: Sequence[Collection[int]]) -> bool:
     """Say whether one row is in all parts; walks the smallest, gives others a turn."""
     smallest, *others = sorted(parts, key=len)
     rows = iter(smallest)
-    while True:
-        turn = list(islice(rows, _ROWS_PER_TURN))
+    count = _ROWS_FIRST
+    while turn := list(islice(rows, count)):
         if any(all(row in other for other in others) for row in turn):
             return True
-        if len(turn) < _ROWS_PER_TURN:
-            return False
-        await asyncio.sleep(0)
+        if count == _ROWS_PER_TURN:
+            await asyncio.sleep(0)
+        count = _ROWS_PER_TURN
+    return False
 
 
 async def _shared(left: Collection[int], right: Collection[int]) -> Collection[int]:
@@ -256,16 +261,16 @@ def _members(artifact: JsonValue, raw: bytes) -> dict[str, JsonScalar]:
 
 def _got(raw: bytes, path: str) -> msgspec.Raw | msgspec.UnsetType:
     """Cut the value at `path` out of the artifact's bytes; left out when absent or too long."""
-    piece = msgspec.Raw(raw)
+    piece = raw
     for part in _parts(path):
-        if bytes(piece[:1] if isinstance(piece, bytes) else piece).lstrip()[:1] == b"[":
-            piece = msgspec.json.decode(piece, type=list[msgspec.Raw])[int(part)]
+        if piece.lstrip().startswith(b"["):
+            piece = bytes(msgspec.json.decode(piece, type=list[msgspec.Raw])[int(part)])
         else:
             members = msgspec.json.decode(piece, type=dict[str, msgspec.Raw])
             if part not in members:
                 return msgspec.UNSET
-            piece = members[part]
-    data = compact(bytes(piece).decode("utf-8"))
+            piece = bytes(members[part])
+    data = compact(piece.decode("utf-8"))
     return msgspec.Raw(data) if len(data) <= GOT_BYTES_MAX else msgspec.UNSET
 
 
@@ -296,36 +301,34 @@ async def _table_finding(
     place: _Place,
     path: str,
     value: JsonValue,
+    *,
     reference: str,
     column: Column,
-    rows: Collection[int] | None,
+    rows: Collection[int] | None = None,
 ) -> Finding:
     got = _got(place.raw, path)
     nearest: list[msgspec.Raw] = []
     if isinstance(got, msgspec.Raw) and not isinstance(value, list | dict):
         nearest = await column.nearest(value, place.rule.match, rows)
-    near = ", ".join(bytes(item).decode("utf-8") for item in nearest)
+    reason = "" if rows is None else " in the same row as the other values"
+    if not _is_of_type(value, column):
+        reason = ": it must be a number" if column.numeric else ": it must be a string"
+    elif nearest:
+        reason += "; nearest: " + ", ".join(bytes(item).decode("utf-8") for item in nearest)
     return Finding(
         code="ungrounded",
         path=path,
-        message=_message(_shown(got), value, reference, column, rows is not None, near),
+        message=f"{_shown(got)} is not in {reference}{reason}",
         got=got,
         expected=_expected(place.rule, reference),
         nearest=msgspec.Raw(b"[%b]" % b",".join(map(bytes, nearest))) if nearest else msgspec.UNSET,
     )
 
 
-def _message(
-    shown: str, value: JsonValue, reference: str, column: Column, in_row: bool, near: str
-) -> str:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not (number if column.numeric else isinstance(value, str)):
-        kind = "a number" if column.numeric else "a string"
-        return f"{shown} is not in {reference}: it must be {kind}"
-    text = f"{shown} is not in {reference}"
-    if in_row:
-        text += " in the same row as the other values"
-    return f"{text}; nearest: {near}" if near else text
+def _is_of_type(value: JsonValue, column: Column) -> bool:
+    if column.numeric:
+        return isinstance(value, int | float | Decimal) and not isinstance(value, bool)
+    return isinstance(value, str)
 
 
 def _shown(got: msgspec.Raw | msgspec.UnsetType) -> str:

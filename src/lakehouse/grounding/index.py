@@ -71,12 +71,18 @@ class ColumnIndex:
         if not numeric:
             for start in range(0, len(values), _VALUES_PER_STEP):
                 step = values[start : start + _VALUES_PER_STEP]
-                self._codes_by_text.update(zip(step, range(start, start + len(step))))  # type: ignore[arg-type]  # texts here
+                codes = range(start, start + len(step))
+                self._codes_by_text.update(zip(step, codes, strict=True))  # type: ignore[arg-type]  # texts here
 
     @property
     def numeric(self) -> bool:
         """Whether the column holds numbers; else it holds text."""
         return self._numeric
+
+    @property
+    def empty(self) -> bool:
+        """Whether every cell is null."""
+        return len(self._values) == 0
 
     @property
     def folded(self) -> bool:
@@ -102,7 +108,7 @@ class ColumnIndex:
             return self._rows_within(_decimal(value), _decimal(tolerance))
         if self._decimal:
             value = _decimal(value)
-        code = bisect_left(self._values, value)  # type: ignore[type-var]  # numbers here
+        code = bisect_left(self._values, value)
         if code < len(self._values) and self._values[code] == value:
             return Rows(self._postings, range(code, code + 1))
         return ()
@@ -156,7 +162,9 @@ class ColumnIndex:
         values = self._values if rows is None else self._values_in(rows)
         if isinstance(value, str):
             texts: Sequence[str] = values  # type: ignore[assignment]  # a column of texts
-            return [_json(text) for text in _nearest_texts(texts, value, folded=match == "casefold")]
+            return [
+                _json(text) for text in _nearest_texts(texts, value, folded=match == "casefold")
+            ]
         numbers: Sequence[Number] = values  # type: ignore[assignment]  # a column of numbers
         return self._nearest_numbers(numbers, _decimal(value))
 
@@ -193,7 +201,7 @@ class Rows(Collection[int]):
         self._codes = codes
 
     def __contains__(self, row: object) -> bool:
-        return self._postings.codes[row] in self._codes  # type: ignore[index]  # rows are integers
+        return isinstance(row, int) and self._postings.codes[row] in self._codes
 
     def __iter__(self) -> Iterator[int]:
         return chain.from_iterable(self._postings.rows[part] for part in self._slices())
@@ -212,7 +220,9 @@ def index_texts(cells: Sequence[str | None]) -> ColumnIndex:
     """Index texts in plain Python: for tables that came as objects."""
     values = sorted({cell for cell in cells if cell is not None})
     codes = {value: code for code, value in enumerate(values)}
-    return ColumnIndex(values, _postings([_code(codes, cell) for cell in cells]), numeric=False)
+    return ColumnIndex(
+        values, _postings([-1 if cell is None else codes[cell] for cell in cells]), numeric=False
+    )
 
 
 def index_numbers(
@@ -221,12 +231,8 @@ def index_numbers(
     """Index numbers in plain Python, exact at any size."""
     values = sorted({cell for cell in cells if cell is not None})
     codes = {value: code for code, value in enumerate(values)}
-    postings = _postings([_code(codes, cell) for cell in cells])
+    postings = _postings([-1 if cell is None else codes[cell] for cell in cells])
     return ColumnIndex(values, postings, numeric=True, texts=texts)
-
-
-def _code(codes: Mapping[object, int], cell: object) -> int:
-    return -1 if cell is None else codes[cell]
 
 
 def _postings(codes: list[int]) -> Postings:

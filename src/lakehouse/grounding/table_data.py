@@ -115,7 +115,9 @@ class ObjectData:
         if kinds == {int}:
             for kind in (pa.int64(), pa.uint64(), pa.decimal128(38, 0)):
                 try:
-                    return pa.array(map(Decimal, cells) if kind == pa.decimal128(38, 0) else cells, kind)
+                    return pa.array(
+                        map(Decimal, cells) if kind == pa.decimal128(38, 0) else cells, kind
+                    )
                 except (OverflowError, pa.ArrowInvalid, TypeError):
                     continue
         return None

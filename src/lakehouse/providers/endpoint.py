@@ -77,6 +77,7 @@ class Endpoint:
         """Send a call that may take as long as a load (`load_timeout_ms`) to answer.
 
         Raises:
+            ProviderFault: Every outcome but a 2xx answer; `timeout` where the time ran out.
         """
         limits = self._limits(self._settings.load_timeout_ms, self._settings.load_timeout_ms)
         return await self._post(path, body, self._headers, limits)

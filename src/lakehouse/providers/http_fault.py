@@ -236,7 +236,7 @@ def _refuse_constant(name: str) -> None:
 def _without_surrogates(value: Any) -> Any:
     # json.loads has joined the pairs already; what is left stands alone.
     if isinstance(value, str):
-        return _LONE_SURROGATE.sub("�", value)
+        return _LONE_SURROGATE.sub("\ufffd", value)
     if isinstance(value, list):
         return [_without_surrogates(item) for item in value]
     if isinstance(value, dict):

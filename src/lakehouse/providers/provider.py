@@ -11,6 +11,7 @@ import msgspec
 from lakehouse.core.chat import ChatReply, ChatRequest, ModelState
 from lakehouse.core.errors import InfraCode, InfraError
 from lakehouse.core.limits import (
+    CALL_SLOTS_DEFAULT,
     CONNECT_TIMEOUT_MS_DEFAULT,
     FIRST_BYTE_TIMEOUT_MS_LOCAL,
     FIRST_BYTE_TIMEOUT_MS_REMOTE,
@@ -52,6 +53,24 @@ class ModelSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         local = self.provider in {"llama_cpp", "ollama", "scripted"}
         return FIRST_BYTE_TIMEOUT_MS_LOCAL if local else FIRST_BYTE_TIMEOUT_MS_REMOTE
 
+    def call_slots(self) -> int:
+        """Give the calls at once in force: what is set, else by what a slot costs.
+
+        A slot of `llama_cpp` is a worker with weights of its own: two for the tiny known model,
+        one for a file of unknown size. An endpoint bounds itself; ours only bounds our queue.
+        """
+        if self.slots is not None:
+            return self.slots
+        if self.provider == "llama_cpp":
+            return 1 if self.model.endswith(".gguf") else 2
+        return CALL_SLOTS_DEFAULT
+
+    def preloads(self) -> bool:
+        """Say whether the daemon loads the model when it starts."""
+        if self.preload is not None:
+            return self.preload
+        return self.provider in {"llama_cpp", "ollama"}
+
 
 class ProviderFault(InfraError):
     """One failed call. `again` says whether the retry loop may try it again.
@@ -67,12 +86,18 @@ class ProviderFault(InfraError):
         *,
         again: bool,
         transport: bool = False,
+        hint: str = "",
         internal: str = "",
         retryable: bool | None = None,
         retry_after_s: float | None = None,
     ) -> None:
         super().__init__(
-            code, public, internal=internal, retryable=retryable, retry_after_s=retry_after_s
+            code,
+            public,
+            hint=hint,
+            internal=internal,
+            retryable=retryable,
+            retry_after_s=retry_after_s,
         )
         self.again = again
         self.transport = transport

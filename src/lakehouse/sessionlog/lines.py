@@ -127,10 +127,10 @@ def may_be_writing(file: LogFile) -> bool:
 def classify(line: Line, *, file: str, crc_required: bool, alive: bool, strict: bool) -> LogLine:
     """Tell what one line is; see `classify_file`."""
     data = line.data
-    if not data.strip():
-        return LogLine(file, line, "blank")
     if line.bytes > ROW_BYTES_MAX:
         return _bad(file, line, f"{line.bytes} bytes; a line has at most {ROW_BYTES_MAX}", alive)
+    if not data.strip():
+        return LogLine(file, line, "blank")
     checked = crc_holds(data)
     if checked is False:
         return _bad(file, line, "the crc does not match", alive)

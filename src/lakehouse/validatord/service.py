@@ -23,6 +23,7 @@ from lakehouse.engine.judge import judge
 from lakehouse.engine.record import Outcome, final_row, session_reply, started_record
 from lakehouse.engine.task import Catalog, SessionTask, find_kind, inline_kind, plan
 from lakehouse.grounding.inline import InlineTables
+from lakehouse.grounding.rules import fault_of
 
 _LOG = logging.getLogger(__name__)
 
@@ -126,8 +127,13 @@ class ValidatorService:
                     "`grounding` and `tables` go with `schema`; a kind brings its own.",
                 )
             return find_kind(request.kind, self.catalog.kinds)
+        rules = request.grounding or ()
+        for index, rule in enumerate(rules):
+            fault = fault_of(rule)
+            if fault is not None:
+                raise Refusal("invalid_request", f"`grounding[{index}]`: {fault}.")
         kind = inline_kind(request.schema, system=None, max_iterations=1, model="")
-        return msgspec.structs.replace(kind, grounding=request.grounding or ())
+        return msgspec.structs.replace(kind, grounding=rules)
 
     async def _session(self, task: SessionTask) -> SessionReply:
         budget = Budget(
@@ -177,8 +183,8 @@ class ValidatorService:
             # A bug of ours must not lose the row: it is written as what it is, and told in full
             # to our own log only.
             _LOG.exception("session %s failed", task.context.session_id)
-            error = InfraError("crashed", "The session failed inside Lakehouse.", retryable=False)
-            return _infra(error, progress, digests, budget)
+            crash = InfraError("crashed", "The session failed inside Lakehouse.", retryable=False)
+            return _infra(crash, progress, digests, budget)
         finally:
             self._in_loop.discard(session)
         return Outcome(

@@ -1,0 +1,209 @@
+"""Everything between a call and one model: its load, its slots, its breaker, its cooldown.
+
+One attempt goes through here from start to end. Refuses to retry: that is `service.py`'s.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from lakehouse.chatd.breaker import Breaker
+from lakehouse.chatd.loading import ModelLoad
+from lakehouse.chatd.retry import RetryBudget
+from lakehouse.core.chat import CallLimits, ChatReply, ChatRequest
+from lakehouse.core.clock import Clock
+from lakehouse.core.limits import (
+    ATTEMPT_MS_MIN,
+    COOLDOWN_MS_MAX,
+    RETRY_BACKOFF_MS_MIN,
+    SLOT_QUEUE_MAX,
+    SLOT_WAIT_MS_MAX,
+)
+from lakehouse.providers.provider import ModelSettings, Provider, ProviderFault
+
+
+class Call:
+    """One call's time: the deadline, which stands still while the model loads."""
+
+    __slots__ = ("_clock", "_end_ms", "deadline_ms", "load_budget_ms", "load_ms", "reloaded")
+
+    def __init__(self, limits: CallLimits, clock: Clock) -> None:
+        self.deadline_ms = limits.deadline_ms
+        self.load_budget_ms = limits.load_budget_ms
+        self.load_ms = 0.0
+        self.reloaded = False
+        self._clock = clock
+        self._end_ms = clock.monotonic_ms() + limits.deadline_ms
+
+    def left_ms(self) -> float:
+        """Milliseconds until the deadline."""
+        return self._end_ms + self.load_ms - self._clock.monotonic_ms()
+
+
+class Lane:
+    """One model's way in. `retries` is the budget of its calls."""
+
+    def __init__(
+        self,
+        name: str,
+        provider: Provider,
+        settings: ModelSettings,
+        clock: Clock,
+        sleep: Callable[[float], Awaitable[None]],
+    ) -> None:
+        self.provider = provider
+        self.settings = settings
+        self.load = ModelLoad(provider, self._load_failed)
+        self.retries = RetryBudget()
+        self._name = name
+        self._clock = clock
+        self._sleep = sleep
+        self._breaker = Breaker()
+        self._slots = asyncio.Semaphore(settings.call_slots())
+        self._waiting = 0
+        self._cooldown_end_ms = 0.0
+
+    async def ask(self, request: ChatRequest, traceparent: str | None, call: Call) -> ChatReply:
+        """Make one attempt.
+
+        A model that its server unloaded in the meantime is loaded again once per call.
+
+        Raises:
+            InfraError: No answer.
+        """
+        await self._wait_loaded(call)
+        try:
+            return await self._ask_loaded(request, traceparent, call)
+        except ProviderFault as fault:
+            if fault.code != "model_loading" or call.reloaded:
+                raise
+        call.reloaded = True
+        self.load.forget()
+        await self._wait_loaded(call)
+        return await self._ask_loaded(request, traceparent, call)
+
+    async def _wait_loaded(self, call: Call) -> None:
+        if self.load.loaded:
+            return
+        self._check_breaker()
+        started_ms = self._clock.monotonic_ms()
+        try:
+            loaded = await self.load.wait(call.load_budget_ms - call.load_ms)
+        finally:
+            call.load_ms += self._clock.monotonic_ms() - started_ms
+        if not loaded:
+            raise ProviderFault(
+                "model_loading",
+                f"Model {self._name!r} was still loading when the load budget of "
+                f"{call.load_budget_ms} ms ended.",
+                again=False,
+            )
+
+    async def _ask_loaded(
+        self, request: ChatRequest, traceparent: str | None, call: Call
+    ) -> ChatReply:
+        self._check_breaker()
+        await self._cool_down(call)
+        await self._take_slot(call)
+        try:
+            # Both may have changed while this call waited.
+            await self._cool_down(call)
+            self._check_breaker()
+            left_ms = call.left_ms()
+            if left_ms < ATTEMPT_MS_MIN:
+                raise ProviderFault(
+                    "timeout",
+                    f"Of the deadline of {call.deadline_ms} ms less than {ATTEMPT_MS_MIN} ms were "
+                    f"left to ask model {self._name!r}.",
+                    again=False,
+                )
+            return await self._complete(request, traceparent, int(left_ms))
+        finally:
+            self._slots.release()
+
+    async def _complete(
+        self, request: ChatRequest, traceparent: str | None, left_ms: int
+    ) -> ChatReply:
+        breaker = self._breaker
+        breaker.enter()
+        try:
+            reply = await self.provider.complete(
+                request, traceparent=traceparent, deadline_ms=left_ms
+            )
+        except ProviderFault as fault:
+            self._note(fault)
+            raise
+        except BaseException:
+            breaker.abandoned()
+            raise
+        breaker.succeeded()
+        return reply
+
+    def _note(self, fault: ProviderFault) -> None:
+        """Draw a failed call's consequences for the ones to come."""
+        now_ms = self._clock.monotonic_ms()
+        if fault.transport:
+            self._breaker.failed(now_ms)
+            # Its server may have been started anew, and then has to load the model again.
+            self.load.forget()
+            return
+        self._breaker.succeeded()
+        if fault.code == "overloaded" and fault.again:
+            asked_ms = (fault.retry_after_s or 0.0) * 1000
+            # Bounded above: one absurd header must not take a model out for good.
+            pause_ms = min(max(asked_ms, RETRY_BACKOFF_MS_MIN), COOLDOWN_MS_MAX)
+            self._cooldown_end_ms = max(self._cooldown_end_ms, now_ms + pause_ms)
+
+    def _load_failed(self, fault: ProviderFault) -> None:
+        if fault.transport:
+            self._breaker.failed(self._clock.monotonic_ms())
+
+    def _check_breaker(self) -> None:
+        if self._breaker.closed:
+            return
+        refused_ms = self._breaker.refusal_ms(self._clock.monotonic_ms())
+        if refused_ms is not None:
+            raise ProviderFault(
+                "connect",
+                f"Model {self._name!r} could not be reached several times in a row; it is not "
+                f"asked for the next {refused_ms / 1000:.1f} s.",
+                again=False,
+                retry_after_s=max(refused_ms / 1000, 1.0),
+            )
+
+    async def _take_slot(self, call: Call) -> None:
+        if not self._slots.locked():
+            await self._slots.acquire()
+            return
+        wait_ms = min(float(SLOT_WAIT_MS_MAX), call.left_ms())
+        if self._waiting >= SLOT_QUEUE_MAX:
+            wait_ms = 0.0
+        self._waiting += 1
+        try:
+            async with asyncio.timeout(wait_ms / 1000):
+                await self._slots.acquire()
+        except TimeoutError:
+            raise ProviderFault(
+                "overloaded",
+                f"All {self.settings.call_slots()} slots of model {self._name!r} were busy for "
+                f"{wait_ms:.0f} ms, with {self._waiting - 1} other calls waiting.",
+                again=False,
+            ) from None
+        finally:
+            self._waiting -= 1
+
+    async def _cool_down(self, call: Call) -> None:
+        """Wait out what an overloaded endpoint asked for, or fail at once if time is too short."""
+        while self._cooldown_end_ms:
+            rest_ms = self._cooldown_end_ms - self._clock.monotonic_ms()
+            if rest_ms <= 0:
+                self._cooldown_end_ms = 0.0
+            elif rest_ms > min(float(SLOT_WAIT_MS_MAX), call.left_ms() - ATTEMPT_MS_MIN):
+                raise ProviderFault(
+                    "overloaded",
+                    f"The endpoint of model {self._name!r} asked to be left alone for another "
+                    f"{rest_ms / 1000:.1f} s.",
+                    again=False,
+                    retry_after_s=rest_ms / 1000,
+                )
+            else:
+                await self._sleep(rest_ms / 1000)

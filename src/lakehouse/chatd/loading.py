@@ -1,0 +1,74 @@
+"""One load of a model for everybody who waits for it.
+
+A load is never cancelled by a caller that goes away or whose budget ends: aborting it would throw
+its work away, and with Ollama start it over. Only closing the service ends it.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+
+from lakehouse.core.errors import InfraError
+from lakehouse.providers.provider import Provider, ProviderFault
+
+
+class ModelLoad:
+    """Whether a model is loaded, and the task that loads it.
+
+    `on_fault` is told of a failed load once, however many callers wait for it.
+    """
+
+    def __init__(self, provider: Provider, on_fault: Callable[[ProviderFault], None]) -> None:
+        self._provider = provider
+        self._on_fault = on_fault
+        self._task: asyncio.Task[None] | None = None
+        self.loaded = False
+
+    @property
+    def loading(self) -> bool:
+        """Whether a load is under way."""
+        return self._task is not None and not self._task.done()
+
+    def start(self) -> asyncio.Task[None]:
+        """Begin loading, or join the load that is under way."""
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._load())
+            # A preload has nobody waiting; asking for the exception marks it as seen.
+            self._task.add_done_callback(lambda task: task.cancelled() or task.exception())
+        return self._task
+
+    def forget(self) -> None:
+        """Take the model as not loaded: its server said so, or may have been started anew."""
+        self.loaded = False
+
+    async def wait(self, budget_ms: float) -> bool:
+        """Wait until the model is loaded; says False when the budget ended first.
+
+        Raises:
+            ProviderFault: The load failed.
+        """
+        task = self.start()
+        # Neither the timeout nor our own cancellation reaches the task: `wait` never cancels.
+        # One millisecond at least lets a load that has nothing to do end.
+        await asyncio.wait({task}, timeout=max(1.0, budget_ms) / 1000)
+        if not task.done():
+            return False
+        if task.cancelled():
+            raise InfraError("shutdown", "The daemon stopped while the model was loading.")
+        task.result()
+        return True
+
+    async def close(self) -> None:
+        """End a load under way."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError, InfraError):
+                await self._task
+
+    async def _load(self) -> None:
+        try:
+            await self._provider.load()
+        except ProviderFault as fault:
+            self._on_fault(fault)
+            raise
+        self.loaded = True

@@ -1,0 +1,157 @@
+"""The `ChatModel` port over the providers of this process: the one place that retries.
+
+Aliases to providers, and the only retry loop of the whole stack; what one attempt passes through
+is `lane.py`'s. Refuses to judge answers: a refusal, a cut or an empty answer is a reply.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable, Mapping
+
+import msgspec
+
+from lakehouse.chatd.lane import Call, Lane
+from lakehouse.chatd.retry import backoff_ms
+from lakehouse.core.chat import CallLimits, ChatReply, ChatRequest, ModelState, ModelStatus
+from lakehouse.core.clock import Clock, SystemClock
+from lakehouse.core.context import CallContext
+from lakehouse.core.errors import InfraError, Refusal
+from lakehouse.core.limits import ATTEMPT_MS_MIN, RETRIES_MAX, STATE_MS_MAX
+from lakehouse.providers.provider import ModelSettings, Provider, ProviderFault
+
+_LOG = logging.getLogger(__name__)
+
+
+class ChatService:
+    """Models by alias, in this process.
+
+    Retries of a call, waiting for slots and for an endpoint's cooldown run within its deadline;
+    waiting for a load runs within its load budget instead. Cost over the provider's own: about
+    5 µs a call.
+    """
+
+    def __init__(
+        self,
+        providers: Mapping[str, Provider],
+        settings: Mapping[str, ModelSettings],
+        *,
+        clock: Clock | None = None,
+        propagate: bool = True,
+        rng: random.Random | None = None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        """Take the providers over: `close` closes them.
+
+        Args:
+            providers: By alias.
+            settings: By alias, the same ones.
+            clock: Measures deadlines.
+            propagate: Whether `traceparent` goes to providers.
+            rng: Source of the jitter.
+            sleep: Waits a number of seconds.
+        """
+        self._clock = clock or SystemClock()
+        self._propagate = propagate
+        self._rng = rng or random.Random()
+        self._sleep = sleep
+        self._closed = False
+        self._lanes = {
+            name: Lane(name, provider, settings[name], self._clock, sleep)
+            for name, provider in providers.items()
+        }
+
+    async def start(self) -> None:
+        """Begin to load the models that are to be preloaded; does not wait for them.
+
+        A load that fails is logged, and begun again by the first call.
+        """
+        for name, lane in self._lanes.items():
+            if lane.settings.preloads():
+                lane.load.start().add_done_callback(_log_failure(name))
+
+    async def chat(
+        self, request: ChatRequest, *, context: CallContext, limits: CallLimits
+    ) -> ChatReply:
+        """Ask once, as the `ChatModel` port says.
+
+        Raises:
+            InfraError: No answer could be had.
+            Refusal: `unknown_model`.
+        """
+        lane = self._lane(request.model)
+        call = Call(limits, self._clock)
+        lane.retries.count_call(self._clock.monotonic_ms())
+        traceparent = context.traceparent() if self._propagate else None
+        retries = 0
+        while True:
+            try:
+                reply = await lane.ask(request, traceparent, call)
+            except ProviderFault as fault:
+                delay_ms = self._retry_delay_ms(fault, retries, lane, call)
+                if delay_ms is None:
+                    raise
+            else:
+                break
+            retries += 1
+            await self._sleep(delay_ms / 1000)
+        load_ms = int(call.load_ms)
+        if load_ms == 0:
+            return reply
+        return msgspec.structs.replace(reply, load_ms=reply.load_ms + load_ms)
+
+    async def models(self) -> tuple[ModelStatus, ...]:
+        """Tell every model's state within 2 s, asking all at once."""
+        return tuple(
+            await asyncio.gather(*(_status(name, lane) for name, lane in self._lanes.items()))
+        )
+
+    async def close(self) -> None:
+        """End loads under way and close the providers. Later calls are `shutdown`."""
+        self._closed = True
+        await asyncio.gather(*(lane.load.close() for lane in self._lanes.values()))
+        await asyncio.gather(*(lane.provider.close() for lane in self._lanes.values()))
+
+    def _lane(self, name: str) -> Lane:
+        lane = self._lanes.get(name)
+        if lane is None:
+            known = ", ".join(repr(known) for known in sorted(self._lanes)) or "none"
+            raise Refusal(
+                "unknown_model",
+                f"model is {name!r}; configured models: {known}.",
+                hint="Name one of them, or add [models.NAME] to lakehouse.toml.",
+            )
+        if self._closed:
+            raise InfraError("shutdown", "The daemon is stopping; the model was not asked.")
+        return lane
+
+    def _retry_delay_ms(
+        self, fault: ProviderFault, retries: int, lane: Lane, call: Call
+    ) -> float | None:
+        """Choose how long to wait before the next attempt; None to give the fault up."""
+        if not fault.again or retries >= RETRIES_MAX:
+            return None
+        delay_ms = backoff_ms(retries, fault.retry_after_s, self._rng)
+        if delay_ms > call.left_ms() - ATTEMPT_MS_MIN:
+            return None
+        return delay_ms if lane.retries.take(self._clock.monotonic_ms()) else None
+
+
+async def _status(name: str, lane: Lane) -> ModelStatus:
+    state: ModelState = "loading"
+    detail: str | None = None
+    if not lane.load.loading:
+        try:
+            async with asyncio.timeout(STATE_MS_MAX / 1000):
+                state, detail = await lane.provider.state()
+        except TimeoutError:
+            state, detail = "unreachable", f"did not tell its state within {STATE_MS_MAX} ms"
+    return ModelStatus(name, lane.settings.model, lane.settings.provider, state, detail)
+
+
+def _log_failure(name: str) -> Callable[[asyncio.Task[None]], None]:
+    def log(task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _LOG.warning("Model %r could not be loaded: %s", name, error)
+
+    return log

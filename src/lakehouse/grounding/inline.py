@@ -1,0 +1,103 @@
+"""Tables that come with a request, as lists of objects: `TableSource` for `/v1/validate`.
+
+A column holds numbers if all its cells that are not null are numbers, text if all are strings;
+any other column cannot be grounded against. Columns of a table without rows match nothing.
+What is wrong with such a table is the caller's to mend: a `Refusal`, never an outage.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from lakehouse.core.errors import Refusal
+from lakehouse.core.json_text import NULL, JsonError, JsonValue, parse_bytes
+from lakehouse.core.kind import Kind
+from lakehouse.core.limits import INLINE_TABLES_BYTES_MAX
+from lakehouse.core.ports import Column, TableSnapshot
+from lakehouse.grounding.arrow import ColumnFault
+from lakehouse.grounding.index import Number, index_texts
+from lakehouse.grounding.rules import fault_of, split
+from lakehouse.grounding.snapshot import Snapshot, TableVersion, references
+from lakehouse.grounding.sql import RuleDatabase, RuleRunner, Task, prepare_rules
+from lakehouse.grounding.table_data import ObjectData
+
+InlineRows = Sequence[Mapping[str, msgspec.Raw]]
+
+
+class InlineTables:
+    """Implements `TableSource` over the tables of one request. Cost: about 1 ms for 64 KiB."""
+
+    def __init__(self, tables: Mapping[str, InlineRows]) -> None:
+        """Read the tables.
+
+        Raises:
+            Refusal: `invalid_request`: over 64 KiB in all, or a cell is not strict JSON.
+        """
+        size = len(msgspec.json.encode(tables))
+        if size > INLINE_TABLES_BYTES_MAX:
+            raise Refusal(
+                "invalid_request",
+                f"`tables` takes {size} bytes; at most {INLINE_TABLES_BYTES_MAX} may be sent.",
+                hint="Configure the table under [tables] and name a kind that uses it.",
+            )
+        self._versions = {name: _version(name, rows) for name, rows in tables.items()}
+
+    async def snapshot(self, kind: Kind) -> TableSnapshot:
+        """Give the tables that the kind's grounding and rules read.
+
+        Raises:
+            Refusal: `invalid_request`: a grounding rule has a fault, or names a table or column
+                that is not there or cannot be grounded against.
+            SetupError: A SQL rule cannot work on these tables.
+        """
+        columns: dict[str, Column] = {}
+        versions: dict[str, TableVersion] = {}
+        for rule in kind.grounding:
+            fault = fault_of(rule)
+            if fault is not None:
+                raise _refusal(f"Grounding of {rule.path!r}: {fault}.")
+        for reference, rule in references(kind.grounding):
+            name, column = split(reference)
+            version = self._versions.get(name)
+            if version is None:
+                raise _refusal(f"Grounding names table {name!r}; `tables` has {self._names()}.")
+            versions[name] = version
+            try:
+                columns[reference] = (
+                    version.build(column, rule) if version.data.names else index_texts(())
+                )
+            except ColumnFault as fault_found:
+                raise _refusal(f"Column {reference!r}: {fault_found}.") from fault_found
+        tasks: dict[str, Task] = {}
+        for sql, prepared in prepare_rules(kind.rules, self._versions.keys()).items():
+            read = {name: self._versions[name] for name in prepared.tables}
+            versions |= read
+            database = RuleDatabase({name: read[name].data.arrow() for name in read})
+            database.check([prepared])
+            tasks[sql] = (prepared, database)
+        return Snapshot(versions, columns, tasks, RuleRunner() if tasks else None)
+
+    def _names(self) -> str:
+        return ", ".join(sorted(self._versions)) or "none"
+
+
+def _version(name: str, rows: InlineRows) -> TableVersion:
+    columns: dict[str, list[JsonValue]] = {column: [] for row in rows for column in row}
+    texts: dict[str, dict[Number, bytes]] = {column: {} for column in columns}
+    for number, row in enumerate(rows):
+        for column, cells in columns.items():
+            raw = bytes(row.get(column, NULL))
+            try:
+                cell = parse_bytes(raw)
+            except JsonError as error:
+                raise _refusal(f"tables.{name}[{number}].{column}: {error}.") from error
+            cells.append(cell)
+            if not isinstance(cell, str | bool | list | dict | None):
+                texts[column].setdefault(cell, raw)
+    digest = "sha256:" + hashlib.sha256(msgspec.json.encode(rows)).hexdigest()
+    return TableVersion(name, digest, ObjectData(columns, texts))
+
+
+def _refusal(message: str) -> Refusal:
+    return Refusal("invalid_request", message, hint="See the tables of POST /v1/validate.")

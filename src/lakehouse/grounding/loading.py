@@ -1,0 +1,194 @@
+"""Reading one table file whole: Parquet, CSV, JSON lines, or a Delta directory.
+
+A file is read into memory once, and digest and content come from the same bytes. It refuses to
+guess: the kind of file is told by its name, CSV is comma-separated UTF-8 with a header and all its
+columns are text (an empty cell is null, `""` is the empty text), and every line of JSON lines is
+one object as strict as any JSON here.
+"""
+
+import csv
+import hashlib
+import io
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pa_parquet
+
+from lakehouse.core.errors import TableUnavailable
+from lakehouse.core.json_text import JsonValue, parse_bytes
+from lakehouse.grounding.table_data import ArrowData, ObjectData, TableData
+
+_TRIES_MAX: Final = 5  # readings of a file that changes while it is read
+_TRY_AGAIN_S: Final = 0.05
+# Two changes within one tick of the file system's clock look like one; ticks are up to 10 ms.
+_TICK_NS: Final = 20_000_000
+
+
+class FileStamp(msgspec.Struct, frozen=True):
+    """What one `stat` says of a file; another content has another stamp, ticks of time aside."""
+
+    inode: int
+    mtime_ns: int
+    ctime_ns: int
+    size: int
+
+
+class LoadedTable(msgspec.Struct, frozen=True):
+    """One version of a table. `settled`: a later change is sure to change the stamp too.
+
+    `data` is None where the digest is the one already known.
+    """
+
+    stamp: FileStamp
+    settled: bool
+    digest: str
+    data: TableData | None
+
+
+def stamp_of(path: Path) -> FileStamp | None:
+    """Take the stamp of a file, or of a Delta table's log; None if there is none. One `stat`."""
+    try:
+        status = path.stat()
+        if path.is_dir():
+            status = (path / "_delta_log").stat()
+    except (OSError, ValueError):
+        return None
+    return FileStamp(status.st_ino, status.st_mtime_ns, status.st_ctime_ns, status.st_size)
+
+
+def load(name: str, path: Path, *, known_digest: str | None = None) -> LoadedTable:
+    """Read a table; blocks. A file that changes meanwhile is read again, a few times.
+
+    Raises:
+        TableUnavailable: Missing, unreadable, broken, or it kept changing.
+    """
+    try:
+        return (
+            _load_directory(path, known_digest) if path.is_dir() else _load_file(path, known_digest)
+        )
+    except ModuleNotFoundError as error:
+        cause = "a Delta table needs the extra `delta`: pip install 'lakehouse-stack[delta]'"
+        raise TableUnavailable(name, f"{path}: {cause}") from error
+    except OSError as error:
+        raise TableUnavailable(name, f"{path}: {error.strerror or error}") from error
+    except (pa.ArrowException, ValueError, KeyError) as error:
+        raise TableUnavailable(name, f"{path}: {error}") from error
+
+
+def _load_file(path: Path, known_digest: str | None) -> LoadedTable:
+    read = _reader(path)
+    stamp, content = _whole(path)
+    settled = is_settled(stamp)
+    digest = "sha256:" + hashlib.sha256(content).hexdigest()
+    if digest == known_digest:
+        return LoadedTable(stamp, settled, digest, None)
+    return LoadedTable(stamp, settled, digest, read(content))
+
+
+def _whole(path: Path) -> tuple[FileStamp, bytes]:
+    for _ in range(_TRIES_MAX):
+        stamp = stamp_of(path)
+        content = path.read_bytes()
+        if stamp is not None and stamp_of(path) == stamp:
+            return stamp, content
+        time.sleep(_TRY_AGAIN_S)
+    raise ValueError("it kept changing while it was read")
+
+
+def is_settled(stamp: FileStamp) -> bool:
+    """Say whether a change after this moment is sure to change the stamp."""
+    return not 0 <= time.time_ns() - max(stamp.mtime_ns, stamp.ctime_ns) < _TICK_NS
+
+
+def _load_directory(path: Path, known_digest: str | None) -> LoadedTable:
+    """Read a Delta table at its newest version; the format itself keeps readers whole."""
+    stamp = stamp_of(path)
+    if stamp is None:
+        raise ValueError("the directory is not a Delta table: it has no _delta_log")
+    from deltalake import DeltaTable  # noqa: PLC0415 - an extra: loaded when a table needs it
+    from deltalake.exceptions import DeltaError  # noqa: PLC0415 - likewise
+
+    try:
+        table = DeltaTable(str(path))
+        version = f"{table.metadata().id}@{table.version()}"
+        digest = "sha256:" + hashlib.sha256(version.encode("utf-8")).hexdigest()
+        settled = is_settled(stamp)
+        if digest == known_digest:
+            return LoadedTable(stamp, settled, digest, None)
+        return LoadedTable(stamp, settled, digest, ArrowData(table.to_pyarrow_table()))
+    except DeltaError as error:
+        raise ValueError(str(error)) from error
+
+
+def _reader(path: Path) -> Callable[[bytes], TableData]:
+    readers = {
+        ".parquet": _read_parquet,
+        ".pq": _read_parquet,
+        ".csv": _read_csv,
+        ".jsonl": _read_json_lines,
+        ".ndjson": _read_json_lines,
+    }
+    try:
+        return readers[path.suffix.lower()]
+    except KeyError:
+        endings = ", ".join(readers)
+        raise ValueError(f"its name must end in one of {endings}, or it is a Delta table") from None
+
+
+def _read_parquet(content: bytes) -> TableData:
+    return _arrow_data(pa_parquet.ParquetFile(pa.BufferReader(content)).read())
+
+
+def _read_csv(content: bytes) -> TableData:
+    text = io.TextIOWrapper(io.BytesIO(content), encoding="utf-8-sig", newline="")
+    try:
+        names = next(csv.reader(text, strict=True), [])
+    except csv.Error as error:
+        raise ValueError(f"the header: {error}") from error
+    if not names:
+        raise ValueError("it has no header")
+    convert = pa_csv.ConvertOptions(
+        column_types=dict.fromkeys(names, pa.string()),
+        null_values=[""],
+        strings_can_be_null=True,
+        quoted_strings_can_be_null=False,
+    )
+    parse = pa_csv.ParseOptions(newlines_in_values=True)
+    return _arrow_data(
+        pa_csv.read_csv(pa.BufferReader(content), parse_options=parse, convert_options=convert)
+    )
+
+
+def _read_json_lines(content: bytes) -> TableData:
+    columns: dict[str, list[JsonValue]] = {}
+    count = 0
+    for number, line in enumerate(content.split(b"\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            row = parse_bytes(line)
+        except ValueError as error:
+            raise ValueError(f"line {number}: {error}") from error
+        if not isinstance(row, dict):
+            raise ValueError(f"line {number} is not an object")  # noqa: TRY004 - the world's fault
+        for name, cell in row.items():
+            cells = columns.setdefault(name, [])
+            cells.extend([None] * (count - len(cells)))
+            cells.append(cell)
+        count += 1
+    for cells in columns.values():
+        cells.extend([None] * (count - len(cells)))
+    return ObjectData(columns)
+
+
+def _arrow_data(table: Any) -> TableData:
+    names = table.column_names
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"it has more than one column {twice[0]!r}")
+    return ArrowData(table)

@@ -1,0 +1,174 @@
+"""Reference tables from files: `TableSource` over what the configuration names.
+
+Every table lives in memory, at the version its file had when a session last asked. A snapshot
+holds on to its versions, so a session judges all its attempts against the same rows, while the
+next session gets the file's new content.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from lakehouse.core.errors import TableUnavailable
+from lakehouse.core.kind import GroundingRule, Kind, SqlRule
+from lakehouse.core.ports import Column, TableSnapshot
+from lakehouse.grounding.arrow import ColumnFault
+from lakehouse.grounding.index import ColumnIndex
+from lakehouse.grounding.loading import FileStamp, is_settled, load, stamp_of
+from lakehouse.grounding.rules import split
+from lakehouse.grounding.snapshot import Snapshot, TableVersion, references
+from lakehouse.grounding.sql import PreparedRule, RuleDatabase, RuleRunner, Task, prepare_rules
+
+_WAIT_S: Final = 60.0  # that a session waits for a table; its load goes on
+_SNAPSHOTS_MAX: Final = 256  # kinds whose last snapshot is kept
+
+_Result = TypeVar("_Result")
+
+
+class TableSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[tables.NAME]` of the configuration. `path` is absolute, or relative to the process."""
+
+    path: str
+
+
+class _Known(msgspec.Struct, frozen=True):
+    """What the last reading of a file gave: a version, or why there is none."""
+
+    stamp: FileStamp | None
+    settled: bool
+    version: TableVersion | None
+    failure: str = ""
+
+
+class TableFiles:
+    """Implements `TableSource` over files. Belongs to one event loop at a time."""
+
+    def __init__(self, tables: Mapping[str, TableSettings], rules: Sequence[SqlRule] = ()) -> None:
+        """Prepare the SQL rules of all kinds; no table is read yet.
+
+        Raises:
+            SetupError: A rule cannot work whatever the tables hold.
+        """
+        self._paths = {name: Path(settings.path) for name, settings in tables.items()}
+        self._rules = prepare_rules(rules, tables.keys())
+        self._runner = RuleRunner()
+        self._known: dict[str, _Known] = {}
+        self._databases: dict[frozenset[str], tuple[tuple[TableVersion, ...], RuleDatabase]] = {}
+        self._snapshots: dict[str, Snapshot] = {}
+        self._under_way: dict[object, asyncio.Task[Any]] = {}
+
+    async def snapshot(self, kind: Kind) -> TableSnapshot:
+        """Give the tables that the kind's grounding and rules read; see the port."""
+        versions: dict[str, TableVersion] = {}
+        for name in self._names(kind):
+            version = self._unchanged(name)
+            if version is None:
+                version = await self._once(name, name, partial(self._reload, name))
+            versions[name] = version
+        snapshot = self._snapshots.get(kind.digest)
+        if snapshot is None or snapshot.versions != versions:
+            snapshot = await self._assemble(kind, versions)
+            if len(self._snapshots) >= _SNAPSHOTS_MAX:
+                self._snapshots.clear()
+            self._snapshots[kind.digest] = snapshot
+        return snapshot
+
+    def close(self) -> None:
+        """Let the worker threads end."""
+        self._runner.close()
+
+    def _names(self, kind: Kind) -> list[str]:
+        names = {split(reference)[0] for reference, _ in references(kind.grounding)}
+        for rule in kind.rules:
+            names |= self._rules[rule.sql].tables
+        return sorted(names)
+
+    def _unchanged(self, name: str) -> TableVersion | None:
+        """Give the version in memory if the file is still the one it was read from."""
+        known = self._known.get(name)
+        if known is None or not known.settled or stamp_of(self._paths[name]) != known.stamp:
+            return None
+        if known.version is None:
+            raise TableUnavailable(name, known.failure)
+        return known.version
+
+    def _reload(self, name: str) -> TableVersion:
+        """Read a table's file; in a worker thread. The same bytes are the same version."""
+        path = self._paths.get(name)
+        if path is None:
+            raise TableUnavailable(name, "it is not configured")
+        known = self._known.get(name)
+        version = known.version if known is not None else None
+        stamp = stamp_of(path)
+        try:
+            loaded = load(name, path, known_digest=version.digest if version else None)
+        except TableUnavailable as error:
+            settled = stamp is not None and is_settled(stamp)
+            self._known[name] = _Known(stamp, settled, None, error.internal)
+            raise
+        if version is None or loaded.data is not None:
+            assert loaded.data is not None
+            version = TableVersion(name, loaded.digest, loaded.data)
+        self._known[name] = _Known(loaded.stamp, loaded.settled, version)
+        return version
+
+    async def _assemble(self, kind: Kind, versions: Mapping[str, TableVersion]) -> Snapshot:
+        columns: dict[str, Column] = {}
+        for reference, rule in references(kind.grounding):
+            name, column = split(reference)
+            key = (versions[name], column, rule.match == "casefold")
+            build = partial(_build, versions[name], column, rule)
+            columns[reference] = await self._once(key, name, build)
+        tasks: dict[str, Task] = {}
+        prepared = [self._rules[rule.sql] for rule in kind.rules]
+        for tables in {rule.tables for rule in prepared}:
+            fitting = tuple(rule for rule in prepared if rule.tables == tables)
+            read = tuple(versions[name] for name in sorted(tables))
+            make = partial(self._database, tables, read, fitting)
+            database = await self._once((tables, read, fitting), ", ".join(sorted(tables)), make)
+            tasks |= {rule.sql: (rule, database) for rule in fitting}
+        return Snapshot(versions, columns, tasks, self._runner)
+
+    def _database(
+        self,
+        tables: frozenset[str],
+        versions: tuple[TableVersion, ...],
+        rules: Sequence[PreparedRule],
+    ) -> RuleDatabase:
+        """Give the database of these very versions, made once; in a worker thread."""
+        kept = self._databases.get(tables)
+        if kept is None or kept[0] != versions:
+            arrow = {version.name: version.data.arrow() for version in versions}
+            kept = self._databases[tables] = (versions, RuleDatabase(arrow))
+        kept[1].check(rules)
+        return kept[1]
+
+    async def _once(self, key: object, name: str, work: Callable[[], _Result]) -> _Result:
+        """Do blocking work in a thread, once for everybody who asks for it meanwhile."""
+        task = self._under_way.get(key)
+        if task is None or task.done():
+            task = self._under_way[key] = asyncio.create_task(asyncio.to_thread(work))
+            task.add_done_callback(partial(self._forget, key))
+        try:
+            # Shielded: the load is for everybody, a session that leaves does not stop it.
+            result: _Result = await asyncio.wait_for(asyncio.shield(task), _WAIT_S)
+        except TimeoutError:
+            raise TableUnavailable(name, f"still loading after {_WAIT_S:.0f} s") from None
+        return result
+
+    def _forget(self, key: object, task: "asyncio.Task[Any]") -> None:
+        if self._under_way.get(key) is task:
+            del self._under_way[key]
+        if not task.cancelled():
+            task.exception()
+
+
+def _build(version: TableVersion, column: str, rule: GroundingRule) -> ColumnIndex:
+    try:
+        return version.build(column, rule)
+    except ColumnFault as fault:
+        raise TableUnavailable(version.name, f"column {column!r}: {fault}") from fault

@@ -1,0 +1,126 @@
+"""The child process of `query`: takes limits upon itself, then runs one SELECT and answers.
+
+Refuses everything that is not one SELECT, and has no way to write or to read outside the log by
+the time it looks at the SQL.
+"""
+
+import resource
+import sys
+from pathlib import Path
+from typing import Final
+
+import duckdb
+import msgspec
+
+from lakehouse.sessionlog.query import QueryAnswer, QueryColumn, QueryTask
+from lakehouse.sessionlog.views import open_views, readable_paths
+
+_FILE_GONE_TRIES_MAX: Final = 3  # a segment may be sealed between the listing and the reading
+_NOT_JSON: Final = frozenset({"NaN", "Infinity", "-Infinity"})
+
+
+def main() -> None:
+    """Read the task from stdin, write the answer to stdout."""
+    task = msgspec.json.decode(sys.stdin.buffer.read(), type=QueryTask)
+    _limit(resource.RLIMIT_CPU, task.cpu_s)
+    _limit(resource.RLIMIT_AS, task.memory_bytes)
+    _limit(resource.RLIMIT_CORE, 0)
+    try:
+        answer = _answer(task)
+    except MemoryError:
+        answer = QueryAnswer(error="The query took more memory than it may.")
+    sys.stdout.buffer.write(msgspec.json.encode(answer))
+
+
+def _answer(task: QueryTask) -> QueryAnswer:
+    problem = _problem(task.sql)
+    if problem is not None:
+        return QueryAnswer(error=problem, refused=True)
+    for last in (False,) * (_FILE_GONE_TRIES_MAX - 1) + (True,):
+        try:
+            return _run(task)
+        except duckdb.IOException as error:
+            if last or "No such file" not in str(error) and "No files found" not in str(error):
+                return QueryAnswer(error=_one_line(error))
+        except (duckdb.OutOfMemoryException, duckdb.InternalException) as error:
+            return QueryAnswer(error=_one_line(error))
+        except duckdb.Error as error:
+            return QueryAnswer(error=_one_line(error), refused=True)
+    raise AssertionError("the last try returns")
+
+
+def _problem(sql: str) -> str | None:
+    """Say why the SQL may not run; None if it is one SELECT."""
+    try:
+        statements = duckdb.extract_statements(sql)
+    except duckdb.Error as error:
+        return _one_line(error)
+    if len(statements) != 1:
+        return f"A query is one SELECT; this is {len(statements)} statements."
+    kind = statements[0].type
+    if kind != duckdb.StatementType.SELECT:
+        return f"A query is one SELECT; this is {kind.name}."
+    return None
+
+
+def _run(task: QueryTask) -> QueryAnswer:
+    root = Path(task.root)
+    # The strict pass behind this view costs more than most queries: only for who names it.
+    with open_views(root, bad="log_bad_lines" in task.sql.lower()) as connection:
+        _lock_down(connection, task, readable_paths(root))
+        relation = connection.sql(task.sql)
+        assert relation is not None, "a SELECT gives a relation"
+        columns = tuple(
+            QueryColumn(name, str(kind))
+            for name, kind in zip(_unique(relation.columns), relation.types, strict=True)
+        )
+        # DuckDB writes the JSON: Python would need a package more for times with a zone.
+        cells = relation.project("to_json(COLUMNS(*))::VARCHAR").limit(task.rows_max + 1)
+        rows = cells.fetchall()
+    if len(rows) > task.rows_max:
+        return QueryAnswer(error=f"The result has more than {task.rows_max} rows.")
+    return QueryAnswer(columns, tuple(tuple(_raw(cell) for cell in row) for row in rows))
+
+
+def _lock_down(connection: duckdb.DuckDBPyConnection, task: QueryTask, paths: list[str]) -> None:
+    connection.execute("SET memory_limit = ?", [f"{task.memory_bytes >> 21}MiB"])
+    connection.execute("SET temp_directory = ?", [task.spill_directory])
+    connection.execute("SET max_temp_directory_size = '4GiB'")
+    connection.execute("SET python_enable_replacements = false")
+    listed = ", ".join("'" + path.replace("'", "''") + "'" for path in paths)
+    connection.execute(f"SET allowed_paths = [{listed}]")
+    connection.execute("SET enable_external_access = false")
+    connection.execute("SET lock_configuration = true")
+
+
+def _unique(names: list[str]) -> list[str]:
+    unique: list[str] = []
+    for name in names:
+        candidate, number = name, 0
+        while candidate in unique:
+            number += 1
+            candidate = f"{name}_{number}"
+        unique.append(candidate)
+    return unique
+
+
+def _raw(cell: str | None) -> msgspec.Raw:
+    if cell is None:
+        return msgspec.Raw(b"null")
+    return msgspec.Raw(f'"{cell}"' if cell in _NOT_JSON else cell)
+
+
+def _one_line(error: BaseException) -> str:
+    text = str(error).split("\n\n")[0].split("\nLINE ")[0]
+    return " ".join(text.split())
+
+
+def _limit(what: int, value: int) -> None:
+    _, hard = resource.getrlimit(what)
+    if hard != resource.RLIM_INFINITY:
+        value = min(value, hard)
+    resource.setrlimit(what, (value, value))
+
+
+if __name__ == "__main__":
+    main()

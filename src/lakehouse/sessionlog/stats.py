@@ -1,0 +1,118 @@
+"""Rates over the log. Refuses to count an outage as a bad answer, or a replay as a session.
+
+Blocks: call it from a thread.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final, Literal, get_args
+
+import msgspec
+
+from lakehouse.core.errors import Refusal
+from lakehouse.sessionlog.filters import REPLAY_DAEMON, SessionFilter
+from lakehouse.sessionlog.views import open_views
+
+Dimension = Literal["model", "kind", "day", "provider", "daemon", "verdict"]
+
+_EXPRESSIONS: Final[dict[str, str]] = {
+    "model": "coalesce(model_alias, model)",
+    "kind": "kind",
+    "day": "strftime(timestamp, '%Y-%m-%d')",
+    "provider": "provider",
+    "daemon": "daemon",
+    "verdict": "verdict",
+}
+
+
+class Stats(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Counts of sessions and their rates, 0 to 1, or null without a session to rate.
+
+    Both rates leave `infra_error` out of what they divide by: an outage is not a bad answer.
+    `group` names the values that a part was grouped by; `by` holds the parts, ordered by them.
+    """
+
+    group: dict[str, str | None] | msgspec.UnsetType = msgspec.UNSET
+    sessions: int
+    accepted: int
+    first_shot: int
+    max_iter_exhausted: int
+    infra_error: int
+    first_shot_rate: float | None
+    accepted_rate: float | None
+    by: "tuple[Stats, ...] | msgspec.UnsetType" = msgspec.UNSET
+
+
+def stats(root: Path, *, by: Sequence[str] = (), where: SessionFilter | None = None) -> Stats:
+    """Count the sessions of a log, and of each group in it.
+
+    Args:
+        root: The log directory; one that is not there has no sessions.
+        by: Any of `model` (our alias), `kind`, `day` (UTC), `provider`, `daemon`, `verdict`.
+        where: Which sessions; replays only if `daemon` asks for them.
+
+    Raises:
+        Refusal: `invalid_request`; an unknown dimension.
+
+    Cost: a pass over the log, about 0.5 GB/s.
+    """
+    for name in by:
+        if name not in _EXPRESSIONS:
+            allowed = ", ".join(get_args(Dimension))
+            message = f"`by` names {name!r}; it takes {allowed}."
+            raise Refusal("invalid_request", message)
+    condition, values = _conditions(where or SessionFilter())
+    groups = "".join(f", {_EXPRESSIONS[name]} AS g{index}" for index, name in enumerate(by))
+    names = ", ".join(f"g{index}" for index in range(len(by)))
+    query = (
+        f"SELECT {names + ', ' if names else ''}count(*), "  # noqa: S608 - constants; values are bound
+        "count(*) FILTER (verdict = 'accepted'), count(*) FILTER (accepted_iteration = 0), "
+        "count(*) FILTER (verdict = 'max_iter_exhausted'), "
+        "count(*) FILTER (verdict = 'infra_error') "
+        f"FROM (SELECT verdict, accepted_iteration{groups} FROM sessions WHERE {condition}) "
+        + (f"GROUP BY {names} ORDER BY {names}" if names else "")
+    )
+    with open_views(root) as connection:
+        rows = connection.execute(query, values).fetchall()
+    parts = tuple(_stats(row[len(by) :], dict(zip(by, row, strict=False))) for row in rows)
+    if not by:
+        return msgspec.structs.replace(parts[0], group=msgspec.UNSET, by=())
+    totals = [sum(row[len(by) + index] for row in rows) for index in range(5)]
+    return msgspec.structs.replace(_stats(tuple(totals), {}), group=msgspec.UNSET, by=parts)
+
+
+def _stats(counts: tuple[Any, ...], group: dict[str, str | None]) -> Stats:
+    sessions, accepted, first_shot, exhausted, infra_error = counts
+    rated = sessions - infra_error
+    return Stats(
+        group=group,
+        sessions=sessions,
+        accepted=accepted,
+        first_shot=first_shot,
+        max_iter_exhausted=exhausted,
+        infra_error=infra_error,
+        first_shot_rate=first_shot / rated if rated else None,
+        accepted_rate=accepted / rated if rated else None,
+    )
+
+
+def _conditions(where: SessionFilter) -> tuple[str, list[str]]:
+    tests: list[tuple[str, str | None]] = [
+        ("kind = ?", where.kind),
+        ("verdict = ?", where.verdict),
+        ("conversation_id = ?", where.conversation_id),
+        ("timestamp >= CAST(? AS TIMESTAMP)", where.since),
+        ("timestamp < CAST(? AS TIMESTAMP)", where.until),
+        ("daemon = ?" if where.daemon else "daemon <> ?", where.daemon or REPLAY_DAEMON),
+    ]
+    conditions = [test for test, value in tests if value is not None]
+    values = [value for _, value in tests if value is not None]
+    if where.model is not None:
+        conditions.append("? IN (model, model_alias)")
+        values.append(where.model)
+    if where.code is not None:
+        conditions.append(
+            "(error.code = ? OR row_id IN (SELECT row_id FROM findings WHERE code = ?))"
+        )
+        values += [where.code, where.code]
+    return " AND ".join(conditions), values

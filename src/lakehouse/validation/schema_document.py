@@ -1,0 +1,319 @@
+"""A JSON Schema as a closed document: every subschema found, every reference resolved inside it.
+
+What leaves here for the engine holds no URI at all: identifiers, anchors, annotations and unknown
+keywords are gone, and each reference names one definition by number. So a schema that a stranger
+sent can make nothing be fetched or read, whatever its `$id`, `$schema` or `$ref` say.
+
+It refuses: a reference out of the document, another dialect than 2020-12, patterns that are not
+RE2, references that go round without stepping into the value, and references that multiply.
+"""
+
+from collections.abc import Iterator
+from typing import Final, TypeAlias
+from urllib.parse import unquote, urldefrag, urljoin
+
+from lakehouse.core.json_text import JsonValue, pointer_parts
+from lakehouse.core.limits import (
+    JSON_DEPTH_MAX,
+    PATTERN_CHARS_MAX,
+    SCHEMA_UNFOLDED_MAX,
+)
+from lakehouse.validation.patterns import PatternError, to_engine
+from lakehouse.validation.raw_tree import ROOT, Place
+
+Schema: TypeAlias = bool | dict[str, JsonValue]
+
+DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
+DEFINITIONS_URI: Final = "urn:lakehouse:schema"
+
+REFERENCES: Final = ("$ref", "$dynamicRef")
+LEAVES: Final = frozenset(
+    "type enum const multipleOf maximum exclusiveMaximum minimum exclusiveMinimum maxLength "
+    "minLength pattern maxItems minItems uniqueItems maxContains minContains maxProperties "
+    "minProperties required dependentRequired".split()
+)
+_SINGLE: Final = frozenset(
+    "not if then else contains items additionalProperties propertyNames unevaluatedItems "
+    "unevaluatedProperties".split()
+)
+_NAMED: Final = frozenset({"properties", "patternProperties", "dependentSchemas"})
+_LISTED: Final = frozenset({"allOf", "anyOf", "oneOf", "prefixItems"})
+_KEPT_NAMED: Final = frozenset({"$defs", "definitions"})  # hold schemas, assert nothing
+_KEPT_SINGLE: Final = frozenset({"contentSchema"})
+_IN_PLACE_SINGLE: Final = ("not", "if", "then", "else")
+_IN_PLACE_LISTED: Final = ("allOf", "anyOf", "oneOf")
+
+
+class SchemaError(ValueError):
+    """A schema that is refused; `place` is where in the document, the message says why."""
+
+    def __init__(self, place: Place, why: str) -> None:
+        super().__init__(why)
+        self.place = place
+
+
+class SchemaDocument:
+    """One schema document, read and resolved.
+
+    Raises:
+        SchemaError: On construction, with the place.
+    """
+
+    def __init__(self, root: Schema) -> None:
+        self.root = root
+        self._nodes: dict[Place, Schema] = {}
+        self._bases: dict[Place, str] = {}
+        self._resources: dict[str, Place] = {"": ROOT}
+        self._anchors: dict[tuple[str, str], Place] = {}
+        self._dynamic: dict[str, list[Place]] = {}
+        self._patterns: dict[str, str] = {}
+        self._targets: dict[tuple[Place, str], Place] = {}
+        self._unresolved: list[Place] = []
+        self._numbers: dict[Place, int] = {}
+        self._read(root, ROOT, "")
+        while self._unresolved:
+            self._resolve(self._unresolved.pop())
+        self._check_unfolding()
+
+    @property
+    def patterns(self) -> dict[str, str]:
+        """Every pattern of the schema, as written → as the engine takes it."""
+        return self._patterns
+
+    def at(self, place: Place) -> Schema:
+        """Give the subschema at a place."""
+        return self._nodes[place]
+
+    def target(self, place: Place, keyword: str) -> Place:
+        """Give the place that a reference of the subschema at `place` leads to."""
+        return self._targets[place, keyword]
+
+    def definitions(self) -> dict[str, JsonValue]:
+        """Give all targets of references, by number, in the engine's form."""
+        return {str(number): self.engine_form(place) for place, number in self._numbers.items()}
+
+    def engine_form(self, place: Place) -> JsonValue:
+        """Write the subschema at `place` with what it asserts and nothing else."""
+        node = self._nodes[place]
+        if isinstance(node, bool):
+            return node
+        form: dict[str, JsonValue] = {}
+        for keyword, value in node.items():
+            here = (*place, keyword)
+            if keyword == "pattern" and isinstance(value, str):
+                form[keyword] = self._patterns[value]
+            elif keyword in LEAVES:
+                form[keyword] = value
+            elif keyword in _SINGLE:
+                form[keyword] = self.engine_form(here)
+            elif keyword in _LISTED and isinstance(value, list):
+                form[keyword] = [self.engine_form((*here, i)) for i in range(len(value))]
+            elif keyword in _NAMED and isinstance(value, dict):
+                form[keyword] = self._named_form(here, value)
+        return self._with_references(form, place, node)
+
+    def _named_form(self, here: Place, members: dict[str, JsonValue]) -> dict[str, JsonValue]:
+        form: dict[str, JsonValue] = {}
+        for name in members:
+            key = self._patterns[name] if here[-1] == "patternProperties" else name
+            while key in form:  # two spellings of one pattern: both must stay
+                key += "(?:)"
+            form[key] = self.engine_form((*here, name))
+        return form
+
+    def _with_references(
+        self, form: dict[str, JsonValue], place: Place, node: dict[str, JsonValue]
+    ) -> dict[str, JsonValue]:
+        references: list[JsonValue] = [
+            {"$ref": f"{DEFINITIONS_URI}#/$defs/{self._numbers[self._targets[place, keyword]]}"}
+            for keyword in REFERENCES
+            if keyword in node
+        ]
+        if references:
+            already = form.get("allOf")
+            form["allOf"] = [*(already if isinstance(already, list) else ()), *references]
+        return form
+
+    # --- Reading ---
+
+    def _read(self, node: JsonValue, place: Place, base: str) -> None:
+        if not isinstance(node, bool | dict):
+            raise SchemaError(place, "a schema is an object or a boolean")
+        if place in self._nodes:
+            return
+        self._nodes[place] = node
+        if isinstance(node, bool):
+            return
+        base = self._identify(node, place, base)
+        self._bases[place] = base
+        if any(keyword in node for keyword in REFERENCES):
+            self._unresolved.append(place)
+        if isinstance(pattern := node.get("pattern"), str):
+            self._pattern(pattern, (*place, "pattern"))
+        if isinstance(patterns := node.get("patternProperties"), dict):
+            for pattern in patterns:
+                self._pattern(pattern, (*place, "patternProperties", pattern))
+        for here, child in _children(node, place):
+            self._read(child, here, base)
+
+    def _identify(self, node: dict[str, JsonValue], place: Place, base: str) -> str:
+        dialect = node.get("$schema")
+        if dialect is not None and str(dialect).removesuffix("#") != DIALECT:
+            raise SchemaError((*place, "$schema"), f"{dialect!r} is not the dialect {DIALECT}")
+        identifier = node.get("$id")
+        if isinstance(identifier, str):
+            base = _join((*place, "$id"), base, identifier)
+            if self._resources.setdefault(base, place) != place and place != ROOT:
+                raise SchemaError((*place, "$id"), f"{identifier!r} stands twice")
+        for keyword in ("$anchor", "$dynamicAnchor"):
+            name = node.get(keyword)
+            if isinstance(name, str):
+                if self._anchors.setdefault((base, name), place) != place:
+                    raise SchemaError((*place, keyword), f"the anchor {name!r} stands twice")
+                if keyword == "$dynamicAnchor":
+                    self._dynamic.setdefault(name, []).append(place)
+        return base
+
+    def _pattern(self, pattern: str, place: Place) -> None:
+        if len(pattern) > PATTERN_CHARS_MAX:
+            raise SchemaError(
+                place, f"a pattern of {len(pattern)} characters; at most {PATTERN_CHARS_MAX}"
+            )
+        try:
+            self._patterns[pattern] = to_engine(pattern)
+        except PatternError as error:
+            raise SchemaError(place, f"the pattern {pattern!r}: {error}") from error
+
+    # --- References ---
+
+    def _resolve(self, place: Place) -> None:
+        node = self._nodes[place]
+        assert isinstance(node, dict)
+        for keyword in REFERENCES:
+            reference = node.get(keyword)
+            if keyword not in node:
+                continue
+            here = (*place, keyword)
+            if not isinstance(reference, str):
+                raise SchemaError(here, "a reference is a string")
+            target = self._find(reference, here, self._bases[place])
+            if keyword == "$dynamicRef":
+                self._check_dynamic(reference, here, target)
+            self._targets[place, keyword] = target
+            self._numbers.setdefault(target, len(self._numbers))
+
+    def _find(self, reference: str, here: Place, base: str) -> Place:
+        address, fragment = urldefrag(reference) if "#" in reference else (reference, "")
+        resource = _join(here, base, address) if address else base
+        if resource not in self._resources:
+            raise SchemaError(
+                here, f"{reference!r} is not in this document, and nothing is ever fetched"
+            )
+        fragment = unquote(fragment)
+        if fragment and not fragment.startswith("/"):
+            target = self._anchors.get((resource, fragment))
+            if target is None:
+                raise SchemaError(here, f"{reference!r}: there is no such anchor")
+            return target
+        return self._follow(self._resources[resource], pointer_parts(fragment), here, reference)
+
+    def _follow(self, start: Place, parts: list[str], here: Place, reference: str) -> Place:
+        place: Place = start
+        value: JsonValue = self._nodes[start]
+        base = self._bases.get(start, "")
+        for part in parts:
+            if isinstance(value, dict) and part in value:
+                value, place = value[part], (*place, part)
+            elif isinstance(value, list) and part.isdecimal() and int(part[:9]) < len(value):
+                value, place = value[int(part)], (*place, int(part))
+            else:
+                raise SchemaError(here, f"{reference!r} points at nothing")
+            base = self._bases.get(place, base)
+        if not isinstance(value, bool | dict):
+            raise SchemaError(here, f"{reference!r} points at something that is no schema")
+        self._read(value, place, base)
+        return place
+
+    def _check_dynamic(self, reference: str, here: Place, target: Place) -> None:
+        name = reference.partition("#")[2]
+        places = self._dynamic.get(name, [])
+        if target in places and len(places) > 1:
+            # Which of them is meant depends on the way the evaluation came: not supported.
+            raise SchemaError(here, f"the dynamic anchor {name!r} stands more than once")
+
+    # --- What one value costs ---
+
+    def _check_unfolding(self) -> None:
+        """Refuse references that cost more than the schema's size: 30 doublings are 2^30 checks."""
+        sizes: dict[Place, tuple[int, int]] = {}
+        for place in list(self._nodes):
+            self._unfold(place, sizes, {})
+
+    def _unfold(
+        self, place: Place, sizes: dict[Place, tuple[int, int]], open_places: dict[Place, None]
+    ) -> tuple[int, int]:
+        """Count the subschemas applied to one value at `place`, and how deep they stand."""
+        if place in sizes:
+            return sizes[place]
+        if place in open_places:
+            raise SchemaError(place, "a reference leads back here without stepping into the value")
+        if len(open_places) >= JSON_DEPTH_MAX:
+            raise SchemaError(place, f"references stand more than {JSON_DEPTH_MAX} deep")
+        open_places[place] = None
+        parts = [self._unfold(part, sizes, open_places) for part in self._in_place(place)]
+        del open_places[place]
+        node = self._nodes[place]
+        # Unevaluated members are found by applying the same subschemas once more.
+        twice = isinstance(node, dict) and any(name.startswith("unevaluated") for name in node)
+        size = 1 + sum(part for part, _ in parts) * (2 if twice else 1)
+        depth = 1 + max((part for _, part in parts), default=0)
+        if size > SCHEMA_UNFOLDED_MAX:
+            raise SchemaError(
+                place, f"references multiply to more than {SCHEMA_UNFOLDED_MAX} subschemas"
+            )
+        if depth > JSON_DEPTH_MAX:
+            raise SchemaError(place, f"references stand more than {JSON_DEPTH_MAX} deep")
+        sizes[place] = size, depth
+        return size, depth
+
+    def _in_place(self, place: Place) -> Iterator[Place]:
+        """Name the subschemas that apply to the same value as the one at `place`."""
+        node = self._nodes[place]
+        if isinstance(node, bool):
+            return
+        for keyword in REFERENCES:
+            if keyword in node:
+                yield self._targets[place, keyword]
+        for keyword in _IN_PLACE_SINGLE:
+            if keyword in node:
+                yield (*place, keyword)
+        for keyword in _IN_PLACE_LISTED:
+            for index in range(len(_list(node.get(keyword)))):
+                yield (*place, keyword, index)
+        dependents = node.get("dependentSchemas")
+        for name in dependents if isinstance(dependents, dict) else ():
+            yield (*place, "dependentSchemas", name)
+
+
+def _children(node: dict[str, JsonValue], place: Place) -> Iterator[tuple[Place, JsonValue]]:
+    for keyword, value in node.items():
+        here = (*place, keyword)
+        if keyword in _SINGLE or keyword in _KEPT_SINGLE:
+            yield here, value
+        elif keyword in _LISTED:
+            for index, child in enumerate(_list(value)):
+                yield (*here, index), child
+        elif (keyword in _NAMED or keyword in _KEPT_NAMED) and isinstance(value, dict):
+            for name, child in value.items():
+                yield (*here, name), child
+
+
+def _list(value: JsonValue) -> list[JsonValue]:
+    return value if isinstance(value, list) else []
+
+
+def _join(place: Place, base: str, address: str) -> str:
+    try:
+        return urldefrag(urljoin(base, address)).url
+    except ValueError as error:
+        raise SchemaError(place, f"{address!r} is not a URI reference") from error

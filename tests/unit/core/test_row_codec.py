@@ -1,0 +1,536 @@
+"""Rows as bytes: exactly the contract's, strictly read, and never poorer for being rewritten."""
+
+import json
+import zlib
+from collections.abc import Callable
+from random import Random
+from typing import Any
+
+import jsonschema_rs
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from lakehouse.core.finding import Finding, Repair, Truncated
+from lakehouse.core.row import RowError as ErrorMember
+from lakehouse.core.row import RowMessage, SegmentHeader
+from lakehouse.core.row_codec import (
+    RowError,
+    crc_holds,
+    decode_row,
+    decode_started,
+    encode_line,
+    rewrite_row,
+    seal,
+)
+from support.generated_rows import raws, rows
+from support.rows import make_attempt, make_row, make_started
+from support.spec_files import fixtures, schema_validator
+
+CUT = Truncated(True, 70_000, "ab" * 32)
+ROW = make_row(
+    session_id="workflow-42",
+    trace_id="f55bbb81faa69aaf4936ce9f0aa962c4",
+    row_id="019ab3c4d5e77a1c8d3e4f5061728394",
+    messages=(RowMessage("user", "hi", CUT),),
+    verdict="infra_error",
+    error=ErrorMember("connect", "refused"),
+    metadata={"b": "1", "a": "2"},
+    attempts=(
+        make_attempt(
+            0,
+            outcome="rejected",
+            findings=(
+                Finding(
+                    code="ungrounded",
+                    path="/airport",
+                    message="no such airport",
+                    message_truncated=CUT,
+                    got=msgspec.Raw(b'"LX\\u0053"'),
+                    expected=msgspec.Raw(b'{"match":"exact"}'),
+                    nearest=msgspec.Raw(b'["LIS",1.50]'),
+                ),
+            ),
+            repairs=(Repair("trailing_comma", 7, "dropped"),),
+            output_truncated=CUT,
+        ),
+    ),
+)
+LINE = encode_line(ROW)
+
+
+def resealed(line: bytes) -> bytes:
+    """Give a line whose bytes were changed the `crc` that fits them."""
+    return seal(line[:-18] + b"}")
+
+
+def changed(change: Callable[[dict[str, Any]], object], line: bytes = LINE) -> bytes:
+    """Give the line with its members changed, sealed again."""
+    value = json.loads(line)
+    del value["crc"]
+    change(value)
+    return seal(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode())
+
+
+def replaced(old: bytes, new: bytes) -> bytes:
+    """Give the line with some bytes replaced once, sealed again."""
+    assert LINE.count(old) >= 1
+    return resealed(LINE.replace(old, new, 1))
+
+
+def test_a_line_is_these_bytes() -> None:
+    """Written out by hand from contract section 4."""
+    row = make_row(
+        session_id="s",
+        trace_id="t",
+        row_id="r",
+        prompt='"\\\b\f\n\r\t\x00\x1f\x7f\x85\u2028/<>&é😀',
+        attempts=(),
+        metadata={"z": "1", "a": "2"},
+        tables={"A": "sha256:x", "é": "sha256:y"},
+    )
+    body = (
+        '{"schema":"session.iterate.v1","session_id":"s","trace_id":"t","row_id":"r",'
+        '"timestamp":"2026-01-02T03:04:05.678901Z","daemon":"validatord",'
+        '"kind":"airport_event","model":"smollm2-135m-instruct","model_alias":"small",'
+        '"provider":"scripted",'
+        '"prompt":"\\"\\\\\\b\\f\\n\\r\\t\\u0000\\u001f\x7f\x85\u2028/<>&é😀",'
+        '"messages":null,"system":"Extract the event as JSON.","max_iterations":3,'
+        '"settings":{"constrain":"auto","temperature":null,"max_tokens":null,"seed":null,'
+        '"deadline_ms":120000},"inline_schema":null,"verdict":"accepted","iterations":1,'
+        '"accepted_iteration":0,"grounded":true,"artifact":{"airport":"OSL","delay":1.10},'
+        '"attempts":[],"error":null,"usage":{"prompt_tokens":10,"completion_tokens":20},'
+        '"duration_ms":12,"conversation_id":null,"metadata":{"z":"1","a":"2"},'
+        '"trace_id_replaced":false,"config_digest":"sha256:' + "0" * 64 + '",'
+        '"kind_digest":"sha256:' + "1" * 64 + '","tables":{"A":"sha256:x","é":"sha256:y"}'
+    ).encode()
+    assert encode_line(row) == body + b',"crc":"%08x"}' % zlib.crc32(body)
+
+
+def test_an_attempt_is_these_bytes() -> None:
+    attempt = LINE[LINE.index(b'"attempts":') : LINE.index(b',"error":')]
+    assert attempt == (
+        b'"attempts":[{"iteration":0,"outcome":"rejected","findings":[{"code":"ungrounded",'
+        b'"path":"/airport","message":"no such airport","message_truncated":{"truncated":true,'
+        b'"bytes":70000,"sha256":"' + b"ab" * 32 + b'"},"got":"LX\\u0053",'
+        b'"expected":{"match":"exact"},"nearest":["LIS",1.50]}],"told":null,'
+        b'"output":"{\\"airport\\":\\"OSL\\",\\"delay\\":1.10}","output_truncated":'
+        b'{"truncated":true,"bytes":70000,"sha256":"' + b"ab" * 32 + b'"},"thinking":null,'
+        b'"artifact":{"airport":"OSL","delay":1.10},"repairs":[{"code":"trailing_comma",'
+        b'"offset":7,"message":"dropped"}],"finish_reason":"stop",'
+        b'"usage":{"prompt_tokens":10,"completion_tokens":20},"duration_ms":12,'
+        b'"span_id":"00f067aa0ba902b7"}]'
+    )
+
+
+def test_the_started_line_has_the_rows_members_known_at_the_start() -> None:
+    row_names, started_names = (
+        list(json.loads(line)) for line in (LINE, encode_line(make_started(ROW)))
+    )
+    first = row_names.index("conversation_id")
+    assert started_names == [
+        *row_names[: row_names.index("verdict")],
+        *row_names[first : row_names.index("tables")],
+        "crc",
+    ]
+    assert decode_started(encode_line(make_started(ROW))) == make_started(ROW)
+
+
+def test_every_kind_of_line_ends_in_its_crc() -> None:
+    header = SegmentHeader(
+        writer_id="w", segment=0, daemon="d", runtime="r", version="1", started_at="t"
+    )
+    for line in (LINE, encode_line(make_started(ROW)), encode_line(header)):
+        assert line[-18:] == b',"crc":"%08x"}' % zlib.crc32(line[:-18])
+        assert crc_holds(line) is True
+        assert crc_holds(line.replace(b"schema", b"schemb", 1)) is False
+    assert crc_holds(b'{"a":1}') is None
+    assert crc_holds(b"") is None
+
+
+def test_a_row_reads_back() -> None:
+    assert decode_row(LINE) == ROW
+    assert encode_line(decode_row(LINE)) == LINE
+
+
+MEMBERS = [name for name in json.loads(LINE) if name != "crc"]
+
+
+@pytest.mark.parametrize("name", MEMBERS)
+def test_every_member_is_required(name: str) -> None:
+    with pytest.raises(RowError):
+        decode_row(changed(lambda row: row.pop(name)))
+
+
+@pytest.mark.parametrize("part", ["settings", "usage", "error"])
+def test_every_member_of_an_object_is_required(part: str) -> None:
+    optional = {"prompt_tokens", "completion_tokens"}  # read as null: see the next test
+    for name in set(json.loads(LINE)[part]) - optional:
+        with pytest.raises(RowError):
+            decode_row(changed(lambda row, name=name: row[part].pop(name)))
+
+
+@pytest.mark.parametrize("name", ["prompt_tokens", "completion_tokens"])
+def test_usage_is_whole_too(name: str) -> None:
+    with pytest.raises(RowError):
+        decode_row(changed(lambda row: row["usage"].pop(name)))
+    with pytest.raises(RowError):
+        decode_row(changed(lambda row: row["attempts"][0]["usage"].pop(name)))
+
+
+def test_every_member_of_an_attempt_and_what_is_in_it_is_required() -> None:
+    optional = {"output_truncated", "message_truncated", "got", "expected", "nearest"}
+
+    def attempt(row: dict[str, Any]) -> dict[str, Any]:
+        found: dict[str, Any] = row["attempts"][0]
+        return found
+
+    places: list[Callable[[dict[str, Any]], dict[str, Any]]] = [
+        attempt,
+        lambda row: attempt(row)["findings"][0],
+        lambda row: attempt(row)["repairs"][0],
+        lambda row: attempt(row)["output_truncated"],
+        lambda row: row["messages"][0],
+        lambda row: row["messages"][0]["content_truncated"],
+    ]
+    removed = 0
+    for place in places:
+        for name in set(place(json.loads(LINE))) - optional - {"content_truncated"}:
+            with pytest.raises(RowError):
+                decode_row(changed(lambda row, place=place, name=name: place(row).pop(name)))
+            removed += 1
+    assert removed == 12 + 3 + 3 + 3 + 2 + 3
+
+
+WRONG_TYPES: dict[str, list[object]] = {
+    "session_id": [None, 1, [], {}, True],
+    "kind": [1, False, []],
+    "messages": [{}, "x", [1], [{"role": "tool", "content": ""}]],
+    "max_iterations": ["3", 3.0, None, True, 2**63, -(2**63) - 1],
+    "duration_ms": [1.0, 1.5, 1e2, "1", None, 2**64],
+    "verdict": ["rejected", "ACCEPTED", None, 1],
+    "grounded": [0, "true", []],
+    "accepted_iteration": [0.0, "0", False],
+    "attempts": [None, {}, [None], ["x"]],
+    "error": ["connect", {"code": "oops", "message": ""}, {"code": None, "message": ""}],
+    "usage": [None, [], {"prompt_tokens": 1.0, "completion_tokens": 1}],
+    "metadata": [None, [], {"a": 1}, {"a": None}],
+    "trace_id_replaced": [None, 0, "false"],
+    "tables": [None, [], {"a": None}],
+    "schema": ["session.iterate.v2", "session.started.v1", None, 1],
+    "settings": [None, {}],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [(name, value) for name, values in WRONG_TYPES.items() for value in values]
+)
+def test_wrong_types_and_unknown_words_are_refused(name: str, value: object) -> None:
+    with pytest.raises(RowError):
+        decode_row(changed(lambda row: row.__setitem__(name, value)))
+
+
+@pytest.mark.parametrize("value", ["0.7", True, [], {}])
+def test_a_temperature_is_a_number_or_null(value: object) -> None:
+    with pytest.raises(RowError, match="temperature"):
+        decode_row(changed(lambda row: row["settings"].__setitem__("temperature", value)))
+    started = encode_line(make_started(ROW))
+    with pytest.raises(RowError, match="temperature"):
+        decode_started(
+            changed(lambda row: row["settings"].__setitem__("temperature", value), started)
+        )
+
+
+@pytest.mark.parametrize("value", ["LIS", 1, None, {}, [None], [True], [[]], ["a", {}]])
+def test_nearest_is_a_list_of_strings_and_numbers(value: object) -> None:
+    with pytest.raises(RowError, match="nearest"):
+        decode_row(
+            changed(lambda row: row["attempts"][0]["findings"][0].__setitem__("nearest", value))
+        )
+
+
+@pytest.mark.parametrize("name", ["got", "expected"])
+def test_null_evidence_is_evidence(name: str) -> None:
+    line = changed(lambda row: row["attempts"][0]["findings"][0].__setitem__(name, None))
+    assert getattr(decode_row(line).attempts[0].findings[0], name) == msgspec.Raw(b"null")
+    assert f'"{name}":null'.encode() in rewrite_row(line)
+
+
+@pytest.mark.parametrize("name", ["prompt_truncated", "system_truncated"])
+def test_a_marker_is_left_out_rather_than_null(name: str) -> None:
+    with pytest.raises(RowError):
+        decode_row(changed(lambda row: row.__setitem__(name, None)))
+
+
+BROKEN = {
+    "wrong crc": LINE[:-10] + b'00000000"}',
+    "upper-case crc": LINE[:-10] + LINE[-10:-2].upper().replace(b"0", b"A") + b'"}',
+    "short crc": LINE[:-4] + b'"}',
+    "crc is not last": seal(LINE[:-1] + b',"x":1}')[:-18] + b"}",
+    "two crcs": seal(LINE),
+    "crc as a number": LINE[:-11] + b"12345678}",
+    "crc behind a space": LINE[:-18] + b', "crc":"%08x"}' % zlib.crc32(LINE[:-18]),
+    "crc with an escaped name": LINE[:-18] + b',"\\u0063rc":"%08x"}' % zlib.crc32(LINE[:-18]),
+    "crc null": LINE[:-18] + b',"crc":null}',
+    "something after it": LINE + b" ",
+    "a second value after it": LINE + b"{}",
+    "a newline at the end": LINE + b"\n",
+    "a newline before": b"\n" + LINE,
+    "a newline between tokens": resealed(LINE.replace(b',"kind"', b',\n"kind"', 1)),
+    "a carriage return": resealed(LINE.replace(b',"kind"', b',\r"kind"', 1)),
+    "cut at the end": LINE[:-1],
+    "cut in the middle": LINE[: len(LINE) // 2],
+    "empty": b"",
+    "blank": b"  ",
+    "zero bytes": bytes(64),
+    "null": b"null",
+    "a list": b"[" + LINE + b"]",
+    "invalid UTF-8": resealed(LINE.replace(b"Oslo", b"Osl\xff", 1)),
+    "overlong UTF-8": resealed(LINE.replace(b"Oslo", b"Osl\xc0\xaf", 1)),
+    "a surrogate in UTF-8": resealed(LINE.replace(b"Oslo", b"\xed\xa0\x80", 1)),
+    "a byte order mark": b"\xef\xbb\xbf" + LINE,
+    "a raw control": resealed(LINE.replace(b"Oslo", b"Os\x01o", 1)),
+    "a lone surrogate": replaced(b"Oslo", b"\\ud800"),
+    "a lone surrogate in a raw value": replaced(b'"OSL"', b'"\\udc00"'),
+    "a lone surrogate in a raw name": replaced(b'{"airport"', b'{"\\ud83d"'),
+    "a duplicate": replaced(b'"daemon":', b'"kind":"x","daemon":'),
+    "a duplicate by escape": replaced(b'"daemon":', b'"k\\u0069nd":"x","daemon":'),
+    "a duplicate in a raw value": replaced(b'{"airport":"OSL"', b'{"airport":1,"airport":"OSL"'),
+    "a duplicate in settings": replaced(b'"seed":null', b'"seed":null,"seed":1'),
+    "a duplicate in metadata": replaced(b'"b":"1"', b'"b":"1","b":"1"'),
+    "a duplicate in an unknown member": replaced(b'"daemon":', b'"x":{"a":1,"a":1},"daemon":'),
+    "NaN": replaced(b'"delay":1.10', b'"delay":NaN'),
+    "Infinity in an unknown member": replaced(b'"daemon":', b'"x":-Infinity,"daemon":'),
+    "a leading zero": replaced(b'"delay":1.10', b'"delay":01.10'),
+    "a leading plus": replaced(b'"delay":1.10', b'"delay":+1.10'),
+    "a trailing comma": replaced(b'"delay":1.10', b'"delay":1.10,'),
+    "a comment": replaced(b'"delay":1.10', b'"delay":1.10/**/'),
+    "a huge integer of ours": replaced(b'"duration_ms":12', b'"duration_ms":' + b"1" * 5000),
+    "a fraction of ours": replaced(b'"duration_ms":12', b'"duration_ms":12.0'),
+    "an exponent of ours": replaced(b'"duration_ms":12', b'"duration_ms":12e0'),
+    "too deep": replaced(b'"daemon":', b'"x":' + b"[" * 80 + b"]" * 80 + b',"daemon":'),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_what_may_not_be_a_row(name: str) -> None:
+    for read in (decode_row, rewrite_row):
+        with pytest.raises(RowError) as caught:
+            read(BROKEN[name])
+        assert str(caught.value)
+
+
+def test_a_row_is_no_started_line_and_the_other_way_round() -> None:
+    with pytest.raises(RowError, match=r"session\.iterate\.v1"):
+        decode_started(LINE)
+    with pytest.raises(RowError, match=r"session\.started\.v1"):
+        decode_row(encode_line(make_started(ROW)))
+
+
+def test_over_8_mib_is_no_row() -> None:
+    limit = 8 * 1024 * 1024
+
+    def of_size(size: int) -> bytes:
+        filler = b"x" * (size - len(LINE) - len(b'"x":"",'))
+        return replaced(b'"daemon":', b'"x":"' + filler + b'","daemon":')
+
+    assert len(of_size(limit)) == limit
+    assert decode_row(of_size(limit)) == ROW
+    with pytest.raises(RowError, match="8388609 bytes"):
+        decode_row(of_size(limit + 1))
+
+
+def test_a_line_without_crc_is_let_through_and_gets_one() -> None:
+    """Foreign writers may leave it out; where that is damage, the log says so."""
+    line = LINE[:-18] + b"}"
+    assert decode_row(line) == ROW
+    assert rewrite_row(line) == LINE
+
+
+def test_white_space_between_tokens_goes() -> None:
+    spaced = json.dumps(
+        json.loads(LINE[:-18] + b"}"), ensure_ascii=False, separators=(" ,\t", " : ")
+    )
+    tight = LINE.replace(b"1.50", b"1.5").replace(b"1.10", b"1.1").replace(b"LX\\u0053", b"LXS")
+    expected = resealed(tight.replace(b'\\"delay\\":1.1}"', b'\\"delay\\":1.10}"'))
+    assert rewrite_row(spaced.encode()) == expected
+    assert rewrite_row(f"  {spaced}\t".encode()) == expected
+
+
+def test_raw_values_keep_their_bytes() -> None:
+    odd = b'{"z":1.10,"a":18446744073709551616,"\\u0062":"\\u00e9\\/","c":1e400,"d":-0.0,"1":1E5}'
+    long = b"[" + b"7" * 5000 + b",1e" + b"9" * 30 + b"]"
+    line = LINE.replace(b'{"airport":"OSL","delay":1.10}', odd)
+    line = line.replace(b'"inline_schema":null', b'"inline_schema":{"x":' + long + b"}")
+    line = line.replace(b'"temperature":null', b'"temperature":0.70')
+    line = resealed(line.replace(b'"got":"LX\\u0053"', b'"got":' + odd))
+    assert line.count(odd) == 3
+    assert rewrite_row(line) == line
+    assert bytes(decode_row(line).artifact) == odd
+
+
+@pytest.mark.parametrize("number", [b"-0", b"0", b"-9223372036854775808", b"9223372036854775807"])
+def test_integers_of_ours_are_64_bits_wide(number: bytes) -> None:
+    line = replaced(b'"seed":null', b'"seed":' + number)
+    written = b'"seed":' + (b"0" if number == b"-0" else number)
+    assert written in rewrite_row(line)
+
+
+UNKNOWN = b'"x_\\u00e9":{ "crc":"00000000" , "b":[ 1.0,"\\/" ] },"crd":null'
+UNKNOWN_TIGHT = b'"x_\\u00e9":{"crc":"00000000","b":[1.0,"\\/"]},"crd":null'
+PLACES = {  # where each object begins → where it ends, known members first
+    "settings": (b'"settings":{', b'"deadline_ms":120000'),
+    "usage": (
+        b'"error":{"code":"connect","message":"refused"},"usage":{',
+        b'"completion_tokens":20',
+    ),
+    "error": (b'"error":{', b'"message":"refused"'),
+    "attempt": (b'"attempts":[{', b'"span_id":"00f067aa0ba902b7"'),
+    "attempt usage": (b'"finish_reason":"stop","usage":{', b'"completion_tokens":20'),
+    "finding": (b'"findings":[{', b'"nearest":["LIS",1.50]'),
+    "repair": (b'"repairs":[{', b'"message":"dropped"'),
+    "message": (b'"messages":[{', b'"sha256":"' + b"ab" * 32 + b'"}'),
+    "message marker": (b'"content_truncated":{', b'"sha256":"' + b"ab" * 32 + b'"'),
+    "finding marker": (b'"message_truncated":{', b'"sha256":"' + b"ab" * 32 + b'"'),
+    "output marker": (b'"output_truncated":{', b'"sha256":"' + b"ab" * 32 + b'"'),
+}
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_unknown_members_are_kept_after_the_known_ones(place: str) -> None:
+    """First in the object on the way in, last on the way out, names and values untouched."""
+    begins, ends = PLACES[place]
+    at = LINE.index(begins) + len(begins)
+    line = resealed(LINE[:at] + UNKNOWN + b"," + LINE[at:])
+    end = LINE.index(ends, at) + len(ends)
+    expected = resealed(LINE[:end] + b"," + UNKNOWN_TIGHT + LINE[end:])
+    assert rewrite_row(line) == expected
+    assert decode_row(line) == ROW
+
+
+def test_unknown_members_of_the_row_stand_before_crc() -> None:
+    line = resealed(b"{" + UNKNOWN + b"," + LINE[1:])
+    assert rewrite_row(line) == resealed(LINE[:-18] + b"," + UNKNOWN_TIGHT + LINE[-18:])
+
+
+def test_unknown_members_keep_their_order_and_markers_of_later_versions_are_unknown() -> None:
+    members = b'"zz":1,"daemon_truncated":{"truncated":true},"aa":2,"Z":3,"":4'
+    line = replaced(b'"daemon":', members + b',"daemon":')
+    assert rewrite_row(line) == resealed(LINE[:-18] + b"," + members + LINE[-18:])
+
+
+def test_members_in_another_order_are_put_in_theirs() -> None:
+    value = json.loads(LINE[:-18] + b"}", parse_float=str)
+    backwards = {name: value[name] for name in reversed(value)}
+    line = json.dumps(backwards, ensure_ascii=False).encode()
+    assert [*json.loads(rewrite_row(line))] == [*json.loads(LINE)]
+
+
+def test_metadata_keeps_its_order_and_tables_are_sorted_by_bytes() -> None:
+    line = changed(
+        lambda row: row.update(
+            tables={"😀": "1", "～": "2", "é": "3", "z": "4", "Z": "5", "": "6"},
+            metadata={"😀": "1", "～": "2", "a": "3"},
+        )
+    )
+    written = json.loads(rewrite_row(line))
+    assert list(written["tables"]) == ["", "Z", "z", "é", "～", "😀"]
+    assert list(written["metadata"]) == ["😀", "～", "a"]
+    assert list(decode_row(line).tables) == ["", "Z", "z", "é", "～", "😀"]
+
+
+def test_nearest_is_ours_strings_in_our_form_and_numbers_as_they_came() -> None:
+    line = replaced(b'["LIS",1.50]', b'[ "S\\u00e3o\\/" , 1.50, 1E2 ]')
+    assert '"nearest":["São/",1.50,1E2]'.encode() in rewrite_row(line)
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(rows)
+def test_rewriting_what_we_wrote_changes_nothing(row: Any) -> None:
+    line = encode_line(row)
+    assert decode_row(line) == row
+    assert rewrite_row(line) == line
+
+
+OBJECTS = {"settings", "usage", "error"}
+LISTS = {"attempts", "findings", "repairs", "messages"}
+
+
+def members_of(data: msgspec.Raw) -> dict[str, Any]:
+    """Take an object of ours apart, as deep as the contract defines it."""
+    value: dict[str, Any] = msgspec.json.decode(data, type=dict[str, msgspec.Raw])
+    for name, raw in value.items():
+        if raw == msgspec.Raw(b"null"):
+            continue
+        if name in OBJECTS or name.endswith("_truncated"):
+            value[name] = members_of(raw)
+        elif name in LISTS:
+            value[name] = [
+                members_of(item) for item in msgspec.json.decode(raw, type=list[msgspec.Raw])
+            ]
+        elif name == "nearest":
+            value[name] = msgspec.json.decode(raw, type=list[msgspec.Raw])
+    return value
+
+
+def disturbed(value: Any, random: Random, extra: msgspec.Raw) -> Any:
+    """Shuffle the members of every object and give each one that nobody knows."""
+    if isinstance(value, list):
+        return [disturbed(item, random, extra) for item in value]
+    if not isinstance(value, dict):
+        return value
+    items = [(name, disturbed(item, random, extra)) for name, item in value.items()]
+    items.append(("x_extra", extra))
+    random.shuffle(items)
+    return dict(items)
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(rows, st.randoms(use_true_random=False), raws)
+def test_rewriting_is_idempotent_and_loses_nothing(
+    row: Any, random: Random, extra: msgspec.Raw
+) -> None:
+    line = encode_line(row)
+    known = members_of(msgspec.Raw(line[:-18] + b"}"))
+    given_in = disturbed(known, random, extra)
+    once = rewrite_row(msgspec.json.encode(given_in))
+    assert crc_holds(once)
+    assert rewrite_row(once) == once
+    assert members_of(msgspec.Raw(once[:-18] + b"}")) == given_in
+    assert [name for name in json.loads(once) if name not in {"x_extra", "crc"}] == list(known)
+
+
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(rows)
+def test_rows_hold_against_their_schema(row: Any) -> None:
+    problems = list(VALIDATOR.iter_errors(json.loads(encode_line(row))))
+    assert not problems, [error.message for error in problems]
+
+
+VALIDATOR: jsonschema_rs.Validator = schema_validator("row")
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.integers(0, len(LINE) - 1), st.integers(1, 255))
+def test_any_changed_byte_is_noticed(position: int, change: int) -> None:
+    broken = bytearray(LINE)
+    broken[position] ^= change
+    with pytest.raises(RowError):
+        decode_row(bytes(broken))
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.binary(max_size=200) | st.text(max_size=200).map(lambda text: text.encode()))
+def test_no_bytes_do_more_than_fail(data: bytes) -> None:
+    with pytest.raises(RowError):
+        rewrite_row(data)
+
+
+@pytest.mark.parametrize("name", fixtures("session_log"))
+def test_required_parity_fixtures(name: str) -> None:
+    """Byte for byte, `timestamp`, `daemon` and `crc` included."""
+    fixture = fixtures("session_log")[name]
+    written = rewrite_row(fixture["input"].encode())
+    assert written.decode() == fixture["expected"]
+    assert rewrite_row(written) == written
