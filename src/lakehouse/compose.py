@@ -151,7 +151,7 @@ class Daemon:
 
     def _provider(self, name: str, settings: ModelSettings) -> Provider:
         if settings.provider == "llama_cpp":
-            return LlamaCppProvider(settings)
+            return LlamaCppProvider(name, settings)
         if settings.provider == "scripted":
             assert settings.script is not None
             script = self.config.path(settings.script)

@@ -122,6 +122,13 @@ def _add_answer(name: str, **kwargs: Any) -> None:
     FAULTS[name] = behaviour
 
 
+def _add_body(name: str, body: Callable[[Scene], bytes]) -> None:
+    async def behaviour(scene: Scene) -> None:
+        await scene.ok(body(scene))
+
+    FAULTS[name] = behaviour
+
+
 # 1 (refused) and 4 (DNS) have no server; 5 (TLS) needs only a port that speaks none.
 
 
@@ -197,14 +204,11 @@ async def _(scene: Scene) -> None:
     scene.exchange.writer.close()
 
 
-@fault("14_truncated_json")
-async def _(scene: Scene) -> None:
-    await scene.ok(scene.body[:-9])
-
-
-@fault("15_trailing_garbage")
-async def _(scene: Scene) -> None:
-    await scene.ok(scene.body + b"\n<!-- served by a proxy -->")
+_add_body("14_truncated_json", lambda scene: scene.body[:-9])
+_add_body("15_trailing_garbage", lambda scene: scene.body + b"\n<!-- served by a proxy -->")
+_add_body("18_empty_200", lambda scene: b"")
+_add_body("20_truncated_stream", lambda scene: events(scene.dialect, whole=False))
+_add_body("24_crlf_stream", lambda scene: events(scene.dialect, line_end="\r\n"))
 
 
 @fault("16_html")
@@ -217,19 +221,9 @@ async def _(scene: Scene) -> None:
     await scene.ok(media_type="text/html; charset=latin-1")
 
 
-@fault("18_empty_200")
-async def _(scene: Scene) -> None:
-    await scene.ok(b"")
-
-
 @fault("19_no_content")
 async def _(scene: Scene) -> None:
     await scene.exchange.reply(b"", 204)
-
-
-@fault("20_truncated_stream")
-async def _(scene: Scene) -> None:
-    await scene.ok(events(scene.dialect, whole=False))
 
 
 @fault("21_split_in_a_character")
@@ -257,11 +251,6 @@ async def _(scene: Scene) -> None:
 @fault("23_error_object_in_a_200")
 async def _(scene: Scene) -> None:
     await scene.ok(error_body(scene.dialect, "CUDA error"))
-
-
-@fault("24_crlf_stream")
-async def _(scene: Scene) -> None:
-    await scene.ok(events(scene.dialect, line_end="\r\n"))
 
 
 _add_failure("25_429_seconds", 429, retry_after="7")

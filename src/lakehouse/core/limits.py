@@ -13,6 +13,11 @@ SCHEMA_BYTES_MAX: Final = 64 << 10  # an inline or configured JSON Schema
 INLINE_TABLES_BYTES_MAX: Final = 64 << 10  # all inline tables of one /v1/validate body
 PATTERN_CHARS_MAX: Final = 256  # one `pattern`; the engine is linear, its compiled form is not
 SCHEMA_NODES_MAX: Final = 2_000  # objects and arrays in one schema
+SCHEMA_UNFOLDED_MAX: Final = 4_000  # subschemas that its references apply to one value
+PATTERN_COMPILED_BYTES_MAX: Final = 4 << 20  # the compiled form of one `pattern`
+PATTERNS_COMPILED_BYTES_MAX: Final = 16 << 20  # of all patterns of one schema
+SCHEMAS_CACHED_MAX: Final = 256  # compiled schemas kept
+SCHEMAS_CACHED_BYTES_MAX: Final = 64 << 20  # what they may take together, as we estimate it
 MESSAGES_MAX: Final = 64  # turns in one conversation
 METADATA_ENTRIES_MAX: Final = 64  # members of `metadata`
 ITERATIONS_MAX: Final = 10  # answers judged in one session
@@ -32,6 +37,11 @@ TOLD_BYTES_MAX: Final = 8 << 10  # the whole re-prompt
 ECHO_BYTES_MAX: Final = 16 << 10  # of a rejected answer shown back to the model
 GOT_BYTES_MAX: Final = 256  # `got` of a finding; longer values are left out
 NEAREST_MAX: Final = 3  # near values named by one finding
+SCHEMA_FINDINGS_MAX: Final = 1_000  # schema findings of one answer; ten attempts must fit a row
+SCHEMA_FINDINGS_BYTES_MAX: Final = 256 << 10  # what they may take together
+SCHEMA_STEPS_MAX: Final = 200_000  # subschemas tried to locate what is wrong in one answer
+REPAIR_BYTES_MAX: Final = 64 << 10  # broken JSON that repair is tried on
+REPAIR_REGIONS_MAX: Final = 8  # places in one answer that repair is tried on
 
 # --- Time ---
 LOAD_BUDGET_MS_DEFAULT: Final = 180_000  # waiting for a model to load, once per session

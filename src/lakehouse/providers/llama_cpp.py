@@ -159,10 +159,11 @@ class LlamaCppProvider:
         self._threads = ThreadPoolExecutor(self._slots, thread_name_prefix=f"llama-{name}")
         # As many engines as threads: a worker never waits for one.
         self._engines: SimpleQueue[Any] = SimpleQueue()
-        self._opening: list[Future[None]] = []
+        self._opening: list[Future[ProviderFault | None]] = []
         self._running: set[_Generation] = set()
         self._schemas_refused: OrderedDict[bytes, None] = OrderedDict()
         self._loaded = False
+        self._closed = False
 
     async def complete(
         self,
@@ -179,6 +180,7 @@ class LlamaCppProvider:
             ProviderFault: `timeout`; `upstream_status` for a prompt that the engine refuses, such
                 as one longer than the context; `model_loading` before `load`.
         """
+        self._check_open()
         if not self._loaded:
             raise ProviderFault(
                 "model_loading", f"Model {self._name!r} is not loaded.", again=False
@@ -192,6 +194,7 @@ class LlamaCppProvider:
             if not done and generation.began:
                 await asyncio.wait({answer}, timeout=(deadline_ms - first_ms) / 1000)
             if not answer.done():
+                self._check_open()
                 raise self._too_late()
             return answer.result()
         finally:
@@ -207,6 +210,7 @@ class LlamaCppProvider:
             ProviderFault: `model_missing`: no weights, no engine, or not a model; `model_loading`:
                 not done within `load_timeout_ms`, goes on.
         """
+        self._check_open()
         if self._loaded:
             return
         if not self._opening:
@@ -221,11 +225,10 @@ class LlamaCppProvider:
                 again=False,
             )
         self._opening = []
-        failures = [engine.exception() for engine in engines]
-        for failure in failures:
-            if failure is not None:
-                self._drop_engines()
-                raise failure
+        fault = next((fault for engine in engines if (fault := engine.result())), None)
+        if fault is not None:
+            self._drop_engines()
+            raise fault
         self._loaded = True
 
     async def state(self) -> tuple[ModelState, str | None]:
@@ -242,10 +245,10 @@ class LlamaCppProvider:
 
     async def close(self) -> None:
         """Stop the answers under way and free the engines; waits up to 10 s for the workers."""
+        self._closed = True
         self._loaded = False
         for generation in self._running:
             generation.stopped = True
-        # A worker frees its engine itself once it is idle; here we only wait for the workers.
         closing = asyncio.get_running_loop().run_in_executor(None, self._shut_down)
         await asyncio.wait({closing}, timeout=_STOP_S)
 
@@ -278,17 +281,17 @@ class LlamaCppProvider:
             )
         return path
 
-    def _open(self, path: Path) -> None:
-        """Open one engine. Runs in a worker."""
-        import xllamacpp  # noqa: PLC0415 - 50 ms, and only this provider needs it
+    def _open(self, path: Path) -> ProviderFault | None:
+        """Open one engine; gives what went wrong. Runs in a worker."""
+        # 50 ms, and only this provider needs it.
+        import xllamacpp  # noqa: PLC0415
 
-        with path.open("rb") as file:
-            if file.read(len(_GGUF_MAGIC)) != _GGUF_MAGIC:
-                raise _missing(f"{path} is not a GGUF file.", hint="Correct the path.")
         params = xllamacpp.CommonParams()
         params.model.path = str(path)
         params.n_ctx = self._settings.context_tokens or _CONTEXT_TOKENS_DEFAULT
         params.n_parallel = 1
+        # The threads of one engine spin while they wait for each other: with as many as there are
+        # processors, one busy neighbour slows the whole answer down tenfold and more.
         threads = max(1, min(_THREADS_MAX, _cpus() // 2 // self._slots))
         params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads
         params.verbosity = -1
@@ -299,17 +302,20 @@ class LlamaCppProvider:
         # name either, so nobody can reach it.
         parent = tempfile.gettempdir()
         short = len(parent) <= _SOCKET_DIRECTORY_MAX
-        with tempfile.TemporaryDirectory(dir=parent if short else "/tmp") as private:  # noqa: S108
-            params.hostnames = [str(Path(private) / "engine.sock")]
-            try:
-                engine = xllamacpp.Server(params)
-            except (RuntimeError, ValueError) as error:
-                raise _missing(
-                    f"{path} could not be loaded as a model.",
-                    hint="Check that the file is whole and of a kind that llama.cpp knows.",
-                    internal=f"{path}: {error}",
-                ) from error
-        self._engines.put(engine)
+        try:
+            with path.open("rb") as file:
+                if file.read(len(_GGUF_MAGIC)) != _GGUF_MAGIC:
+                    return _missing(f"{path} is not a GGUF file.", hint="Correct the path.")
+            with tempfile.TemporaryDirectory(dir=parent if short else "/tmp") as private:  # noqa: S108
+                params.hostnames = [str(Path(private) / "engine.sock")]
+                self._engines.put(xllamacpp.Server(params))
+        except (OSError, RuntimeError, ValueError) as error:
+            return _missing(
+                f"{path} could not be loaded as a model.",
+                hint="Check that the file is whole and of a kind that llama.cpp knows.",
+                internal=f"{path}: {error}",
+            )
+        return None
 
     def _generate(self, request: ChatRequest, generation: _Generation) -> ChatReply:
         """Make one answer. Runs in a worker."""
@@ -328,6 +334,7 @@ class LlamaCppProvider:
             self._engines.put(engine)
         reply = generation.reply(self._settings.model)
         if generation.stopped:
+            self._check_open()
             raise self._too_late()
         if failure is not None:
             raise ProviderFault(
@@ -348,6 +355,10 @@ class LlamaCppProvider:
         self._schemas_refused[schema] = None
         while len(self._schemas_refused) > _SCHEMAS_REFUSED_MAX:
             self._schemas_refused.popitem(last=False)
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ProviderFault("shutdown", f"Model {self._name!r} was closed.", again=False)
 
     def _too_late(self) -> ProviderFault:
         return ProviderFault(

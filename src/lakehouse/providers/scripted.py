@@ -1,11 +1,11 @@
-"""A model whose answers are written beforehand: the shipped test double, and a way to try things.
+r"""A model whose answers are written beforehand: the shipped test double, and a way to try things.
 
 A script is one JSON object, or a list, which stands for an object with `steps` only:
 
     {
       "load_ms": 8000,
-      "steps": ["{\\"a\\": 1}", {"text": "no", "delay_ms": 200}, {"error": "connect"}],
-      "matches": {"flight \\\\d+": ["..."], "ground stop": ["..."]}
+      "steps": ["{\"a\": 1}", {"text": "no", "delay_ms": 200}, {"error": "connect"}],
+      "matches": {"flight \\d+": ["..."], "ground stop": ["..."]}
     }
 
 - `load_ms`: how long the model takes to load, once.

@@ -60,7 +60,7 @@ class QueryTask(msgspec.Struct, frozen=True):
 
 
 class QueryAnswer(msgspec.Struct, frozen=True):
-    """What the child says on its stdout. `refused`: the SQL is at fault, else a limit or the log."""
+    """What the child says on its stdout. `refused`: the SQL is at fault, not a limit."""
 
     columns: tuple[QueryColumn, ...] = ()
     rows: tuple[tuple[msgspec.Raw, ...], ...] = ()
@@ -68,7 +68,7 @@ class QueryAnswer(msgspec.Struct, frozen=True):
     refused: bool = False
 
 
-class QueryFailed(LakehouseError):  # noqa: N818 - as Refusal
+class QueryFailed(LakehouseError):
     """A query that may be run and could not: a limit was reached, or the log could not be read."""
 
 
@@ -80,8 +80,7 @@ def query(
     memory_bytes: int = MEMORY_BYTES_DEFAULT,
     rows_max: int = ROWS_MAX_DEFAULT,
 ) -> QueryResult:
-    """Run one SELECT over `sessions`, `attempts`, `findings`, `replays`, `feedback` and
-    `log_bad_lines`.
+    """Run one SELECT over the views of `open_views`, `log_bad_lines` included.
 
     Args:
         root: The log directory; one that is not there gives empty views.
@@ -132,7 +131,7 @@ def _run(task: QueryTask, timeout_ms: int) -> bytes:
         "PYTHONDONTWRITEBYTECODE": "1",
     }
     with tempfile.TemporaryFile() as output:
-        child = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+        child = subprocess.Popen(
             [sys.executable, "-m", "lakehouse.sessionlog.query_child"],
             stdin=subprocess.PIPE,
             stdout=output,

@@ -40,7 +40,7 @@ def _answer(task: QueryTask) -> QueryAnswer:
         try:
             return _run(task)
         except duckdb.IOException as error:
-            if last or "No such file" not in str(error) and "No files found" not in str(error):
+            if last or ("No such file" not in str(error) and "No files found" not in str(error)):
                 return QueryAnswer(error=_one_line(error))
         except (duckdb.OutOfMemoryException, duckdb.InternalException) as error:
             return QueryAnswer(error=_one_line(error))

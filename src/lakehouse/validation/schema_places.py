@@ -1,0 +1,225 @@
+"""Where an answer fails its schema: one failure per failing keyword and place.
+
+The contract's own rules, which no validator's error list follows: a member's name is a failure of
+its own for `required`, `dependentRequired`, `additionalProperties` and `unevaluatedProperties`;
+`anyOf`, `oneOf`, `not` and `if` fail as a whole; every other applicator is entered. Whether a
+subschema holds is asked of the engine, so this module decides places and never validity.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final
+
+import msgspec
+
+from lakehouse.core.json_text import JsonValue
+from lakehouse.core.limits import SCHEMA_FINDINGS_MAX, SCHEMA_STEPS_MAX
+from lakehouse.validation.raw_tree import ROOT, Place
+from lakehouse.validation.schema_document import REFERENCES, SchemaDocument
+from lakehouse.validation.schema_engine import SchemaEngine
+
+_ALONE: Final = frozenset(
+    "type enum const multipleOf maximum exclusiveMaximum minimum exclusiveMinimum maxLength "
+    "minLength pattern maxItems minItems uniqueItems maxProperties minProperties "
+    "propertyNames".split()
+)
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """One keyword that does not hold at one place of the answer.
+
+    `expected` is where the keyword's value stands in the schema: for `required` and
+    `dependentRequired` the place of the one name; None for a `false` schema, which fails as the
+    `not: {}` that the standard defines it to be. `name` is the member that is missing or extra.
+    """
+
+    place: Place
+    keyword: str
+    expected: Place | None
+    name: str | None = None
+
+
+class _TooManySteps(Exception):  # noqa: N818 - ends the search, is no error
+    """The answer is so large, or so wrong, that what was found has to do."""
+
+
+def locate(document: SchemaDocument, engine: SchemaEngine, value: JsonValue) -> list[Failure]:
+    """Find what fails, in no particular order, each once.
+
+    Stops at `SCHEMA_FINDINGS_MAX` failures and after `SCHEMA_STEPS_MAX` subschemas tried.
+
+    Returns:
+        Nothing only if the value holds the schema, or the steps ran out before the first failure.
+    """
+    search = _Search(document, engine)
+    try:
+        search.run(value)
+    except _TooManySteps:
+        pass
+    return search.failures
+
+
+class _Search:
+    """One search, with a stack of its own: schema and answer together may nest 64 x 64 deep."""
+
+    def __init__(self, document: SchemaDocument, engine: SchemaEngine) -> None:
+        self.failures: list[Failure] = []
+        self._document = document
+        self._engine = engine
+        self._steps = 0
+        self._seen: set[tuple[Place, Place]] = set()
+        self._known: set[Failure] = set()
+        self._stack: list[tuple[Place, JsonValue, Place]] = []
+        self._handlers: dict[str, Callable[[Place, JsonValue, Place], None]] = {
+            "required": self._required,
+            "dependentRequired": self._dependent_required,
+            "properties": self._properties,
+            "patternProperties": self._pattern_properties,
+            "additionalProperties": self._additional_properties,
+            "dependentSchemas": self._dependent_schemas,
+            "prefixItems": self._prefix_items,
+            "items": self._items,
+            "contains": self._contains,
+            "unevaluatedProperties": self._unevaluated_properties,
+            "unevaluatedItems": self._unevaluated_items,
+            "allOf": self._all_of,
+            "anyOf": self._any_of,
+            "oneOf": self._one_of,
+            "not": self._not,
+            "if": self._if,
+        }
+
+    def run(self, value: JsonValue) -> None:
+        self._enter(ROOT, value, ROOT)
+        while self._stack:
+            self._visit(*self._stack.pop())
+
+    def _visit(self, schema: Place, value: JsonValue, place: Place) -> None:
+        node = self._document.at(schema)
+        if isinstance(node, bool):
+            self._fail(Failure(place, "not", None))
+            return
+        for keyword, expected in node.items():
+            handler = self._handlers.get(keyword)
+            if keyword in REFERENCES:
+                self._enter(self._document.target(schema, keyword), value, place)
+            elif handler is not None:
+                handler(schema, value, place)
+            elif keyword in _ALONE and not self._alone(schema, keyword, expected, value):
+                self._fail(Failure(place, keyword, (*schema, keyword)))
+
+    # --- Steps ---
+
+    def _enter(self, schema: Place, value: JsonValue, place: Place) -> None:
+        """Look into a subschema at a place, if it fails there and was not looked into before."""
+        if not self._holds(schema, value) and (schema, place) not in self._seen:
+            self._seen.add((schema, place))
+            self._stack.append((schema, value, place))
+
+    def _holds(self, schema: Place, value: JsonValue) -> bool:
+        self._steps += 1
+        if self._steps > SCHEMA_STEPS_MAX:
+            raise _TooManySteps
+        return self._engine.holds(schema, value)
+
+    def _alone(self, schema: Place, keyword: str, expected: JsonValue, value: JsonValue) -> bool:
+        if keyword == "propertyNames":
+            return not isinstance(value, dict) or all(
+                self._holds((*schema, keyword), name) for name in value
+            )
+        return self._engine.keyword_holds(schema, keyword, expected, value)
+
+    def _fail(self, failure: Failure) -> None:
+        if failure in self._known:
+            return
+        self._known.add(failure)
+        self.failures.append(failure)
+        if len(self.failures) >= SCHEMA_FINDINGS_MAX:
+            raise _TooManySteps
+
+    # --- Objects ---
+
+    def _required(self, schema: Place, value: JsonValue, place: Place) -> None:
+        if isinstance(value, dict):
+            names = _strings(self._keyword(schema, "required"))
+            self._missing((*schema, "required"), "required", names, value, place)
+
+    def _dependent_required(self, schema: Place, value: JsonValue, place: Place) -> None:
+        keyword = "dependentRequired"
+        dependents = self._keyword(schema, keyword)
+        if isinstance(value, dict) and isinstance(dependents, dict):
+            for trigger, names in dependents.items():
+                if trigger in value:
+                    here = (*schema, keyword, trigger)
+                    self._missing(here, keyword, _strings(names), value, place)
+
+    def _missing(
+        self,
+        here: Place,
+        keyword: str,
+        names: list[str],
+        value: dict[str, JsonValue],
+        place: Place,
+    ) -> None:
+        for index, name in enumerate(names):
+            if name not in value and not any(
+                known.place == place and known.keyword == keyword and known.name == name
+                for known in self._named_failures(place, keyword)
+            ):
+                self._fail(Failure(place, keyword, (*here, index), name))
+
+    def _named_failures(self, place: Place, keyword: str) -> Iterable[Failure]:
+        return (known for known in self.failures if known.keyword == keyword)
+
+    def _properties(self, schema: Place, value: JsonValue, place: Place) -> None:
+        members = self._keyword(schema, "properties")
+        if isinstance(value, dict) and isinstance(members, dict):
+            for name in members:
+                if name in value:
+                    self._enter((*schema, "properties", name), value[name], (*place, name))
+
+    def _pattern_properties(self, schema: Place, value: JsonValue, place: Place) -> None:
+        keyword = "patternProperties"
+        patterns = self._keyword(schema, keyword)
+        if isinstance(value, dict) and isinstance(patterns, dict):
+            for pattern in patterns:
+                for name, member in value.items():
+                    if self._engine.matches(pattern, name):
+                        self._enter((*schema, keyword, pattern), member, (*place, name))
+
+    def _additional_properties(self, schema: Place, value: JsonValue, place: Place) -> None:
+        keyword = "additionalProperties"
+        if not isinstance(value, dict):
+            return
+        here = (*schema, keyword)
+        for name in self._additional(schema, value):
+            if self._document.at(here) is False:
+                self._fail(Failure(place, keyword, here, name))
+            else:
+                self._enter(here, value[name], (*place, name))
+
+    def _additional(self, schema: Place, value: dict[str, JsonValue]) -> Iterator[str]:
+        properties = self._keyword(schema, "properties")
+        declared = properties if isinstance(properties, dict) else {}
+        patterns = self._keyword(schema, "patternProperties")
+        for name in value:
+            if name not in declared and not (
+                isinstance(patterns, dict)
+                and any(self._engine.matches(pattern, name) for pattern in patterns)
+            ):
+                yield name
+
+    def _dependent_schemas(self, schema: Place, value: JsonValue, place: Place) -> None:
+        dependents = self._keyword(schema, "dependentSchemas")
+        if isinstance(value, dict) and isinstance(dependents, dict):
+            for trigger in dependents:
+                if trigger in value:
+                    self._enter((*schema, "dependentSchemas", trigger), value, place)
+
+    def _unevaluated_properties(self, schema: Place, value: JsonValue, place: Place) -> None:
+        keyword = "unevaluatedProperties"
+        if isinstance(value, dict):
+            here = (*schema, keyword)
+            evaluated = self._evaluated_names(schema, value, own=False)
+            for name, member in value.items():
+                if name not in evaluated and not self._holds(here, member):
+                    self._fail(Failure(place, keyword, here, name))
