@@ -67,9 +67,7 @@ def stack(request, tmp_path_factory):
     (directory / "script.json").write_text(json.dumps(SCRIPT))
     (directory / "airports.csv").write_text("iata,city\nLHR,London\nLGW,London\n")
     (directory / "event.schema.json").write_text(json.dumps(SCHEMA))
-    with running_stack(
-        directory, config(free_port()), apart=request.param == "apart"
-    ) as processes:
+    with running_stack(directory, config(free_port()), apart=request.param == "apart") as processes:
         yield processes
 
 
@@ -376,9 +374,7 @@ def test_concurrent_sessions_each_leave_one_row(gateway):
 
     listed = call(gateway, "GET", "/v1/sessions?conversation_id=crowd&limit=200").json()
     assert len(replies) == 50
-    assert {reply["row_id"] for reply in replies} == {
-        row["row_id"] for row in listed["sessions"]
-    }
+    assert {reply["row_id"] for reply in replies} == {row["row_id"] for row in listed["sessions"]}
     assert len(listed["sessions"]) == 50
 
 

@@ -62,9 +62,7 @@ def test_the_wave(tmp_path: Path):
         port = processes["gateway"].port
 
         def one(number: int) -> None:
-            answers[number] = call(
-                port, "POST", "/v1/iterate", {"kind": "city"} | requests[number]
-            )
+            answers[number] = call(port, "POST", "/v1/iterate", {"kind": "city"} | requests[number])
 
         threads = [threading.Thread(target=one, args=(n,)) for n in range(len(requests))]
         for thread in threads:

@@ -97,12 +97,13 @@ async def check_rules(
         if outcome.holds:
             continue
         path = pointer(*outcome.members) if len(outcome.members) == 1 else ""
+        there = path != "" and isinstance(artifact, dict) and outcome.members[0] in artifact
         findings.append(
             Finding(
                 code="rule",
                 path=path,
                 message=rule.message,
-                got=_got(raw, path) if path else msgspec.UNSET,
+                got=_got(raw, path) if there else msgspec.UNSET,
                 expected=msgspec.Raw(msgspec.json.encode({"sql": rule.sql})),
             )
         )
@@ -260,16 +261,13 @@ def _members(artifact: JsonValue, raw: bytes) -> dict[str, JsonScalar]:
 
 
 def _got(raw: bytes, path: str) -> msgspec.Raw | msgspec.UnsetType:
-    """Cut the value at `path` out of the artifact's bytes; left out when absent or too long."""
+    """Cut the value that stands at `path` out of the artifact's bytes; left out when too long."""
     piece = raw
     for part in _parts(path):
         if piece.lstrip().startswith(b"["):
             piece = bytes(msgspec.json.decode(piece, type=list[msgspec.Raw])[int(part)])
         else:
-            members = msgspec.json.decode(piece, type=dict[str, msgspec.Raw])
-            if part not in members:
-                return msgspec.UNSET
-            piece = bytes(members[part])
+            piece = bytes(msgspec.json.decode(piece, type=dict[str, msgspec.Raw])[part])
     data = compact(piece.decode("utf-8"))
     return msgspec.Raw(data) if len(data) <= GOT_BYTES_MAX else msgspec.UNSET
 

@@ -112,13 +112,12 @@ def malformed(model: str, reply: HttpReply, reason: str) -> ProviderFault:
 def fault_of_status(model: str, reply: HttpReply, *, secret: str | None = None) -> ProviderFault:
     """Say what a status outside 2xx means; `secret` is cut out of whatever is quoted."""
     status = reply.status
-    error = _error_of(reply.body)
+    error = _error_of(reply.body, secret or "")
     word = f" ({error.code})" if error.code is not None and status not in {401, 403} else ""
     public = f"The endpoint of model {model!r} answered status {status}{word}."
     internal = public
     if error.message and status not in {401, 403}:
-        message = error.message.replace(secret, "[key]") if secret else error.message
-        internal = f"{public} {' '.join(message.split())[:_DETAIL_CHARS_MAX]}"
+        internal = f"{public} {' '.join(error.message.split())[:_DETAIL_CHARS_MAX]}"
     if status == 404 or error.code == "model_not_found":
         return ProviderFault(
             "model_missing",
@@ -199,29 +198,31 @@ class _ErrorBody(msgspec.Struct):
     type: Any = None
 
 
-def _error_of(body: bytes) -> _Error:
+def _error_of(body: bytes, secret: str) -> _Error:
     """Read an error body of any common form: an object, a text, or the members at the top."""
     try:
         wire = decode(body, _ErrorBody)
     except Malformed:
         return _Error()
-    if isinstance(wire.error, str):
-        return _Error(message=wire.error)
-    members: dict[str, Any] = (
-        wire.error
-        if isinstance(wire.error, dict)
-        else {"code": wire.code, "type": wire.type, "message": wire.message}
+    if isinstance(wire.error, dict):
+        members: dict[str, Any] = wire.error
+    elif isinstance(wire.error, str):
+        members = {"message": wire.error}
+    else:
+        members = {"code": wire.code, "type": wire.type, "message": wire.message}
+    code, kind, message = (
+        _without_secret(members.get(name), secret) for name in ("code", "type", "message")
     )
-    message = members.get("message")
-    return _Error(
-        _word(members.get("code")) or _word(members.get("type")),
-        _word(members.get("type")),
-        message if isinstance(message, str) else "",
-    )
+    return _Error(_word(code) or _word(kind), _word(kind), message)
 
 
-def _word(value: object) -> str | None:
-    return value if isinstance(value, str) and _CODE_WORD.fullmatch(value) else None
+def _without_secret(value: object, secret: str) -> str:
+    text = value if isinstance(value, str) else ""
+    return text.replace(secret, "[key]") if secret else text
+
+
+def _word(text: str) -> str | None:
+    return text if _CODE_WORD.fullmatch(text) else None
 
 
 def _says_loading(message: str) -> bool:

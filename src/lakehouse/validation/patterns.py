@@ -50,9 +50,10 @@ _POSIX: Final[dict[str, _Ranges]] = {
     "xdigit": (*_DIGIT, (0x41, 0x46), (0x61, 0x66)),
 }
 _CONTROL: Final = {"a": 0x07, "f": 0x0C, "n": 0x0A, "r": 0x0D, "t": 0x09, "v": 0x0B}
-_CATEGORIES: Final = frozenset(
-    "Any C Cc Cf Co L Ll Lm Lo Lt Lu M Mc Me Mn N Nd Nl No "
-    "P Pc Pd Pe Pf Pi Po Ps S Sc Sk Sm So Z Zl Zp Zs".split()
+_CATEGORIES: Final = (
+    frozenset({"Any", "C", "Cc", "Cf", "Co", "L", "Ll", "Lm", "Lo", "Lt", "Lu"})
+    | {"M", "Mc", "Me", "Mn", "N", "Nd", "Nl", "No", "S", "Sc", "Sk", "Sm", "So"}
+    | {"P", "Pc", "Pd", "Pe", "Pf", "Pi", "Po", "Ps", "Z", "Zl", "Zp", "Zs"}
 )
 _ASSERTION: Final = {"b": r"(?-u:\b)", "B": r"(?-u:\B)", "A": r"\A", "z": r"\z"}
 _REFUSED_GROUP: Final = {
@@ -203,7 +204,7 @@ class _Reader:
             name = name[1:]
             negated = not negated
         if name not in _CATEGORIES:
-            if _SCRIPT.fullmatch(name) is None or len(name) <= 2:  # noqa: PLR2004 - `Zz` is no script
+            if _SCRIPT.fullmatch(name) is None or len(name) <= 2:
                 raise self._error(f"the character class {name!r}")
             name = f"Script={name}"
         self._at = end

@@ -27,15 +27,15 @@ DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 DEFINITIONS_URI: Final = "urn:lakehouse:schema"
 
 REFERENCES: Final = ("$ref", "$dynamicRef")
-LEAVES: Final = frozenset(
-    "type enum const multipleOf maximum exclusiveMaximum minimum exclusiveMinimum maxLength "
-    "minLength pattern maxItems minItems uniqueItems maxContains minContains maxProperties "
-    "minProperties required dependentRequired".split()
+ALONE: Final = (  # need none of their neighbours to be judged
+    frozenset({"type", "enum", "const", "pattern", "minLength", "maxLength", "multipleOf"})
+    | {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "uniqueItems"}
+    | {"minItems", "maxItems", "minProperties", "maxProperties"}
 )
+_LEAVES: Final = ALONE | {"required", "dependentRequired", "minContains", "maxContains"}
 _SINGLE: Final = frozenset(
-    "not if then else contains items additionalProperties propertyNames unevaluatedItems "
-    "unevaluatedProperties".split()
-)
+    {"not", "if", "then", "else", "contains", "items", "additionalProperties"}
+) | {"propertyNames", "unevaluatedItems", "unevaluatedProperties"}
 _NAMED: Final = frozenset({"properties", "patternProperties", "dependentSchemas"})
 _LISTED: Final = frozenset({"allOf", "anyOf", "oneOf", "prefixItems"})
 _KEPT_NAMED: Final = frozenset({"$defs", "definitions"})  # hold schemas, assert nothing
@@ -102,7 +102,7 @@ class SchemaDocument:
             here = (*place, keyword)
             if keyword == "pattern" and isinstance(value, str):
                 form[keyword] = self._patterns[value]
-            elif keyword in LEAVES:
+            elif keyword in _LEAVES:
                 form[keyword] = value
             elif keyword in _SINGLE:
                 form[keyword] = self.engine_form(here)

@@ -40,7 +40,7 @@ def check_against_dialect(schema: JsonValue) -> None:
     try:
         _META.validate(schema)
     except jsonschema_rs.ValidationError as error:
-        why = error.message if len(error.message) <= 200 else error.message[:200] + "…"  # noqa: PLR2004 - a line for people
+        why = error.message if len(error.message) <= 200 else error.message[:200] + "…"
         raise EngineError(tuple(error.instance_path), why) from error
 
 

@@ -6,22 +6,17 @@ its own for `required`, `dependentRequired`, `additionalProperties` and `unevalu
 subschema holds is asked of the engine, so this module decides places and never validity.
 """
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import Final
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 import msgspec
 
 from lakehouse.core.json_text import JsonValue
 from lakehouse.core.limits import SCHEMA_FINDINGS_MAX, SCHEMA_STEPS_MAX
 from lakehouse.validation.raw_tree import ROOT, Place
-from lakehouse.validation.schema_document import REFERENCES, SchemaDocument
+from lakehouse.validation.schema_document import ALONE, REFERENCES, SchemaDocument
 from lakehouse.validation.schema_engine import SchemaEngine
-
-_ALONE: Final = frozenset(
-    "type enum const multipleOf maximum exclusiveMaximum minimum exclusiveMinimum maxLength "
-    "minLength pattern maxItems minItems uniqueItems maxProperties minProperties "
-    "propertyNames".split()
-)
+from lakehouse.validation.schema_evaluated import evaluated_items, evaluated_names
 
 
 class Failure(msgspec.Struct, frozen=True):
@@ -38,7 +33,7 @@ class Failure(msgspec.Struct, frozen=True):
     name: str | None = None
 
 
-class _TooManySteps(Exception):  # noqa: N818 - ends the search, is no error
+class _TooManySteps(Exception):
     """The answer is so large, or so wrong, that what was found has to do."""
 
 
@@ -51,10 +46,8 @@ def locate(document: SchemaDocument, engine: SchemaEngine, value: JsonValue) -> 
         Nothing only if the value holds the schema, or the steps ran out before the first failure.
     """
     search = _Search(document, engine)
-    try:
+    with suppress(_TooManySteps):
         search.run(value)
-    except _TooManySteps:
-        pass
     return search.failures
 
 
@@ -67,7 +60,7 @@ class _Search:
         self._engine = engine
         self._steps = 0
         self._seen: set[tuple[Place, Place]] = set()
-        self._known: set[Failure] = set()
+        self._known: set[tuple[Place, str, Place | str | None]] = set()
         self._stack: list[tuple[Place, JsonValue, Place]] = []
         self._handlers: dict[str, Callable[[Place, JsonValue, Place], None]] = {
             "required": self._required,
@@ -75,6 +68,7 @@ class _Search:
             "properties": self._properties,
             "patternProperties": self._pattern_properties,
             "additionalProperties": self._additional_properties,
+            "propertyNames": self._property_names,
             "dependentSchemas": self._dependent_schemas,
             "prefixItems": self._prefix_items,
             "items": self._items,
@@ -104,7 +98,9 @@ class _Search:
                 self._enter(self._document.target(schema, keyword), value, place)
             elif handler is not None:
                 handler(schema, value, place)
-            elif keyword in _ALONE and not self._alone(schema, keyword, expected, value):
+            elif keyword in ALONE and not self._engine.keyword_holds(
+                schema, keyword, expected, value
+            ):
                 self._fail(Failure(place, keyword, (*schema, keyword)))
 
     # --- Steps ---
@@ -121,17 +117,15 @@ class _Search:
             raise _TooManySteps
         return self._engine.holds(schema, value)
 
-    def _alone(self, schema: Place, keyword: str, expected: JsonValue, value: JsonValue) -> bool:
-        if keyword == "propertyNames":
-            return not isinstance(value, dict) or all(
-                self._holds((*schema, keyword), name) for name in value
-            )
-        return self._engine.keyword_holds(schema, keyword, expected, value)
-
     def _fail(self, failure: Failure) -> None:
-        if failure in self._known:
+        key = (
+            failure.place,
+            failure.keyword,
+            failure.expected if failure.name is None else failure.name,
+        )
+        if key in self._known:
             return
-        self._known.add(failure)
+        self._known.add(key)
         self.failures.append(failure)
         if len(self.failures) >= SCHEMA_FINDINGS_MAX:
             raise _TooManySteps
@@ -161,14 +155,8 @@ class _Search:
         place: Place,
     ) -> None:
         for index, name in enumerate(names):
-            if name not in value and not any(
-                known.place == place and known.keyword == keyword and known.name == name
-                for known in self._named_failures(place, keyword)
-            ):
+            if name not in value:
                 self._fail(Failure(place, keyword, (*here, index), name))
-
-    def _named_failures(self, place: Place, keyword: str) -> Iterable[Failure]:
-        return (known for known in self.failures if known.keyword == keyword)
 
     def _properties(self, schema: Place, value: JsonValue, place: Place) -> None:
         members = self._keyword(schema, "properties")
@@ -208,6 +196,11 @@ class _Search:
             ):
                 yield name
 
+    def _property_names(self, schema: Place, value: JsonValue, place: Place) -> None:
+        here = (*schema, "propertyNames")
+        if isinstance(value, dict) and not all(self._holds(here, name) for name in value):
+            self._fail(Failure(place, "propertyNames", here))
+
     def _dependent_schemas(self, schema: Place, value: JsonValue, place: Place) -> None:
         dependents = self._keyword(schema, "dependentSchemas")
         if isinstance(value, dict) and isinstance(dependents, dict):
@@ -219,7 +212,87 @@ class _Search:
         keyword = "unevaluatedProperties"
         if isinstance(value, dict):
             here = (*schema, keyword)
-            evaluated = self._evaluated_names(schema, value, own=False)
+            names = evaluated_names(self._document, self._engine, schema, value, own=False)
             for name, member in value.items():
-                if name not in evaluated and not self._holds(here, member):
+                if name not in names and not self._holds(here, member):
                     self._fail(Failure(place, keyword, here, name))
+
+    # --- Arrays ---
+
+    def _prefix_items(self, schema: Place, value: JsonValue, place: Place) -> None:
+        schemas = self._keyword(schema, "prefixItems")
+        if isinstance(value, list) and isinstance(schemas, list):
+            for index in range(min(len(schemas), len(value))):
+                self._enter((*schema, "prefixItems", index), value[index], (*place, index))
+
+    def _items(self, schema: Place, value: JsonValue, place: Place) -> None:
+        if isinstance(value, list):
+            prefix = self._keyword(schema, "prefixItems")
+            start = len(prefix) if isinstance(prefix, list) else 0
+            for index in range(start, len(value)):
+                self._enter((*schema, "items"), value[index], (*place, index))
+
+    def _contains(self, schema: Place, value: JsonValue, place: Place) -> None:
+        if not isinstance(value, list):
+            return
+        node = self._document.at(schema)
+        assert isinstance(node, dict)
+        count = sum(self._holds((*schema, "contains"), item) for item in value)
+        least = node.get("minContains", 1)
+        most = node.get("maxContains")
+        if isinstance(least, int | float) and count < least:
+            keyword = "minContains" if "minContains" in node else "contains"
+            self._fail(Failure(place, keyword, (*schema, keyword)))
+        if isinstance(most, int | float) and count > most:
+            self._fail(Failure(place, "maxContains", (*schema, "maxContains")))
+
+    def _unevaluated_items(self, schema: Place, value: JsonValue, place: Place) -> None:
+        here = (*schema, "unevaluatedItems")
+        if isinstance(value, list):
+            indexes = evaluated_items(self._document, self._engine, schema, value, own=False)
+            for index, item in enumerate(value):
+                if index not in indexes and not self._holds(here, item):
+                    self._fail(Failure(place, "unevaluatedItems", here))
+                    return
+
+    # --- In place ---
+
+    def _all_of(self, schema: Place, value: JsonValue, place: Place) -> None:
+        for branch in self._branches(schema, "allOf"):
+            self._enter(branch, value, place)
+
+    def _any_of(self, schema: Place, value: JsonValue, place: Place) -> None:
+        if not any(self._holds(branch, value) for branch in self._branches(schema, "anyOf")):
+            self._fail(Failure(place, "anyOf", (*schema, "anyOf")))
+
+    def _one_of(self, schema: Place, value: JsonValue, place: Place) -> None:
+        if sum(self._holds(branch, value) for branch in self._branches(schema, "oneOf")) != 1:
+            self._fail(Failure(place, "oneOf", (*schema, "oneOf")))
+
+    def _not(self, schema: Place, value: JsonValue, place: Place) -> None:
+        here = (*schema, "not")
+        if self._holds(here, value):
+            self._fail(Failure(place, "not", here))
+
+    def _if(self, schema: Place, value: JsonValue, place: Place) -> None:
+        node = self._document.at(schema)
+        assert isinstance(node, dict)
+        chosen = "then" if self._holds((*schema, "if"), value) else "else"
+        if chosen in node and not self._holds((*schema, chosen), value):
+            self._fail(Failure(place, "if", (*schema, "if")))
+
+    # --- The schema ---
+
+    def _keyword(self, schema: Place, keyword: str) -> JsonValue:
+        node = self._document.at(schema)
+        assert isinstance(node, dict)
+        return node.get(keyword)
+
+    def _branches(self, schema: Place, keyword: str) -> list[Place]:
+        branches = self._keyword(schema, keyword)
+        count = len(branches) if isinstance(branches, list) else 0
+        return [(*schema, keyword, index) for index in range(count)]
+
+
+def _strings(names: JsonValue) -> list[str]:
+    return [name for name in names if isinstance(name, str)] if isinstance(names, list) else []

@@ -27,13 +27,9 @@ def run(
 ) -> tuple[Verdict, Progress]:
     time = time or clock()
     progress = Progress()
-    budget = Budget(
-        time, deadline_ms=task.settings.deadline_ms, load_budget_ms=task.load_budget_ms
-    )
+    budget = Budget(time, deadline_ms=task.settings.deadline_ms, load_budget_ms=task.load_budget_ms)
     verdict = asyncio.run(
-        iterate(
-            task, chat=chat, tables=NoTables(), clock=time, budget=budget, progress=progress
-        )
+        iterate(task, chat=chat, tables=NoTables(), clock=time, budget=budget, progress=progress)
     )
     return verdict, progress
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
@@ -77,10 +78,8 @@ def test_any_text_of_a_model_comes_out_as_valid_unicode(text: str) -> None:
 @given(st.binary(max_size=64))
 def test_any_bytes_decode_or_are_malformed(body: bytes) -> None:
     """Nothing that an endpoint sends raises anything else."""
-    try:
+    with suppress(Malformed):
         decode(body, Any)
-    except Malformed as error:
-        assert str(error)
 
 
 @pytest.mark.parametrize(
