@@ -109,7 +109,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     validatord: DaemonSettings = DaemonSettings()
     session: SessionSettings = SessionSettings()
     tracing: TracingSettings = TracingSettings()
-    models: Mapping[str, ModelSettings] = DEFAULT_MODELS
+    models: Mapping[str, ModelSettings] = msgspec.field(default_factory=lambda: DEFAULT_MODELS)
     tables: Mapping[str, TableSettings] = {}
     kinds: Mapping[str, KindSettings] = {}
     digest: str = ""

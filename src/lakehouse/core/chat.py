@@ -4,7 +4,7 @@ from typing import Literal
 
 import msgspec
 
-from lakehouse.core.json_text import NULL, Int64
+from lakehouse.core.json_text import Int64, null
 
 Role = Literal["system", "user", "assistant"]
 FinishReason = Literal["stop", "length", "content_filter", "tool_calls", "other"]
@@ -41,7 +41,7 @@ class ChatRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     model: str
     messages: tuple[Message, ...]
-    schema: msgspec.Raw = NULL
+    schema: msgspec.Raw = msgspec.field(default_factory=null)
     temperature: float | None = None
     max_tokens: Int64 | None = None
     seed: Int64 | None = None

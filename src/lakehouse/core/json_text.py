@@ -66,6 +66,11 @@ ENCODER: Final = msgspec.json.Encoder(decimal_format="number")
 """Writes what `parse` gives in the contract's string and white-space rules."""
 
 
+def null() -> msgspec.Raw:
+    """Give raw `null`: the default of a raw member (a plain default has no JSON Schema form)."""
+    return NULL
+
+
 def compact(text: str) -> bytes:
     """Drop the white space between the tokens of JSON that `parse` accepted; change nothing else.
 

@@ -11,7 +11,7 @@ import msgspec
 
 from lakehouse.core.chat import CallLimits, ChatReply, ChatRequest, ModelStatus
 from lakehouse.core.context import CallContext
-from lakehouse.core.json_text import NULL, JsonScalar
+from lakehouse.core.json_text import JsonScalar, null
 from lakehouse.core.kind import GroundingRule, Kind, Match, SqlRule
 from lakehouse.core.row import Row, Started
 from lakehouse.core.session import IterateRequest, SessionReply, ValidateReply
@@ -61,7 +61,7 @@ class ValidateRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, o
 
     output: str
     kind: str | None = None
-    schema: msgspec.Raw = NULL
+    schema: msgspec.Raw = msgspec.field(default_factory=null)
     source: str | None = None
     grounding: tuple[GroundingRule, ...] | None = None
     tables: dict[str, list[dict[str, msgspec.Raw]]] | None = None

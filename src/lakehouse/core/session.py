@@ -7,7 +7,7 @@ import msgspec
 from lakehouse.core.chat import FinishReason, Message, Usage
 from lakehouse.core.errors import InfraCode
 from lakehouse.core.finding import Finding, Repair, Truncated
-from lakehouse.core.json_text import NULL, Int64
+from lakehouse.core.json_text import Int64, null
 
 Verdict = Literal["accepted", "max_iter_exhausted", "infra_error"]
 Constrain = Literal["auto", "off"]
@@ -22,14 +22,14 @@ class IterateRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, om
     """
 
     kind: str | None = None
-    schema: msgspec.Raw = NULL
+    schema: msgspec.Raw = msgspec.field(default_factory=null)
     prompt: str | None = None
     messages: tuple[Message, ...] | None = None
     system: str | None = None
     model: str | None = None
     max_iterations: Int64 | None = None
     constrain: Constrain = "auto"
-    temperature: msgspec.Raw = NULL
+    temperature: msgspec.Raw = msgspec.field(default_factory=null)
     max_tokens: Int64 | None = None
     seed: Int64 | None = None
     deadline_ms: Int64 | None = None

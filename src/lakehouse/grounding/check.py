@@ -7,7 +7,11 @@ so that another runtime can write the same bytes:
   pointer's. `got` is the value's bytes as they stand in the artifact, left out over 256 bytes.
 - `expected` is `{"column":"airports.iata","match":"exact"}`, for `within` with the tolerance in
   RFC 8785 form after it, for `quote` `{"match":"quote"}`; of a rule `{"sql":"..."}`.
-- `nearest` is left out where there is none, where `got` is, and for a value of the wrong type.
+- `nearest` holds up to three distinct values: texts by edit distance on code points (`casefold`:
+  of the folded texts), numbers by absolute difference, ties by bytes of the text or of the number
+  as written. Numbers stand as the table wrote them (its first cell of that value) where it came
+  with the request, else integers in digits and doubles in their shortest form, `4.0`. It is left
+  out where there is none, where `got` is left out, and for a value of the wrong type.
   For a failing `with` it is drawn from the rows that the other values left.
 - `with` pairs are taken in the byte order of their pointers. Each narrows the rows that the main
   value matched; a pair that would leave none gives a finding and narrows nothing.

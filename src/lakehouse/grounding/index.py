@@ -65,7 +65,7 @@ class ColumnIndex:
         self._numeric = numeric
         self._texts = texts or {}
         self._codes_by_text: dict[str, int] = {}
-        self._codes_by_fold: dict[str, tuple[int, ...]] | None = None
+        self._codes_by_fold: dict[str, tuple[int, ...]] | None = None if len(values) else {}
         self._decimal = numeric and isinstance(values[0] if values else None, Decimal)
         self._double = isinstance(values, memoryview) and values.format == "d"
         if not numeric:

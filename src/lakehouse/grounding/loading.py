@@ -9,6 +9,7 @@ one object as strict as any JSON here.
 import csv
 import hashlib
 import io
+import stat
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -54,7 +55,7 @@ def stamp_of(path: Path) -> FileStamp | None:
     """Take the stamp of a file, or of a Delta table's log; None if there is none. One `stat`."""
     try:
         status = path.stat()
-        if path.is_dir():
+        if stat.S_ISDIR(status.st_mode):
             status = (path / "_delta_log").stat()
     except (OSError, ValueError):
         return None

@@ -108,7 +108,9 @@ class TableFiles:
             loaded = load(name, path, known_digest=version.digest if version else None)
         except TableUnavailable as error:
             settled = stamp is not None and is_settled(stamp)
-            self._known[name] = _Known(stamp, settled, None, error.internal)
+            self._known[name] = _Known(
+                stamp, settled, None, error.internal.removeprefix(f"{name}: ")
+            )
             raise
         if version is None or loaded.data is not None:
             assert loaded.data is not None

@@ -12,6 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from lakehouse.core.chat import ChatReply, ChatRequest, FinishReason, ModelState, Usage
+from lakehouse.core.json_text import NULL
 from lakehouse.providers.endpoint import Endpoint, finish_reason, token_count
 from lakehouse.providers.http_fault import Malformed, decode, malformed
 from lakehouse.providers.provider import ModelSettings, ProviderFault
@@ -164,7 +165,7 @@ class OllamaProvider:
         body["messages"] = request.messages
         if self._settings.think is not None:
             body["think"] = self._settings.think
-        if request.schema is not None:
+        if request.schema != NULL:
             body["format"] = request.schema
         asked = {
             "temperature": request.temperature,

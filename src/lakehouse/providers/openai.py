@@ -14,6 +14,7 @@ import msgspec
 
 from lakehouse.core.chat import ChatReply, ChatRequest, FinishReason, ModelState, Usage
 from lakehouse.core.errors import SetupError
+from lakehouse.core.json_text import NULL
 from lakehouse.providers.endpoint import Endpoint, finish_reason, token_count
 from lakehouse.providers.http_fault import Malformed, decode, malformed
 from lakehouse.providers.provider import ModelSettings, ProviderFault
@@ -169,7 +170,7 @@ class OpenAiProvider:
             body["max_tokens"] = request.max_tokens
         if request.seed is not None:
             body["seed"] = request.seed
-        if request.schema is not None:
+        if request.schema != NULL:
             body["response_format"] = {
                 "type": "json_schema",
                 "json_schema": {"name": "artifact", "schema": request.schema, "strict": True},

@@ -108,13 +108,16 @@ def classify_file(file: LogFile, *, strict: bool) -> Iterator[LogLine]:
 
 
 def crc_is_required(descriptor: int, file: LogFile) -> bool:
-    """Say whether a line without crc is damage in this file: its first line has one."""
+    """Say whether a line without crc is damage in this file: its first line has one.
+
+    A segment line always has one: where it seems not to, the damage is in the crc itself.
+    """
     if file.writer_id is None:
         return False
     first, newline, _ = os.pread(descriptor, 8192, 0).lstrip(b"\n").partition(b"\n")
     if not newline:
         first = next((line.data for line in split(descriptor) if line.data), b"")
-    return crc_holds(first) is not None
+    return crc_holds(first) is not None or _kind(first) == "segment"
 
 
 def may_be_writing(file: LogFile) -> bool:

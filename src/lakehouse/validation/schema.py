@@ -94,11 +94,13 @@ class CompiledSchema:
 
     def _finding(self, failure: Failure, tree: RawTree) -> Finding:
         expected = _FALSE
-        shown = "no value"
+        shown = branch = ""
         if failure.expected is not None:
             value = self._raw.at(failure.expected)
             expected = b"{%b:%b}" % (ENCODER.encode(failure.keyword), value)
             shown = _shown(value)
+        if failure.branch is not None:
+            branch = _shown(self._raw.at(failure.branch))
         if failure.name is not None and failure.keyword in _EXTRA:
             got = ENCODER.encode(failure.name)
         else:
@@ -106,7 +108,7 @@ class CompiledSchema:
         return Finding(
             code="schema",
             path=pointer(*failure.place),
-            message=_message(failure, shown),
+            message=_message(failure, shown, branch),
             got=msgspec.Raw(got) if len(got) <= GOT_BYTES_MAX else msgspec.UNSET,
             expected=msgspec.Raw(expected),
         )
@@ -187,10 +189,12 @@ def _check_patterns(document: SchemaDocument) -> int:
         try:
             total += pattern_cost_bytes(engine_pattern)
         except EngineError as error:
-            raise EngineError(error.place, f"the pattern {pattern!r} {error}") from error
+            place = document.pattern_place(pattern)
+            raise SchemaError(place, f"the pattern {pattern!r} {error}") from error
         if total > PATTERNS_COMPILED_BYTES_MAX:
-            raise EngineError(
-                (), f"its patterns, up to {pattern!r}, are too large together once compiled"
+            place = document.pattern_place(pattern)
+            raise SchemaError(
+                place, f"with {pattern!r}, the patterns are too large together once compiled"
             )
     return total
 
@@ -240,19 +244,19 @@ _MESSAGES = {
     "anyOf": "holds none of the alternatives {expected}",
     "oneOf": "must hold exactly one of the alternatives {expected}",
     "not": "must not be {expected}",
-    "if": "fails what holds under the condition {expected}",
+    "if": "must hold {branch}, as the condition {expected} decides",
     "uniqueItems": "must not have two equal items",
     "propertyNames": "has a member whose name is not allowed: {expected}",
     "unevaluatedItems": "has an item that is not allowed",
 }
 
 
-def _message(failure: Failure, expected: str) -> str:
+def _message(failure: Failure, expected: str, branch: str) -> str:
     if failure.expected is None:
         return "is not allowed here"
     template = _MESSAGES.get(failure.keyword, "must hold {keyword} {expected}")
     name = _shown(dumps(failure.name).encode()) if failure.name is not None else ""
-    return template.format(name=name, expected=expected, keyword=failure.keyword)
+    return template.format(name=name, expected=expected, keyword=failure.keyword, branch=branch)
 
 
 def _shown(value: bytes) -> str:

@@ -67,6 +67,7 @@ class SchemaDocument:
         self._anchors: dict[tuple[str, str], Place] = {}
         self._dynamic: dict[str, list[Place]] = {}
         self._patterns: dict[str, str] = {}
+        self._pattern_places: dict[str, Place] = {}
         self._targets: dict[tuple[Place, str], Place] = {}
         self._unresolved: list[Place] = []
         self._numbers: dict[Place, int] = {}
@@ -79,6 +80,10 @@ class SchemaDocument:
     def patterns(self) -> dict[str, str]:
         """Every pattern of the schema, as written → as the engine takes it."""
         return self._patterns
+
+    def pattern_place(self, pattern: str) -> Place:
+        """Give the first place where a pattern stands, for messages."""
+        return self._pattern_places[pattern]
 
     def at(self, place: Place) -> Schema:
         """Give the subschema at a place."""
@@ -179,6 +184,7 @@ class SchemaDocument:
             raise SchemaError(
                 place, f"a pattern of {len(pattern)} characters; at most {PATTERN_CHARS_MAX}"
             )
+        self._pattern_places.setdefault(pattern, place)
         try:
             self._patterns[pattern] = to_engine(pattern)
         except PatternError as error:

@@ -25,12 +25,14 @@ class Failure(msgspec.Struct, frozen=True):
     `expected` is where the keyword's value stands in the schema: for `required` and
     `dependentRequired` the place of the one name; None for a `false` schema, which fails as the
     `not: {}` that the standard defines it to be. `name` is the member that is missing or extra.
+    `branch` is where the `then` or `else` stands that an `if` led to.
     """
 
     place: Place
     keyword: str
     expected: Place | None
     name: str | None = None
+    branch: Place | None = None
 
 
 class _TooManySteps(Exception):
@@ -279,7 +281,7 @@ class _Search:
         assert isinstance(node, dict)
         chosen = "then" if self._holds((*schema, "if"), value) else "else"
         if chosen in node and not self._holds((*schema, chosen), value):
-            self._fail(Failure(place, "if", (*schema, "if")))
+            self._fail(Failure(place, "if", (*schema, "if"), branch=(*schema, chosen)))
 
     # --- The schema ---
 

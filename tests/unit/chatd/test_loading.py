@@ -3,7 +3,6 @@
 import asyncio
 
 import pytest
-from support.chat import LIMITS, SCRIPTED, HeldTime, context, question
 
 from lakehouse.chatd.service import ChatService
 from lakehouse.core.chat import CallLimits, ChatReply
@@ -11,6 +10,7 @@ from lakehouse.core.errors import InfraError
 from lakehouse.core.limits import BREAKER_FAILURES_MAX
 from lakehouse.providers.provider import ModelSettings, ProviderFault
 from lakehouse.providers.scripted import Script, ScriptedProvider, Step
+from support.chat import LIMITS, SCRIPTED, HeldTime, context, question
 
 PRELOADED = ModelSettings(provider="scripted", model="script-1", preload=True)
 

@@ -5,7 +5,6 @@ import random
 
 import msgspec
 import pytest
-from support.chat import LIMITS, SCRIPTED, HeldTime, context, question, scripted
 
 from lakehouse.chatd.service import ChatService
 from lakehouse.core.chat import CallLimits, ChatReply, ChatRequest
@@ -13,6 +12,7 @@ from lakehouse.core.errors import InfraError, Refusal
 from lakehouse.core.limits import BREAKER_FAILURES_MAX, BREAKER_OPEN_MS, RETRIES_MAX
 from lakehouse.providers.provider import ModelSettings, Provider, ProviderFault
 from lakehouse.providers.scripted import Step
+from support.chat import LIMITS, SCRIPTED, HeldTime, context, question, scripted
 
 SHORT = CallLimits(deadline_ms=300, load_budget_ms=180_000)
 

@@ -102,11 +102,12 @@ def test_hostile_rows_still_fit():
     """Texts of control characters grow sixfold, and lists have no other bound: a row is left."""
     findings = tuple(Finding(code="rule", path="", message="x" * 50) for _ in range(60_000))
     repairs = tuple(Repair("comma", number, "y" * 50) for number in range(60_000))
-    attempts = tuple(
+    attempts = [
         make_attempt(n, thinking="\x01" * MIB, output="\x02" * MIB, told="\x03" * 70_000)
         for n in range(9)
-    ) + (make_attempt(9, findings=findings, repairs=repairs, artifact=BIG),)
-    row = make_row(attempts=attempts, artifact=BIG)
+    ]
+    attempts.append(make_attempt(9, findings=findings, repairs=repairs, artifact=BIG))
+    row = make_row(attempts=tuple(attempts), artifact=BIG)
     cut = fit(row)
     line = encode_line(cut)
     assert len(line) <= ROW_BYTES_MAX

@@ -11,7 +11,8 @@ from lakehouse.core.json_text import JsonScalar, parse_bytes
 from lakehouse.core.kind import GroundingRule, SqlRule
 from lakehouse.core.ports import Column, RuleOutcome
 from lakehouse.grounding.check import check_rules
-from support.grounding import ground
+from lakehouse.grounding.inline import InlineTables
+from support.grounding import check_with, ground, kind_of
 
 AIRPORTS = {
     "airports": [
@@ -194,9 +195,6 @@ def test_within_says_its_tolerance_and_orders_by_difference_then_bytes() -> None
 
 
 def test_nearest_shows_numbers_as_the_table_wrote_them() -> None:
-    from lakehouse.grounding.inline import InlineTables
-    from support.grounding import check_with, kind_of
-
     rule = GroundingRule(path="/n", column="t.n")
     tables = InlineTables({"t": [{"n": msgspec.Raw(b"1.10")}, {"n": msgspec.Raw(b"2e0")}]})
     snapshot = asyncio.run(tables.snapshot(kind_of([rule])))

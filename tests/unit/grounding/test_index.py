@@ -37,7 +37,7 @@ def distance(left: str, right: str) -> int:
     return row[-1]
 
 
-@given(st.lists(TEXTS | st.none(), max_size=30), TEXTS, st.booleans())
+@given(cells=st.lists(TEXTS | st.none(), max_size=30), value=TEXTS, arrow=st.booleans())
 def test_texts_match_as_a_plain_loop_would(
     cells: list[str | None], value: str, *, arrow: bool
 ) -> None:
@@ -114,7 +114,7 @@ def test_every_form_of_text_is_text(cells: object) -> None:
 @pytest.mark.parametrize(
     "kind",
     [pa.int8(), pa.uint8(), pa.int64(), pa.uint64(), pa.float16(), pa.float32(), pa.float64(),
-     pa.decimal128(9, 2), pa.decimal256(50, 0)],
+     pa.decimal128(30, 2), pa.decimal256(50, 0)],
 )  # fmt: skip
 def test_every_form_of_number_is_a_number(kind: object) -> None:
     index = index_arrow(pa.array([3, None, 1, 3], pa.int64()).cast(kind, safe=False))
@@ -149,7 +149,8 @@ def test_nan_and_infinities_are_no_values() -> None:
 @pytest.mark.parametrize(
     "cells",
     [pa.array([], pa.string()), pa.array([None, None]), pa.array([None], pa.string()),
-     pa.chunked_array([], pa.string()), pa.array([], pa.float64()), pa.chunked_array([], pa.int8())],
+     pa.chunked_array([], pa.string()), pa.array([], pa.float64()),
+     pa.chunked_array([], pa.int8())],
 )  # fmt: skip
 def test_a_column_without_values_matches_nothing(cells: object) -> None:
     index = index_arrow(cells)
@@ -163,6 +164,17 @@ def test_a_column_without_values_matches_nothing(cells: object) -> None:
 def test_other_types_are_refused_by_name(cells: pa.Array) -> None:
     with pytest.raises(ColumnFault, match=str(cells.type).split("<", maxsplit=1)[0]):
         index_arrow(cells)
+
+
+@pytest.mark.parametrize("kind", [pa.int64(), pa.float64(), pa.decimal128(30, 2)])
+def test_numbers_beyond_every_range_are_asked_without_harm(kind: object) -> None:
+    """Exponents that nobody could write out in digits: found far away, and at once."""
+    index = index_arrow(pa.array([1, 2, 3], pa.int64()).cast(kind))
+    for text in ("1e999999999", "-1e999999999", "1e400"):
+        value = Decimal(text)
+        assert len(index.rows(value, "exact", None)) == 0
+        assert len(index.rows(value, "within", 1e300)) == 0
+        assert len(nearest(index, value)) == 3
 
 
 def test_near_texts_of_long_columns_are_found_across_the_steps_of_the_pass() -> None:

@@ -52,7 +52,7 @@ def run(
         ("SELECT $ok", {"ok": True}, True),
         ("SELECT $n = 18446744073709551617", {"n": 2**64 + 1}, True),
         ("SELECT $n = 18446744073709551616", {"n": 2**64 + 1}, False),
-        ("SELECT $n = 1::HUGEINT * -170141183460469231731687303715884105727", {"n": 1 - 2**127}, True),
+        ("SELECT $n = -170141183460469231731687303715884105727", {"n": 1 - 2**127}, True),
         ("SELECT length($n) = 41", {"n": 10**40}, True),
         ("SELECT $n = '1E+400'", {"n": Decimal("1e400")}, True),
         ("SELECT json_array_length($a) = 2", {"a": "[1,2]"}, True),
@@ -105,8 +105,10 @@ def test_hostile_values_stay_values(value: str) -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.text(st.characters(exclude_characters="\0", codec="utf-8"), min_size=1, max_size=20)
-       | st.sampled_from(['"', '"; DROP TABLE x; --', "a b", "select", "temp.incoming", "incoming"]))  # fmt: skip
+@given(
+    st.text(st.characters(exclude_characters="\0", codec="utf-8"), min_size=1, max_size=20)
+    | st.sampled_from(['"', '"; DROP TABLE x; --', "a b", "select", "temp.incoming", "incoming"])
+)
 def test_hostile_table_and_column_names_are_only_names(name: str) -> None:
     database = RuleDatabase({name: pa.table({name: [1, 2]})})
     quoted = '"' + name.replace('"', '""') + '"'

@@ -140,7 +140,7 @@ def test_clean_sealed_segments_are_read_strictly(tmp_path: Path):
     assert ask(tmp_path, "SELECT row_id FROM sessions") == [(row.row_id,)]
     with sealed.open("ab") as file:
         file.write(b"\n{torn\n")
-    with pytest.raises(Exception, match="[Mm]alformed JSON"):
+    with pytest.raises(Exception, match=r"[Mm]alformed JSON"):
         ask(tmp_path, "SELECT row_id FROM sessions")
     manifest.write_text('{"bad_lines":[{"line":7}]}')
     assert ask(tmp_path, "SELECT row_id FROM sessions") == [(row.row_id,)]
@@ -162,8 +162,8 @@ def test_replays_and_feedback_have_their_views(tmp_path: Path):
     feedback = {"schema": "feedback.v1", "feedback_id": "f", "label": "wrong", "artifact": {"a": 1}}
     (tmp_path / "replay_runs.jsonl").write_text(f"\n{json.dumps(run)}\n\n{{torn")
     (tmp_path / "feedback.jsonl").write_text(f"\n{json.dumps(feedback)}\n")
-    replays = "SELECT run_id, candidate.verdict, baseline.usage.prompt_tokens, artifact_equal FROM replays"
-    assert ask(tmp_path, replays) == [("r", "accepted", 1, True)]
+    replays = "SELECT run_id, candidate.verdict, baseline.usage.prompt_tokens, artifact_equal"
+    assert ask(tmp_path, f"{replays} FROM replays") == [("r", "accepted", 1, True)]
     assert ask(tmp_path, "SELECT label, artifact ->> '$.a' FROM feedback") == [("wrong", "1")]
 
 
@@ -177,15 +177,15 @@ from support.rows import make_row, make_started
 async def main():
     writer = SessionLogWriter.open(Path(sys.argv[1]), daemon=sys.argv[2], durability="os")
     number = 0
-    while True:
-        row = make_row(prompt="p" * (number * 7919 % 60_000), daemon=sys.argv[2],
+    for _ in range(5_000):
+        row = make_row(prompt="p" * (number * 7919 % 20_000), daemon=sys.argv[2],
                        metadata={{"n": str(number)}})
         writer.started(make_started(row))
         await writer.append(row)
         number += 1
         if number == 5:
             os.write(1, b"ready\\n")
-        await asyncio.sleep(0.001)
+        await asyncio.sleep(0.01)
 
 asyncio.run(main())
 """
@@ -193,7 +193,7 @@ asyncio.run(main())
 
 @pytest.mark.slow
 def test_queries_beside_two_living_writers(tmp_path: Path):
-    """Sixty reads: no error, no row without an id, no gap, counts that only grow."""
+    """Forty reads: no error, no row without an id, no gap, counts that only grow."""
     writers = [
         subprocess.Popen(
             [sys.executable, "-c", _LIVE_WRITER, str(tmp_path / "log"), name],
@@ -207,7 +207,7 @@ def test_queries_beside_two_living_writers(tmp_path: Path):
             assert process.stdout is not None
             assert process.stdout.readline() == "ready\n"
         before = {"a": 0, "b": 0}
-        for _ in range(60):
+        for _ in range(40):
             rows = ask_quick(
                 tmp_path / "log",
                 "SELECT daemon, count(*), count(DISTINCT row_id), count(prompt), "

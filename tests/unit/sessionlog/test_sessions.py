@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import random
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -116,8 +117,6 @@ def test_a_log_that_is_not_there_has_no_sessions(tmp_path: Path):
 @given(st.integers(0, 60), st.integers(1, 25), st.integers(0, 2**32))
 def test_pages_give_every_session_once_in_order(total: int, limit: int, seed: int):
     """Several files, rows slightly out of order, some twice: the pages join to the sorted list."""
-    import tempfile
-
     chance = random.Random(seed)
     rows = [
         make_row(timestamp=f"2026-01-02T03:{chance.randrange(60):02}:05.678901Z")

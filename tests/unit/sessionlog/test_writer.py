@@ -1,4 +1,4 @@
-"""The writer: exact bytes, shared syncs, faults that lose nothing, and a clear word at the start."""
+"""The writer: exact bytes, shared syncs, faults that lose nothing, clear words at the start."""
 
 import asyncio
 import errno
@@ -344,7 +344,7 @@ def test_close_answers_everybody_and_then_refuses(
 
 
 def test_a_cancelled_append_does_not_harm_the_others(writer: SessionLogWriter, tmp_path: Path):
-    """A client that goes away takes nobody's acknowledgement with it; its row lands all the same."""
+    """A client that goes away takes no acknowledgement with it; its row lands all the same."""
 
     async def run() -> None:
         tasks = [asyncio.create_task(writer.append(make_row())) for _ in range(10)]

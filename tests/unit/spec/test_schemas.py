@@ -254,7 +254,7 @@ VALID: dict[str, list[str]] = {
     ],
     "problem": [
         (
-            '{"type":"urn:lakehouse:problem:not_found","title":"Not Found","status":404,"detail":"",'
+            '{"type":"urn:lakehouse:problem:not_found","title":"t","status":404,"detail":"d",'
             '"code":"not_found","session_id":"s","retryable":false,"hint":""}'
         )
     ],

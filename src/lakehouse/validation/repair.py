@@ -1,0 +1,219 @@
+"""Opt-in repair of broken JSON: every mend is recorded, and nothing the model wrote is lost.
+
+`json_repair` proposes what the text may have meant. Its proposal is believed only if it holds
+exactly the names and values that stand in the text, in their order: then what changed is quotes,
+commas, colons and brackets, each of which is reported with its place. The bytes of numbers and of
+strings that were sound are kept.
+
+It refuses what would drop, add or alter content: duplicate members, comments, values that the end
+of the text cut off. What is mended is checked like any other candidate.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Final, NamedTuple
+
+import json_repair
+
+from lakehouse.core.finding import Repair
+from lakehouse.core.json_text import JsonError, JsonValue, dumps, parse
+from lakehouse.core.limits import JSON_DEPTH_MAX, REPAIR_BYTES_MAX, REPAIR_REGIONS_MAX
+from lakehouse.validation.text_scan import Region
+
+_TOKEN = re.compile(
+    r'"(?:[^"\\]|\\.)*+"'
+    r"|'(?:[^'\\]|\\.)*+'"
+    r"|\u201c[^\u201d]*+\u201d"
+    r"|[^\s{}\[\],:\"'\u201c\u201d]++"
+    r"|\S",
+    re.DOTALL,
+)
+_STRUCTURE: Final = frozenset("{}[],:")
+_DEPTH: Final = {"{": 1, "[": 1, "}": -1, "]": -1}
+_ESCAPE = re.compile(r"\\(?:u([0-9A-Fa-f]{4})|(.))", re.DOTALL)
+_ESCAPED: Final = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
+_WORDS: Final = {"true": True, "True": True, "false": False, "False": False}
+_NOTHING: Final = frozenset({"null", "None"})
+_NO_STRINGS: Final = frozenset({"NaN", "Infinity", "-Infinity", "undefined"})  # nor anything else
+
+
+class Mended(NamedTuple):
+    """JSON made of broken JSON: the text, its value, and every change that made it."""
+
+    source: str
+    value: JsonValue
+    repairs: tuple[Repair, ...]
+
+
+class _Leaf(NamedTuple):
+    """One name or scalar of the text, with the structure that stands before it.
+
+    Places count characters of the region. The last one is the end: no token, and what is left.
+    """
+
+    structure: str
+    structure_at: int
+    token: str
+    at: int
+
+
+class _Wanted(NamedTuple):
+    """One name or scalar of the proposal, with the structure before it; `end` as in `_Leaf`."""
+
+    structure: str
+    value: JsonValue
+    end: bool
+
+
+def mend(text: str, regions: list[Region], accepts: Callable[[JsonValue], bool]) -> Mended | None:
+    """Mend the first region whose mended value is accepted, else the last that can be mended.
+
+    Args:
+        text: The whole answer; the offsets of repairs count its UTF-8 bytes.
+        regions: What begins like JSON and does not parse, in the order of candidates. At most
+            `REPAIR_REGIONS_MAX` of them are tried, none over `REPAIR_BYTES_MAX`.
+        accepts: The schema's yes or no.
+    """
+    last = None
+    for region in regions[:REPAIR_REGIONS_MAX]:
+        mended = _mend_region(text, region)
+        if mended is not None:
+            last = mended
+            if accepts(mended.value):
+                break
+    return last
+
+
+def _mend_region(text: str, region: Region) -> Mended | None:
+    source = text[region.start : region.end]
+    if len(source.encode("utf-8", "surrogatepass")) > REPAIR_BYTES_MAX:
+        return None
+    leaves = _leaves(source)
+    if leaves is None:
+        return None
+    try:
+        # Asked not to try the strict way first: its parser takes duplicates and NaN.
+        proposal = json_repair.loads(source, skip_json_loads=True)
+    except (ValueError, RecursionError):
+        return None
+    wanted = list(_wanted(proposal))
+    if len(wanted) != len(leaves):
+        return None
+    written: list[str] = []
+    changes: list[tuple[int, str, str]] = []
+    for leaf, want in zip(leaves, wanted, strict=True):
+        if leaf.structure != want.structure:
+            changes.append(
+                (leaf.structure_at, "structure", _change(leaf.structure, want.structure))
+            )
+        written.append(want.structure)
+        if want.end:
+            break
+        scalar = _scalar(leaf.token, want.value)
+        if scalar is None:
+            return None
+        if scalar != leaf.token:
+            changes.append((leaf.at, "scalar", _change(leaf.token, scalar)))
+        written.append(scalar)
+    mended = "".join(written)
+    try:
+        value = parse(mended)
+    except JsonError:
+        return None
+    start = len(text[: region.start].encode("utf-8", "surrogatepass"))
+    repairs = [
+        Repair(code, start + len(source[:at].encode("utf-8", "surrogatepass")), message)
+        for at, code, message in changes
+    ]
+    return Mended(mended, value, tuple(repairs))
+
+
+def _leaves(source: str) -> list[_Leaf] | None:
+    """Read the text leniently; None where it nests deeper than JSON of ours may."""
+    leaves: list[_Leaf] = []
+    structure, structure_at, depth = "", -1, 0
+    for match in _TOKEN.finditer(source):
+        token = match[0]
+        if token in _STRUCTURE:
+            depth += _DEPTH.get(token, 0)
+            if depth > JSON_DEPTH_MAX:
+                return None
+            structure_at = match.start() if structure == "" else structure_at
+            structure += token
+            continue
+        at = match.start()
+        leaves.append(_Leaf(structure, structure_at if structure else at, token, at))
+        structure = ""
+    end = len(source)
+    leaves.append(_Leaf(structure, structure_at if structure else end, "", end))
+    return leaves
+
+
+def _wanted(proposal: object) -> Iterator[_Wanted]:
+    structure = ""
+    for part in _parts(proposal):
+        if isinstance(part, str):
+            structure += part
+        else:
+            yield _Wanted(structure, part[0], end=False)
+            structure = ""
+    yield _Wanted(structure, None, end=True)
+
+
+def _parts(value: object) -> Iterator[str | tuple[JsonValue]]:
+    """Write a value as structure (strings) and scalars (in tuples of one)."""
+    if isinstance(value, dict):
+        yield "{"
+        for index, (name, member) in enumerate(value.items()):
+            if index:
+                yield ","
+            yield (str(name),)
+            yield ":"
+            yield from _parts(member)
+        yield "}"
+    elif isinstance(value, list):
+        yield "["
+        for index, item in enumerate(value):
+            if index:
+                yield ","
+            yield from _parts(item)
+        yield "]"
+    elif value is None or isinstance(value, bool | int | float | str):
+        yield (value,)
+
+
+def _scalar(token: str, value: JsonValue) -> str | None:
+    """Write a scalar of the proposal, with the text's own bytes where they are sound JSON.
+
+    None: the proposal says something else than the text.
+    """
+    try:
+        sound = parse(token)
+    except JsonError:
+        return _unsound_scalar(token, value)
+    if type(sound) is type(value) and sound == value:
+        return token
+    # A bare word in the place of a name, such as {1: "one"}.
+    return dumps(value) if isinstance(value, str) and token == value else None
+
+
+def _unsound_scalar(token: str, value: JsonValue) -> str | None:
+    if value is None:
+        return "null" if token in _NOTHING else None
+    if isinstance(value, bool):
+        return dumps(value) if _WORDS.get(token) is value else None
+    if not isinstance(value, str):
+        return None
+    content: str | None = None if token in _NO_STRINGS else token
+    if len(token) > 1 and token[0] in "\"'\u201c":
+        content = _ESCAPE.sub(_unescaped, token[1:-1])
+    return dumps(value) if content == value else None
+
+
+def _unescaped(match: re.Match[str]) -> str:
+    return chr(int(match[1], 16)) if match[1] else _ESCAPED.get(match[2], match[2])
+
+
+def _change(before: str, after: str) -> str:
+    shown = [part if len(part) <= 40 else part[:40] + "…" for part in (before, after)]
+    return f"{shown[0] or 'nothing'} read as {shown[1] or 'nothing'}"

@@ -1,0 +1,387 @@
+"""The embedded model: what needs no weights first, then the real model."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from lakehouse.core.chat import ChatReply, ChatRequest, Message
+from lakehouse.providers import llama_cpp
+from lakehouse.providers.llama_cpp import LlamaCppProvider
+from lakehouse.providers.provider import ModelSettings, ProviderFault
+from lakehouse.providers.weights import SMOLLM2
+from support.chat import question
+from support.weights import pulled_weights
+
+SETTINGS = ModelSettings(provider="llama_cpp", model=SMOLLM2)
+SCHEMA = b"""{"type": "object", "additionalProperties": false, "required": ["iata", "delay"],
+"properties": {"iata": {"type": "string", "maxLength": 3}, "delay": {"enum": [10, 20]}}}"""
+ENDLESS = "Write the numbers from one to a thousand, one on each line."
+
+
+def load_fault(settings: ModelSettings) -> ProviderFault:
+    async def run() -> ProviderFault:
+        provider = LlamaCppProvider("small", settings)
+        with pytest.raises(ProviderFault) as raised:
+            await provider.load()
+        state, detail = await provider.state()
+        assert state == "missing" or "gguf" in settings.model
+        assert state == "ready" or detail
+        await provider.close()
+        return raised.value
+
+    return asyncio.run(run())
+
+
+def test_missing_weights_name_the_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """`model_missing`, with the command that mends it."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    fault = load_fault(SETTINGS)
+    assert fault.code == "model_missing"
+    assert "lakehouse models pull smollm2" in fault.hint
+    assert not fault.retryable
+
+
+def test_a_missing_file_names_the_field(tmp_path: Path) -> None:
+    """And what may stand there."""
+    fault = load_fault(msgspec.structs.replace(SETTINGS, model=str(tmp_path / "no.gguf")))
+    assert fault.code == "model_missing"
+    assert "models.small.model" in fault.public
+    assert SMOLLM2 in fault.public
+
+
+def test_a_missing_engine_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the extra `local` there is no engine."""
+    monkeypatch.setattr(llama_cpp.importlib.util, "find_spec", lambda _: None)
+    fault = load_fault(SETTINGS)
+    assert fault.code == "model_missing"
+    assert "lakehouse-stack[local]" in fault.hint
+
+
+@pytest.mark.parametrize("content", [b"", b"hello", b"GGUF", b"GGUF" + bytes(2_000)])
+def test_a_file_that_is_no_model_is_a_fault_and_not_a_crash(tmp_path: Path, content: bytes) -> None:
+    """With the path, and the process alive."""
+    path = tmp_path / "broken.gguf"
+    path.write_bytes(content)
+    fault = load_fault(msgspec.structs.replace(SETTINGS, model=str(path)))
+    assert fault.code == "model_missing"
+    assert str(path) in fault.public
+
+
+def test_asked_before_its_load_it_says_so() -> None:
+    """`chatd` takes that as: load it first."""
+
+    async def run() -> None:
+        provider = LlamaCppProvider("small", SETTINGS)
+        with pytest.raises(ProviderFault) as raised:
+            await provider.complete(question(), traceparent=None, deadline_ms=1_000)
+        assert raised.value.code == "model_loading"
+        await provider.close()
+        with pytest.raises(ProviderFault) as raised:
+            await provider.load()
+        assert raised.value.code == "shutdown"
+
+    asyncio.run(run())
+
+
+def with_model(
+    work: Callable[[LlamaCppProvider], Awaitable[None]], *, slots: int = 1, **settings: object
+) -> None:
+    """Run `work` on a loaded model and close it."""
+    pulled_weights()
+
+    async def run() -> None:
+        provider = LlamaCppProvider(
+            "small", msgspec.structs.replace(SETTINGS, slots=slots, **settings)
+        )
+        try:
+            await provider.load()
+            await work(provider)
+        finally:
+            await provider.close()
+
+    asyncio.run(run())
+
+
+async def ask(
+    provider: LlamaCppProvider,
+    text: str,
+    *,
+    schema: bytes | None = None,
+    max_tokens: int | None = 16,
+    deadline_ms: int = 60_000,
+) -> ChatReply:
+    request = msgspec.structs.replace(
+        question(text, schema=schema), max_tokens=max_tokens, temperature=0.0, seed=1
+    )
+    return await provider.complete(request, traceparent=None, deadline_ms=deadline_ms)
+
+
+@pytest.mark.model
+def test_it_answers() -> None:
+    """Text, a reason for the end, and counted tokens."""
+
+    async def work(provider: LlamaCppProvider) -> None:
+        assert await provider.state() == ("ready", None)
+        reply = await ask(provider, "Say hello.", max_tokens=8)
+        assert reply.text
+        assert reply.finish_reason == "length"
+        assert reply.usage.completion_tokens == 8
+        assert (reply.usage.prompt_tokens or 0) > 8
+        assert (reply.model, reply.provider) == (SMOLLM2, "llama_cpp")
+
+    with_model(work)
+
+
+@pytest.mark.model
+def test_it_decodes_under_a_schema() -> None:
+    """The schema's own members and values come out, which the tiny model never hits by itself."""
+
+    async def work(provider: LlamaCppProvider) -> None:
+        reply = await ask(provider, "DEN has a delay.", schema=SCHEMA, max_tokens=64)
+        artifact = json.loads(reply.text.strip().removeprefix("```json").removesuffix("```"))
+        assert set(artifact) == {"iata", "delay"}
+        assert artifact["delay"] in {10, 20}
+        assert len(artifact["iata"]) <= 3
+
+    with_model(work)
+
+
+@pytest.mark.model
+@pytest.mark.parametrize(
+    "schema",
+    [
+        b'{"$ref": "#/$defs/none"}',
+        b'{"type": "string", "minLength": 100000}',
+        b'{"enum": []}',
+        b'{"$ref": "#"}',
+    ],
+)
+def test_a_schema_that_the_engine_refuses_is_left_out(schema: bytes) -> None:
+    """The answer comes without it, and the engine is not asked to refuse it twice."""
+
+    async def work(provider: LlamaCppProvider) -> None:
+        assert (await ask(provider, "Say hello.", schema=schema, max_tokens=4)).text
+        assert list(provider._schemas_refused) == [schema]
+        assert (await ask(provider, "Say hello.", schema=schema, max_tokens=4)).text
+
+    with_model(work)
+
+
+@pytest.mark.model
+def test_a_prompt_longer_than_the_context_is_a_fault_of_the_request() -> None:
+    """Not retried, not blamed on the schema, and the next call is served."""
+
+    async def work(provider: LlamaCppProvider) -> None:
+        with pytest.raises(ProviderFault) as raised:
+            await ask(provider, "word " * 1_000, schema=SCHEMA)
+        assert raised.value.code == "upstream_status"
+        assert not raised.value.again
+        assert "context" in raised.value.public
+        assert not provider._schemas_refused
+        assert (await ask(provider, "Say hello.", max_tokens=2)).text
+
+    with_model(work, context_tokens=512)
+
+
+@pytest.mark.model
+def test_the_event_loop_goes_on_while_it_loads_and_answers() -> None:
+    """Neither holds the interpreter for long."""
+    pulled_weights()
+
+    async def run() -> float:
+        worst_s = 0.0
+        done = asyncio.Event()
+
+        async def watch() -> None:
+            nonlocal worst_s
+            while not done.is_set():
+                before = time.monotonic()
+                await asyncio.sleep(0.005)
+                worst_s = max(worst_s, time.monotonic() - before - 0.005)
+
+        watcher = asyncio.create_task(watch())
+        provider = LlamaCppProvider("small", msgspec.structs.replace(SETTINGS, slots=1))
+        await provider.load()
+        await ask(provider, "Say hello.")
+        done.set()
+        await watcher
+        await provider.close()
+        return worst_s
+
+    # Far below a load (0.5 s and more), far above the noise of a busy machine.
+    assert asyncio.run(run()) < 0.25
+
+
+@pytest.mark.model
+def test_two_slots_answer_at_once() -> None:
+    """Neither waits for the other to end."""
+
+    async def work(provider: LlamaCppProvider) -> None:
+        long = asyncio.create_task(ask(provider, ENDLESS, schema=LONG, max_tokens=400))
+        short = await ask(provider, "Say hello.", max_tokens=2)
+        assert short.text
+        assert not long.done()
+        long.cancel()
+        await asyncio.gather(long, return_exceptions=True)
+
+    with_model(work, slots=2)
+
+
+# No end before 300 items: a tiny model left alone may stop at any time.
+LONG = b'{"type": "array", "items": {"type": "integer"}, "minItems": 300, "maxItems": 300}'
+
+
+@pytest.mark.model
+def test_a_cancelled_call_frees_its_worker() -> None:
+    """The only worker stops in the middle of its answer and takes the next call."""
+
+    async def work(provider: LlamaCppProvider) -> None:
+        long = asyncio.create_task(ask(provider, ENDLESS, schema=LONG, max_tokens=3_000))
+        async with asyncio.timeout(20):
+            while not any(generation.began for generation in provider._running):
+                await asyncio.sleep(0.005)
+        waiting = asyncio.create_task(ask(provider, "Say hello.", max_tokens=2))
+        await asyncio.sleep(0.05)
+        assert not waiting.done()
+        long.cancel()
+        reply = await asyncio.wait_for(waiting, 20)
+        assert reply.text
+        assert long.cancelled()
+
+    with_model(work)
+
+
+@pytest.mark.model
+def test_a_deadline_ends_an_answer_and_frees_its_worker() -> None:
+    """Within the limit and 250 ms."""
+
+    async def work(provider: LlamaCppProvider) -> None:
+        started = time.monotonic()
+        with pytest.raises(ProviderFault) as raised:
+            await ask(provider, ENDLESS, schema=LONG, max_tokens=3_000, deadline_ms=700)
+        assert raised.value.code == "timeout"
+        assert 0.69 <= time.monotonic() - started < 0.95
+        assert (await ask(provider, "Say hello.", max_tokens=2, deadline_ms=20_000)).text
+
+    with_model(work)
+
+
+@pytest.mark.model
+def test_closing_ends_an_answer_under_way() -> None:
+    """Its caller is told `shutdown`, soon."""
+
+    async def work(provider: LlamaCppProvider) -> None:
+        long = asyncio.create_task(ask(provider, ENDLESS, schema=LONG, max_tokens=3_000))
+        async with asyncio.timeout(20):
+            while not any(generation.began for generation in provider._running):
+                await asyncio.sleep(0.005)
+        await asyncio.wait_for(provider.close(), 5)
+        with pytest.raises(ProviderFault) as raised:
+            await long
+        assert raised.value.code == "shutdown"
+
+    with_model(work)
+
+
+@pytest.mark.model
+def test_turns_of_every_role_are_taken() -> None:
+    """A re-prompt's conversation, with characters of every kind."""
+
+    async def work(provider: LlamaCppProvider) -> None:
+        turns = (
+            Message("system", "Be brief. \u2028 ✈"),
+            Message("user", 'He said: "Zürich"\\ \x00'),
+            Message("assistant", "{}"),
+            Message("user", "Again."),
+        )
+        request = ChatRequest(model="small", messages=turns, max_tokens=3, seed=2**62)
+        assert (await provider.complete(request, traceparent=None, deadline_ms=30_000)).text
+
+    with_model(work)
+
+
+PROGRAM = """
+import asyncio, os, signal, sys
+from lakehouse.core.chat import ChatRequest, Message
+from lakehouse.providers.llama_cpp import LlamaCppProvider
+from lakehouse.providers.provider import ModelSettings
+
+async def main(ending):
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    loop.add_signal_handler(signal.SIGTERM, stop.set)
+    provider = LlamaCppProvider(
+        "small", ModelSettings(provider="llama_cpp", model="smollm2-135m-instruct", slots=1)
+    )
+    if ending == "loading":
+        task = asyncio.create_task(provider.load())
+        await asyncio.sleep(0.05)
+        return
+    await provider.load()
+    listening = [
+        line for name in ("tcp", "tcp6") if os.path.exists(f"/proc/self/net/{name}")
+        for line in open(f"/proc/self/net/{name}") if line.split()[3] == "0A"
+    ]
+    own = {os.readlink(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd")
+           if os.path.exists(f"/proc/self/fd/{fd}") or os.path.islink(f"/proc/self/fd/{fd}")}
+    print("ports", sum(f"socket:[{line.split()[9]}]" in own for line in listening))
+    request = ChatRequest(
+        model="small", messages=(Message("user", "Count to a thousand."),), max_tokens=2000
+    )
+    task = asyncio.create_task(provider.complete(request, traceparent=None, deadline_ms=3_000))
+    await asyncio.sleep(0.2)
+    if ending == "signal":
+        print("up", flush=True)
+        await stop.wait()
+        print("stopping", flush=True)
+        await provider.close()
+        await asyncio.gather(task, return_exceptions=True)
+    if ending == "closed":
+        await asyncio.gather(task, return_exceptions=True)
+        await provider.close()
+
+asyncio.run(main(sys.argv[1]))
+print("end")
+"""
+
+
+def start(ending: str) -> subprocess.Popen[str]:
+    pulled_weights()
+    source = str(Path(__file__).parents[3] / "src")
+    return subprocess.Popen(
+        [sys.executable, "-X", "dev", "-c", PROGRAM, ending],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": source},
+    )
+
+
+@pytest.mark.model
+@pytest.mark.parametrize("ending", ["closed", "abandoned", "loading"])
+def test_the_process_ends_clean_and_quiet(ending: str) -> None:
+    """Closed properly, left in the middle of an answer, or of a load: exit 0, nothing printed."""
+    process = start(ending)
+    output, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (0, "")
+    assert output == ("end\n" if ending == "loading" else "ports 0\nend\n")
+
+
+@pytest.mark.model
+def test_signals_still_reach_the_daemon() -> None:
+    """The engine must not take SIGTERM for itself: the daemon drains and writes rows on it."""
+    process = start("signal")
+    assert process.stdout is not None
+    assert [process.stdout.readline() for _ in range(2)] == ["ports 0\n", "up\n"]
+    process.send_signal(signal.SIGTERM)
+    output, errors = process.communicate(timeout=60)
+    assert (process.returncode, output, errors) == (0, "stopping\nend\n", "")
