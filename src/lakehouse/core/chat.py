@@ -36,7 +36,8 @@ class ChatRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One model call: the body of `POST /v1/chat`.
 
     `model` is an alias of ours. `schema` is a JSON Schema that the model may decode under, if it
-    can, or raw `null`; the answer is never trusted to follow it. `temperature` is a JSON number as it came.
+    can, or raw `null`; the answer is never trusted to follow it. `temperature` is a JSON number as
+    it came.
     """
 
     model: str

@@ -20,6 +20,8 @@ CRC_BYTES: Final = 18  # of `,"crc":"xxxxxxxx"}`, which every line of ours ends 
 _CRC_START = b',"crc":"'
 _ROW_DEPTH_MAX = 80  # evidence of 64 levels stands five levels deep in its row
 _NUMBER_START = frozenset(b"-0123456789")
+_OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_LIST = msgspec.json.Decoder(list[msgspec.Raw])
 
 _SCHEMA_NAME: Final[dict[type[msgspec.Struct], str]] = {
     Row: "session.iterate.v1",
@@ -59,7 +61,7 @@ def decode_row(line: bytes) -> Row:
     """Read one row, strictly: `crc`, duplicates, types and every member of version 1.0.
 
     A line without `crc` is let through here; where that counts as damage, the log says so.
-    Unknown members are ignored. Raw values keep their bytes.
+    Unknown members are ignored. Raw values keep their bytes. Cost: about 45 µs for 2.7 KB.
 
     Raises:
         RowError: The bytes may not be a row.
@@ -94,7 +96,7 @@ def rewrite_row(line: bytes) -> bytes:
 
     Unknown members, at every level, come after the known ones in the order they came, names and
     values with their own bytes; what the row lacks stays absent. White space between tokens goes,
-    raw values keep their bytes. Cost: about 60 µs for a 2 KB row.
+    raw values keep their bytes. Cost: about 0.25 ms for a row of 2.7 KB.
 
     Raises:
         RowError: The bytes may not be a row.
@@ -190,7 +192,7 @@ _ROW_SHAPE: Final = _shape_of(Row)
 
 def _merge(encoded: bytes, source: bytes, shape: _Shape) -> bytes:
     """Lay the encoded object over its source: known members first, then the unknown ones."""
-    known = msgspec.json.decode(encoded, type=dict[str, msgspec.Raw])
+    known = _OBJECT.decode(encoded)
     came = _members(source)
     members = [
         b'"%b":%b' % (name.encode(), _merge_value(bytes(raw), came[name][1], shape.get(name)))
@@ -216,7 +218,7 @@ def _members(source: bytes) -> dict[str, tuple[bytes, bytes]]:
     """Split a compact object into decoded name → the bytes of name and value."""
     members: dict[str, tuple[bytes, bytes]] = {}
     position = 1
-    for name, raw in msgspec.json.decode(source, type=dict[str, msgspec.Raw]).items():
+    for name, raw in _OBJECT.decode(source).items():
         match = _NAME.match(source, position)
         assert match is not None, "a member begins with its name"
         value = bytes(raw)
@@ -226,7 +228,7 @@ def _members(source: bytes) -> dict[str, tuple[bytes, bytes]]:
 
 
 def _raw_list(data: bytes) -> list[bytes]:
-    return [bytes(item) for item in msgspec.json.decode(data, type=list[msgspec.Raw])]
+    return [bytes(item) for item in _LIST.decode(data)]
 
 
 def _scalar(raw: bytes) -> bytes:

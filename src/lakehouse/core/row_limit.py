@@ -129,10 +129,15 @@ class _Cutter:
 
     def _replace(self, owner: _Struct, name: str, whole: bytes, value: object) -> _Struct:
         marker_name = f"{name}_truncated"
-        marker = Truncated(True, len(whole), hashlib.sha256(whole).hexdigest())
-        if getattr(owner, marker_name) is not msgspec.UNSET:
-            marker = getattr(owner, marker_name)  # cut before: the first marker names the whole
-        changes: dict[str, object] = {name: value, marker_name: marker}
-        smaller = msgspec.structs.replace(owner, **changes)
-        self.excess -= len(msgspec.json.encode(owner)) - len(msgspec.json.encode(smaller))
-        return smaller
+        changes: dict[str, object] = {name: value}
+        self.excess -= _size(getattr(owner, name)) - _size(value)
+        # A value that was cut before keeps its marker: the first one names the whole.
+        if getattr(owner, marker_name) is msgspec.UNSET:
+            marker = Truncated(True, len(whole), hashlib.sha256(whole).hexdigest())
+            changes[marker_name] = marker
+            self.excess += _size({marker_name: marker}) - 1  # a comma more, two braces less
+        return msgspec.structs.replace(owner, **changes)
+
+
+def _size(value: object) -> int:
+    return len(msgspec.json.encode(value))

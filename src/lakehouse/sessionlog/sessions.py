@@ -7,6 +7,7 @@ thread.
 
 import base64
 import binascii
+import functools
 import heapq
 import os
 from collections.abc import Iterator
@@ -24,9 +25,12 @@ from lakehouse.sessionlog.layout import LogFile, log_files
 from lakehouse.sessionlog.lines import Line, classify, crc_is_required
 
 _BLOCK_BYTES: Final = 1 << 20
-# A row is written after the moment it names: by far less in a segment of ours, and never before
-# its file changed last unless a clock was set. Reading goes on this far past the page's end.
-_DISORDER: Final = timedelta(hours=1)
+# A file holds no row of a later moment than its last change, unless a clock was set; by this much
+# it may have been.
+_CLOCK_ERROR: Final = timedelta(hours=1)
+# Rows follow each other in time, but those of crashed sessions, which name their start and come
+# in bunches. So many rows in a row that are older than the page, and the rest is older too.
+_OLD_ROWS_MAX: Final = 5_000
 
 _Order = tuple[str, str]
 
@@ -93,7 +97,7 @@ def list_sessions(
     before = _decode_cursor(cursor) if cursor is not None else None
     search = _Search(where or SessionFilter(), limit=limit + 1, before=before)
     for changed_at, file in _newest_first(root):
-        if file.writer_id is not None and search.ended_before(changed_at):
+        if file.writer_id is not None and search.ended_before(changed_at, _CLOCK_ERROR):
             break
         search.read(file)
     found = search.result()
@@ -122,12 +126,12 @@ class _Search:
             if value is not None
         ]
 
-    def ended_before(self, changed_at: str) -> bool:
-        """Say whether a file last changed then, and so everything in it, comes after the page."""
+    def ended_before(self, moment: str, tolerance: timedelta = timedelta(0)) -> bool:
+        """Say whether all rows up to a moment come after the page."""
         oldest = self._where.since or ""
         if len(self._heap) == self._limit:
             oldest = max(oldest, self._heap[0][0][0])
-        return oldest != "" and _shifted(changed_at) < oldest
+        return oldest != "" and moment < _earlier(oldest, tolerance)
 
     def read(self, file: LogFile) -> None:
         descriptor = file.open()
@@ -135,6 +139,7 @@ class _Search:
             return
         try:
             required = crc_is_required(descriptor, file)
+            old_rows = 0
             for line in _backwards(descriptor):
                 if not all(needle in line.data for needle in self._needles):
                     continue
@@ -145,7 +150,10 @@ class _Search:
                     continue
                 seen_at = self._offer(line.data)
                 # The inbox may hold rows of any age in any order and is read to its beginning.
-                if file.writer_id is not None and seen_at and self.ended_before(seen_at):
+                if file.writer_id is None or seen_at is None:
+                    continue
+                old_rows = old_rows + 1 if self.ended_before(seen_at) else 0
+                if old_rows >= _OLD_ROWS_MAX:
                     return
         finally:
             os.close(descriptor)
@@ -206,9 +214,10 @@ def _newest_first(root: Path) -> list[tuple[str, LogFile]]:
     return sorted(files, key=lambda pair: (pair[1].writer_id is None, pair[0]), reverse=True)
 
 
-def _shifted(moment: str) -> str:
+@functools.lru_cache(maxsize=16)  # asked for every row, and changes with the page's oldest only
+def _earlier(moment: str, by: timedelta) -> str:
     try:
-        return timestamp(datetime.fromisoformat(moment) + _DISORDER)
+        return timestamp(datetime.fromisoformat(moment) - by)
     except (ValueError, OverflowError):
         return moment
 

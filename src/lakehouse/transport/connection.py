@@ -82,6 +82,9 @@ class Connection(asyncio.Protocol):
 
     async def exchange(self, data: bytes, limits: HttpLimits, total_at: float) -> HttpReply:
         """Send one request and wait for its whole answer; on a fault the connection is gone."""
+        if not self._open:
+            # The peer spoke or left before we did: a greeting of another protocol, or overload.
+            raise TransportFault("connect", "closed before the request was sent", unsent=True)
         now = self._loop.time()
         self._limits = limits
         self._total_at = total_at

@@ -94,18 +94,36 @@ def _mend_region(text: str, region: Region) -> Mended | None:
     try:
         # Asked not to try the strict way first: its parser takes duplicates and NaN.
         proposal = json_repair.loads(source, skip_json_loads=True)
-    except (ValueError, RecursionError):
+        aligned = _aligned(leaves, list(_wanted(proposal)))
+        if aligned is None:
+            return None
+        mended, changes = aligned
+        value = parse(mended)
+    except (ValueError, RecursionError):  # of the library, of a lone surrogate, or of `parse`
         return None
-    wanted = list(_wanted(proposal))
+    start = len(text[: region.start].encode("utf-8", "surrogatepass"))
+    repairs = [
+        Repair(code, start + len(source[:at].encode("utf-8", "surrogatepass")), message)
+        for at, code, message in changes
+    ]
+    return Mended(mended, value, tuple(repairs))
+
+
+def _aligned(
+    leaves: list[_Leaf], wanted: list[_Wanted]
+) -> tuple[str, list[tuple[int, str, str]]] | None:
+    """Lay the proposal over the text: the JSON, and each change as (place, code, message).
+
+    None: they do not hold the same names and values in the same order.
+    """
     if len(wanted) != len(leaves):
         return None
     written: list[str] = []
     changes: list[tuple[int, str, str]] = []
     for leaf, want in zip(leaves, wanted, strict=True):
         if leaf.structure != want.structure:
-            changes.append(
-                (leaf.structure_at, "structure", _change(leaf.structure, want.structure))
-            )
+            change = _change(leaf.structure, want.structure)
+            changes.append((leaf.structure_at, "structure", change))
         written.append(want.structure)
         if want.end:
             break
@@ -115,17 +133,7 @@ def _mend_region(text: str, region: Region) -> Mended | None:
         if scalar != leaf.token:
             changes.append((leaf.at, "scalar", _change(leaf.token, scalar)))
         written.append(scalar)
-    mended = "".join(written)
-    try:
-        value = parse(mended)
-    except JsonError:
-        return None
-    start = len(text[: region.start].encode("utf-8", "surrogatepass"))
-    repairs = [
-        Repair(code, start + len(source[:at].encode("utf-8", "surrogatepass")), message)
-        for at, code, message in changes
-    ]
-    return Mended(mended, value, tuple(repairs))
+    return "".join(written), changes
 
 
 def _leaves(source: str) -> list[_Leaf] | None:

@@ -91,6 +91,19 @@ def test_a_prefix_ends_at_a_whole_character():
     assert cut.prompt == "€" * (65_536 // 3)
 
 
+def test_the_count_of_what_a_cut_saves_is_exact(monkeypatch: pytest.MonkeyPatch):
+    """With a limit of exactly the cut row's size, that cut is enough; one byte less, it is not."""
+    row = make_row(prompt="p" * 100_000, system="s" * 100_000)
+    marked = msgspec.structs.replace(
+        row, system="s" * 65_536, system_truncated=digest(b"s" * 100_000)
+    )
+    size = len(encode_line(marked))
+    monkeypatch.setattr("lakehouse.core.row_limit.ROW_BYTES_MAX", size)
+    assert fit(row) == marked
+    monkeypatch.setattr("lakehouse.core.row_limit.ROW_BYTES_MAX", size - 1)
+    assert fit(row).prompt_truncated == digest(b"p" * 100_000)
+
+
 def test_a_started_line_is_cut_like_its_row():
     """The inputs are known before the first call and may be as long as they will be at the end."""
     started = make_started(make_row(prompt="p" * 9 * MIB))

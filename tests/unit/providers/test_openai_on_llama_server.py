@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 
 import msgspec
 import pytest
+import xllamacpp
 
 from lakehouse.core.ids import new_id, new_span_id
 from lakehouse.providers.openai import OpenAiProvider
@@ -25,8 +26,6 @@ TRACEPARENT = f"00-{new_id()}-{new_span_id()}-01"
 @contextlib.asynccontextmanager
 async def served(*, key: str | None = None) -> AsyncIterator[OpenAiProvider]:
     """A provider of a running server, on a port that the system chose."""
-    import xllamacpp
-
     weights = pulled_weights()
     params = xllamacpp.CommonParams()
     params.model.path = str(weights)

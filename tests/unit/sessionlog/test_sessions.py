@@ -159,6 +159,23 @@ def test_old_files_are_not_read_for_the_newest_page(tmp_path: Path, monkeypatch)
     assert path.name in opened
 
 
+def test_a_bunch_of_crashed_sessions_hides_no_newer_row(tmp_path: Path, monkeypatch):
+    """Reaped rows name their old start and lie last; reading goes on past so many, and stops."""
+    offered: list[bytes] = []
+    offer = sessions._Search._offer
+    monkeypatch.setattr(
+        sessions._Search,
+        "_offer",
+        lambda search, line: (offered.append(line), offer(search, line))[1],
+    )
+    monkeypatch.setattr(sessions, "_OLD_ROWS_MAX", 8)
+    rows = [make_row(timestamp=f"2026-01-02T00:00:{n:02}.000000Z") for n in range(40)]
+    reaped = [make_row(timestamp=f"2026-01-01T00:00:{n:02}.000000Z") for n in range(7)]
+    fill(tmp_path, [*rows, *reaped])
+    assert ids(list_sessions(tmp_path, limit=5)) == [row.row_id for row in rows[:-6:-1]]
+    assert len(offered) < 30
+
+
 def test_reading_backwards_in_small_blocks(tmp_path: Path, monkeypatch):
     """Lines over block borders, damage and blank lines: the same page as from one block."""
     fill(tmp_path, MIXED)

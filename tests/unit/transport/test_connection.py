@@ -82,6 +82,26 @@ def test_an_answer_that_is_cut_anywhere_is_no_answer(answer: bytes) -> None:
         assert fault.kind == ("malformed" if end else "connect")
 
 
+@pytest.mark.parametrize("greeting", [b"SSH-2.0-OpenSSH_9\r\n", ANSWERS[0], None])
+def test_a_peer_that_speaks_or_leaves_first_is_sent_nothing(greeting: bytes | None) -> None:
+    """What came before the request is never its answer; the call ends at once, as `connect`."""
+
+    async def case() -> None:
+        loop = asyncio.get_running_loop()
+        connection, sink = Connection(loop), Sink()
+        connection.connection_made(sink)
+        if greeting is None:
+            connection.connection_lost(None)
+        else:
+            connection.data_received(greeting)
+        assert sink.aborted == (greeting is not None)
+        with pytest.raises(TransportFault) as caught:
+            await connection.exchange(b"x", LIMITS, loop.time() + 5)
+        assert (caught.value.kind, caught.value.unsent) == ("connect", True)
+
+    asyncio.run(case())
+
+
 @given(st.lists(st.binary(min_size=1, max_size=80), min_size=1, max_size=4))
 def test_noise_is_a_fault_or_waited_on(parts: list[bytes]) -> None:
     """No bytes of a peer raise anything else, nor are they an answer."""

@@ -1,0 +1,156 @@
+"""`lakehouse demo`: the whole stack, once, with a real and tiny model, told honestly.
+
+Starts `lakehouse up` as a process of its own, sends every notice of the package through the
+gateway, and reads what happened from the log. The model is small enough to be wrong in every way;
+what it gets wrong must not get through, and the demo counts whether it did.
+"""
+
+import asyncio
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Final
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from lakehouse.cli.demo_report import Told, print_report
+from lakehouse.cli.init import write_project
+from lakehouse.cli.models import pull_with_progress
+from lakehouse.core.errors import SetupError
+from lakehouse.core.session import SessionReply
+from lakehouse.demo.notices import Notice, load_notices
+from lakehouse.providers.weights import model_path
+from lakehouse.transport.client import HttpClient, HttpLimits
+
+demo_app = typer.Typer(rich_markup_mode=None)
+
+DIRECTORY: Final = Path("demo-data")
+AT_ONCE: Final = 2  # the embedded model has two cores to think on
+AWAY: Final = "away"
+START_S: Final = 30.0
+ANSWER_MS: Final = 300_000
+_MARK: Final = ".lakehouse-demo"  # only a directory that a demo made is ever overwritten
+_AWAY_MODEL: Final = f"""
+# The demo's outage: an endpoint that is not there.
+[models.{AWAY}]
+provider = "openai"
+base_url = "http://127.0.0.1:9/v1"
+model = "nobody-home"
+"""
+
+
+@demo_app.command()
+def demo(
+    directory: Annotated[
+        Path, typer.Option(help="Where the demo writes its configuration and log.")
+    ] = DIRECTORY,
+) -> None:
+    """Run the demo wave with the embedded model: about a minute.
+
+    Example: lakehouse demo
+    """
+    console = Console(highlight=False)
+    _prepare(directory)
+    if model_path("smollm2-135m-instruct") is None:
+        pull_with_progress(console)
+    notices = load_notices()
+    daemon, url = _start(directory / "lakehouse.toml")
+    try:
+        console.print(f"The stack is up at {url}; the log is {directory / 'lakehouse-data'}.")
+        begun = time.monotonic()
+        told = asyncio.run(_wave(url, notices, console))
+        wall_s = time.monotonic() - begun
+        print_report(told, directory, wall_s, console)
+    finally:
+        daemon.terminate()
+        daemon.wait(40)
+
+
+def _prepare(directory: Path) -> None:
+    """Write a fresh project, in place of an earlier demo's and of nothing else."""
+    if directory.exists():
+        if not (directory / _MARK).exists():
+            raise SetupError(
+                f"{directory} exists and was not written by a demo.",
+                hint="Choose another place: lakehouse demo --directory DIR",
+            )
+        for path in sorted(directory.rglob("*"), reverse=True):
+            path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / _MARK).touch()
+    write_project(directory)
+    with (directory / "lakehouse.toml").open("a", encoding="utf-8") as file:
+        file.write(_AWAY_MODEL)
+
+
+def _start(config: Path) -> tuple[subprocess.Popen[str], str]:
+    """Start `lakehouse up` on a free port and wait for its greeting."""
+    daemon = subprocess.Popen(  # noqa: S603  our own command line
+        [sys.executable, "-m", "lakehouse", "--config", str(config), "up"],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=_environment(),
+    )
+    assert daemon.stdout is not None
+    greeting = daemon.stdout.readline()
+    if "http://" not in greeting:
+        daemon.wait(START_S)
+        raise SetupError("The stack did not start; its message stands above.")
+    return daemon, "http://" + greeting.split("http://", 1)[1].split()[0]
+
+
+def _environment() -> dict[str, str]:
+    return {**os.environ, "LAKEHOUSE_GATEWAY__LISTEN": '"127.0.0.1:0"'}
+
+
+async def _wave(url: str, notices: Sequence[Notice], console: Console) -> list[Told]:
+    """Send every notice, and one more to a model that is away; `AT_ONCE` at a time."""
+    http = HttpClient()
+    limit = asyncio.Semaphore(AT_ONCE)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console) as progress:
+        bar = progress.add_task("Asking the model", total=len(notices) + 1)
+
+        async def one(notice: Notice, model: str | None) -> Told:
+            async with limit:
+                reply = await _ask(http, url, notice, model)
+            progress.advance(bar)
+            return Told(notice, reply, away=model is not None)
+
+        calls = [one(notice, None) for notice in notices]
+        calls.append(one(notices[0], AWAY))
+        told = await asyncio.gather(*calls)
+    await http.close()
+    return list(told)
+
+
+async def _ask(http: HttpClient, url: str, notice: Notice, model: str | None) -> SessionReply:
+    body: dict[str, object] = {
+        "kind": "airport_event",
+        "prompt": notice.text,
+        "constrain": notice.constrain,
+        "temperature": 0,
+        "seed": 1,
+        "max_tokens": 128,
+        "metadata": {"notice": notice.id},
+    }
+    if model is not None:
+        body["model"] = model
+    reply = await http.post(
+        url + "/v1/iterate",
+        headers={"content-type": "application/json"},
+        body=msgspec.json.encode(body),
+        limits=HttpLimits(5_000, ANSWER_MS, ANSWER_MS, ANSWER_MS, 16 << 20),
+    )
+    return msgspec.json.decode(reply.body, type=SessionReply)

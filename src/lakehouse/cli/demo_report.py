@@ -1,0 +1,164 @@
+"""What the demo says at its end: verdicts, what they are worth, one session told, one question.
+
+Everything but the replies is read back from the log, as a user would.
+"""
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from lakehouse.core.session import Attempt, SessionReply
+from lakehouse.demo.notices import Notice
+from lakehouse.sessionlog.query import query
+
+QUESTION: Final = """SELECT code, path, count(*) AS findings, count(DISTINCT row_id) AS sessions
+FROM findings GROUP BY ALL ORDER BY findings DESC, code, path LIMIT 6"""
+_TEXT_CHARS_MAX: Final = 600
+
+
+class Told(msgspec.Struct, frozen=True):
+    """One notice and how its session ended. `away`: sent to the model that is not there."""
+
+    notice: Notice
+    reply: SessionReply
+    away: bool
+
+    @property
+    def group(self) -> str:
+        """The column of the verdict table."""
+        return "outage" if self.away else self.notice.constrain
+
+    @property
+    def right(self) -> bool:
+        """Whether an accepted artifact equals the checked answer."""
+        return (
+            self.reply.verdict == "accepted"
+            and msgspec.json.decode(self.reply.artifact) == self.notice.answer
+        )
+
+
+_ROWS: Final[tuple[tuple[str, Callable[[SessionReply], bool]], ...]] = (
+    ("accepted at iteration 0", lambda reply: reply.accepted_iteration == 0),
+    (
+        "accepted after feedback",
+        lambda reply: reply.verdict == "accepted" and reply.accepted_iteration != 0,
+    ),
+    ("max_iter_exhausted", lambda reply: reply.verdict == "max_iter_exhausted"),
+    ("infra_error", lambda reply: reply.verdict == "infra_error"),
+    ("sessions", lambda _: True),
+)
+_GROUPS: Final = ("auto", "off", "outage")
+
+
+def print_report(told: Sequence[Told], directory: Path, wall_s: float, console: Console) -> None:
+    """Print the demo's end. `directory` holds the demo's configuration and log."""
+    console.print()
+    console.print(_verdicts(told))
+    console.print(
+        "auto: the model decodes under the schema. off: it writes freely. outage: one notice sent "
+        "to a model alias\nwhose endpoint is not there, on purpose; an outage is not a bad answer "
+        "and leaves the rate alone."
+    )
+    _print_worth(told, console)
+    _print_session(_session_to_tell(told), console)
+    _print_question(directory, console)
+    _print_next(told, directory, console)
+    console.print(f"\nThe wave took {wall_s:.0f} s.")
+
+
+def _verdicts(told: Sequence[Told]) -> Table:
+    table = Table(title="Verdicts", title_justify="left")
+    table.add_column("")
+    for group in (*_GROUPS, "all"):
+        table.add_column(group, justify="right")
+    for label, holds in _ROWS:
+        counts = [sum(holds(one.reply) for one in told if one.group == group) for group in _GROUPS]
+        table.add_row(label, *map(str, counts), str(sum(counts)))
+    rates = [_rate([one for one in told if one.group == group]) for group in _GROUPS]
+    table.add_row("first-shot rate", *rates, _rate(told))
+    return table
+
+
+def _rate(told: Sequence[Told]) -> str:
+    judged = [one for one in told if one.reply.verdict != "infra_error"]
+    if not judged:
+        return "-"
+    first_shot = sum(one.reply.accepted_iteration == 0 for one in judged)
+    return f"{100 * first_shot / len(judged):.1f} %"
+
+
+def _print_worth(told: Sequence[Told], console: Console) -> None:
+    accepted = [one for one in told if one.reply.verdict == "accepted"]
+    right = sum(one.right for one in accepted)
+    eventless = [one for one in told if one.notice.answer is None and not one.away]
+    through = sum(one.reply.verdict == "accepted" for one in eventless)
+    console.print(
+        f"\nOf {len(accepted)} accepted artifacts, {right} equal the answer a person wrote down. "
+        "The model is tiny; the point is\nwhat does not get through: every accepted artifact names "
+        "an airport of the table, its city, and a quote of\nits own notice. Notices without a "
+        f"valid event: {len(eventless)}, of which accepted: {through}."
+    )
+
+
+def _session_to_tell(told: Sequence[Told]) -> Told:
+    """Prefer one that was accepted after feedback, else the longest one."""
+
+    def interest(one: Told) -> tuple[bool, int]:
+        reply = one.reply
+        corrected = reply.verdict == "accepted" and reply.accepted_iteration != 0
+        return corrected and one.right, reply.iterations + 10 * corrected
+
+    return max((one for one in told if not one.away), key=interest)
+
+
+def _print_session(one: Told, console: Console) -> None:
+    console.print(f"\n[bold]One session, attempt by attempt[/bold] ({one.reply.session_id})")
+    _say(console, "asked", one.notice.text)
+    for attempt in one.reply.attempts:
+        _print_attempt(attempt, console)
+    console.print(Text(f"  verdict: {one.reply.verdict}", style="bold"))
+
+
+def _print_attempt(attempt: Attempt, console: Console) -> None:
+    if attempt.told is not None:
+        _say(console, "told", attempt.told)
+    _say(console, "wrote", attempt.output)
+    for finding in attempt.findings:
+        place = finding.path or "the whole answer"
+        _say(console, "wrong", f"{finding.code} at {place}: {finding.message}")
+
+
+def _say(console: Console, label: str, text: str) -> None:
+    shown = text if len(text) <= _TEXT_CHARS_MAX else text[:_TEXT_CHARS_MAX] + " […]"
+    console.print(Text(f"  {label:>5}: ", style="bold") + Text(shown))
+
+
+def _print_question(directory: Path, console: Console) -> None:
+    console.print("\n[bold]One question to the log[/bold]")
+    console.print(Text("  " + QUESTION.replace("\n", "\n  ")))
+    answer = query(directory / "lakehouse-data" / "sessions", QUESTION)
+    table = Table()
+    for column in answer.columns:
+        table.add_column(column)
+    for row in answer.rows:
+        table.add_row(*map(str, row))
+    console.print(table)
+
+
+def _print_next(told: Sequence[Told], directory: Path, console: Console) -> None:
+    exhausted = [one for one in told if one.reply.verdict == "max_iter_exhausted"]
+    session_id = (exhausted or list(told))[0].reply.session_id
+    command = f"{Path(_program())} --config {directory / 'lakehouse.toml'}"
+    console.print("\n[bold]Try next[/bold]")
+    for rest in (f"show {session_id}", "stats --by model", "sessions --verdict accepted", "up"):
+        console.print(Text(f"  {command} {rest}"))
+
+
+def _program() -> str:
+    return sys.argv[0] if not sys.argv[0].endswith("__main__.py") else "lakehouse"

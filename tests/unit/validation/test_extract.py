@@ -1,0 +1,320 @@
+"""Extraction: each sentence of the contract as cases, then laws, then hostile texts."""
+
+import json
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lakehouse.core.json_text import JsonError, compact, parse
+from lakehouse.core.limits import OUTPUT_BYTES_MAX
+from lakehouse.validation.extract import Extraction, extract
+
+A = '{"a":1}'
+B = '{"b":2}'
+
+
+def take(text, *, finish_reason="stop", accepts=lambda value: True, repair=False):
+    return extract(text, finish_reason=finish_reason, accepts=accepts, repair=repair)
+
+
+def artifact(found: Extraction) -> str | None:
+    return None if found.artifact is None else bytes(found.artifact).decode()
+
+
+def code(found: Extraction) -> str:
+    assert found.artifact is None
+    (finding,) = found.findings
+    assert finding.path == ""
+    assert finding.message
+    return finding.code
+
+
+def has(name):
+    return lambda value: isinstance(value, dict) and name in value
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        # The whole text if it is JSON, scalars too.
+        (A, A),
+        (" \r\n\t" + A + "\n", A),
+        ("42", "42"),
+        ('"```json\\n{}\\n```"', '"```json\\n{}\\n```"'),
+        ("null", "null"),
+        ("[]", "[]"),
+        ('{ "n" : 1.10 , "big" : 18446744073709551616, "e": 1E2 }', None),
+        ('{"a":"<think>{}</think>"}', '{"a":"<think>{}</think>"}'),
+        ('{"a":"\\u00e9\\/"}', '{"a":"\\u00e9\\/"}'),
+        # Fenced blocks: the whole content, any info string, backticks or tildes, three or more.
+        (f"```json\n{A}\n```", A),
+        (f"```\n{A}\n```", A),
+        (f"~~~python title=x\n{A}\n~~~", A),
+        (f"`````\n{A}\n``````", A),
+        (f"Here:\r\n```json\r\n{A}\r\n```\r\nbye", A),
+        (f"   ```json\n{A}\n   ```", A),
+        ("```\n42\n```", "42"),
+        (f"```json\n{A}", A),
+        (f"````\n```\n{A}\n```\n````\n{B}", B),
+        (f"~~~\n```\n~~~\n{B}", B),
+        (f"```a`b\n{A}", A),
+        # Prose: the balanced region at each opening bracket, string-aware.
+        (f"Sure! {A} Hope it helps.", A),
+        ('see {"a":"}{","b":"\\"}"} ok', '{"a":"}{","b":"\\"}"}'),
+        ("values [1, 2] done", "[1,2]"),
+        (f"Use {{placeholder}} then {A}", A),
+        (f"a lone }} and ] then {A}", A),
+        (f"{{x: {A}}} {B}", B),
+        ("```json " + A + "```", A),
+        # A [ that does not begin a JSON array is prose.
+        (f"[note {A}]", A),
+        (f"[this] [x](y) [nullable] {A}", A),
+        (f"- [ ] todo {A}", "[]"),
+        (f"[Smith 2020] {A}", A),
+        ("[ null ]", "[null]"),
+        # Thinking outside JSON is set aside.
+        (f"<think>{B}</think>{A}", A),
+        (f"<thinking>\n```json\n{B}\n```\n</thinking>\n{A}", A),
+        (f"<reasoning>{{</reasoning>{A}", A),
+        (f"{B} hmm </think>\n{A}", A),
+        (f"draft {{ lone brace </think>{A}", A),
+        (f"```json\n{{draft\n</think>\n{A}", A),
+        ("<think>x</think> 42", "42"),
+        (f"<think>a</think>{A}<think>{B}</think>", A),
+        (f"<think>a</think>{A}</think>", A),
+        ('note {"a":"</think>"} end', '{"a":"</think>"}'),
+        (f"```json\n{A}\n```\n<think>cut off", A),
+        (f"\ufeff{A}", A),
+    ],
+)
+def test_the_artifact_is_taken_as_the_contract_says(text, wanted):
+    """One candidate, wherever it stands, with its own bytes."""
+    found = take(text)
+    assert artifact(found) == (wanted or compact(text).decode())
+    assert found.findings == ()
+    assert found.repairs == ()
+    assert found.value == parse(artifact(found))
+
+
+@pytest.mark.parametrize(
+    ("text", "accepts", "wanted"),
+    [
+        (f"{A} {B}", has("b"), B),
+        (f"{A} {B}", has("a"), A),
+        (f"{A} {B}", has("c"), B),
+        (f"{A} {B} {A}", has("c"), A),
+        (f"{A}\n```\n{B}\n```", has("a"), A),
+        (f"{A}\n```\n{B}\n```", lambda value: True, B),
+        (f"{A}\n```\n{B}\n```", has("c"), A),
+        (f"```\n{A}\n```\n```\n{B}\n```", has("b"), B),
+        (f'{{"o":{B}}}', has("b"), f'{{"o":{B}}}'),
+        (f"As in [1]: {A}", has("a"), A),
+    ],
+)
+def test_the_first_accepted_candidate_is_judged_else_the_last_is_reported(text, accepts, wanted):
+    """Fenced candidates come before those in prose; nothing looks inside a candidate."""
+    assert artifact(take(text, accepts=accepts)) == wanted
+
+
+def test_equal_candidates_are_judged_once():
+    """A model that repeats itself does not cost a check for each repetition."""
+    asked = []
+    take(" ".join([A, B] * 50), accepts=lambda value: bool(asked.append(value)))
+    assert asked == [{"a": 1}, {"b": 2}]
+
+
+@pytest.mark.parametrize(
+    ("text", "finish_reason", "wanted"),
+    [
+        ("", "stop", "empty"),
+        (" \n\t", "stop", "empty"),
+        ("", "tool_calls", "empty"),
+        ("<think>only this</think>", "stop", "empty"),
+        ("", "length", "truncated"),
+        ("I cannot help with that.", "stop", "no_json"),
+        ("see [note] and [this]", "stop", "no_json"),
+        ("NaN", "stop", "no_json"),
+        ("```python\nprint(1)\n```", "stop", "no_json"),
+        ('{"a":1,"a":2}', "stop", "invalid_json"),
+        ('{"a":NaN}', "stop", "invalid_json"),
+        ('{"a":-Infinity}', "stop", "invalid_json"),
+        ('{"a":"\\ud800"}', "stop", "invalid_json"),
+        ('{"a":"\ud800"}', "stop", "invalid_json"),
+        ("{'a':1}", "stop", "invalid_json"),
+        ('{"a":1,}', "stop", "invalid_json"),
+        ('{"a":01}', "stop", "invalid_json"),
+        ('x {"a":1 // no\n} y', "stop", "invalid_json"),
+        (f"{{x: {A}}}", "stop", "invalid_json"),
+        ('```json\n{"a":\n```', "stop", "invalid_json"),
+        (f"```json\n{A}\nHope this helps", "stop", "invalid_json"),
+        (f"```json\n{A} {B}\n```", "stop", "invalid_json"),
+        ("[" * 65 + "]" * 65, "stop", "invalid_json"),
+        ('{"a":1', "stop", "truncated"),
+        ('Sure: {"a":[{"b":1},{"b":', "stop", "truncated"),
+        ('{"a":"un', "stop", "truncated"),
+        ('```json\n{"a":1', "stop", "truncated"),
+        ("[", "stop", "truncated"),
+        ("<think>and then", "stop", "truncated"),
+        ("Sure, here is", "length", "truncated"),
+        ('{"a":1,}', "length", "truncated"),
+        (A, "content_filter", "refused"),
+        ("", "content_filter", "refused"),
+        ('"' + "a" * (OUTPUT_BYTES_MAX - 1) + '"', "stop", "too_large"),
+        ("é" * (OUTPUT_BYTES_MAX // 2 + 1), "stop", "too_large"),
+        ("x" * (OUTPUT_BYTES_MAX + 1), "content_filter", "too_large"),
+    ],
+)
+def test_no_artifact_is_one_finding_with_its_code(text, finish_reason, wanted):
+    """Why there is nothing to judge, told apart."""
+    assert code(take(text, finish_reason=finish_reason)) == wanted
+
+
+def test_a_text_of_exactly_the_limit_is_read():
+    """The bound is inclusive, in bytes of UTF-8."""
+    text = json.dumps("é" * ((OUTPUT_BYTES_MAX - 2) // 2), ensure_ascii=False)
+    assert len(text.encode()) == OUTPUT_BYTES_MAX
+    assert take(text).artifact is not None
+
+
+def test_a_whole_candidate_outweighs_a_cut_off_end():
+    """`truncated` is for texts that hold no whole candidate."""
+    assert artifact(take(f'{A} and {{"b":', finish_reason="length")) == A
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        (f"<think> one </think>{A}", "one"),
+        (f"<think>one</think>{A}<reasoning>two</reasoning>", "one\n\ntwo"),
+        (f"first </thinking>{A}", "first"),
+        ("<think>cut", "cut"),
+        (f"<think></think>{A}", None),
+        ('{"a":"<think>text</think>"}', None),
+        (f"x {A}", None),
+    ],
+)
+def test_thinking_is_kept_apart(text, wanted):
+    """The log tells what the model thought; no check reads it."""
+    assert take(text).thinking == wanted
+
+
+json_values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters(exclude_categories=("Cs",))),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.text(st.characters(exclude_categories=("Cs",))), inner, max_size=4)
+    ),
+    max_leaves=12,
+)
+containers = json_values.filter(lambda value: isinstance(value, dict | list))
+prose = st.text(st.sampled_from("ab .,:\n'!-"), max_size=30)
+pieces = [
+    *'{}[]"\\`~<>/:,1 \n\r\tatruefls\ud800é',
+    *["<think>", "</think>", "<reasoning>", "```", "~~~", "\n```json\n", '{"a":1}'],
+]
+hostile = st.lists(st.sampled_from(pieces), max_size=60).map("".join)
+
+
+@given(json_values, st.booleans())
+def test_any_value_alone_is_taken_with_its_bytes(value, ascii_only):
+    """Whatever JSON there is, in either way of writing it."""
+    text = json.dumps(value, ensure_ascii=ascii_only)
+    found = take(text, accepts=lambda value: False)
+    assert artifact(found) == compact(text).decode()
+    assert found.value == parse(text)
+
+
+@given(
+    containers, prose, prose, st.sampled_from(["{}", "\n```json\n{}\n```\n", "\n~~~~\n{}\n~~~~\n"])
+)
+def test_any_value_embedded_whole_is_found(value, before, after, frame):
+    """In prose or in a fence, indented or not, strings full of brackets and tags included."""
+    text = json.dumps(value, indent=2 if len(before) % 2 else None)
+    found = take(before + frame.replace("{}", text, 1) + after)
+    assert artifact(found) == compact(text).decode()
+
+
+@settings(max_examples=400)
+@given(hostile, st.sampled_from(["stop", "length", "other"]), st.booleans())
+def test_every_text_gives_one_answer_and_never_an_error(text, finish_reason, repair):
+    """Either an artifact that is strict JSON, or exactly one finding; twice the same."""
+    found = take(text, finish_reason=finish_reason, repair=repair)
+    again = take(text, finish_reason=finish_reason, repair=repair)
+    assert (artifact(found), found.findings, found.repairs, found.thinking) == (
+        artifact(again),
+        again.findings,
+        again.repairs,
+        again.thinking,
+    )
+    if found.artifact is None:
+        assert len(found.findings) == 1
+    else:
+        assert found.findings == ()
+        assert compact(artifact(found)) == bytes(found.artifact)
+        parse(artifact(found))
+
+
+@given(hostile)
+def test_repair_changes_nothing_where_something_parses(text):
+    """Repair is for texts without a candidate only."""
+    strict = take(text)
+    if strict.artifact is not None:
+        mended = take(text, repair=True)
+        assert artifact(mended) == artifact(strict)
+        assert mended.repairs == ()
+
+
+MIB = 1 << 20
+SHAPES = {
+    "braces": "{" * MIB,
+    "brackets": "[" * MIB,
+    "closing": "}" * MIB,
+    "backticks": "`" * MIB,
+    "tildes": "~" * MIB,
+    "think": "<think>" * (MIB // 7),
+    "unthink": "</think>" * (MIB // 8),
+    "brace and unthink": "{</think>" * (MIB // 9),
+    "think and brace": "<think>{" * (MIB // 8),
+    "quotes": '"' * MIB,
+    "brace and quote": '{"' * (MIB // 2),
+    "escaped quotes": '{"' + '\\"' * (MIB // 2 - 2),
+    "65 deep and escaped quotes": "[" * 65 + '"' + '\\"' * (MIB // 2 - 40),
+    "backslashes": "\\" * MIB,
+    "fences": "```\n" * (MIB // 4),
+    "fences and braces": "```\n{\n" * (MIB // 6),
+    "growing fences": "\n".join("`" * count for count in range(3, 1400)),
+    "shrinking fences": "~" * 1000 + "\n" + ("~" * 999 + "\n") * 1040,
+    "not fences": "```a`\n" * (MIB // 6),
+    "opened arrays": "[1 " * (MIB // 3),
+    "array and space": "[" + " " * (MIB - 1),
+    "100,000 deep": "[" * 100_000 + "]" * 100_000,
+    "deep objects": '{"a":' * (MIB // 6),
+    "distinct candidates": "".join(f'{{"{i}":1}} ' for i in range(MIB // 13)),
+    "distinct broken": "".join(f"{{{i}}} " for i in range(MIB // 9)),
+    "late duplicate": "{" + ",".join(f'"k{i}":0' for i in range(MIB // 12)) + ',"k9":0}',
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_mebibyte_of_anything_is_read_in_linear_time(shape):
+    """Quadratic reading of these would take minutes; linear takes under 1.1 s of CPU."""
+    text = SHAPES[shape]
+    assert len(text) > 190_000
+    started = time.process_time()
+    found = take(text, accepts=lambda value: False)
+    assert time.process_time() - started < 5
+    assert found.artifact is not None or len(found.findings) == 1
+
+
+def test_strict_is_the_default_and_json_that_json_refuses_is_refused():
+    """The law behind `invalid_json`: what `parse` refuses is never an artifact."""
+    for text in ('{"a":1,"a":1}', '{"a":Infinity}', "{'a':1}"):
+        with pytest.raises(JsonError):
+            parse(text)
+        assert take(text).artifact is None
