@@ -1,39 +1,38 @@
-"""The embedded model: llama.cpp in this process, through the package xllamacpp.
+"""The embedded model: llama.cpp on this machine, through the package xllamacpp.
 
-Each slot is a worker: a thread and an engine of its own, so slots never wait for each other and a
-call sees nothing of another's cache. Refuses to listen anywhere (the engine insists on a server
-socket: it gets one without a name), to print, and to trust a schema: one that the engine cannot
-decode under is left out of the call, since every answer is validated anyway.
+Each slot is an engine in a process of its own and a thread of ours that talks to it, so slots
+never wait for each other, and neither a load nor a crash of llama.cpp is felt by the daemon.
+Refuses to listen anywhere, to print, and to trust a schema: one that the engine cannot decode under
+is left out of the call, since every answer is validated anyway.
 
-Determinism: the same seed, temperature and messages give the same text on the same machine when a
-worker is asked for the first time; afterwards it reuses the prompt it has in its cache, and sums
-of floats in another order may tip a close decision.
+Determinism: the same seed, temperature and messages give the same text on the same machine when an
+engine is asked for the first time; afterwards it reuses what it has of the prompt in its cache, and
+sums of floats in another order may tip a close decision.
 """
 
 import asyncio
 import importlib.util
 import os
-import tempfile
 import time
 from collections import OrderedDict
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from queue import SimpleQueue
-from typing import Any, Final
+from queue import Empty, SimpleQueue
+from typing import Final
 
 import msgspec
 
 from lakehouse.core.chat import ChatReply, ChatRequest, FinishReason, Message, ModelState, Usage
 from lakehouse.core.json_text import NULL
 from lakehouse.core.limits import MAX_TOKENS_DEFAULT
+from lakehouse.providers.llama_engine import EngineAnswer, EngineEnded, LlamaEngine
 from lakehouse.providers.provider import ModelSettings, ProviderFault
 from lakehouse.providers.weights import SMOLLM2, WEIGHTS, model_path
 
 _CONTEXT_TOKENS_DEFAULT: Final = 4096
-_THREADS_MAX: Final = 8  # of one worker; the models this is meant for gain nothing from more
+_THREADS_MAX: Final = 8  # of one engine; the models this is meant for gain nothing from more
 _SCHEMAS_REFUSED_MAX: Final = 256  # remembered, so that each is tried once
-_STOP_S: Final = 10.0  # for workers to notice at `close` that they are to stop
-_SOCKET_DIRECTORY_MAX: Final = 80  # of the 108 bytes that the path of a socket may have
+_STOP_S: Final = 10.0  # for engines to notice at `close` that they are to stop
 _GGUF_MAGIC: Final = b"GGUF"
 _FINISH: Final[dict[str, FinishReason]] = {
     "stop": "stop",
@@ -72,93 +71,53 @@ class _Body(msgspec.Struct):
     stream_options: _StreamOptions = msgspec.field(default_factory=_StreamOptions)
 
 
-class _Delta(msgspec.Struct):
-    content: str | None = None
-    reasoning_content: str | None = None
-
-
-class _Choice(msgspec.Struct):
-    delta: _Delta
-    finish_reason: str | None = None
-
-
-class _Error(msgspec.Struct):
-    message: str = ""
-    type: str = ""
-
-
-class _Chunk(msgspec.Struct):
-    choices: list[_Choice] = []
-    usage: Usage | None = None
-    error: _Error | None = None
-
-
-_CHUNK: Final = msgspec.json.Decoder(_Chunk)
-
-
 class _Generation:
-    """One answer in the making: filled by its worker, stopped by the event loop or the clock."""
+    """One answer in the making: begun by a thread, stopped by the event loop."""
 
     def __init__(self, deadline_ms: float) -> None:
         self.began = False
         self.stopped = False
-        self.error: _Error | None = None
         self._end_s = time.monotonic() + deadline_ms / 1000
-        self._text: list[str] = []
-        self._thinking: list[str] = []
-        self._finish: str | None = None
-        self._usage = Usage()
+        self._question: tuple[LlamaEngine, int] | None = None
 
-    def take(self, data: bytes) -> bool:
-        """Take one chunk in; says whether the engine is to stop.
+    def left_ms(self) -> int:
+        """Milliseconds until the deadline; zero once it was stopped."""
+        return 0 if self.stopped else max(0, int((self._end_s - time.monotonic()) * 1000))
 
-        The engine's callback, in the worker's thread. An exception in it stops the engine too,
-        and leaves an answer that did not finish.
-        """
-        chunk = _CHUNK.decode(data)
-        if chunk.error is not None:
-            self.error = chunk.error
-            return True
-        self._usage = chunk.usage or self._usage
-        for choice in chunk.choices:
-            self._finish = choice.finish_reason or self._finish
-            if choice.delta.content:
-                self._text.append(choice.delta.content)
-            if choice.delta.reasoning_content:
-                self._thinking.append(choice.delta.reasoning_content)
-        self.began = self.began or bool(self._text or self._thinking)
-        self.stopped = self.stopped or time.monotonic() > self._end_s
-        return self.stopped
+    def asks(self, engine: LlamaEngine, number: int) -> None:
+        """Say which question this is, before it is asked."""
+        self._question = (engine, number)
 
-    def reply(self, model: str) -> ChatReply | None:
-        """Give the whole answer; None when it did not come to its end."""
-        if self._finish is None:
-            return None
-        return ChatReply(
-            text="".join(self._text),
-            thinking="".join(self._thinking) or None,
-            finish_reason=_FINISH.get(self._finish, "other"),
-            usage=self._usage,
-            model=model,
-            provider="llama_cpp",
-        )
+    def begin(self) -> None:
+        """Note the first token."""
+        self.began = True
+
+    def stop(self) -> None:
+        """Stop it at its next token, or before it is asked."""
+        # In this order: the thread names its question first and looks at `stopped` then.
+        self.stopped = True
+        if self._question is not None:
+            engine, number = self._question
+            engine.stop(number)
 
 
 class LlamaCppProvider:
-    """One GGUF model in this process, `slots` answers at once.
+    """One GGUF model on this machine, `slots` answers at once.
 
     `settings.model` is a known name or the path of a GGUF file. A call whose caller goes away
-    stops at its next token; while it still reads its prompt it keeps its worker busy until then.
+    stops at its next token; while it still reads its prompt it keeps its engine busy until then.
+    An engine whose process dies is replaced by the next `load`.
     """
 
     def __init__(self, name: str, settings: ModelSettings) -> None:
-        """Load nothing yet; the package xllamacpp is imported by `load`."""
+        """Load nothing yet; `load` starts the processes."""
         self._name = name
         self._settings = settings
         self._slots = settings.call_slots()
         self._threads = ThreadPoolExecutor(self._slots, thread_name_prefix=f"llama-{name}")
-        # As many engines as threads: a worker never waits for one.
-        self._engines: SimpleQueue[Any] = SimpleQueue()
+        # As many engines as threads: while all live, a thread never waits for one.
+        self._engines: SimpleQueue[LlamaEngine] = SimpleQueue()
+        self._engines_lost = self._slots
         self._opening: list[Future[ProviderFault | None]] = []
         self._running: set[_Generation] = set()
         self._schemas_refused: OrderedDict[bytes, None] = OrderedDict()
@@ -178,7 +137,8 @@ class LlamaCppProvider:
 
         Raises:
             ProviderFault: `timeout`; `upstream_status` for a prompt that the engine refuses, such
-                as one longer than the context; `model_loading` before `load`.
+                as one longer than the context; `connect` when its process died; `model_loading`
+                before `load`.
         """
         self._check_open()
         if not self._loaded:
@@ -198,13 +158,14 @@ class LlamaCppProvider:
                 raise self._too_late()
             return answer.result()
         finally:
-            generation.stopped = True
             self._running.discard(generation)
-            # Drops the call where it still waits for its worker, and its result where not.
-            answer.cancel()
+            if not answer.done():
+                generation.stop()
+                # Drops the call where it still waits for a thread, and its result where not.
+                answer.cancel()
 
     async def load(self) -> None:
-        """Open the engines, each in its worker; joins an opening that is under way.
+        """Start the engines that are missing, all at once; joins a start that is under way.
 
         Raises:
             ProviderFault: `model_missing`: no weights, no engine, or not a model; `model_loading`:
@@ -215,7 +176,9 @@ class LlamaCppProvider:
             return
         if not self._opening:
             path = self._weights()
-            self._opening = [self._threads.submit(self._open, path) for _ in range(self._slots)]
+            self._opening = [
+                self._threads.submit(self._open, path) for _ in range(self._engines_lost)
+            ]
         engines = {asyncio.wrap_future(future) for future in self._opening}
         _, pending = await asyncio.wait(engines, timeout=self._settings.load_timeout_ms / 1000)
         if pending:
@@ -227,7 +190,6 @@ class LlamaCppProvider:
         self._opening = []
         fault = next((fault for engine in engines if (fault := engine.result())), None)
         if fault is not None:
-            self._drop_engines()
             raise fault
         self._loaded = True
 
@@ -244,22 +206,18 @@ class LlamaCppProvider:
         return "ready", "is loaded by its first call"
 
     async def close(self) -> None:
-        """Stop the answers under way and free the engines; waits up to 10 s for the workers."""
+        """Stop the answers under way and free the engines; waits up to 10 s for that."""
         self._closed = True
         self._loaded = False
         for generation in self._running:
-            generation.stopped = True
+            generation.stop()
         closing = asyncio.get_running_loop().run_in_executor(None, self._shut_down)
         await asyncio.wait({closing}, timeout=_STOP_S)
 
     def _shut_down(self) -> None:
         self._threads.shutdown(wait=True, cancel_futures=True)
-        self._drop_engines()
-
-    def _drop_engines(self) -> None:
-        """Free the idle engines. Blocks for some milliseconds each."""
         while not self._engines.empty():
-            self._engines.get()
+            self._engines.get().close()
 
     def _weights(self) -> Path:
         """Find what is needed to load.
@@ -282,74 +240,89 @@ class LlamaCppProvider:
         return path
 
     def _open(self, path: Path) -> ProviderFault | None:
-        """Open one engine; gives what went wrong. Runs in a worker."""
-        # 50 ms, and only this provider needs it.
-        import xllamacpp  # noqa: PLC0415
-
-        params = xllamacpp.CommonParams()
-        params.model.path = str(path)
-        params.n_ctx = self._settings.context_tokens or _CONTEXT_TOKENS_DEFAULT
-        params.n_parallel = 1
+        """Start one engine; gives what went wrong. Runs in a thread of ours."""
         # The threads of one engine spin while they wait for each other: with as many as there are
         # processors, one busy neighbour slows the whole answer down tenfold and more.
         threads = max(1, min(_THREADS_MAX, _cpus() // 2 // self._slots))
-        params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads
-        params.verbosity = -1
-        params.warmup = params.fit_params = params.ui = False
-        params.cache_ram_mib = 0  # else up to 8 GiB of old prompts are kept
-        params.n_threads_http = 1
-        # The engine always opens a server socket. This one has no port, and after this block no
-        # name either, so nobody can reach it.
-        parent = tempfile.gettempdir()
-        short = len(parent) <= _SOCKET_DIRECTORY_MAX
+        context_tokens = self._settings.context_tokens or _CONTEXT_TOKENS_DEFAULT
         try:
             with path.open("rb") as file:
                 if file.read(len(_GGUF_MAGIC)) != _GGUF_MAGIC:
                     return _missing(f"{path} is not a GGUF file.", hint="Correct the path.")
-            with tempfile.TemporaryDirectory(dir=parent if short else "/tmp") as private:  # noqa: S108
-                params.hostnames = [str(Path(private) / "engine.sock")]
-                self._engines.put(xllamacpp.Server(params))
-        except (OSError, RuntimeError, ValueError) as error:
+            engine = LlamaEngine(path, context_tokens=context_tokens, threads=threads)
+        except (OSError, EngineEnded) as error:
             return _missing(
                 f"{path} could not be loaded as a model.",
-                hint="Check that the file is whole and of a kind that llama.cpp knows.",
+                hint="Check that the file is whole and of a kind that llama.cpp knows, and that "
+                "there is enough memory for it.",
                 internal=f"{path}: {error}",
             )
+        self._engines.put(engine)
+        self._engines_lost -= 1
         return None
 
     def _generate(self, request: ChatRequest, generation: _Generation) -> ChatReply:
-        """Make one answer. Runs in a worker."""
-        engine = self._engines.get()
+        """Make one answer. Runs in a thread of ours."""
         try:
-            schema = request.schema
-            if bytes(schema) in self._schemas_refused:
-                schema = NULL
-            failure = _decode(engine, request, schema, generation)
-            if failure is not None and schema != NULL and not generation.stopped:
-                generation.error = None
-                failure = _decode(engine, request, NULL, generation)
-                if failure is None:
-                    self._remember_refused(bytes(schema))
-        finally:
-            self._engines.put(engine)
-        reply = generation.reply(self._settings.model)
-        if generation.stopped:
+            engine = self._engines.get(timeout=generation.left_ms() / 1000)
+        except Empty:
+            raise self._too_late() from None
+        try:
+            answer = self._ask(engine, request, generation)
+        except EngineEnded as error:
+            engine.close()
+            self._engines_lost += 1
+            self._loaded = False
+            raise ProviderFault(
+                "connect",
+                f"The engine of model {self._name!r} ended in the middle of an answer.",
+                again=True,
+                transport=True,
+                internal=f"{self._name}: {error}",
+            ) from error
+        self._engines.put(engine)
+        return self._reply(answer)
+
+    def _ask(
+        self, engine: LlamaEngine, request: ChatRequest, generation: _Generation
+    ) -> EngineAnswer:
+        """Ask under the schema, and without it where the engine refuses that one."""
+        schema = request.schema
+        if bytes(schema) in self._schemas_refused:
+            schema = NULL
+        answer = _ask(engine, request, schema, generation)
+        if answer.error is None or answer.stopped or schema == NULL:
+            return answer
+        without = _ask(engine, request, NULL, generation)
+        if without.error is None:
+            self._remember_refused(bytes(schema))
+        return without
+
+    def _reply(self, answer: EngineAnswer) -> ChatReply:
+        if answer.stopped:
             self._check_open()
             raise self._too_late()
-        if failure is not None:
+        if answer.error is not None:
             raise ProviderFault(
                 "upstream_status",
-                f"Model {self._name!r} refused the call: {failure}",
+                f"Model {self._name!r} refused the call: {answer.error}",
                 again=False,
                 hint="Shorten the prompt, or raise context_tokens of the model.",
             )
-        if reply is None:
+        if answer.finish is None:
             raise ProviderFault(
                 "upstream_malformed",
                 f"Model {self._name!r} broke off in the middle of its answer.",
                 again=False,
             )
-        return reply
+        return ChatReply(
+            text=answer.text,
+            thinking=answer.thinking or None,
+            finish_reason=_FINISH.get(answer.finish, "other"),
+            usage=answer.usage or Usage(),
+            model=self._settings.model,
+            provider="llama_cpp",
+        )
 
     def _remember_refused(self, schema: bytes) -> None:
         self._schemas_refused[schema] = None
@@ -366,10 +339,9 @@ class LlamaCppProvider:
         )
 
 
-def _decode(
-    engine: Any, request: ChatRequest, schema: msgspec.Raw, generation: _Generation
-) -> str | None:
-    """Run the engine on one request; gives its reason when it refuses to."""
+def _ask(
+    engine: LlamaEngine, request: ChatRequest, schema: msgspec.Raw, generation: _Generation
+) -> EngineAnswer:
     body = _Body(
         messages=request.messages,
         max_tokens=MAX_TOKENS_DEFAULT if request.max_tokens is None else request.max_tokens,
@@ -379,11 +351,14 @@ def _decode(
             msgspec.UNSET if schema == NULL else _ResponseFormat(_NamedSchema(schema))
         ),
     )
-    try:
-        engine.handle_chat_completions(msgspec.json.encode(body), generation.take)
-    except (RuntimeError, ValueError) as error:
-        return str(error)
-    return None if generation.error is None else generation.error.message
+    number = engine.next_number()
+    generation.asks(engine, number)
+    left_ms = generation.left_ms()
+    if left_ms == 0:
+        return EngineAnswer(stopped=True)
+    return engine.ask(
+        number, msgspec.json.encode(body), deadline_ms=left_ms, on_began=generation.begin
+    )
 
 
 def _missing(public: str, *, hint: str = _INSTALL_HINT, internal: str = "") -> ProviderFault:

@@ -8,6 +8,7 @@ reasoning models take.
 """
 
 import asyncio
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -173,7 +174,11 @@ class OpenAiProvider:
         if request.schema != NULL:
             body["response_format"] = {
                 "type": "json_schema",
-                "json_schema": {"name": "artifact", "schema": request.schema, "strict": True},
+                "json_schema": {
+                    "name": "artifact",
+                    "schema": request.schema,
+                    "strict": _may_be_strict(bytes(request.schema)),
+                },
             }
         return body
 
@@ -226,3 +231,26 @@ def _usage(usage: Any) -> Usage:
     return Usage(
         token_count(usage.get("prompt_tokens")), token_count(usage.get("completion_tokens"))
     )
+
+
+@lru_cache(maxsize=256)
+def _may_be_strict(schema: bytes) -> bool:
+    """Say whether OpenAI takes a schema in strict mode; one it does not take is a 400 there.
+
+    Every object must be closed and require all its properties (OpenAI's guide to structured
+    outputs). Other servers decode under the schema either way.
+    """
+
+    def fits(node: object) -> bool:
+        if isinstance(node, list):
+            return all(map(fits, node))
+        if not isinstance(node, dict):
+            return True
+        if node.get("type") == "object" or "properties" in node:
+            properties = node.get("properties", {})
+            closed = node.get("additionalProperties") is False
+            if not closed or set(properties) != set(node.get("required", ())):
+                return False
+        return all(map(fits, node.values()))
+
+    return fits(msgspec.json.decode(schema))

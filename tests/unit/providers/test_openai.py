@@ -48,7 +48,7 @@ def asked(
 
 
 def test_a_request_carries_all_that_was_asked_and_nothing_else() -> None:
-    """The schema goes out raw as a strict json_schema; the endpoint's own model name is sent."""
+    """The schema goes out raw as a json_schema; the endpoint's own model name is sent."""
     request = ChatRequest(
         "alias",
         (Message("system", "Be brief."), Message("user", "Hi")),
@@ -78,11 +78,32 @@ def test_a_request_carries_all_that_was_asked_and_nothing_else() -> None:
             "json_schema": {
                 "name": "artifact",
                 "schema": {"type": "object", "n": 1.1},
-                "strict": True,
+                "strict": False,
             },
         },
     }
     assert b'{"type":"object","n":1.10}' in sent.body
+
+
+@pytest.mark.parametrize(
+    ("schema", "strict"),
+    [
+        (
+            b'{"type":"object","properties":{"a":{}},"required":["a"],"additionalProperties":false}',
+            True,
+        ),
+        (b'{"type":"object","properties":{"a":{}},"additionalProperties":false}', False),
+        (b'{"type":"object","properties":{"a":{}},"required":["a"]}', False),
+        (b'{"type":"array","items":{"type":"object"}}', False),
+        (b'{"type":"string"}', True),
+    ],
+)
+def test_strict_is_said_only_of_schemas_that_openai_takes_so(schema: bytes, strict: bool) -> None:
+    """An open object or an optional property would be a 400 there."""
+    request = ChatRequest("alias", (Message("user", "Hi"),), schema=msgspec.Raw(schema))
+    _, server = asked(completion({"content": "{}"}), request)
+    sent = server.requests[0].json()["response_format"]["json_schema"]
+    assert sent["strict"] is strict
 
 
 def test_what_was_not_asked_for_is_left_to_the_endpoint() -> None:

@@ -1,0 +1,149 @@
+"""One llama.cpp engine in a process of its own, as the threads of `llama_cpp` use it.
+
+Every method but `stop` blocks. Refuses to outlive its owner: the process ends with its stdin, so
+also when the daemon is killed.
+"""
+
+import subprocess
+import sys
+import threading
+import weakref
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from lakehouse.core.chat import Usage
+
+_WORKER: Final = Path(__file__).with_name("llama_worker.py")
+_END_S: Final = 2.0  # for the process to end by itself after its stdin did
+
+
+class EngineEnded(Exception):
+    """The process is gone, or never came up. The message says what is known of it."""
+
+
+class EngineAnswer(msgspec.Struct, frozen=True):
+    """What one question gave. `error` is the engine's refusal; `finish` None when it broke off."""
+
+    text: str = ""
+    thinking: str = ""
+    finish: str | None = None
+    usage: Usage | None = None
+    error: str | None = None
+    stopped: bool = False
+    ready: bool = False
+    failed: str | None = None
+    began: bool = False
+
+
+_ANSWER: Final = msgspec.json.Decoder(EngineAnswer)
+
+
+class LlamaEngine:
+    """A loaded model. One question at a time; `stop` may be called from any thread."""
+
+    def __init__(self, model: Path, *, context_tokens: int, threads: int) -> None:
+        """Start the process and wait until the model is loaded.
+
+        Raises:
+            EngineEnded: It could not be loaded.
+        """
+        # The program is ours; -P keeps its directory, which is no package root, off its path. A
+        # session of its own keeps Ctrl-C from it: the daemon decides when it ends.
+        self._process = subprocess.Popen(  # noqa: S603
+            [sys.executable, "-P", str(_WORKER), str(model), str(context_tokens), str(threads)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        self._end = weakref.finalize(self, _end, self._process)
+        # Protects the lines written to stdin from each other.
+        self._writing = threading.Lock()
+        self._number = 0
+        loaded = self._read()
+        if not loaded.ready:
+            self.close()
+            raise EngineEnded(loaded.failed or "it said nothing of its load")
+
+    @property
+    def process_id(self) -> int:
+        """The engine's process."""
+        return self._process.pid
+
+    def next_number(self) -> int:
+        """Give the number of the next question, by which it can be stopped."""
+        self._number += 1
+        return self._number
+
+    def ask(
+        self, number: int, body: bytes, *, deadline_ms: int, on_began: Callable[[], None]
+    ) -> EngineAnswer:
+        """Ask and wait for the answer, which comes soon after the deadline at the latest.
+
+        Args:
+            number: From `next_number`.
+            body: A streamed chat completion request in OpenAI's form.
+            deadline_ms: After so long the engine stops at its next token.
+            on_began: Called at the first token.
+
+        Raises:
+            EngineEnded: The process died.
+        """
+        self._write(b'{"number":%d,"deadline_ms":%d,"body":%b}\n' % (number, deadline_ms, body))
+        while (answer := self._read()).began:
+            on_began()
+        return answer
+
+    def stop(self, number: int) -> None:
+        """Have question `number` stopped at its next token; nothing happens if it has ended."""
+        try:
+            self._write(b'{"stop":%d}\n' % number)
+        except EngineEnded:
+            return  # It is stopped indeed; whoever waits for the answer is told.
+
+    def close(self) -> None:
+        """End the process; up to 2 s, then it is killed."""
+        self._end()
+
+    def _write(self, line: bytes) -> None:
+        stdin = self._process.stdin
+        assert stdin is not None
+        with self._writing:
+            try:
+                stdin.write(line)
+                stdin.flush()
+            except (OSError, ValueError) as error:
+                raise EngineEnded(self._ending()) from error
+
+    def _read(self) -> EngineAnswer:
+        stdout = self._process.stdout
+        assert stdout is not None
+        try:
+            return _ANSWER.decode(stdout.readline())
+        except (ValueError, msgspec.DecodeError) as error:
+            raise EngineEnded(self._ending()) from error
+
+    def _ending(self) -> str:
+        try:
+            return f"its process ended with exit code {self._process.wait(_END_S)}"
+        except subprocess.TimeoutExpired:
+            return "its process does not listen any more"
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End a process and close its pipes; runs at `close`, else when the engine is dropped."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        process.stdin.close()
+    except OSError:
+        pass  # It died with a line unread.
+    try:
+        process.wait(_END_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    process.stdout.close()
