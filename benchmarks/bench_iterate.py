@@ -7,7 +7,7 @@ Prints a table and writes it, with everything needed to repeat it, under benchma
 
 import argparse
 import asyncio
-import datetime
+import datetime as dt
 import importlib.metadata
 import json
 import os
@@ -141,10 +141,13 @@ def run(sessions: int, rounds: int) -> dict:
             ]
             rss = Path(f"/proc/{daemon.pid}/status").read_text().split("VmRSS:")[1].split()[0]
         mount = subprocess.run(
-            ["stat", "--file-system", "--format=%T", name], capture_output=True, text=True
+            ["stat", "--file-system", "--format=%T", name],
+            check=True,
+            capture_output=True,
+            text=True,
         ).stdout.strip()
     return {
-        "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "date": dt.datetime.now(dt.UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "command": f"python benchmarks/bench_iterate.py --sessions {sessions} --rounds {rounds}",
         "machine": f"{os.cpu_count()} cores, {platform.system()} {platform.release()}, {mount}",
         "python": platform.python_version(),
@@ -160,8 +163,8 @@ def table(result: dict) -> str:
     lines = [
         f"# /v1/iterate, {result['date']}",
         "",
-        f"{result['machine']}; Python {result['python']}; one fdatasync {result['fdatasync_ms']} ms;"
-        f" {result['in_flight']} in flight; resident {result['resident_mib_after']} MiB afterwards.",
+        f"{result['machine']}; Python {result['python']}; {result['in_flight']} in flight;",
+        f"one fdatasync {result['fdatasync_ms']} ms; resident {result['resident_mib_after']} MiB.",
         f"Command: `{result['command']}`",
         "",
         "| case | CPU per session, ms: min / median / max | sessions/s | p50 ms | p99 ms |",

@@ -7,10 +7,10 @@ import time
 from pathlib import Path
 
 import pytest
-from support.stack import Answer, Process, call, free_port, running_stack
 
 from lakehouse.core.ids import is_id
 from lakehouse.core.row_codec import crc_holds, decode_row
+from support.stack import Answer, Process, call, free_port, running_stack
 
 SCHEMA = {
     "type": "object",

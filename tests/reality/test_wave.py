@@ -11,9 +11,8 @@ import sys
 import threading
 from pathlib import Path
 
-from support.stack import Answer, call, free_port, running_stack
-
 from lakehouse.core.ids import is_id
+from support.stack import Answer, call, free_port, running_stack
 
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 COLD_START_MS = 8_000

@@ -25,6 +25,7 @@ from lakehouse.validation.schema import SchemaCache
 CITY_SCHEMA = msgspec.Raw(
     b'{"type":"object","properties":{"city":{"type":"string"}},"required":["city"]}'
 )
+USAGE = Usage(10, 5)
 MODEL = ModelName("small", "tiny-1b", "scripted")
 
 
@@ -33,7 +34,7 @@ def answer(
     *,
     finish_reason: FinishReason = "stop",
     thinking: str | None = None,
-    usage: Usage = Usage(10, 5),
+    usage: Usage = USAGE,
     load_ms: int = 0,
 ) -> ChatReply:
     """Make one model answer."""
@@ -75,7 +76,7 @@ class NoTables:
 
     digests: Mapping[str, str] = {}
 
-    async def snapshot(self, kind: Kind) -> "NoTables":  # noqa: ARG002
+    async def snapshot(self, kind: Kind) -> "NoTables":
         return self
 
     def column(self, reference: str) -> Column:
@@ -84,7 +85,7 @@ class NoTables:
     async def outcomes(
         self,
         rules: Sequence[SqlRule],
-        members: Mapping[str, object],  # noqa: ARG002
+        members: Mapping[str, object],
     ) -> list[RuleOutcome]:
         assert not rules
         return []

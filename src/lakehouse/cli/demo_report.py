@@ -145,7 +145,7 @@ def _print_question(directory: Path, console: Console) -> None:
     answer = query(directory / "lakehouse-data" / "sessions", QUESTION)
     table = Table()
     for column in answer.columns:
-        table.add_column(column)
+        table.add_column(column.name)
     for row in answer.rows:
         table.add_row(*map(str, row))
     console.print(table)

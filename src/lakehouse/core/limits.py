@@ -39,7 +39,7 @@ GOT_BYTES_MAX: Final = 256  # `got` of a finding; longer values are left out
 NEAREST_MAX: Final = 3  # near values named by one finding
 SCHEMA_FINDINGS_MAX: Final = 1_000  # schema findings of one answer; ten attempts must fit a row
 SCHEMA_FINDINGS_BYTES_MAX: Final = 256 << 10  # what they may take together
-SCHEMA_STEPS_MAX: Final = 200_000  # subschemas tried to locate what is wrong in one answer
+SCHEMA_STEPS_MAX: Final = 1_000_000  # subschemas tried to locate what is wrong in one answer
 REPAIR_BYTES_MAX: Final = 64 << 10  # broken JSON that repair is tried on
 REPAIR_REGIONS_MAX: Final = 8  # places in one answer that repair is tried on
 

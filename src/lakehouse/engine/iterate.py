@@ -60,7 +60,11 @@ async def iterate(
             raise _deadline_passed(task, iteration)
         span_id = new_span_id()
         started_ms = clock.monotonic_ms()
-        reply = await _ask(task, messages, strategy, span_id, chat, budget)
+        request = _request(task, messages, strategy)
+        reply = await chat.chat(
+            request, context=task.context.child(span_id), limits=budget.limits()
+        )
+        budget.exclude_load(reply.load_ms)
         judgement = await judge(
             reply.text,
             reply.finish_reason,
@@ -71,8 +75,16 @@ async def iterate(
         )
         duration_ms = int(clock.monotonic_ms() - started_ms)
         repeated = any(attempt.output == reply.text for attempt in progress.attempts)
-        attempt = _attempt(iteration, told, reply, judgement, span_id, duration_ms)
-        progress.attempts.append(attempt)
+        progress.attempts.append(
+            _attempt(
+                reply,
+                judgement,
+                iteration=iteration,
+                told=told,
+                span_id=span_id,
+                duration_ms=duration_ms,
+            )
+        )
         progress.grounded = judgement.grounded
         if judgement.accepted:
             return "accepted"
@@ -87,15 +99,8 @@ async def iterate(
     return "max_iter_exhausted"
 
 
-async def _ask(
-    task: SessionTask,
-    messages: tuple[Message, ...],
-    strategy: Strategy,
-    span_id: str,
-    chat: ChatModel,
-    budget: Budget,
-) -> ChatReply:
-    request = ChatRequest(
+def _request(task: SessionTask, messages: tuple[Message, ...], strategy: Strategy) -> ChatRequest:
+    return ChatRequest(
         model=task.model.name,
         messages=messages,
         schema=task.kind.schema if task.settings.constrain == "auto" else NULL,
@@ -103,16 +108,14 @@ async def _ask(
         max_tokens=strategy.max_tokens,
         seed=strategy.seed,
     )
-    reply = await chat.chat(request, context=task.context.child(span_id), limits=budget.limits())
-    budget.exclude_load(reply.load_ms)
-    return reply
 
 
 def _attempt(
-    iteration: int,
-    told: str | None,
     reply: ChatReply,
     judgement: Judgement,
+    *,
+    iteration: int,
+    told: str | None,
     span_id: str,
     duration_ms: int,
 ) -> Attempt:

@@ -117,11 +117,11 @@ class LlamaCppProvider:
         self._threads = ThreadPoolExecutor(self._slots, thread_name_prefix=f"llama-{name}")
         # As many engines as threads: while all live, a thread never waits for one.
         self._engines: SimpleQueue[LlamaEngine] = SimpleQueue()
-        self._engines_lost = self._slots
+        self._live: set[LlamaEngine] = set()
+        self._loading: set[LlamaEngine] = set()
         self._opening: list[Future[ProviderFault | None]] = []
         self._running: set[_Generation] = set()
         self._schemas_refused: OrderedDict[bytes, None] = OrderedDict()
-        self._loaded = False
         self._closed = False
 
     async def complete(
@@ -141,7 +141,7 @@ class LlamaCppProvider:
                 before `load`.
         """
         self._check_open()
-        if not self._loaded:
+        if len(self._live) < self._slots:
             raise ProviderFault(
                 "model_loading", f"Model {self._name!r} is not loaded.", again=False
             )
@@ -159,7 +159,9 @@ class LlamaCppProvider:
             return answer.result()
         finally:
             self._running.discard(generation)
-            if not answer.done():
+            if answer.done():
+                answer.exception()  # Marks it as seen, where the caller went away right now.
+            else:
                 generation.stop()
                 # Drops the call where it still waits for a thread, and its result where not.
                 answer.cancel()
@@ -172,13 +174,12 @@ class LlamaCppProvider:
                 not done within `load_timeout_ms`, goes on.
         """
         self._check_open()
-        if self._loaded:
+        lost = self._slots - len(self._live)
+        if lost == 0:
             return
         if not self._opening:
             path = self._weights()
-            self._opening = [
-                self._threads.submit(self._open, path) for _ in range(self._engines_lost)
-            ]
+            self._opening = [self._threads.submit(self._open, path) for _ in range(lost)]
         engines = {asyncio.wrap_future(future) for future in self._opening}
         _, pending = await asyncio.wait(engines, timeout=self._settings.load_timeout_ms / 1000)
         if pending:
@@ -191,11 +192,10 @@ class LlamaCppProvider:
         fault = next((fault for engine in engines if (fault := engine.result())), None)
         if fault is not None:
             raise fault
-        self._loaded = True
 
     async def state(self) -> tuple[ModelState, str | None]:
         """Tell whether the model is loaded, loading, or cannot be loaded."""
-        if self._loaded:
+        if len(self._live) == self._slots:
             return "ready", None
         if self._opening:
             return "loading", None
@@ -208,16 +208,21 @@ class LlamaCppProvider:
     async def close(self) -> None:
         """Stop the answers under way and free the engines; waits up to 10 s for that."""
         self._closed = True
-        self._loaded = False
         for generation in self._running:
             generation.stop()
+        for engine in tuple(self._loading):
+            engine.kill()
         closing = asyncio.get_running_loop().run_in_executor(None, self._shut_down)
-        await asyncio.wait({closing}, timeout=_STOP_S)
+        done, _ = await asyncio.wait({closing}, timeout=_STOP_S)
+        if not done:
+            for engine in (*self._live, *self._loading):
+                engine.kill()
+            await closing
 
     def _shut_down(self) -> None:
         self._threads.shutdown(wait=True, cancel_futures=True)
-        while not self._engines.empty():
-            self._engines.get().close()
+        while self._live:
+            self._live.pop().close()
 
     def _weights(self) -> Path:
         """Find what is needed to load.
@@ -250,15 +255,18 @@ class LlamaCppProvider:
                 if file.read(len(_GGUF_MAGIC)) != _GGUF_MAGIC:
                     return _missing(f"{path} is not a GGUF file.", hint="Correct the path.")
             engine = LlamaEngine(path, context_tokens=context_tokens, threads=threads)
-        except (OSError, EngineEnded) as error:
-            return _missing(
-                f"{path} could not be loaded as a model.",
-                hint="Check that the file is whole and of a kind that llama.cpp knows, and that "
-                "there is enough memory for it.",
-                internal=f"{path}: {error}",
-            )
+        except OSError as error:
+            return _broken(path, error)
+        self._loading.add(engine)
+        try:
+            engine.wait_loaded()
+        except EngineEnded as error:
+            engine.close()
+            return _broken(path, error)
+        finally:
+            self._loading.discard(engine)
+        self._live.add(engine)
         self._engines.put(engine)
-        self._engines_lost -= 1
         return None
 
     def _generate(self, request: ChatRequest, generation: _Generation) -> ChatReply:
@@ -270,9 +278,8 @@ class LlamaCppProvider:
         try:
             answer = self._ask(engine, request, generation)
         except EngineEnded as error:
+            self._live.discard(engine)
             engine.close()
-            self._engines_lost += 1
-            self._loaded = False
             raise ProviderFault(
                 "connect",
                 f"The engine of model {self._name!r} ended in the middle of an answer.",
@@ -358,6 +365,15 @@ def _ask(
         return EngineAnswer(stopped=True)
     return engine.ask(
         number, msgspec.json.encode(body), deadline_ms=left_ms, on_began=generation.begin
+    )
+
+
+def _broken(path: Path, error: Exception) -> ProviderFault:
+    return _missing(
+        f"{path} could not be loaded as a model.",
+        hint="Check that the file is whole and of a kind that llama.cpp knows, and that there is "
+        "enough memory for it.",
+        internal=f"{path}: {error}",
     )
 
 

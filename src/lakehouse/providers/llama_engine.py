@@ -1,9 +1,10 @@
 """One llama.cpp engine in a process of its own, as the threads of `llama_cpp` use it.
 
-Every method but `stop` blocks. Refuses to outlive its owner: the process ends with its stdin, so
-also when the daemon is killed.
+Every method but `stop` and `kill` blocks. Refuses to outlive its owner: the process ends with its
+stdin, so also when the daemon is killed.
 """
 
+import contextlib
 import subprocess
 import sys
 import threading
@@ -42,14 +43,10 @@ _ANSWER: Final = msgspec.json.Decoder(EngineAnswer)
 
 
 class LlamaEngine:
-    """A loaded model. One question at a time; `stop` may be called from any thread."""
+    """One process with one model. One question at a time; `stop` and `kill` from any thread."""
 
     def __init__(self, model: Path, *, context_tokens: int, threads: int) -> None:
-        """Start the process and wait until the model is loaded.
-
-        Raises:
-            EngineEnded: It could not be loaded.
-        """
+        """Start the process, which begins to load."""
         # The program is ours; -P keeps its directory, which is no package root, off its path. A
         # session of its own keeps Ctrl-C from it: the daemon decides when it ends.
         self._process = subprocess.Popen(  # noqa: S603
@@ -63,15 +60,21 @@ class LlamaEngine:
         # Protects the lines written to stdin from each other.
         self._writing = threading.Lock()
         self._number = 0
-        loaded = self._read()
-        if not loaded.ready:
-            self.close()
-            raise EngineEnded(loaded.failed or "it said nothing of its load")
 
     @property
     def process_id(self) -> int:
         """The engine's process."""
         return self._process.pid
+
+    def wait_loaded(self) -> None:
+        """Wait until the model is loaded.
+
+        Raises:
+            EngineEnded: It could not be loaded.
+        """
+        answer = self._read()
+        if not answer.ready:
+            raise EngineEnded(answer.failed or "it said nothing of its load")
 
     def next_number(self) -> int:
         """Give the number of the next question, by which it can be stopped."""
@@ -92,37 +95,39 @@ class LlamaEngine:
         Raises:
             EngineEnded: The process died.
         """
-        self._write(b'{"number":%d,"deadline_ms":%d,"body":%b}\n' % (number, deadline_ms, body))
+        line = b'{"number":%d,"deadline_ms":%d,"body":%b}\n' % (number, deadline_ms, body)
+        try:
+            self._write(line)
+        except (OSError, ValueError) as error:
+            raise EngineEnded(self._ending()) from error
         while (answer := self._read()).began:
             on_began()
         return answer
 
     def stop(self, number: int) -> None:
         """Have question `number` stopped at its next token; nothing happens if it has ended."""
-        try:
+        # A process that is gone has stopped indeed, and who waits for its answer is told.
+        with contextlib.suppress(OSError, ValueError):
             self._write(b'{"stop":%d}\n' % number)
-        except EngineEnded:
-            return  # It is stopped indeed; whoever waits for the answer is told.
+
+    def kill(self) -> None:
+        """End the process in the middle of anything; whoever waits for it is told."""
+        self._process.kill()
 
     def close(self) -> None:
-        """End the process; up to 2 s, then it is killed."""
+        """End the process and free what belongs to it; after 2 s it is killed."""
         self._end()
 
     def _write(self, line: bytes) -> None:
-        stdin = self._process.stdin
-        assert stdin is not None
+        assert self._process.stdin is not None
         with self._writing:
-            try:
-                stdin.write(line)
-                stdin.flush()
-            except (OSError, ValueError) as error:
-                raise EngineEnded(self._ending()) from error
+            self._process.stdin.write(line)
+            self._process.stdin.flush()
 
     def _read(self) -> EngineAnswer:
-        stdout = self._process.stdout
-        assert stdout is not None
+        assert self._process.stdout is not None
         try:
-            return _ANSWER.decode(stdout.readline())
+            return _ANSWER.decode(self._process.stdout.readline())
         except (ValueError, msgspec.DecodeError) as error:
             raise EngineEnded(self._ending()) from error
 
@@ -130,17 +135,16 @@ class LlamaEngine:
         try:
             return f"its process ended with exit code {self._process.wait(_END_S)}"
         except subprocess.TimeoutExpired:
-            return "its process does not listen any more"
+            return "its process does not answer any more"
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
     """End a process and close its pipes; runs at `close`, else when the engine is dropped."""
     assert process.stdin is not None
     assert process.stdout is not None
-    try:
+    # What a dead process left unread is lost either way.
+    with contextlib.suppress(OSError):
         process.stdin.close()
-    except OSError:
-        pass  # It died with a line unread.
     try:
         process.wait(_END_S)
     except subprocess.TimeoutExpired:

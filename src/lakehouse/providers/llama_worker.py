@@ -15,6 +15,7 @@ Imports nothing of Lakehouse: its directory is not on the path of this program.
 import json
 import os
 import queue
+import signal
 import sys
 import tempfile
 import threading
@@ -115,6 +116,10 @@ def _load(model: str, context_tokens: int, threads: int) -> Any:
 
 def main() -> None:
     """Keep the pipes to ourselves and silence everything else that might be printed."""
+    # A service manager signals every process of the daemon. The daemon then still ends its
+    # sessions with our answers; we end when it does.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     outlet = os.fdopen(os.dup(1), "wb")
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, 1)

@@ -35,6 +35,9 @@ class Failure(msgspec.Struct, frozen=True):
     branch: Place | None = None
 
 
+_Task = tuple[Place, JsonValue, Place]  # a subschema to hold against a value at a place
+
+
 class _TooManySteps(Exception):
     """The answer is so large, or so wrong, that what was found has to do."""
 
@@ -63,43 +66,50 @@ class _Search:
         self._steps = 0
         self._seen: set[tuple[Place, Place]] = set()
         self._known: set[tuple[Place, str, Place | str | None]] = set()
-        self._stack: list[tuple[Place, JsonValue, Place]] = []
-        self._handlers: dict[str, Callable[[Place, JsonValue, Place], None]] = {
+        self._checks: dict[str, Callable[[Place, JsonValue, Place], None]] = {
             "required": self._required,
             "dependentRequired": self._dependent_required,
-            "properties": self._properties,
-            "patternProperties": self._pattern_properties,
-            "additionalProperties": self._additional_properties,
             "propertyNames": self._property_names,
-            "dependentSchemas": self._dependent_schemas,
-            "prefixItems": self._prefix_items,
-            "items": self._items,
-            "contains": self._contains,
             "unevaluatedProperties": self._unevaluated_properties,
+            "contains": self._contains,
             "unevaluatedItems": self._unevaluated_items,
-            "allOf": self._all_of,
             "anyOf": self._any_of,
             "oneOf": self._one_of,
             "not": self._not,
             "if": self._if,
         }
+        self._ways: dict[str, Callable[[Place, JsonValue, Place], Iterator[_Task]]] = {
+            "properties": self._properties,
+            "patternProperties": self._pattern_properties,
+            "additionalProperties": self._additional_properties,
+            "dependentSchemas": self._dependent_schemas,
+            "prefixItems": self._prefix_items,
+            "items": self._items,
+            "allOf": self._all_of,
+        }
 
     def run(self, value: JsonValue) -> None:
-        self._enter(ROOT, value, ROOT)
-        while self._stack:
-            self._visit(*self._stack.pop())
+        ways: list[Iterator[_Task]] = [iter([(ROOT, value, ROOT)])]
+        while ways:
+            task = next(ways[-1], None)
+            if task is None:
+                ways.pop()
+            elif self._is_new_failure(*task):
+                ways.append(self._visit(*task))
 
-    def _visit(self, schema: Place, value: JsonValue, place: Place) -> None:
+    def _visit(self, schema: Place, value: JsonValue, place: Place) -> Iterator[_Task]:
+        """Report what fails right here, and name what may fail further in, one at a time."""
         node = self._document.at(schema)
         if isinstance(node, bool):
             self._fail(Failure(place, "not", None))
             return
         for keyword, expected in node.items():
-            handler = self._handlers.get(keyword)
             if keyword in REFERENCES:
-                self._enter(self._document.target(schema, keyword), value, place)
-            elif handler is not None:
-                handler(schema, value, place)
+                yield self._document.target(schema, keyword), value, place
+            elif (check := self._checks.get(keyword)) is not None:
+                check(schema, value, place)
+            elif (way := self._ways.get(keyword)) is not None:
+                yield from way(schema, value, place)
             elif keyword in ALONE and not self._engine.keyword_holds(
                 schema, keyword, expected, value
             ):
@@ -107,11 +117,11 @@ class _Search:
 
     # --- Steps ---
 
-    def _enter(self, schema: Place, value: JsonValue, place: Place) -> None:
-        """Look into a subschema at a place, if it fails there and was not looked into before."""
-        if not self._holds(schema, value) and (schema, place) not in self._seen:
-            self._seen.add((schema, place))
-            self._stack.append((schema, value, place))
+    def _is_new_failure(self, schema: Place, value: JsonValue, place: Place) -> bool:
+        if (schema, place) in self._seen or self._holds(schema, value):
+            return False
+        self._seen.add((schema, place))
+        return True
 
     def _holds(self, schema: Place, value: JsonValue) -> bool:
         self._steps += 1
@@ -160,23 +170,25 @@ class _Search:
             if name not in value:
                 self._fail(Failure(place, keyword, (*here, index), name))
 
-    def _properties(self, schema: Place, value: JsonValue, place: Place) -> None:
+    def _properties(self, schema: Place, value: JsonValue, place: Place) -> Iterator[_Task]:
         members = self._keyword(schema, "properties")
         if isinstance(value, dict) and isinstance(members, dict):
             for name in members:
                 if name in value:
-                    self._enter((*schema, "properties", name), value[name], (*place, name))
+                    yield (*schema, "properties", name), value[name], (*place, name)
 
-    def _pattern_properties(self, schema: Place, value: JsonValue, place: Place) -> None:
+    def _pattern_properties(self, schema: Place, value: JsonValue, place: Place) -> Iterator[_Task]:
         keyword = "patternProperties"
         patterns = self._keyword(schema, keyword)
         if isinstance(value, dict) and isinstance(patterns, dict):
             for pattern in patterns:
                 for name, member in value.items():
                     if self._engine.matches(pattern, name):
-                        self._enter((*schema, keyword, pattern), member, (*place, name))
+                        yield (*schema, keyword, pattern), member, (*place, name)
 
-    def _additional_properties(self, schema: Place, value: JsonValue, place: Place) -> None:
+    def _additional_properties(
+        self, schema: Place, value: JsonValue, place: Place
+    ) -> Iterator[_Task]:
         keyword = "additionalProperties"
         if not isinstance(value, dict):
             return
@@ -185,7 +197,7 @@ class _Search:
             if self._document.at(here) is False:
                 self._fail(Failure(place, keyword, here, name))
             else:
-                self._enter(here, value[name], (*place, name))
+                yield here, value[name], (*place, name)
 
     def _additional(self, schema: Place, value: dict[str, JsonValue]) -> Iterator[str]:
         properties = self._keyword(schema, "properties")
@@ -203,12 +215,12 @@ class _Search:
         if isinstance(value, dict) and not all(self._holds(here, name) for name in value):
             self._fail(Failure(place, "propertyNames", here))
 
-    def _dependent_schemas(self, schema: Place, value: JsonValue, place: Place) -> None:
+    def _dependent_schemas(self, schema: Place, value: JsonValue, place: Place) -> Iterator[_Task]:
         dependents = self._keyword(schema, "dependentSchemas")
         if isinstance(value, dict) and isinstance(dependents, dict):
             for trigger in dependents:
                 if trigger in value:
-                    self._enter((*schema, "dependentSchemas", trigger), value, place)
+                    yield (*schema, "dependentSchemas", trigger), value, place
 
     def _unevaluated_properties(self, schema: Place, value: JsonValue, place: Place) -> None:
         keyword = "unevaluatedProperties"
@@ -221,18 +233,18 @@ class _Search:
 
     # --- Arrays ---
 
-    def _prefix_items(self, schema: Place, value: JsonValue, place: Place) -> None:
+    def _prefix_items(self, schema: Place, value: JsonValue, place: Place) -> Iterator[_Task]:
         schemas = self._keyword(schema, "prefixItems")
         if isinstance(value, list) and isinstance(schemas, list):
             for index in range(min(len(schemas), len(value))):
-                self._enter((*schema, "prefixItems", index), value[index], (*place, index))
+                yield (*schema, "prefixItems", index), value[index], (*place, index)
 
-    def _items(self, schema: Place, value: JsonValue, place: Place) -> None:
+    def _items(self, schema: Place, value: JsonValue, place: Place) -> Iterator[_Task]:
         if isinstance(value, list):
             prefix = self._keyword(schema, "prefixItems")
             start = len(prefix) if isinstance(prefix, list) else 0
             for index in range(start, len(value)):
-                self._enter((*schema, "items"), value[index], (*place, index))
+                yield (*schema, "items"), value[index], (*place, index)
 
     def _contains(self, schema: Place, value: JsonValue, place: Place) -> None:
         if not isinstance(value, list):
@@ -259,9 +271,9 @@ class _Search:
 
     # --- In place ---
 
-    def _all_of(self, schema: Place, value: JsonValue, place: Place) -> None:
+    def _all_of(self, schema: Place, value: JsonValue, place: Place) -> Iterator[_Task]:
         for branch in self._branches(schema, "allOf"):
-            self._enter(branch, value, place)
+            yield branch, value, place
 
     def _any_of(self, schema: Place, value: JsonValue, place: Place) -> None:
         if not any(self._holds(branch, value) for branch in self._branches(schema, "anyOf")):

@@ -4,10 +4,10 @@ import asyncio
 import json
 from itertools import pairwise
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.sessions import ListedChat, NoTables, answer, clock, task_of
 
 from lakehouse.core.chat import Message, Usage
 from lakehouse.core.clock import FixedClock
@@ -17,6 +17,7 @@ from lakehouse.engine.budget import Budget
 from lakehouse.engine.iterate import Progress, iterate
 from lakehouse.engine.prompt import told_after
 from lakehouse.engine.task import SessionTask
+from support.sessions import ListedChat, NoTables, answer, clock, task_of
 
 GOOD = '{"city": "Zürich"}'
 BAD = '{"town": "Zürich"}'
@@ -253,6 +254,4 @@ def test_a_flood_of_findings_is_capped():
 
 
 def raw(text: str):
-    import msgspec
-
     return msgspec.Raw(text.encode())

@@ -1,5 +1,7 @@
 """Patterns are RE2: what is accepted, what is refused by name, and what they match."""
 
+from contextlib import suppress
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -117,7 +119,5 @@ def test_a_refusal_names_the_pattern_and_its_place(pattern, place):
 @given(st.text(st.sampled_from(list("ab1^$.|()[]{}*+?\\-:,dwspPQEx<>=!é "))))
 def test_any_text_is_accepted_or_refused_and_nothing_else(pattern):
     """No pattern crashes the reader or the engine."""
-    try:
-        matches(pattern, "ab1")
-    except Refusal as refused:
-        assert refused.code == "invalid_schema"
+    with suppress(Refusal):
+        assert matches(pattern, "ab1") in {True, False}
