@@ -65,14 +65,7 @@ async def iterate(
             request, context=task.context.child(span_id), limits=budget.limits()
         )
         budget.exclude_load(reply.load_ms)
-        judgement = await judge(
-            reply.text,
-            reply.finish_reason,
-            kind=task.kind,
-            schema=task.schema,
-            sources=task.sources,
-            tables=tables,
-        )
+        judgement = await _judge(task, reply, tables)
         duration_ms = int(clock.monotonic_ms() - started_ms)
         repeated = any(attempt.output == reply.text for attempt in progress.attempts)
         progress.attempts.append(
@@ -90,13 +83,21 @@ async def iterate(
             return "accepted"
         if repeated and strategy.changed:
             return "max_iter_exhausted"
-        if repeated:
-            strategy = strategy.after_repetition()
-        if reply.finish_reason == "length":
-            strategy = strategy.after_truncation(reply.usage.completion_tokens)
+        strategy = strategy.after(reply, repeated=repeated)
         told = told_after(judgement.findings, repeated=repeated)
         messages = next_messages(first, reply.text, told, echo=not strategy.changed)
     return "max_iter_exhausted"
+
+
+async def _judge(task: SessionTask, reply: ChatReply, tables: TableSnapshot) -> Judgement:
+    return await judge(
+        reply.text,
+        reply.finish_reason,
+        kind=task.kind,
+        schema=task.schema,
+        sources=task.sources,
+        tables=tables,
+    )
 
 
 def _request(task: SessionTask, messages: tuple[Message, ...], strategy: Strategy) -> ChatRequest:

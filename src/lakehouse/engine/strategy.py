@@ -9,6 +9,7 @@ from typing import Final
 
 import msgspec
 
+from lakehouse.core.chat import ChatReply
 from lakehouse.engine.task import SessionTask
 
 TEMPERATURE_CHANGED: Final = 0.8  # hot enough to leave a repeated answer, cold enough for JSON
@@ -24,6 +25,13 @@ class Strategy(msgspec.Struct, frozen=True):
     max_tokens: int | None
     seed: int | None
     changed: bool = False
+
+    def after(self, reply: ChatReply, *, repeated: bool) -> "Strategy":
+        """Give the sampling to use after a rejected answer."""
+        following = self.after_repetition() if repeated else self
+        if reply.finish_reason == "length":
+            following = following.after_truncation(reply.usage.completion_tokens)
+        return following
 
     def after_repetition(self) -> "Strategy":
         """Change what makes a model repeat itself: temperature and seed."""

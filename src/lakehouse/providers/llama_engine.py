@@ -95,7 +95,12 @@ class LlamaEngine:
         Raises:
             EngineEnded: The process died.
         """
-        line = b'{"number":%d,"deadline_ms":%d,"body":%b}\n' % (number, deadline_ms, body)
+        # A line break in JSON is white space: inside a string it is escaped.
+        line = b'{"number":%d,"deadline_ms":%d,"body":%b}\n' % (
+            number,
+            deadline_ms,
+            body.replace(b"\n", b" "),
+        )
         try:
             self._write(line)
         except (OSError, ValueError) as error:

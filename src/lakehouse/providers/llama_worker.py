@@ -48,14 +48,16 @@ class Worker:
             self._answer(engine, self._questions.get())
 
     def _listen(self) -> None:
-        for line in self._inlet:
-            message = json.loads(line)
-            if "stop" in message:
-                self._stopped_to = max(self._stopped_to, message["stop"])
-            else:
-                self._questions.put(message)
-        # Nobody is left to answer to; whatever the engine does right now may be cut off.
-        os._exit(0)
+        try:
+            for line in self._inlet:
+                message = json.loads(line)
+                if "stop" in message:
+                    self._stopped_to = max(self._stopped_to, message["stop"])
+                else:
+                    self._questions.put(message)
+        finally:
+            # Nobody is left to answer to; whatever the engine does right now may be cut off.
+            os._exit(0)
 
     def _answer(self, engine: Any, question: dict[str, Any]) -> None:
         number = question["number"]

@@ -274,9 +274,7 @@ class SchemaDocument:
         size = 1 + sum(part for part, _ in parts) * (2 if twice else 1)
         depth = 1 + max((part for _, part in parts), default=0)
         if size > SCHEMA_UNFOLDED_MAX:
-            raise SchemaError(
-                place, f"references multiply to more than {SCHEMA_UNFOLDED_MAX} subschemas"
-            )
+            raise SchemaError(place, f"its subschemas multiply to more than {SCHEMA_UNFOLDED_MAX}")
         if depth > JSON_DEPTH_MAX:
             raise SchemaError(place, f"references stand more than {JSON_DEPTH_MAX} deep")
         sizes[place] = size, depth
