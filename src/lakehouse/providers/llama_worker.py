@@ -73,12 +73,13 @@ class Worker:
             answer["usage"] = chunk.get("usage") or answer["usage"]
             for choice in chunk.get("choices", ()):
                 delta = choice["delta"]
-                if not (text or thinking) and (
-                    delta.get("content") or delta.get("reasoning_content")
-                ):
+                said, thought = delta.get("content") or "", delta.get("reasoning_content") or ""
+                if (said or thought) and not (text or thinking):
                     self._say({"began": True})
-                text.append(delta.get("content") or "")
-                thinking.append(delta.get("reasoning_content") or "")
+                if said:
+                    text.append(said)
+                if thought:
+                    thinking.append(thought)
                 answer["finish"] = choice.get("finish_reason") or answer["finish"]
             # A stopped stream ends the generation: this is the only way to interrupt it.
             answer["stopped"] = number <= self._stopped_to or time.monotonic() > end_s

@@ -5,6 +5,8 @@ request needs here (ids, body limit, keys, problem bodies) is needed on 404s and
 framework middleware does not reach or costs more than the whole rest of a session.
 """
 
+import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final
@@ -30,6 +32,8 @@ from lakehouse.transport.problem import PROBLEM_TYPE, problem_of
 
 _LOG = logging.getLogger(__name__)
 _MILLISECONDS_DIGITS_MAX: Final = 9
+_DISCARD_BYTES_MAX: Final = 8 << 20  # of a body that is refused for its size
+_DISCARD_S_MAX: Final = 2.0
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -207,6 +211,7 @@ def _check_media_type(headers: Mapping[str, Sequence[str]]) -> None:
 async def _read_body(headers: Mapping[str, Sequence[str]], receive: Receive) -> bytes:
     length = headers.get("content-length", ("0",))[0]
     if length.isdigit() and int(length) > BODY_BYTES_MAX:
+        await _discard(receive)
         raise _body_too_large()
     chunks: list[bytes] = []
     size = 0
@@ -217,10 +222,23 @@ async def _read_body(headers: Mapping[str, Sequence[str]], receive: Receive) -> 
         chunk: bytes = message.get("body", b"")
         size += len(chunk)
         if size > BODY_BYTES_MAX:
+            await _discard(receive)
             raise _body_too_large()
         chunks.append(chunk)
         if not message.get("more_body", False):
             return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+async def _discard(receive: Receive) -> None:
+    """Read on for a little while: a caller still sending would meet a reset, not our answer."""
+    size = 0
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_DISCARD_S_MAX):
+            while size <= _DISCARD_BYTES_MAX:
+                message = await receive()
+                if message["type"] == "http.disconnect" or not message.get("more_body", False):
+                    return
+                size += len(message.get("body", b""))
 
 
 def _body_too_large() -> Refusal:
