@@ -1,0 +1,78 @@
+"""`lakehouse sessions`: the newest sessions of the log, one line each."""
+
+from typing import Annotated, Any
+
+import msgspec
+import typer
+
+from lakehouse.cli.options import ConfigOption, JsonOption, read_config
+from lakehouse.cli.table import print_json, print_table
+from lakehouse.core.limits import SESSIONS_LIMIT_DEFAULT
+from lakehouse.sessionlog.filters import SessionFilter, moment
+from lakehouse.sessionlog.sessions import list_sessions
+
+sessions_app = typer.Typer(rich_markup_mode=None)
+
+_PROMPT_CHARS_MAX = 60
+
+
+@sessions_app.command(name="sessions")
+def command(
+    context: typer.Context,
+    *,
+    kind: Annotated[str | None, typer.Option(help="Only this kind.")] = None,
+    model: Annotated[str | None, typer.Option(help="Only this model.")] = None,
+    verdict: Annotated[
+        str | None, typer.Option(help="accepted, max_iter_exhausted or infra_error.")
+    ] = None,
+    code: Annotated[str | None, typer.Option(help="An infra code or a finding's code.")] = None,
+    daemon: Annotated[str | None, typer.Option(help="Only this daemon, such as replay.")] = None,
+    conversation_id: Annotated[str | None, typer.Option(help="Only this conversation.")] = None,
+    since: Annotated[str | None, typer.Option(help="From this time on, RFC 3339.")] = None,
+    until: Annotated[str | None, typer.Option(help="Before this time.")] = None,
+    limit: Annotated[int, typer.Option(help="How many, 1 to 200.")] = SESSIONS_LIMIT_DEFAULT,
+    cursor: Annotated[str | None, typer.Option(help="Where the page before ended.")] = None,
+    json: JsonOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """List the sessions of the log, newest first.
+
+    Example: lakehouse sessions --verdict max_iter_exhausted --limit 10
+    """
+    settings = read_config(context, config)
+    where = SessionFilter(
+        kind=kind,
+        model=model,
+        verdict=verdict,
+        code=code,
+        daemon=daemon,
+        conversation_id=conversation_id,
+        since=None if since is None else moment(since, name="since"),
+        until=None if until is None else moment(until, name="until"),
+    )
+    page = list_sessions(settings.path(settings.log.path), where, limit=limit, cursor=cursor)
+    if json:
+        rows = [msgspec.Raw(row) for row in page.rows]
+        print_json({"sessions": rows, "next": page.next})
+        return
+    print_table(
+        ["ended", "session", "kind", "model", "verdict", "iterations", "ms", "prompt"],
+        [_cells(msgspec.json.decode(row)) for row in page.rows],
+    )
+    if page.next is not None:
+        typer.echo(f"More with: --cursor {page.next}")
+
+
+def _cells(row: dict[str, Any]) -> list[object]:
+    error = row.get("error") or {}
+    prompt = " ".join(row["prompt"].split())
+    return [
+        row["timestamp"][:19],
+        row["session_id"],
+        row["kind"],
+        row["model_alias"],
+        f"{row['verdict']} ({error['code']})" if error else row["verdict"],
+        row["iterations"],
+        row["duration_ms"],
+        prompt if len(prompt) <= _PROMPT_CHARS_MAX else prompt[: _PROMPT_CHARS_MAX - 1] + "…",
+    ]

@@ -1,0 +1,90 @@
+"""`lakehouse show`: one session told attempt by attempt."""
+
+from typing import Annotated
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from lakehouse.cli.options import ConfigOption, JsonOption, read_config
+from lakehouse.cli.table import console, print_json
+from lakehouse.core.errors import Refusal
+from lakehouse.core.row import Row
+from lakehouse.core.row_codec import decode_row
+from lakehouse.core.session import Attempt
+from lakehouse.sessionlog.reader import find_rows
+
+show_app = typer.Typer(rich_markup_mode=None)
+
+
+@show_app.command(name="show")
+def command(
+    context: typer.Context,
+    identity: Annotated[str, typer.Argument(help="A session_id or a row_id.", metavar="ID")],
+    *,
+    json: JsonOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Tell a session: what was asked, what the model wrote, what was wrong, what it was told.
+
+    Example: lakehouse show 019ab1c2d3e47f60b1a2c3d4e5f60718
+    """
+    settings = read_config(context, config)
+    rows = find_rows(settings.path(settings.log.path), identity)
+    if not rows:
+        raise Refusal(
+            "not_found",
+            f"There is no session or row {identity!r} in {settings.path(settings.log.path)}.",
+            hint="`lakehouse sessions` lists the sessions, newest first.",
+        )
+    if json:
+        print_json({"rows": [msgspec.Raw(row) for row in rows]})
+        return
+    out = console()
+    for line in rows:
+        _print_row(decode_row(line), out)
+
+
+def _print_row(row: Row, out: Console) -> None:
+    out.print(Text(f"session {row.session_id}", style="bold"))
+    label = row.model_alias if row.model_alias == row.model else f"{row.model_alias} ({row.model})"
+    facts = {
+        "row": row.row_id,
+        "trace": row.trace_id,
+        "ended": row.timestamp,
+        "daemon": row.daemon,
+        "kind": row.kind or "(inline schema)",
+        "model": f"{label}, {row.provider}",
+        "prompt": row.prompt,
+    }
+    for name, value in facts.items():
+        _say(out, name, value)
+    for attempt in row.attempts:
+        print_attempt(attempt, out)
+    verdict: str = row.verdict
+    if row.error is not None:
+        verdict += f": {row.error.code}: {row.error.message}"
+    _say(out, "verdict", f"{verdict} after {row.iterations} of {row.max_iterations} attempts")
+    _say(out, "took", f"{row.duration_ms} ms")
+
+
+def print_attempt(attempt: Attempt, out: Console) -> None:
+    """Tell one attempt: what the model was told, what it wrote, what was wrong with it."""
+    out.print(Text(f"\n  attempt {attempt.iteration}: {attempt.outcome}", style="bold"))
+    if attempt.told is not None:
+        _say(out, "told", attempt.told)
+    _say(out, "wrote", attempt.output)
+    for finding in attempt.findings:
+        place = finding.path or "the whole answer"
+        _say(out, "wrong", f"{finding.code} at {place}: {finding.message}")
+    for repair in attempt.repairs:
+        _say(out, "mended", f"{repair.code} at byte {repair.offset}: {repair.message}")
+
+
+def _say(out: Console, name: str, value: str) -> None:
+    """Print a label and a text; control characters of a model cannot reach the terminal."""
+    lines = value.splitlines() or [""]
+    clean = ("".join(c if c.isprintable() else "�" for c in line) for line in lines)
+    text = ("\n" + " " * 11).join(clean)
+    out.print(Text(f"  {name:>7}: ", style="dim") + Text(text))

@@ -1,0 +1,61 @@
+"""`lakehouse stats`: verdicts and rates, an outage never counted as a bad answer."""
+
+from typing import Annotated
+
+import typer
+
+from lakehouse.cli.options import ConfigOption, JsonOption, read_config
+from lakehouse.cli.table import percent, print_json, print_table
+from lakehouse.sessionlog.filters import SessionFilter, moment
+from lakehouse.sessionlog.stats import Stats, stats
+
+stats_app = typer.Typer(rich_markup_mode=None)
+
+_COUNTS = ("sessions", "accepted", "first_shot", "max_iter_exhausted", "infra_error")
+
+
+@stats_app.command(name="stats")
+def command(
+    context: typer.Context,
+    *,
+    by: Annotated[
+        str, typer.Option(help="Comma-separated: model, kind, day, provider, daemon, verdict.")
+    ] = "",
+    kind: Annotated[str | None, typer.Option(help="Only this kind.")] = None,
+    model: Annotated[str | None, typer.Option(help="Only this model.")] = None,
+    since: Annotated[str | None, typer.Option(help="From this time on, RFC 3339.")] = None,
+    until: Annotated[str | None, typer.Option(help="Before this time.")] = None,
+    daemon: Annotated[str | None, typer.Option(help="Only this daemon, such as replay.")] = None,
+    json: JsonOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Count verdicts and rates; infra_error is left out of what the rates divide by.
+
+    Example: lakehouse stats --by model,kind --since 2026-11-01
+    """
+    settings = read_config(context, config)
+    where = SessionFilter(
+        kind=kind,
+        model=model,
+        daemon=daemon,
+        since=None if since is None else moment(since, name="since"),
+        until=None if until is None else moment(until, name="until"),
+    )
+    dimensions = [name.strip() for name in by.split(",") if name.strip()]
+    result = stats(settings.path(settings.log.path), by=dimensions, where=where)
+    if json:
+        print_json(result)
+        return
+    rows = [_cells(part, dimensions) for part in (result.by or ())] if dimensions else []
+    rows.append([*("all" if not i else "" for i in range(len(dimensions))), *_numbers(result)])
+    print_table([*dimensions, *_COUNTS, "first-shot rate", "accepted rate"], rows)
+
+
+def _cells(part: Stats, dimensions: list[str]) -> list[object]:
+    group = part.group or {}
+    return [*(group.get(name) or "(none)" for name in dimensions), *_numbers(part)]
+
+
+def _numbers(part: Stats) -> list[object]:
+    counts = [getattr(part, name) for name in _COUNTS]
+    return [*counts, percent(part.first_shot_rate), percent(part.accepted_rate)]
