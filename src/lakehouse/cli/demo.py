@@ -28,7 +28,7 @@ from lakehouse.demo.notices import Notice, load_notices
 from lakehouse.providers.weights import model_path
 from lakehouse.transport.client import HttpClient, HttpLimits
 
-demo_app = typer.Typer(rich_markup_mode=None)
+demo_app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 DIRECTORY: Final = Path("demo-data")
 AT_ONCE: Final = 2  # the embedded model has two cores to think on

@@ -10,7 +10,7 @@ from lakehouse.cli.table import console
 from lakehouse.core.errors import SetupError
 from lakehouse.providers.weights import PullStage, model_path, pull_smollm2
 
-models_app = typer.Typer(rich_markup_mode=None, no_args_is_help=True)
+models_app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True)
 
 _NAMES = ("smollm2", "smollm2-135m-instruct")
 

@@ -9,7 +9,7 @@ from lakehouse.cli.options import ConfigOption, JsonOption, read_config
 from lakehouse.cli.table import print_table
 from lakehouse.sessionlog.query import query
 
-query_app = typer.Typer(rich_markup_mode=None)
+query_app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 @query_app.command(name="query")

@@ -26,7 +26,7 @@ _HELP = {
 
 
 def _app(role: Role) -> typer.Typer:
-    app = typer.Typer(rich_markup_mode=None)
+    app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
     def command(context: typer.Context, config: ConfigOption = None) -> None:
         settings = read_config(context, config)

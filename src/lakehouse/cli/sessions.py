@@ -11,7 +11,7 @@ from lakehouse.core.limits import SESSIONS_LIMIT_DEFAULT
 from lakehouse.sessionlog.filters import SessionFilter, moment
 from lakehouse.sessionlog.sessions import list_sessions
 
-sessions_app = typer.Typer(rich_markup_mode=None)
+sessions_app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 _PROMPT_CHARS_MAX = 60
 

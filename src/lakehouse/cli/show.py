@@ -15,7 +15,7 @@ from lakehouse.core.row_codec import decode_row
 from lakehouse.core.session import Attempt
 from lakehouse.sessionlog.reader import find_rows
 
-show_app = typer.Typer(rich_markup_mode=None)
+show_app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 @show_app.command(name="show")

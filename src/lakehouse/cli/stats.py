@@ -9,7 +9,7 @@ from lakehouse.cli.table import percent, print_json, print_table
 from lakehouse.sessionlog.filters import SessionFilter, moment
 from lakehouse.sessionlog.stats import Stats, stats
 
-stats_app = typer.Typer(rich_markup_mode=None)
+stats_app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 _COUNTS = ("sessions", "accepted", "first_shot", "max_iter_exhausted", "infra_error")
 

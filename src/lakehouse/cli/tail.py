@@ -11,7 +11,7 @@ from lakehouse.core.limits import SESSIONS_LIMIT_MAX
 from lakehouse.sessionlog.reader import Follower, find_rows
 from lakehouse.sessionlog.sessions import list_sessions
 
-tail_app = typer.Typer(rich_markup_mode=None)
+tail_app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 @tail_app.command(name="tail")
