@@ -13,13 +13,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from lakehouse.core.session import Attempt, SessionReply
+from lakehouse.cli.show import print_attempt, print_fact
+from lakehouse.cli.table import cell_text, percent, print_table
+from lakehouse.core.session import SessionReply
 from lakehouse.demo.notices import Notice
 from lakehouse.sessionlog.query import query
 
 QUESTION: Final = """SELECT code, path, count(*) AS findings, count(DISTINCT row_id) AS sessions
 FROM findings GROUP BY ALL ORDER BY findings DESC, code, path LIMIT 6"""
-_TEXT_CHARS_MAX: Final = 600
 
 
 class Told(msgspec.Struct, frozen=True):
@@ -37,10 +38,9 @@ class Told(msgspec.Struct, frozen=True):
     @property
     def right(self) -> bool:
         """Whether an accepted artifact equals the checked answer."""
-        return (
-            self.reply.verdict == "accepted"
-            and msgspec.json.decode(self.reply.artifact) == self.notice.answer
-        )
+        return self.reply.verdict == "accepted" and msgspec.json.decode(
+            self.reply.artifact
+        ) == msgspec.to_builtins(self.notice.answer)
 
 
 _ROWS: Final[tuple[tuple[str, Callable[[SessionReply], bool]], ...]] = (
@@ -61,9 +61,9 @@ def print_report(told: Sequence[Told], directory: Path, wall_s: float, console: 
     console.print()
     console.print(_verdicts(told))
     console.print(
-        "auto: the model decodes under the schema. off: it writes freely. outage: one notice sent "
-        "to a model alias\nwhose endpoint is not there, on purpose; an outage is not a bad answer "
-        "and leaves the rate alone."
+        "auto: the model decodes under the schema. off: it writes freely. outage: one notice\n"
+        "sent to a model alias whose endpoint is not there, on purpose; an outage is not a bad\n"
+        "answer and leaves the rate alone."
     )
     _print_worth(told, console)
     _print_session(_session_to_tell(told), console)
@@ -87,10 +87,8 @@ def _verdicts(told: Sequence[Told]) -> Table:
 
 def _rate(told: Sequence[Told]) -> str:
     judged = [one for one in told if one.reply.verdict != "infra_error"]
-    if not judged:
-        return "-"
     first_shot = sum(one.reply.accepted_iteration == 0 for one in judged)
-    return f"{100 * first_shot / len(judged):.1f} %"
+    return percent(first_shot / len(judged) if judged else None)
 
 
 def _print_worth(told: Sequence[Told], console: Console) -> None:
@@ -99,10 +97,10 @@ def _print_worth(told: Sequence[Told], console: Console) -> None:
     eventless = [one for one in told if one.notice.answer is None and not one.away]
     through = sum(one.reply.verdict == "accepted" for one in eventless)
     console.print(
-        f"\nOf {len(accepted)} accepted artifacts, {right} equal the answer a person wrote down. "
-        "The model is tiny; the point is\nwhat does not get through: every accepted artifact names "
-        "an airport of the table, its city, and a quote of\nits own notice. Notices without a "
-        f"valid event: {len(eventless)}, of which accepted: {through}."
+        f"\nOf {len(accepted)} accepted artifacts, {right} equal the answer that a person wrote down.\n"
+        "The model is tiny; the point is what does not get through: every accepted artifact\n"
+        "names an airport of the table, its city, and a quote of its own notice.\n"
+        f"Notices without a valid event: {len(eventless)}, of which accepted: {through}."
     )
 
 
@@ -119,36 +117,20 @@ def _session_to_tell(told: Sequence[Told]) -> Told:
 
 def _print_session(one: Told, console: Console) -> None:
     console.print(f"\n[bold]One session, attempt by attempt[/bold] ({one.reply.session_id})")
-    _say(console, "asked", one.notice.text)
+    print_fact(console, "asked", one.notice.text)
     for attempt in one.reply.attempts:
-        _print_attempt(attempt, console)
-    console.print(Text(f"  verdict: {one.reply.verdict}", style="bold"))
-
-
-def _print_attempt(attempt: Attempt, console: Console) -> None:
-    if attempt.told is not None:
-        _say(console, "told", attempt.told)
-    _say(console, "wrote", attempt.output)
-    for finding in attempt.findings:
-        place = finding.path or "the whole answer"
-        _say(console, "wrong", f"{finding.code} at {place}: {finding.message}")
-
-
-def _say(console: Console, label: str, text: str) -> None:
-    shown = text if len(text) <= _TEXT_CHARS_MAX else text[:_TEXT_CHARS_MAX] + " […]"
-    console.print(Text(f"  {label:>5}: ", style="bold") + Text(shown))
+        print_attempt(attempt, console)
+    print_fact(console, "verdict", one.reply.verdict)
 
 
 def _print_question(directory: Path, console: Console) -> None:
     console.print("\n[bold]One question to the log[/bold]")
     console.print(Text("  " + QUESTION.replace("\n", "\n  ")))
     answer = query(directory / "lakehouse-data" / "sessions", QUESTION)
-    table = Table()
-    for column in answer.columns:
-        table.add_column(column.name)
-    for row in answer.rows:
-        table.add_row(*map(str, row))
-    console.print(table)
+    print_table(
+        [column.name for column in answer.columns],
+        [[cell_text(cell) for cell in row] for row in answer.rows],
+    )
 
 
 def _print_next(told: Sequence[Told], directory: Path, console: Console) -> None:

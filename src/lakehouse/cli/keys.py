@@ -6,7 +6,9 @@ import typer
 
 from lakehouse.gateway.auth import new_key
 
-keys_app = typer.Typer(add_completion=False, rich_markup_mode=None, help="Make API keys.", no_args_is_help=True)
+keys_app = typer.Typer(
+    add_completion=False, rich_markup_mode=None, help="Make API keys.", no_args_is_help=True
+)
 
 
 @keys_app.callback()

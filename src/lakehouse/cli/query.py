@@ -2,11 +2,10 @@
 
 from typing import Annotated
 
-import msgspec
 import typer
 
 from lakehouse.cli.options import ConfigOption, JsonOption, read_config
-from lakehouse.cli.table import print_table
+from lakehouse.cli.table import cell_text, print_table
 from lakehouse.sessionlog.query import query
 
 query_app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -36,11 +35,5 @@ def command(
         return
     print_table(
         [column.name for column in result.columns],
-        [[_cell(cell) for cell in row] for row in result.rows],
+        [[cell_text(cell) for cell in row] for row in result.rows],
     )
-
-
-def _cell(raw: msgspec.Raw) -> object:
-    """Show a text as it is, and everything else as its JSON."""
-    data = bytes(raw)
-    return msgspec.json.decode(data) if data[:1] in {b'"', b"n"} else data.decode("utf-8")

@@ -59,32 +59,32 @@ def _print_row(row: Row, out: Console) -> None:
         "prompt": row.prompt,
     }
     for name, value in facts.items():
-        _say(out, name, value)
+        print_fact(out, name, value)
     for attempt in row.attempts:
         print_attempt(attempt, out)
     verdict: str = row.verdict
     if row.error is not None:
         verdict += f": {row.error.code}: {row.error.message}"
-    _say(out, "verdict", f"{verdict} after {row.iterations} of {row.max_iterations} attempts")
-    _say(out, "took", f"{row.duration_ms} ms")
+    print_fact(out, "verdict", f"{verdict} after {row.iterations} of {row.max_iterations} attempts")
+    print_fact(out, "took", f"{row.duration_ms} ms")
 
 
 def print_attempt(attempt: Attempt, out: Console) -> None:
     """Tell one attempt: what the model was told, what it wrote, what was wrong with it."""
     out.print(Text(f"\n  attempt {attempt.iteration}: {attempt.outcome}", style="bold"))
     if attempt.told is not None:
-        _say(out, "told", attempt.told)
-    _say(out, "wrote", attempt.output)
+        print_fact(out, "told", attempt.told)
+    print_fact(out, "wrote", attempt.output)
     for finding in attempt.findings:
         place = finding.path or "the whole answer"
-        _say(out, "wrong", f"{finding.code} at {place}: {finding.message}")
+        print_fact(out, "wrong", f"{finding.code} at {place}: {finding.message}")
     for repair in attempt.repairs:
-        _say(out, "mended", f"{repair.code} at byte {repair.offset}: {repair.message}")
+        print_fact(out, "mended", f"{repair.code} at byte {repair.offset}: {repair.message}")
 
 
-def _say(out: Console, name: str, value: str) -> None:
+def print_fact(out: Console, name: str, value: str) -> None:
     """Print a label and a text; control characters of a model cannot reach the terminal."""
     lines = value.splitlines() or [""]
     clean = ("".join(c if c.isprintable() else "�" for c in line) for line in lines)
     text = ("\n" + " " * 11).join(clean)
-    out.print(Text(f"  {name:>7}: ", style="dim") + Text(text))
+    out.print(Text(f"  {name:>7}: ", style="dim") + Text(text), soft_wrap=True)

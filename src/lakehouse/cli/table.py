@@ -33,3 +33,12 @@ def console() -> Console:
 def percent(rate: float | None) -> str:
     """Show a rate of 0 to 1; `-` when there was nothing to rate."""
     return "-" if rate is None else f"{100 * rate:.1f} %"
+
+
+def cell_text(raw: msgspec.Raw) -> str | None:
+    """Show a cell of a query: a text as it is, null as nothing, everything else as its JSON."""
+    data = bytes(raw)
+    if data.startswith(b'"'):
+        text: str = msgspec.json.decode(data)
+        return text
+    return None if data == b"null" else data.decode("utf-8")

@@ -34,7 +34,6 @@ UPSTREAM_BODY_BYTES_MAX: Final = 8 << 20  # one provider reply, after decompress
 UPSTREAM_HEADER_BYTES_MAX: Final = 64 << 10  # the header block of one provider reply
 FINDINGS_TOLD_MAX: Final = 20  # findings carried by one re-prompt
 TOLD_BYTES_MAX: Final = 8 << 10  # the whole re-prompt
-ECHO_BYTES_MAX: Final = 16 << 10  # of a rejected answer shown back to the model
 GOT_BYTES_MAX: Final = 256  # `got` of a finding; longer values are left out
 NEAREST_MAX: Final = 3  # near values named by one finding
 SCHEMA_FINDINGS_MAX: Final = 1_000  # schema findings of one answer; ten attempts must fit a row

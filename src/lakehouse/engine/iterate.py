@@ -84,8 +84,8 @@ async def iterate(
         if repeated and strategy.changed:
             return "max_iter_exhausted"
         strategy = strategy.after(reply, repeated=repeated)
-        told = told_after(judgement.findings, repeated=repeated)
-        messages = next_messages(first, reply.text, told, echo=not strategy.changed)
+        told = told_after(judgement.findings)
+        messages = next_messages(first, told)
     return "max_iter_exhausted"
 
 

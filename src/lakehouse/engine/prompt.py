@@ -1,8 +1,9 @@
-"""What the model reads: the first conversation, and after a rejection what was wrong with it.
+"""What the model reads: the first conversation, and after a rejection what was wrong.
 
-History is last-only: every re-prompt carries the caller's messages, the last answer and its
-findings, never the ones before, so that the cost of a session grows linearly. Findings travel as
-JSON data with a cap, in a user turn: nothing the model wrote becomes an instruction of ours.
+History is last-only: every attempt gets the caller's messages and the findings of the answer
+before, as JSON data in one more user turn, never the answers themselves. The cost of a session
+grows linearly, nothing a model wrote comes back as text it might copy or obey, and small models
+do better: they repeat what they see (measured, docs/decisions/0007).
 """
 
 from collections.abc import Sequence
@@ -12,14 +13,21 @@ import msgspec
 
 from lakehouse.core.chat import Message
 from lakehouse.core.finding import Finding
-from lakehouse.core.limits import ECHO_BYTES_MAX, FINDINGS_TOLD_MAX, TOLD_BYTES_MAX
+from lakehouse.core.limits import FINDINGS_TOLD_MAX, TOLD_BYTES_MAX
 
-REJECTED: Final = "Your answer was rejected. What is wrong with it, as data:"
-REPEATED: Final = (
-    "Your answer was rejected before, and you gave the same answer again. Do not repeat it. "
-    "What is wrong with it, as data:"
-)
-AGAIN: Final = "Answer again with one corrected JSON value and nothing else."
+OPENING: Final = "Findings: "
+
+
+class _Told(msgspec.Struct, frozen=True):
+    """One finding as the model reads it: the place, and the most helpful thing there is to say.
+
+    The nearest real values where there are any, else what was expected, else the message.
+    """
+
+    path: str
+    nearest: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    expected: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    message: str | msgspec.UnsetType = msgspec.UNSET
 
 
 def first_messages(system: str | None, messages: tuple[Message, ...]) -> tuple[Message, ...]:
@@ -27,44 +35,35 @@ def first_messages(system: str | None, messages: tuple[Message, ...]) -> tuple[M
     return messages if system is None else (Message("system", system), *messages)
 
 
-def told_after(findings: Sequence[Finding], *, repeated: bool) -> str:
-    """Write the re-prompt: a fixed opening, the findings as JSON, a fixed request.
+def told_after(findings: Sequence[Finding]) -> str:
+    """Write the re-prompt: the findings of a rejected answer as a JSON list.
 
-    At most `FINDINGS_TOLD_MAX` findings and about `TOLD_BYTES_MAX` bytes; how many were left out
-    is said. The same findings give the same bytes.
+    Findings that would read alike are told once. At most `FINDINGS_TOLD_MAX` findings and about
+    `TOLD_BYTES_MAX` bytes; how many were left out is said. The same findings give the same bytes.
     """
-    lines: list[str] = []
+    lines = list(dict.fromkeys(map(_line, findings)))
+    kept: list[str] = []
     size = 0
-    for finding in findings[:FINDINGS_TOLD_MAX]:
-        line = msgspec.json.encode(finding).decode("utf-8")
+    for line in lines[:FINDINGS_TOLD_MAX]:
         size += len(line.encode("utf-8"))
-        if lines and size > TOLD_BYTES_MAX:
+        if kept and size > TOLD_BYTES_MAX:
             break
-        lines.append(line)
-    left_out = len(findings) - len(lines)
+        kept.append(line)
+    left_out = len(lines) - len(kept)
     more = f"\n({left_out} more findings are not shown.)" if left_out else ""
-    opening = REPEATED if repeated else REJECTED
-    return f"{opening}\n[{', '.join(lines)}]{more}\n{AGAIN}"
+    return f"{OPENING}[{', '.join(kept)}]{more}"
 
 
-def next_messages(
-    first: tuple[Message, ...], output: str, told: str, *, echo: bool
-) -> tuple[Message, ...]:
-    """Build the conversation of the next attempt.
-
-    Args:
-        first: The first conversation, unchanged.
-        output: The rejected answer.
-        told: The re-prompt.
-        echo: Whether the model sees its own answer again; not after it repeated itself.
-    """
-    if not echo or not output:
-        return (*first, Message("user", told))
-    return (*first, Message("assistant", _cut(output)), Message("user", told))
+def next_messages(first: tuple[Message, ...], told: str) -> tuple[Message, ...]:
+    """Build the conversation of the next attempt: the first one, and what is to be told."""
+    return (*first, Message("user", told))
 
 
-def _cut(text: str) -> str:
-    data = text.encode("utf-8")
-    if len(data) <= ECHO_BYTES_MAX:
-        return text
-    return data[:ECHO_BYTES_MAX].decode("utf-8", "ignore") + " […]"
+def _line(finding: Finding) -> str:
+    if finding.nearest is not msgspec.UNSET:
+        told = _Told(finding.path, nearest=finding.nearest)
+    elif finding.code != "rule" and finding.expected is not msgspec.UNSET:
+        told = _Told(finding.path, expected=finding.expected)
+    else:
+        told = _Told(finding.path, message=finding.message)
+    return msgspec.json.encode(told).decode("utf-8")

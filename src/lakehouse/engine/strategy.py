@@ -1,8 +1,8 @@
 """How the next attempt is asked: unchanged as a rule, otherwise when that cannot help.
 
 A model that repeats a rejected answer would go on doing so: after the first repetition it is
-asked hotter, with another seed and without its own answer in view; after the next the session
-stops. An answer cut off by its token limit gets a larger one.
+asked hotter and with another seed; after the next the session stops. An answer cut off by its
+token limit gets a larger one.
 """
 
 from typing import Final
