@@ -3,7 +3,8 @@
 Everything else holds ports and cannot tell the difference.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+import asyncio
+from collections.abc import Mapping
 from typing import Literal
 
 import msgspec
@@ -15,7 +16,7 @@ from lakehouse.chatd.service import ChatService
 from lakehouse.config.checks import listen_address
 from lakehouse.config.kinds import load_kinds
 from lakehouse.config.settings import CHATD_LISTEN, VALIDATORD_LISTEN, Config
-from lakehouse.core.chat import ModelName
+from lakehouse.core.chat import ModelName, ModelStatus
 from lakehouse.core.errors import SetupError
 from lakehouse.core.ports import ChatModel, RecordSink, Validator
 from lakehouse.engine.task import Catalog
@@ -36,7 +37,6 @@ from lakehouse.validatord.client import ValidatorClient
 from lakehouse.validatord.service import ValidatorService
 
 Role = Literal["up", "gateway", "validatord", "chatd"]
-Close = Callable[[], Awaitable[None]]
 
 
 class Daemon:
@@ -49,9 +49,21 @@ class Daemon:
         self._http = HttpClient()
         self._sink: SessionLogWriter | None = None
         self._chat_service: ChatService | None = None
+        self._chat_port: ChatModel
+        self._tables: TableFiles | None = None
         self._validator_service: ValidatorService | None = None
         self.host, self.port = listen_address(self._listen())
         self.app = self._app()
+
+    @property
+    def validator(self) -> Validator:
+        """The sessions of this process, for a caller in it; only of `up` and `validatord`."""
+        assert self._validator_service is not None
+        return self._validator_service
+
+    async def models(self) -> tuple[ModelStatus, ...]:
+        """Tell the state of every model that this process reaches, without loading one."""
+        return await self._chat_port.models()
 
     async def start(self) -> None:
         """Begin what a daemon does before the first request: preload models, load tables."""
@@ -68,8 +80,10 @@ class Daemon:
         if self._chat_service is not None:
             await self._chat_service.close()
         await self._http.close()
+        if self._tables is not None:
+            self._tables.close()
         if self._sink is not None:
-            self._sink.close()
+            await asyncio.to_thread(self._sink.close)
         service = self._validator_service
         return service is None or service.rows_written == service.sessions_taken
 
@@ -113,15 +127,20 @@ class Daemon:
         return self._chat(remote=remote), recorder
 
     def _chat(self, *, remote: bool) -> ChatModel:
-        if remote:
-            daemon = self.config.chatd if self.config.chatd.url else self.config.validatord
-            assert daemon.url is not None
-            return ChatClient(
-                self._http,
-                daemon.url,
-                names=tuple(model_names(self.config).values()),
-                api_key=self._key(daemon.api_key_env),
-            )
+        self._chat_port = self._remote_chat() if remote else self._own_chat()
+        return self._chat_port
+
+    def _remote_chat(self) -> ChatModel:
+        daemon = self.config.chatd if self.config.chatd.url else self.config.validatord
+        assert daemon.url is not None
+        return ChatClient(
+            self._http,
+            daemon.url,
+            names=tuple(model_names(self.config).values()),
+            api_key=self._key(daemon.api_key_env),
+        )
+
+    def _own_chat(self) -> ChatModel:
         self._chat_service = ChatService(
             {name: self._provider(name, model) for name, model in self.config.models.items()},
             self.config.models,
@@ -131,14 +150,14 @@ class Daemon:
 
     def _validator(self, chat: ChatModel, sink: RecordSink) -> Validator:
         known = catalog(self.config)
-        tables = TableFiles(
+        self._tables = TableFiles(
             {
                 name: TableSettings(str(self.config.path(table.path)))
                 for name, table in self.config.tables.items()
             },
             [rule for kind in known.kinds.values() for rule in kind.rules],
         )
-        self._validator_service = ValidatorService(known, chat=chat, tables=tables, sink=sink)
+        self._validator_service = ValidatorService(known, chat=chat, tables=self._tables, sink=sink)
         return self._validator_service
 
     def _open_sink(self) -> SessionLogWriter:

@@ -97,7 +97,7 @@ def _print_worth(told: Sequence[Told], console: Console) -> None:
     eventless = [one for one in told if one.notice.answer is None and not one.away]
     through = sum(one.reply.verdict == "accepted" for one in eventless)
     console.print(
-        f"\nOf {len(accepted)} accepted artifacts, {right} equal the answer that a person wrote down.\n"
+        f"\nOf {len(accepted)} accepted artifacts, {right} equal the answer a person wrote down.\n"
         "The model is tiny; the point is what does not get through: every accepted artifact\n"
         "names an airport of the table, its city, and a quote of its own notice.\n"
         f"Notices without a valid event: {len(eventless)}, of which accepted: {through}."

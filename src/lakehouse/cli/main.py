@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final
 import typer
 from typer.core import TyperGroup
 
-from lakehouse.core.errors import InfraError, LakehouseError, Refusal
+from lakehouse.core.errors import InfraError, LakehouseError, Refusal, SetupError
 
 # Name → (module, one line of help). The order is the order of the help.
 COMMANDS: Final[dict[str, tuple[str, str]]] = {
@@ -103,4 +103,11 @@ def main() -> None:
             typer.echo(f"cause: {error.internal}", err=True)
         if error.hint:
             typer.echo(f"hint: {error.hint}", err=True)
-        sys.exit(3 if isinstance(error, InfraError | Refusal) else 2)
+        sys.exit(_exit_code(error))
+
+
+def _exit_code(error: LakehouseError) -> int:
+    """1: it is not there; 2: the command or its input is wrong; 3: it could not be run."""
+    if isinstance(error, Refusal) and not error.retryable:
+        return 1 if error.code == "not_found" else 2
+    return 2 if isinstance(error, SetupError) else 3

@@ -1,0 +1,62 @@
+"""Calls from the command line to a running gateway."""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from lakehouse.core.errors import InfraError, SetupError
+from lakehouse.core.limits import DEADLINE_MS_MAX, LOAD_BUDGET_MS_DEFAULT, ROW_BYTES_MAX
+from lakehouse.core.session import IterateRequest, SessionReply
+from lakehouse.transport.client import HttpClient, HttpLimits, HttpReply, TransportFault
+from lakehouse.transport.problem import PROBLEM_TYPE, error_of
+
+_ANSWER_MS = DEADLINE_MS_MAX + LOAD_BUDGET_MS_DEFAULT
+_LIMITS = HttpLimits(5_000, _ANSWER_MS, _ANSWER_MS, _ANSWER_MS, 4 * ROW_BYTES_MAX)
+
+
+class GatewayCaller:
+    """Speaks to one gateway, with the key that a variable of the environment holds."""
+
+    def __init__(self, url: str, api_key_env: str | None, environment: Mapping[str, str]) -> None:
+        self._url = url.rstrip("/")
+        self._http = HttpClient()
+        self._headers = {"content-type": "application/json"}
+        if api_key_env is not None:
+            key = environment.get(api_key_env)
+            if not key:
+                raise SetupError(f"${api_key_env} is named by --api-key-env, but is not set.")
+            self._headers["authorization"] = f"Bearer {key}"
+
+    async def iterate(self, request: IterateRequest) -> SessionReply:
+        """Run one session.
+
+        Raises:
+            Refusal: The gateway did not take it on.
+            InfraError: `connect`: no gateway answers there.
+        """
+        return msgspec.json.decode((await self.post(request)).body, type=SessionReply)
+
+    async def post(self, request: IterateRequest) -> HttpReply:
+        """Run one session and give the reply's own bytes; raises as `iterate` does."""
+        try:
+            reply = await self._http.post(
+                self._url + "/v1/iterate",
+                headers=self._headers,
+                body=msgspec.json.encode(request),
+                limits=_LIMITS,
+            )
+        except (TransportFault, ValueError) as fault:
+            raise InfraError(
+                "connect",
+                f"No gateway answers at {self._url}: {fault}.",
+                hint="Start one with `lakehouse up`, or name another with --url.",
+            ) from fault
+        if reply.headers.get("content-type", "").startswith(PROBLEM_TYPE):
+            error = error_of(reply.body)
+            if error is not None:
+                raise error
+        return reply
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.close()

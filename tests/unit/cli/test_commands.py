@@ -1,0 +1,239 @@
+"""The commands as a user runs them: processes, exit codes, and what stands on the screen."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from support.stack import call, running_stack
+
+CONFIG = """
+[log]
+path = "log"
+[models.small]
+provider = "scripted"
+model = "tiny"
+script = "script.json"
+[kinds.city]
+schema = "city.schema.json"
+"""
+SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+SCRIPT = {
+    "matches": {
+        "prose": ["No."],
+        "outage": [{"error": "upstream_malformed"}],
+        "slow": [{"text": '{"city": "Oslo"}', "delay_ms": 700}],
+        ".": ['{"city": "Oslo"}'],
+    }
+}
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    (tmp_path / "lakehouse.toml").write_text(CONFIG)
+    (tmp_path / "city.schema.json").write_text(json.dumps(SCHEMA))
+    (tmp_path / "script.json").write_text(json.dumps(SCRIPT))
+    return tmp_path
+
+
+def lakehouse(directory: Path, *arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        [sys.executable, "-m", "lakehouse", *arguments],
+        cwd=directory,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == code, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    return done
+
+
+def run(directory: Path, *, code: int, extra: tuple[str, ...] = ()) -> str:
+    arguments = ("--kind", "city", "--input", "in.csv", "--column", "text", "--output", "out.jsonl")
+    return lakehouse(directory, "run", *arguments, *extra, code=code).stdout
+
+
+def lines(path: Path) -> list[dict]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def write_inputs(directory: Path, *texts: str) -> None:
+    body = "".join(f'{number},"{text}"\n' for number, text in enumerate(texts))
+    (directory / "in.csv").write_text("id,text\n" + body)
+
+
+def test_a_file_runs_through_a_kind(project):
+    """Accepted artifacts in one file, the rest with findings in the other."""
+    write_inputs(project, "good 1", "prose", "good 2")
+
+    assert "accepted 2, rejected 1, infra_error 0" in run(project, code=1)
+
+    accepted = sorted(lines(project / "out.jsonl"), key=lambda line: line["index"])
+    [rejected] = lines(project / "out.jsonl.rejects.jsonl")
+    assert [line["index"] for line in accepted] == [0, 2]
+    assert accepted[0]["artifact"] == {"city": "Oslo"}
+    assert (rejected["index"], rejected["verdict"]) == (1, "max_iter_exhausted")
+    assert [finding["code"] for finding in rejected["findings"]] == ["no_json"]
+
+
+def test_a_second_run_does_only_what_is_left(project):
+    """Outages are tried again; a torn last line is done again; nothing is done twice."""
+    write_inputs(project, "good 1", "outage", "good 2")
+    assert "infra_error 1" in run(project, code=3)
+    output = project / "out.jsonl"
+    output.write_bytes(output.read_bytes()[:-9])
+    (project / "script.json").write_text('["{\\"city\\": \\"Bergen\\"}"]')
+
+    assert "accepted 2, rejected 0, infra_error 0; done before 1" in run(project, code=0)
+
+    assert sorted(line["index"] for line in lines(output)) == [0, 1, 2]
+    rows = json.loads(lakehouse(project, "stats", "--json").stdout)
+    assert rows["sessions"] == 5
+
+
+def test_a_changed_input_is_noticed(project):
+    """The rows that are done are no longer what they were: a clear error, nothing mixed."""
+    write_inputs(project, "good 1")
+    run(project, code=0)
+    write_inputs(project, "other 1")
+
+    done = lakehouse(
+        project,
+        *("run", "--kind", "city", "--input", "in.csv", "--column", "text"),
+        *("--output", "out.jsonl"),
+        code=2,
+    )
+
+    assert "row 0 is not the text that was run before" in done.stderr
+
+
+def test_ctrl_c_keeps_what_is_done_and_the_next_run_goes_on(project):
+    """SIGINT in the middle: exit 3, whole lines only, and every input once in the end."""
+    write_inputs(project, *(f"slow {number}" for number in range(8)))
+    arguments = ["run", "--kind", "city", "--input", "in.csv", "--column", "text"]
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "lakehouse", *arguments),
+            *("--output", "out.jsonl", "--concurrency", "2"),
+        ],
+        cwd=project,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    output = project / "out.jsonl"
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline and not (output.exists() and output.stat().st_size):
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+
+    assert process.returncode == 3
+    assert "Go on with the same command" in errors
+    assert 0 < len(lines(output)) < 8
+    run(project, code=0)
+    assert sorted(line["index"] for line in lines(output)) == list(range(8))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (("--kind", "nope", "--column", "text"), ["'nope'", "'city'"]),
+        (("--kind", "city", "--column", "txt"), ["'txt'", "id, text"]),
+    ],
+)
+def test_a_run_names_what_is_wrong(project, arguments, expected):
+    """An unknown kind or column: exit 2, one message with what there is."""
+    write_inputs(project, "x")
+    done = lakehouse(project, "run", *arguments, "--input", "in.csv", "--output", "o.jsonl", code=2)
+
+    for part in expected:
+        assert part in done.stderr
+
+
+def test_iterate_speaks_to_a_running_gateway(tmp_path):
+    """0 accepted, 1 not, 3 nobody there; the reply as it came with --json."""
+    (tmp_path / "city.schema.json").write_text(json.dumps(SCHEMA))
+    (tmp_path / "script.json").write_text(json.dumps(SCRIPT))
+    with running_stack(tmp_path, CONFIG, apart=False) as processes:
+        url = processes["gateway"].url
+        good = ("iterate", "--kind", "city", "--url", url)
+        told = lakehouse(tmp_path, *good, "--prompt", "good").stdout
+        reply = json.loads(lakehouse(tmp_path, *good, "--prompt", "good", "--json").stdout)
+        lakehouse(tmp_path, *good, "--prompt", "prose", code=1)
+        session = call(processes["gateway"].port, "GET", f"/v1/sessions/{reply['session_id']}")
+        shown = lakehouse(tmp_path, "show", reply["session_id"]).stdout
+    lakehouse(tmp_path, *good, "--prompt", "good", code=3)
+
+    assert '{"city":"Oslo"}' in told
+    assert reply["verdict"] == "accepted"
+    assert session.json()["rows"][0]["row_id"] == reply["row_id"]
+    assert "attempt 0: accepted" in shown
+
+
+def test_init_writes_a_project_that_works_and_overwrites_nothing(tmp_path):
+    """Every file, then a refusal that names the file; doctor finds no fault with its files."""
+    lakehouse(tmp_path, "init", "p")
+    done = lakehouse(tmp_path, "init", "p", code=2)
+    assert "lakehouse.toml exists already" in done.stderr
+
+    checks = json.loads(
+        subprocess.run(
+            [sys.executable, "-m", "lakehouse", "doctor", "--json"],
+            cwd=tmp_path / "p",
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        ).stdout
+    )["checks"]
+    states = {check["name"]: check["state"] for check in checks}
+    assert states["config"] == states["kinds"] == states["table airports"] == states["log"] == "ok"
+
+
+def test_doctor_says_what_is_missing_and_how_to_mend_it(project):
+    """A table that is not there: exit 1, its name, and what to do."""
+    with (project / "lakehouse.toml").open("a") as file:
+        file.write('[tables.t]\npath = "gone.csv"\n')
+
+    done = lakehouse(project, "doctor", code=1)
+
+    assert "table t" in done.stdout
+    assert "gone.csv" in done.stdout
+    assert "mend:" in done.stdout
+
+
+def test_the_log_commands_answer_on_an_empty_log(project):
+    """No directory yet: empty tables and null rates, not errors."""
+    stats = json.loads(lakehouse(project, "stats", "--json").stdout)
+    assert (stats["sessions"], stats["first_shot_rate"]) == (0, None)
+    assert json.loads(lakehouse(project, "sessions", "--json").stdout)["sessions"] == []
+    assert json.loads(lakehouse(project, "query", "--json", "SELECT 1 AS n").stdout) == [{"n": 1}]
+    lakehouse(project, "tail")
+    lakehouse(project, "show", "nothing", code=1)
+    done = lakehouse(project, "query", "SELEC 1", code=2)
+    assert len(done.stderr.splitlines()) <= 2
+
+
+def test_help_is_quick_to_load_and_every_command_has_an_example():
+    """The overview imports no command; each command's help shows one way to use it."""
+    from lakehouse.cli.main import COMMANDS  # noqa: PLC0415
+
+    code = "import sys; sys.argv = ['lakehouse', '--help']\n"
+    code += "from lakehouse.cli.main import app\n"
+    code += "app(standalone_mode=False)\n"
+    code += "print([m for m in ('duckdb', 'pyarrow', 'rich', 'starlette') if m in sys.modules])"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ
+    )
+    assert done.stdout.splitlines()[-1] == "[]"
+    for name in COMMANDS:
+        shown = lakehouse(Path.cwd(), name, "--help").stdout
+        assert "Example:" in shown or name in {"models", "keys"}, name
