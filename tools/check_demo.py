@@ -37,7 +37,7 @@ def counted(logged: list[dict]) -> dict[str, list[int]]:
         "accepted after feedback": lambda row: (row["accepted_iteration"] or 0) > 0,
         "max_iter_exhausted": lambda row: row["verdict"] == "max_iter_exhausted",
         "infra_error": lambda row: row["verdict"] == "infra_error",
-        "sessions": lambda row: True,
+        "sessions": lambda _: True,
     }
     table = {}
     for label, holds in labels.items():

@@ -142,7 +142,7 @@ async def _ask(http: HttpClient, url: str, notice: Notice, model: str | None) ->
         "constrain": notice.constrain,
         "temperature": 0,
         "seed": 1,
-        "max_tokens": 128,
+        "max_tokens": 128 if notice.constrain == "auto" else 64,  # free prose never ends by itself
         "metadata": {"notice": notice.id},
     }
     if model is not None:
