@@ -49,7 +49,7 @@ class LlamaEngine:
         """Start the process, which begins to load."""
         # The program is ours; -P keeps its directory, which is no package root, off its path. A
         # session of its own keeps Ctrl-C from it: the daemon decides when it ends.
-        self._process = subprocess.Popen(  # noqa: S603
+        self._process = subprocess.Popen(  # noqa: S603  our own interpreter and module
             [sys.executable, "-P", str(_WORKER), str(model), str(context_tokens), str(threads)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -112,7 +112,7 @@ def _load(model: str, context_tokens: int, threads: int) -> Any:
     # either, so nobody can reach it.
     parent = tempfile.gettempdir()
     short = len(parent) <= _SOCKET_DIRECTORY_MAX
-    with tempfile.TemporaryDirectory(dir=parent if short else "/tmp") as private:  # noqa: S108
+    with tempfile.TemporaryDirectory(dir=parent if short else "/tmp") as private:  # noqa: S108  a socket path is short
         params.hostnames = [str(Path(private) / "engine.sock")]
         return xllamacpp.Server(params)
 

@@ -150,7 +150,7 @@ def _download(weights: Weights, work: Path, progress: Progress) -> None:
     temporary.mkdir()
     with (work / "installer.log").open("w+") as log:
         # The arguments are ours and the program is this interpreter or uv; no shell is involved.
-        process = subprocess.Popen(  # noqa: S603
+        process = subprocess.Popen(  # noqa: S603  the installer found above, pinned arguments
             command,
             stdin=subprocess.DEVNULL,
             stdout=log,
