@@ -23,7 +23,8 @@ from lakehouse.engine.task import Catalog
 from lakehouse.gateway.app import gateway_app
 from lakehouse.gateway.auth import KeyRing
 from lakehouse.gateway.outage import OutageRecorder
-from lakehouse.grounding.tables import TableFiles, TableSettings
+from lakehouse.grounding.settings import TableSettings
+from lakehouse.grounding.tables import TableFiles
 from lakehouse.providers.llama_cpp import LlamaCppProvider
 from lakehouse.providers.ollama import OllamaProvider
 from lakehouse.providers.openai import OpenAiProvider

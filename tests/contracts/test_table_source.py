@@ -16,7 +16,8 @@ from lakehouse.core.errors import LakehouseError, Refusal, TableUnavailable
 from lakehouse.core.kind import GroundingRule, SqlRule
 from lakehouse.core.ports import TableSnapshot, TableSource
 from lakehouse.grounding.inline import InlineTables
-from lakehouse.grounding.tables import TableFiles, TableSettings
+from lakehouse.grounding.settings import TableSettings
+from lakehouse.grounding.tables import TableFiles
 from support.grounding import kind_of, raw_rows
 
 Rows = Sequence[Mapping[str, Any]]

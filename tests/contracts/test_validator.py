@@ -1,7 +1,9 @@
 """One contract, two deployments: the whole stack in one process, and as three daemons apart."""
 
+import contextlib
 import json
 import signal
+import socket
 import threading
 import time
 from pathlib import Path
@@ -251,6 +253,21 @@ def test_hostile_bodies_are_refused_at_once(gateway, body, status):
     assert answer.status == status
     assert answer.json()["code"] in {"invalid_request", "too_large"}
     assert time.monotonic() - begun < 2
+    assert call(gateway, "GET", "/livez").status == 200
+
+
+def test_headers_are_bounded(gateway):
+    """Over 16 KiB is a 413; without end, the connection is closed and the daemon lives."""
+    large = call(gateway, "GET", "/livez", headers={"X-Large": "x" * 20_000})
+    assert (large.status, large.json()["code"]) == (413, "too_large")
+
+    sent, limit = 0, 64 << 20
+    with socket.create_connection(("127.0.0.1", gateway), timeout=10) as connection:
+        connection.sendall(b"GET /livez HTTP/1.1\r\nx: ")
+        with contextlib.suppress(ConnectionError):
+            while sent < limit:
+                sent += connection.send(b"x" * 65_536)
+    assert sent < limit
     assert call(gateway, "GET", "/livez").status == 200
 
 

@@ -17,7 +17,8 @@ from lakehouse.compose import Daemon, catalog, key_ring
 from lakehouse.config.settings import Config
 from lakehouse.core.chat import ModelStatus
 from lakehouse.core.errors import LakehouseError, SetupError
-from lakehouse.grounding.tables import TableFiles, TableSettings
+from lakehouse.grounding.settings import TableSettings
+from lakehouse.grounding.tables import TableFiles
 from lakehouse.sessionlog.disk import free_bytes_required
 
 doctor_app = typer.Typer(add_completion=False, rich_markup_mode=None)

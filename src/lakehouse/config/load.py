@@ -27,7 +27,7 @@ from lakehouse.config.settings import (
 )
 from lakehouse.core.errors import SetupError
 from lakehouse.core.kind import digest_of
-from lakehouse.grounding.tables import TableSettings
+from lakehouse.grounding.settings import TableSettings
 from lakehouse.providers.provider import ModelSettings
 
 FILE_NAME: Final = "lakehouse.toml"

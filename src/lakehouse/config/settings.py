@@ -16,7 +16,7 @@ from lakehouse.core.limits import (
     ITERATIONS_DEFAULT,
     LOAD_BUDGET_MS_DEFAULT,
 )
-from lakehouse.grounding.tables import TableSettings
+from lakehouse.grounding.settings import TableSettings
 from lakehouse.providers.provider import ModelSettings
 
 GATEWAY_LISTEN: Final = "127.0.0.1:4110"

@@ -20,6 +20,7 @@ from lakehouse.grounding.arrow import ColumnFault
 from lakehouse.grounding.index import ColumnIndex
 from lakehouse.grounding.loading import FileStamp, is_settled, load, stamp_of
 from lakehouse.grounding.rules import split
+from lakehouse.grounding.settings import TableSettings
 from lakehouse.grounding.snapshot import Snapshot, TableVersion, references
 from lakehouse.grounding.sql import PreparedRule, RuleDatabase, RuleRunner, Task, prepare_rules
 
@@ -27,12 +28,6 @@ _WAIT_S: Final = 60.0  # that a session waits for a table; its load goes on
 _SNAPSHOTS_MAX: Final = 256  # kinds whose last snapshot is kept
 
 _Result = TypeVar("_Result")
-
-
-class TableSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`[tables.NAME]` of the configuration. `path` is absolute, or relative to the process."""
-
-    path: str
 
 
 class _Known(msgspec.Struct, frozen=True):

@@ -14,9 +14,10 @@ from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from lakehouse.core.errors import SetupError
-from lakehouse.core.limits import DRAIN_MARGIN_MS
+from lakehouse.core.limits import DRAIN_MARGIN_MS, HEADER_BYTES_MAX
 
 Drain = Callable[[int], Awaitable[None]]
 """Ends the work of a daemon; the argument is how many milliseconds to wait before cancelling."""
@@ -66,7 +67,7 @@ async def serve(
     server = _Server(
         uvicorn.Config(
             app,
-            http="httptools",
+            http=_BoundedProtocol,
             ws="none",
             lifespan="off",
             log_config=None,
@@ -94,6 +95,32 @@ async def serve(
     finally:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.remove_signal_handler(number)
+
+
+class _BoundedProtocol(HttpToolsProtocol):
+    """uvicorn's protocol, which collects request headers without end, with an end.
+
+    A caller may send a head of twice the limit, to be told of it; past that the connection closes.
+    """
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._head_bytes: int | None = 0  # None once the head of the request is whole
+
+    def on_message_begin(self) -> None:
+        self._head_bytes = 0
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        self._head_bytes = None
+        super().on_headers_complete()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._head_bytes is not None:
+            self._head_bytes += len(data)
+            if self._head_bytes > 2 * HEADER_BYTES_MAX:
+                self.transport.close()
 
 
 class _Server(uvicorn.Server):

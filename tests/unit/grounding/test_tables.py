@@ -16,7 +16,8 @@ from deltalake import DeltaTable, write_deltalake
 from lakehouse.core.errors import TableUnavailable
 from lakehouse.core.kind import GroundingRule, SqlRule
 from lakehouse.grounding import loading
-from lakehouse.grounding.tables import TableFiles, TableSettings
+from lakehouse.grounding.settings import TableSettings
+from lakehouse.grounding.tables import TableFiles
 from support.grounding import check_with, kind_of
 
 CODE = GroundingRule(path="/code", column="t.code")
