@@ -5,7 +5,7 @@ Everything else holds ports and cannot tell the difference.
 
 import asyncio
 from collections.abc import Mapping
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 from starlette.types import ASGIApp
@@ -18,13 +18,13 @@ from lakehouse.config.kinds import load_kinds
 from lakehouse.config.settings import CHATD_LISTEN, VALIDATORD_LISTEN, Config
 from lakehouse.core.chat import ModelName, ModelStatus
 from lakehouse.core.errors import SetupError
-from lakehouse.core.ports import ChatModel, RecordSink, Validator
+from lakehouse.core.ports import ChatModel, RecordSink, TableSource, Validator
 from lakehouse.engine.task import Catalog
 from lakehouse.gateway.app import gateway_app
 from lakehouse.gateway.auth import KeyRing
 from lakehouse.gateway.outage import OutageRecorder
+from lakehouse.grounding.no_tables import NoTables
 from lakehouse.grounding.settings import TableSettings
-from lakehouse.grounding.tables import TableFiles
 from lakehouse.providers.llama_cpp import LlamaCppProvider
 from lakehouse.providers.ollama import OllamaProvider
 from lakehouse.providers.openai import OpenAiProvider
@@ -36,6 +36,9 @@ from lakehouse.validation.schema import SchemaCache
 from lakehouse.validatord.app import validatord_app
 from lakehouse.validatord.client import ValidatorClient
 from lakehouse.validatord.service import ValidatorService
+
+if TYPE_CHECKING:
+    from lakehouse.grounding.tables import TableFiles
 
 Role = Literal["up", "gateway", "validatord", "chatd"]
 
@@ -151,15 +154,22 @@ class Daemon:
 
     def _validator(self, chat: ChatModel, sink: RecordSink) -> Validator:
         known = catalog(self.config)
-        self._tables = TableFiles(
-            {
-                name: TableSettings(str(self.config.path(table.path)))
-                for name, table in self.config.tables.items()
-            },
-            [rule for kind in known.kinds.values() for rule in kind.rules],
-        )
-        self._validator_service = ValidatorService(known, chat=chat, tables=self._tables, sink=sink)
-        return self._validator_service
+        service = ValidatorService(known, chat=chat, tables=self._table_source(known), sink=sink)
+        self._validator_service = service
+        return service
+
+    def _table_source(self, known: Catalog) -> TableSource:
+        rules = [rule for kind in known.kinds.values() for rule in kind.rules]
+        if not self.config.tables and not rules:
+            return NoTables()
+        from lakehouse.grounding.tables import TableFiles  # noqa: PLC0415  half a second
+
+        settings = {
+            name: TableSettings(str(self.config.path(table.path)))
+            for name, table in self.config.tables.items()
+        }
+        self._tables = TableFiles(settings, rules)
+        return self._tables
 
     def _open_sink(self) -> SessionLogWriter:
         self._sink = SessionLogWriter.open(

@@ -22,7 +22,7 @@ from lakehouse.engine.iterate import Progress, iterate
 from lakehouse.engine.judge import judge
 from lakehouse.engine.record import Outcome, final_row, session_reply, started_record
 from lakehouse.engine.task import Catalog, SessionTask, find_kind, inline_kind, plan
-from lakehouse.grounding.inline import InlineTables
+from lakehouse.grounding.no_tables import NoTables
 from lakehouse.grounding.rules import fault_of
 
 _LOG = logging.getLogger(__name__)
@@ -66,11 +66,7 @@ class ValidatorService:
     async def validate(self, request: ValidateRequest) -> ValidateReply:
         """Judge a given answer; see the port for what holds."""
         kind = self._kind_to_judge_by(request)
-        tables = (
-            await self._tables.snapshot(kind)
-            if request.tables is None
-            else await InlineTables(request.tables).snapshot(kind)
-        )
+        tables = await self._tables_of(request).snapshot(kind)
         judgement = await judge(
             request.output,
             "stop",
@@ -115,6 +111,15 @@ class ValidatorService:
             session.cancel()
         if self._running:
             await asyncio.wait(self._running)
+
+    def _tables_of(self, request: ValidateRequest) -> TableSource:
+        if request.kind is not None:
+            return self._tables
+        if not request.tables and not request.grounding:
+            return NoTables()
+        from lakehouse.grounding.inline import InlineTables  # noqa: PLC0415  half a second, once
+
+        return InlineTables(request.tables or {})
 
     def _kind_to_judge_by(self, request: ValidateRequest) -> Kind:
         inline = request.schema != NULL
