@@ -1,7 +1,7 @@
 """An OpenAI-compatible model that costs nothing: right at once, or right at the second try.
 
 Run as a process of its own: `python benchmarks/mock_model.py` prints its port. A prompt that
-begins with `retry` gets a wrong answer until the conversation holds an assistant turn.
+begins with `retry` gets a wrong answer until the conversation holds findings.
 """
 
 import asyncio
@@ -58,7 +58,7 @@ class _Model(asyncio.Protocol):
             if len(rest) < length:
                 return
             body, self._data = rest[:length], rest[length:]
-            wrong = b'"content":"retry' in body and b'"assistant"' not in body
+            wrong = b'"content":"retry' in body and b'"content":"Findings' not in body
             self._transport.write(_WRONG if wrong else _GOOD)
 
 

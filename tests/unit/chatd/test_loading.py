@@ -137,6 +137,32 @@ def test_a_model_that_its_server_unloaded_is_loaded_again_once() -> None:
     assert time.slept_s == []
 
 
+class CountedLoads(ScriptedProvider):
+    """Counts every request to load, also where there is nothing to do."""
+
+    async def load(self) -> None:
+        self.loads += 1
+
+
+def test_an_unloaded_model_is_really_asked_to_load_again() -> None:
+    """The second attempt of the call comes after a second load."""
+    steps = [Step(error="model_loading"), "hi"]
+    provider = CountedLoads("small", SCRIPTED, steps, per_session=False)
+    assert asyncio.run(ask(service_of(provider))).text == "hi"
+    assert provider.loads == 2
+
+
+def test_after_a_transport_fault_the_model_is_loaded_again() -> None:
+    """Its server may have been started anew; an answer of the endpoint says that it was not."""
+    time = HeldTime()
+    steps = [Step(error="connect"), Step(error="upstream_status"), "hi"]
+    provider = CountedLoads("small", SCRIPTED, steps, per_session=False)
+    chat = ChatService({"small": provider}, {"small": SCRIPTED}, clock=time, sleep=time.sleep)
+    assert asyncio.run(ask(chat)).text == "hi"
+    assert len(provider.requests) == 3
+    assert provider.loads == 2
+
+
 class BrokenLoad(ScriptedProvider):
     """Its loads fail with `connect` as often as it is told to."""
 
@@ -160,6 +186,25 @@ def test_a_failed_load_is_retried_like_a_failed_call() -> None:
     assert asyncio.run(ask(chat)).text == "hi"
     assert provider.loads == 3
     assert len(time.slept_s) == 2
+
+
+def test_loads_that_fail_open_the_breaker() -> None:
+    """A server that cannot be reached to load is not asked for ever."""
+    provider = BrokenLoad(100)
+    time = HeldTime()
+    chat = ChatService({"small": provider}, {"small": SCRIPTED}, clock=time, sleep=time.sleep)
+
+    async def run() -> InfraError:
+        for _ in range(4):
+            with pytest.raises(InfraError) as raised:
+                await ask(chat)
+        return raised.value
+
+    fault = asyncio.run(run())
+    assert fault.code == "connect"
+    assert "could not be reached several times" in fault.public
+    assert provider.loads == BREAKER_FAILURES_MAX
+    assert provider.requests == []
 
 
 def test_one_failed_load_counts_once_however_many_wait_for_it() -> None:

@@ -171,6 +171,52 @@ def test_a_cooldown_holds_other_calls_back_too() -> None:
     assert time.slept_s == [20]
 
 
+def test_a_cooldown_is_told_before_a_slot_is_waited_for() -> None:
+    """With the only slot busy, a call that cannot outlast the pause fails at once."""
+    time = HeldTime()
+    slow = Step(text="slow", delay_ms=10_000)
+    provider = scripted(slow, Step(error="overloaded", retry_after_s=20))
+    chat = service(provider, time=time, settings=msgspec.structs.replace(SCRIPTED, slots=2))
+
+    async def run() -> InfraError:
+        held = [asyncio.create_task(chat.chat(question(), context=context(), limits=LIMITS))]
+        while not provider.requests:
+            await asyncio.sleep(0)
+        with pytest.raises(InfraError):
+            await chat.chat(question(), context=context(), limits=SHORT)
+        # Both slots are taken now: waiting for one would take the whole deadline.
+        await chat._lanes["small"]._slots.acquire()
+        started = asyncio.get_running_loop().time()
+        with pytest.raises(InfraError) as raised:
+            await chat.chat(question(), context=context(), limits=SHORT)
+        assert asyncio.get_running_loop().time() - started < 0.2
+        for task in held:
+            task.cancel()
+        await asyncio.gather(*held, return_exceptions=True)
+        return raised.value
+
+    fault = asyncio.run(run())
+    assert (fault.code, fault.retry_after_s) == ("overloaded", 20)
+
+
+def test_cancelled_calls_do_not_open_the_breaker() -> None:
+    """A caller that goes away says nothing about the endpoint."""
+    slow = [Step(text="slow", delay_ms=10_000)] * (BREAKER_FAILURES_MAX + 1)
+    provider = scripted(*slow, "hi")
+    chat = service(provider)
+
+    async def run() -> str:
+        for number in range(1, len(slow) + 1):
+            call = asyncio.create_task(chat.chat(question(), context=context(), limits=LIMITS))
+            while len(provider.requests) < number:
+                await asyncio.sleep(0)
+            call.cancel()
+            await asyncio.gather(call, return_exceptions=True)
+        return (await chat.chat(question(), context=context(), limits=LIMITS)).text
+
+    assert asyncio.run(run()) == "hi"
+
+
 def test_an_absurd_retry_after_does_not_take_the_model_out() -> None:
     """The pause imposed on others is bounded."""
     time = HeldTime()
