@@ -12,6 +12,7 @@ import pytest
 
 from lakehouse.core.ids import is_id
 from lakehouse.core.row_codec import crc_holds, decode_row
+from lakehouse.gateway.auth import new_key
 from support.stack import Answer, Process, call, free_port, running_stack
 
 SCHEMA = {
@@ -492,3 +493,35 @@ def _wait_for_started(log: Path, needle: bytes) -> None:
             return
         time.sleep(0.02)
     raise AssertionError("the session never started")
+
+
+def test_keys_are_asked_for_at_every_door(tmp_path: Path):
+    """Three daemons with keys: callers need one, and each daemon sends its own to the next."""
+    (tmp_path / "script.json").write_text(json.dumps(SCRIPT))
+    (tmp_path / "airports.csv").write_text("iata,city\nLHR,London\n")
+    (tmp_path / "event.schema.json").write_text(json.dumps(SCHEMA))
+    caller, inner = new_key("caller"), new_key("inner")
+    text = config(free_port()) + (
+        '[gateway]\napi_keys_env = "KEYS"\n[chatd]\napi_key_env = "INNER"\n'
+        '[validatord]\napi_key_env = "INNER"\n'
+    )
+    environment = {"KEYS": f"{caller.entry},{inner.entry}", "INNER": inner.secret}
+    with running_stack(tmp_path, text, apart=True, environment=environment) as processes:
+        doors = [process.port for process in processes.values()]
+        bare = [call(port, "GET", "/v1/models").status for port in doors]
+        live = [call(port, "GET", "/livez").status for port in doors]
+        answer = iterate(
+            processes["gateway"].port,
+            {"Authorization": f"Bearer {caller.secret}"},
+            kind="event",
+            prompt="first shot: delayed",
+        )
+        unknown = call(processes["gateway"].port, "GET", "/nothing")
+
+    assert bare == [401, 401, 401]
+    assert live == [200, 200, 200]
+    assert answer.json()["verdict"] == "accepted"
+    assert unknown.status == 401
+    for file in [*(tmp_path / "log" / "active").iterdir(), *tmp_path.glob("*.txt")]:
+        assert caller.secret.encode() not in file.read_bytes()
+        assert inner.secret.encode() not in file.read_bytes()

@@ -1,17 +1,14 @@
 """`ChatModel` over HTTP: another process owns the models, and the only retry loop."""
 
-from typing import TypeVar
-
 import msgspec
 
 from lakehouse.core.chat import CallLimits, ChatReply, ChatRequest, ModelName, ModelStatus
 from lakehouse.core.context import DEADLINE_HEADER, LOAD_BUDGET_HEADER, CallContext
 from lakehouse.core.errors import InfraCode, InfraError
 from lakehouse.core.limits import CONNECT_TIMEOUT_MS_DEFAULT, UPSTREAM_BODY_BYTES_MAX
-from lakehouse.transport.client import HttpClient, HttpLimits, HttpReply, TransportFault
-from lakehouse.transport.problem import PROBLEM_TYPE, error_of
+from lakehouse.transport.answer import decode_answer
+from lakehouse.transport.client import HttpClient, HttpLimits, TransportFault
 
-_T = TypeVar("_T")
 _MARGIN_MS = 250  # the daemon ends a call within its limits and this much
 _MODELS_MS = 3_000  # the daemon asks every backend within 2 s
 
@@ -61,7 +58,7 @@ class ChatClient:
             raise InfraError(
                 code, "The chat daemon cannot be reached.", internal=f"chatd: {fault}"
             ) from fault
-        return _decode(reply, ChatReply)
+        return decode_answer(reply, ChatReply, daemon="chatd", unreadable="upstream_malformed")
 
     async def models(self) -> tuple[ModelStatus, ...]:
         """Ask for the states; every model is `unreachable` while the daemon is."""
@@ -69,7 +66,9 @@ class ChatClient:
             reply = await self._http.get(
                 self._url + "/v1/models", headers=self._headers, limits=_limits(_MODELS_MS)
             )
-            return _decode(reply, _Models).models
+            return decode_answer(
+                reply, _Models, daemon="chatd", unreadable="upstream_malformed"
+            ).models
         except (TransportFault, InfraError):
             return tuple(
                 ModelStatus(
@@ -91,18 +90,3 @@ def _limits(total_ms: int) -> HttpLimits:
         total_ms=total_ms,
         body_bytes_max=2 * UPSTREAM_BODY_BYTES_MAX,
     )
-
-
-def _decode(reply: HttpReply, kind: type[_T]) -> _T:
-    if reply.headers.get("content-type", "").startswith(PROBLEM_TYPE):
-        error = error_of(reply.body)
-        if error is not None:
-            raise error
-    try:
-        return msgspec.json.decode(reply.body, type=kind)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise InfraError(
-            "upstream_malformed",
-            "The chat daemon's answer cannot be read.",
-            internal=f"chatd: status {reply.status}: {error}",
-        ) from error

@@ -4,8 +4,6 @@ What happened is kept apart by what can be known: a daemon that surely never saw
 `connect`; one that may have seen it is `crashed`, and its row, if any, is its own.
 """
 
-from typing import TypeVar
-
 import msgspec
 
 from lakehouse.core.context import DEADLINE_HEADER, CallContext
@@ -18,10 +16,9 @@ from lakehouse.core.limits import (
 )
 from lakehouse.core.ports import KindInfo, ValidateRequest
 from lakehouse.core.session import IterateRequest, SessionReply, ValidateReply
+from lakehouse.transport.answer import decode_answer
 from lakehouse.transport.client import HttpClient, HttpLimits, HttpReply, TransportFault
-from lakehouse.transport.problem import PROBLEM_TYPE, error_of
 
-_T = TypeVar("_T")
 _ANSWER_MARGIN_MS = 10_000  # beyond deadline and load budget: for the row, and a slow disk
 _CHECK_MS = 30_000  # for the routes that ask no model
 
@@ -54,12 +51,12 @@ class ValidatorClient:
             headers,
             deadline_ms + LOAD_BUDGET_MS_DEFAULT + _ANSWER_MARGIN_MS,
         )
-        return _decode(reply, SessionReply)
+        return decode_answer(reply, SessionReply, daemon="validatord", unreadable="crashed")
 
     async def validate(self, request: ValidateRequest) -> ValidateReply:
         """Send a check on; see the port."""
         reply = await self._post("/v1/validate", msgspec.json.encode(request), {}, _CHECK_MS)
-        return _decode(reply, ValidateReply)
+        return decode_answer(reply, ValidateReply, daemon="validatord", unreadable="crashed")
 
     async def kinds(self) -> tuple[KindInfo, ...]:
         """Ask for the kinds; see the port."""
@@ -69,7 +66,7 @@ class ValidatorClient:
             )
         except TransportFault as fault:
             raise _unreached(fault) from fault
-        return _decode(reply, _Kinds).kinds
+        return decode_answer(reply, _Kinds, daemon="validatord", unreadable="crashed").kinds
 
     async def _post(
         self, path: str, body: bytes, headers: dict[str, str], total_ms: int
@@ -103,18 +100,3 @@ def _unreached(fault: TransportFault) -> InfraError:
         "The validator went away during the session.",
         internal=f"validatord: {fault}",
     )
-
-
-def _decode(reply: HttpReply, kind: type[_T]) -> _T:
-    if reply.headers.get("content-type", "").startswith(PROBLEM_TYPE):
-        error = error_of(reply.body)
-        if error is not None:
-            raise error
-    try:
-        return msgspec.json.decode(reply.body, type=kind)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise InfraError(
-            "crashed",
-            "The validator's answer cannot be read.",
-            internal=f"validatord: status {reply.status}: {error}",
-        ) from error

@@ -1,0 +1,32 @@
+"""What an inner daemon of ours answered: the value, or the very error it was there."""
+
+from typing import TypeVar
+
+import msgspec
+
+from lakehouse.core.errors import InfraCode, InfraError
+from lakehouse.transport.client import HttpReply
+from lakehouse.transport.problem import PROBLEM_TYPE, error_of
+
+_T = TypeVar("_T")
+
+
+def decode_answer(reply: HttpReply, kind: type[_T], *, daemon: str, unreadable: InfraCode) -> _T:
+    """Decode an answer of `daemon`, or raise what its problem body stands for.
+
+    Raises:
+        Refusal: The daemon refused the call.
+        InfraError: It said so; or `unreadable`, where its answer is neither.
+    """
+    if reply.headers.get("content-type", "").startswith(PROBLEM_TYPE):
+        error = error_of(reply.body)
+        if error is not None:
+            raise error
+    try:
+        return msgspec.json.decode(reply.body, type=kind)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise InfraError(
+            unreadable,
+            f"The answer of {daemon} cannot be read.",
+            internal=f"{daemon}: status {reply.status}: {error}",
+        ) from error
