@@ -63,7 +63,8 @@ def print_report(told: Sequence[Told], directory: Path, wall_s: float, console: 
     console.print(
         "auto: the model decodes under the schema. off: it writes freely. outage: one notice\n"
         "sent to a model alias whose endpoint is not there, on purpose; an outage is not a bad\n"
-        "answer and leaves the rate alone."
+        "answer and leaves the rate alone.",
+        soft_wrap=True,
     )
     _print_worth(told, console)
     _print_session(_session_to_tell(told), console)
@@ -100,7 +101,8 @@ def _print_worth(told: Sequence[Told], console: Console) -> None:
         f"\nOf {len(accepted)} accepted artifacts, {right} equal the answer a person wrote down.\n"
         "The model is tiny; the point is what does not get through: every accepted artifact\n"
         "names an airport of the table, its city, and a quote of its own notice.\n"
-        f"Notices without a valid event: {len(eventless)}, of which accepted: {through}."
+        f"Notices without a valid event: {len(eventless)}, of which accepted: {through}.",
+        soft_wrap=True,
     )
 
 
@@ -139,7 +141,7 @@ def _print_next(told: Sequence[Told], directory: Path, console: Console) -> None
     command = f"{Path(_program())} --config {directory / 'lakehouse.toml'}"
     console.print("\n[bold]Try next[/bold]")
     for rest in (f"show {session_id}", "stats --by model", "sessions --verdict accepted", "up"):
-        console.print(Text(f"  {command} {rest}"))
+        console.print(Text(f"  {command} {rest}"), soft_wrap=True)
 
 
 def _program() -> str:

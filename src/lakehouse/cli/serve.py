@@ -79,8 +79,8 @@ def _curl(config: Config, url: str) -> str:
     if config.kinds:
         body = f'{{"kind": "{next(iter(config.kinds))}", "prompt": "…"}}'
         if "airport_event" in config.kinds:
-            prompt = "ZRH Zurich: departures delayed 40 minutes, fog on runway 16."
-            body = f'{{"kind": "airport_event", "prompt": "{prompt}"}}'
+            prompt = "BCN Barcelona: flight VY3901 delayed 25 minutes, late inbound aircraft."
+            body = f'{{"kind": "airport_event", "temperature": 0, "prompt": "{prompt}"}}'
     else:
         schema = '{"type": "object", "required": ["city"]}'
         body = f'{{"schema": {schema}, "prompt": "Name a city, as JSON."}}'
