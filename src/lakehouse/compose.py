@@ -32,6 +32,7 @@ from lakehouse.providers.provider import ModelSettings, Provider
 from lakehouse.providers.scripted import ScriptedProvider
 from lakehouse.sessionlog.writer import SessionLogWriter
 from lakehouse.transport.client import HttpClient
+from lakehouse.transport.server import Calls
 from lakehouse.validation.schema import SchemaCache
 from lakehouse.validatord.app import validatord_app
 from lakehouse.validatord.client import ValidatorClient
@@ -39,6 +40,8 @@ from lakehouse.validatord.service import ValidatorService
 
 if TYPE_CHECKING:
     from lakehouse.grounding.tables import TableFiles
+
+_ANSWER_MS = 500  # for sending what is answered already
 
 Role = Literal["up", "gateway", "validatord", "chatd"]
 
@@ -51,6 +54,7 @@ class Daemon:
         self.config = config
         self._environment = environment
         self._http = HttpClient()
+        self._calls = Calls()
         self._sink: SessionLogWriter | None = None
         self._chat_service: ChatService | None = None
         self._chat_port: ChatModel
@@ -75,9 +79,14 @@ class Daemon:
             await self._chat_service.start()
 
     async def drain(self, patience_ms: int) -> None:
-        """End the sessions under way; those left after the patience become `shutdown` rows."""
+        """End the sessions under way; those left after the patience become `shutdown` rows.
+
+        Then the requests: those of sessions are answered by now, others get a moment more.
+        """
         if self._validator_service is not None:
             await self._validator_service.drain(patience_ms=patience_ms)
+            patience_ms = min(patience_ms, _ANSWER_MS)
+        await self._calls.drain(patience_ms)
 
     async def close(self) -> bool:
         """Release everything; says whether every session that was taken on has its row."""
@@ -103,11 +112,13 @@ class Daemon:
         keys = key_ring(self.config, self._environment)
         authorize = None if keys is None else keys.authorize
         if self.role == "chatd":
-            return chatd_app(self._chat(remote=False), authorize=authorize)
+            return chatd_app(self._chat(remote=False), calls=self._calls, authorize=authorize)
         sink = self._open_sink()
         if self.role == "validatord":
             chat = self._chat(remote=self.config.chatd.url is not None)
-            return validatord_app(self._validator(chat, sink), chat, sink, authorize=authorize)
+            return validatord_app(
+                self._validator(chat, sink), chat, sink, calls=self._calls, authorize=authorize
+            )
         chat, validator = self._gateway_ports(sink)
         return gateway_app(
             validator,
@@ -116,6 +127,7 @@ class Daemon:
             log=self.config.path(self.config.log.path),
             keys=keys,
             sessions_at_once_max=self.config.gateway.sessions_at_once_max,
+            calls=self._calls,
         )
 
     def _gateway_ports(self, sink: SessionLogWriter) -> tuple[ChatModel, Validator]:

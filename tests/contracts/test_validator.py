@@ -525,3 +525,41 @@ def test_keys_are_asked_for_at_every_door(tmp_path: Path):
     for file in [*(tmp_path / "log" / "active").iterdir(), *tmp_path.glob("*.txt")]:
         assert caller.secret.encode() not in file.read_bytes()
         assert inner.secret.encode() not in file.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("role", "status", "code"), [("gateway", 502, "crashed"), ("chatd", 503, "shutdown")]
+)
+def test_whichever_daemon_stops_the_session_is_answered(tmp_path: Path, role, status, code):
+    """In the session shape, with its row id; the session's one row is the validator's to write."""
+    (tmp_path / "script.json").write_text(json.dumps(SCRIPT))
+    (tmp_path / "airports.csv").write_text("iata,city\nLHR,London\n")
+    (tmp_path / "event.schema.json").write_text(json.dumps(SCHEMA))
+    answers: list[Answer] = []
+    with running_stack(tmp_path, config(free_port()), apart=True) as processes:
+        port = processes["gateway"].port
+        caller = threading.Thread(
+            target=lambda: answers.append(
+                iterate(
+                    port,
+                    {"X-Lakehouse-Trace-Id": "stopped"},
+                    kind="event",
+                    prompt="very long: delayed",
+                )
+            )
+        )
+        caller.start()
+        _wait_for_started(tmp_path / "log", b'"stopped"')
+        assert processes[role].stop(signal.SIGTERM) == 0
+        caller.join(30)
+
+    [answer] = answers
+    assert (answer.status, answer.json()["error"]["code"]) == (status, code)
+    rows = [
+        decode_row(line)
+        for file in (tmp_path / "log" / "active").iterdir()
+        for line in file.read_bytes().split(b"\n")
+        if b'"schema":"session.iterate.v1"' in line[:40]
+    ]
+    assert [row.row_id for row in rows] == [answer.json()["row_id"]]
+    assert rows[0].daemon == "validatord"

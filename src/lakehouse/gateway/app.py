@@ -11,7 +11,7 @@ from lakehouse.gateway.sessions import session_routes
 from lakehouse.transport.endpoints import chat_routes, validator_routes
 from lakehouse.transport.health import health_routes
 from lakehouse.transport.openapi import document
-from lakehouse.transport.server import Call, Handler, Response, build_app, json_response
+from lakehouse.transport.server import Call, Calls, Handler, Response, build_app, json_response
 
 
 def gateway_app(
@@ -22,6 +22,7 @@ def gateway_app(
     log: Path,
     keys: KeyRing | None,
     sessions_at_once_max: int,
+    calls: Calls,
 ) -> ASGIApp:
     """Assemble the gateway. It knows its validator only as a port, here or far away."""
     routes = dict(validator_routes(validator))
@@ -35,7 +36,7 @@ def gateway_app(
         return json_response(api)
 
     routes["/openapi.json"] = {"GET": openapi}
-    return build_app(routes, authorize=None if keys is None else keys.authorize)
+    return build_app(routes, calls=calls, authorize=None if keys is None else keys.authorize)
 
 
 def _bounded(handler: Handler, at_once_max: int) -> Handler:

@@ -40,19 +40,26 @@ class OutageRecorder:
         started_ms = self._clock.monotonic_ms()
         try:
             return await self._remote.iterate(request, context)
-        except InfraError as error:
-            task = plan(request, context, self._catalog)
-            outcome = Outcome(
-                verdict="infra_error",
-                attempts=(),
-                grounded=None,
-                error=error,
-                tables={},
-                duration_ms=int(self._clock.monotonic_ms() - started_ms),
-            )
-            if error.code == "connect":
-                outcome = await asyncio.shield(asyncio.create_task(self._recorded(task, outcome)))
-            return session_reply(task, outcome)
+        except asyncio.CancelledError:
+            # This daemon stops; the session goes on where it runs, and leaves its row there.
+            current = asyncio.current_task()
+            assert current is not None
+            current.uncancel()
+            error = InfraError("crashed", "The gateway stopped before the session ended.")
+        except InfraError as infra_error:
+            error = infra_error
+        task = plan(request, context, self._catalog)
+        outcome = Outcome(
+            verdict="infra_error",
+            attempts=(),
+            grounded=None,
+            error=error,
+            tables={},
+            duration_ms=int(self._clock.monotonic_ms() - started_ms),
+        )
+        if error.code == "connect":
+            outcome = await asyncio.shield(asyncio.create_task(self._recorded(task, outcome)))
+        return session_reply(task, outcome)
 
     async def validate(self, request: ValidateRequest) -> ValidateReply:
         """Pass the check on; it leaves no row anyway."""

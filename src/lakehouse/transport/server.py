@@ -62,6 +62,33 @@ Routes = Mapping[str, Mapping[str, Handler]]
 OPEN_PATHS: Final = frozenset({"/livez", "/readyz"})  # probes carry no keys
 
 
+class Calls:
+    """The requests under way in one daemon, so that a drain can wait for them and end the rest."""
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[object]] = set()
+
+    def begin(self) -> asyncio.Task[object]:
+        """Count the request of the current task."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        return task
+
+    def end(self, task: asyncio.Task[object]) -> None:
+        """Count it no more."""
+        self._tasks.discard(task)
+
+    async def drain(self, patience_ms: int) -> None:
+        """Wait for the requests under way, then cancel what is left; each is still answered."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=patience_ms / 1000)
+        for task in tuple(self._tasks):
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+
 class _Gone(Exception):
     """The caller went away while its request was read."""
 
@@ -74,6 +101,7 @@ def json_response(value: object, status: int = 200) -> Response:
 def build_app(
     routes: Routes,
     *,
+    calls: Calls,
     inner: bool = False,
     authorize: Authorize | None = None,
 ) -> ASGIApp:
@@ -81,13 +109,17 @@ def build_app(
 
     Args:
         routes: Path → method → handler, in the path syntax of Starlette.
+        calls: Counts the requests under way.
         inner: Whether callers are our own daemons, whose row ids and deadlines are believed.
         authorize: Raises a `Refusal` for callers without a key; not asked on `OPEN_PATHS`.
     """
-    missing = _Endpoint({}, inner=inner, authorize=authorize)
+    missing = _Endpoint({}, calls=calls, inner=inner, authorize=authorize)
     return Router(
         [
-            Route(path, _Endpoint(methods, inner=inner, authorize=authorize, path=path))
+            Route(
+                path,
+                _Endpoint(methods, calls=calls, inner=inner, authorize=authorize, path=path),
+            )
             for path, methods in routes.items()
         ],
         default=missing,
@@ -102,11 +134,13 @@ class _Endpoint:
         self,
         methods: Mapping[str, Handler],
         *,
+        calls: Calls,
         inner: bool,
         authorize: Authorize | None,
         path: str = "",
     ) -> None:
         self._methods = methods
+        self._calls = calls
         self._inner = inner
         self._authorize = None if path in OPEN_PATHS else authorize
 
@@ -116,10 +150,14 @@ class _Endpoint:
             return
         headers = _headers(scope)
         context = _context(headers, inner=self._inner)
+        task = self._calls.begin()
         try:
             response = await self._respond(scope, receive, headers, context)
         except _Gone:
             return
+        except asyncio.CancelledError:
+            task.uncancel()
+            response = _problem(InfraError("shutdown", "The daemon is stopping."), context)
         except (Refusal, InfraError) as error:
             response = _problem(error, context)
         except Exception:  # noqa: BLE001  the boundary: whatever it was, the caller gets an answer
@@ -128,6 +166,8 @@ class _Endpoint:
             response = _problem(
                 InfraError("crashed", "The request failed inside Lakehouse."), context
             )
+        finally:
+            self._calls.end(task)
         await _send(send, response, context)
 
     async def _respond(

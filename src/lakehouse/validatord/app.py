@@ -5,11 +5,16 @@ from starlette.types import ASGIApp
 from lakehouse.core.ports import ChatModel, RecordSink, Validator
 from lakehouse.transport.endpoints import chat_routes, validator_routes
 from lakehouse.transport.health import health_routes
-from lakehouse.transport.server import Authorize, build_app
+from lakehouse.transport.server import Authorize, Calls, build_app
 
 
 def validatord_app(
-    validator: Validator, chat: ChatModel, sink: RecordSink, *, authorize: Authorize | None
+    validator: Validator,
+    chat: ChatModel,
+    sink: RecordSink,
+    *,
+    calls: Calls,
+    authorize: Authorize | None,
 ) -> ASGIApp:
     """Assemble the daemon. It serves the chat routes too, so a gateway needs only this URL."""
     routes = {
@@ -17,4 +22,4 @@ def validatord_app(
         **chat_routes(chat),
         **health_routes(chat, sink),
     }
-    return build_app(routes, inner=True, authorize=authorize)
+    return build_app(routes, calls=calls, inner=True, authorize=authorize)
