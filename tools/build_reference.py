@@ -6,11 +6,14 @@
 What a user can set, meet or type is defined once, in the code; these pages only show it.
 """
 
+import importlib
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import msgspec
+import typer
 
 from lakehouse.cli.main import COMMANDS
 from lakehouse.config.settings import (
@@ -21,7 +24,14 @@ from lakehouse.config.settings import (
     SessionSettings,
     TracingSettings,
 )
-from lakehouse.core.errors import INFRA_HINT, INFRA_STATUS, PROBLEM_STATUS, InfraError, Refusal
+from lakehouse.core.errors import (
+    INFRA_HINT,
+    INFRA_STATUS,
+    PROBLEM_STATUS,
+    InfraError,
+    ProblemCode,
+    Refusal,
+)
 from lakehouse.core.finding import FindingCode
 from lakehouse.core.kind import GroundingRule, SqlRule
 from lakehouse.grounding.settings import TableSettings
@@ -40,6 +50,20 @@ SECTIONS = {
     "kinds.NAME": KindSettings,
     "[kinds.NAME.grounding]": GroundingRule,
     "[kinds.NAME.rules]": SqlRule,
+}
+# A problem's own `hint` depends on what was wrong; here is what holds for all of a code.
+PROBLEMS: dict[ProblemCode, str] = {
+    "invalid_request": "Correct the field or parameter that `detail` names; see /openapi.json.",
+    "unknown_kind": "Name a kind of GET /v1/kinds, or send `schema`.",
+    "unknown_model": "Name a model of GET /v1/models, or configure it.",
+    "invalid_schema": "Use JSON Schema 2020-12, references inside the document, RE2 patterns.",
+    "unauthorized": "Send `Authorization: Bearer KEY`; `lakehouse keys new NAME` makes keys.",
+    "not_found": "Check the path, or the id: GET /v1/sessions lists the sessions.",
+    "method_not_allowed": "Use the method that /openapi.json names.",
+    "too_large": "Make the body or the headers smaller; `detail` names the limit.",
+    "unsupported_media_type": "Send `Content-Type: application/json` without a content encoding.",
+    "rate_limited": "Send it again shortly, or raise gateway.sessions_at_once_max.",
+    "log_unavailable": "Check the disk behind the session log: `lakehouse doctor`.",
 }
 FINDINGS = {
     "no_json": "nothing that begins like an object or array",
@@ -103,10 +127,15 @@ def configuration() -> str:
 
 def errors() -> str:
     """Every code that a program may meet."""
-    lines = ["## Problems", "", "| code | HTTP | retryable |", "| --- | --- | --- |"]
+    lines = [
+        "## Problems",
+        "",
+        "| code | HTTP | retryable | what to do |",
+        "| --- | --- | --- | --- |",
+    ]
     for code, status in PROBLEM_STATUS.items():
         retryable = "yes" if Refusal(code, "").retryable else "no"
-        lines.append(f"| `{code}` | {status} | {retryable} |")
+        lines.append(f"| `{code}` | {status} | {retryable} | {PROBLEMS[code]} |")
     lines += [
         "",
         "## Infra errors",
@@ -117,15 +146,55 @@ def errors() -> str:
     for infra_code, status in INFRA_STATUS.items():
         retryable = "yes" if InfraError(infra_code, "").retryable else "no"
         lines.append(f"| `{infra_code}` | {status} | {retryable} | {INFRA_HINT[infra_code]} |")
-    lines += ["", "## Findings", "", "| code | when |", "| --- | --- |"]
+    lines += [
+        "",
+        "## Findings",
+        "",
+        "A finding has no HTTP status of its own: it rejects an answer, and the model is asked",
+        "again. If the last answer is rejected too, the session ends as `max_iter_exhausted`,",
+        "422. Its hint is in its `expected` and `nearest`.",
+        "",
+        "| code | when |",
+        "| --- | --- |",
+    ]
     lines += [f"| `{code}` | {FINDINGS[code]} |" for code in get_args(FindingCode)]
     return "\n".join(lines)
 
 
+def leaves(name: str, command: Any) -> Iterator[tuple[str, Any]]:
+    """Give a command, or each command of a group, under its full name."""
+    inner = getattr(command, "commands", None)
+    if inner is None:
+        yield name, command
+        return
+    for inner_name, one in inner.items():
+        yield from leaves(f"{name} {inner_name}", one)
+
+
+def option_row(option: Any) -> str:
+    """Show one option or argument; a default that says nothing is left out."""
+    if option.param_type_name == "argument":
+        spelled = option.metavar or option.name.upper()
+    else:
+        spelled = ", ".join([*option.opts, *option.secondary_opts])
+    default = option.default
+    shown = "needed" if option.required else f"`{default}`"
+    if not option.required and (default is None or default is False or default == ""):
+        shown = ""
+    return f"| `{spelled}` | {option.help or ''} | {shown} |"
+
+
 def commands() -> str:
-    """Every command with its line of help."""
+    """Every command with its line of help, then its options."""
     lines = ["| command | does |", "| --- | --- |"]
     lines += [f"| `lakehouse {name}` | {text} |" for name, (_, text) in COMMANDS.items()]
+    for name, (module_name, _) in COMMANDS.items():
+        module = importlib.import_module(f"lakehouse.cli.{module_name}")
+        whole = typer.main.get_command(getattr(module, f"{name}_app"))
+        for full_name, command in leaves(name, whole):
+            rows = [option_row(one) for one in command.params if one.name != "help"]
+            lines += ["", f"## `lakehouse {full_name}`", ""]
+            lines += ["| option | means | default |", "| --- | --- | --- |", *rows]
     return "\n".join(lines)
 
 

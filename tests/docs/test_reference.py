@@ -1,11 +1,67 @@
-"""The reference pages show what the code defines, and nothing else."""
+"""The reference pages show what the code defines, all of it, and nothing else."""
 
 import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
+
+import msgspec
+import pytest
+
+from lakehouse.cli.main import COMMANDS
+from lakehouse.config.settings import (
+    Config,
+    DaemonSettings,
+    GatewaySettings,
+    KindSettings,
+    LogSettings,
+    SessionSettings,
+    TracingSettings,
+)
+from lakehouse.core.errors import INFRA_HINT, INFRA_STATUS, PROBLEM_STATUS
+from lakehouse.core.finding import FindingCode
+from lakehouse.core.kind import GroundingRule, SqlRule
+from lakehouse.grounding.settings import TableSettings
+from lakehouse.providers.provider import ModelSettings
 
 ROOT = Path(__file__).parents[2]
+REFERENCE = ROOT / "docs" / "reference"
+# What a section's heading is, by the configuration's own field; the rest of Config is no section.
+HEADINGS = {
+    "log": ("[log]", LogSettings),
+    "gateway": ("[gateway]", GatewaySettings),
+    "chatd": ("[chatd]", DaemonSettings),
+    "validatord": ("[validatord]", DaemonSettings),
+    "session": ("[session]", SessionSettings),
+    "tracing": ("[tracing]", TracingSettings),
+    "models": ("[models.NAME]", ModelSettings),
+    "tables": ("[tables.NAME]", TableSettings),
+    "kinds": ("[kinds.NAME]", KindSettings),
+}
+NESTED = {
+    "[[kinds.NAME.grounding]]": GroundingRule,
+    "[[kinds.NAME.rules]]": SqlRule,
+}
+NO_SECTION = {"source", "base", "digest"}
+
+
+def page(name: str) -> str:
+    return (REFERENCE / name).read_text("utf-8")
+
+
+def section(text: str, heading: str) -> str:
+    """Give what stands under a heading of the second level."""
+    found = re.search(
+        rf"^## {re.escape(heading)}\n(.*?)(?=^## |^<!-- end)", text, re.MULTILINE | re.DOTALL
+    )
+    assert found is not None, heading
+    return found[1]
+
+
+def first_cells(text: str) -> list[str]:
+    """List what the first column of a section's table holds in code type."""
+    return re.findall(r"^\| `([^`]+)` \|", text, re.MULTILINE)
 
 
 def test_the_generated_tables_are_up_to_date():
@@ -20,14 +76,60 @@ def test_the_generated_tables_are_up_to_date():
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_every_section_of_the_configuration_is_known_here():
+    """A section that is added to the configuration must be added to the page."""
+    assert set(Config.__struct_fields__) - NO_SECTION == set(HEADINGS)
+
+
+@pytest.mark.parametrize(
+    ("heading", "struct"),
+    [*HEADINGS.values(), *NESTED.items()],
+    ids=lambda value: value if isinstance(value, str) else value.__name__,
+)
+def test_a_section_shows_every_field(heading: str, struct: type[msgspec.Struct]):
+    """Under the names that stand in the file, in the order of the struct."""
+    shown = first_cells(section(page("configuration.md"), f"`{heading}`"))
+    assert shown == list(struct.__struct_encode_fields__)
+
+
+def test_every_problem_code_has_its_status_and_what_to_do():
+    """Compared with the code's own table."""
+    text = section(page("errors.md"), "Problems")
+    rows = re.findall(r"^\| `(\w+)` \| (\d+) \| (?:yes|no) \| \S.* \|$", text, re.MULTILINE)
+    assert {code: int(status) for code, status in rows} == PROBLEM_STATUS
+
+
+def test_every_infra_code_has_its_status_and_hint():
+    """Compared with the code's own tables."""
+    text = section(page("errors.md"), "Infra errors")
+    rows = re.findall(r"^\| `(\w+)` \| (\d+) \| (?:yes|no) \| (.*) \|$", text, re.MULTILINE)
+    assert {code: int(status) for code, status, _ in rows} == INFRA_STATUS
+    assert {code: hint for code, _, hint in rows} == INFRA_HINT
+
+
+def test_every_finding_code_is_told():
+    """In the order of the closed list."""
+    assert first_cells(section(page("errors.md"), "Findings")) == list(get_args(FindingCode))
+
+
+def test_every_command_is_listed_and_described():
+    """Once in the overview, and with its options, or those of its own commands, below."""
+    text = page("cli.md")
+    overview = text.partition("\n## ")[0]
+    assert first_cells(overview) == [f"lakehouse {name}" for name in COMMANDS]
+    headings = re.findall(r"^## `lakehouse (.+)`$", text, re.MULTILINE)
+    described = {name.split()[0] for name in headings}
+    assert described == set(COMMANDS)
+
+
 def test_every_link_between_our_pages_leads_somewhere():
     """Relative links of every page, the README's too."""
     pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "benchmarks" / "README.md"]
     broken = [
-        f"{page.relative_to(ROOT)}: {target}"
-        for page in pages
-        for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text("utf-8"))
-        if "://" not in target and not (page.parent / target).exists()
+        f"{one.relative_to(ROOT)}: {target}"
+        for one in pages
+        for target in re.findall(r"\]\(([^)#]+)[^)]*\)", one.read_text("utf-8"))
+        if "://" not in target and not (one.parent / target).exists()
     ]
     assert len(pages) > 20
     assert broken == []

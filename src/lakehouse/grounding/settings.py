@@ -4,6 +4,6 @@ import msgspec
 
 
 class TableSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`[tables.NAME]` of the configuration. `path` is absolute, or relative to the process."""
+    """`[tables.NAME]`. `path`: Parquet, CSV, JSON lines, or a Delta table, relative to the file."""
 
     path: str
