@@ -6,19 +6,25 @@ it opens the port over them. HTTP adapters are added there and nowhere else.
 
 import asyncio
 import contextlib
+import signal
 from collections.abc import AsyncIterator, Mapping
 
 import pytest
 
+from lakehouse.chatd.app import chatd_app
+from lakehouse.chatd.client import ChatClient
 from lakehouse.chatd.service import ChatService
 from lakehouse.core.chat import CallLimits, ChatReply, ModelStatus, Usage
 from lakehouse.core.errors import InfraError, Refusal
 from lakehouse.core.ports import ChatModel
 from lakehouse.providers.provider import Provider
 from lakehouse.providers.scripted import Script, ScriptedProvider, Step
+from lakehouse.transport.client import HttpClient
+from lakehouse.transport.daemon import listen_on, serve
+from lakehouse.transport.server import Calls
 from support.chat import LIMITS, SCRIPTED, context, question
 
-ADAPTERS = ("in_process",)
+ADAPTERS = ("in_process", "http")
 
 
 @contextlib.asynccontextmanager
@@ -28,9 +34,29 @@ async def opened(adapter: str, providers: Mapping[str, Provider]) -> AsyncIterat
         if adapter == "in_process":
             yield service
         else:
-            raise AssertionError(adapter)
+            async with _served(service) as client:
+                yield client
     finally:
         await service.close()
+
+
+@contextlib.asynccontextmanager
+async def _served(service: ChatService) -> AsyncIterator[ChatModel]:
+    """Put the service behind `chatd`'s own application, on a real socket."""
+    calls, ready, http = Calls(), asyncio.Event(), HttpClient()
+    listener = listen_on("127.0.0.1", 0)
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    app = chatd_app(service, calls=calls, authorize=None)
+    daemon = asyncio.create_task(
+        serve(app, listener, drain=calls.drain, drain_ms=3_000, on_ready=ready.set)
+    )
+    await ready.wait()
+    try:
+        yield ChatClient(http, url)
+    finally:
+        await http.close()
+        signal.raise_signal(signal.SIGTERM)
+        await daemon
 
 
 @pytest.fixture(params=ADAPTERS)

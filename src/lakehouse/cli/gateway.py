@@ -52,7 +52,7 @@ class GatewayCaller:
                 hint="Start one with `lakehouse up`, or name another with --url.",
             ) from fault
         if reply.headers.get("content-type", "").startswith(PROBLEM_TYPE):
-            error = error_of(reply.body)
+            error = error_of(reply.body, reply.headers.get("retry-after", ""))
             if error is not None:
                 raise error
         return reply

@@ -19,7 +19,7 @@ def decode_answer(reply: HttpReply, kind: type[_T], *, daemon: str, unreadable: 
         InfraError: It said so; or `unreadable`, where its answer is neither.
     """
     if reply.headers.get("content-type", "").startswith(PROBLEM_TYPE):
-        error = error_of(reply.body)
+        error = error_of(reply.body, reply.headers.get("retry-after", ""))
         if error is not None:
             raise error
     try:

@@ -40,21 +40,27 @@ def problem_of(error: Refusal | InfraError, session_id: str) -> Problem:
     )
 
 
-def error_of(body: bytes) -> Refusal | InfraError | None:
+def error_of(body: bytes, retry_after: str = "") -> Refusal | InfraError | None:
     """Turn an inner daemon's problem body back into the error it was; None if it is not one.
 
-    `log_unavailable` is a code of both; as a problem it was a refusal.
+    `log_unavailable` is a code of both; as a problem it was a refusal. `retry_after` is the answer's
+    header, as we write it: whole seconds.
     """
+    wait_s = int(retry_after) if retry_after.isascii() and retry_after.isdigit() else None
     try:
         problem = msgspec.json.decode(body, type=Problem)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return None
     for code in get_args(ProblemCode):
         if problem.code == code:
-            return Refusal(code, problem.detail, hint=problem.hint)
+            return Refusal(code, problem.detail, hint=problem.hint, retry_after_s=wait_s)
     for infra_code in get_args(InfraCode):
         if problem.code == infra_code:
             return InfraError(
-                infra_code, problem.detail, hint=problem.hint, retryable=problem.retryable
+                infra_code,
+                problem.detail,
+                hint=problem.hint,
+                retryable=problem.retryable,
+                retry_after_s=wait_s,
             )
     return None
