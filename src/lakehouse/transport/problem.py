@@ -43,8 +43,8 @@ def problem_of(error: Refusal | InfraError, session_id: str) -> Problem:
 def error_of(body: bytes, retry_after: str = "") -> Refusal | InfraError | None:
     """Turn an inner daemon's problem body back into the error it was; None if it is not one.
 
-    `log_unavailable` is a code of both; as a problem it was a refusal. `retry_after` is the answer's
-    header, as we write it: whole seconds.
+    `log_unavailable` is a code of both; as a problem it was a refusal. `retry_after` is the
+    answer's header, as we write it: whole seconds.
     """
     wait_s = int(retry_after) if retry_after.isascii() and retry_after.isdigit() else None
     try:
