@@ -39,9 +39,9 @@ ELSEWHERE = {
 README_STACK = r"""
 lakehouse init .
 cat > script.json <<'END'
-["{\"quote\": \"flight VY3901 delayed 25 minutes\", \"airport\": \"BCN\", \"city\": \"Barcelona\", \"event\": \"delayed\"}"]
+["{\"quote\": \"BCN Barcelona: flight VY3901 delayed 25 minutes, late inbound aircraft.\", \"airport\": \"BCN\", \"city\": \"Barcelona\", \"event\": \"delayed\"}"]
 END
-printf 'text\n"BCN Barcelona: flight VY3901 delayed 25 minutes."\n' > notices.csv
+printf 'text\n"BCN Barcelona: flight VY3901 delayed 25 minutes, late inbound aircraft."\n' > notices.csv
 export LAKEHOUSE_MODELS__SMALL__PROVIDER=scripted LAKEHOUSE_MODELS__SMALL__SCRIPT=script.json
 lakehouse up &
 curl -sf --retry 30 --retry-connrefused --retry-delay 1 http://127.0.0.1:4110/readyz

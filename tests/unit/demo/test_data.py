@@ -59,12 +59,3 @@ def test_a_checked_answer_holds_by_plain_checks(notice, cities):
     assert answer["quote"] in notice.text
     assert answer["airport"] in notice.text
     assert answer["city"] in notice.text
-
-
-@pytest.mark.parametrize("notice", [n for n in NOTICES if not n.answer], ids=lambda n: n.id)
-def test_a_notice_without_an_answer_has_none(notice, cities):
-    """No code in it is an airport's together with that airport's city."""
-    words = {word.strip(".,:;()") for word in notice.text.split()}
-    codes = {word for word in words if len(word) == 3 and word.isupper() and word in cities}
-
-    assert not any(city in notice.text for code in codes for city in cities[code])
