@@ -30,6 +30,7 @@ from lakehouse.providers.ollama import OllamaProvider
 from lakehouse.providers.openai import OpenAiProvider
 from lakehouse.providers.provider import ModelSettings, Provider
 from lakehouse.providers.scripted import ScriptedProvider
+from lakehouse.sessionlog.maintenance import Maintenance
 from lakehouse.sessionlog.writer import SessionLogWriter
 from lakehouse.transport.client import HttpClient
 from lakehouse.transport.server import Calls
@@ -56,6 +57,7 @@ class Daemon:
         self._http = HttpClient()
         self._calls = Calls()
         self._sink: SessionLogWriter | None = None
+        self._maintenance: Maintenance | None = None
         self._chat_service: ChatService | None = None
         self._chat_port: ChatModel
         self._tables: TableFiles | None = None
@@ -75,6 +77,8 @@ class Daemon:
 
     async def start(self) -> None:
         """Begin what a daemon does before the first request: preload models, load tables."""
+        if self._maintenance is not None:
+            self._maintenance.start()
         if self._chat_service is not None:
             await self._chat_service.start()
 
@@ -95,6 +99,8 @@ class Daemon:
         await self._http.close()
         if self._tables is not None:
             self._tables.close()
+        if self._maintenance is not None:
+            await asyncio.to_thread(self._maintenance.stop)
         if self._sink is not None:
             await asyncio.to_thread(self._sink.close)
         service = self._validator_service
@@ -184,11 +190,13 @@ class Daemon:
         return self._tables
 
     def _open_sink(self) -> SessionLogWriter:
+        log = self.config.path(self.config.log.path)
         self._sink = SessionLogWriter.open(
-            self.config.path(self.config.log.path),
+            log,
             daemon="gateway" if self.role == "gateway" else "validatord",
             durability=self.config.log.durability,
         )
+        self._maintenance = Maintenance(log, self._sink)
         return self._sink
 
     def _provider(self, name: str, settings: ModelSettings) -> Provider:

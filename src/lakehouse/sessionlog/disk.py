@@ -8,11 +8,19 @@ import fcntl
 import os
 import stat
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
+
+from lakehouse.core.errors import LakehouseError
 
 FREE_BYTES_MIN = 16 << 20  # never less than this, however small the file system is
 FREE_BYTES_MAX = 256 << 20  # and never more, however large
 FREE_SHARE = 0.02
+
+_LOCK_POLL_S: Final = 0.05
 
 
 class Disk:
@@ -38,11 +46,31 @@ class Disk:
         else:
             os.fdatasync(descriptor)
 
+    def sync_by_name(self, path: Path) -> None:
+        """Make a file's data durable through a descriptor of its own."""
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            self.sync(descriptor)
+        finally:
+            os.close(descriptor)
+
     def sync_directory(self, path: Path) -> None:
         """Make the names in a directory durable; syncing a file does not do that (fsync(2))."""
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def preallocate(self, path: Path, size: int) -> None:
+        """Create a file whose blocks are there already, where the system can promise that."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
+        descriptor = os.open(path, flags, 0o600)
+        try:
+            if sys.platform == "linux":
+                os.posix_fallocate(descriptor, 0, size)
+            else:
+                os.write(descriptor, bytes(size))
         finally:
             os.close(descriptor)
 
@@ -98,6 +126,60 @@ def lock_held(path: Path) -> bool:
     finally:
         os.close(descriptor)
     return False
+
+
+@contextmanager
+def exclusively(path: Path, wait_s: float) -> Iterator[None]:
+    """Hold a lock file that is never removed while the block runs.
+
+    Raises:
+        Busy: Somebody else held it for all of `wait_s`.
+    """
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+    descriptor = os.open(path, flags, 0o600)
+    try:
+        until = time.monotonic() + wait_s
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError as error:
+                if time.monotonic() >= until:
+                    raise Busy(path.name, wait_s) from error
+                time.sleep(_LOCK_POLL_S)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def write_durably(path: Path, data: bytes) -> None:
+    """Put a small file in place, whole or not at all, and its name on the disk.
+
+    A crash leaves the old file or the new one, and perhaps a `.tmp` beside it, which the next
+    call for the same path replaces.
+    """
+    beside = path.with_name(f".{path.name}.tmp")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
+    descriptor = os.open(beside, flags, 0o600)
+    try:
+        view = memoryview(data)
+        while view:
+            view = view[os.write(descriptor, view) :]
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    beside.rename(path)
+    Disk().sync_directory(path.parent)
+
+
+class Busy(LakehouseError):
+    """Another process holds the log's lock; nothing was done."""
+
+    def __init__(self, name: str, wait_s: float) -> None:
+        super().__init__(
+            f"Another process has held the session log's {name} for {wait_s:.0f} s.",
+            hint="It seals, reaps or compacts; try again when it is done.",
+        )
 
 
 def is_shared(status: os.stat_result) -> bool:

@@ -17,7 +17,10 @@ from lakehouse.sessionlog.disk import is_shared, reason
 ACTIVE: Final = "active"
 SEALED: Final = "sealed"
 WRITERS: Final = "writers"
+QUARANTINE: Final = "quarantine"
+REAP_LOCK: Final = "reap.lock"
 INBOX: Final = "inbox.jsonl"
+INBOX_WRITER: Final = "inbox"  # sealed copies of the inbox are segments of this writer
 REPLAY_RUNS: Final = "replay_runs.jsonl"
 FEEDBACK: Final = "feedback.jsonl"
 
@@ -79,6 +82,16 @@ def segment_name(writer_id: str, segment: int) -> str:
 def lock_path(root: Path, writer_id: str) -> Path:
     """Give the lock file that a writer holds for its life."""
     return root / WRITERS / f"{writer_id}.lock"
+
+
+def reserve_path(root: Path, writer_id: str) -> Path:
+    """Give the file whose space a writer gives up when the disk is full."""
+    return root / WRITERS / f"{writer_id}.reserve"
+
+
+def manifest_path(root: Path, name: str) -> Path:
+    """Give the manifest of a sealed segment."""
+    return root / SEALED / f"{name}.manifest.json"
 
 
 def log_files(root: Path) -> list[LogFile]:

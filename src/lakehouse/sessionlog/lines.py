@@ -13,7 +13,7 @@ from lakehouse.core.limits import ROW_BYTES_MAX
 from lakehouse.core.row import SegmentHeader
 from lakehouse.core.row_codec import RowError, crc_holds, decode_row, decode_started
 from lakehouse.sessionlog.disk import lock_held
-from lakehouse.sessionlog.layout import ACTIVE, LogFile, lock_path
+from lakehouse.sessionlog.layout import ACTIVE, INBOX_WRITER, LogFile, lock_path
 
 LineKind = Literal["row", "started", "segment", "blank", "tail", "bad"]
 
@@ -112,7 +112,7 @@ def crc_is_required(descriptor: int, file: LogFile) -> bool:
 
     A segment line always has one: where it seems not to, the damage is in the crc itself.
     """
-    if file.writer_id is None:
+    if file.writer_id in {None, INBOX_WRITER}:
         return False
     first, newline, _ = os.pread(descriptor, 8192, 0).lstrip(b"\n").partition(b"\n")
     if not newline:

@@ -2,10 +2,14 @@
 
 Refuses to continue a file it did not create, and to write the rest of a record that was cut
 short: the rest would be glued behind another writer's record. Not thread-safe; the writer locks.
+
+Every new segment begins with the started lines of the sessions that still run, so that whoever
+cleans up after this writer finds them in its newest file, whatever became of the older ones.
 """
 
 import errno
 import os
+import time
 import uuid
 from pathlib import Path
 from typing import Final
@@ -15,21 +19,27 @@ from lakehouse.core.clock import Clock, timestamp
 from lakehouse.core.row import SegmentHeader
 from lakehouse.core.row_codec import encode_line
 from lakehouse.sessionlog.disk import Disk, take_lock
-from lakehouse.sessionlog.layout import ACTIVE, lock_path, prepare, segment_name
+from lakehouse.sessionlog.layout import ACTIVE, lock_path, prepare, reserve_path, segment_name
+from lakehouse.sessionlog.reserve import Reserve
 
 RUNTIME: Final = "python"
+SEGMENT_BYTES_MAX: Final = 64 << 20  # then the next segment begins
+SEGMENT_AGE_S_MAX: Final = 3_600.0  # also then, if anything is in it
+_RUNNING_MAX: Final = 10_000  # started lines that are carried along; more is a leak
 _WRITES_MAX: Final = 2  # of one record in one segment; then once more in a new one
 _LOCK_TRIES_MAX: Final = 5
 
 
 class Segment:
-    """One file being written. `records` counts lines other than the header."""
+    """One file being written. `records` counts lines other than those it began with."""
 
     def __init__(self, path: Path, descriptor: int) -> None:
         self.path = path
         self.descriptor = descriptor
         self.name_durable = False
         self.records = 0
+        self.bytes = 0
+        self.since_s = time.monotonic()
 
     def in_place(self) -> bool:
         """Say whether the file still lies under its name, so that readers find it."""
@@ -40,16 +50,34 @@ class Segment:
 
 
 class Segments:
-    """The files of one writer. `retired` ones are written no more but may need a sync."""
+    """The files of one writer.
 
-    def __init__(self, root: Path, *, daemon: str, clock: Clock, disk: Disk) -> None:
+    `retired` ones are written no more but may need a sync; `finished` names those that are
+    closed. `running` holds the started line of every session without a row, by `row_id`.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        *,
+        daemon: str,
+        clock: Clock,
+        disk: Disk,
+        bytes_max: int = SEGMENT_BYTES_MAX,
+        age_s_max: float = SEGMENT_AGE_S_MAX,
+    ) -> None:
         self.root = root
         self.retired: list[Segment] = []
         self.current: Segment | None = None
+        self.finished: list[str] = []
+        self.running: dict[str, bytes] = {}
         self.writer_id = ""
+        self.reserve = Reserve(disk)
         self._daemon = daemon
         self._clock = clock
         self._disk = disk
+        self._bytes_max = bytes_max
+        self._age_s_max = age_s_max
         self._lock: int | None = None
         self._number = 0
 
@@ -62,22 +90,56 @@ class Segments:
         Raises:
             OSError: Neither the current segment nor a new one took it.
         """
+        self.rotate_if_due()
         record = b"\n%b\n" % line
         if self.current is not None:
             for _ in range(_WRITES_MAX):
                 try:
                     return self._write_once(self.current, record)
-                except OSError:
-                    continue
+                except OSError as error:
+                    self.reserve.give_up(error)
         return self._write_once(self.next(), record)
 
+    def start(self, row_id: str, line: bytes) -> Segment:
+        """Write a started line, and carry it from segment to segment until `end`."""
+        segment = self.write(line)
+        while len(self.running) >= _RUNNING_MAX:
+            del self.running[next(iter(self.running))]
+        self.running[row_id] = line
+        return segment
+
+    def end(self, row_id: str) -> None:
+        """Carry the session's started line no further: its row is written."""
+        self.running.pop(row_id, None)
+
     def next(self) -> Segment:
-        """Begin a new segment with its header line; the one before is retired.
+        """Begin a new segment; the one before is retired, whether that works or not.
 
         Raises:
             OSError: It could not be made; nothing of it is left.
         """
         self.retire()
+        self.current = self._begin()
+        return self.current
+
+    def rotate_if_due(self) -> None:
+        """Begin a new segment when the current one is full or old; keep it if that fails."""
+        current = self.current
+        if current is None or current.records == 0:
+            return
+        age_s = time.monotonic() - current.since_s
+        if current.bytes < self._bytes_max and age_s < self._age_s_max:
+            return
+        try:
+            following = self._begin()
+        except OSError:
+            # The disk is in trouble, as the next sync will tell; not tried again at every row.
+            current.since_s, current.bytes = time.monotonic(), 0
+            return
+        self.retire()
+        self.current = following
+
+    def _begin(self) -> Segment:
         self._hold_lock()
         path = self.root / ACTIVE / segment_name(self.writer_id, self._number)
         header = SegmentHeader(
@@ -92,11 +154,13 @@ class Segments:
         segment = Segment(path, self._disk.create(path))
         try:
             self._write_once(segment, encode_line(header) + b"\n")
+            for line in self.running.values():
+                self._write_once(segment, b"\n%b\n" % line)
         except OSError:
             self._remove(segment)
             raise
-        segment.records = 0
-        self.current = segment
+        # What it began with does not count: it would make a segment full before its first row.
+        segment.records = segment.bytes = 0
         return segment
 
     def retire(self, segment: Segment | None = None) -> None:
@@ -117,12 +181,14 @@ class Segments:
         for segment in [segment for segment in self.retired if segment not in in_use]:
             self.retired.remove(segment)
             os.close(segment.descriptor)
+            self.finished.append(segment.path.name)
 
     def close(self) -> None:
         """Close everything and let go of the lock: from now on the writer counts as dead."""
         self.retire()
         self.close_retired(set())
         if self._lock is not None:
+            self.reserve.drop()
             os.close(self._lock)
             self._lock = None
 
@@ -130,6 +196,7 @@ class Segments:
         written = self._disk.write(segment.descriptor, record)
         # Even a cut record makes the segment worth keeping for whoever looks into the damage.
         segment.records += 1
+        segment.bytes += written
         if written != len(record):
             raise OSError(errno.EIO, f"short write: {written} of {len(record)} bytes")
         return segment
@@ -150,7 +217,9 @@ class Segments:
             self.writer_id = uuid.uuid4().hex
             self._lock = take_lock(lock_path(self.root, self.writer_id))
             self._number = 0
+            self.finished.clear()  # of another id: whoever finds them may seal them
             if self._lock is not None:
+                self.reserve.path = reserve_path(self.root, self.writer_id)
                 return
         raise OSError(errno.EBUSY, f"no lock file of our own in {self.root}")
 

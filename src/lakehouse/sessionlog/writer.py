@@ -10,10 +10,13 @@ subprocess inherits nothing, every descriptor is closed on exec.
 """
 
 import asyncio
+import contextlib
 import os
 import threading
 import time
 import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Final, Literal
@@ -24,7 +27,13 @@ from lakehouse.core.row import Row, Started
 from lakehouse.sessionlog.disk import Disk, free_bytes_required, reason
 from lakehouse.sessionlog.encoding import encode_fitting, log_unavailable
 from lakehouse.sessionlog.layout import prepare
-from lakehouse.sessionlog.segments import Segment, Segments
+from lakehouse.sessionlog.pending import PendingRow, answer, resolve, text_of
+from lakehouse.sessionlog.segments import (
+    SEGMENT_AGE_S_MAX,
+    SEGMENT_BYTES_MAX,
+    Segment,
+    Segments,
+)
 
 Durability = Literal["commit", "os"]
 
@@ -37,20 +46,6 @@ SYNC_TRIES_MAX: Final = 3  # segments that one group of rows is tried in
 PENDING_ROWS_MAX: Final = 10_000  # waiting for a sync; more is a caller without a bound
 
 
-class _Pending:
-    """A row that is written and waits for its sync."""
-
-    __slots__ = ("future", "line", "segment", "since_s")
-
-    def __init__(
-        self, line: bytes, segment: Segment, future: "asyncio.Future[None]", since_s: float
-    ) -> None:
-        self.line = line
-        self.segment = segment
-        self.future = future
-        self.since_s = since_s  # in its loop's time
-
-
 class SessionLogWriter:
     """A `RecordSink` on disk: one writer of one session log. Safe to call from any thread.
 
@@ -59,15 +54,15 @@ class SessionLogWriter:
     """
 
     def __init__(
-        self, root: Path, *, daemon: str, durability: Durability, clock: Clock, disk: Disk
+        self, root: Path, segments: Segments, *, durability: Durability, disk: Disk
     ) -> None:
         self._durability = durability
         self._disk = disk
         self._root = root
-        self._segments = Segments(root, daemon=daemon, clock=clock, disk=disk)
+        self._segments = segments
         self._lock = threading.Lock()  # protects every member below
-        self._pending: list[_Pending] = []
-        self._committing: list[_Pending] = []
+        self._pending: list[PendingRow] = []
+        self._committing: list[PendingRow] = []
         self._watched: set[asyncio.AbstractEventLoop] = set()
         self._woken = False
         self._failure: str | None = None
@@ -87,22 +82,28 @@ class SessionLogWriter:
         durability: Durability = "commit",
         clock: Clock | None = None,
         disk: Disk | None = None,
+        segment_bytes_max: int = SEGMENT_BYTES_MAX,
+        segment_age_s_max: float = SEGMENT_AGE_S_MAX,
     ) -> "SessionLogWriter":
         """Join the stream at `path` as a new writer, with a lock and a first segment of its own.
 
-        Directories that are missing are created.
+        Directories that are missing are created. A segment that is full or old is followed by
+        another at the next row, or by `tend`.
 
         Raises:
             SetupError: The directory cannot be used, or a first segment cannot be made durable.
         """
         root = prepare(path)
-        writer = cls(
+        disk = disk or Disk()
+        segments = Segments(
             root,
             daemon=daemon,
-            durability=durability,
             clock=clock or SystemClock(),
-            disk=disk or Disk(),
+            disk=disk,
+            bytes_max=segment_bytes_max,
+            age_s_max=segment_age_s_max,
         )
+        writer = cls(root, segments, durability=durability, disk=disk)
         try:
             writer._sync(writer._segments.next())
         except OSError as error:
@@ -142,8 +143,9 @@ class SessionLogWriter:
             InfraError: `log_unavailable`.
         """
         line = encode_fitting(record)
-        with self._lock:
-            self._write(line)
+        with self._lock, self._reported():
+            self._check_room()
+            self._segments.start(record.row_id, line)
 
     async def append(self, row: Row) -> None:
         """Make one final row durable. Returns after the sync; concurrent calls share one.
@@ -155,10 +157,13 @@ class SessionLogWriter:
         loop = asyncio.get_running_loop()
         future = loop.create_future()
         with self._lock:
-            segment = self._write(line)
+            with self._reported():
+                self._check_room()
+                segment = self._segments.write(line)
+            self._segments.end(row.row_id)
             if self._durability == "os":
                 return
-            self._pending.append(_Pending(line, segment, future, loop.time()))
+            self._pending.append(PendingRow(line, segment, future, loop.time()))
             if not self._woken:
                 self._woken = True
                 # At the end of this turn of the loop, so that all rows of one turn share a sync.
@@ -168,6 +173,42 @@ class SessionLogWriter:
                 self._watched.add(loop)
                 loop.call_later(WATCH_INTERVAL_S, self._watch, loop)
         await future
+
+    def tend(self) -> list[str]:
+        """Do what comes with time: rotate by age, take the reserve back, close what is finished.
+
+        Returns:
+            The names of this writer's segments that may be sealed: nothing is written to them
+            any more, and what is still needed of them is durable in a later one. Blocks for one
+            sync; call it from a thread, every now and then.
+        """
+        with self._lock:
+            if self._closed:
+                return []
+            self._segments.rotate_if_due()
+            with contextlib.suppress(OSError):
+                self._segments.reserve.take()
+            self._segments.close_retired(
+                {row.segment for row in (*self._pending, *self._committing)}
+            )
+            current = self._segments.current
+            finished = list(self._segments.finished)
+        if not finished or current is None:
+            return []
+        try:
+            # A descriptor of its own: a failed sync is told once per descriptor, and the one
+            # that rows are acknowledged by must hear it.
+            self._disk.sync_by_name(current.path)
+            self._disk.sync_directory(current.path.parent)
+        except OSError:
+            return []
+        return finished
+
+    def sealed(self, name: str) -> None:
+        """Hear that a finished segment is sealed."""
+        with self._lock:
+            if name in self._segments.finished:
+                self._segments.finished.remove(name)
 
     def close(self) -> None:
         """Sync what is written, answer who waits, and let go of the files. Blocks for the sync.
@@ -186,19 +227,23 @@ class SessionLogWriter:
 
     # --- The caller's side, under the lock ---
 
-    def _write(self, line: bytes) -> Segment:
+    def _check_room(self) -> None:
         if self._closed:
             raise log_unavailable("the writer is closed")
         if len(self._pending) >= PENDING_ROWS_MAX:
             raise log_unavailable(f"{PENDING_ROWS_MAX} rows wait for the disk")
+
+    @contextmanager
+    def _reported(self) -> Iterator[None]:
+        """Turn a failed write into the port's error, and into a refusal of new sessions."""
         try:
-            return self._segments.write(line)
+            yield
         except (OSError, SetupError) as error:
             self._fail(error)
-            raise log_unavailable(_text(error)) from error
+            raise log_unavailable(text_of(error)) from error
 
     def _fail(self, error: OSError | SetupError) -> None:
-        self._failure = _text(error)
+        self._failure = text_of(error)
         self._wake.put(None)  # so that the thread begins to probe
 
     def _watch(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -214,7 +259,7 @@ class SessionLogWriter:
                 return
         late = loop.time() - ACK_S_MAX
         overdue = [row.future for row in waiting if row.since_s < late]
-        _resolve(overdue, f"no sync within {ACK_S_MAX:.0f} s")
+        resolve(overdue, f"no sync within {ACK_S_MAX:.0f} s")
         loop.call_later(WATCH_INTERVAL_S, self._watch, loop)
 
     def _trouble(self) -> str | None:
@@ -267,7 +312,7 @@ class SessionLogWriter:
             if closed:
                 return
 
-    def _commit(self, batch: list[_Pending]) -> None:
+    def _commit(self, batch: list[PendingRow]) -> None:
         """Make rows durable and answer for them; rows whose sync failed go into a new segment."""
         for _ in range(SYNC_TRIES_MAX):
             failed: dict[Segment, OSError] = {}
@@ -276,7 +321,7 @@ class SessionLogWriter:
                     self._sync(segment)
                 except OSError as error:
                     failed[segment] = error
-            _answer([pending for pending in batch if pending.segment not in failed], None)
+            answer([pending for pending in batch if pending.segment not in failed], None)
             if not failed:
                 self._succeed()
                 return
@@ -299,7 +344,7 @@ class SessionLogWriter:
         with self._lock:
             self._segments.retire()
             self._fail(last_error)
-        _answer(batch, _text(last_error))
+        answer(batch, text_of(last_error))
 
     def _succeed(self) -> None:
         with self._lock:
@@ -318,7 +363,7 @@ class SessionLogWriter:
             self._sync(segment)
         except (OSError, SetupError) as error:
             with self._lock:
-                self._failure = _text(error)
+                self._failure = text_of(error)
                 if segment is not None:
                     self._segments.discard_if_empty(segment)
         else:
@@ -341,32 +386,6 @@ class SessionLogWriter:
         self._lock = threading.Lock()
         self._closed = True
         self._segments.close()
-
-
-def _answer(rows: list[_Pending], trouble: str | None) -> None:
-    """Resolve the callers' futures, each loop woken once."""
-    loops: dict[asyncio.AbstractEventLoop, list[asyncio.Future[None]]] = {}
-    for row in rows:
-        loops.setdefault(row.future.get_loop(), []).append(row.future)
-    for loop, futures in loops.items():
-        try:
-            loop.call_soon_threadsafe(_resolve, futures, trouble)
-        except RuntimeError:
-            continue  # the loop is closed: nobody waits there any more
-
-
-def _resolve(futures: "list[asyncio.Future[None]]", trouble: str | None) -> None:
-    for future in futures:
-        if future.done():
-            continue
-        if trouble is None:
-            future.set_result(None)
-        else:
-            future.set_exception(log_unavailable(trouble))
-
-
-def _text(error: OSError | SetupError) -> str:
-    return reason(error) if isinstance(error, OSError) else error.public
 
 
 _WRITERS: "weakref.WeakSet[SessionLogWriter]" = weakref.WeakSet()

@@ -1,0 +1,86 @@
+"""`lakehouse log`: what an operator does to the session log itself."""
+
+from pathlib import Path
+
+import msgspec
+import typer
+
+from lakehouse.cli.options import ConfigOption, JsonOption, read_config
+from lakehouse.cli.table import print_json
+from lakehouse.sessionlog.sealing import reap as reap_log
+from lakehouse.sessionlog.sealing import seal as seal_log
+from lakehouse.sessionlog.verify import Verification
+from lakehouse.sessionlog.verify import verify as verify_log
+
+log_app = typer.Typer(
+    add_completion=False,
+    rich_markup_mode=None,
+    no_args_is_help=True,
+    help="Check, tidy and compact the session log.",
+)
+
+_SHOWN_MAX = 20
+
+
+def _root(context: typer.Context, config: str | None) -> Path:
+    settings = read_config(context, config)
+    return settings.path(settings.log.path)
+
+
+@log_app.command()
+def verify(
+    context: typer.Context, *, json: JsonOption = False, config: ConfigOption = None
+) -> None:
+    """Check every line of the log. Exit code 1 if there is damage that no manifest lists.
+
+    Example: lakehouse log verify --json
+    """
+    found = verify_log(_root(context, config))
+    if json:
+        print_json(msgspec.to_builtins(found))
+    else:
+        _print(found)
+    if not found.sound:
+        raise typer.Exit(1)
+
+
+@log_app.command()
+def seal(context: typer.Context, *, json: JsonOption = False, config: ConfigOption = None) -> None:
+    """Reap, then seal all segments of writers that are gone. Safe beside running daemons.
+
+    Example: lakehouse log seal
+    """
+    done = seal_log(_root(context, config))
+    if json:
+        print_json(msgspec.to_builtins(done))
+        return
+    typer.echo(
+        f"sealed {len(done.sealed)} segments, wrote {len(done.reaped)} rows of crashed sessions, "
+        f"let go of {len(done.writers_removed)} writers"
+    )
+
+
+@log_app.command()
+def reap(context: typer.Context, *, json: JsonOption = False, config: ConfigOption = None) -> None:
+    """Write the rows of sessions whose process died. Daemons do it every minute.
+
+    Example: lakehouse log reap
+    """
+    reaped = reap_log(_root(context, config))
+    if json:
+        print_json({"reaped": list(reaped)})
+    else:
+        typer.echo(f"wrote {len(reaped)} rows of crashed sessions")
+
+
+def _print(found: Verification) -> None:
+    typer.echo(
+        f"{found.files} files, {found.rows} rows, {found.duplicates} written twice, "
+        f"{found.unchecked} without crc, {found.unfinished} sessions without a row"
+    )
+    for damage in found.bad[:_SHOWN_MAX]:
+        known = " (listed)" if damage.listed else ""
+        typer.echo(f"{damage.file}:{damage.line} at byte {damage.offset}: {damage.reason}{known}")
+    if len(found.bad) > _SHOWN_MAX:
+        typer.echo(f"and {len(found.bad) - _SHOWN_MAX} more: lakehouse log verify --json")
+    typer.echo("sound" if found.sound else "damaged")

@@ -1,0 +1,124 @@
+"""What is known of a sealed segment for good: its counts, its digest and its bad lines.
+
+The same segment gives the same manifest, whoever seals it and however often.
+"""
+
+import hashlib
+import os
+from pathlib import Path
+from typing import Final, Literal
+
+import msgspec
+
+from lakehouse.core.row import SegmentHeader
+from lakehouse.sessionlog.layout import LogFile, manifest_path
+from lakehouse.sessionlog.lines import LogLine, classify, crc_is_required, split
+from lakehouse.sessionlog.reader import row_key
+from lakehouse.sessionlog.segments import RUNTIME
+
+_HEADER_BYTES_MAX: Final = 4096
+
+
+class BadLine(msgspec.Struct, frozen=True):
+    """A line that is damage: `line` counts from 1, `offset` and `bytes` as in the file."""
+
+    line: int
+    offset: int
+    bytes: int
+    reason: str
+
+
+class InboxPart(msgspec.Struct, frozen=True):
+    """Which bytes of which inbox file a sealed copy holds, `from` to before `to`."""
+
+    start: int = msgspec.field(name="from")
+    end: int = msgspec.field(name="to")
+    inode: int
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """`session_log.manifest.v1`. Timestamps are the least and the greatest of its rows."""
+
+    schema: Literal["session_log.manifest.v1"] = "session_log.manifest.v1"
+    segment: str
+    rows: int
+    started: int
+    bytes: int
+    sha256: str
+    first_timestamp: str | None
+    last_timestamp: str | None
+    bad_lines: tuple[BadLine, ...]
+    inbox: InboxPart | msgspec.UnsetType = msgspec.UNSET
+
+
+def examine(file: LogFile, descriptor: int) -> tuple[Manifest, list[bytes]]:
+    """Read a finished segment from end to end.
+
+    Returns:
+        Its manifest, and the bad lines themselves, in their order.
+
+    Cost: 1 GB/s and 3 µs a row for segments that this runtime wrote; other runtimes' rows are
+    decoded whole, 40 µs each: DuckDB reads sealed segments without tolerance.
+    """
+    required = crc_is_required(descriptor, file)
+    strict = not _is_ours(descriptor)
+    rows = started = 0
+    first: str | None = None
+    last: str | None = None
+    bad: list[LogLine] = []
+    for line in split(descriptor):
+        entry = classify(line, file=file.label, crc_required=required, alive=False, strict=strict)
+        rows += entry.kind == "row"
+        started += entry.kind == "started"
+        if entry.kind == "row" and (key := row_key(line.data)) is not None:
+            first = key.timestamp if first is None else min(first, key.timestamp)
+            last = key.timestamp if last is None else max(last, key.timestamp)
+        if entry.kind == "bad":
+            bad.append(entry)
+    manifest = Manifest(
+        segment=file.name,
+        rows=rows,
+        started=started,
+        bytes=os.fstat(descriptor).st_size,
+        sha256=digest(descriptor),
+        first_timestamp=first,
+        last_timestamp=last,
+        bad_lines=tuple(map(_bad_line, bad)),
+    )
+    return manifest, [entry.line.data for entry in bad]
+
+
+def digest(descriptor: int) -> str:
+    """Give the SHA-256 of a whole file in hex."""
+    found = hashlib.sha256()
+    position = 0
+    while block := os.pread(descriptor, 1 << 20, position):
+        found.update(block)
+        position += len(block)
+    return found.hexdigest()
+
+
+def read_manifest(root: Path, name: str) -> Manifest | None:
+    """Read a sealed segment's manifest; None if it is missing or no manifest."""
+    try:
+        return msgspec.json.decode(manifest_path(root, name).read_bytes(), type=Manifest)
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+
+
+def encode_manifest(manifest: Manifest) -> bytes:
+    """Give a manifest's file content."""
+    return msgspec.json.encode(manifest) + b"\n"
+
+
+def _bad_line(entry: LogLine) -> BadLine:
+    line = entry.line
+    return BadLine(line.number, line.offset, line.bytes, entry.reason or "")
+
+
+def _is_ours(descriptor: int) -> bool:
+    first, _, _ = os.pread(descriptor, _HEADER_BYTES_MAX, 0).lstrip(b"\n").partition(b"\n")
+    try:
+        return msgspec.json.decode(first, type=SegmentHeader).runtime == RUNTIME
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return False

@@ -1,0 +1,160 @@
+"""Sessions that were started and whose writer died: each becomes exactly one row.
+
+The row is made of the started line alone, so it has the same bytes whoever reaps, and however
+often. Refuses to touch a session whose writer's lock is held: a process that is only stopped is
+not dead.
+"""
+
+from collections.abc import Callable, Collection
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from lakehouse.core.chat import Usage
+from lakehouse.core.clock import SystemClock
+from lakehouse.core.json_text import NULL
+from lakehouse.core.limits import ROW_BYTES_MAX
+from lakehouse.core.row import Row, RowError, Started
+from lakehouse.core.row_codec import CRC_BYTES, crc_holds, decode_started, seal
+from lakehouse.sessionlog.disk import Disk, lock_held
+from lakehouse.sessionlog.encoding import encode_fitting
+from lakehouse.sessionlog.layout import ACTIVE, LogFile, lock_path, log_files
+from lakehouse.sessionlog.lines import classify_file
+from lakehouse.sessionlog.manifest import read_manifest
+from lakehouse.sessionlog.reader import RowKey, row_key
+from lakehouse.sessionlog.segments import Segments
+
+CRASHED_MESSAGE: Final = "The process that ran the session ended before the session did."
+_DAEMON: Final = "reaper"
+
+# Says which of these row ids have a row elsewhere, given the earliest start among them.
+Lookup = Callable[[Collection[str], str], set[str]]
+
+
+def nowhere_else(_row_ids: Collection[str], _since: str) -> set[str]:
+    """Be the lookup of a log without a table."""
+    return set()
+
+
+def reap_dead(root: Path, *, disk: Disk, elsewhere: Lookup = nowhere_else) -> list[str]:
+    """Write the rows of crashed sessions. The caller holds the reap lock.
+
+    Returns:
+        Their row ids; the rows are durable.
+
+    Raises:
+        OSError: Not all could be written; what was not is found again next time.
+
+    Cost: reads the segments of dead writers, and the whole log only if a session lacks its row.
+    """
+    missing = _without_row(root)
+    if missing:
+        since = min(key.timestamp for key, _ in missing.values())
+        for row_id in _rows_among(root, missing.keys(), since) | elsewhere(missing.keys(), since):
+            missing.pop(row_id, None)
+    if not missing:
+        return []
+    segments = Segments(root, daemon=_DAEMON, clock=SystemClock(), disk=disk)
+    try:
+        used = {segments.write(crashed_row(line)) for _, line in missing.values()}
+        for segment in used:
+            disk.sync(segment.descriptor)
+        disk.sync_directory(root / ACTIVE)
+    finally:
+        segments.close()
+    return list(missing)
+
+
+def crashed_row(line: bytes) -> bytes:
+    """Make the row of a crashed session of its started line (contract section 5).
+
+    Members that a newer version added to the line follow the known ones, unless they make the
+    row too long.
+    """
+    started = decode_started(line)
+    copied = {
+        name: getattr(started, name) for name in Started.__struct_fields__ if name != "schema"
+    }
+    row = Row(
+        **copied,
+        verdict="infra_error",
+        iterations=0,
+        accepted_iteration=None,
+        grounded=None,
+        artifact=NULL,
+        attempts=(),
+        error=RowError("crashed", CRASHED_MESSAGE),
+        usage=Usage(None, None),
+        duration_ms=0,
+        tables={},
+    )
+    encoded = encode_fitting(row)
+    added = _unknown_members(line)
+    if not added:
+        return encoded
+    longer = seal(encoded[:-CRC_BYTES] + added + b"}")
+    return longer if len(longer) <= ROW_BYTES_MAX else encoded
+
+
+def _unknown_members(line: bytes) -> bytes:
+    members = msgspec.json.decode(line, type=dict[str, msgspec.Raw])
+    known = {*Row.__struct_fields__, "crc"}
+    return b"".join(
+        b",%b:%b" % (msgspec.json.encode(name), msgspec.json.format(bytes(raw), indent=-1))
+        for name, raw in members.items()
+        if name not in known
+    )
+
+
+def _without_row(root: Path) -> dict[str, tuple[RowKey, bytes]]:
+    """Find the sessions of dead writers that have no row in their writer's active segments."""
+    started: dict[str, tuple[RowKey, bytes]] = {}
+    ended: set[str] = set()
+    alive: dict[str, bool] = {}
+    for file in log_files(root):
+        if file.directory != ACTIVE or file.writer_id is None:
+            continue
+        if file.writer_id not in alive:
+            alive[file.writer_id] = lock_held(lock_path(root, file.writer_id))
+        if alive[file.writer_id]:
+            continue
+        for entry in classify_file(file, strict=False):
+            key = row_key(entry.line.data) if entry.kind in {"started", "row"} else None
+            if key is None:
+                continue
+            if entry.kind == "row":
+                ended.add(key.row_id)
+            elif _is_whole(entry.line.data):
+                started[key.row_id] = (key, entry.line.data)
+    return {row_id: found for row_id, found in started.items() if row_id not in ended}
+
+
+def _is_whole(line: bytes) -> bool:
+    """Say whether a row can be made of a started line; a foreign writer's may lack members."""
+    try:
+        decode_started(line)
+    except ValueError:
+        return False
+    return crc_holds(line) is not False
+
+
+def _rows_among(root: Path, row_ids: Collection[str], since: str) -> set[str]:
+    """Find which of these sessions have a row in any file, sealed ones included."""
+    found: set[str] = set()
+    for file in log_files(root):
+        if _ended_before(file, since):
+            continue
+        for entry in classify_file(file, strict=False):
+            key = row_key(entry.line.data) if entry.kind == "row" else None
+            if key is not None and key.row_id in row_ids:
+                found.add(key.row_id)
+    return found
+
+
+def _ended_before(file: LogFile, since: str) -> bool:
+    """Say whether a sealed segment's manifest rules it out: all its rows ended earlier."""
+    manifest = read_manifest(file.root, file.name) if file.directory != ACTIVE else None
+    if manifest is None:
+        return False
+    return manifest.last_timestamp is None or manifest.last_timestamp < since

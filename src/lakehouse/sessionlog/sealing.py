@@ -1,0 +1,247 @@
+"""Finished segments become immutable: renamed into `sealed/`, with a manifest beside them.
+
+Every step can be done again, so a crash between any two leaves nothing that the next call does
+not complete. Refuses to seal what a living process may still write to, to change a sealed file,
+and to cut or rename the inbox: its whole lines are copied.
+"""
+
+import os
+import time
+from collections.abc import Callable, Collection
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from lakehouse.sessionlog.disk import Disk, exclusively, lock_held, write_durably
+from lakehouse.sessionlog.layout import (
+    ACTIVE,
+    INBOX,
+    INBOX_WRITER,
+    QUARANTINE,
+    REAP_LOCK,
+    SEALED,
+    WRITERS,
+    LogFile,
+    lock_path,
+    log_files,
+    manifest_path,
+    prepare,
+    reserve_path,
+    segment_name,
+)
+from lakehouse.sessionlog.manifest import (
+    InboxPart,
+    encode_manifest,
+    examine,
+    read_manifest,
+)
+from lakehouse.sessionlog.reaper import Lookup, nowhere_else, reap_dead
+
+LOCK_WAIT_S: Final = 10.0
+LOCK_AGE_S_MIN: Final = 60.0  # of a lock without segments: its writer may be about to begin
+_INBOX_BYTES_MAX: Final = 64 << 20  # of one sealed copy
+
+
+class Sealed(msgspec.Struct, frozen=True):
+    """What one call did: row ids of crashed sessions, names of sealed segments, writers let go."""
+
+    reaped: tuple[str, ...]
+    sealed: tuple[str, ...]
+    writers_removed: tuple[str, ...]
+
+
+def reap(
+    root: Path,
+    *,
+    wait_s: float = LOCK_WAIT_S,
+    disk: Disk | None = None,
+    elsewhere: Lookup = nowhere_else,
+) -> tuple[str, ...]:
+    """Give every session of a dead writer its row; see `reap_dead`.
+
+    Raises:
+        Busy: Another process held the lock for all of `wait_s`.
+    """
+    root = prepare(root)
+    with exclusively(root / REAP_LOCK, wait_s):
+        return tuple(reap_dead(root, disk=disk or Disk(), elsewhere=elsewhere))
+
+
+def seal(
+    root: Path,
+    *,
+    wait_s: float = LOCK_WAIT_S,
+    disk: Disk | None = None,
+    elsewhere: Lookup = nowhere_else,
+    own: Collection[str] = (),
+    on_sealed: Callable[[str], None] = lambda _: None,
+) -> Sealed:
+    """Reap, then seal every segment that nobody writes any more, and copy the inbox.
+
+    Args:
+        root: The log directory.
+        wait_s: How long to wait for another process that seals or reaps.
+        disk: The system calls.
+        elsewhere: Where else rows may lie: the compacted table.
+        own: Segments of a living writer in this process that it has finished with.
+        on_sealed: Hears the name of each sealed segment.
+
+    Raises:
+        Busy: Another process held the lock for all of `wait_s`.
+        OSError: The disk failed; what is sealed is sealed, the rest is done next time.
+    """
+    root = prepare(root)
+    disk = disk or Disk()
+    with exclusively(root / REAP_LOCK, wait_s):
+        reaped = reap_dead(root, disk=disk, elsewhere=elsewhere)
+        sealed = []
+        for file in _finished(root, own):
+            _seal_one(file, disk)
+            on_sealed(file.name)
+            sealed.append(file.name)
+        while (name := _seal_inbox(root, disk)) is not None:
+            sealed.append(name)
+        removed = _remove_writers(root)
+    return Sealed(tuple(reaped), tuple(sealed), tuple(removed))
+
+
+def inbox_sealed_to(root: Path) -> int:
+    """Give the offset in the inbox up to which sealed copies hold it."""
+    try:
+        inode = (root / INBOX).stat().st_ino
+    except OSError:
+        return 0
+    part = _last_inbox_part(root)
+    return part.end if part is not None and part.inode == inode else 0
+
+
+def _finished(root: Path, own: Collection[str]) -> list[LogFile]:
+    """List active segments to seal: in a writer's order, none before those it wrote earlier."""
+    alive: dict[str, bool] = {}
+    held_back: set[str] = set()
+    finished = []
+    for file in log_files(root):
+        if file.directory != ACTIVE or file.writer_id is None:
+            continue
+        writer = file.writer_id
+        if writer not in alive:
+            alive[writer] = lock_held(lock_path(root, writer))
+        if writer in held_back:
+            continue
+        if alive[writer] and file.name not in own:
+            held_back.add(writer)
+            continue
+        finished.append(file)
+    return finished
+
+
+def _seal_one(file: LogFile, disk: Disk) -> None:
+    root = file.root
+    descriptor = os.open(file.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    try:
+        disk.sync(descriptor)
+        manifest, bad = examine(file, descriptor)
+    finally:
+        os.close(descriptor)
+    _quarantine(root, file.name, bad, disk)
+    write_durably(manifest_path(root, file.name), encode_manifest(manifest))
+    file.path.rename(root / SEALED / file.name)
+    disk.sync_directory(root / SEALED)
+    disk.sync_directory(root / ACTIVE)
+
+
+def _quarantine(root: Path, name: str, bad: list[bytes], disk: Disk) -> None:
+    if not bad:
+        return
+    directory = root / QUARANTINE
+    if not directory.is_dir():
+        directory.mkdir(mode=0o700)
+        disk.sync_directory(root)
+    write_durably(directory / f"{name}.bad", b"".join(line + b"\n" for line in bad))
+
+
+# --- The inbox ----------------------------------------------------------------------------------
+
+
+def _seal_inbox(root: Path, disk: Disk) -> str | None:
+    """Copy the whole lines that came into the inbox since the last copy; None if there are none."""
+    try:
+        source = os.open(root / INBOX, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    try:
+        start = inbox_sealed_to(root)
+        data = _whole_lines(source, start)
+        inode = os.fstat(source).st_ino
+    finally:
+        os.close(source)
+    if not data.strip():
+        return None
+    name = segment_name(INBOX_WRITER, _inbox_copies(root))
+    path = root / SEALED / name
+    beside = root / SEALED / f".{name}.tmp"
+    write_durably(beside, data)
+    copy = LogFile(root, SEALED, name, INBOX_WRITER, 0)
+    descriptor = os.open(beside, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        manifest, bad = examine(copy, descriptor)
+    finally:
+        os.close(descriptor)
+    _quarantine(root, name, bad, disk)
+    part = InboxPart(start, start + len(data), inode)
+    # The copy before its manifest: the manifest says how far the inbox is done.
+    beside.rename(path)
+    disk.sync_directory(root / SEALED)
+    write_durably(
+        manifest_path(root, name), encode_manifest(msgspec.structs.replace(manifest, inbox=part))
+    )
+    return name
+
+
+def _whole_lines(source: int, start: int) -> bytes:
+    data = os.pread(source, _INBOX_BYTES_MAX, start)
+    return data[: data.rfind(b"\n") + 1]
+
+
+def _inbox_copies(root: Path) -> int:
+    """Give the number of the next copy: one whose manifest is missing is made again."""
+    part = 0
+    while read_manifest(root, segment_name(INBOX_WRITER, part)) is not None:
+        part += 1
+    return part
+
+
+def _last_inbox_part(root: Path) -> InboxPart | None:
+    last = _inbox_copies(root) - 1
+    manifest = read_manifest(root, segment_name(INBOX_WRITER, last)) if last >= 0 else None
+    if manifest is None or manifest.inbox is msgspec.UNSET:
+        return None
+    return manifest.inbox
+
+
+# --- Writers that are gone ----------------------------------------------------------------------
+
+
+def _remove_writers(root: Path) -> list[str]:
+    """Remove the locks of dead writers that have no segment left to seal."""
+    writing = {file.writer_id for file in log_files(root) if file.directory == ACTIVE}
+    removed = []
+    for lock in sorted((root / WRITERS).glob("*.lock")):
+        writer = lock.name.removesuffix(".lock")
+        if writer in writing or lock_held(lock):
+            continue
+        try:
+            age_s = time.time() - lock.stat().st_mtime
+        except FileNotFoundError:
+            continue
+        if age_s < LOCK_AGE_S_MIN and not _has_sealed(root, writer):
+            continue
+        reserve_path(root, writer).unlink(missing_ok=True)
+        lock.unlink(missing_ok=True)
+        removed.append(writer)
+    return removed
+
+
+def _has_sealed(root: Path, writer: str) -> bool:
+    return (root / SEALED / segment_name(writer, 0)).exists()

@@ -1,0 +1,79 @@
+"""`lakehouse log`: what an operator sees, and the exit codes."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import lakehouse
+from lakehouse.sessionlog.disk import exclusively
+from support.dead_writer import dead_writer
+from support.rows import make_row
+
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(lakehouse.__file__).parent.parent)}
+
+
+def log(directory: Path, *arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        [sys.executable, "-m", "lakehouse", "log", *arguments],
+        cwd=directory,
+        env={**ENVIRONMENT, "LAKEHOUSE_LOG__PATH": '"sessions"'},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == code, done.stdout + done.stderr
+    return done
+
+
+def test_an_operator_finds_reaps_and_seals(tmp_path: Path):
+    """One session crashed; its row is written, its file sealed, everything is sound."""
+    dead_writer(tmp_path / "sessions", rows=[make_row()], running=[make_row()])
+
+    before = json.loads(log(tmp_path, "verify", "--json").stdout)
+    assert {key: before[key] for key in ("files", "rows", "unfinished", "bad")} == {
+        "files": 1,
+        "rows": 1,
+        "unfinished": 1,
+        "bad": [],
+    }
+    assert log(tmp_path, "reap").stdout == "wrote 1 rows of crashed sessions\n"
+    assert "sealed 2 segments" in log(tmp_path, "seal").stdout
+    after = log(tmp_path, "verify").stdout
+    assert after.startswith("2 files, 2 rows, 0 written twice, 0 without crc, 0 sessions without")
+    assert after.endswith("sound\n")
+
+
+def test_damage_is_exit_code_1(tmp_path: Path):
+    """With file, line, byte and reason."""
+    dead_writer(tmp_path / "sessions", rows=[make_row()])
+    (path,) = (tmp_path / "sessions" / "active").iterdir()
+    with path.open("ab") as file:
+        file.write(b"\nnonsense\n")
+
+    shown = log(tmp_path, "verify", code=1).stdout
+    (bad,) = json.loads(log(tmp_path, "verify", "--json", code=1).stdout)["bad"]
+
+    assert f"active/{path.name}:" in shown
+    assert "damaged" in shown
+    assert bad["file"] == f"active/{path.name}"
+    assert (bad["bytes"], bad["listed"]) == (8, False)
+    log(tmp_path, "seal")
+    log(tmp_path, "verify")
+
+
+def test_a_log_that_is_not_there_is_sound(tmp_path: Path):
+    """And is not made by looking at it."""
+    assert "sound" in log(tmp_path, "verify").stdout
+    assert not (tmp_path / "sessions").exists()
+
+
+def test_another_process_at_it_is_exit_code_3(tmp_path: Path, monkeypatch):
+    """After ten seconds, with one clear message."""
+    (tmp_path / "sessions").mkdir(mode=0o700)
+    with exclusively(tmp_path / "sessions" / "reap.lock", 0):
+        done = log(tmp_path, "reap", code=3)
+    assert "reap.lock" in done.stderr
+    assert "Traceback" not in done.stderr
