@@ -1,0 +1,125 @@
+"""`lakehouse parity`: the gate that keeps the runtimes byte-equal."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lakehouse.cli.options import JsonOption
+from lakehouse.cli.table import print_table
+from lakehouse.core.clock import SystemClock, timestamp
+from lakehouse.core.errors import SetupError
+from lakehouse.parity.fixtures import (
+    SUITES,
+    Suite,
+    load_fixtures,
+    load_known_failures,
+    shipped_fixtures,
+)
+from lakehouse.parity.gate import Report, compare
+from lakehouse.parity.peers import HelperPeer, HttpPeer, Peer, peer_of
+from lakehouse.parity.report import failures, pair_lines, summary, to_html, to_json
+
+parity_app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+_SHOWN_MAX = 20
+
+
+@parity_app.command(name="parity")
+def command(
+    *,
+    peer: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME=COMMAND, NAME:SUITE=COMMAND or a URL; again for more."),
+    ] = None,
+    url: Annotated[
+        str | None, typer.Option(help="Probe a running stack: its validator, over HTTP.")
+    ] = None,
+    suite: Annotated[str | None, typer.Option(help="Only session_log or only validator.")] = None,
+    fixtures: Annotated[
+        Path | None, typer.Option(help="Where the fixtures are; those we ship by default.")
+    ] = None,
+    known: Annotated[
+        Path | None, typer.Option(help="JSON list of known failures, each with a reason.")
+    ] = None,
+    html: Annotated[Path | None, typer.Option(help="Also write the report as this page.")] = None,
+    save: Annotated[
+        Path | None, typer.Option(help="Also write dated JSON and HTML into this directory.")
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Compare runtimes by fixtures that hold their own answers. Our own is always one of them.
+
+    Exit code 0: all equal. 1: a difference, by place and byte. 3: it could not be run.
+
+    Example: lakehouse parity --peer go:session_log=sdk/go/bin/session-log-helper
+    """
+    peers = _peers(peer or [], url)
+    found = load_fixtures(fixtures or shipped_fixtures(), suites=_suites(suite))
+    report = compare(peers, found, load_known_failures(known))
+    made_at = timestamp(SystemClock().now())
+    if html is not None:
+        html.write_text(to_html(report, made_at=made_at), "utf-8")
+    if save is not None:
+        _save(report, save, made_at)
+    if json:
+        typer.echo(to_json(report, made_at=made_at))
+    else:
+        _print(report)
+    if not report.passed:
+        raise typer.Exit(1)
+
+
+def _peers(texts: list[str], url: str | None) -> list[Peer]:
+    own = [sys.executable, "-m", "lakehouse.cli.parity_helper"]
+    peers: list[Peer] = [HelperPeer("python", own, suites=SUITES), *map(peer_of, texts)]
+    if url is not None:
+        peers.append(HttpPeer("stack", url))
+    names = [peer.name for peer in peers]
+    twice = sorted(
+        {
+            f"{peer.name} for {suite}"
+            for peer in peers
+            for suite in peer.suites
+            if sum(other.name == peer.name and suite in other.suites for other in peers) > 1
+        }
+    )
+    if twice:
+        raise SetupError(f"--peer is given twice: {', '.join(twice)}.", hint=", ".join(names))
+    return peers
+
+
+def _suites(name: str | None) -> tuple[Suite, ...]:
+    if name is None:
+        return SUITES
+    found = tuple(suite for suite in SUITES if suite == name)
+    if not found:
+        raise SetupError(f"--suite {name!r}: allowed are {', '.join(SUITES)}.")
+    return found
+
+
+def _save(report: Report, directory: Path, made_at: str) -> None:
+    directory.mkdir(parents=True, exist_ok=True)
+    stem = directory / f"parity-{made_at[:19].replace(':', '')}Z"
+    stem.with_suffix(".json").write_bytes(to_json(report, made_at=made_at))
+    stem.with_suffix(".html").write_text(to_html(report, made_at=made_at), "utf-8")
+    typer.echo(f"saved {stem}.json and .html", err=True)
+
+
+def _print(report: Report) -> None:
+    print_table(("runtime", "suite", "passed", "else"), summary(report))
+    if report.pairs:
+        typer.echo("")
+        print_table(("pair", "suite", "equal"), pair_lines(report))
+    failed = failures(report)
+    for check in failed[:_SHOWN_MAX]:
+        typer.echo(f"\n{check.peer}: {check.fixture}: {check.reason}")
+        if check.difference is not None:
+            typer.echo(f"  expected {check.difference.expected}")
+            typer.echo(f"  got      {check.difference.got}")
+    if len(failed) > _SHOWN_MAX:
+        typer.echo(f"and {len(failed) - _SHOWN_MAX} more: --json")
+    for complaint in report.complaints:
+        typer.echo(complaint)
+    typer.echo("\nparity holds" if report.passed else "\nparity is broken")

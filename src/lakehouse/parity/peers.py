@@ -1,0 +1,221 @@
+"""Runtimes under test: a helper program that speaks JSON lines, or a running stack over HTTP.
+
+Refuses to guess what a silent helper meant: a crash, a timeout and an empty output are outcomes
+of their own. A helper that dies is started again for each fixture it left, one at a time, so that
+one bad input cannot hide what the others would have given.
+"""
+
+import base64
+import http.client
+import os
+import shlex
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final, Literal, Protocol
+from urllib.parse import urlsplit
+
+import msgspec
+
+from lakehouse.core.errors import SetupError
+from lakehouse.parity.fixtures import Fixture, Suite
+
+OutcomeKind = Literal["result", "errored", "skipped", "crashed", "timeout", "empty"]
+TIMEOUT_S: Final = 60.0  # for one helper process, from its start to its end
+_MESSAGE_CHARS_MAX: Final = 300
+_ANSWER_BYTES_MAX: Final = 1 << 30
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What a peer did with one fixture: its output, or why there is none."""
+
+    kind: OutcomeKind
+    output: bytes = b""
+    message: str = ""
+
+
+class Peer(Protocol):
+    """One runtime. `suites` are those that it can be asked for."""
+
+    name: str
+    suites: tuple[Suite, ...]
+
+    def answers(self, fixtures: Sequence[Fixture]) -> list[Outcome]:
+        """Give one outcome for each fixture, in their order. Bounded in time."""
+        ...
+
+
+class _Answer(msgspec.Struct):
+    seq: int
+    outcome: Literal["result", "errored", "skipped"]
+    output: str = ""
+    reason: str = ""
+    link: str = ""
+    message: str = ""
+    context: str = ""
+
+
+class HelperPeer:
+    """A helper program: requests on its stdin, answers on its stdout, exit code 0 at the end."""
+
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        *,
+        suites: tuple[Suite, ...],
+        timeout_s: float = TIMEOUT_S,
+    ) -> None:
+        self.name = name
+        self.suites = suites
+        self._command = list(command)
+        self._timeout_s = timeout_s
+
+    def answers(self, fixtures: Sequence[Fixture]) -> list[Outcome]:
+        """Ask for all at once, then for those left without an answer one at a time."""
+        outcomes = self._ask(fixtures)
+        for index, outcome in enumerate(outcomes):
+            if outcome.kind in {"crashed", "timeout"} and len(fixtures) > 1:
+                (outcomes[index],) = self._ask([fixtures[index]])
+        return outcomes
+
+    def _ask(self, fixtures: Sequence[Fixture]) -> list[Outcome]:
+        requests = b"".join(
+            _request(seq, fixture) + b"\n" for seq, fixture in enumerate(fixtures, 1)
+        )
+        with tempfile.TemporaryFile() as stdin, tempfile.TemporaryFile() as stdout:
+            stdin.write(requests)
+            stdin.seek(0)
+            try:
+                child = subprocess.Popen(  # noqa: S603 - the operator's own command line
+                    self._command, stdin=stdin, stdout=stdout, stderr=subprocess.DEVNULL
+                )
+            except OSError as error:
+                raise SetupError(
+                    f"The helper of {self.name} cannot be started: {error}.",
+                    hint="`make parity` builds the helpers; --peer NAME=COMMAND names another.",
+                ) from error
+            try:
+                code: int | None = child.wait(self._timeout_s)
+            except subprocess.TimeoutExpired:
+                code = None
+            finally:
+                child.kill()
+                child.wait()
+            stdout.seek(0)
+            return _outcomes(stdout.read(_ANSWER_BYTES_MAX), code, len(fixtures))
+
+
+class HttpPeer:
+    """A running stack: the `validator` suite over `POST /v1/validate`."""
+
+    suites: tuple[Suite, ...] = ("validator",)
+
+    def __init__(self, name: str, url: str, *, timeout_s: float = TIMEOUT_S) -> None:
+        self.name = name
+        self._timeout_s = timeout_s
+        parts = urlsplit(url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise SetupError(f"{url!r} is not an http:// or https:// URL.")
+        self._parts = parts
+
+    def answers(self, fixtures: Sequence[Fixture]) -> list[Outcome]:
+        """Post each fixture; anything but 200 and a refusal of the body is a crash."""
+        return [self._post(fixture.data) for fixture in fixtures]
+
+    def _post(self, body: bytes) -> Outcome:
+        kind = (
+            http.client.HTTPSConnection
+            if self._parts.scheme == "https"
+            else http.client.HTTPConnection
+        )
+        connection = kind(self._parts.netloc, timeout=self._timeout_s)
+        headers = {"Content-Type": "application/json"}
+        if key := os.environ.get("LAKEHOUSE_API_KEY"):
+            headers["Authorization"] = f"Bearer {key}"
+        try:
+            connection.request("POST", f"{self._parts.path.rstrip('/')}/v1/validate", body, headers)
+            response = connection.getresponse()
+            answer = response.read()
+        except TimeoutError:
+            return Outcome("timeout", message=f"no answer within {self._timeout_s:.0f} s")
+        except (OSError, http.client.HTTPException) as error:
+            return Outcome("crashed", message=str(error))
+        finally:
+            connection.close()
+        if response.status == 200:
+            return Outcome("result", answer) if answer else Outcome("empty")
+        text = answer.decode("utf-8", "replace")[:_MESSAGE_CHARS_MAX]
+        refused = response.status in {400, 413}
+        return Outcome("errored" if refused else "crashed", message=f"{response.status}: {text}")
+
+
+def peer_of(text: str) -> Peer:
+    """Read `--peer`: `NAME=COMMAND LINE`, `NAME=URL`, or a URL alone.
+
+    `NAME:SUITE=COMMAND` restricts a helper to one suite.
+
+    Raises:
+        SetupError: It is none of them.
+    """
+    if text.startswith(("http://", "https://")):
+        return HttpPeer(urlsplit(text).netloc, text)
+    name, equals, target = text.partition("=")
+    if not equals or not name or not target.strip():
+        raise SetupError(
+            f"--peer {text!r} is neither NAME=COMMAND nor a URL.",
+            hint="Such as --peer go=sdk/go/bin/session-log-helper or --peer http://127.0.0.1:4110",
+        )
+    if target.startswith(("http://", "https://")):
+        return HttpPeer(name, target)
+    name, _, suite = name.partition(":")
+    if suite not in {"", "session_log", "validator"}:
+        raise SetupError(f"--peer {text!r} names the suite {suite!r}: session_log or validator.")
+    suites: tuple[Suite, ...] = (suite,) if suite else ("session_log", "validator")  # type: ignore[assignment]  # checked above
+    return HelperPeer(name, _command(target), suites=suites)
+
+
+def _command(target: str) -> list[str]:
+    words = shlex.split(target)
+    if "/" in words[0]:
+        words[0] = str(Path(words[0]).resolve())
+    return words
+
+
+def _request(seq: int, fixture: Fixture) -> bytes:
+    request: dict[str, object] = {"seq": seq, "suite": fixture.suite}
+    try:
+        request["input"] = fixture.data.decode("utf-8")
+    except UnicodeDecodeError:
+        request["input_base64"] = base64.b64encode(fixture.data).decode("ascii")
+    return msgspec.json.encode(request)
+
+
+def _outcomes(stdout: bytes, code: int | None, count: int) -> list[Outcome]:
+    answers: dict[int, Outcome] = {}
+    for line in stdout.split(b"\n"):
+        if not line.strip():
+            continue
+        try:
+            answer = msgspec.json.decode(line, type=_Answer)
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            continue  # counts for nothing: the fixture it was meant for stays without an answer
+        if answer.seq in answers:
+            answers[answer.seq] = Outcome("crashed", message="answered twice")
+        else:
+            answers[answer.seq] = _outcome(answer)
+    if code is None:
+        missing = Outcome("timeout", message="the helper did not end in time")
+    else:
+        missing = Outcome("crashed", message=f"no answer; the helper ended with code {code}")
+    return [answers.get(seq, missing) for seq in range(1, count + 1)]
+
+
+def _outcome(answer: _Answer) -> Outcome:
+    if answer.outcome == "errored":
+        return Outcome("errored", message=f"{answer.message} {answer.context}".strip())
+    if answer.outcome == "skipped":
+        return Outcome("skipped", message=f"{answer.reason} {answer.link}".strip())
+    output = answer.output.encode("utf-8", "surrogatepass")
+    return Outcome("result", output) if output else Outcome("empty")
