@@ -179,7 +179,7 @@ def peer_of(text: str) -> Peer:
 def _command(target: str) -> list[str]:
     words = shlex.split(target)
     if "/" in words[0]:
-        words[0] = str(Path(words[0]).resolve())
+        words[0] = str(Path(words[0]).absolute())  # not resolved: a venv's python is a link
     return words
 
 
