@@ -256,10 +256,12 @@ def _sha256_of(path: Path) -> str:
 
 def _bytes_under(directory: Path) -> int:
     total = 0
-    for path in directory.rglob("*"):
-        # The installer removes its temporary files while we look.
-        with contextlib.suppress(OSError):
-            total += path.stat().st_size if path.is_file() else 0
+    # The installer removes files and directories while we look: os.walk passes over a directory
+    # that is gone, where Path.rglob raises.
+    for parent, _, names in os.walk(directory):
+        for name in names:
+            with contextlib.suppress(OSError):
+                total += os.lstat(os.path.join(parent, name)).st_size  # noqa: PTH118  of os.walk
     return total
 
 

@@ -214,3 +214,24 @@ def test_a_relative_cache_directory_is_ignored(monkeypatch: pytest.MonkeyPatch) 
     """As the XDG specification says."""
     monkeypatch.setenv("XDG_CACHE_HOME", "relative")
     assert module.models_directory() == Path.home() / ".cache/lakehouse/models"
+
+
+def test_progress_survives_an_installer_that_tidies_up(tmp_path: Path) -> None:
+    """Directories come and go while their bytes are counted: a count, never an error."""
+    stop = threading.Event()
+
+    def churn() -> None:
+        while not stop.is_set():
+            inner = tmp_path / "pip-download" / "a" / "b"
+            inner.mkdir(parents=True)
+            (inner / "part").write_bytes(b"x" * 10)
+            shutil.rmtree(tmp_path / "pip-download")
+
+    installer = threading.Thread(target=churn)
+    installer.start()
+    try:
+        counted = {module._bytes_under(tmp_path) for _ in range(3_000)}
+    finally:
+        stop.set()
+        installer.join()
+    assert counted == {0, 10}
