@@ -71,7 +71,7 @@ FINDINGS = {
     "truncated": "the text ended in the middle and holds no whole candidate",
     "refused": "the provider says that it refused",
     "empty": "no text",
-    "too_large": "over 1 MiB",
+    "too_large": "over 1 MiB, or too many values or characters for a schema of this size",
     "schema": "the JSON Schema does not hold at `path`",
     "rule": "a SQL rule did not give TRUE",
     "ungrounded": "a value is not in its column, or a quote not in the text",

@@ -20,7 +20,6 @@ The shape of a schema finding, beyond the contract's words, so that another runt
 """
 
 from collections import OrderedDict
-from collections.abc import Callable
 
 import msgspec
 
@@ -39,7 +38,9 @@ from lakehouse.core.limits import (
     GOT_BYTES_MAX,
     PATTERNS_COMPILED_BYTES_MAX,
     SCHEMA_BYTES_MAX,
+    SCHEMA_CHECKS_MAX,
     SCHEMA_FINDINGS_BYTES_MAX,
+    SCHEMA_MATCHED_CHARS_MAX,
     SCHEMA_NODES_MAX,
     SCHEMAS_CACHED_BYTES_MAX,
     SCHEMAS_CACHED_MAX,
@@ -61,22 +62,39 @@ _FALSE = b'{"not":{}}'
 class CompiledSchema:
     """One schema, ready to judge by. `cost_bytes` estimates what it keeps in memory."""
 
-    def __init__(self, document: SchemaDocument, engine: SchemaEngine, raw: bytes) -> None:
-        self.accepts: Callable[[JsonValue], bool] = engine.accepts
-        """Tell whether a value that `json_text.parse` gave holds. Cost: about 1 µs for 200 bytes"""
+    def __init__(
+        self, document: SchemaDocument, engine: SchemaEngine, raw: bytes, nodes: int
+    ) -> None:
         self.cost_bytes = len(raw) * 16
+        # What one answer may cost: the engine holds the interpreter while it checks.
+        self._values_max = SCHEMA_CHECKS_MAX // max(nodes, 1)
+        self._text_max = SCHEMA_MATCHED_CHARS_MAX // max(document.pattern_uses, 1)
+        # A value takes a byte, and its comma, bracket or colon another.
+        self._checkable_bytes = min(self._values_max * 2, self._text_max)
         self._document = document
         self._engine = engine
         self._raw = RawTree(raw)
 
+    def accepts(self, value: JsonValue) -> bool:
+        """Tell whether a value that `json_text.parse` gave holds. Cost: about 1 µs for 200 bytes.
+
+        One that is too large for this schema does not.
+        """
+        return self._too_large(value) is None and self._engine.accepts(value)
+
     def findings(self, value: JsonValue, artifact: bytes) -> tuple[Finding, ...]:
         """Report all that fails, in the contract's order; nothing when the value holds.
+
+        A value with so many members, items or characters that checking it against a schema of
+        this size could take over a second is one finding `too_large`, and is not checked.
 
         Args:
             value: What `json_text.parse` made of the artifact.
             artifact: The same without white space between its tokens; `got` is cut from it.
         """
-        if self.accepts(value):
+        if len(artifact) > self._checkable_bytes and (reason := self._too_large(value)):
+            return (Finding(code="too_large", path="", message=reason),)
+        if self._engine.accepts(value):
             return ()
         failures = locate(self._document, self._engine, value)
         if not failures:
@@ -91,6 +109,14 @@ class CompiledSchema:
             assert isinstance(expected, msgspec.Raw)
             findings.setdefault((finding.path, bytes(expected), failure.name), finding)
         return tuple(_within_bytes(ordered(list(findings.values()))))
+
+    def _too_large(self, value: JsonValue) -> str | None:
+        values, chars = _weigh(value)
+        if values > self._values_max:
+            return f"{values} values; at most {self._values_max} are checked with this schema"
+        if chars > self._text_max:
+            return f"{chars} characters; at most {self._text_max} are matched with its patterns"
+        return None
 
     def _finding(self, failure: Failure, tree: RawTree) -> Finding:
         expected = _FALSE
@@ -178,7 +204,7 @@ def compile_schema(raw: bytes) -> CompiledSchema:
     except (SchemaError, EngineError) as error:
         place = pointer(*error.place)
         raise _refusal(f"at {place!r}: {error}" if place else str(error)) from error
-    schema = CompiledSchema(document, engine, compact(raw.decode("utf-8")))
+    schema = CompiledSchema(document, engine, compact(raw.decode("utf-8")), nodes)
     schema.cost_bytes += patterns_bytes
     return schema
 
@@ -219,6 +245,23 @@ def _count_nodes(root: JsonValue) -> int:
             count += 1
             stack.extend(value)
     return count
+
+
+def _weigh(root: JsonValue) -> tuple[int, int]:
+    """Count the values in a value, and the characters of its strings and member names."""
+    values = chars = 0
+    stack = [root]
+    while stack:
+        value = stack.pop()
+        values += 1
+        if isinstance(value, str):
+            chars += len(value)
+        elif isinstance(value, dict):
+            stack.extend(value.values())
+            chars += sum(map(len, value))
+        elif isinstance(value, list):
+            stack.extend(value)
+    return values, chars
 
 
 def _within_bytes(findings: list[Finding]) -> list[Finding]:

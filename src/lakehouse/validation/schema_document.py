@@ -61,6 +61,8 @@ class SchemaDocument:
 
     def __init__(self, root: Schema) -> None:
         self.root = root
+        self.pattern_uses = 0
+        """How many keywords match texts with a pattern, equal ones counted each time."""
         self._nodes: dict[Place, Schema] = {}
         self._bases: dict[Place, str] = {}
         self._resources: dict[str, Place] = {"": ROOT}
@@ -184,6 +186,7 @@ class SchemaDocument:
             raise SchemaError(
                 place, f"a pattern of {len(pattern)} characters; at most {PATTERN_CHARS_MAX}"
             )
+        self.pattern_uses += 1
         self._pattern_places.setdefault(pattern, place)
         try:
             self._patterns[pattern] = to_engine(pattern)

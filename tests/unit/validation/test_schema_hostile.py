@@ -250,6 +250,52 @@ def test_no_pattern_backtracks(pattern):
     assert time.process_time() - started < 5
 
 
+TOO_MUCH_WORK = [
+    ({"allOf": [{"items": {"minimum": -i}} for i in range(900)]}, [1] * 500_000, "values"),
+    ({"items": {"enum": [{"a": i} for i in range(1_900)]}}, [{"a": 1_899}] * 15_000, "values"),
+    ({"allOf": [{"uniqueItems": True}] * 900}, list(range(100_000)), "values"),
+    (
+        {"allOf": [{"propertyNames": {"minLength": 1}}] * 900},
+        dict.fromkeys(map(str, range(9**5)), 1),
+        "values",
+    ),
+    (
+        {"not": {"anyOf": [{"pattern": f"[ab]*a[ab]{{{60 + i}}}c"} for i in range(16)]}},
+        "ab" * 200_000,
+        "characters",
+    ),
+]
+
+
+@pytest.mark.parametrize(("schema", "answer", "named"), TOO_MUCH_WORK)
+def test_an_answer_too_large_for_its_schema_is_a_finding_and_is_not_checked(schema, answer, named):
+    """Each took 2 to 15 s in one call, and everybody else's session waited for it."""
+    schema = compile_schema(json.dumps(schema).encode())
+    artifact = json.dumps(answer, separators=(",", ":")).encode()
+    started = time.process_time()
+    (found,) = schema.findings(answer, artifact)
+    assert not schema.accepts(answer)
+    assert (found.code, found.path) == ("too_large", "")
+    assert re.search(rf"\d+ {named}; at most \d+", found.message)
+    assert time.process_time() - started < 1
+
+
+def test_large_answers_to_schemas_of_usual_size_are_checked():
+    """A megabyte against 20 subschemas, and 300 KB of text against 5 patterns."""
+    schema = compile_schema(
+        json.dumps(
+            {"items": {"properties": {f"m{i}": {"type": "integer"} for i in range(17)}}}
+        ).encode()
+    )
+    answer = [{"m0": 1, "m16": "x"}] * 50_000
+    artifact = json.dumps(answer, separators=(",", ":")).encode()
+    assert schema.findings(answer, artifact)[0].path == "/0/m16"
+    schema = compile_schema(
+        json.dumps({"allOf": [{"pattern": f"^[a-z ]{{{i},}}$"} for i in range(5)]}).encode()
+    )
+    assert schema.findings("a " * 150_000, b'"' + b"a " * 150_000 + b'"') == ()
+
+
 def test_patterns_that_are_large_together_are_refused():
     """Each one compiles; a thousand of them would take gigabytes."""
     patterns = {f"^{i}\\pL{{1,60}}$": {} for i in range(600)}
