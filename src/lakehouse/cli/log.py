@@ -1,12 +1,14 @@
 """`lakehouse log`: what an operator does to the session log itself."""
 
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 import typer
 
 from lakehouse.cli.options import ConfigOption, JsonOption, read_config
 from lakehouse.cli.table import print_json
+from lakehouse.sessionlog.compacted import RETENTION_H, require_delta
 from lakehouse.sessionlog.sealing import reap as reap_log
 from lakehouse.sessionlog.sealing import seal as seal_log
 from lakehouse.sessionlog.verify import Verification
@@ -20,6 +22,12 @@ log_app = typer.Typer(
 )
 
 _SHOWN_MAX = 20
+
+
+def _table(context: typer.Context, config: str | None) -> str | None:
+    settings = read_config(context, config)
+    table = settings.log.table
+    return table if table is None or "://" in table else str(settings.path(table))
 
 
 def _root(context: typer.Context, config: str | None) -> Path:
@@ -71,6 +79,69 @@ def reap(context: typer.Context, *, json: JsonOption = False, config: ConfigOpti
         print_json({"reaped": list(reaped)})
     else:
         typer.echo(f"wrote {len(reaped)} rows of crashed sessions")
+
+
+@log_app.command()
+def compact(
+    context: typer.Context,
+    *,
+    retention_h: Annotated[
+        float,
+        typer.Option(
+            "--retention-h", min=0, help="Hours that a segment stays after it is in the table."
+        ),
+    ] = RETENTION_H,
+    json: JsonOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Seal, then move sealed segments into the log's Delta table, each row once.
+
+    Exit code 1 if a segment is damaged: it stays where it is, and the others are moved.
+
+    Example: lakehouse log compact
+    """
+    require_delta()
+    from lakehouse.lake import compaction  # noqa: PLC0415 - needs the Delta library, an extra
+
+    root = _root(context, config)
+    seal_log(root)
+    done = compaction.compact(root, table=_table(context, config), retention_h=retention_h)
+    if json:
+        print_json(msgspec.to_builtins(done))
+    else:
+        typer.echo(
+            f"{done.rows} rows of {done.segments} segments are now in {done.table} "
+            f"({done.duplicates} were there already, {done.forgotten} forgotten); "
+            f"merged {done.merged} files, deleted {done.removed} segments"
+        )
+        for name in done.damaged:
+            typer.echo(f"sealed/{name} is damaged and was left out: lakehouse log verify")
+    if done.damaged:
+        raise typer.Exit(1)
+
+
+@log_app.command()
+def forget(
+    context: typer.Context,
+    session: Annotated[str, typer.Argument(help="A session id.")],
+    *,
+    json: JsonOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Hide a session from every reader for good, and remove its rows from the disk.
+
+    Example: lakehouse log forget 0af7651916cd43dd8448eb211c80319c
+    """
+    require_delta()
+    from lakehouse.lake import forgetting  # noqa: PLC0415 - needs the Delta library, an extra
+
+    done = forgetting.forget(_root(context, config), session, table=_table(context, config))
+    if json:
+        print_json(msgspec.to_builtins(done))
+        return
+    typer.echo(f"forgot {done.session_id}: {done.rows} rows, hidden from every reader")
+    for name in done.left:
+        typer.echo(f"still in {name}: forget it again when that is sealed")
 
 
 def _print(found: Verification) -> None:

@@ -29,11 +29,13 @@ class LogSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[log]`. `path` is a directory, relative to the file; whoever shares it shares the stream.
 
     `commit`: a row is on the disk before the reply. `os`: it is in the page cache, which survives
-    the process but not a power cut.
+    the process but not a power cut. `table` is what sealed segments are compacted into: a path
+    relative to the file, or a URI such as `s3://bucket/sessions`; by default `table` in the log.
     """
 
     path: str = "lakehouse-data/sessions"
     durability: Literal["commit", "os"] = "commit"
+    table: str | None = None
 
 
 class GatewaySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

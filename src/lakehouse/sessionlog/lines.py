@@ -24,6 +24,7 @@ _STARTS: Final[dict[bytes, LineKind]] = {
     b'{"schema":"session.started.v1",': "started",
     b'{"schema":"session_log.segment.v1",': "segment",
 }
+_HEADER_BYTES_MAX: Final = 8192
 _START_BYTES: Final = 24  # enough of a line to tell the three apart
 
 
@@ -114,10 +115,19 @@ def crc_is_required(descriptor: int, file: LogFile) -> bool:
     """
     if file.writer_id in {None, INBOX_WRITER}:
         return False
-    first, newline, _ = os.pread(descriptor, 8192, 0).lstrip(b"\n").partition(b"\n")
+    first, newline, _ = os.pread(descriptor, _HEADER_BYTES_MAX, 0).lstrip(b"\n").partition(b"\n")
     if not newline:
         first = next((line.data for line in split(descriptor) if line.data), b"")
     return crc_holds(first) is not None or _kind(first) == "segment"
+
+
+def read_header(descriptor: int) -> SegmentHeader | None:
+    """Read a segment's first line; None if it is not one."""
+    first, _, _ = os.pread(descriptor, _HEADER_BYTES_MAX, 0).lstrip(b"\n").partition(b"\n")
+    try:
+        return msgspec.json.decode(first, type=SegmentHeader)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None
 
 
 def may_be_writing(file: LogFile) -> bool:

@@ -11,7 +11,6 @@ from typing import Final
 
 from lakehouse.core.errors import LakehouseError
 from lakehouse.sessionlog.disk import Busy
-from lakehouse.sessionlog.reaper import Lookup, nowhere_else
 from lakehouse.sessionlog.sealing import seal
 from lakehouse.sessionlog.writer import SessionLogWriter
 
@@ -30,12 +29,10 @@ class Maintenance:
         writer: SessionLogWriter,
         *,
         interval_s: float = INTERVAL_S,
-        elsewhere: Lookup = nowhere_else,
     ) -> None:
         self._root = root
         self._writer = writer
         self._interval_s = interval_s
-        self._elsewhere = elsewhere
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="session-log-tend", daemon=True)
 
@@ -60,7 +57,6 @@ class Maintenance:
             done = seal(
                 self._root,
                 wait_s=0,
-                elsewhere=self._elsewhere,
                 own=self._writer.tend(),
                 on_sealed=self._writer.sealed,
             )

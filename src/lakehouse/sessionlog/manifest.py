@@ -6,17 +6,14 @@ The same segment gives the same manifest, whoever seals it and however often.
 import hashlib
 import os
 from pathlib import Path
-from typing import Final, Literal
+from typing import Literal
 
 import msgspec
 
-from lakehouse.core.row import SegmentHeader
 from lakehouse.sessionlog.layout import LogFile, manifest_path
-from lakehouse.sessionlog.lines import LogLine, classify, crc_is_required, split
+from lakehouse.sessionlog.lines import LogLine, classify, crc_is_required, read_header, split
 from lakehouse.sessionlog.reader import row_key
 from lakehouse.sessionlog.segments import RUNTIME
-
-_HEADER_BYTES_MAX: Final = 4096
 
 
 class BadLine(msgspec.Struct, frozen=True):
@@ -61,7 +58,8 @@ def examine(file: LogFile, descriptor: int) -> tuple[Manifest, list[bytes]]:
     decoded whole, 40 µs each: DuckDB reads sealed segments without tolerance.
     """
     required = crc_is_required(descriptor, file)
-    strict = not _is_ours(descriptor)
+    header = read_header(descriptor)
+    strict = header is None or header.runtime != RUNTIME
     rows = started = 0
     first: str | None = None
     last: str | None = None
@@ -114,11 +112,3 @@ def encode_manifest(manifest: Manifest) -> bytes:
 def _bad_line(entry: LogLine) -> BadLine:
     line = entry.line
     return BadLine(line.number, line.offset, line.bytes, entry.reason or "")
-
-
-def _is_ours(descriptor: int) -> bool:
-    first, _, _ = os.pread(descriptor, _HEADER_BYTES_MAX, 0).lstrip(b"\n").partition(b"\n")
-    try:
-        return msgspec.json.decode(first, type=SegmentHeader).runtime == RUNTIME
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        return False

@@ -13,7 +13,7 @@ import duckdb
 import msgspec
 
 from lakehouse.sessionlog.query import QueryAnswer, QueryColumn, QueryTask
-from lakehouse.sessionlog.views import open_views, readable_paths
+from lakehouse.sessionlog.views import find_sources, open_views
 
 _FILE_GONE_TRIES_MAX: Final = 3  # a segment may be sealed between the listing and the reading
 _NOT_JSON: Final = frozenset({"NaN", "Infinity", "-Infinity"})
@@ -66,8 +66,9 @@ def _problem(sql: str) -> str | None:
 def _run(task: QueryTask) -> QueryAnswer:
     root = Path(task.root)
     # The strict pass behind this view costs more than most queries: only for who names it.
-    with open_views(root, bad="log_bad_lines" in task.sql.lower()) as connection:
-        _lock_down(connection, task, readable_paths(root))
+    sources = find_sources(root)
+    with open_views(root, sources, bad="log_bad_lines" in task.sql.lower()) as connection:
+        _lock_down(connection, task, sources.paths)
         relation = connection.sql(_without_end(task.sql))
         assert relation is not None, "a SELECT gives a relation"
         columns = tuple(

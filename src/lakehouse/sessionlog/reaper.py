@@ -5,7 +5,7 @@ often. Refuses to touch a session whose writer's lock is held: a process that is
 not dead.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +17,7 @@ from lakehouse.core.json_text import NULL
 from lakehouse.core.limits import ROW_BYTES_MAX
 from lakehouse.core.row import Row, RowError, Started
 from lakehouse.core.row_codec import CRC_BYTES, crc_holds, decode_started, seal
+from lakehouse.sessionlog.compacted import row_ids_compacted
 from lakehouse.sessionlog.disk import Disk, lock_held
 from lakehouse.sessionlog.encoding import encode_fitting
 from lakehouse.sessionlog.layout import ACTIVE, LogFile, lock_path, log_files
@@ -28,16 +29,8 @@ from lakehouse.sessionlog.segments import Segments
 CRASHED_MESSAGE: Final = "The process that ran the session ended before the session did."
 _DAEMON: Final = "reaper"
 
-# Says which of these row ids have a row elsewhere, given the earliest start among them.
-Lookup = Callable[[Collection[str], str], set[str]]
 
-
-def nowhere_else(_row_ids: Collection[str], _since: str) -> set[str]:
-    """Be the lookup of a log without a table."""
-    return set()
-
-
-def reap_dead(root: Path, *, disk: Disk, elsewhere: Lookup = nowhere_else) -> list[str]:
+def reap_dead(root: Path, *, disk: Disk) -> list[str]:
     """Write the rows of crashed sessions. The caller holds the reap lock.
 
     Returns:
@@ -51,7 +44,7 @@ def reap_dead(root: Path, *, disk: Disk, elsewhere: Lookup = nowhere_else) -> li
     missing = _without_row(root)
     if missing:
         since = min(key.timestamp for key, _ in missing.values())
-        for row_id in _rows_among(root, missing.keys(), since) | elsewhere(missing.keys(), since):
+        for row_id in _rows_among(root, missing.keys(), since):
             missing.pop(row_id, None)
     if not missing:
         return []
@@ -140,7 +133,7 @@ def _is_whole(line: bytes) -> bool:
 
 
 def _rows_among(root: Path, row_ids: Collection[str], since: str) -> set[str]:
-    """Find which of these sessions have a row in any file, sealed ones included."""
+    """Find which of these sessions have a row in any file, or in the compacted table."""
     found: set[str] = set()
     for file in log_files(root):
         if _ended_before(file, since):
@@ -149,7 +142,8 @@ def _rows_among(root: Path, row_ids: Collection[str], since: str) -> set[str]:
             key = row_key(entry.line.data) if entry.kind == "row" else None
             if key is not None and key.row_id in row_ids:
                 found.add(key.row_id)
-    return found
+    # After the files: what is compacted and removed meanwhile is in the table by then.
+    return found | row_ids_compacted(root, row_ids, since)
 
 
 def _ended_before(file: LogFile, since: str) -> bool:

@@ -36,7 +36,7 @@ from lakehouse.sessionlog.manifest import (
     examine,
     read_manifest,
 )
-from lakehouse.sessionlog.reaper import Lookup, nowhere_else, reap_dead
+from lakehouse.sessionlog.reaper import reap_dead
 
 LOCK_WAIT_S: Final = 10.0
 LOCK_AGE_S_MIN: Final = 60.0  # of a lock without segments: its writer may be about to begin
@@ -56,7 +56,6 @@ def reap(
     *,
     wait_s: float = LOCK_WAIT_S,
     disk: Disk | None = None,
-    elsewhere: Lookup = nowhere_else,
 ) -> tuple[str, ...]:
     """Give every session of a dead writer its row; see `reap_dead`.
 
@@ -65,7 +64,7 @@ def reap(
     """
     root = prepare(root)
     with exclusively(root / REAP_LOCK, wait_s):
-        return tuple(reap_dead(root, disk=disk or Disk(), elsewhere=elsewhere))
+        return tuple(reap_dead(root, disk=disk or Disk()))
 
 
 def seal(
@@ -73,7 +72,6 @@ def seal(
     *,
     wait_s: float = LOCK_WAIT_S,
     disk: Disk | None = None,
-    elsewhere: Lookup = nowhere_else,
     own: Collection[str] = (),
     on_sealed: Callable[[str], None] = lambda _: None,
 ) -> Sealed:
@@ -83,7 +81,6 @@ def seal(
         root: The log directory.
         wait_s: How long to wait for another process that seals or reaps.
         disk: The system calls.
-        elsewhere: Where else rows may lie: the compacted table.
         own: Segments of a living writer in this process that it has finished with.
         on_sealed: Hears the name of each sealed segment.
 
@@ -94,7 +91,7 @@ def seal(
     root = prepare(root)
     disk = disk or Disk()
     with exclusively(root / REAP_LOCK, wait_s):
-        reaped = reap_dead(root, disk=disk, elsewhere=elsewhere)
+        reaped = reap_dead(root, disk=disk)
         sealed = []
         for file in _finished(root, own):
             _seal_one(file, disk)

@@ -20,7 +20,9 @@ import msgspec
 from lakehouse.core.clock import timestamp
 from lakehouse.core.errors import Refusal
 from lakehouse.core.limits import ROW_BYTES_MAX, SESSIONS_LIMIT_DEFAULT, SESSIONS_LIMIT_MAX
+from lakehouse.sessionlog.compacted import Compacted, open_compacted
 from lakehouse.sessionlog.filters import REPLAY_DAEMON, SessionFilter
+from lakehouse.sessionlog.forgotten import forgotten_sessions
 from lakehouse.sessionlog.layout import LogFile, log_files
 from lakehouse.sessionlog.lines import Line, classify, crc_is_required
 
@@ -55,6 +57,7 @@ class _Error(msgspec.Struct):
 
 
 class _Head(msgspec.Struct):
+    session_id: str
     row_id: str
     timestamp: str
     daemon: str
@@ -95,11 +98,16 @@ def list_sessions(
         message = f"`limit` is {limit}; it must be between 1 and {SESSIONS_LIMIT_MAX}."
         raise Refusal("invalid_request", message)
     before = _decode_cursor(cursor) if cursor is not None else None
-    search = _Search(where or SessionFilter(), limit=limit + 1, before=before)
+    hidden = forgotten_sessions(root)
+    search = _Search(where or SessionFilter(), limit=limit + 1, before=before, hidden=hidden)
     for changed_at, file in _newest_first(root):
         if file.writer_id is not None and search.ended_before(changed_at, _CLOCK_ERROR):
             break
         search.read(file)
+    # After the files: what is compacted and removed meanwhile is in the table by then.
+    compacted = open_compacted(root)
+    if compacted is not None:
+        search.read_compacted(compacted)
     found = search.result()
     page = found[:limit]
     more = _encode_cursor(page[-1][0]) if len(found) > limit else None
@@ -109,8 +117,16 @@ def list_sessions(
 class _Search:
     """The best rows so far, as a heap whose root is the oldest of them."""
 
-    def __init__(self, where: SessionFilter, *, limit: int, before: _Order | None) -> None:
+    def __init__(
+        self,
+        where: SessionFilter,
+        *,
+        limit: int,
+        before: _Order | None,
+        hidden: frozenset[str],
+    ) -> None:
         self._where = where
+        self._hidden = hidden
         self._limit = limit
         self._before = before
         self._heap: list[tuple[_Order, bytes]] = []
@@ -158,6 +174,11 @@ class _Search:
         finally:
             os.close(descriptor)
 
+    def read_compacted(self, compacted: Compacted) -> None:
+        condition, values = _table_condition(self._where, self._before, self._hidden)
+        for line in compacted.newest(condition, values, self._limit):
+            self._offer(line)
+
     def result(self) -> list[tuple[_Order, bytes]]:
         return sorted(self._heap, reverse=True)
 
@@ -186,6 +207,7 @@ class _Search:
             and (
                 row.daemon != REPLAY_DAEMON if where.daemon is None else row.daemon == where.daemon
             )
+            and row.session_id not in self._hidden
             and where.kind in {None, row.kind}
             and where.model in {None, row.model, row.model_alias}
             and where.verdict in {None, row.verdict}
@@ -194,6 +216,33 @@ class _Search:
             and (where.until is None or row.timestamp < where.until)
             and (where.code is None or where.code in _codes(row))
         )
+
+
+def _table_condition(
+    where: SessionFilter, before: _Order | None, hidden: frozenset[str]
+) -> tuple[str, list[object]]:
+    """Write `_wanted` as a condition on the compacted table, with the values to bind."""
+    tests: list[tuple[str, list[object]]] = [
+        ("daemon = ?" if where.daemon else "daemon <> ?", [where.daemon or REPLAY_DAEMON]),
+        ("session_id NOT IN (SELECT unnest(?::VARCHAR[]))", [sorted(hidden)]),
+    ]
+    if before is not None:
+        tests.append(("(timestamp, row_id) < (?::TIMESTAMPTZ, ?)", list(before)))
+    for test, value in (
+        ("kind = ?", where.kind),
+        ("verdict = ?", where.verdict),
+        ("conversation_id = ?", where.conversation_id),
+        ("timestamp >= ?::TIMESTAMPTZ", where.since),
+        ("timestamp < ?::TIMESTAMPTZ", where.until),
+        ("? IN (model, model_alias)", where.model),
+    ):
+        if value is not None:
+            tests.append((test, [value]))
+    if where.code is not None:
+        codes = "json_extract_string(attempts, '$[*].findings[*].code')"
+        tests.append((f"(error.code = ? OR list_contains({codes}, ?))", [where.code] * 2))
+    condition = " AND ".join(test for test, _ in tests)
+    return condition, [value for _, bound in tests for value in bound]
 
 
 def _codes(row: _Head) -> set[str]:

@@ -9,135 +9,46 @@ The views do not check a row's crc, and show numbers inside JSON as DuckDB write
 """
 
 import os
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Final
 
 import duckdb
 import msgspec
 
+from lakehouse.sessionlog.columns import (
+    ATTEMPT_COLUMNS,
+    BAD_LINE_COLUMNS,
+    FEEDBACK_COLUMNS,
+    FINDING_COLUMNS,
+    REPLAY_COLUMNS,
+    SESSION_COLUMNS,
+    TIME,
+    Columns,
+)
+from lakehouse.sessionlog.compacted import Compacted, open_compacted
+from lakehouse.sessionlog.forgotten import forgotten_sessions
 from lakehouse.sessionlog.layout import (
     FEEDBACK,
     REPLAY_RUNS,
+    SEALED,
     LogFile,
     log_files,
     sealed_clean,
 )
+from lakehouse.sessionlog.lines import read_header
+from lakehouse.sessionlog.manifest import read_manifest
 from lakehouse.sessionlog.reader import bad_lines
 
 # DuckDB fails a query on a longer line, even one that is damage; ours have at most 8 MiB.
 _OBJECT_BYTES_MAX: Final = 64 << 20
-
-_USAGE: Final = "STRUCT(prompt_tokens BIGINT, completion_tokens BIGINT)"
-_TIME: Final = "TIMESTAMP"  # in UTC; Python needs a package more to be given a TIMESTAMPTZ
-
-_Columns = dict[str, str]
-
-SESSION_COLUMNS: Final[_Columns] = {
-    "schema": "VARCHAR",
-    "session_id": "VARCHAR",
-    "trace_id": "VARCHAR",
-    "row_id": "VARCHAR",
-    "timestamp": _TIME,
-    "daemon": "VARCHAR",
-    "kind": "VARCHAR",
-    "model": "VARCHAR",
-    "model_alias": "VARCHAR",
-    "provider": "VARCHAR",
-    "prompt": "VARCHAR",
-    "prompt_truncated": "JSON",
-    "messages": "JSON",
-    "system": "VARCHAR",
-    "system_truncated": "JSON",
-    "max_iterations": "BIGINT",
-    "settings": "JSON",
-    "inline_schema": "JSON",
-    "verdict": "VARCHAR",
-    "iterations": "BIGINT",
-    "accepted_iteration": "BIGINT",
-    "grounded": "BOOLEAN",
-    "artifact": "JSON",
-    "attempts": "JSON",
-    "error": "STRUCT(code VARCHAR, message VARCHAR)",
-    "usage": _USAGE,
-    "duration_ms": "BIGINT",
-    "conversation_id": "VARCHAR",
-    "metadata": "JSON",
-    "trace_id_replaced": "BOOLEAN",
-    "config_digest": "VARCHAR",
-    "kind_digest": "VARCHAR",
-    "tables": "JSON",
-    "crc": "VARCHAR",
-}
-ATTEMPT_COLUMNS: Final[_Columns] = {
-    "iteration": "BIGINT",
-    "outcome": "VARCHAR",
-    "findings": "JSON",
-    "findings_truncated": "JSON",
-    "told": "VARCHAR",
-    "told_truncated": "JSON",
-    "output": "VARCHAR",
-    "output_truncated": "JSON",
-    "thinking": "VARCHAR",
-    "thinking_truncated": "JSON",
-    "artifact": "JSON",
-    "artifact_truncated": "JSON",
-    "repairs": "JSON",
-    "repairs_truncated": "JSON",
-    "finish_reason": "VARCHAR",
-    "usage": _USAGE,
-    "duration_ms": "BIGINT",
-    "span_id": "VARCHAR",
-}
-FINDING_COLUMNS: Final[_Columns] = {
-    "code": "VARCHAR",
-    "path": "VARCHAR",
-    "message": "VARCHAR",
-    "message_truncated": "JSON",
-    "got": "JSON",
-    "expected": "JSON",
-    "nearest": "JSON",
-}
-_OUTCOME: Final = (
-    "STRUCT(model VARCHAR, verdict VARCHAR, iterations BIGINT, accepted_iteration BIGINT, "
-    f"grounded BOOLEAN, usage {_USAGE}, duration_ms BIGINT)"
-)
-REPLAY_COLUMNS: Final[_Columns] = {
-    "schema": "VARCHAR",
-    "run_id": "VARCHAR",
-    "session_id": "VARCHAR",
-    "row_id": "VARCHAR",
-    "replay_row_id": "VARCHAR",
-    "timestamp": _TIME,
-    "daemon": "VARCHAR",
-    "kind": "VARCHAR",
-    "baseline": _OUTCOME,
-    "candidate": _OUTCOME,
-    "artifact_equal": "BOOLEAN",
-    "metadata": "JSON",
-    "crc": "VARCHAR",
-}
-FEEDBACK_COLUMNS: Final[_Columns] = {
-    "schema": "VARCHAR",
-    "feedback_id": "VARCHAR",
-    "session_id": "VARCHAR",
-    "row_id": "VARCHAR",
-    "timestamp": _TIME,
-    "label": "VARCHAR",
-    "artifact": "JSON",
-    "comment": "VARCHAR",
-    "author": "VARCHAR",
-    "crc": "VARCHAR",
-}
-_BAD_LINE_COLUMNS: Final = (
-    'file VARCHAR, line BIGINT, "offset" BIGINT, bytes BIGINT, reason VARCHAR'
-)
 
 
 class _View(msgspec.Struct, frozen=True):
     """A view over lines: its columns, what names a line, and what only a whole line fulfils."""
 
     name: str
-    columns: _Columns
+    columns: Columns
     identity: str
     whole: str
 
@@ -166,55 +77,135 @@ _FEEDBACK: Final = _View(
 )
 
 
-def open_views(root: Path, *, bad: bool = False) -> duckdb.DuckDBPyConnection:
+class Sources(msgspec.Struct, frozen=True):
+    """The files that hold a log at one moment, and the table beside them.
+
+    `strict` must be free of damage, `tolerant` need not be. `plain` are the replays and feedback.
+    `live_since` is the UTC date that the rows of both are no older than, None if that is unknown.
+    """
+
+    strict: tuple[str, ...]
+    tolerant: tuple[str, ...]
+    plain: tuple[str, ...]
+    live_since: str | None
+    compacted: Compacted | None
+    forgotten: frozenset[str]
+
+    @property
+    def paths(self) -> list[str]:
+        """All that a query may touch."""
+        local = self.compacted is not None and self.compacted.is_local
+        table = self.compacted.files if self.compacted is not None and local else ()
+        return [*self.strict, *self.tolerant, *self.plain, *table]
+
+
+def find_sources(root: Path) -> Sources:
+    """Look for the files of a log; segments that its table holds are left out.
+
+    Raises:
+        LakehouseError: The log has a compacted table that cannot be read.
+    """
+    # The files before the table: a segment that is compacted between is seen twice, not never.
+    files = log_files(root)
+    compacted = open_compacted(root)
+    held = compacted.held if compacted is not None else frozenset()
+    strict: list[str] = []
+    tolerant: list[str] = []
+    live: list[LogFile] = []
+    for file in files:
+        path = _path_now(file)
+        if path is None or file.name in held:
+            continue
+        live.append(file)
+        clean = path.parent.name == SEALED and sealed_clean(root, file.name)
+        (strict if clean else tolerant).append(str(path))
+    plain = [str(root / name) for name in (REPLAY_RUNS, FEEDBACK) if (root / name).is_file()]
+    return Sources(
+        tuple(strict),
+        tuple(tolerant),
+        tuple(plain),
+        _live_since(live) if compacted is not None else None,
+        compacted,
+        forgotten_sessions(root),
+    )
+
+
+def open_views(
+    root: Path, sources: Sources | None = None, *, bad: bool = False
+) -> duckdb.DuckDBPyConnection:
     """Open the log's views on an in-memory database: the files that are there now.
 
     `sessions`, `attempts`, `findings`, `replays`, `feedback`, and `log_bad_lines` if `bad` asks
     for it, which costs a strict pass over the log. Rows that come into known files later are
     seen, new files are not. A row that was written twice is shown once. `sessions` holds replays
-    too (`daemon = 'replay'`). Times are shown in UTC. Close the connection after use.
+    too (`daemon = 'replay'`) and leaves out what was forgotten. Times are shown in UTC. Close the
+    connection after use.
 
-    Cost: 20 ms, and 1 GB/s for a query.
+    Raises:
+        LakehouseError: The log has a compacted table that cannot be read.
+
+    Cost: 20 ms, and 1 GB/s for a query of lines; the compacted table is read by columns.
     """
+    sources = sources or find_sources(root)
     connection = duckdb.connect(
         ":memory:",
         config={"autoinstall_known_extensions": False, "autoload_known_extensions": False},
     )
     connection.execute("SET TimeZone = 'UTC'")
-    strict, tolerant = _paths(root)
-    sources = [
-        *([_read(strict, SESSION_COLUMNS, strict=True)] if strict else []),
-        *([_read(tolerant, SESSION_COLUMNS, strict=False)] if tolerant else []),
-    ]
-    connection.execute(_view(_SESSIONS, sources))
+    connection.execute(_sessions_view(connection, sources))
     connection.execute(_attempts_view())
     connection.execute(_findings_view())
-    for file, view in ((REPLAY_RUNS, _REPLAYS), (FEEDBACK, _FEEDBACK)):
-        path = str(root / file)
-        sources = [_read([path], view.columns, strict=False)] if os.path.isfile(path) else []  # noqa: PTH113 - a text is needed
-        connection.execute(_view(view, sources))
+    for name, view in ((REPLAY_RUNS, _REPLAYS), (FEEDBACK, _FEEDBACK)):
+        paths = [path for path in sources.plain if path.endswith(f"/{name}")]
+        lines = [_read(paths, view.columns, strict=False)] if paths else []
+        connection.execute(f"CREATE VIEW {view.name} AS {_rows(view, lines, sources.forgotten)}")
     if bad:
         _create_bad_lines(connection, root)
     return connection
 
 
-def readable_paths(root: Path) -> list[str]:
-    """List the files that the views read: all that a query may touch."""
-    extra = [str(root / name) for name in (REPLAY_RUNS, FEEDBACK) if (root / name).is_file()]
-    strict, tolerant = _paths(root)
-    return [*strict, *tolerant, *extra]
+def _sessions_view(connection: duckdb.DuckDBPyConnection, sources: Sources) -> str:
+    """Union the lines with the table; a row that lies in both is taken from the table."""
+    lines = [
+        _read(list(paths), SESSION_COLUMNS, strict=strict)
+        for paths, strict in ((sources.strict, True), (sources.tolerant, False))
+        if paths
+    ]
+    parts = [_rows(_SESSIONS, lines, sources.forgotten)]
+    if sources.compacted is not None:
+        recent = sources.compacted.relation(connection, sources.live_since) if lines else None
+        if recent is not None:
+            # Written again after a failed sync, say: once into a segment that is compacted by now.
+            parts[0] += f" ANTI JOIN (SELECT row_id FROM {recent}) USING (row_id)"  # noqa: S608 - quoted literals
+        whole = sources.compacted.relation(connection)
+        if whole is not None:
+            casts = ", ".join(_table_cast(*column) for column in SESSION_COLUMNS.items())
+            parts.append(f"SELECT {casts} FROM {whole}{_unless(sources.forgotten)}")  # noqa: S608 - quoted literals
+    return f"CREATE VIEW sessions AS {' UNION ALL '.join(parts)}"
 
 
-def _paths(root: Path) -> tuple[list[str], list[str]]:
-    """Part the files into those that must be free of damage and those that need not be."""
-    strict: list[str] = []
-    tolerant: list[str] = []
-    for file in log_files(root):
-        path = _path_now(file)
-        if path is not None:
-            clean = path.parent.name == "sealed" and sealed_clean(root, file.name)
-            (strict if clean else tolerant).append(str(path))
-    return strict, tolerant
+def _live_since(files: list[LogFile]) -> str | None:
+    """Give a date that no row of these files is older than; None if one may hold any."""
+    try:
+        dates = [date.fromisoformat(_first_date(file)) for file in files]
+    except ValueError:
+        return None
+    # A row that is written again keeps its time, and may come into a segment of the next day.
+    return str(min(dates) - timedelta(days=1)) if dates else None
+
+
+def _first_date(file: LogFile) -> str:
+    manifest = read_manifest(file.root, file.name)
+    if manifest is not None:
+        return (manifest.first_timestamp or "9999-12-31")[:10]
+    descriptor = file.open() if file.writer_id is not None else None
+    if descriptor is None:
+        return "unknown"
+    try:
+        header = read_header(descriptor)
+    finally:
+        os.close(descriptor)
+    return header.started_at[:10] if header is not None else "unknown"
 
 
 def _path_now(file: LogFile) -> Path | None:
@@ -225,7 +216,7 @@ def _path_now(file: LogFile) -> Path | None:
     return None
 
 
-def _read(paths: list[str], columns: _Columns, *, strict: bool) -> str:
+def _read(paths: list[str], columns: Columns, *, strict: bool) -> str:
     declared = ", ".join(
         f"{_quoted(name)}: '{'JSON' if cast.startswith(('JSON', 'STRUCT')) else 'VARCHAR'}'"
         for name, cast in columns.items()
@@ -239,22 +230,35 @@ def _read(paths: list[str], columns: _Columns, *, strict: bool) -> str:
     )
 
 
-def _view(view: _View, sources: list[str]) -> str:
+def _rows(view: _View, sources: list[str], forgotten: frozenset[str]) -> str:
     if not sources:
         columns = view.columns.items()
         nothing = ", ".join(f"NULL::{cast} AS {_quoted(column)}" for column, cast in columns)
-        return f"CREATE VIEW {view.name} AS SELECT {nothing} WHERE false"
+        return f"SELECT * FROM (SELECT {nothing} WHERE false)"  # noqa: S608 - constants only
     casts = ", ".join(_cast(column, cast) for column, cast in view.columns.items())
     lines = " UNION ALL ".join(sources)
     return (
-        f"CREATE VIEW {view.name} AS SELECT {casts} FROM "  # noqa: S608 - paths are quoted literals
-        f"(SELECT DISTINCT ON ({view.identity}) * FROM ({lines}) WHERE {view.whole})"
+        f"SELECT * FROM (SELECT {casts} FROM (SELECT DISTINCT ON ({view.identity}) * "  # noqa: S608 - paths are quoted literals
+        f"FROM ({lines}) WHERE {view.whole}){_unless(forgotten)})"
     )
+
+
+def _unless(forgotten: frozenset[str]) -> str:
+    listed = ", ".join(_literal(session_id) for session_id in sorted(forgotten))
+    return f" WHERE session_id NOT IN ({listed})" if listed else ""
+
+
+def _table_cast(name: str, cast: str) -> str:
+    column = _quoted(name)
+    if cast == TIME:
+        return f"{column} AT TIME ZONE 'UTC' AS {column}"
+    # As read_json gives it: numbers written anew, so that equal values stay equal.
+    return f"json({column}) AS {column}" if cast == "JSON" else column
 
 
 def _cast(name: str, cast: str) -> str:
     column = _quoted(name)
-    if cast == _TIME:
+    if cast == TIME:
         # By way of TIMESTAMPTZ: a plain TIMESTAMP drops an offset that a foreign row may have.
         return f"TRY_CAST({column} AS TIMESTAMPTZ) AT TIME ZONE 'UTC' AS {column}"
     return column if cast in {"VARCHAR", "JSON"} else f"TRY_CAST({column} AS {cast}) AS {column}"
@@ -270,7 +274,7 @@ def _member(source: str, name: str, cast: str) -> str:
     return f"TRY_CAST({raw} AS {cast}) AS {_quoted(name)}"
 
 
-def _members(source: str, columns: _Columns) -> str:
+def _members(source: str, columns: Columns) -> str:
     return ", ".join(_member(source, name, cast) for name, cast in columns.items())
 
 
@@ -291,7 +295,7 @@ def _findings_view() -> str:
 
 
 def _create_bad_lines(connection: duckdb.DuckDBPyConnection, root: Path) -> None:
-    connection.execute(f"CREATE TABLE log_bad_lines ({_BAD_LINE_COLUMNS})")
+    connection.execute(f"CREATE TABLE log_bad_lines ({BAD_LINE_COLUMNS})")
     rows = [
         (entry.file, entry.line.number, entry.line.offset, entry.line.bytes, entry.reason)
         for entry in bad_lines(root)

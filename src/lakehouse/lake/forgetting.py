@@ -1,0 +1,121 @@
+"""One session out of the log, on request: hidden at once, then removed wherever that is possible.
+
+Refuses to touch what a living program may be writing to: such files are named, and are done when
+they are sealed and somebody asks again.
+"""
+
+from pathlib import Path
+
+import msgspec
+from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError
+
+from lakehouse.core.clock import SystemClock
+from lakehouse.core.errors import LakehouseError
+from lakehouse.lake.compaction import compact, remove_segment
+from lakehouse.lake.table import remove_old_files, sync_table
+from lakehouse.sessionlog.compacted import open_compacted
+from lakehouse.sessionlog.disk import Disk, exclusively
+from lakehouse.sessionlog.forgotten import forgotten_sessions, hide_session
+from lakehouse.sessionlog.layout import COMPACT_LOCK, QUARANTINE, SEALED, prepare
+from lakehouse.sessionlog.reader import find_rows
+from lakehouse.sessionlog.sealing import LOCK_WAIT_S, seal
+
+_BLOCK_BYTES = 8 << 20
+
+
+class Forgotten(msgspec.Struct, frozen=True, kw_only=True):
+    """What one call did. `rows` were shown before it; `left` are files that still hold some."""
+
+    session_id: str
+    rows: int
+    left: tuple[str, ...]
+
+
+def forget(
+    root: Path, session_id: str, *, table: str | None = None, wait_s: float = LOCK_WAIT_S
+) -> Forgotten:
+    """Hide a session from every reader for good, then remove its rows from the disk.
+
+    Sealed segments are compacted without it, the table is rewritten where it held some, and its
+    older files are deleted. Replays of the session are hidden too. Safe beside living daemons;
+    a row that a living writer holds in its own segment stays there, hidden, until that is sealed.
+
+    Args:
+        root: The log directory.
+        session_id: One session; a row id is not one.
+        table: As for `compact`.
+        wait_s: How long to wait for another process, each time.
+
+    Raises:
+        LakehouseError: The log has no such session, or the table failed; hidden it is then.
+        Busy: Another process seals or compacts; hidden it is then.
+
+    Cost: a compaction, and writing again the table's files that held rows of it.
+    """
+    root = prepare(root)
+    rows = [row for row in find_rows(root, session_id) if _is_of(row, session_id)]
+    if not rows and session_id not in forgotten_sessions(root):
+        raise LakehouseError(
+            f"The log has no session {session_id!r}.", hint="List them: lakehouse sessions"
+        )
+    if rows:
+        hide_session(root, session_id, SystemClock().now())
+    seal(root, wait_s=wait_s)
+    done = compact(root, table=table, wait_s=wait_s)
+    with exclusively(root / COMPACT_LOCK, wait_s):
+        try:
+            _remove_from_table(DeltaTable(done.table), session_id)
+        except (DeltaError, OSError) as error:
+            raise LakehouseError(
+                f"The session is hidden; the table at {done.table} cannot be rewritten: {error}",
+                hint="Forget it again when the table can be written.",
+            ) from error
+        _remove_segments(root, DeltaTable(done.table), session_id)
+    return Forgotten(session_id=session_id, rows=len(rows), left=_files_with(root, session_id))
+
+
+def _is_of(row: bytes, session_id: str) -> bool:
+    return bool(msgspec.json.decode(row, type=dict[str, object])["session_id"] == session_id)
+
+
+def _remove_from_table(table: DeltaTable, session_id: str) -> None:
+    literal = session_id.replace("'", "''")
+    deleted = table.delete(f"session_id = '{literal}'")
+    if deleted["num_deleted_rows"]:
+        # Old versions hold it too; a query that began before may fail and be asked again.
+        remove_old_files(table, older_than_h=0)
+
+
+def _remove_segments(root: Path, table: DeltaTable, session_id: str) -> None:
+    """Delete the segments that hold the session: compaction has just put all others' rows away."""
+    compacted = open_compacted(root)
+    held = sorted(compacted.held) if compacted is not None else []
+    holding = [name for name in held if _holds(root / SEALED / name, session_id)]
+    if holding:
+        sync_table(table)
+    for name in holding:
+        remove_segment(root, name)
+    Disk().sync_directory(root / SEALED)
+
+
+def _files_with(root: Path, session_id: str) -> tuple[str, ...]:
+    """Look for the id in every file of the log, but the list of what was forgotten."""
+    places = [*root.glob("*.jsonl"), *root.glob("active/*.jsonl"), *root.glob(f"{SEALED}/*.jsonl")]
+    places += root.glob(f"{QUARANTINE}/*.bad")
+    found = (path.relative_to(root).as_posix() for path in places if _holds(path, session_id))
+    return tuple(sorted(name for name in found if name != "forgotten.jsonl"))
+
+
+def _holds(path: Path, session_id: str) -> bool:
+    needle = b'"%b"' % session_id.encode("utf-8")
+    overlap = b""
+    try:
+        with path.open("rb") as file:
+            while block := file.read(_BLOCK_BYTES):
+                if needle in overlap + block:
+                    return True
+                overlap = block[-len(needle) :]
+    except FileNotFoundError:
+        return False
+    return False

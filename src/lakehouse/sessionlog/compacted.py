@@ -1,0 +1,249 @@
+"""Reading the table that sealed segments were compacted into, as one snapshot.
+
+A segment belongs to the table from the commit on that its plan names (`compacted/<version>.json`);
+its file stays for a while, and readers leave it out. Refuses to write. The Delta library is an
+extra, loaded only for a log that has a table.
+"""
+
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal
+from urllib.parse import unquote
+
+import msgspec
+
+from lakehouse.core.errors import LakehouseError, SetupError
+from lakehouse.sessionlog.layout import COMPACTED, IDENTITY
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
+    from duckdb import DuckDBPyConnection
+
+RETENTION_H: Final = 24.0  # how long a segment stays after its rows are in the table, by default
+
+_ROWS_AT_ONCE: Final = 1_000
+_DATASET: Final = "compacted_table"
+
+
+class LogIdentity(msgspec.Struct, frozen=True, kw_only=True):
+    """`log.json`: made once, by the first compaction.
+
+    `log_id` names this log among those that share a table. `table` is a URI, or a path relative
+    to the log directory.
+    """
+
+    schema: Literal["session_log.log.v1"] = "session_log.log.v1"
+    log_id: str
+    table: str
+
+    @property
+    def application(self) -> str:
+        """Name this log in the table's transactions."""
+        return f"lakehouse/{self.log_id}"
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """`compacted/<version>.json`: which segments one commit holds, written before the commit.
+
+    The plan is done when the table has a transaction of ours of this version or a later one.
+    """
+
+    schema: Literal["session_log.compaction.v1"] = "session_log.compaction.v1"
+    version: int
+    segments: tuple[str, ...]
+
+
+class Compacted:
+    """The table at one version. `held`: the segments it holds; `files`: its Parquet files."""
+
+    def __init__(self, table: "DeltaTable", *, held: frozenset[str]) -> None:
+        self.held = held
+        self.is_local = table.table_uri.startswith("file://")
+        # Delta-rs gives local paths in the form they have in a URI.
+        self.files = tuple(unquote(file) if self.is_local else file for file in table.file_uris())
+        self._table = table
+
+    def relation(self, connection: "DuckDBPyConnection", since: str | None = None) -> str | None:
+        """Give what DuckDB can select from; None when there is no file.
+
+        Args:
+            connection: Is given a dataset to read if the table is in an object store, for which
+                DuckDB would need an extension.
+            since: A UTC date; files whose rows all ended on earlier days may be left out.
+        """
+        if not self.is_local:
+            connection.register(_DATASET, self._table.to_pyarrow_dataset())
+            return f"(SELECT * FROM {_DATASET}{_since(since)})"  # noqa: S608 - constants of ours
+        wanted = [file for file in self.files if since is None or _date_of(file) >= since]
+        if not wanted:
+            return None
+        listed = ", ".join("'" + file.replace("'", "''") + "'" for file in wanted)
+        return f"read_parquet([{listed}], hive_partitioning = false)"
+
+    def lines(self, where: str = "", values: Sequence[object] = ()) -> Iterator[bytes]:
+        """Give the rows' own bytes, of all rows or of those that an SQL condition names."""
+        with _connect() as connection:
+            relation = self.relation(connection)
+            if relation is None:
+                return
+            found = connection.execute(f"SELECT line FROM {relation} {where}", values)  # noqa: S608 - constants of ours; values are bound
+            while rows := found.fetchmany(_ROWS_AT_ONCE):
+                for (line,) in rows:
+                    yield line.encode("utf-8")
+
+    def find(self, identity: str) -> list[bytes]:
+        """Find the rows of a session, or the one with that `row_id`. Cost: about 0.1 s."""
+        return list(self.lines("WHERE session_id = $1 OR row_id = $1", [identity]))
+
+    def row_ids_among(self, row_ids: Collection[str], since: str) -> set[str]:
+        """Say which of these row ids are in the table.
+
+        Args:
+            row_ids: Any number.
+            since: A timestamp or date; their rows ended on its day or later.
+        """
+        with _connect() as connection:
+            relation = self.relation(connection, since[:10])
+            if relation is None or not row_ids:
+                return set()
+            query = f"SELECT row_id FROM {relation} WHERE row_id IN (SELECT unnest($1::VARCHAR[]))"  # noqa: S608 - constants of ours; values are bound
+            return {row_id for (row_id,) in connection.execute(query, [list(row_ids)]).fetchall()}
+
+    def newest(self, condition: str, values: list[Any], limit: int) -> list[bytes]:
+        """Give the rows that hold a condition, newest first, at most `limit`.
+
+        In two steps: sorting whole rows would take the memory of all that hold it.
+        """
+        with _connect() as connection:
+            relation = self.relation(connection)
+            if relation is None:
+                return []
+            keys = connection.execute(
+                f"SELECT row_id FROM {relation} WHERE {condition} "  # noqa: S608 - constants of ours; values are bound
+                f"ORDER BY timestamp DESC, row_id DESC LIMIT {limit}",
+                values,
+            ).fetchall()
+        wanted = [row_id for (row_id,) in keys]
+        return list(self.lines("WHERE row_id IN (SELECT unnest($1::VARCHAR[]))", [wanted]))
+
+
+def open_compacted(root: Path) -> Compacted | None:
+    """Open the log's table at its newest version; None if the log has none yet.
+
+    Raises:
+        SetupError: The Delta library is not installed.
+        LakehouseError: The table cannot be read.
+
+    Cost: nothing for a log without a table, else 10 ms and, once in a process, the import.
+    """
+    identity = read_identity(root)
+    if identity is None:
+        return None
+    table = open_table(table_uri(root, identity))
+    if table is None:
+        return None
+    done = table.transaction_version(identity.application) or 0
+    held = {name for plan in read_plans(root) if plan.version <= done for name in plan.segments}
+    return Compacted(table, held=frozenset(held))
+
+
+def row_ids_compacted(root: Path, row_ids: Collection[str], since: str) -> set[str]:
+    """Say which rows are in the log's table; nothing for a log without one."""
+    compacted = open_compacted(root)
+    return compacted.row_ids_among(row_ids, since) if compacted is not None else set()
+
+
+def open_table(uri: str) -> "DeltaTable | None":
+    """Open a Delta table; None if there is none at that place.
+
+    Raises:
+        SetupError: The Delta library is not installed.
+        LakehouseError: There is one, and it cannot be read.
+    """
+    require_delta()
+    from deltalake import DeltaTable  # noqa: PLC0415 - an extra: loaded when there is a table
+    from deltalake.exceptions import DeltaError, TableNotFoundError  # noqa: PLC0415 - likewise
+
+    try:
+        return DeltaTable(uri)
+    except TableNotFoundError:
+        return None
+    except (DeltaError, OSError) as error:
+        raise LakehouseError(
+            f"The compacted table at {uri} cannot be read: {error}",
+            hint="Check that it is there and that this user may read it.",
+        ) from error
+
+
+def require_delta() -> None:
+    """Check that the Delta library is there.
+
+    Raises:
+        SetupError: It is not installed.
+    """
+    try:
+        import deltalake  # noqa: F401, PLC0415 - an extra: loaded when there is a table
+    except ImportError as error:
+        raise SetupError(
+            "The log's compacted table needs the Delta library, which is not installed.",
+            hint="pip install 'lakehouse-stack[delta]'",
+        ) from error
+
+
+def read_identity(root: Path) -> LogIdentity | None:
+    """Read `log.json`; None before the first compaction.
+
+    Raises:
+        LakehouseError: It is there and is not one.
+    """
+    path = root / IDENTITY
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=LogIdentity)
+    except FileNotFoundError:
+        return None
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise LakehouseError(
+            f"{path} is damaged: {error}",
+            hint="It names the log and its table; restore it from a copy.",
+        ) from error
+
+
+def read_plans(root: Path) -> list[Plan]:
+    """List the plans in the order of their versions."""
+    plans = []
+    for path in (root / COMPACTED).glob("*.json"):
+        try:
+            plans.append(msgspec.json.decode(path.read_bytes(), type=Plan))
+        except FileNotFoundError:
+            continue  # its segments are gone, and it with them
+    return sorted(plans, key=lambda plan: plan.version)
+
+
+def plan_path(root: Path, version: int) -> Path:
+    """Give the file of a plan."""
+    return root / COMPACTED / f"{version}.json"
+
+
+def table_uri(root: Path, identity: LogIdentity) -> str:
+    """Give the table's URI, or its absolute path."""
+    return identity.table if "://" in identity.table else str((root / identity.table).resolve())
+
+
+def _connect() -> "DuckDBPyConnection":
+    import duckdb  # noqa: PLC0415 - a log without a table is read without a database
+
+    connection = duckdb.connect(
+        ":memory:",
+        config={"autoinstall_known_extensions": False, "autoload_known_extensions": False},
+    )
+    connection.execute("SET TimeZone = 'UTC'")
+    return connection
+
+
+def _date_of(file: str) -> str:
+    """Read the partition out of a file's path: `…/date=2026-01-02/part-….parquet`."""
+    return file.rsplit("/date=", 1)[-1].split("/", 1)[0]
+
+
+def _since(since: str | None) -> str:
+    return f" WHERE date >= '{since}'" if since is not None else ""

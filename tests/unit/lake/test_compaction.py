@@ -1,0 +1,301 @@
+"""Compaction: every row once in the table, its bytes kept, and every reader none the wiser."""
+
+import os
+import time
+from pathlib import Path
+
+import duckdb
+import msgspec
+import pytest
+from deltalake import DeltaTable
+from deltalake.exceptions import CommitFailedError
+
+from lakehouse.core.errors import LakehouseError, SetupError
+from lakehouse.core.ids import new_id
+from lakehouse.core.row_codec import encode_line
+from lakehouse.lake import compaction as module
+from lakehouse.lake.compaction import compact
+from lakehouse.sessionlog.compacted import open_compacted, plan_path, read_identity, read_plans
+from lakehouse.sessionlog.disk import Busy, exclusively
+from lakehouse.sessionlog.filters import SessionFilter
+from lakehouse.sessionlog.layout import COMPACT_LOCK
+from lakehouse.sessionlog.query import query
+from lakehouse.sessionlog.reader import find_rows, read_rows, unfinished
+from lakehouse.sessionlog.sealing import seal
+from lakehouse.sessionlog.sessions import list_sessions
+from lakehouse.sessionlog.stats import stats
+from lakehouse.sessionlog.verify import verify
+from lakehouse.sessionlog.views import open_views
+from support.dead_writer import dead_writer
+from support.rows import make_row, rejected_attempt
+
+ODD = msgspec.Raw('{"b":1.10,"a":18446744073709551616,"text":"é\\u0001|\U0001f6eb"}'.encode())
+
+
+def rows_of_three_days() -> list:
+    """Rows of all sorts, whose values lose something in many a database."""
+    return [
+        make_row(
+            timestamp=f"2026-01-0{day}T0{hour}:00:00.00000{hour}Z",
+            artifact=ODD if hour % 2 else msgspec.Raw(b"null"),
+            verdict="accepted" if hour % 2 else "max_iter_exhausted",
+            accepted_iteration=0 if hour % 2 else None,
+            kind=None if hour == 3 else "airport_event",
+            inline_schema=msgspec.Raw(b'{"type":"object"}') if hour == 3 else msgspec.Raw(b"null"),
+            attempts=(rejected_attempt(0), rejected_attempt(1, "ungrounded")),
+            metadata={"a\nb": "c|d"} if hour == 1 else {},
+            prompt="\u2028 prompt ' \" \x7f",
+        )
+        for day in (1, 2, 3)
+        for hour in range(5)
+    ]
+
+
+def write_sealed(root: Path, rows: list) -> None:
+    """Have a writer write rows and end; seal what it left."""
+    dead_writer(root, rows=rows)
+    seal(root)
+
+
+def everything(root: Path) -> dict[str, object]:
+    """Ask every reader for everything."""
+    with open_views(root) as connection:
+        views = {
+            name: sorted(map(repr, connection.execute(f"SELECT * FROM {name}").fetchall()))
+            for name in ("sessions", "attempts", "findings")
+        }
+    page = list_sessions(root, limit=7)
+    pages = [*page.rows, *list_sessions(root, limit=200, cursor=page.next).rows]
+    narrow = SessionFilter(code="ungrounded", kind="airport_event", since="2026-01-02")
+    return {
+        **views,
+        "lines": sorted(read_rows(root)),
+        "pages": pages,
+        "narrow": list_sessions(root, narrow).rows,
+        "stats": stats(root, by=["day", "verdict", "kind"]),
+    }
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A log at a path that needs quoting."""
+    return tmp_path / "a log's plaçe #1+1"
+
+
+def test_no_reader_can_tell_a_compacted_log_from_the_files(root: Path):
+    """Before, with the segments still there, and after they are gone: the same bytes."""
+    rows = rows_of_three_days()
+    write_sealed(root, rows)
+    before = everything(root)
+    done = compact(root)
+    assert (done.commits, done.rows, done.duplicates, done.damaged) == (1, len(rows), 0, ())
+    assert everything(root) == before
+    assert compact(root, retention_h=0).removed == 1
+    assert not list((root / "sealed").glob("*.jsonl"))
+    assert everything(root) == before
+    assert sorted(read_rows(root)) == sorted(encode_line(row) for row in rows)
+    for row in rows[:3]:
+        assert find_rows(root, row.row_id) == [encode_line(row)]
+    assert verify(root).sound
+    answer = query(root, "SELECT count(*) AS n, count(artifact) AS a FROM sessions").json()
+    assert msgspec.json.decode(answer) == [{"n": 15, "a": 6}]
+
+
+def test_live_rows_and_compacted_ones_are_one_log(root: Path):
+    """A row that is in the table and again in a later segment is shown once."""
+    rows = rows_of_three_days()
+    write_sealed(root, rows[:10])
+    compact(root)
+    write_sealed(root, rows[8:12])
+    writer_rows = [encode_line(row) for row in rows[9:]]
+    (root / "inbox.jsonl").write_bytes(b"".join(b"\n" + line + b"\n" for line in writer_rows))
+    with open_views(root) as connection:
+        counted = connection.execute(
+            "SELECT count(*), count(DISTINCT row_id) FROM sessions"
+        ).fetchone()
+    assert counted == (15, 15)
+    assert len(list_sessions(root, limit=200).rows) == 15
+    assert len(list(read_rows(root))) == 15
+    seal(root)
+    done = compact(root)
+    assert (done.rows, done.duplicates) == (5, 2 + 3)
+    assert len(list(read_rows(root))) == 15
+
+
+def test_what_every_engine_reads(root: Path):
+    """Protocol 1/2 and no features; typed columns; DuckDB needs no extension."""
+    write_sealed(root, rows_of_three_days())
+    table = DeltaTable(compact(root).table)
+    protocol = table.protocol()
+    assert (protocol.min_reader_version, protocol.min_writer_version) == (1, 2)
+    assert not protocol.reader_features
+    assert not protocol.writer_features
+    assert table.metadata().partition_columns == ["date"]
+    arrow = table.to_pyarrow_table()
+    assert arrow["usage"].to_pylist()[0] == {"prompt_tokens": 10, "completion_tokens": 20}
+    files = list(open_compacted(root).files)
+    found = duckdb.sql(
+        f"SELECT date, count(*) FROM read_parquet({files}, hive_partitioning = true) GROUP BY 1"
+    ).fetchall()
+    assert {str(day): count for day, count in found} == dict.fromkeys(
+        ["2026-01-01", "2026-01-02", "2026-01-03"], 5
+    )
+    # Statistics would keep pieces of prompts in the table's own log, past `log forget`.
+    logs = (Path(table.table_uri) / "_delta_log").glob("*.json")
+    assert all("prompt '" not in path.read_text() for path in logs)
+
+
+def interrupted(*_: object, **__: object) -> None:
+    """Stand where the process would have been killed."""
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("place", ["append", "_merge", "sync_table", "remove_segment"])
+def test_a_compaction_that_dies_is_completed_by_the_next(root: Path, monkeypatch, place: str):
+    """Between any two of its steps."""
+    rows = rows_of_three_days()
+    write_sealed(root, rows)
+    with monkeypatch.context() as patch:
+        patch.setattr(module, place, interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            compact(root, retention_h=0)
+    assert len(list(read_rows(root))) == len(rows)
+    compact(root, retention_h=0)
+    assert sorted(read_rows(root)) == sorted(encode_line(row) for row in rows)
+    with open_views(root) as connection:
+        assert connection.execute("SELECT count(*) FROM sessions").fetchone() == (len(rows),)
+    assert not list((root / "sealed").glob("*.jsonl"))
+    assert not read_plans(root)
+
+
+def test_a_commit_that_was_not_heard_of_is_not_made_twice(root: Path, monkeypatch):
+    """The commit lands and its answer is lost: the transaction says that it is done."""
+    rows = rows_of_three_days()
+    write_sealed(root, rows)
+    real = module.append
+
+    def unheard(*arguments, **named) -> None:
+        real(*arguments, **named)
+        monkeypatch.setattr(module, "append", real)
+        raise CommitFailedError("the answer was lost")
+
+    monkeypatch.setattr(module, "append", unheard)
+    compact(root)
+    assert DeltaTable(str(root / "table")).count() == len(rows)
+
+
+def test_a_second_compactor_of_the_same_plan_finds_it_done(root: Path, monkeypatch):
+    """Two at once without the lock, as on two machines: one commit."""
+    rows = rows_of_three_days()
+    write_sealed(root, rows)
+    real = module.append
+
+    def overtaken(*arguments, **named) -> None:
+        monkeypatch.setattr(module, "append", real)
+        (plan,) = read_plans(root)
+        identity = read_identity(root)
+        assert identity is not None
+        module._execute(root, plan, identity, str(root / "table"), module._Tally())
+        real(*arguments, **named)
+
+    monkeypatch.setattr(module, "append", overtaken)
+    done = compact(root)
+    assert DeltaTable(done.table).count() == len(rows)
+    assert DeltaTable(done.table).transaction_version(read_identity(root).application) == 1
+
+
+def test_small_files_are_merged_and_old_ones_removed(root: Path):
+    """A compaction every minute would leave a file for each."""
+    rows = rows_of_three_days()
+    for number, row in enumerate(rows[:5]):
+        write_sealed(root, [row])
+        done = compact(root)
+        assert done.merged == (4 if number == 3 else 0)
+    assert len(open_compacted(root).files) == 2
+    assert len(list(read_rows(root))) == 5
+
+
+def test_a_damaged_segment_is_left_out_and_named(root: Path):
+    """Its rows would be lost with it, were it let go."""
+    rows = rows_of_three_days()
+    write_sealed(root, rows[:3])
+    (damaged,) = (root / "sealed").glob("*.jsonl")
+    data = bytearray(damaged.read_bytes())
+    data[len(data) // 2] ^= 1
+    damaged.write_bytes(data)
+    write_sealed(root, rows[3:6])
+    done = compact(root, retention_h=0)
+    assert done.damaged == (damaged.name,)
+    assert done.rows == 3
+    assert damaged.exists()
+    assert not verify(root).sound
+
+
+def test_a_planned_segment_that_changed_stops_the_compaction(root: Path, monkeypatch):
+    """Nothing is committed, and the message says what to restore."""
+    write_sealed(root, rows_of_three_days())
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "append", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            compact(root)
+    (segment,) = (root / "sealed").glob("*.jsonl")
+    segment.write_bytes(segment.read_bytes()[:-100])
+    with pytest.raises(LakehouseError, match="not as it was sealed") as failed:
+        compact(root)
+    assert str(plan_path(root, 1)) in failed.value.hint
+    assert DeltaTable(str(root / "table")).count() == 0
+
+
+def test_a_started_session_whose_row_is_in_the_table_is_not_reaped_again(root: Path):
+    """The reaper looks there, too."""
+    row_id = new_id()
+    row = make_row(session_id=row_id, row_id=row_id)
+    write_sealed(root, [row])
+    compact(root, retention_h=0)
+    dead_writer(root, running=[row])
+    assert unfinished(root) == []
+    assert seal(root).reaped == ()
+    assert verify(root).unfinished == 0
+
+
+def test_segments_stay_for_their_retention(root: Path):
+    """By default a day."""
+    write_sealed(root, rows_of_three_days())
+    assert compact(root).removed == 0
+    old = time.time() - 25 * 3600
+    os.utime(plan_path(root, 1), (old, old))
+    assert compact(root).removed == 1
+
+
+def test_the_table_of_a_log_is_chosen_once(root: Path, tmp_path: Path):
+    """And may lie anywhere."""
+    place = str(tmp_path / "elsewhere")
+    write_sealed(root, rows_of_three_days())
+    assert compact(root, table=place).table == place
+    assert len(list(read_rows(root))) == 15
+    with pytest.raises(SetupError, match="compacted into"):
+        compact(root, table=str(tmp_path / "third"))
+
+
+def test_a_path_that_the_delta_library_misreads_is_refused(tmp_path: Path):
+    """It would write into another directory."""
+    with pytest.raises(SetupError, match="percent sign"):
+        compact(tmp_path / "100%25")
+
+
+def test_one_at_a_time(root: Path):
+    """Another compactor's lock is waited for, then named."""
+    write_sealed(root, rows_of_three_days())
+    with exclusively(root / COMPACT_LOCK, 0), pytest.raises(Busy, match=r"compact\.lock"):
+        compact(root, wait_s=0.1)
+
+
+def test_a_damaged_table_is_an_error_and_not_an_empty_log(root: Path):
+    """Every reader says so."""
+    write_sealed(root, rows_of_three_days())
+    compact(root)
+    for path in (root / "table" / "_delta_log").iterdir():
+        path.write_text("{")
+    for reader in (lambda log: list(read_rows(log)), stats, list_sessions):
+        with pytest.raises(LakehouseError, match="cannot be read"):
+            reader(root)
