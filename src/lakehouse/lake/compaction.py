@@ -259,18 +259,30 @@ def _rows_planned(root: Path, plan: Plan) -> int:
 
 def _records(root: Path, plan: Plan, table: DeltaTable, tally: _Tally) -> Iterator[pa.RecordBatch]:
     """Read the rows of a plan's segments: each once, none that the table has."""
-    there = Compacted(table, held=frozenset())
+    # Asked before the first record: the Delta library cannot be asked from within its own write.
+    known = _known(root, plan, table)
+    return _fresh_records(root, plan, known, tally)
+
+
+def _known(root: Path, plan: Plan, table: DeltaTable) -> set[str]:
+    keys = [key for line in _lines(root, plan) if (key := row_key(line)) is not None]
+    if not keys:
+        return set()
+    since = min(key.timestamp for key in keys)
+    return Compacted(table, held=frozenset()).row_ids_among([key.row_id for key in keys], since)
+
+
+def _fresh_records(
+    root: Path, plan: Plan, known: set[str], tally: _Tally
+) -> Iterator[pa.RecordBatch]:
     hidden = forgotten_sessions(root)
     seen: set[bytes] = set()
     for lines in batches(_lines(root, plan)):
-        keyed = [(key, line) for line in lines if (key := row_key(line)) is not None]
-        known = there.row_ids_among(
-            [key.row_id for key, _ in keyed], min(key.timestamp for key, _ in keyed)
-        )
-        fresh = []
-        for key, line in keyed:
-            if _is_new(key, seen, known, hidden, tally):
-                fresh.append(line)
+        fresh = [
+            line
+            for line in lines
+            if (key := row_key(line)) is not None and _is_new(key, seen, known, hidden, tally)
+        ]
         if fresh:
             tally.rows += len(fresh)
             yield record_batch(fresh)

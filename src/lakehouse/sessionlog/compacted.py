@@ -229,6 +229,12 @@ def table_uri(root: Path, identity: LogIdentity) -> str:
     return identity.table if "://" in identity.table else str((root / identity.table).resolve())
 
 
+def is_remote(root: Path) -> bool:
+    """Say whether the log has a table that lies in an object store."""
+    identity = read_identity(root)
+    return identity is not None and "://" in identity.table
+
+
 def _connect() -> "DuckDBPyConnection":
     import duckdb  # noqa: PLC0415 - a log without a table is read without a database
 

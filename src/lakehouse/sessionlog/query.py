@@ -1,9 +1,9 @@
 """One SELECT over the log's views, in a child process that the operating system limits.
 
 DuckDB's own limits are no sandbox: a scalar can take any memory, and an interrupt is not heard in
-every function. The child may read the log's files and nothing else, and gets none of our
-environment, so no key can come out of it. Refuses to run more than one statement, or one that
-writes. Blocks: call it from a thread.
+every function. The child may read the log's files and nothing else. It gets none of our environment
+but, for a table in an object store, the variables that open it, which SQL cannot read. Refuses to
+run more than one statement, or one that writes. Blocks: call it from a thread.
 """
 
 import contextlib
@@ -18,6 +18,7 @@ import msgspec
 
 import lakehouse
 from lakehouse.core.errors import LakehouseError, SetupError
+from lakehouse.sessionlog.compacted import is_remote
 
 TIMEOUT_MS_DEFAULT: Final = 30_000
 MEMORY_BYTES_DEFAULT: Final = 2 << 30  # address space; DuckDB gets half and spills to disk
@@ -130,6 +131,11 @@ def _run(task: QueryTask, timeout_ms: int) -> bytes:
         "PYTHONPATH": str(Path(lakehouse.__file__).parent.parent),
         "PYTHONDONTWRITEBYTECODE": "1",
     }
+    if is_remote(Path(task.root)):
+        # Its library finds the object store, and the right to read it, in these.
+        environment |= {
+            name: value for name, value in os.environ.items() if name.startswith("AWS_")
+        }
     with tempfile.TemporaryFile() as output:
         child = subprocess.Popen(
             [sys.executable, "-m", "lakehouse.sessionlog.query_child"],

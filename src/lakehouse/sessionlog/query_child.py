@@ -12,6 +12,7 @@ from typing import Final
 import duckdb
 import msgspec
 
+from lakehouse.core.errors import LakehouseError
 from lakehouse.sessionlog.query import QueryAnswer, QueryColumn, QueryTask
 from lakehouse.sessionlog.views import find_sources, open_views
 
@@ -42,6 +43,8 @@ def _answer(task: QueryTask) -> QueryAnswer:
         except duckdb.IOException as error:
             if last or ("No such file" not in str(error) and "No files found" not in str(error)):
                 return QueryAnswer(error=_one_line(error))
+        except LakehouseError as error:
+            return QueryAnswer(error=error.public)
         except (duckdb.OutOfMemoryException, duckdb.InternalException) as error:
             return QueryAnswer(error=_one_line(error))
         except duckdb.Error as error:
