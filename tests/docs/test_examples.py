@@ -34,6 +34,8 @@ ELSEWHERE = {
     ("README.md", "make demo"),
     ("CONTRIBUTING.md", "make check   # ruff, mypy --strict, import-linter"),
     ("README.md", "python3 -m venv .venv && .venv/bin/pip install '.[local]'"),
+    # Needs a session of that id: tests/unit/cli/test_log.py.
+    ("docs/how-to/keep-the-log.md", "lakehouse log forget 0af7651916cd43dd8448eb211c80319c"),
 }
 # The README speaks to a stack that is up, and of a file that the reader has.
 README_STACK = r"""

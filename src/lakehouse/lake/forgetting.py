@@ -11,7 +11,7 @@ from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
 from lakehouse.core.clock import SystemClock
-from lakehouse.core.errors import LakehouseError
+from lakehouse.core.errors import LakehouseError, Refusal
 from lakehouse.lake.compaction import compact, remove_segment
 from lakehouse.lake.table import remove_old_files, sync_table
 from lakehouse.sessionlog.compacted import open_compacted
@@ -48,7 +48,8 @@ def forget(
         wait_s: How long to wait for another process, each time.
 
     Raises:
-        LakehouseError: The log has no such session, or the table failed; hidden it is then.
+        Refusal: `not_found`; nothing was done.
+        LakehouseError: The table failed; hidden it is then.
         Busy: Another process seals or compacts; hidden it is then.
 
     Cost: a compaction, and writing again the table's files that held rows of it.
@@ -56,8 +57,10 @@ def forget(
     root = prepare(root)
     rows = [row for row in find_rows(root, session_id) if _is_of(row, session_id)]
     if not rows and session_id not in forgotten_sessions(root):
-        raise LakehouseError(
-            f"The log has no session {session_id!r}.", hint="List them: lakehouse sessions"
+        raise Refusal(
+            "not_found",
+            f"There is no session {session_id!r} in {root}.",
+            hint="`lakehouse sessions` lists the sessions, newest first.",
         )
     if rows:
         hide_session(root, session_id, SystemClock().now())

@@ -234,7 +234,11 @@ def test_help_is_quick_to_load_and_every_command_has_an_example():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ
     )
     assert done.stdout.splitlines()[-1] == "[]"
-    groups = {"models": ["pull"], "keys": ["new"], "log": ["verify", "seal", "reap"]}
+    groups = {
+        "models": ["pull"],
+        "keys": ["new"],
+        "log": ["verify", "seal", "reap", "compact", "forget"],
+    }
     for name in COMMANDS:
         for inner in groups.get(name, [None]):
             arguments = [name, inner] if inner else [name]

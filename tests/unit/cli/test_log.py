@@ -77,3 +77,29 @@ def test_another_process_at_it_is_exit_code_3(tmp_path: Path, monkeypatch):
         done = log(tmp_path, "reap", code=3)
     assert "reap.lock" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_compact_and_forget(tmp_path: Path):
+    """What was done, in a sentence or as JSON; the log is one log before and after."""
+    rows = [make_row(), make_row()]
+    dead_writer(tmp_path / "sessions", rows=rows)
+
+    shown = log(tmp_path, "compact").stdout
+    assert shown.startswith(f"2 rows of 1 segments are now in {tmp_path}/sessions/table (0 were")
+    again = json.loads(log(tmp_path, "compact", "--json", "--retention-h", "0").stdout)
+    assert (again["rows"], again["removed"], again["damaged"]) == (0, 1, [])
+    shown = log(tmp_path, "forget", rows[0].session_id).stdout
+    assert shown == f"forgot {rows[0].session_id}: 1 rows, hidden from every reader\n"
+    refused = log(tmp_path, "forget", "nobody", code=1)
+    assert f"no session 'nobody' in {tmp_path}/sessions" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+def test_a_damaged_segment_is_left_out_of_the_table_with_exit_code_1(tmp_path: Path):
+    """And named."""
+    dead_writer(tmp_path / "sessions", rows=[make_row()])
+    log(tmp_path, "seal")
+    (path,) = (tmp_path / "sessions" / "sealed").glob("*.jsonl")
+    path.write_bytes(path.read_bytes() + b"x")
+
+    assert f"sealed/{path.name} is damaged" in log(tmp_path, "compact", code=1).stdout
