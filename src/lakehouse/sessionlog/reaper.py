@@ -30,24 +30,47 @@ CRASHED_MESSAGE: Final = "The process that ran the session ended before the sess
 _DAEMON: Final = "reaper"
 
 
-def reap_dead(root: Path, *, disk: Disk) -> list[str]:
+class Reaped(msgspec.Struct, frozen=True):
+    """What a reaper did: the ids of its rows, which are durable, and its own segments, finished."""
+
+    row_ids: tuple[str, ...]
+    segments: tuple[str, ...]
+
+
+def dead_writers(root: Path) -> frozenset[str]:
+    """List the writers that have active segments and no living process.
+
+    Ask before listing their segments: one that dies between a listing and the question may have
+    written a segment that the listing lacks.
+    """
+    writers = {file.writer_id for file in log_files(root) if file.directory == ACTIVE}
+    return frozenset(
+        writer
+        for writer in writers
+        if writer is not None and not lock_held(lock_path(root, writer))
+    )
+
+
+def reap_dead(root: Path, dead: Collection[str], *, disk: Disk) -> Reaped:
     """Write the rows of crashed sessions. The caller holds the reap lock.
 
-    Returns:
-        Their row ids; the rows are durable.
+    Args:
+        root: The log directory.
+        dead: What `dead_writers` said.
+        disk: The system calls.
 
     Raises:
         OSError: Not all could be written; what was not is found again next time.
 
     Cost: reads the segments of dead writers, and the whole log only if a session lacks its row.
     """
-    missing = _without_row(root)
+    missing = _without_row(root, dead)
     if missing:
         since = min(key.timestamp for key, _ in missing.values())
         for row_id in _rows_among(root, missing.keys(), since):
             missing.pop(row_id, None)
     if not missing:
-        return []
+        return Reaped((), ())
     segments = Segments(root, daemon=_DAEMON, clock=SystemClock(), disk=disk)
     try:
         used = {segments.write(crashed_row(line)) for _, line in missing.values()}
@@ -56,7 +79,7 @@ def reap_dead(root: Path, *, disk: Disk) -> list[str]:
         disk.sync_directory(root / ACTIVE)
     finally:
         segments.close()
-    return list(missing)
+    return Reaped(tuple(missing), tuple(segment.path.name for segment in used))
 
 
 def crashed_row(line: bytes) -> bytes:
@@ -100,17 +123,12 @@ def _unknown_members(line: bytes) -> bytes:
     )
 
 
-def _without_row(root: Path) -> dict[str, tuple[RowKey, bytes]]:
+def _without_row(root: Path, dead: Collection[str]) -> dict[str, tuple[RowKey, bytes]]:
     """Find the sessions of dead writers that have no row in their writer's active segments."""
     started: dict[str, tuple[RowKey, bytes]] = {}
     ended: set[str] = set()
-    alive: dict[str, bool] = {}
     for file in log_files(root):
-        if file.directory != ACTIVE or file.writer_id is None:
-            continue
-        if file.writer_id not in alive:
-            alive[file.writer_id] = lock_held(lock_path(root, file.writer_id))
-        if alive[file.writer_id]:
+        if file.directory != ACTIVE or file.writer_id not in dead:
             continue
         for entry in classify_file(file, strict=False):
             key = row_key(entry.line.data) if entry.kind in {"started", "row"} else None

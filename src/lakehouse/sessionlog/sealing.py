@@ -23,7 +23,6 @@ from lakehouse.sessionlog.layout import (
     SEALED,
     WRITERS,
     LogFile,
-    lock_path,
     log_files,
     manifest_path,
     prepare,
@@ -36,7 +35,7 @@ from lakehouse.sessionlog.manifest import (
     examine,
     read_manifest,
 )
-from lakehouse.sessionlog.reaper import reap_dead
+from lakehouse.sessionlog.reaper import dead_writers, reap_dead
 
 LOCK_WAIT_S: Final = 10.0
 LOCK_AGE_S_MIN: Final = 60.0  # of a lock without segments: its writer may be about to begin
@@ -64,7 +63,7 @@ def reap(
     """
     root = prepare(root)
     with exclusively(root / REAP_LOCK, wait_s):
-        return tuple(reap_dead(root, disk=disk or Disk()))
+        return reap_dead(root, dead_writers(root), disk=disk or Disk()).row_ids
 
 
 def seal(
@@ -91,16 +90,17 @@ def seal(
     root = prepare(root)
     disk = disk or Disk()
     with exclusively(root / REAP_LOCK, wait_s):
-        reaped = reap_dead(root, disk=disk)
+        dead = dead_writers(root)
+        reaped = reap_dead(root, dead, disk=disk)
         sealed = []
-        for file in _finished(root, own):
+        for file in _finished(root, dead, {*own, *reaped.segments}):
             _seal_one(file, disk)
             on_sealed(file.name)
             sealed.append(file.name)
         while (name := _seal_inbox(root, disk)) is not None:
             sealed.append(name)
         removed = _remove_writers(root)
-    return Sealed(tuple(reaped), tuple(sealed), tuple(removed))
+    return Sealed(reaped.row_ids, tuple(sealed), tuple(removed))
 
 
 def inbox_sealed_to(root: Path) -> int:
@@ -113,21 +113,19 @@ def inbox_sealed_to(root: Path) -> int:
     return part.end if part is not None and part.inode == inode else 0
 
 
-def _finished(root: Path, own: Collection[str]) -> list[LogFile]:
-    """List active segments to seal: in a writer's order, none before those it wrote earlier."""
-    alive: dict[str, bool] = {}
+def _finished(root: Path, dead: Collection[str], own: Collection[str]) -> list[LogFile]:
+    """List active segments to seal: in a writer's order, none before those it wrote earlier.
+
+    A writer that died since `dead` was asked for waits for the next round: nobody has looked for
+    its sessions yet.
+    """
     held_back: set[str] = set()
     finished = []
     for file in log_files(root):
-        if file.directory != ACTIVE or file.writer_id is None:
+        if file.directory != ACTIVE or file.writer_id is None or file.writer_id in held_back:
             continue
-        writer = file.writer_id
-        if writer not in alive:
-            alive[writer] = lock_held(lock_path(root, writer))
-        if writer in held_back:
-            continue
-        if alive[writer] and file.name not in own:
-            held_back.add(writer)
+        if file.writer_id not in dead and file.name not in own:
+            held_back.add(file.writer_id)
             continue
         finished.append(file)
     return finished

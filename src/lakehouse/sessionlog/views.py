@@ -9,6 +9,8 @@ The views do not check a row's crc, and show numbers inside JSON as DuckDB write
 """
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Final
@@ -29,6 +31,7 @@ from lakehouse.sessionlog.columns import (
 from lakehouse.sessionlog.compacted import Compacted, open_compacted
 from lakehouse.sessionlog.forgotten import forgotten_sessions
 from lakehouse.sessionlog.layout import (
+    ACTIVE,
     FEEDBACK,
     REPLAY_RUNS,
     SEALED,
@@ -42,6 +45,10 @@ from lakehouse.sessionlog.reader import bad_lines
 
 # DuckDB fails a query on a longer line, even one that is damage; ours have at most 8 MiB.
 _OBJECT_BYTES_MAX: Final = 64 << 20
+
+# Opens the file behind a descriptor, whatever its name is by now. Elsewhere a path into /dev/fd
+# would share the descriptor's offset with every other reader.
+_DESCRIPTOR_PATH: Final = "/proc/self/fd/{}"
 
 
 class _View(msgspec.Struct, frozen=True):
@@ -82,6 +89,7 @@ class Sources(msgspec.Struct, frozen=True):
 
     `strict` must be free of damage, `tolerant` need not be. `plain` are the replays and feedback.
     `live_since` is the UTC date that the rows of both are no older than, None if that is unknown.
+    Active segments are held open by `descriptors`: they may be sealed at any moment.
     """
 
     strict: tuple[str, ...]
@@ -90,6 +98,12 @@ class Sources(msgspec.Struct, frozen=True):
     live_since: str | None
     compacted: Compacted | None
     forgotten: frozenset[str]
+    descriptors: tuple[int, ...]
+
+    def close(self) -> None:
+        """Let go of the active segments; once."""
+        for descriptor in self.descriptors:
+            os.close(descriptor)
 
     @property
     def paths(self) -> list[str]:
@@ -112,13 +126,17 @@ def find_sources(root: Path) -> Sources:
     strict: list[str] = []
     tolerant: list[str] = []
     live: list[LogFile] = []
+    descriptors: list[int] = []
     for file in files:
-        path = _path_now(file)
-        if path is None or file.name in held:
+        if file.name in held:
             continue
+        if file.directory != ACTIVE:
+            clean = file.directory == SEALED and sealed_clean(root, file.name)
+            (strict if clean else tolerant).append(str(file.path))
+        elif (descriptor := file.open()) is not None:
+            descriptors.append(descriptor)
+            tolerant.append(_DESCRIPTOR_PATH.format(descriptor))
         live.append(file)
-        clean = path.parent.name == SEALED and sealed_clean(root, file.name)
-        (strict if clean else tolerant).append(str(path))
     plain = [str(root / name) for name in (REPLAY_RUNS, FEEDBACK) if (root / name).is_file()]
     return Sources(
         tuple(strict),
@@ -127,19 +145,20 @@ def find_sources(root: Path) -> Sources:
         _live_since(live) if compacted is not None else None,
         compacted,
         forgotten_sessions(root),
+        tuple(descriptors),
     )
 
 
+@contextmanager
 def open_views(
     root: Path, sources: Sources | None = None, *, bad: bool = False
-) -> duckdb.DuckDBPyConnection:
-    """Open the log's views on an in-memory database: the files that are there now.
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open the log's views on an in-memory database, for a `with`: the files that are there now.
 
     `sessions`, `attempts`, `findings`, `replays`, `feedback`, and `log_bad_lines` if `bad` asks
     for it, which costs a strict pass over the log. Rows that come into known files later are
     seen, new files are not. A row that was written twice is shown once. `sessions` holds replays
-    too (`daemon = 'replay'`) and leaves out what was forgotten. Times are shown in UTC. Close the
-    connection after use.
+    too (`daemon = 'replay'`) and leaves out what was forgotten. Times are shown in UTC.
 
     Raises:
         LakehouseError: The log has a compacted table that cannot be read.
@@ -151,17 +170,23 @@ def open_views(
         ":memory:",
         config={"autoinstall_known_extensions": False, "autoload_known_extensions": False},
     )
-    connection.execute("SET TimeZone = 'UTC'")
-    connection.execute(_sessions_view(connection, sources))
-    connection.execute(_attempts_view())
-    connection.execute(_findings_view())
-    for name, view in ((REPLAY_RUNS, _REPLAYS), (FEEDBACK, _FEEDBACK)):
-        paths = [path for path in sources.plain if path.endswith(f"/{name}")]
-        lines = [_read(paths, view.columns, strict=False)] if paths else []
-        connection.execute(f"CREATE VIEW {view.name} AS {_rows(view, lines, sources.forgotten)}")
-    if bad:
-        _create_bad_lines(connection, root)
-    return connection
+    try:
+        connection.execute("SET TimeZone = 'UTC'")
+        connection.execute(_sessions_view(connection, sources))
+        connection.execute(_attempts_view())
+        connection.execute(_findings_view())
+        for name, view in ((REPLAY_RUNS, _REPLAYS), (FEEDBACK, _FEEDBACK)):
+            paths = [path for path in sources.plain if path.endswith(f"/{name}")]
+            lines = [_read(paths, view.columns, strict=False)] if paths else []
+            connection.execute(
+                f"CREATE VIEW {view.name} AS {_rows(view, lines, sources.forgotten)}"
+            )
+        if bad:
+            _create_bad_lines(connection, root)
+        yield connection
+    finally:
+        connection.close()
+        sources.close()
 
 
 def _sessions_view(connection: duckdb.DuckDBPyConnection, sources: Sources) -> str:
@@ -206,14 +231,6 @@ def _first_date(file: LogFile) -> str:
     finally:
         os.close(descriptor)
     return header.started_at[:10] if header is not None else "unknown"
-
-
-def _path_now(file: LogFile) -> Path | None:
-    """Give the path a file has by now; a segment may have been sealed since it was listed."""
-    for path in (file.path, file.root / "sealed" / file.name):
-        if os.access(path, os.R_OK):
-            return path
-    return None
 
 
 def _read(paths: list[str], columns: Columns, *, strict: bool) -> str:

@@ -77,7 +77,12 @@ def test_only_a_notice_with_an_event_has_a_quote_that_passes(notice, kind):
     }
     quotes = [piece for piece in pieces if is_valid(piece)]
     (rule,) = kind.rules
-    passing = [q for q in quotes if duckdb.execute(rule.sql, {"quote": q}).fetchone() == (True,)]
+    with duckdb.connect() as connection:
+        passing = [
+            quote
+            for quote in quotes
+            if connection.execute(rule.sql, {"quote": quote}).fetchall() == [(True,)]
+        ]
 
     assert quotes
     if notice.answer is None and notice.id in EVENTLESS:

@@ -134,9 +134,10 @@ def test_what_every_engine_reads(root: Path):
     arrow = table.to_pyarrow_table()
     assert arrow["usage"].to_pylist()[0] == {"prompt_tokens": 10, "completion_tokens": 20}
     files = list(open_compacted(root).files)
-    found = duckdb.sql(
-        f"SELECT date, count(*) FROM read_parquet({files}, hive_partitioning = true) GROUP BY 1"
-    ).fetchall()
+    with duckdb.connect() as connection:
+        found = connection.execute(
+            f"SELECT date, count(*) FROM read_parquet({files}, hive_partitioning = true) GROUP BY 1"
+        ).fetchall()
     assert {str(day): count for day, count in found} == dict.fromkeys(
         ["2026-01-01", "2026-01-02", "2026-01-03"], 5
     )

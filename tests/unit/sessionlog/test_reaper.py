@@ -14,7 +14,7 @@ import lakehouse
 from lakehouse.core.row_codec import decode_row, encode_line, seal
 from lakehouse.sessionlog.disk import Disk
 from lakehouse.sessionlog.reader import find_rows, read_rows, unfinished
-from lakehouse.sessionlog.reaper import CRASHED_MESSAGE, crashed_row, reap_dead
+from lakehouse.sessionlog.reaper import CRASHED_MESSAGE, crashed_row, dead_writers, reap_dead
 from lakehouse.sessionlog.sealing import reap
 from lakehouse.sessionlog.sealing import seal as seal_log
 from lakehouse.sessionlog.verify import verify
@@ -95,25 +95,10 @@ def test_a_row_in_another_file_counts(tmp_path: Path):
     """The reaper before us wrote it and died before it sealed anything."""
     lost = make_row()
     dead_writer(tmp_path, running=[lost])
-    assert reap_dead(tmp_path, disk=Disk()) == [lost.row_id]
+    assert reap_dead(tmp_path, dead_writers(tmp_path), disk=Disk()).row_ids == (lost.row_id,)
 
-    assert reap_dead(tmp_path, disk=Disk()) == []
+    assert reap_dead(tmp_path, dead_writers(tmp_path), disk=Disk()).row_ids == ()
     assert sum(1 for _ in read_rows(tmp_path)) == 1
-
-
-def test_a_row_that_lies_in_the_table_counts(tmp_path: Path):
-    """The lookup is asked for all that are missing, from the earliest start on."""
-    early = make_row(timestamp="2026-01-02T00:00:00.000000Z")
-    late = make_row(timestamp="2026-01-03T00:00:00.000000Z")
-    dead_writer(tmp_path, running=[early, late])
-    asked = []
-
-    def elsewhere(row_ids, since):
-        asked.append((set(row_ids), since))
-        return {early.row_id}
-
-    assert reap(tmp_path, elsewhere=elsewhere) == (late.row_id,)
-    assert asked == [({early.row_id, late.row_id}, early.timestamp)]
 
 
 @pytest.mark.parametrize("stopped", [False, True])

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from lakehouse.core.row_codec import encode_line
+from lakehouse.sessionlog import sealing
 from lakehouse.sessionlog.disk import Busy, Disk, exclusively
 from lakehouse.sessionlog.layout import ACTIVE, SEALED, log_files
 from lakehouse.sessionlog.manifest import read_manifest
@@ -274,3 +275,23 @@ def test_a_lock_without_a_segment_is_left_for_a_minute(tmp_path: Path):
     assert seal(tmp_path).writers_removed == ()
     os.utime(lock, (0, 0))
     assert seal(tmp_path).writers_removed == ("somebody",)
+
+
+def test_a_writer_that_dies_while_others_are_reaped_waits_for_the_next_round(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Sealed at once, its running session would never get its row: nobody had looked for it."""
+    lost = make_row()
+    real = sealing.dead_writers
+
+    def dies_just_after(root: Path) -> frozenset[str]:
+        dead = real(root)
+        dead_writer(root, running=[lost])
+        monkeypatch.setattr(sealing, "dead_writers", real)
+        return dead
+
+    monkeypatch.setattr(sealing, "dead_writers", dies_just_after)
+    assert seal(tmp_path).sealed == ()
+    assert verify(tmp_path).unfinished == 1
+    assert seal(tmp_path).reaped == (lost.row_id,)
+    assert verify(tmp_path).unfinished == 0

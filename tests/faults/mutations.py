@@ -1,0 +1,163 @@
+"""Bugs to plant in a process of the fault suite, each of which some scenario must catch."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from lakehouse.sessionlog import disk, manifest, reaper, sealing, segments, writer
+
+_MUTATIONS: dict[str, Callable[[], None]] = {}
+
+
+def apply_mutation(name: str) -> None:
+    """Plant a bug in this process."""
+    _MUTATIONS[name]()
+
+
+def _mutation(plant: Callable[[], None]) -> Callable[[], None]:
+    _MUTATIONS[plant.__name__] = plant
+    return plant
+
+
+def names() -> list[str]:
+    """List the bugs."""
+    return sorted(_MUTATIONS)
+
+
+def _replace(owner: Any, name: str, value: Any) -> None:
+    assert hasattr(owner, name), f"{owner} has no {name}: the bug would not be planted"
+    setattr(owner, name, value)
+
+
+def _short_once() -> None:
+    """Have the fifth write of this process be cut short, as a full disk does."""
+    real, calls = disk.Disk.write, [0]
+
+    def write(self: disk.Disk, descriptor: int, data: bytes) -> int:
+        calls[0] += 1
+        if calls[0] == 5:
+            os.write(2, b"cut short\n")
+            return real(self, descriptor, data[: len(data) // 2])
+        return real(self, descriptor, data)
+
+    _replace(disk.Disk, "write", write)
+
+
+@_mutation
+def none_but_a_short_write() -> None:
+    """No bug: the fault that the next two need."""
+    _short_once()
+
+
+@_mutation
+def no_newline_first() -> None:
+    _short_once()
+    real = disk.Disk.write
+
+    def write(self: disk.Disk, descriptor: int, data: bytes) -> int:
+        return real(self, descriptor, data.lstrip(b"\n")) + (len(data) - len(data.lstrip(b"\n")))
+
+    _replace(disk.Disk, "write", write)
+
+
+@_mutation
+def short_write_taken_for_whole() -> None:
+    _short_once()
+    real = disk.Disk.write
+
+    def write(self: disk.Disk, descriptor: int, data: bytes) -> int:
+        real(self, descriptor, data)
+        return len(data)
+
+    _replace(disk.Disk, "write", write)
+
+
+@_mutation
+def acknowledged_before_sync() -> None:
+    def sync(self: writer.SessionLogWriter, segment: Any) -> None:
+        pass
+
+    _replace(writer.SessionLogWriter, "_sync", sync)
+
+
+@_mutation
+def no_directory_sync() -> None:
+    _replace(disk.Disk, "sync_directory", lambda self, path: None)
+
+
+@_mutation
+def failed_sync_tried_again() -> None:
+    """The kernel has dropped the pages; the second sync says that all is well."""
+    real = disk.Disk.sync
+
+    def sync(self: disk.Disk, descriptor: int) -> None:
+        try:
+            real(self, descriptor)
+        except OSError:
+            real(self, descriptor)
+
+    _replace(disk.Disk, "sync", sync)
+
+
+@_mutation
+def sealed_before_synced() -> None:
+    """Neither the segment nor its manifest is on the disk when the rename is."""
+    _replace(disk.Disk, "sync", lambda self, descriptor: None)
+
+    def write_durably(path: Path, data: bytes) -> None:
+        path.write_bytes(data)
+
+    _replace(sealing, "write_durably", write_durably)
+
+
+@_mutation
+def living_writer_reaped() -> None:
+    _replace(reaper, "lock_held", lambda path: False)
+    _replace(sealing, "lock_held", lambda path: False)
+
+
+@_mutation
+def sealed_without_reaping() -> None:
+    _replace(sealing, "reap_dead", lambda root, dead, *, disk: reaper.Reaped((), ()))
+
+
+@_mutation
+def reaped_without_looking_elsewhere() -> None:
+    _replace(reaper, "_rows_among", lambda root, row_ids, since: set())
+
+
+@_mutation
+def running_sessions_left_behind() -> None:
+    """A new segment does not carry the started lines of sessions that still run."""
+
+    def start(self: segments.Segments, row_id: str, line: bytes) -> Any:
+        return self.write(line)
+
+    _replace(segments.Segments, "start", start)
+
+
+@_mutation
+def bad_lines_not_listed() -> None:
+    real = manifest.examine
+
+    def examine(*arguments: Any) -> Any:
+        found, _ = real(*arguments)
+        return msgspec.structs.replace(found, bad_lines=()), []
+
+    _replace(sealing, "examine", examine)
+
+
+@_mutation
+def manifest_after_the_rename() -> None:
+    real = sealing._seal_one
+
+    def seal_one(file: Any, the_disk: disk.Disk) -> None:
+        moved = msgspec.structs.replace(file, directory="sealed")
+        file.path.rename(moved.path)
+        the_disk.sync_directory(moved.path.parent)
+        real(moved, the_disk)
+
+    _replace(sealing, "_seal_one", seal_one)

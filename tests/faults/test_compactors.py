@@ -1,0 +1,89 @@
+"""Compactors that are killed: each row is in the table once, and no segment goes before it is."""
+
+import random
+import time
+from pathlib import Path
+
+import msgspec
+import pytest
+from deltalake import DeltaTable
+
+from faults.oracle import end, start, times
+from lakehouse.core.ids import new_id
+from lakehouse.core.row_codec import encode_line, seal
+from lakehouse.sessionlog.sealing import seal as seal_log
+from support.rows import make_row
+
+ROWS = times(100_000, 1_000_000)
+SEGMENTS = times(50, 500)
+KILLS = times(40, 400)
+COMPACTORS = 4
+
+
+def write_segments(root: Path, rows: int, segments: int) -> list[str]:
+    """Write sealed segments of a foreign writer, quickly; gives the row ids."""
+    root.mkdir(parents=True)
+    (root / "active").mkdir()
+    template = make_row()
+    line = encode_line(template)
+    ids = []
+    for number in range(segments):
+        lines = []
+        for _ in range(rows // segments):
+            row_id = new_id()
+            body = line.replace(template.row_id.encode(), row_id.encode())
+            lines.append(b"\n" + seal(body[:-18] + b"}") + b"\n")
+            ids.append(row_id)
+        (root / "active" / f"foreign-{number}.jsonl").write_bytes(b"".join(lines))
+    root.chmod(0o700)
+    (root / "active").chmod(0o700)
+    seal_log(root)
+    return ids
+
+
+def test_what_is_written_here_are_rows(tmp_path: Path):
+    """The quick writer writes what the codec does."""
+    (row_id, *_) = write_segments(tmp_path / "log", 4, 2)
+    text = next((tmp_path / "log" / "sealed").glob("*-0.jsonl")).read_bytes().split(b"\n")[1]
+    row = make_row(session_id=row_id, trace_id=row_id, row_id=row_id)
+    assert encode_line(row) == text
+    assert msgspec.json.decode(text)["row_id"] == row_id
+
+
+@pytest.mark.timeout(900)
+def test_compactors_that_are_killed_lose_and_double_nothing(tmp_path: Path):
+    """Four at a time, killed and started again; the segments are deleted as soon as may be."""
+    root = tmp_path / "log"
+    ids = write_segments(root, ROWS, SEGMENTS)
+    chance = random.Random(5)
+    compactors = [start("compactor.py", root) for _ in range(COMPACTORS)]
+    killed = commits = 0
+    while killed < KILLS:
+        victim = chance.randrange(COMPACTORS)
+        assert compactors[victim].stdout.readline() == b"begins\n"
+        time.sleep(chance.uniform(0, 0.6))
+        output = end(compactors[victim], kill=True)
+        commits += output.count("rows")
+        killed += compactors[victim].returncode == -9
+        compactors[victim] = start("compactor.py", root)
+    for compactor in compactors:
+        end(compactor, kill=True)
+    last = start("compactor.py", root, "--once")
+    end(last)
+    assert last.returncode == 0
+    table = DeltaTable(str(root / "table"))
+    found = table.to_pyarrow_table(columns=["row_id"])["row_id"].to_pylist()
+    assert len(found) == len(ids)
+    assert set(found) == set(ids)
+    assert not list((root / "sealed").glob("*.jsonl"))
+    print(f"{killed} kills, {table.version()} versions")
+
+
+@pytest.mark.timeout(300)
+def test_a_compactor_that_does_not_look_for_its_transaction_is_caught(tmp_path: Path):
+    """The planted bug doubles rows when a plan is executed again."""
+    root = tmp_path / "log"
+    ids = write_segments(root, 400, 4)
+    for _ in range(2):
+        end(start("compactor.py", root, "--once", "--bug", "no_transaction_check"))
+    assert DeltaTable(str(root / "table")).count() > len(ids)

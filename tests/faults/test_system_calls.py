@@ -1,0 +1,164 @@
+"""A kill or an error at every system call with which the log changes anything on the disk."""
+
+import itertools
+import re
+import shutil
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from faults.oracle import END_S, LogBroken, Told, check, end, start, times, told
+
+CALLS = "write,fdatasync,fsync,openat,rename,unlink,mkdir,fallocate,flock"
+ERRNOS = ("EIO", "ENOSPC", "EDQUOT", "EINTR", "EMFILE")
+WORKERS = 2
+LINE = re.compile(r"^(?P<thread>\d+) +(?P<call>[a-z]+)\(")
+
+
+class Point(NamedTuple):
+    """The n-th call of its kind in a thread of the program, which touches the log."""
+
+    call: str
+    number: int
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _strace():
+    if shutil.which("strace") is None:
+        pytest.fail("strace is not here: apt-get install strace")
+
+
+def producer_options(root: Path, bug: str | None = None) -> list[object]:
+    """A short life with everything in it: rotation, reaping, sealing, sessions left running."""
+    options = [root, "--rows", 6, "--at-once", 1, "--segment-bytes", 2_000, "--left-running", 1]
+    return [*options, "--tend", *(["--mutation", bug] if bug else [])]
+
+
+def traced(root: Path, trace: Path, *inject: str) -> str:
+    """Run a producer under strace; gives what it said."""
+    options = [f"--inject={fault}" for fault in inject]
+    command = ["strace", "-f", "-y", "-qq", "-o", str(trace), f"--trace={CALLS}", *options]
+    return end(start("producer.py", *producer_options(root), before=command))
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Told]:
+    """Leave a log of a dead writer, so that there is somebody to reap, and what it said."""
+    root = tmp_path_factory.mktemp("template") / "log"
+    return root, told(end(start("producer.py", root, "--rows", 2, "--left-running", 2)))
+
+
+def points(directory: Path, template: Path) -> list[Point]:
+    """Run once without a fault, and list the calls that touched the log."""
+    root, trace = directory / "log", directory / "trace"
+    shutil.copytree(template, root)
+    traced(root, trace)
+    counts: dict[tuple[str, str], int] = {}
+    found = []
+    for line in trace.read_text().splitlines():
+        match = LINE.match(line)
+        if match is None:
+            continue
+        key = match["thread"], match["call"]
+        counts[key] = counts.get(key, 0) + 1
+        changes = match["call"] != "openat" or "O_CREAT" in line
+        if str(root) in line and changes:
+            found.append(Point(match["call"], counts[key]))
+    return sorted(set(found))
+
+
+def strike(directory: Path, template: tuple[Path, Told], point: Point, fault: str) -> bool:
+    """Run with one fault and check the log; says whether the fault fired."""
+    root, trace = directory / "log", directory / "trace"
+    shutil.copytree(template[0], root)
+    said = told(traced(root, trace, f"{point.call}:{fault}:when={point.number}"))
+    said = Told(said.started | template[1].started, said.acked | template[1].acked)
+    text = trace.read_text()
+    try:
+        check(root, said)
+    except LogBroken as broken:
+        raise LogBroken(f"{fault} at {point}: {broken}") from broken
+    shutil.rmtree(directory)
+    return "(INJECTED)" in text or "killed by SIGKILL" in text
+
+
+def strike_all(
+    directory: Path, template: tuple[Path, Told], struck: list[tuple[Point, str]]
+) -> int:
+    """Strike at each point, two at a time; gives how many faults fired."""
+    with ThreadPoolExecutor(WORKERS) as pool:
+        jobs = [
+            pool.submit(strike, directory / str(number), template, point, fault)
+            for number, (point, fault) in enumerate(struck)
+        ]
+        return sum(job.result(timeout=END_S * 4) for job in jobs)
+
+
+@pytest.mark.timeout(900)
+def test_a_kill_at_every_call(tmp_path: Path, template: tuple[Path, Told]):
+    """Writing, rotating, reaping, sealing, removing locks."""
+    struck = [(point, "signal=KILL") for point in points(tmp_path, template[0])]
+    assert {point.call for point, _ in struck} >= {
+        "write",
+        "fdatasync",
+        "fsync",
+        "rename",
+        "unlink",
+    }
+    assert len(struck) >= 60
+    fired = strike_all(tmp_path, template, struck)
+    # The threads take turns a little differently each time: a point may lie past the end.
+    assert fired >= len(struck) * 0.9
+    print(f"{fired} of {len(struck)} kills fired")
+
+
+@pytest.mark.timeout(1200)
+def test_an_error_at_every_call(tmp_path: Path, template: tuple[Path, Told]):
+    """Each point with each error in turn; in the long tier, every error at every point."""
+    places = points(tmp_path, template[0])
+    every = list(itertools.product(places, ERRNOS))
+    ci = [(place, ERRNOS[index % len(ERRNOS)]) for index, place in enumerate(places)]
+    ci += [(place, ERRNOS[(index + 1) % len(ERRNOS)]) for index, place in enumerate(places)]
+    struck = [(place, f"error={name}") for place, name in (every if times(0, 1) else ci)]
+    fired = strike_all(tmp_path, template, struck)
+    assert fired >= len(struck) * 0.9
+    print(f"{fired} of {len(struck)} errors fired")
+
+
+@pytest.mark.parametrize("after", ["", "+"], ids=["once", "for ever"])
+@pytest.mark.timeout(300)
+def test_a_failed_sync_is_never_acknowledged(
+    tmp_path: Path, template: tuple[Path, Told], after: str
+):
+    """Once: the rows go into another segment. For ever: nothing is acknowledged any more."""
+    numbers = [point.number for point in points(tmp_path, template[0]) if point.call == "fdatasync"]
+    assert len(numbers) >= 6
+    for number in numbers:
+        root, trace = tmp_path / str(number), tmp_path / f"{number}.trace"
+        said = told(traced(root, trace, f"fdatasync:error=EIO:when={number}{after}"))
+        text = trace.read_text()
+        check(root, said)
+        if number == 1 and after:
+            assert not said.acked
+        if "(INJECTED)" in text and after:
+            later = re.findall(r"acked [0-9a-f]{32}", text[text.index("(INJECTED)") :])
+            assert later == [], "acknowledged without a sync"
+        if "(INJECTED)" in text and not after and number > 1:
+            assert len(said.acked) == 6, "the next segment took the rows"
+
+
+def test_strace_reaches_what_it_is_asked_to(tmp_path: Path):
+    """The tool itself: an injected error is what the program sees."""
+    done = subprocess.run(
+        [
+            *["strace", "-qq", "-o", "/dev/null", "--inject=mkdir:error=EDQUOT", "mkdir"],
+            tmp_path / "x",
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "quota" in done.stderr
