@@ -37,29 +37,30 @@ def times(ci: int, long: int) -> int:
     return long if LONG else ci
 
 
-def start(program: str, *arguments: object, before: Iterable[str] = ()) -> subprocess.Popen[bytes]:
-    """Start one of our programs; its stdout is a pipe."""
+class Program(subprocess.Popen[bytes]):
+    """A process of ours, on pipes; `errors` is what it said on stderr, once it has ended."""
+
+    errors = ""
+
+
+def start(program: str, *arguments: object, before: Iterable[str] = ()) -> Program:
+    """Start one of our programs."""
     command = [*before, sys.executable, str(PROGRAMS / program), *map(str, arguments)]
-    return subprocess.Popen(
-        command,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=ENVIRONMENT,
-    )
+    pipe = subprocess.PIPE
+    return Program(command, stdin=pipe, stdout=pipe, stderr=pipe, env=ENVIRONMENT)
 
 
-def end(process: subprocess.Popen[bytes], *, kill: bool = False) -> str:
+def end(process: Program, *, kill: bool = False) -> str:
     """Kill a process, or wait for it; gives what it printed on stdout."""
     if kill:
         process.send_signal(signal.SIGKILL)
     try:
-        out, err = process.communicate(timeout=END_S)
+        out, errors = process.communicate(timeout=END_S)
     except subprocess.TimeoutExpired:
         process.kill()
         process.communicate()
         raise LogBroken("a process hangs") from None
-    process.errors = err.decode()  # type: ignore[attr-defined]  # for the message of a failure
+    process.errors = errors.decode()
     return out.decode()
 
 

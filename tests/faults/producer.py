@@ -34,12 +34,19 @@ def tell(word: str, row: Row) -> None:
     os.write(1, f"{word} {row.row_id}\n".encode())
 
 
+def complain(trouble: str, said: set[str] = set()) -> None:  # noqa: B006 - of this process
+    """Say on stderr what is wrong, each thing once: nobody reads the pipe before the end."""
+    if trouble not in said:
+        said.add(trouble)
+        os.write(2, f"{trouble}\n".encode())
+
+
 def tend(root: Path, writer: SessionLogWriter) -> None:
     """Do one round of a daemon's maintenance; trouble is left to the next."""
     try:
         seal(root, wait_s=0, own=writer.tend(), on_sealed=writer.sealed)
     except (OSError, LakehouseError, Busy) as error:
-        os.write(2, f"tend: {error}\n".encode())
+        complain(f"tend: {error}")
 
 
 async def run(root: Path, writer: SessionLogWriter, arguments: argparse.Namespace) -> None:
@@ -63,7 +70,7 @@ async def run(root: Path, writer: SessionLogWriter, arguments: argparse.Namespac
                 tell("started", row)
                 await writer.append(row)
             except LakehouseError as error:
-                os.write(2, f"refused: {error}\n".encode())
+                complain(f"refused: {error}")
                 await asyncio.sleep(arguments.pause_s)
                 continue
             tell("acked", row)
@@ -102,7 +109,7 @@ def main() -> None:
             arguments.log, daemon="validatord", segment_bytes_max=arguments.segment_bytes
         )
     except LakehouseError as error:
-        os.write(2, f"refused: {error}\n".encode())
+        complain(f"refused: {error}")
         os._exit(3)
     if arguments.file_bytes_max:
         limit = (arguments.file_bytes_max, arguments.file_bytes_max)

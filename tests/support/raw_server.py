@@ -37,6 +37,8 @@ class Exchange:
     writer: asyncio.StreamWriter
 
     async def send(self, data: bytes) -> None:
+        if self.writer.is_closing():  # uvloop would raise RuntimeError
+            raise ConnectionResetError("the client went away")
         self.writer.write(data)
         await self.writer.drain()
 

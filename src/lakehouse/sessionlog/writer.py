@@ -321,10 +321,11 @@ class SessionLogWriter:
                     self._sync(segment)
                 except OSError as error:
                     failed[segment] = error
-            answer([pending for pending in batch if pending.segment not in failed], None)
             if not failed:
-                self._succeed()
+                self._succeed()  # before the answers: who hears of success is not refused after it
+                answer(batch, None)
                 return
+            answer([pending for pending in batch if pending.segment not in failed], None)
             batch = [pending for pending in batch if pending.segment in failed]
             last_error: OSError | SetupError = next(iter(failed.values()))
             with self._lock:
