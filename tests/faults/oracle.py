@@ -19,6 +19,7 @@ PROGRAMS = Path(__file__).parent
 ENVIRONMENT = {**os.environ, "PYTHONHASHSEED": "0", "PYTHONPATH": str(PROGRAMS.parents[1] / "src")}
 LONG = os.environ.get("LAKEHOUSE_FAULTS") == "long"
 END_S = 60.0
+PIPE_BYTES = 1 << 20  # of what a process may say before anybody reads it
 
 
 class LogBroken(AssertionError):
@@ -47,7 +48,9 @@ def start(program: str, *arguments: object, before: Iterable[str] = ()) -> Progr
     """Start one of our programs."""
     command = [*before, sys.executable, str(PROGRAMS / program), *map(str, arguments)]
     pipe = subprocess.PIPE
-    return Program(command, stdin=pipe, stdout=pipe, stderr=pipe, env=ENVIRONMENT)
+    return Program(
+        command, stdin=pipe, stdout=pipe, stderr=pipe, env=ENVIRONMENT, pipesize=PIPE_BYTES
+    )
 
 
 def end(process: Program, *, kill: bool = False) -> str:
