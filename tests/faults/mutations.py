@@ -1,5 +1,6 @@
 """Bugs to plant in a process of the fault suite, each of which some scenario must catch."""
 
+import contextlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -13,8 +14,11 @@ _MUTATIONS: dict[str, Callable[[], None]] = {}
 
 
 def apply_mutation(name: str) -> None:
-    """Plant a bug in this process."""
-    _MUTATIONS[name]()
+    """Plant a bug in this process, or the fault that some need to show."""
+    if name == short_write.__name__:
+        short_write()
+    else:
+        _MUTATIONS[name]()
 
 
 def _mutation(plant: Callable[[], None]) -> Callable[[], None]:
@@ -32,8 +36,8 @@ def _replace(owner: Any, name: str, value: Any) -> None:
     setattr(owner, name, value)
 
 
-def _short_once() -> None:
-    """Have the fifth write of this process be cut short, as a full disk does."""
+def short_write() -> None:
+    """Have the fifth write of this process be cut short, as a full disk does: a fault, no bug."""
     real, calls = disk.Disk.write, [0]
 
     def write(self: disk.Disk, descriptor: int, data: bytes) -> int:
@@ -47,14 +51,7 @@ def _short_once() -> None:
 
 
 @_mutation
-def none_but_a_short_write() -> None:
-    """No bug: the fault that the next two need."""
-    _short_once()
-
-
-@_mutation
 def no_newline_first() -> None:
-    _short_once()
     real = disk.Disk.write
 
     def write(self: disk.Disk, descriptor: int, data: bytes) -> int:
@@ -65,7 +62,6 @@ def no_newline_first() -> None:
 
 @_mutation
 def short_write_taken_for_whole() -> None:
-    _short_once()
     real = disk.Disk.write
 
     def write(self: disk.Disk, descriptor: int, data: bytes) -> int:
@@ -117,6 +113,12 @@ def sealed_before_synced() -> None:
 def living_writer_reaped() -> None:
     _replace(reaper, "lock_held", lambda path: False)
     _replace(sealing, "lock_held", lambda path: False)
+
+
+@_mutation
+def no_reap_lock() -> None:
+    """Two of them find the same session, and each writes its row."""
+    _replace(sealing, "exclusively", lambda path, wait_s: contextlib.nullcontext())
 
 
 @_mutation

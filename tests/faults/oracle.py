@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+import duckdb
+
 from lakehouse.core.row_codec import decode_row
 from lakehouse.sessionlog.reader import read_rows
 from lakehouse.sessionlog.sealing import seal
@@ -94,6 +96,24 @@ def check(root: Path, said: Told) -> Verification:
         LogBroken: Naming the promise.
     """
     seal(root)
+    rows = check_rows(root, said)
+    with open_views(root) as connection:
+        columns = "count(*), count(DISTINCT row_id), count(session_id), count(prompt)"
+        try:
+            found = connection.execute(f"SELECT {columns} FROM sessions").fetchone()
+        except duckdb.Error as error:
+            raise LogBroken(f"SQL fails: {error}") from error
+    _hold(found == (rows,) * 4, f"SQL sees {found} of {rows} rows")
+    verified = verify(root)
+    _hold(verified.sound, f"damage that nobody lists: {verified.bad[:3]}")
+    _hold(verified.unfinished == 0, f"{verified.unfinished} sessions without a row")
+    active = [path.name for path in (root / "active").iterdir()]
+    _hold(active == [], f"segments of dead writers are left: {active}")
+    return verified
+
+
+def check_rows(root: Path, said: Told) -> int:
+    """Hold the rows that a log shows against what its writers said; gives their number."""
     lines = list(read_rows(root))
     rows = {row.row_id: row for row in map(decode_row, lines)}
     _hold(len(rows) == len(lines), "a reader shows a row twice")
@@ -104,16 +124,7 @@ def check(root: Path, said: Told) -> Verification:
     for row_id, row in rows.items():
         _hold(row.prompt.startswith(row_id), "a row is not what was written")
         _hold(row.prompt.replace(row_id, "") == "", "a row is not what was written")
-    with open_views(root) as connection:
-        columns = "count(*), count(DISTINCT row_id), count(session_id), count(prompt)"
-        found = connection.execute(f"SELECT {columns} FROM sessions").fetchone()
-    _hold(found == (len(rows),) * 4, f"SQL sees {found} of {len(rows)} rows")
-    verified = verify(root)
-    _hold(verified.sound, f"damage that nobody lists: {verified.bad[:3]}")
-    _hold(verified.unfinished == 0, f"{verified.unfinished} sessions without a row")
-    active = [path.name for path in (root / "active").iterdir()]
-    _hold(active == [], f"segments of dead writers are left: {active}")
-    return verified
+    return len(rows)
 
 
 def _hold(condition: bool, promise: str) -> None:

@@ -100,10 +100,10 @@ def main() -> None:
     parser.add_argument("--tend", action="store_true")
     parser.add_argument("--check", action="store_true", help="refuse early, as a daemon does")
     parser.add_argument("--wait", action="store_true", help="for a line on stdin, at the end")
-    parser.add_argument("--mutation")
+    parser.add_argument("--mutation", action="append", default=[])
     arguments = parser.parse_args()
-    if arguments.mutation:
-        apply_mutation(arguments.mutation)
+    for name in arguments.mutation:
+        apply_mutation(name)
     try:
         writer = SessionLogWriter.open(
             arguments.log, daemon="validatord", segment_bytes_max=arguments.segment_bytes

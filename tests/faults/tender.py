@@ -21,10 +21,10 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("log", type=Path)
     parser.add_argument("--rounds", type=int, default=1_000_000)
-    parser.add_argument("--mutation")
+    parser.add_argument("--mutation", action="append", default=[])
     arguments = parser.parse_args()
-    if arguments.mutation:
-        apply_mutation(arguments.mutation)
+    for name in arguments.mutation:
+        apply_mutation(name)
     for _ in range(arguments.rounds):
         try:
             done = seal(arguments.log)

@@ -37,11 +37,11 @@ def producer_options(root: Path, bug: str | None = None) -> list[object]:
     return [*options, "--tend", *(["--mutation", bug] if bug else [])]
 
 
-def traced(root: Path, trace: Path, *inject: str) -> str:
+def traced(root: Path, trace: Path, *inject: str, bug: str | None = None) -> str:
     """Run a producer under strace; gives what it said."""
     options = [f"--inject={fault}" for fault in inject]
     command = ["strace", "-f", "-y", "-qq", "-o", str(trace), f"--trace={CALLS}", *options]
-    return end(start("producer.py", *producer_options(root), before=command))
+    return end(start("producer.py", *producer_options(root, bug), before=command))
 
 
 @pytest.fixture(scope="module")
@@ -51,11 +51,11 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Told]:
     return root, told(end(start("producer.py", root, "--rows", 2, "--left-running", 2)))
 
 
-def points(directory: Path, template: Path) -> list[Point]:
+def points(directory: Path, template: Path, bug: str | None = None) -> list[Point]:
     """Run once without a fault, and list the calls that touched the log."""
     root, trace = directory / "log", directory / "trace"
     shutil.copytree(template, root)
-    traced(root, trace)
+    traced(root, trace, bug=bug)
     counts: dict[tuple[str, str], int] = {}
     found = []
     for line in trace.read_text().splitlines():
@@ -70,11 +70,17 @@ def points(directory: Path, template: Path) -> list[Point]:
     return sorted(set(found))
 
 
-def strike(directory: Path, template: tuple[Path, Told], point: Point, fault: str) -> bool:
+def strike(
+    directory: Path,
+    template: tuple[Path, Told],
+    point: Point,
+    fault: str,
+    bug: str | None = None,
+) -> bool:
     """Run with one fault and check the log; says whether the fault fired."""
     root, trace = directory / "log", directory / "trace"
     shutil.copytree(template[0], root)
-    said = told(traced(root, trace, f"{point.call}:{fault}:when={point.number}"))
+    said = told(traced(root, trace, f"{point.call}:{fault}:when={point.number}", bug=bug))
     said = Told(said.started | template[1].started, said.acked | template[1].acked)
     text = trace.read_text()
     try:
@@ -126,6 +132,23 @@ def test_an_error_at_every_call(tmp_path: Path, template: tuple[Path, Told]):
     fired = strike_all(tmp_path, template, struck)
     assert fired >= len(struck) * 0.9
     print(f"{fired} of {len(struck)} errors fired")
+
+
+BUGS = ["manifest_after_the_rename"]
+
+
+@pytest.mark.parametrize("bug", BUGS)
+@pytest.mark.timeout(600)
+def test_a_planted_bug_is_caught(tmp_path: Path, template: tuple[Path, Told], bug: str):
+    """By a kill at some call that opens or renames a file."""
+    calls = [point for point in points(tmp_path, template[0], bug) if point.call == "openat"]
+    for number, point in enumerate(reversed(calls)):
+        try:
+            strike(tmp_path / str(number), template, point, "signal=KILL", bug)
+        except LogBroken as broken:
+            print(f"{bug}: {broken}")
+            return
+    pytest.fail(f"nothing caught {bug}")
 
 
 @pytest.mark.parametrize("after", ["", "+"], ids=["once", "for ever"])

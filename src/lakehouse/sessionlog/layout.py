@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from lakehouse.core.errors import SetupError
-from lakehouse.sessionlog.disk import is_shared, reason
+from lakehouse.sessionlog.disk import Disk, is_shared, reason
 
 ACTIVE: Final = "active"
 SEALED: Final = "sealed"
@@ -129,6 +129,7 @@ def sealed_clean(root: Path, name: str) -> bool:
 def prepare(path: Path) -> Path:
     """Make a log directory ready for a writer; directories that are missing are created 0700.
 
+    What is created is durable: a power cut does not take the directory from under synced rows.
     The log itself may be reached through a symbolic link, its parts may not.
 
     Returns:
@@ -155,7 +156,10 @@ def prepare(path: Path) -> Path:
 
 def _make(path: Path) -> None:
     try:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        missing = [place for place in (path, *path.parents) if not place.is_dir()]
+        for place in reversed(missing):
+            place.mkdir(mode=0o700, exist_ok=True)
+            Disk().sync_directory(place.parent)
     except FileExistsError as error:
         raise SetupError(
             f"Session log: {path} is not a directory.",

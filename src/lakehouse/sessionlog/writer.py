@@ -105,9 +105,12 @@ class SessionLogWriter:
         )
         writer = cls(root, segments, durability=durability, disk=disk)
         try:
-            writer._sync(writer._segments.next())
+            writer._sync(segments.next())
         except OSError as error:
-            writer._segments.close()
+            # What a failed sync leaves looks whole, and may not be on the disk.
+            if segments.current is not None:
+                segments.discard_if_empty(segments.current)
+            segments.close()
             raise SetupError(
                 f"Session log: cannot write to {root}: {reason(error)}.",
                 hint="Free some space, check permissions, or choose another log.path.",
