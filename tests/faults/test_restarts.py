@@ -1,4 +1,4 @@
-"""A daemon that is told to stop under load, again and again: every session it took on has its row."""
+"""A daemon that is told to stop under load, again and again: every session has its row."""
 
 import contextlib
 import json

@@ -61,7 +61,16 @@ class ValidatorService:
         session = asyncio.create_task(self._session(task))
         self._running.add(session)
         session.add_done_callback(self._running.discard)
-        return await asyncio.shield(session)
+        caller = asyncio.current_task()
+        assert caller is not None
+        try:
+            return await asyncio.shield(session)
+        except asyncio.CancelledError:
+            if not self._draining:
+                raise
+            # The session ends by itself now, and its reply says how: better than a bare refusal.
+            caller.uncancel()
+            return await session
 
     async def validate(self, request: ValidateRequest) -> ValidateReply:
         """Judge a given answer; see the port for what holds."""

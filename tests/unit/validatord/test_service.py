@@ -173,6 +173,24 @@ def test_a_drain_waits_and_then_writes_what_is_left_as_shutdown():
     assert len(log.rows) == 2
 
 
+def test_a_request_that_a_drain_cancels_is_answered_as_the_session_it_became():
+    """The daemon cancels requests last; one that came in meanwhile was taken on all the same."""
+
+    async def case() -> tuple[MemoryLog, SessionReply]:
+        log = MemoryLog()
+        validator = service(WaitingChat(GOOD), log)
+        await validator.drain(patience_ms=0)
+        late = asyncio.create_task(validator.iterate(REQUEST, call_context((), ())))
+        await asyncio.sleep(0)  # it is taken on, and has not ended
+        late.cancel()
+        return log, await late
+
+    log, late = asyncio.run(case())
+    assert late.error is not None
+    assert late.error.code == "shutdown"
+    assert [row.row_id for row in log.rows] == [late.row_id]
+
+
 def test_an_outer_daemons_deadline_is_kept():
     """What is left at the gateway bounds the session here."""
     chat, log = ListedChat(GOOD), MemoryLog()
