@@ -1,14 +1,29 @@
 """`lakehouse query`: one SELECT over the log, while it is written."""
 
+import csv
+import enum
+import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from lakehouse.cli.options import ConfigOption, JsonOption, read_config
 from lakehouse.cli.table import cell_text, print_table
-from lakehouse.sessionlog.query import query
+from lakehouse.core.errors import SetupError
+from lakehouse.sessionlog.query import QueryResult, query
 
 query_app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+class Format(enum.StrEnum):
+    """How a result is written."""
+
+    TABLE = "table"
+    MARKDOWN = "markdown"
+    CSV = "csv"
+    JSON = "json"
+    PARQUET = "parquet"
 
 
 @query_app.command(name="query")
@@ -21,6 +36,10 @@ def command(
         ),
     ],
     *,
+    format_: Annotated[Format, typer.Option("--format", help="How to print it.")] = Format.TABLE,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="The file that --format parquet writes.")
+    ] = None,
     json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
@@ -28,12 +47,38 @@ def command(
 
     Example: lakehouse query "SELECT verdict, count(*) FROM sessions GROUP BY 1"
     """
-    settings = read_config(context, config)
-    result = query(settings.path(settings.log.path), sql)
     if json:
+        format_ = Format.JSON
+    if (output is None) == (format_ is Format.PARQUET):
+        raise SetupError(
+            "--output goes with --format parquet, and --format parquet with --output.",
+            hint="The other formats go to standard output: … > FILE.",
+        )
+    settings = read_config(context, config)
+    result = query(settings.path(settings.log.path), sql, parquet=output)
+    if format_ is not Format.PARQUET:
+        _print(result, format_)
+
+
+def _print(result: QueryResult, format_: Format) -> None:
+    if format_ is Format.JSON:
         typer.echo(result.json().decode("utf-8"))
         return
-    print_table(
-        [column.name for column in result.columns],
-        [[cell_text(cell) for cell in row] for row in result.rows],
-    )
+    names = [column.name for column in result.columns]
+    rows = [[cell_text(cell) for cell in row] for row in result.rows]
+    if format_ is Format.CSV:
+        writer = csv.writer(sys.stdout, lineterminator="\n")
+        writer.writerow(names)
+        writer.writerows(rows)
+    elif format_ is Format.MARKDOWN:
+        lines: list[list[str | None]] = [[*names], ["---"] * len(names), *rows]
+        for cells in lines:
+            typer.echo(f"| {' | '.join(_markdown(cell) for cell in cells)} |")
+    else:
+        print_table(names, rows)
+
+
+def _markdown(cell: str | None) -> str:
+    """Keep a cell in its cell: a line break or a bar would end it."""
+    text = "" if cell is None else cell
+    return " ".join(text.replace("\\", "\\\\").replace("|", "\\|").split("\n"))

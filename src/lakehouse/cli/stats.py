@@ -11,6 +11,7 @@ from lakehouse.sessionlog.stats import Stats, stats
 
 stats_app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
+_RATES = ("first-shot rate", "(95 %)", "accepted rate", "(95 %)")
 _COUNTS = ("sessions", "accepted", "first_shot", "max_iter_exhausted", "infra_error")
 
 
@@ -48,7 +49,7 @@ def command(
         return
     rows = [_cells(part, dimensions) for part in (result.by or ())] if dimensions else []
     rows.append([*("all" if not i else "" for i in range(len(dimensions))), *_numbers(result)])
-    print_table([*dimensions, *_COUNTS, "first-shot rate", "accepted rate"], rows)
+    print_table([*dimensions, *_COUNTS, *_RATES], rows)
 
 
 def _cells(part: Stats, dimensions: list[str]) -> list[object]:
@@ -58,4 +59,14 @@ def _cells(part: Stats, dimensions: list[str]) -> list[object]:
 
 def _numbers(part: Stats) -> list[object]:
     counts = [getattr(part, name) for name in _COUNTS]
-    return [*counts, percent(part.first_shot_rate), percent(part.accepted_rate)]
+    return [
+        *counts,
+        percent(part.first_shot_rate),
+        _interval(part.first_shot_interval),
+        percent(part.accepted_rate),
+        _interval(part.accepted_interval),
+    ]
+
+
+def _interval(bounds: tuple[float, float] | None) -> str:
+    return "-" if bounds is None else f"{100 * bounds[0]:.0f} to {100 * bounds[1]:.0f} %"

@@ -10,6 +10,7 @@ from typing import Any, Final, Literal, get_args
 import msgspec
 
 from lakehouse.core.errors import Refusal
+from lakehouse.core.rates import wilson_interval
 from lakehouse.sessionlog.filters import REPLAY_DAEMON, SessionFilter
 from lakehouse.sessionlog.views import open_views
 
@@ -28,7 +29,8 @@ _EXPRESSIONS: Final[dict[str, str]] = {
 class Stats(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Counts of sessions and their rates, 0 to 1, or null without a session to rate.
 
-    Both rates leave `infra_error` out of what they divide by: an outage is not a bad answer.
+    Both rates leave `infra_error` out of what they divide by: an outage is not a bad answer. The
+    intervals are Wilson's, 95 %, as if each session were independent of the others.
     `group` names the values that a part was grouped by; `by` holds the parts, ordered by them.
     """
 
@@ -39,7 +41,9 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     max_iter_exhausted: int
     infra_error: int
     first_shot_rate: float | None
+    first_shot_interval: tuple[float, float] | None
     accepted_rate: float | None
+    accepted_interval: tuple[float, float] | None
     by: "tuple[Stats, ...] | msgspec.UnsetType" = msgspec.UNSET
 
 
@@ -92,7 +96,9 @@ def _stats(counts: tuple[Any, ...], group: dict[str, str | None]) -> Stats:
         max_iter_exhausted=exhausted,
         infra_error=infra_error,
         first_shot_rate=first_shot / rated if rated else None,
+        first_shot_interval=wilson_interval(first_shot / rated, rated) if rated else None,
         accepted_rate=accepted / rated if rated else None,
+        accepted_interval=wilson_interval(accepted / rated, rated) if rated else None,
     )
 
 

@@ -6,6 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 import lakehouse
 from lakehouse.sessionlog.disk import exclusively
 from support.dead_writer import dead_writer
@@ -15,8 +18,16 @@ ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(lakehouse.__file__).parent.p
 
 
 def log(directory: Path, *arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+    return lakehouse_("log", *arguments, directory=directory, code=code)
+
+
+def ask(directory: Path, *arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+    return lakehouse_("query", *arguments, directory=directory, code=code)
+
+
+def lakehouse_(*arguments: str, directory: Path, code: int = 0) -> subprocess.CompletedProcess[str]:
     done = subprocess.run(
-        [sys.executable, "-m", "lakehouse", "log", *arguments],
+        [sys.executable, "-m", "lakehouse", *arguments],
         cwd=directory,
         env={**ENVIRONMENT, "LAKEHOUSE_LOG__PATH": '"sessions"'},
         capture_output=True,
@@ -103,3 +114,38 @@ def test_a_damaged_segment_is_left_out_of_the_table_with_exit_code_1(tmp_path: P
     path.write_bytes(path.read_bytes() + b"x")
 
     assert f"sealed/{path.name} is damaged" in log(tmp_path, "compact", code=1).stdout
+
+
+def test_a_query_is_printed_in_every_format(tmp_path: Path):
+    """The same two cells, one of them empty, one with what would end a cell."""
+    dead_writer(tmp_path / "sessions", rows=[make_row(kind=None, prompt='a|b\n"c"')])
+    sql = "SELECT kind, prompt FROM sessions"
+
+    assert ask(tmp_path, sql).stdout.split() == ["kind", "prompt", "a|b", '"c"']
+    assert ask(tmp_path, "--format", "csv", sql).stdout == 'kind,prompt\n,"a|b\n""c"""\n'
+    assert ask(tmp_path, "--format", "markdown", sql).stdout.splitlines() == [
+        "| kind | prompt |",
+        "| --- | --- |",
+        '|  | a\\|b "c" |',
+    ]
+    cells = [{"kind": None, "prompt": 'a|b\n"c"'}]
+    assert json.loads(ask(tmp_path, "--format", "json", sql).stdout) == cells
+    assert json.loads(ask(tmp_path, "--json", sql).stdout) == cells
+
+
+def test_a_query_into_parquet_keeps_its_types(tmp_path: Path):
+    """Times are times, nested members JSON text; the whole file or none."""
+    dead_writer(tmp_path / "sessions", rows=[make_row(), make_row()])
+    ask(tmp_path, "--format", "parquet", "-o", "out.parquet", "SELECT * FROM sessions")
+
+    table = pq.read_table(tmp_path / "out.parquet")
+    assert table.num_rows == 2
+    assert pa.types.is_timestamp(table.schema.field("timestamp").type)
+    assert pa.types.is_integer(table.schema.field("iterations").type)
+    assert json.loads(table["attempts"][0].as_py())[0]["iteration"] == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out.parquet", "sessions"]
+
+    missing = ask(tmp_path, "--format", "parquet", "-o", "no/such.parquet", "SELECT 1", code=2)
+    assert "Cannot write no/such.parquet" in missing.stderr
+    for arguments in (["--format", "parquet"], ["-o", "x.csv"]):
+        assert "--output goes with" in ask(tmp_path, *arguments, "SELECT 1", code=2).stderr

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lakehouse.core.errors import Refusal
+from lakehouse.core.rates import wilson_interval
 from lakehouse.core.row import Row, RowError
 from lakehouse.core.row_codec import encode_line
 from lakehouse.sessionlog import sessions
@@ -223,6 +224,7 @@ def test_rates_leave_outages_and_replays_out(tmp_path: Path):
     assert (found.sessions, found.accepted, found.first_shot) == (9, 6, 6)
     assert (found.max_iter_exhausted, found.infra_error) == (2, 1)
     assert (found.first_shot_rate, found.accepted_rate) == (0.75, 0.75)
+    assert found.first_shot_interval == found.accepted_interval == wilson_interval(0.75, 8)
     assert found.by == ()
 
 
@@ -238,6 +240,7 @@ def test_groups_add_up_and_an_outage_has_no_rate(tmp_path: Path):
         ({"day": "2026-01-02", "model": "small"}, 3, 0.0),
     ]
     assert (found.sessions, found.first_shot_rate, found.accepted_rate) == (5, 0.5, 0.75)
-    assert stats(tmp_path, where=SessionFilter(code="connect")).first_shot_rate is None
+    outages = stats(tmp_path, where=SessionFilter(code="connect"))
+    assert (outages.first_shot_rate, outages.first_shot_interval) == (None, None)
     with pytest.raises(Refusal, match="`by` names 'colour'"):
         stats(tmp_path, by=["colour"])

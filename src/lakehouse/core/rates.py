@@ -1,0 +1,19 @@
+"""How sure a rate is that was counted on a sample."""
+
+import math
+from typing import Final
+
+_Z: Final = 1.959963984540054  # the normal distribution's 97.5 % point: 95 % lie between
+
+
+def wilson_interval(rate: float, trials: float) -> tuple[float, float]:
+    """Give Wilson's 95 % score interval of a rate, 0 to 1 like the rate.
+
+    Holds for few trials and for rates near 0 and 1, where the usual rate ± 1.96 errors does not
+    (Wilson 1927; Brown, Cai and DasGupta 2001). `trials` are independent, more than none, and may
+    be a fraction where dependent ones count as fewer.
+    """
+    middle = rate + _Z * _Z / (2 * trials)
+    half = _Z * math.sqrt(rate * (1 - rate) / trials + _Z * _Z / (4 * trials * trials))
+    scale = 1 + _Z * _Z / trials
+    return max(0.0, (middle - half) / scale), min(1.0, (middle + half) / scale)
