@@ -2,11 +2,12 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help setup demo test check bench requirements clean
+.PHONY: help setup demo test faults faults-long check bench requirements clean
 
 help:
 	@echo "make demo    run the whole stack on a real, tiny model (about a minute after the install)"
 	@echo "make test    run the tests"
+	@echo "make faults  kill, cut, fill and corrupt the session log (minutes; as root, on Linux)"
 	@echo "make check   ruff, mypy, import-linter"
 	@echo "make bench   measure /v1/iterate; results go to benchmarks/runs/"
 	@echo "make clean   remove the environment and what the demo wrote"
@@ -26,6 +27,14 @@ demo: setup
 test: setup
 	@$(BIN)/lakehouse models pull smollm2
 	$(BIN)/python -m pytest
+
+# Needs strace, FUSE 3 and loop devices: apt-get install strace fuse3 e2fsprogs mount.
+faults: setup
+	$(BIN)/python -m pytest tests/faults
+
+# The same scenarios with far larger counts: an hour or two.
+faults-long: setup
+	LAKEHOUSE_FAULTS=long $(BIN)/python -m pytest tests/faults --timeout 7200
 
 check: setup
 	$(BIN)/ruff check .
