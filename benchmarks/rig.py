@@ -1,0 +1,76 @@
+"""What the benchmarks share: processes of ours, the machine, and where results go."""
+
+import datetime as dt
+import importlib.metadata
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+HERE = Path(__file__).parent
+PACKAGES = ("uvicorn", "uvloop", "msgspec", "jsonschema-rs", "starlette", "duckdb", "pyarrow")
+
+
+@contextmanager
+def process(*arguments: str, cwd: Path | None = None) -> Iterator[tuple[subprocess.Popen, str]]:
+    """Start a process of ours, give it and its first line, end it by id."""
+    started = subprocess.Popen(
+        [sys.executable, *arguments], stdout=subprocess.PIPE, text=True, cwd=cwd
+    )
+    try:
+        assert started.stdout is not None
+        yield started, started.stdout.readline()
+    finally:
+        started.terminate()
+        started.wait(40)
+
+
+def cpu_s(pid: int) -> float:
+    """User and system seconds of a whole process, all its threads, from /proc."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def fdatasync_ms(directory: Path, times: int = 200) -> float:
+    """Median milliseconds of appending 2 KB and syncing it here: what one commit costs."""
+    path = directory / "probe"
+    taken = []
+    with path.open("ab", buffering=0) as file:
+        for _ in range(times):
+            begun = time.perf_counter()
+            file.write(b"x" * 2048)
+            os.fdatasync(file.fileno())
+            taken.append(time.perf_counter() - begun)
+    path.unlink()
+    return statistics.median(taken) * 1000
+
+
+def file_system(directory: Path) -> str:
+    """Name the file system behind a directory."""
+    command = ["stat", "--file-system", "--format=%T", str(directory)]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def heading(title: str, command: str, where: str) -> list[str]:
+    """Give the first lines of a result: when, on what, with which versions, by which command."""
+    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in PACKAGES)
+    machine = f"{os.cpu_count()} cores, {platform.system()} {platform.release()}, {where}"
+    return [
+        f"# {title}, {dt.datetime.now(dt.UTC):%Y-%m-%d %H:%M} UTC",
+        "",
+        f"{machine}; Python {platform.python_version()}; {versions}.",
+        f"Command: `{command}`",
+        "",
+    ]
+
+
+def write_result(output: Path, name: str, text: str) -> None:
+    """Keep a result under the day and the size of the machine."""
+    folder = output / f"{dt.datetime.now(dt.UTC):%Y-%m-%d}-{os.cpu_count()}core"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{name}.md").write_text(text)
