@@ -6,6 +6,7 @@ import random
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -27,6 +28,14 @@ from lakehouse.sessionlog.sealing import seal
 
 TRACES = times(2, 25)
 CUTS = times(100, 200)  # of one trace
+
+
+@pytest.fixture
+def memory_path() -> Iterator[Path]:
+    """Give a directory in memory where there is one: what is checked was cut, not synced."""
+    place = "/dev/shm" if Path("/dev/shm").is_dir() else None
+    with tempfile.TemporaryDirectory(dir=place) as name:
+        yield Path(name)
 
 
 @contextlib.contextmanager
@@ -113,27 +122,27 @@ def cut_everywhere(
 
 
 @pytest.mark.timeout(1_800)
-def test_no_acknowledged_row_goes_with_the_power(tmp_path: Path):
+def test_no_acknowledged_row_goes_with_the_power(tmp_path: Path, memory_path: Path):
     """Unsynced writes dropped, torn and out of order, names not there yet."""
     struck = acked = 0
     for seed in range(TRACES):
         changes = record(tmp_path / f"{seed}")
         assert {change.what for change in changes} >= {"write", "sync", "enter", "rename", "leave"}
         acked += len(said_before(changes).acked)
-        struck += cut_everywhere(tmp_path / f"cut-{seed}", changes, CUTS, seed)
+        struck += cut_everywhere(memory_path / f"cut-{seed}", changes, CUTS, seed)
     assert acked == 30 * TRACES
     assert struck >= TRACES * CUTS * 0.9, "there was hardly anything to lose"
     print(f"{struck} power cuts with something to lose, {acked} acknowledged rows")
 
 
 @pytest.mark.timeout(300)
-def test_pages_that_a_failed_sync_dropped_are_written_again(tmp_path: Path):
+def test_pages_that_a_failed_sync_dropped_are_written_again(tmp_path: Path, memory_path: Path):
     """Each sync fails in turn: what is acknowledged afterwards lies in pages that were synced."""
     fired = 0
     for number in range(1, times(13, 60)):
         changes = record(tmp_path / f"{number}", "--fail-sync", number)
         fired += any(change.what == "lost" for change in changes)
-        cut_everywhere(tmp_path / f"cut-{number}", changes, 5, number, hold=check_sealed_rows)
+        cut_everywhere(memory_path / f"cut-{number}", changes, 5, number, hold=check_sealed_rows)
     assert fired == number
 
 
@@ -147,13 +156,15 @@ BUGS = [
 
 @pytest.mark.parametrize(("bug", "options"), BUGS, ids=[bug for bug, _ in BUGS])
 @pytest.mark.timeout(300)
-def test_a_planted_bug_is_caught(tmp_path: Path, bug: str, options: list[object]):
+def test_a_planted_bug_is_caught(
+    tmp_path: Path, memory_path: Path, bug: str, options: list[object]
+):
     """By some power cut."""
     for seed in range(5):
         changes = record(tmp_path / f"{seed}", *options, bug=bug)
         try:
             hold = check_sealed_rows if options else check
-            cut_everywhere(tmp_path / f"cut-{seed}", changes, 100, seed, hold=hold)
+            cut_everywhere(memory_path / f"cut-{seed}", changes, 100, seed, hold=hold)
         except LogBroken as broken:
             print(f"{bug}: {broken}")
             return
