@@ -1,0 +1,3 @@
+module lakehouse/sdk/go
+
+go 1.24

@@ -1,0 +1,15 @@
+package sessionlog
+
+import (
+	"os"
+	"syscall"
+)
+
+func syncData(file *os.File) error {
+	return file.Sync() // F_FULLFSYNC: fsync stops at the drive's cache there
+}
+
+// blockBytes is the unit in which a file system counts its blocks.
+func blockBytes(status *syscall.Statfs_t) uint64 {
+	return uint64(status.Bsize)
+}
