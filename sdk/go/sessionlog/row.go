@@ -338,3 +338,8 @@ func (e *SessionError) unknown() *Unknown  { return &e.Unknown }
 func (r *SessionRow) unknown() *Unknown    { return &r.Unknown }
 func (s *Started) unknown() *Unknown       { return &s.Unknown }
 func (h *SegmentHeader) unknown() *Unknown { return &h.Unknown }
+
+// AppendJSON writes a finding as it stands in rows and in replies. The error is an [*EncodeError].
+func (f *Finding) AppendJSON(out []byte) ([]byte, error) {
+	return writeObject(out, f)
+}

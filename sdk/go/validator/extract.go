@@ -1,0 +1,167 @@
+package validator
+
+import (
+	"strings"
+
+	"lakehouse/sdk/go/sessionlog"
+)
+
+const outputBytesMax = 1 << 20 // of one answer; more is the finding too_large
+
+// extraction is what an answer holds: candidates in the order in which they are tried, or the code
+// and the words for why there is none.
+type extraction struct {
+	candidates []*value
+	code       sessionlog.FindingCode
+	message    string
+}
+
+func failed(code sessionlog.FindingCode, message string) extraction {
+	return extraction{code: code, message: message}
+}
+
+// extract finds the JSON in an answer (contract section 1, Extraction).
+func extract(output string) extraction {
+	if len(output) > outputBytesMax {
+		return failed(sessionlog.FindingTooLarge, "The answer is over 1 MiB.")
+	}
+	if isBlank(output) {
+		return failed(sessionlog.FindingEmpty, "The answer is empty.")
+	}
+	if whole, err := parse(output); err == nil {
+		return extraction{candidates: []*value{whole}}
+	}
+	text, unclosed := withoutThinking(output)
+	if whole, err := parse(text); err == nil {
+		return extraction{candidates: []*value{whole}}
+	}
+	found := search(text)
+	switch {
+	case len(found.candidates) > 0:
+		return extraction{candidates: found.candidates}
+	case unclosed:
+		return failed(sessionlog.FindingTruncated, "The answer ends inside its thinking.")
+	case found.unclosed:
+		return failed(sessionlog.FindingTruncated, "The answer ends inside a JSON value.")
+	case found.begun:
+		return failed(sessionlog.FindingInvalidJSON, "What begins like JSON does not parse.")
+	case isBlank(text):
+		return failed(sessionlog.FindingEmpty, "The answer holds nothing but thinking.")
+	default:
+		return failed(sessionlog.FindingNoJSON, "The answer holds no JSON.")
+	}
+}
+
+func isBlank(text string) bool {
+	return strings.TrimSpace(text) == ""
+}
+
+// search is what one text holds outside of thinking.
+type searched struct {
+	candidates []*value
+	begun      bool // something begins like an object or array
+	unclosed   bool // the text ends inside one
+}
+
+// search takes the whole content of each fenced block, then the regions in the prose around them.
+func search(text string) searched {
+	blocks, prose := splitFences(text)
+	var found searched
+	for _, block := range blocks {
+		if whole, err := parse(block.content); err == nil {
+			found.candidates = append(found.candidates, whole)
+			continue
+		}
+		regions := searchRegions(block.content)
+		found.begun = found.begun || regions.begun
+		found.unclosed = regions.unclosed && !block.closed
+	}
+	for i, piece := range prose {
+		regions := searchRegions(piece)
+		found.candidates = append(found.candidates, regions.candidates...)
+		found.begun = found.begun || regions.begun
+		if last := i == len(prose)-1; last && regions.unclosed {
+			found.unclosed = true
+		}
+	}
+	return found
+}
+
+// searchRegions takes the balanced region at each { and at each [ that begins an array. One that
+// does not parse is skipped as a whole.
+func searchRegions(text string) searched {
+	var found searched
+	for i := 0; i < len(text); {
+		if !beginsRegion(text, i) {
+			i++
+			continue
+		}
+		found.begun = true
+		end, closed := regionEnd(text, i)
+		if !closed {
+			found.unclosed = true
+			return found
+		}
+		if candidate, err := parse(text[i:end]); err == nil {
+			found.candidates = append(found.candidates, candidate)
+		}
+		i = end
+	}
+	return found
+}
+
+// beginsRegion says whether an object or an array begins here. A [ that does not begin a JSON array
+// is prose.
+func beginsRegion(text string, start int) bool {
+	if text[start] == '{' {
+		return true
+	}
+	for start < len(text) && text[start] == '[' {
+		start++
+		start += len(text[start:]) - len(strings.TrimLeft(text[start:], " \t\r\n"))
+		if start >= len(text) {
+			return true // nothing follows that could say otherwise
+		}
+		if text[start] != '[' {
+			return beginsElement(text[start:])
+		}
+	}
+	return false
+}
+
+func beginsElement(text string) bool {
+	switch c := text[0]; {
+	case c == '{', c == '"', c == ']', '0' <= c && c <= '9':
+		return true
+	case c == '-':
+		return len(text) > 1 && '0' <= text[1] && text[1] <= '9'
+	}
+	for _, word := range []string{"true", "false", "null"} {
+		if strings.HasPrefix(text, word) {
+			return true
+		}
+	}
+	return false
+}
+
+// regionEnd tells where the brackets that open at start are all closed again, strings aside.
+func regionEnd(text string, start int) (end int, closed bool) {
+	depth := 0
+	inString := false
+	for i := start; i < len(text); i++ {
+		switch c := text[i]; {
+		case inString && c == '\\':
+			i++
+		case c == '"':
+			inString = !inString
+		case inString:
+		case c == '{' || c == '[':
+			depth++
+		case c == '}' || c == ']':
+			if depth--; depth == 0 {
+				return i + 1, true
+			}
+		}
+	}
+	return len(text), false
+}

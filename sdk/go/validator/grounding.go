@@ -1,0 +1,293 @@
+package validator
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode"
+
+	"lakehouse/sdk/go/internal/jsontext"
+	"lakehouse/sdk/go/sessionlog"
+)
+
+// A Match is how a value has to be in its column, or in the source.
+type Match string
+
+// The ways to match.
+const (
+	MatchExact    Match = "exact"    // texts by code points, numbers by value
+	MatchCasefold Match = "casefold" // the same after Unicode simple case folding
+	MatchWithin   Match = "within"   // a number at most Tolerance away from the nearest value
+	MatchQuote    Match = "quote"    // a non-empty part of the source
+)
+
+// A Rule says what a value of the artifact has to be grounded in.
+type Rule struct {
+	// Path is a JSON Pointer into the artifact; each element where it points at an array.
+	Path string
+	// Column is table.column; empty for a quote.
+	Column string
+	// Match is exact if it is empty.
+	Match Match
+	// Tolerance is for within: absolute, not negative.
+	Tolerance float64
+	// With are further values of the same row: pointer to column.
+	With map[string]string
+}
+
+// lookup is a rule that was checked against the tables.
+type lookup struct {
+	rule   Rule
+	path   []string
+	column column
+	with   []pair // in the byte order of their pointers
+	within decimal
+}
+
+type pair struct {
+	pointer string
+	path    []string
+	column  column
+}
+
+type column struct {
+	name  string
+	cells []cell
+}
+
+// lookupOf checks a rule. The error says what is wrong with it.
+func lookupOf(rule Rule, tables map[string]*Table) (lookup, error) {
+	l := lookup{rule: rule}
+	if l.rule.Match == "" {
+		l.rule.Match = MatchExact
+	}
+	path, ok := pointerParts(rule.Path)
+	if !ok {
+		return l, fmt.Errorf("path %q is no JSON Pointer", rule.Path)
+	}
+	l.path = path
+	switch l.rule.Match {
+	case MatchQuote:
+		if rule.Column != "" || len(rule.With) > 0 {
+			return l, fmt.Errorf("a quote has neither column nor with")
+		}
+		return l, nil
+	case MatchWithin:
+		if rule.Tolerance < 0 || math.IsInf(rule.Tolerance, 0) || math.IsNaN(rule.Tolerance) {
+			return l, fmt.Errorf("tolerance is %v; it is a number from 0 on", rule.Tolerance)
+		}
+		l.within = decimalOf(formatDouble(rule.Tolerance))
+	case MatchExact, MatchCasefold:
+	default:
+		return l, fmt.Errorf("match is %q; it is exact, casefold, within or quote", rule.Match)
+	}
+	found, err := columnOf(rule.Column, tables)
+	if err != nil {
+		return l, err
+	}
+	l.column = found
+	for pointer, name := range rule.With {
+		parts, ok := pointerParts(pointer)
+		if !ok {
+			return l, fmt.Errorf("with %q is no JSON Pointer", pointer)
+		}
+		other, err := columnOf(name, tables)
+		if err != nil {
+			return l, err
+		}
+		if tableOf(name) != tableOf(rule.Column) {
+			return l, fmt.Errorf("with %q is in another table than %q", name, rule.Column)
+		}
+		l.with = append(l.with, pair{pointer, parts, other})
+	}
+	slices.SortFunc(l.with, func(a, b pair) int { return strings.Compare(a.pointer, b.pointer) })
+	return l, nil
+}
+
+func columnOf(name string, tables map[string]*Table) (column, error) {
+	_, inTable, ok := strings.Cut(name, ".")
+	if !ok {
+		return column{}, fmt.Errorf("column %q is not table.column", name)
+	}
+	table, ok := tables[tableOf(name)]
+	if !ok {
+		return column{}, fmt.Errorf("there is no table of column %q", name)
+	}
+	cells, ok := table.columns[inTable]
+	if !ok {
+		return column{}, fmt.Errorf("there is no column %q", name)
+	}
+	return column{name, cells}, nil
+}
+
+func tableOf(column string) string {
+	table, _, _ := strings.Cut(column, ".")
+	return table
+}
+
+// ground checks one rule, and says whether it applied. An absent or null value, or an empty array,
+// is not checked.
+func (l *lookup) ground(artifact *value, source string) (found []located, applied bool, err error) {
+	target := artifact.at(l.path)
+	if target == nil {
+		return nil, false, nil
+	}
+	targets, paths := []*value{target}, []string{l.rule.Path}
+	if target.kind == kindArray {
+		targets, paths = target.items, nil
+		for index := range target.items {
+			paths = append(paths, belowIndex(l.rule.Path, index))
+		}
+	}
+	for i, one := range targets {
+		if one.kind == kindNull {
+			continue
+		}
+		applied = true
+		more, err := l.groundOne(one, paths[i], artifact, source)
+		if err != nil {
+			return nil, false, err
+		}
+		found = append(found, more...)
+	}
+	return found, applied, nil
+}
+
+func (l *lookup) groundOne(v *value, path string, artifact *value, source string) ([]located, error) {
+	if l.rule.Match == MatchQuote {
+		if v.kind == kindString && v.text != "" && strings.Contains(source, v.text) {
+			return nil, nil
+		}
+		finding, err := l.finding(v, path, column{}, nil)
+		return []located{finding}, err
+	}
+	all := make([]int, len(l.column.cells))
+	for row := range all {
+		all[row] = row
+	}
+	rows := l.matching(v, l.column, all)
+	if len(rows) == 0 {
+		finding, err := l.finding(v, path, l.column, all)
+		return []located{finding}, err
+	}
+	var found []located
+	for _, pair := range l.with {
+		other := artifact.at(pair.path)
+		if other == nil || other.kind == kindNull {
+			continue
+		}
+		left := l.matching(other, pair.column, rows)
+		if len(left) > 0 {
+			rows = left
+			continue
+		}
+		finding, err := l.finding(other, pair.pointer, pair.column, rows)
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, finding)
+	}
+	return found, nil
+}
+
+// matching gives those of some rows in which a column has the value.
+func (l *lookup) matching(v *value, column column, rows []int) []int {
+	var found []int
+	for _, row := range rows {
+		if l.matches(v, column.cells[row]) {
+			found = append(found, row)
+		}
+	}
+	return found
+}
+
+func (l *lookup) matches(v *value, c cell) bool {
+	if v.kind != c.kind {
+		return false
+	}
+	switch {
+	case v.kind == kindString && l.rule.Match == MatchExact:
+		return v.text == c.text
+	case v.kind == kindString && l.rule.Match == MatchCasefold:
+		return fold(v.text) == fold(c.text)
+	case v.kind == kindNumber && l.rule.Match == MatchWithin:
+		return v.number.distance(c.number).compare(l.within) <= 0
+	case v.kind == kindNumber:
+		return v.number.compare(c.number) == 0
+	default:
+		return false
+	}
+}
+
+func (l *lookup) finding(v *value, path string, column column, rows []int) (located, error) {
+	expected, err := l.expectation(column)
+	if err != nil {
+		return located{}, err
+	}
+	finding := sessionlog.Finding{
+		Code:    sessionlog.FindingUngrounded,
+		Path:    path,
+		Message: "The value is not in " + column.name + ".",
+	}
+	if column.name == "" {
+		finding.Message = "The text is not in the source."
+	}
+	if finding.Expected, err = sessionlog.ParseRawJSON(expected); err != nil {
+		return located{}, err
+	}
+	if len(v.raw) <= gotBytesMax {
+		if finding.Got, err = sessionlog.ParseRawJSON(v.raw); err != nil {
+			return located{}, err
+		}
+		near, err := nearest(v, column.cells, rows)
+		if err != nil {
+			return located{}, err
+		}
+		if len(near) > 0 {
+			finding.Nearest = near
+		}
+	}
+	return located{finding: finding, expected: expected}, nil
+}
+
+// expectation writes what would have held.
+func (l *lookup) expectation(column column) (string, error) {
+	if l.rule.Match == MatchQuote {
+		return `{"match":"quote"}`, nil
+	}
+	name, ok := jsontext.AppendString(nil, column.name)
+	if !ok {
+		return "", fmt.Errorf("column %q is not UTF-8", column.name)
+	}
+	expected := fmt.Sprintf(`{"column":%s,"match":"%s"`, name, l.rule.Match)
+	if l.rule.Match == MatchWithin {
+		expected += `,"tolerance":` + formatDouble(l.rule.Tolerance)
+	}
+	return expected + "}", nil
+}
+
+// fold applies Unicode simple case folding: every character becomes the first of those that differ
+// from it in case only.
+func fold(text string) string {
+	return strings.Map(func(r rune) rune {
+		first := r
+		for other := unicode.SimpleFold(r); other != r; other = unicode.SimpleFold(other) {
+			first = min(first, other)
+		}
+		return first
+	}, text)
+}
+
+// formatDouble writes a number as RFC 8785 does: as ECMAScript does.
+func formatDouble(number float64) string {
+	if number == 0 {
+		return "0"
+	}
+	if size := math.Abs(number); size >= 1e-6 && size < 1e21 {
+		return strconv.FormatFloat(number, 'f', -1, 64)
+	}
+	mantissa, exponent, _ := strings.Cut(strconv.FormatFloat(number, 'e', -1, 64), "e")
+	return mantissa + "e" + exponent[:1] + strings.TrimLeft(exponent[1:], "0")
+}
