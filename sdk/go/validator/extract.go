@@ -1,6 +1,7 @@
 package validator
 
 import (
+	"slices"
 	"strings"
 
 	"lakehouse/sdk/go/sessionlog"
@@ -31,11 +32,14 @@ func extract(output string) extraction {
 	if whole, err := parse(output); err == nil {
 		return extraction{candidates: []*value{whole}}
 	}
-	text, unclosed := withoutThinking(output)
-	if whole, err := parse(text); err == nil {
-		return extraction{candidates: []*value{whole}}
+	pieces, unclosed := withoutThinking(output)
+	pieces = slices.DeleteFunc(pieces, isBlank)
+	if len(pieces) == 1 {
+		if whole, err := parse(pieces[0]); err == nil {
+			return extraction{candidates: []*value{whole}}
+		}
 	}
-	found := search(text)
+	found := search(pieces)
 	switch {
 	case len(found.candidates) > 0:
 		return extraction{candidates: found.candidates}
@@ -45,7 +49,7 @@ func extract(output string) extraction {
 		return failed(sessionlog.FindingTruncated, "The answer ends inside a JSON value.")
 	case found.begun:
 		return failed(sessionlog.FindingInvalidJSON, "What begins like JSON does not parse.")
-	case isBlank(text):
+	case len(pieces) == 0:
 		return failed(sessionlog.FindingEmpty, "The answer holds nothing but thinking.")
 	default:
 		return failed(sessionlog.FindingNoJSON, "The answer holds no JSON.")
@@ -56,7 +60,7 @@ func isBlank(text string) bool {
 	return strings.TrimSpace(text) == ""
 }
 
-// search is what one text holds outside of thinking.
+// searched is what a text holds outside of thinking.
 type searched struct {
 	candidates []*value
 	begun      bool // something begins like an object or array
@@ -64,50 +68,60 @@ type searched struct {
 }
 
 // search takes the whole content of each fenced block, then the regions in the prose around them.
-func search(text string) searched {
-	blocks, prose := splitFences(text)
-	var found searched
-	for _, block := range blocks {
-		if whole, err := parse(block.content); err == nil {
-			found.candidates = append(found.candidates, whole)
-			continue
+func search(pieces []string) searched {
+	var fenced, inProse searched
+	for _, piece := range pieces {
+		blocks, prose := splitFences(piece)
+		for _, block := range blocks {
+			fenced.addBlock(block)
 		}
-		regions := searchRegions(block.content)
-		found.begun = found.begun || regions.begun
-		found.unclosed = regions.unclosed && !block.closed
-	}
-	for i, piece := range prose {
-		regions := searchRegions(piece)
-		found.candidates = append(found.candidates, regions.candidates...)
-		found.begun = found.begun || regions.begun
-		if last := i == len(prose)-1; last && regions.unclosed {
-			found.unclosed = true
+		for _, text := range prose {
+			inProse.unclosed = false // the text goes on
+			inProse.addRegions(text)
 		}
 	}
-	return found
+	return searched{
+		candidates: append(fenced.candidates, inProse.candidates...),
+		begun:      fenced.begun || inProse.begun,
+		unclosed:   fenced.unclosed || inProse.unclosed,
+	}
 }
 
-// searchRegions takes the balanced region at each { and at each [ that begins an array. One that
-// does not parse is skipped as a whole.
-func searchRegions(text string) searched {
-	var found searched
+// addBlock takes the content of a fenced block as a whole.
+func (s *searched) addBlock(block block) {
+	if whole, err := parse(block.content); err == nil {
+		s.candidates = append(s.candidates, whole)
+		return
+	}
+	content := strings.TrimSpace(block.content)
+	if content == "" || !beginsRegion(content, 0) {
+		return
+	}
+	s.begun = true
+	if _, closed := regionEnd(content, 0); !closed {
+		s.unclosed = s.unclosed || !block.closed
+	}
+}
+
+// addRegions takes the balanced region at each { and at each [ that begins an array. One that does
+// not parse is skipped as a whole.
+func (s *searched) addRegions(text string) {
 	for i := 0; i < len(text); {
 		if !beginsRegion(text, i) {
 			i++
 			continue
 		}
-		found.begun = true
+		s.begun = true
 		end, closed := regionEnd(text, i)
 		if !closed {
-			found.unclosed = true
-			return found
+			s.unclosed = true
+			return
 		}
 		if candidate, err := parse(text[i:end]); err == nil {
-			found.candidates = append(found.candidates, candidate)
+			s.candidates = append(s.candidates, candidate)
 		}
 		i = end
 	}
-	return found
 }
 
 // beginsRegion says whether an object or an array begins here. A [ that does not begin a JSON array
@@ -136,12 +150,8 @@ func beginsElement(text string) bool {
 	case c == '-':
 		return len(text) > 1 && '0' <= text[1] && text[1] <= '9'
 	}
-	for _, word := range []string{"true", "false", "null"} {
-		if strings.HasPrefix(text, word) {
-			return true
-		}
-	}
-	return false
+	word := text[:len(text)-len(strings.TrimLeft(text, "abcdefghijklmnopqrstuvwxyz"))]
+	return word == "true" || word == "false" || word == "null"
 }
 
 // regionEnd tells where the brackets that open at start are all closed again, strings aside.

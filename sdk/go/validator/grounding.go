@@ -83,7 +83,7 @@ func lookupOf(rule Rule, tables map[string]*Table) (lookup, error) {
 	default:
 		return l, fmt.Errorf("match is %q; it is exact, casefold, within or quote", rule.Match)
 	}
-	found, err := columnOf(rule.Column, tables)
+	found, err := l.columnOf(rule.Column, tables)
 	if err != nil {
 		return l, err
 	}
@@ -93,7 +93,7 @@ func lookupOf(rule Rule, tables map[string]*Table) (lookup, error) {
 		if !ok {
 			return l, fmt.Errorf("with %q is no JSON Pointer", pointer)
 		}
-		other, err := columnOf(name, tables)
+		other, err := l.columnOf(name, tables)
 		if err != nil {
 			return l, err
 		}
@@ -106,7 +106,7 @@ func lookupOf(rule Rule, tables map[string]*Table) (lookup, error) {
 	return l, nil
 }
 
-func columnOf(name string, tables map[string]*Table) (column, error) {
+func (l *lookup) columnOf(name string, tables map[string]*Table) (column, error) {
 	_, inTable, ok := strings.Cut(name, ".")
 	if !ok {
 		return column{}, fmt.Errorf("column %q is not table.column", name)
@@ -115,9 +115,12 @@ func columnOf(name string, tables map[string]*Table) (column, error) {
 	if !ok {
 		return column{}, fmt.Errorf("there is no table of column %q", name)
 	}
-	cells, ok := table.columns[inTable]
-	if !ok {
-		return column{}, fmt.Errorf("there is no column %q", name)
+	cells, holds, err := table.column(inTable)
+	if err != nil {
+		return column{}, err
+	}
+	if l.rule.Match == MatchWithin && holds == kindString {
+		return column{}, fmt.Errorf("column %q holds texts; within needs numbers", name)
 	}
 	return column{name, cells}, nil
 }
@@ -134,19 +137,20 @@ func (l *lookup) ground(artifact *value, source string) (found []located, applie
 	if target == nil {
 		return nil, false, nil
 	}
-	targets, paths := []*value{target}, []string{l.rule.Path}
+	targets := []*value{target}
 	if target.kind == kindArray {
-		targets, paths = target.items, nil
-		for index := range target.items {
-			paths = append(paths, belowIndex(l.rule.Path, index))
-		}
+		targets = target.items
 	}
-	for i, one := range targets {
+	for index, one := range targets {
 		if one.kind == kindNull {
 			continue
 		}
 		applied = true
-		more, err := l.groundOne(one, paths[i], artifact, source)
+		at := element{value: one, path: l.rule.Path, index: -1}
+		if target.kind == kindArray {
+			at = element{one, belowIndex(l.rule.Path, index), index}
+		}
+		more, err := l.groundOne(at, artifact, source)
 		if err != nil {
 			return nil, false, err
 		}
@@ -155,12 +159,20 @@ func (l *lookup) ground(artifact *value, source string) (found []located, applie
 	return found, applied, nil
 }
 
-func (l *lookup) groundOne(v *value, path string, artifact *value, source string) ([]located, error) {
+// element is one value that a rule looks up; index is its place in an array, or -1.
+type element struct {
+	value *value
+	path  string
+	index int
+}
+
+func (l *lookup) groundOne(at element, artifact *value, source string) ([]located, error) {
+	v := at.value
 	if l.rule.Match == MatchQuote {
 		if v.kind == kindString && v.text != "" && strings.Contains(source, v.text) {
 			return nil, nil
 		}
-		finding, err := l.finding(v, path, column{}, nil)
+		finding, err := l.finding(v, at.path, column{}, nil)
 		return []located{finding}, err
 	}
 	all := make([]int, len(l.column.cells))
@@ -169,12 +181,12 @@ func (l *lookup) groundOne(v *value, path string, artifact *value, source string
 	}
 	rows := l.matching(v, l.column, all)
 	if len(rows) == 0 {
-		finding, err := l.finding(v, path, l.column, all)
+		finding, err := l.finding(v, at.path, l.column, all)
 		return []located{finding}, err
 	}
 	var found []located
 	for _, pair := range l.with {
-		other := artifact.at(pair.path)
+		other, path := pair.of(artifact, at.index)
 		if other == nil || other.kind == kindNull {
 			continue
 		}
@@ -183,13 +195,25 @@ func (l *lookup) groundOne(v *value, path string, artifact *value, source string
 			rows = left
 			continue
 		}
-		finding, err := l.finding(other, pair.pointer, pair.column, rows)
+		finding, err := l.finding(other, path, pair.column, rows)
 		if err != nil {
 			return nil, err
 		}
 		found = append(found, finding)
 	}
 	return found, nil
+}
+
+// of gives the value that goes with an element: of two arrays, those in the same place.
+func (p pair) of(artifact *value, index int) (*value, string) {
+	other := artifact.at(p.path)
+	if other == nil || other.kind != kindArray || index < 0 {
+		return other, p.pointer
+	}
+	if index >= len(other.items) {
+		return nil, ""
+	}
+	return other.items[index], belowIndex(p.pointer, index)
 }
 
 // matching gives those of some rows in which a column has the value.
@@ -204,10 +228,9 @@ func (l *lookup) matching(v *value, column column, rows []int) []int {
 }
 
 func (l *lookup) matches(v *value, c cell) bool {
-	if v.kind != c.kind {
-		return false
-	}
 	switch {
+	case v.kind != c.kind:
+		return false
 	case v.kind == kindString && l.rule.Match == MatchExact:
 		return v.text == c.text
 	case v.kind == kindString && l.rule.Match == MatchCasefold:
@@ -241,7 +264,7 @@ func (l *lookup) finding(v *value, path string, column column, rows []int) (loca
 		if finding.Got, err = sessionlog.ParseRawJSON(v.raw); err != nil {
 			return located{}, err
 		}
-		near, err := nearest(v, column.cells, rows)
+		near, err := nearest(v, column.cells, rows, l.rule.Match == MatchCasefold)
 		if err != nil {
 			return located{}, err
 		}

@@ -17,19 +17,26 @@ type near struct {
 }
 
 // nearest names the values of some rows that are nearest to one, none twice: by edit distance on
-// code points, numbers by absolute difference, ties by bytes. It is empty where no value is of its
-// type.
-func nearest(v *value, cells []cell, rows []int) ([]sessionlog.NearValue, error) {
+// code points (of folded texts where case does not count), numbers by absolute difference, ties by
+// bytes. It is empty where no value is of its type.
+func nearest(v *value, cells []cell, rows []int, folded bool) ([]sessionlog.NearValue, error) {
+	letters := func(text string) []rune {
+		if folded {
+			text = fold(text)
+		}
+		return []rune(text)
+	}
+	ours := letters(v.text)
 	var found []near
 	seen := make(map[string]bool)
 	for _, row := range rows {
 		one := cells[row]
-		if one.kind != v.kind || seen[one.key()] {
+		if one.kind != v.kind || one.kind == kindNull || seen[one.key()] {
 			continue
 		}
 		seen[one.key()] = true
 		if one.kind == kindString {
-			edits := editDistance([]rune(v.text), []rune(one.text))
+			edits := editDistance(ours, letters(one.text))
 			found = append(found, near{cell: one, edits: edits})
 		} else {
 			found = append(found, near{cell: one, distance: v.number.distance(one.number)})

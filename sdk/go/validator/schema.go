@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"regexp"
 	"strings"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
@@ -67,13 +66,16 @@ func compile(document *value) (*Schema, error) {
 	}
 	s := &Schema{
 		document:  document,
-		huge:      holdsHuge(document),
+		huge:      anyNumber(document, isHugeInSchema),
 		nodes:     make(map[*jsonschema.Schema]*value),
 		resources: make(map[*jsonschema.Schema]string),
 		dynamic:   make(map[string]map[string]*jsonschema.Schema),
 	}
 	if err := s.compileAll(compiler, places); err != nil {
 		return nil, err
+	}
+	if s.loops() {
+		return nil, &SchemaError{"references that lead back to themselves"}
 	}
 	return s, nil
 }
@@ -96,17 +98,6 @@ type noLoader struct{}
 
 func (noLoader) Load(url string) (any, error) {
 	return nil, errors.New("a reference out of the document: " + url)
-}
-
-// pattern is a pattern as RE2 reads it; Go's syntax is RE2's.
-type pattern struct{ *regexp.Regexp }
-
-func compilePattern(text string) (jsonschema.Regexp, error) {
-	compiled, err := regexp.Compile(text)
-	if err != nil {
-		return nil, err
-	}
-	return pattern{compiled}, nil
 }
 
 // compileAll compiles every subschema, also those that nothing refers to: what is wrong with one
@@ -291,24 +282,30 @@ func bearable(v *value) string {
 	return fmt.Sprintf("%s1e-%d", sign, hugeExponent)
 }
 
-func holdsHuge(v *value) bool {
+// anyNumber says whether a number in a value is such.
+func anyNumber(v *value, such func(decimal) bool) bool {
 	for _, item := range v.items {
-		if holdsHuge(item) {
+		if anyNumber(item, such) {
 			return true
 		}
 	}
 	for _, member := range v.members {
-		if holdsHuge(member.value) {
+		if anyNumber(member.value, such) {
 			return true
 		}
 	}
-	return v.kind == kindNumber && v.number.isHuge()
+	return v.kind == kindNumber && such(v.number)
+}
+
+// isHugeInSchema says whether a number might be a count that the library does not hold.
+func isHugeInSchema(number decimal) bool {
+	return number.isHuge() || number.order() > 18
 }
 
 // holds says whether a value holds, as the library sees it; decided is false where only the walk can
 // tell.
 func (s *Schema) holds(v *value) (holds, decided bool) {
-	if s.huge || holdsHuge(v) {
+	if s.huge || anyNumber(v, decimal.isHuge) {
 		return false, false
 	}
 	return s.root.Validate(plain(v, nil)) == nil, true

@@ -6,15 +6,36 @@ import (
 	"io"
 )
 
-// A Table is rows that values are looked up in. It is safe for concurrent use.
+// A Table is rows that values are looked up in. A column that is looked up in holds texts or numbers,
+// not both; what a row lacks, or null, is nothing. A Table is safe for concurrent use.
 type Table struct {
 	columns map[string][]cell
 	rows    int
 }
 
-// cell is a text, a number, or neither.
+// column gives a column that can be looked up in, and what it holds: kindNull for nothing at all.
+func (t *Table) column(name string) ([]cell, kind, error) {
+	cells, ok := t.columns[name]
+	if !ok && len(t.columns) > 0 {
+		return nil, kindNull, fmt.Errorf("there is no column %q", name)
+	}
+	// A table without a single value has every column, empty.
+	holds := kindNull
+	for _, cell := range cells {
+		switch {
+		case cell.kind == kindNull:
+		case cell.kind != kindString && cell.kind != kindNumber, holds != kindNull && holds != cell.kind:
+			return nil, kindNull, fmt.Errorf("column %q holds neither only texts nor only numbers", name)
+		default:
+			holds = cell.kind
+		}
+	}
+	return cells, holds, nil
+}
+
+// cell is a text, a number, nothing (kindNull), or what cannot be looked up.
 type cell struct {
-	kind   kind // kindString, kindNumber, else nothing to look up
+	kind   kind
 	text   string
 	number decimal
 	raw    string // of a number, as it stands in the table
@@ -68,10 +89,5 @@ func inlineTable(rows *value) (*Table, bool) {
 }
 
 func cellOf(v *value) cell {
-	switch v.kind {
-	case kindString, kindNumber:
-		return cell{kind: v.kind, text: v.text, number: v.number, raw: v.raw}
-	default:
-		return cell{}
-	}
+	return cell{kind: v.kind, text: v.text, number: v.number, raw: v.raw}
 }

@@ -2,64 +2,72 @@ package validator
 
 import "strings"
 
-// scanBytesMax bounds what is read to tell whether a tag stands in JSON: a text of brackets that
+// scanBytesMax bounds what is read to tell whether a tag stands in a region: a text of brackets that
 // never close would cost its length squared.
 const scanBytesMax = 64 << 20
 
 var thinkingTags = []string{"think", "thinking", "reasoning"}
 
-// withoutThinking sets thinking aside: what stands between tags outside of JSON, and all before a
-// closing tag without an opening one. A line break is left in its place. It says whether the text
-// ends inside of it.
-func withoutThinking(text string) (rest string, unclosed bool) {
-	var kept strings.Builder
-	scanned := 0
-	regionsFrom := 0 // brackets before it were looked at
+// withoutThinking sets thinking aside: what stands between tags, and all before a closing tag without
+// an opening one. It gives the pieces that are left, and says whether the text ends inside thinking.
+//
+// An opening tag inside a balanced region is none: regions are never looked into. A closing one that
+// nothing opened is, unless the region parses: brackets mean nothing in thinking.
+func withoutThinking(text string) (pieces []string, unclosed bool) {
+	start, scanned := 0, 0
 	for i := 0; i < len(text); {
-		switch c := text[i]; {
-		case c == '<':
-			name, closing := tagAt(text[i:])
-			if name == "" {
-				kept.WriteByte(c)
-				i++
+		if text[i] == '<' {
+			if name, closing := tagAt(text[i:]); closing {
+				pieces = nil // thinking began at the start
+				i += len(name) + 3
+				start = i
 				continue
-			}
-			i += len(name) + 2
-			if closing {
-				i++
-				kept.Reset() // thinking began at the start
-			} else {
+			} else if name != "" {
+				pieces = append(pieces, text[start:i])
+				i += len(name) + 2
 				length := strings.Index(text[i:], "</"+name+">")
 				if length < 0 {
-					return kept.String(), true
+					return pieces, true
 				}
 				i += length + len(name) + 3
+				start = i
+				continue
 			}
-			kept.WriteByte('\n')
-			regionsFrom = i
-		case i >= regionsFrom && scanned < scanBytesMax && beginsRegion(text, i):
+		}
+		if scanned < scanBytesMax && beginsRegion(text, i) {
 			end, closed := regionEnd(text, i)
 			scanned += end - i
-			regionsFrom = end
 			if closed {
-				if _, err := parse(text[i:end]); err == nil {
-					kept.WriteString(text[i:end])
-					i = end
-					continue
-				}
+				i += endOfThinking(text[i:end])
+				continue
 			}
-			kept.WriteByte(c)
-			i++
-		default:
-			kept.WriteByte(c)
-			i++
+		}
+		i++
+	}
+	return append(pieces, text[start:]), false
+}
+
+// endOfThinking tells how far a region can be passed over: as a whole, or to the closing tag in it
+// that ends thinking.
+func endOfThinking(region string) int {
+	for offset := strings.IndexByte(region, '<'); offset >= 0 && offset < len(region); offset++ {
+		if name, closing := tagAt(region[offset:]); closing {
+			if _, err := parse(region); err != nil {
+				return offset
+			}
+			break
+		} else if name != "" {
+			break
 		}
 	}
-	return kept.String(), false
+	return len(region)
 }
 
 // tagAt reads a thinking tag that a text begins with.
 func tagAt(text string) (name string, closing bool) {
+	if text[0] != '<' {
+		return "", false
+	}
 	text, closing = strings.CutPrefix(text[1:], "/")
 	for _, name := range thinkingTags {
 		if strings.HasPrefix(text, name+">") {
