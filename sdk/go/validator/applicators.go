@@ -212,7 +212,7 @@ func (a *application) checkReferences() error {
 // dynamicTarget finds the outermost schema on the way here that has the anchor, if the reference
 // points at such an anchor at all.
 func (a *application) dynamicTarget(reference *jsonschema.DynamicRef) *jsonschema.Schema {
-	if reference.Anchor == "" {
+	if reference.Anchor == "" || reference.Ref.DynamicAnchor != reference.Anchor {
 		return reference.Ref
 	}
 	for _, outer := range a.scope {
