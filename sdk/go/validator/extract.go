@@ -94,7 +94,10 @@ func (s *searched) addBlock(block block) {
 		return
 	}
 	content := strings.TrimSpace(block.content)
-	if content == "" || !beginsRegion(content, 0) {
+	if content == "" {
+		return
+	}
+	if begins, _ := beginsRegion(content, 0); !begins {
 		return
 	}
 	s.begun = true
@@ -107,8 +110,9 @@ func (s *searched) addBlock(block block) {
 // not parse is skipped as a whole.
 func (s *searched) addRegions(text string) {
 	for i := 0; i < len(text); {
-		if !beginsRegion(text, i) {
-			i++
+		begins, next := beginsRegion(text, i)
+		if !begins {
+			i = next
 			continue
 		}
 		s.begun = true
@@ -124,23 +128,23 @@ func (s *searched) addRegions(text string) {
 	}
 }
 
-// beginsRegion says whether an object or an array begins here. A [ that does not begin a JSON array
-// is prose.
-func beginsRegion(text string, start int) bool {
+// beginsRegion says whether an object or an array begins here, and where to look next if not. A [
+// that does not begin a JSON array is prose, and so are those right before it.
+func beginsRegion(text string, start int) (begins bool, next int) {
 	if text[start] == '{' {
-		return true
+		return true, start
 	}
-	for start < len(text) && text[start] == '[' {
-		start++
-		start += len(text[start:]) - len(strings.TrimLeft(text[start:], " \t\r\n"))
-		if start >= len(text) {
-			return true // nothing follows that could say otherwise
+	for i := start; text[i] == '['; {
+		i++
+		i += len(text[i:]) - len(strings.TrimLeft(text[i:], " \t\r\n"))
+		if i >= len(text) {
+			return true, start // nothing follows that could say otherwise
 		}
-		if text[start] != '[' {
-			return beginsElement(text[start:])
+		if text[i] != '[' {
+			return beginsElement(text[i:]), i
 		}
 	}
-	return false
+	return false, start + 1
 }
 
 func beginsElement(text string) bool {

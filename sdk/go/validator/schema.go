@@ -26,13 +26,13 @@ func (e *SchemaError) Error() string {
 
 // A Schema is a compiled JSON Schema 2020-12. It is safe for concurrent use.
 //
-// jsonschema/v6 reads it, holds it against its metaschema, resolves its references and says whether
-// a value holds; a walk of our own says where it does not: the library stops at the first of type,
-// const and enum, and findings are one for each keyword.
+// jsonschema/v6 reads it: holds it against its metaschema, resolves its references, compiles its
+// patterns. A walk of our own applies it, because findings are one for each keyword where the library
+// stops at the first of type, const and enum, and because the library has no bound: a schema of 70
+// bytes and 60 brackets keep it busy for longer than anybody waits.
 type Schema struct {
 	document *value // with its own bytes, for what findings expect
 	root     *jsonschema.Schema
-	huge     bool // it holds a number that the library would write out
 	nodes    map[*jsonschema.Schema]*value
 	// resources are the places of the nearest $id above each schema; dynamic are the schemas with
 	// a $dynamicAnchor, by resource and anchor.
@@ -66,7 +66,6 @@ func compile(document *value) (*Schema, error) {
 	}
 	s := &Schema{
 		document:  document,
-		huge:      anyNumber(document, isHugeInSchema),
 		nodes:     make(map[*jsonschema.Schema]*value),
 		resources: make(map[*jsonschema.Schema]string),
 		dynamic:   make(map[string]map[string]*jsonschema.Schema),
@@ -280,33 +279,4 @@ func bearable(v *value) string {
 		return fmt.Sprintf("%s1e%d", sign, hugeExponent)
 	}
 	return fmt.Sprintf("%s1e-%d", sign, hugeExponent)
-}
-
-// anyNumber says whether a number in a value is such.
-func anyNumber(v *value, such func(decimal) bool) bool {
-	for _, item := range v.items {
-		if anyNumber(item, such) {
-			return true
-		}
-	}
-	for _, member := range v.members {
-		if anyNumber(member.value, such) {
-			return true
-		}
-	}
-	return v.kind == kindNumber && such(v.number)
-}
-
-// isHugeInSchema says whether a number might be a count that the library does not hold.
-func isHugeInSchema(number decimal) bool {
-	return number.isHuge() || number.order() > 18
-}
-
-// holds says whether a value holds, as the library sees it; decided is false where only the walk can
-// tell.
-func (s *Schema) holds(v *value) (holds, decided bool) {
-	if s.huge || anyNumber(v, decimal.isHuge) {
-		return false, false
-	}
-	return s.root.Validate(plain(v, nil)) == nil, true
 }

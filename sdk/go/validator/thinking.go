@@ -4,7 +4,7 @@ import "strings"
 
 // scanBytesMax bounds what is read to tell whether a tag stands in a region: a text of brackets that
 // never close would cost its length squared.
-const scanBytesMax = 64 << 20
+const scanBytesMax = 16 << 20
 
 var thinkingTags = []string{"think", "thinking", "reasoning"}
 
@@ -34,15 +34,22 @@ func withoutThinking(text string) (pieces []string, unclosed bool) {
 				continue
 			}
 		}
-		if scanned < scanBytesMax && beginsRegion(text, i) {
-			end, closed := regionEnd(text, i)
-			scanned += end - i
-			if closed {
-				i += endOfThinking(text[i:end])
-				continue
-			}
+		if scanned >= scanBytesMax {
+			i++
+			continue
 		}
-		i++
+		begins, next := beginsRegion(text, i)
+		if !begins {
+			i = next
+			continue
+		}
+		end, closed := regionEnd(text, i)
+		scanned += end - i
+		if closed {
+			i += endOfThinking(text[i:end])
+		} else {
+			i++
+		}
 	}
 	return append(pieces, text[start:]), false
 }

@@ -28,11 +28,12 @@ const (
 // value is one JSON value with its own bytes, taken apart.
 type value struct {
 	kind    kind
-	raw     string   // compact
-	text    string   // of a string, decoded
-	number  decimal  // of a number
-	items   []*value // of an array
-	members []member // of an object, in the order in which they came
+	raw     string         // compact
+	text    string         // of a string, decoded
+	number  decimal        // of a number
+	items   []*value       // of an array
+	members []member       // of an object, in the order in which they came
+	places  map[string]int // of many members, by name
 }
 
 type member struct {
@@ -65,6 +66,7 @@ func valueOf(raw string) (*value, error) {
 			}
 			v.members[i] = member{pair.Name, pair.NameToken, inner}
 		}
+		v.indexMembers()
 	case '[':
 		v.kind = kindArray
 		items, _ := jsontext.Elements(raw)
@@ -110,8 +112,25 @@ func checkNumber(raw string) error {
 	return nil
 }
 
+// indexMembers spares an object of many members from being searched for each.
+func (v *value) indexMembers() {
+	if len(v.members) <= 16 {
+		return
+	}
+	v.places = make(map[string]int, len(v.members))
+	for i, member := range v.members {
+		v.places[member.name] = i
+	}
+}
+
 // member gives a member's value, or nil.
 func (v *value) member(name string) *value {
+	if v.places != nil {
+		if place, ok := v.places[name]; ok {
+			return v.members[place].value
+		}
+		return nil
+	}
 	for i := range v.members {
 		if v.members[i].name == name {
 			return v.members[i].value
