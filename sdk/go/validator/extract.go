@@ -70,14 +70,14 @@ type searched struct {
 // search takes the whole content of each fenced block, then the regions in the prose around them.
 func search(pieces []string) searched {
 	var fenced, inProse searched
-	for _, piece := range pieces {
+	for i, piece := range pieces {
 		blocks, prose := splitFences(piece)
 		for _, block := range blocks {
 			fenced.addBlock(block)
 		}
-		for _, text := range prose {
-			inProse.unclosed = false // the text goes on
-			inProse.addRegions(text)
+		for j, text := range prose {
+			last := i == len(pieces)-1 && j == len(prose)-1
+			inProse.addRegions(text, last)
 		}
 	}
 	return searched{
@@ -107,18 +107,21 @@ func (s *searched) addBlock(block block) {
 }
 
 // addRegions takes the balanced region at each { and at each [ that begins an array. One that does
-// not parse is skipped as a whole.
-func (s *searched) addRegions(text string) {
+// not parse is skipped as a whole. Only the last text can be one that ends in the middle.
+func (s *searched) addRegions(text string, last bool) {
 	for i := 0; i < len(text); {
 		begins, next := beginsRegion(text, i)
 		if !begins {
 			i = next
 			continue
 		}
+		if !last && strings.Trim(text[i:], "[ \t\r\n") == "" {
+			return // brackets before a fence, which begin no array
+		}
 		s.begun = true
 		end, closed := regionEnd(text, i)
 		if !closed {
-			s.unclosed = true
+			s.unclosed = last
 			return
 		}
 		if candidate, err := parse(text[i:end]); err == nil {

@@ -63,6 +63,7 @@ func TestExtraction(t *testing.T) {
 		{"<think>a</thinking>{\"a\":1}", "truncated"}, {"<Think>x</Think> {\"a\":1}", `{"a":1}`},
 		{`{"a":1 <think>x</think>`, "truncated"}, {"{ open <think>hm</think> {\"a\":1}", `{"a":1}`},
 		{"hm { the </think> {\"a\":1} }", `{"a":1}`},
+		{"<think>a</think>{\"a\":1} b</think>", `{"a":1}`}, {"see [\n```\nhm\n```\n", "no_json"},
 		// Not inside of JSON.
 		{`x {"a":"<think>"} y`, `{"a":"<think>"}`}, {`x {"a":"</think>"} y`, `{"a":"</think>"}`},
 		{`{"a":"<think>x</think>",}`, "invalid_json"}, {`{"a":<think>x</think>1}`, "invalid_json"},

@@ -8,31 +8,31 @@ const scanBytesMax = 16 << 20
 
 var thinkingTags = []string{"think", "thinking", "reasoning"}
 
-// withoutThinking sets thinking aside: what stands between tags, and all before a closing tag without
-// an opening one. It gives the pieces that are left, and says whether the text ends inside thinking.
+// withoutThinking sets thinking aside: what stands between tags, and all before a closing tag if it is
+// the first tag of the text. It gives the pieces that are left, and says whether the text ends inside
+// thinking.
 //
 // An opening tag inside a balanced region is none: regions are never looked into. A closing one that
 // nothing opened is, unless the region parses: brackets mean nothing in thinking.
 func withoutThinking(text string) (pieces []string, unclosed bool) {
 	start, scanned := 0, 0
+	first := true // no tag came yet
 	for i := 0; i < len(text); {
-		if text[i] == '<' {
-			if name, closing := tagAt(text[i:]); closing {
-				pieces = nil // thinking began at the start
-				i += len(name) + 3
-				start = i
-				continue
-			} else if name != "" {
-				pieces = append(pieces, text[start:i])
-				i += len(name) + 2
-				length := strings.Index(text[i:], "</"+name+">")
-				if length < 0 {
-					return pieces, true
-				}
-				i += length + len(name) + 3
-				start = i
-				continue
+		switch name, closing := tagAt(text[i:]); {
+		case closing && first:
+			i += len(name) + 3
+			start, first = i, false
+			continue
+		case name != "" && !closing:
+			pieces = append(pieces, text[start:i])
+			i += len(name) + 2
+			length := strings.Index(text[i:], "</"+name+">")
+			if length < 0 {
+				return pieces, true
 			}
+			i += length + len(name) + 3
+			start, first = i, false
+			continue
 		}
 		if scanned >= scanBytesMax {
 			i++
@@ -45,9 +45,12 @@ func withoutThinking(text string) (pieces []string, unclosed bool) {
 		}
 		end, closed := regionEnd(text, i)
 		scanned += end - i
-		if closed {
+		switch {
+		case closed && first:
 			i += endOfThinking(text[i:end])
-		} else {
+		case closed:
+			i = end
+		default:
 			i++
 		}
 	}
