@@ -1,6 +1,7 @@
 package validator
 
 import (
+	"cmp"
 	"math/big"
 	"strconv"
 	"strings"
@@ -59,7 +60,7 @@ func (d decimal) sign() int {
 
 func (d decimal) compare(other decimal) int {
 	if sign := d.sign(); sign != other.sign() || sign == 0 {
-		return sign - other.sign()
+		return cmp.Compare(sign, other.sign())
 	}
 	if d.negative {
 		return other.compareSize(d)
@@ -69,14 +70,8 @@ func (d decimal) compare(other decimal) int {
 
 // compareSize compares without signs; neither is 0.
 func (d decimal) compareSize(other decimal) int {
-	if d.order() != other.order() {
-		if d.order() < other.order() {
-			return -1
-		}
-		return 1
-	}
-	// Both begin at the same place, so the digits compare like words.
-	return strings.Compare(d.digits, other.digits)
+	// Where both begin at the same place, the digits compare like words.
+	return cmp.Or(cmp.Compare(d.order(), other.order()), cmp.Compare(d.digits, other.digits))
 }
 
 func (d decimal) isInteger() bool {

@@ -2,6 +2,7 @@ package validator
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 )
 
@@ -83,11 +84,7 @@ func membersOf(v *value, name string, allowed ...string) (map[string]*value, err
 	}
 	found := make(map[string]*value)
 	for _, member := range v.members {
-		known := false
-		for _, one := range allowed {
-			known = known || one == member.name
-		}
-		if !known {
+		if !slices.Contains(allowed, member.name) {
 			return nil, invalid("%s has the unknown member %q; allowed are %q", name, member.name, allowed)
 		}
 		if member.value.kind != kindNull {
