@@ -7,6 +7,10 @@ import (
 	"path/filepath"
 	"regexp"
 	"testing"
+
+	// What the programs use: without it, a change there would leave this test's answer in the cache.
+	_ "lakehouse/sdk/go/sessionlog"
+	_ "lakehouse/sdk/go/validator"
 )
 
 var block = regexp.MustCompile("(?ms)^```(\\w+)\n(.*?)^```$")

@@ -164,8 +164,13 @@ func (a *application) subschemasOf(name string) []*jsonschema.Schema {
 
 // extra tells of a member that should not be there.
 func (a *application) extra(keyword string, member member) error {
-	expectation := `{"` + keyword + `":` + a.node.member(keyword).raw + `}`
-	return a.tell(failure{a.path, member.token, expectation, member.name})
+	return a.tell(failure{
+		path:     a.path,
+		got:      member.token,
+		keyword:  keyword,
+		expected: a.node.member(keyword).raw,
+		name:     member.name,
+	})
 }
 
 func (a *application) checkNames() error {

@@ -48,5 +48,5 @@ func ExampleDecodeRequest() {
 		panic(err)
 	}
 	fmt.Printf("%s\n", encoded)
-	// Output: {"verdict":"rejected","artifact":{},"grounded":null,"findings":[{"code":"schema","path":"","message":"{\"required\":\"airport\"} does not hold.","got":{},"expected":{"required":"airport"}}]}
+	// Output: {"verdict":"rejected","artifact":{},"grounded":null,"findings":[{"code":"schema","path":"","message":"The member \"airport\" is missing.","got":{},"expected":{"required":"airport"}}]}
 }

@@ -166,7 +166,7 @@ func TestTheFirstCandidateThatPassesIsJudgedElseTheLastIsReported(t *testing.T) 
 	for output, expected := range map[string]string{
 		`{"b":1} {"a":1} {"a":2}`: `{"verdict":"accepted","artifact":{"a":1},"grounded":null,"findings":[]}`,
 		`{"b":1} {"c":2}`: `{"verdict":"rejected","artifact":{"c":2},"grounded":null,"findings":[{"code":"schema",` +
-			`"path":"","message":"{\"required\":\"a\"} does not hold.","got":{"c":2},"expected":{"required":"a"}}]}`,
+			`"path":"","message":"The member \"a\" is missing.","got":{"c":2},"expected":{"required":"a"}}]}`,
 		`none`: `{"verdict":"rejected","artifact":null,"grounded":null,"findings":[{"code":"no_json","path":"",` +
 			`"message":"The answer holds no JSON."}]}`,
 	} {
@@ -184,6 +184,32 @@ func TestTheFirstCandidateThatPassesIsJudgedElseTheLastIsReported(t *testing.T) 
 		}
 		if got, err := reply.Encode(); err != nil || string(got) != expected {
 			t.Errorf("%s:\ngot  %s\nwant %s\n%v", output, got, expected, err)
+		}
+	}
+}
+
+func TestOneValidatorServesManyGoroutines(t *testing.T) {
+	request, err := validator.DecodeRequest([]byte(`{"schema":{"properties":{"a":{"type":"string"}}},` +
+		`"output":"{\"a\":\"y\"}","grounding":[{"path":"/a","column":"t.s"}],"tables":{"t":[{"s":"x"}]}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	replies := make(chan string)
+	for range 8 {
+		go func() {
+			reply, err := request.Reply()
+			if err != nil {
+				replies <- err.Error()
+				return
+			}
+			encoded, _ := reply.Encode()
+			replies <- string(encoded)
+		}()
+	}
+	first := <-replies
+	for range 7 {
+		if other := <-replies; other != first || !strings.Contains(first, `"ungrounded"`) {
+			t.Errorf("%s and %s", first, other)
 		}
 	}
 }

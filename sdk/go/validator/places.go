@@ -12,11 +12,11 @@ import (
 )
 
 const (
-	schemaFindingsMax      = 1_000     // of one answer
-	schemaFindingBytesMax  = 256 << 10 // what they may take together
-	schemaStepsMax         = 1_000_000 // subschemas applied to one answer
-	gotBytesMax            = 256       // of one finding
-	falseSchemaExpectation = `{"not":{}}`
+	schemaFindingsMax     = 1_000     // of one answer
+	schemaFindingBytesMax = 256 << 10 // what they may take together
+	schemaStepsMax        = 1_000_000 // subschemas applied to one answer
+	gotBytesMax           = 256       // of one finding
+	falseSchema           = `{}`      // what "not" expects where a schema is false
 )
 
 // errTooMuch ends a walk that would tell more than anybody reads, or take longer than anybody waits.
@@ -53,8 +53,30 @@ type walk struct {
 type failure struct {
 	path     string
 	got      string // raw
-	expected string // raw
+	keyword  string
+	expected string // the keyword's value, raw, or what stands in its place
 	name     string // of an extra member
+}
+
+// expectation writes what a finding expects.
+func (f failure) expectation() string {
+	return `{"` + f.keyword + `":` + f.expected + `}`
+}
+
+// message says it for people.
+func (f failure) message() string {
+	switch {
+	case f.name != "":
+		return fmt.Sprintf("The member %q is not allowed here.", f.name)
+	case f.keyword == "required" || f.keyword == "dependentRequired":
+		return "The member " + f.expected + " is missing."
+	case f.keyword == "not" && f.expected == falseSchema:
+		return "Nothing is allowed here."
+	case len(f.expected) <= gotBytesMax:
+		return f.keyword + " must hold: " + f.expected + "."
+	default:
+		return f.keyword + " must hold."
+	}
 }
 
 // teller hears of failures. quiet is one for when only yes or no matters.
@@ -95,7 +117,8 @@ func (e *evaluated) add(other evaluated) {
 }
 
 func (w *walk) tell(f failure) error {
-	key := f.path + "\x00" + f.expected + "\x00" + f.name
+	expected := f.expectation()
+	key := f.path + "\x00" + expected + "\x00" + f.name
 	if w.told[key] {
 		return nil
 	}
@@ -103,10 +126,10 @@ func (w *walk) tell(f failure) error {
 	finding := sessionlog.Finding{
 		Code:    sessionlog.FindingSchema,
 		Path:    f.path,
-		Message: fmt.Sprintf("%s does not hold.", f.expected),
+		Message: f.message(),
 	}
 	var err error
-	if finding.Expected, err = sessionlog.ParseRawJSON(f.expected); err != nil {
+	if finding.Expected, err = sessionlog.ParseRawJSON(expected); err != nil {
 		return err
 	}
 	if len(f.got) <= gotBytesMax {
@@ -114,8 +137,8 @@ func (w *walk) tell(f failure) error {
 			return err
 		}
 	}
-	w.found = append(w.found, located{finding, f.expected, f.name})
-	w.bytes += len(f.path) + len(f.expected) + min(len(f.got), gotBytesMax)
+	w.found = append(w.found, located{finding, expected, f.name})
+	w.bytes += len(f.path) + len(expected) + min(len(f.got), gotBytesMax)
 	if len(w.found) > schemaFindingsMax || w.bytes > schemaFindingBytesMax {
 		return errTooMuch
 	}
@@ -141,7 +164,7 @@ func (w *walk) apply(sub *jsonschema.Schema, v *value, path string, tell teller)
 	defer func() { w.scope = w.scope[:len(w.scope)-1] }()
 	node := w.schema.nodes[sub]
 	if node.raw == "false" {
-		return evaluated{}, tell(failure{path: path, got: v.raw, expected: falseSchemaExpectation})
+		return evaluated{}, tell(failure{path: path, got: v.raw, keyword: "not", expected: falseSchema})
 	}
 	a := application{walk: w, sub: sub, node: node, value: v, path: path, tell: tell}
 	for _, check := range []func() error{
@@ -175,8 +198,7 @@ func (a *application) expect(holds bool, keyword string) error {
 }
 
 func (a *application) fail(keyword, expected, got string) error {
-	expectation := `{"` + keyword + `":` + expected + `}`
-	return a.tell(failure{path: a.path, got: got, expected: expectation})
+	return a.tell(failure{path: a.path, got: got, keyword: keyword, expected: expected})
 }
 
 // enter applies a subschema to the same value, and counts what it has looked at.
