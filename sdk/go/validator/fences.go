@@ -18,7 +18,7 @@ func splitFences(text string) (blocks []block, prose []string) {
 		if length := strings.IndexByte(text[start:], '\n'); length >= 0 {
 			end = start + length + 1
 		}
-		line := strings.TrimSpace(text[start:end])
+		line := unindented(strings.TrimRight(text[start:end], " \t\r\n"))
 		switch fence := fenceOf(line); {
 		case opened == "" && opensBlock(line, fence):
 			prose = append(prose, text[proseStart:start])
@@ -33,6 +33,14 @@ func splitFences(text string) (blocks []block, prose []string) {
 		return append(blocks, block{text[contentStart:], false}), append(prose, "")
 	}
 	return blocks, append(prose, text[proseStart:])
+}
+
+// unindented takes the spaces away that may stand before a fence: three at most (CommonMark 4.5).
+func unindented(line string) string {
+	for range 3 {
+		line = strings.TrimPrefix(line, " ")
+	}
+	return line
 }
 
 // fenceOf gives the backticks or tildes that a line begins with.
