@@ -3,6 +3,7 @@ package validator
 import (
 	"slices"
 	"strings"
+	"unicode"
 
 	"lakehouse/sdk/go/sessionlog"
 )
@@ -157,8 +158,15 @@ func beginsElement(text string) bool {
 	case c == '-':
 		return len(text) > 1 && '0' <= text[1] && text[1] <= '9'
 	}
-	word := text[:len(text)-len(strings.TrimLeft(text, "abcdefghijklmnopqrstuvwxyz"))]
+	word := text
+	if end := strings.IndexFunc(text, isNoWordCharacter); end >= 0 {
+		word = text[:end]
+	}
 	return word == "true" || word == "false" || word == "null"
+}
+
+func isNoWordCharacter(r rune) bool {
+	return r != '_' && !unicode.IsLetter(r) && !unicode.IsDigit(r)
 }
 
 // regionEnd tells where the brackets that open at start are all closed again, strings aside.

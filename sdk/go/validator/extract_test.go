@@ -39,7 +39,7 @@ func TestExtraction(t *testing.T) {
 		{`{x {"a":1}}`, "invalid_json"}, {"{placeholder}", "invalid_json"},
 		{`{a} {"a":1}`, `{"a":1}`}, {`[1, see [2]]`, "invalid_json"},
 		// A [ that does not begin a JSON array is prose.
-		{"see [above] and [[below]]", "no_json"}, {"[truex]", "no_json"}, {"[-]", "no_json"},
+		{"see [above] and [[below]]", "no_json"}, {"[truex]", "no_json"}, {"[true1]", "no_json"}, {"[nullé]", "no_json"}, {"[-]", "no_json"},
 		{`[see {"a":1}]`, `{"a":1}`}, {"[see [1]]", "[1]"}, {"f[] [ ]", "[] []"},
 		{"[ true, x]", "invalid_json"}, {`["a" b]`, "invalid_json"},
 		// What does not parse.
