@@ -2,12 +2,13 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help setup demo test faults faults-long check bench requirements clean
+.PHONY: help setup demo test parity faults faults-long check bench requirements clean
 
 help:
 	@echo "make demo    run the whole stack on a real, tiny model (about a minute after the install)"
 	@echo "make test    run the tests"
 	@echo "make faults  kill, cut, fill and corrupt the session log (minutes; as root, on Linux)"
+	@echo "make parity  build the Go and Rust runtimes, run their tests, compare all of them"
 	@echo "make check   ruff, mypy, import-linter"
 	@echo "make bench   measure /v1/iterate; results go to benchmarks/runs/"
 	@echo "make clean   remove the environment and what the demo wrote"
@@ -27,6 +28,10 @@ demo: setup
 test: setup
 	@$(BIN)/lakehouse models pull smollm2
 	$(BIN)/python -m pytest
+	@$(BIN)/python tools/run_parity.py --tell
+
+parity: setup
+	$(BIN)/python tools/run_parity.py
 
 # Needs strace, FUSE 3 and loop devices: apt-get install strace fuse3 e2fsprogs mount.
 faults: setup
@@ -34,7 +39,7 @@ faults: setup
 
 # The same scenarios with far larger counts: an hour or two.
 faults-long: setup
-	LAKEHOUSE_FAULTS=long $(BIN)/python -m pytest tests/faults --timeout 7200
+	LAKEHOUSE_FAULTS=long $(BIN)/python -m pytest tests/faults
 
 check: setup
 	$(BIN)/ruff check .
@@ -53,4 +58,4 @@ requirements:
 	  pyproject.toml --output-file requirements/dev.txt
 
 clean:
-	rm -rf .venv demo-data
+	rm -rf .venv demo-data parity.html sdk/go/bin sdk/rust/target

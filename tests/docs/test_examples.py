@@ -34,6 +34,24 @@ ELSEWHERE = {
     ("README.md", "make demo"),
     ("CONTRIBUTING.md", "make check   # ruff, mypy --strict, import-linter"),
     ("README.md", "python3 -m venv .venv && .venv/bin/pip install '.[local]'"),
+    # Need tools of other languages: make parity runs them.
+    ("docs/how-to/compare-runtimes.md", "make parity"),
+    (
+        "docs/how-to/compare-runtimes.md",
+        (
+            "lakehouse parity --peer go:session_log=sdk/go/bin/session-log-helper "
+            "--peer go:validator=sdk/go/bin/validator-helper"
+        ),
+    ),
+    (
+        "docs/how-to/add-a-runtime.md",
+        (
+            "lakehouse parity --suite session_log --peer "
+            '"node:session_log=node examples/node_runtime/session_log_helper.mjs"'
+        ),
+    ),
+    # Runs in a clone: tests/unit/spec/test_extended_fixtures.py.
+    ("docs/how-to/compare-runtimes.md", "python tools/build_parity_fixtures.py"),
     # Needs a session of that id: tests/unit/cli/test_log.py.
     ("docs/how-to/keep-the-log.md", "lakehouse log forget 0af7651916cd43dd8448eb211c80319c"),
 }

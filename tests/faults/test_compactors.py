@@ -50,7 +50,7 @@ def test_what_is_written_here_are_rows(tmp_path: Path):
     assert msgspec.json.decode(text)["row_id"] == row_id
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(times(900, 7_200))
 def test_compactors_that_are_killed_lose_and_double_nothing(tmp_path: Path):
     """Four at a time, killed and started again; the segments are deleted as soon as may be."""
     root = tmp_path / "log"
@@ -79,7 +79,7 @@ def test_compactors_that_are_killed_lose_and_double_nothing(tmp_path: Path):
     print(f"{killed} kills, {table.version()} versions")
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(times(300, 7_200))
 def test_a_compactor_that_does_not_look_for_its_transaction_is_caught(tmp_path: Path):
     """The planted bug doubles rows when a plan is executed again."""
     root = tmp_path / "log"

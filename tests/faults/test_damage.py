@@ -68,7 +68,7 @@ def sealed_log(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(times(900, 7_200))
 def test_every_damage_is_found(sealed_log: Path):
     """By `log verify`, with the file's name; and readers show exactly what is whole."""
     struck, found = find_damage(sealed_log, DAMAGES)

@@ -52,7 +52,7 @@ def fill(place: Path) -> Path:
     return ballast
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(times(600, 7_200))
 def test_a_full_disk_refuses_keeps_its_word_and_heals(tmp_path: Path, small_disk: Path):
     """Fill, be refused, make room, go on: nothing acknowledged is lost, and nobody restarts."""
     root = small_disk / "log"

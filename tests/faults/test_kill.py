@@ -59,7 +59,7 @@ def kill_in_the_middle(
     return Killed(killed, len(said.acked), len(verified.bad))
 
 
-@pytest.mark.timeout(1_800)
+@pytest.mark.timeout(times(1_800, 7_200))
 def test_no_kill_loses_or_doubles_a_row(tmp_path: Path):
     """All processes were killed, and far more rows than that were acknowledged."""
     killed = acked = 0
@@ -71,7 +71,7 @@ def test_no_kill_loses_or_doubles_a_row(tmp_path: Path):
     print(f"{killed} kills, {acked} acknowledged rows")
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(times(600, 7_200))
 def test_a_row_that_a_kill_tears_harms_no_other(tmp_path: Path):
     """A kill stops a large write between two pages: half a row, listed as damage."""
     torn = 0
@@ -96,7 +96,7 @@ BUGS = [
 
 
 @pytest.mark.parametrize("bug", BUGS, ids=lambda bug: next(iter(bug.values())))
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(times(300, 7_200))
 def test_a_planted_bug_is_caught(tmp_path: Path, bug: dict[str, str]):
     """Within a few rounds."""
     for seed in range(20):

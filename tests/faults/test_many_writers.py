@@ -27,7 +27,7 @@ def look(root: Path) -> int:
     return int(found[0])
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(times(900, 7_200))
 def test_no_row_comes_into_a_segment_that_is_sealed(tmp_path: Path):
     """Every row rotates, and all writers and a tender seal all the time."""
     options = ["--rows", ROWS, "--at-once", 2, "--segment-bytes", 1, "--tend"]
@@ -42,7 +42,7 @@ def test_no_row_comes_into_a_segment_that_is_sealed(tmp_path: Path):
     print(f"{verified.files} segments")
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(times(900, 7_200))
 def test_readers_of_a_living_log_see_every_row_once(tmp_path: Path):
     """No error, no row without members, no row twice, and never fewer than before."""
     options = ["--at-once", 2, "--segment-bytes", 200_000, "--tend", "--pause-s", 0.1]
@@ -62,7 +62,7 @@ def test_readers_of_a_living_log_see_every_row_once(tmp_path: Path):
     print(f"{READS} reads of {before} rows at the last, {verified.files} segments")
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(times(300, 7_200))
 def test_a_stopped_writer_is_not_a_dead_one(tmp_path: Path):
     """SIGSTOP while others reap, SIGCONT: its sessions end as if nothing had been."""
     outputs = []

@@ -121,7 +121,7 @@ def cut_everywhere(
     return struck
 
 
-@pytest.mark.timeout(1_800)
+@pytest.mark.timeout(times(1_800, 7_200))
 def test_no_acknowledged_row_goes_with_the_power(tmp_path: Path, memory_path: Path):
     """Unsynced writes dropped, torn and out of order, names not there yet."""
     struck = acked = 0
@@ -135,7 +135,7 @@ def test_no_acknowledged_row_goes_with_the_power(tmp_path: Path, memory_path: Pa
     print(f"{struck} power cuts with something to lose, {acked} acknowledged rows")
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(times(300, 7_200))
 def test_pages_that_a_failed_sync_dropped_are_written_again(tmp_path: Path, memory_path: Path):
     """Each sync fails in turn: what is acknowledged afterwards lies in pages that were synced."""
     fired = 0
@@ -155,7 +155,7 @@ BUGS = [
 
 
 @pytest.mark.parametrize(("bug", "options"), BUGS, ids=[bug for bug, _ in BUGS])
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(times(300, 7_200))
 def test_a_planted_bug_is_caught(
     tmp_path: Path, memory_path: Path, bug: str, options: list[object]
 ):

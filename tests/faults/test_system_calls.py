@@ -108,7 +108,7 @@ def strike_all(
         return sum(job.result(timeout=END_S * 4) for job in jobs)
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(times(900, 7_200))
 def test_a_kill_at_every_call(tmp_path: Path, template: tuple[Path, Told]):
     """Writing, rotating, reaping, sealing, removing locks."""
     struck = [(point, "signal=KILL") for point in points(tmp_path, template[0])]
@@ -126,7 +126,7 @@ def test_a_kill_at_every_call(tmp_path: Path, template: tuple[Path, Told]):
     print(f"{fired} of {len(struck)} kills fired")
 
 
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(times(1200, 7_200))
 def test_an_error_at_every_call(tmp_path: Path, template: tuple[Path, Told]):
     """Each point with each error in turn; in the long tier, every error at every point."""
     places = points(tmp_path, template[0])
@@ -146,7 +146,7 @@ BUGS = ["manifest_after_the_rename"]
 
 
 @pytest.mark.parametrize("bug", BUGS)
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(times(600, 7_200))
 def test_a_planted_bug_is_caught(tmp_path: Path, template: tuple[Path, Told], bug: str):
     """By a kill at some call that opens or renames a file."""
     calls = [point for point in points(tmp_path, template[0], bug) if point.call == "openat"]
@@ -160,7 +160,7 @@ def test_a_planted_bug_is_caught(tmp_path: Path, template: tuple[Path, Told], bu
 
 
 @pytest.mark.parametrize("after", ["", "+"], ids=["once", "for ever"])
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(times(300, 7_200))
 def test_a_failed_sync_is_never_acknowledged(
     tmp_path: Path, template: tuple[Path, Told], after: str
 ):
@@ -181,7 +181,7 @@ def test_a_failed_sync_is_never_acknowledged(
             assert len(said.acked) == 6, "the next segment took the rows"
 
 
-@pytest.mark.timeout(1_200)
+@pytest.mark.timeout(times(1_200, 7_200))
 def test_a_kill_at_every_call_of_a_compaction(tmp_path: Path):
     """Readers see every row once as it was left, and the next compaction ends the work."""
     sealed = tmp_path / "sealed"

@@ -75,9 +75,9 @@ fn session_ids() {
     }
 }
 
-fn fixtures() -> Vec<PathBuf> {
+fn fixtures(levels: &[&str]) -> Vec<PathBuf> {
     let mut paths = Vec::new();
-    for level in ["required", "extended"] {
+    for level in levels {
         if let Ok(entries) = fs::read_dir(spec().join("parity/session_log").join(level)) {
             paths.extend(entries.map(|entry| entry.unwrap().path()));
         }
@@ -89,7 +89,7 @@ fn fixtures() -> Vec<PathBuf> {
 #[test]
 fn parity_fixtures() {
     let mut rows = 0;
-    for path in fixtures() {
+    for path in fixtures(&["required", "extended"]) {
         let fixture = read(&path);
         // Fixtures whose bytes are not UTF-8 come as base64; the gate runs those.
         let Some(input) = fixture["input"].as_str() else { continue };
@@ -105,7 +105,7 @@ fn parity_fixtures() {
         assert_eq!(crc_holds(&line), Some(true));
         rows += 1;
     }
-    assert!(rows >= 4);
+    assert!(rows >= 60);
 }
 
 #[test]
@@ -113,7 +113,8 @@ fn members_that_the_schema_requires_are_required() {
     let schema = read(&spec().join("row.schema.json"));
     let required = texts(&schema["required"]);
     assert!(required.len() >= 32);
-    for path in fixtures() {
+    // In the required ones no member of another object is named like one of the row before it.
+    for path in fixtures(&["required"]) {
         let fixture = read(&path);
         let Some(expected) = fixture["expected"].as_str() else { continue };
         let body = &expected[..expected.rfind(",\"crc\":\"").unwrap()];

@@ -1,5 +1,6 @@
 """`lakehouse parity`: the gate that keeps the runtimes byte-equal."""
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -36,6 +37,9 @@ def command(
     url: Annotated[
         str | None, typer.Option(help="Probe a running stack: its validator, over HTTP.")
     ] = None,
+    api_key_env: Annotated[
+        str | None, typer.Option(help="The variable that holds the key of stacks.")
+    ] = None,
     suite: Annotated[str | None, typer.Option(help="Only session_log or only validator.")] = None,
     fixtures: Annotated[
         Path | None, typer.Option(help="Where the fixtures are; those we ship by default.")
@@ -51,11 +55,12 @@ def command(
 ) -> None:
     """Compare runtimes by fixtures that hold their own answers. Our own is always one of them.
 
-    Exit code 0: all equal. 1: a difference, by place and byte. 3: it could not be run.
+    Exit code 0: all equal. 1: a difference, by place and byte. 3: a helper cannot be started, or
+    a stack cannot be reached.
 
     Example: lakehouse parity --peer go:session_log=sdk/go/bin/session-log-helper
     """
-    peers = _peers(peer or [], url)
+    peers = _peers(peer or [], url, _api_key(api_key_env))
     found = load_fixtures(fixtures or shipped_fixtures(), suites=_suites(suite))
     report = compare(peers, found, load_known_failures(known))
     made_at = timestamp(SystemClock().now())
@@ -71,11 +76,12 @@ def command(
         raise typer.Exit(1)
 
 
-def _peers(texts: list[str], url: str | None) -> list[Peer]:
+def _peers(texts: list[str], url: str | None, api_key: str | None) -> list[Peer]:
     own = [sys.executable, "-m", "lakehouse.cli.parity_helper"]
-    peers: list[Peer] = [HelperPeer("python", own, suites=SUITES), *map(peer_of, texts)]
+    peers: list[Peer] = [HelperPeer("python", own, suites=SUITES)]
+    peers += [peer_of(text, api_key=api_key) for text in texts]
     if url is not None:
-        peers.append(HttpPeer("stack", url))
+        peers.append(HttpPeer("stack", url, api_key=api_key))
     names = [peer.name for peer in peers]
     twice = sorted(
         {
@@ -88,6 +94,15 @@ def _peers(texts: list[str], url: str | None) -> list[Peer]:
     if twice:
         raise SetupError(f"--peer is given twice: {', '.join(twice)}.", hint=", ".join(names))
     return peers
+
+
+def _api_key(variable: str | None) -> str | None:
+    if variable is None:
+        return None
+    key = os.environ.get(variable)
+    if not key:
+        raise SetupError(f"${variable} is named by --api-key-env, but is not set.")
+    return key
 
 
 def _suites(name: str | None) -> tuple[Suite, ...]:

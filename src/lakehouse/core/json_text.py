@@ -24,6 +24,8 @@ NULL: Final = msgspec.Raw(b"null")
 
 # The closing quote is optional, so that a text of many unclosed quotes costs one pass, not n².
 _TOKENS = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?|[\[\]{}]', re.DOTALL)
+_OBJECT: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_NAME = re.compile(rb'"(?:[^"\\]|\\.)*"')
 _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
 _ESCAPES = re.compile(
     r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
@@ -77,6 +79,19 @@ def compact(text: str) -> bytes:
     `1.10` stays `1.10`, escapes and member order stay as they came.
     """
     return msgspec.json.format(text.encode("utf-8"), indent=-1)
+
+
+def raw_members(data: bytes) -> dict[str, tuple[bytes, bytes]]:
+    """Split a compact object into decoded name → the bytes of name and value, in their order."""
+    members: dict[str, tuple[bytes, bytes]] = {}
+    position = 1
+    for name, raw in _OBJECT.decode(data).items():
+        match = _NAME.match(data, position)
+        assert match is not None, "a member begins with its name"
+        value = bytes(raw)
+        members[name] = (match[0], value)
+        position = match.end() + len(value) + 2
+    return members
 
 
 def dumps(value: object) -> str:

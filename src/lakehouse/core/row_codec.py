@@ -4,7 +4,6 @@
 our own types and encodes again without adding or losing a member: what the parity gate compares.
 """
 
-import re
 import zlib
 from typing import Any, Final, TypeVar, get_args
 
@@ -12,7 +11,7 @@ import msgspec
 
 from lakehouse.core.chat import Usage
 from lakehouse.core.finding import Finding
-from lakehouse.core.json_text import JsonError, parse_form
+from lakehouse.core.json_text import JsonError, parse_form, raw_members
 from lakehouse.core.limits import ROW_BYTES_MAX
 from lakehouse.core.row import Row, SegmentHeader, Started
 
@@ -165,7 +164,6 @@ def _check_nearest(findings: tuple[Finding, ...]) -> None:
 
 _Shape = dict[str, "_Shape"]
 
-_NAME = re.compile(rb'"(?:[^"\\]|\\.)*"')
 _NEAREST: Final[_Shape] = {}
 
 
@@ -193,7 +191,7 @@ _ROW_SHAPE: Final = _shape_of(Row)
 def _merge(encoded: bytes, source: bytes, shape: _Shape) -> bytes:
     """Lay the encoded object over its source: known members first, then the unknown ones."""
     known = _OBJECT.decode(encoded)
-    came = _members(source)
+    came = raw_members(source)
     members = [
         b'"%b":%b' % (name.encode(), _merge_value(bytes(raw), came[name][1], shape.get(name)))
         for name, raw in known.items()
@@ -212,19 +210,6 @@ def _merge_value(encoded: bytes, source: bytes, shape: _Shape | None) -> bytes:
         pairs = zip(_raw_list(encoded), _raw_list(source), strict=True)
         return b"[%b]" % b",".join(_merge(ours, theirs, shape) for ours, theirs in pairs)
     return _merge(encoded, source, shape)
-
-
-def _members(source: bytes) -> dict[str, tuple[bytes, bytes]]:
-    """Split a compact object into decoded name → the bytes of name and value."""
-    members: dict[str, tuple[bytes, bytes]] = {}
-    position = 1
-    for name, raw in _OBJECT.decode(source).items():
-        match = _NAME.match(source, position)
-        assert match is not None, "a member begins with its name"
-        value = bytes(raw)
-        members[name] = (match[0], value)
-        position = match.end() + len(value) + 2
-    return members
 
 
 def _raw_list(data: bytes) -> list[bytes]:

@@ -48,6 +48,7 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
     name: str
     suite: Suite
     about: str
+    why: str
     input: str | None = None
     input_base64: str | None = None
     expected: str | None = None

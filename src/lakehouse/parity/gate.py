@@ -11,7 +11,7 @@ from typing import Final, Literal
 import msgspec
 
 from lakehouse.parity.difference import Difference, first_difference
-from lakehouse.parity.fixtures import SUITES, Fixture, KnownFailure, Level, Suite
+from lakehouse.parity.fixtures import Fixture, KnownFailure, Level, Suite
 from lakehouse.parity.normalization import InvalidOutput, members, normalized
 from lakehouse.parity.peers import Outcome, OutcomeKind, Peer
 
@@ -63,7 +63,7 @@ def compare(
     """Ask every peer for every fixture of its suites, and judge.
 
     Raises:
-        SetupError: A peer cannot be started.
+        InfraError: A peer cannot be started or reached.
     """
     reasons = {(entry.peer, entry.fixture): entry.reason for entry in known}
     checks: list[Check] = []
@@ -170,19 +170,16 @@ def _alike(fixture: Fixture, one: Outcome, other: Outcome) -> bool:
 def _complaints(
     peers: Sequence[Peer], checks: Sequence[Check], known: Sequence[KnownFailure]
 ) -> list[str]:
-    asked = {suite for peer in peers for suite in peer.suites}
-    compared_suites = {check.suite for check in checks if check.outcome == "result"}
-    complaints = [
-        f"{suite}: nothing was compared"
-        for suite in SUITES
-        if suite in asked and suite not in compared_suites
-    ]
     compared = {(check.peer, check.fixture) for check in checks}
     names = {peer.name for peer in peers}
-    complaints += [
+    complaints = [
         f"{entry.fixture} of {entry.peer} is listed as known to fail, and there is no such fixture"
         for entry in known
         if entry.peer in names and (entry.peer, entry.fixture) not in compared
     ]
-    silent = names - {check.peer for check in checks if check.outcome in {"result", "errored"}}
-    return complaints + [f"{name}: gave no answer at all" for name in sorted(silent)]
+    # By runtime and suite: one that only refuses, or only skips, has shown nothing of itself.
+    asked = dict.fromkeys((check.peer, check.suite) for check in checks)
+    answered = {(check.peer, check.suite) for check in checks if check.outcome == "result"}
+    nothing = [f"{suite} of {name}" for name, suite in asked if (name, suite) not in answered]
+    complaints += [f"{what}: nothing was compared" for what in nothing]
+    return complaints or ([] if checks else ["nothing was compared"])

@@ -1,28 +1,29 @@
 """Runtimes under test: a helper program that speaks JSON lines, or a running stack over HTTP.
 
 Refuses to guess what a silent helper meant: a crash, a timeout and an empty output are outcomes
-of their own. A helper that dies is started again for each fixture it left, one at a time, so that
-one bad input cannot hide what the others would have given.
+of their own. A helper that dies is started again for the fixtures it left.
 """
 
 import base64
 import http.client
-import os
 import shlex
 import subprocess
 import tempfile
-from collections.abc import Sequence
+import time
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final, Literal, Protocol
 from urllib.parse import urlsplit
 
 import msgspec
 
-from lakehouse.core.errors import SetupError
+from lakehouse.core.errors import InfraError, SetupError
 from lakehouse.parity.fixtures import Fixture, Suite
 
 OutcomeKind = Literal["result", "errored", "skipped", "crashed", "timeout", "empty"]
 TIMEOUT_S: Final = 60.0  # for one helper process, from its start to its end
+_AGAIN_TIMEOUT_S: Final = 10.0  # the same where it is asked again after a crash
+_AGAIN_TOTAL_S: Final = 60.0  # for all asking again
 _MESSAGE_CHARS_MAX: Final = 300
 _ANSWER_BYTES_MAX: Final = 1 << 30
 
@@ -71,16 +72,31 @@ class HelperPeer:
         self.suites = suites
         self._command = list(command)
         self._timeout_s = timeout_s
+        self._again_timeout_s = min(timeout_s, _AGAIN_TIMEOUT_S)
 
     def answers(self, fixtures: Sequence[Fixture]) -> list[Outcome]:
-        """Ask for all at once, then for those left without an answer one at a time."""
-        outcomes = self._ask(fixtures)
-        for index, outcome in enumerate(outcomes):
-            if outcome.kind in {"crashed", "timeout"} and len(fixtures) > 1:
-                (outcomes[index],) = self._ask([fixtures[index]])
+        """Ask for all at once; after a crash, ask again for those that were left.
+
+        The first that was left is the suspect and is asked alone, so that one bad input cannot
+        hide what the others would have given. What is still without an answer when the time for
+        that is used up keeps its last outcome.
+
+        Raises:
+            InfraError: The helper cannot be started.
+        """
+        outcomes = self._ask(fixtures, self._timeout_s)
+        until = time.monotonic() + _AGAIN_TOTAL_S
+        left = _unanswered(range(len(fixtures)), outcomes) if len(fixtures) > 1 else []
+        while left and time.monotonic() < until:
+            suspect, *others = left
+            (outcomes[suspect],) = self._ask([fixtures[suspect]], self._again_timeout_s)
+            found = self._ask([fixtures[index] for index in others], self._again_timeout_s)
+            for index, outcome in zip(others, found, strict=True):
+                outcomes[index] = outcome
+            left = _unanswered(others, outcomes)
         return outcomes
 
-    def _ask(self, fixtures: Sequence[Fixture]) -> list[Outcome]:
+    def _ask(self, fixtures: Sequence[Fixture], timeout_s: float) -> list[Outcome]:
         requests = b"".join(
             _request(seq, fixture) + b"\n" for seq, fixture in enumerate(fixtures, 1)
         )
@@ -92,12 +108,13 @@ class HelperPeer:
                     self._command, stdin=stdin, stdout=stdout, stderr=subprocess.DEVNULL
                 )
             except OSError as error:
-                raise SetupError(
+                raise InfraError(
+                    "connect",
                     f"The helper of {self.name} cannot be started: {error}.",
                     hint="`make parity` builds the helpers; --peer NAME=COMMAND names another.",
                 ) from error
             try:
-                code: int | None = child.wait(self._timeout_s)
+                code: int | None = child.wait(timeout_s)
             except subprocess.TimeoutExpired:
                 code = None
             finally:
@@ -112,8 +129,11 @@ class HttpPeer:
 
     suites: tuple[Suite, ...] = ("validator",)
 
-    def __init__(self, name: str, url: str, *, timeout_s: float = TIMEOUT_S) -> None:
+    def __init__(
+        self, name: str, url: str, *, api_key: str | None = None, timeout_s: float = TIMEOUT_S
+    ) -> None:
         self.name = name
+        self._api_key = api_key
         self._timeout_s = timeout_s
         parts = urlsplit(url)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
@@ -121,19 +141,37 @@ class HttpPeer:
         self._parts = parts
 
     def answers(self, fixtures: Sequence[Fixture]) -> list[Outcome]:
-        """Post each fixture; anything but 200 and a refusal of the body is a crash."""
+        """Post each fixture; anything but 200 and a refusal of the body is a crash.
+
+        Raises:
+            InfraError: There is nobody to ask.
+        """
+        connection = self._connection()
+        try:
+            connection.connect()
+        except OSError as error:
+            raise InfraError(
+                "connect",
+                f"The stack {self.name} cannot be reached: {error}.",
+                hint="`lakehouse up` opens 127.0.0.1:4110; --url names another address.",
+            ) from error
+        finally:
+            connection.close()
         return [self._post(fixture.data) for fixture in fixtures]
 
-    def _post(self, body: bytes) -> Outcome:
+    def _connection(self) -> http.client.HTTPConnection:
         kind = (
             http.client.HTTPSConnection
             if self._parts.scheme == "https"
             else http.client.HTTPConnection
         )
-        connection = kind(self._parts.netloc, timeout=self._timeout_s)
+        return kind(self._parts.netloc, timeout=self._timeout_s)
+
+    def _post(self, body: bytes) -> Outcome:
+        connection = self._connection()
         headers = {"Content-Type": "application/json"}
-        if key := os.environ.get("LAKEHOUSE_API_KEY"):
-            headers["Authorization"] = f"Bearer {key}"
+        if self._api_key is not None:
+            headers["Authorization"] = f"Bearer {self._api_key}"
         try:
             connection.request("POST", f"{self._parts.path.rstrip('/')}/v1/validate", body, headers)
             response = connection.getresponse()
@@ -151,16 +189,16 @@ class HttpPeer:
         return Outcome("errored" if refused else "crashed", message=f"{response.status}: {text}")
 
 
-def peer_of(text: str) -> Peer:
+def peer_of(text: str, *, api_key: str | None = None) -> Peer:
     """Read `--peer`: `NAME=COMMAND LINE`, `NAME=URL`, or a URL alone.
 
-    `NAME:SUITE=COMMAND` restricts a helper to one suite.
+    `NAME:SUITE=COMMAND` restricts a helper to one suite. `api_key` is for URLs.
 
     Raises:
         SetupError: It is none of them.
     """
     if text.startswith(("http://", "https://")):
-        return HttpPeer(urlsplit(text).netloc, text)
+        return HttpPeer(urlsplit(text).netloc, text, api_key=api_key)
     name, equals, target = text.partition("=")
     if not equals or not name or not target.strip():
         raise SetupError(
@@ -168,7 +206,7 @@ def peer_of(text: str) -> Peer:
             hint="Such as --peer go=sdk/go/bin/session-log-helper or --peer http://127.0.0.1:4110",
         )
     if target.startswith(("http://", "https://")):
-        return HttpPeer(name, target)
+        return HttpPeer(name, target, api_key=api_key)
     name, _, suite = name.partition(":")
     if suite not in {"", "session_log", "validator"}:
         raise SetupError(f"--peer {text!r} names the suite {suite!r}: session_log or validator.")
@@ -181,6 +219,10 @@ def _command(target: str) -> list[str]:
     if "/" in words[0]:
         words[0] = str(Path(words[0]).absolute())  # not resolved: a venv's python is a link
     return words
+
+
+def _unanswered(indexes: Iterable[int], outcomes: Sequence[Outcome]) -> list[int]:
+    return [index for index in indexes if outcomes[index].kind in {"crashed", "timeout"}]
 
 
 def _request(seq: int, fixture: Fixture) -> bytes:

@@ -7,12 +7,13 @@ from typing import Final
 
 import msgspec
 
+from lakehouse.core.json_text import raw_members
+
 Place = tuple[str | int, ...]
 """Where something stands in a JSON value: member names and array positions, outermost first."""
 
 ROOT: Final[Place] = ()
 
-_OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _ARRAY = msgspec.json.Decoder(list[msgspec.Raw])
 
 
@@ -24,7 +25,7 @@ class RawTree:
 
     def __init__(self, data: bytes) -> None:
         self._data = data
-        self._objects: dict[Place, dict[str, msgspec.Raw]] = {}
+        self._objects: dict[Place, dict[str, tuple[bytes, bytes]]] = {}
         self._arrays: dict[Place, list[msgspec.Raw]] = {}
 
     def at(self, place: Place) -> bytes:
@@ -33,11 +34,18 @@ class RawTree:
             return self._data
         parent, last = place[:-1], place[-1]
         if isinstance(last, str):
-            members = self._objects.get(parent)
-            if members is None:
-                members = self._objects[parent] = _OBJECT.decode(self.at(parent))
-            return bytes(members[last])
+            return self._members(parent)[last][1]
         items = self._arrays.get(parent)
         if items is None:
             items = self._arrays[parent] = _ARRAY.decode(self.at(parent))
         return bytes(items[last])
+
+    def name(self, place: Place, name: str) -> bytes:
+        """Give the bytes of a member's name in the object at a place, with its own escapes."""
+        return self._members(place)[name][0]
+
+    def _members(self, place: Place) -> dict[str, tuple[bytes, bytes]]:
+        members = self._objects.get(place)
+        if members is None:
+            members = self._objects[place] = raw_members(self.at(place))
+        return members

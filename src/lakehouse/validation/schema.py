@@ -12,8 +12,8 @@ The shape of a schema finding, beyond the contract's words, so that another runt
   `{"required":"name"}`. `contains` failing by its count gives `minContains` or `maxContains`
   where these stand. A `false` schema gives `{"not":{}}`, which is what the standard says it is;
   but `additionalProperties` and `unevaluatedProperties` are findings of their own object.
-- `got`: the bytes of the value at `path`; for an extra member its name, as a JSON string. Left out
-  over 256 bytes. Two findings that differ only in `got` are ordered by the name.
+- `got`: the bytes of the value at `path`; for an extra member its name as it stands there. Left
+  out over 256 bytes. Two findings that differ only in `got` are ordered by the name.
 - `if` is the keyword of a failing `then` or `else`, with the value of `if`.
 - `propertyNames` and `unevaluatedItems` are one finding for the object or array.
 - At most `SCHEMA_FINDINGS_MAX` findings and `SCHEMA_FINDINGS_BYTES_MAX` bytes of one answer.
@@ -128,7 +128,7 @@ class CompiledSchema:
         if failure.branch is not None:
             branch = _shown(self._raw.at(failure.branch))
         if failure.name is not None and failure.keyword in _EXTRA:
-            got = ENCODER.encode(failure.name)
+            got = tree.name(failure.place, failure.name)
         else:
             got = tree.at(failure.place)
         return Finding(

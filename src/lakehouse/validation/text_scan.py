@@ -18,6 +18,7 @@ _TAG: Final = r"</?(?:think|thinking|reasoning)>"
 
 _MARK = re.compile(rf"(?P<fence>{_FENCE})|(?P<tag>{_TAG})|\{{|{_ARRAY}", re.MULTILINE)
 _FENCE_LINE = re.compile(_FENCE, re.MULTILINE)
+_ANY_TAG = re.compile(_TAG)
 _CLOSING_TAG = re.compile(r"</(?:think|thinking|reasoning)>")
 _BRACKETS = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[\[{]++|[\]}]++', re.DOTALL)
 _BEGINS = re.compile(rf"\s*(?:\{{|{_ARRAY})")
@@ -108,6 +109,8 @@ class _Scanner:
             region, after = Region(start, len(text), closed=False), len(text)
         else:
             region, after = Region(start, closing.start(), closed=True), closing.end()
+        if self._holds_thinking(region):
+            return start
         if (ended := self._end_of_thinking(region)) is not None:
             return ended
         self._fenced.append(region)
@@ -156,6 +159,16 @@ class _Scanner:
         if tag is None or (region.closed and _parses(self._text[region.start : region.end])):
             return None
         return self._end_thinking(tag)
+
+    def _holds_thinking(self, block: Region) -> bool:
+        """Tell whether a block is to be looked into: thinking in it stands outside of JSON.
+
+        Not where the block has no end: then each fence would be looked into to the text's end.
+        """
+        tag = _ANY_TAG.search(self._text, block.start, block.end) if block.closed else None
+        if tag is None or tag[0].startswith("</"):
+            return False
+        return not _parses(self._text[block.start : block.end])
 
     def _set_aside(self, start: int, end: int) -> None:
         if start > self._rest_start:

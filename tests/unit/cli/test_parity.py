@@ -81,10 +81,23 @@ def test_a_running_stack_is_probed_and_the_report_is_kept(tmp_path: Path):
     assert saved[0].startswith("parity-2")
 
 
-def test_a_stack_that_is_not_there_breaks_the_gate():
-    """A probe that reached nothing is no success."""
-    done = parity("--url", f"http://127.0.0.1:{free_port()}", code=1)
-    assert "stack: gave no answer at all" in done.stdout
+def test_what_cannot_be_run_is_exit_code_3():
+    """Neither a difference nor a success: nobody was there to ask."""
+    for arguments, says in [
+        (["--url", f"http://127.0.0.1:{free_port()}"], "The stack stack cannot be reached"),
+        (["--peer", "go=./nothing-here"], "The helper of go cannot be started"),
+    ]:
+        done = parity(*arguments, code=3)
+        assert says in done.stderr
+        assert "hint: " in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_one_suite_can_be_asked_alone():
+    """What was not asked for is not missed."""
+    shown = parity("--suite", "session_log").stdout
+    assert "validator" not in shown
+    assert shown.endswith("parity holds\n")
 
 
 def test_bad_options_are_one_message():
@@ -92,10 +105,10 @@ def test_bad_options_are_one_message():
     for arguments, says in [
         (["--peer", "go"], "NAME=COMMAND"),
         (["--peer", "go:rows=x"], "session_log or validator"),
-        (["--peer", "go=./nothing-here"], "cannot be started"),
         (["--suite", "rows"], "allowed are session_log, validator"),
         (["--peer", helper("none", "python")], "given twice"),
         (["--url", "ftp://x"], "not an http"),
+        (["--url", "http://x", "--api-key-env", "NO_SUCH_KEY"], "$NO_SUCH_KEY is named by"),
     ]:
         done = parity(*arguments, code=2)
         assert says in done.stderr, done.stderr

@@ -29,7 +29,8 @@ def rows() -> list[Fixture]:
     prompt = "is 1 < 2 & 3 > 2? Øresund"
     line = seal(encode_line(make_row(prompt=prompt))[:-18] + b',"reviewed_by":"me"}')
     whole = Fixture("drift", "session_log", "extended", "everything", line, line)
-    return [*load_fixtures(shipped_fixtures(), suites=("session_log",)), whole]
+    shipped = load_fixtures(shipped_fixtures(), suites=("session_log",))
+    return [*(fixture for fixture in shipped if fixture.level == "required"), whole]
 
 
 def peer(drift: str, name: str = "other") -> HelperPeer:
@@ -81,6 +82,46 @@ def test_a_drift_closes_the_gate_and_is_named(rows, drift, names):
     ]
 
 
+@pytest.fixture(scope="module")
+def bodies() -> list[Fixture]:
+    """The required bodies, and one whose artifact has what the drifts are about."""
+    shipped = load_fixtures(shipped_fixtures(), suites=("validator",))
+    body = b'{"schema":{},"output":"{\\"a\\":1.10,\\"b\\":\\"x & y\\"}"}'
+    answer = (
+        b'{"verdict":"accepted","artifact":{"a":1.10,"b":"x & y"},"grounded":null,"findings":[]}'
+    )
+    whole = Fixture("drift", "validator", "extended", "everything", body, answer)
+    return [*(fixture for fixture in shipped if fixture.level == "required"), whole]
+
+
+@pytest.mark.parametrize(
+    ("drift", "names"),
+    [
+        ("html escaping", "/artifact/b"),
+        ("float rounding", "/artifact/a"),
+        ("lost nearest", "/findings/0/nearest"),
+        ("lost finding", "/findings/9"),
+        ("findings reversed", "/findings/0/path"),
+        ("grounded forgotten", "/grounded"),
+        ("accepts all", "/verdict"),
+        ("no path", "missing required field `path`"),
+    ],
+)
+def test_a_drift_of_a_validator_is_named_too(bodies, drift, names):
+    """Beside an unchanged one, which passes."""
+
+    def validator(name: str, drift: str) -> HelperPeer:
+        command = [sys.executable, str(HELPER), drift]
+        return HelperPeer(name, command, suites=("validator",), timeout_s=20)
+
+    report = compare([validator("one", "none"), validator("other", drift)], bodies)
+
+    assert {check.peer for check in failed(report)} == {"other"}
+    assert any(names in check.reason for check in failed(report)), [
+        check.reason for check in failed(report)
+    ]
+
+
 @pytest.mark.parametrize(
     ("drift", "kind"), [("empty", "empty"), ("crash", "crashed"), ("silence", "crashed")]
 )
@@ -92,7 +133,10 @@ def test_both_sides_alike_in_saying_nothing_fail(rows, drift, kind):
     assert {check.outcome for check in report.checks} == {kind}
     assert len(failed(report)) == 2 * len(rows)
     assert all(pair.equal == 0 for pair in report.pairs)
-    assert "session_log: nothing was compared" in report.complaints
+    assert report.complaints == (
+        "session_log of one: nothing was compared",
+        "session_log of other: nothing was compared",
+    )
 
 
 def test_a_helper_that_hangs_is_a_timeout(rows):
@@ -113,7 +157,7 @@ def test_skipping_a_required_fixture_fails(rows):
     statuses = {check.fixture: check.status for check in report.checks if check.peer == "other"}
     assert statuses.pop("session_log/extended/drift") == "skipped"
     assert set(statuses.values()) == {"failed"}
-    assert "other: gave no answer at all" in report.complaints
+    assert report.complaints == ("session_log of other: nothing was compared",)
 
 
 def test_a_known_failure_is_let_through_and_goes_stale(rows):

@@ -8,7 +8,14 @@ import pytest
 from lakehouse.core.errors import SetupError
 from lakehouse.parity.fixtures import load_fixtures, load_known_failures, shipped_fixtures
 
-GOOD = {"name": "one", "suite": "session_log", "about": "it", "input": "x", "expected": "y"}
+GOOD = {
+    "name": "one",
+    "suite": "session_log",
+    "about": "it",
+    "why": "so",
+    "input": "x",
+    "expected": "y",
+}
 
 
 def write(root: Path, **changes) -> Path:
@@ -43,6 +50,7 @@ def test_bytes_that_are_no_text_come_as_base64(tmp_path: Path):
         ({"name": "two"}, "calls itself"),
         ({"suite": "validator"}, "calls itself"),
         ({"colour": "red"}, "colour"),
+        ({"why": None}, "why"),
         ({"input": None, "input_base64": "%"}, "one.json"),
     ],
 )

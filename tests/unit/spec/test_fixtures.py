@@ -40,7 +40,7 @@ def test_the_required_fixtures_are_there(suite: str) -> None:
 
 @pytest.mark.parametrize("fixture", ALL)
 def test_a_fixture_has_its_members(fixture: dict[str, Any]) -> None:
-    assert list(fixture) == ["name", "suite", "about", "input", "expected"]
+    assert list(fixture) == ["name", "suite", "about", "why", "input", "expected"]
     assert all(isinstance(value, str) and value for value in fixture.values())
     path = SPEC / "parity" / fixture["suite"] / "required" / f"{fixture['name']}.json"
     assert path.exists()

@@ -57,6 +57,7 @@ def has(name):
         (f"   ```json\n{A}\n   ```", A),
         ("```\n42\n```", "42"),
         (f"```json\n{A}", A),
+        (f"```json\n{A}\n<think>{B}</think>\n```", A),
         (f"````\n```\n{A}\n```\n````\n{B}", B),
         (f"~~~\n```\n~~~\n{B}", B),
         (f"```a`b\n{A}", A),

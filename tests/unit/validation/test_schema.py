@@ -73,6 +73,11 @@ REJECTED = [
             ("", '{"additionalProperties":false}', '"z"'),
         ],
     ),
+    (
+        {"additionalProperties": False},
+        '{"\\u00e9\\/":1}',
+        [("", '{"additionalProperties":false}', '"\\u00e9\\/"')],
+    ),
     ({"additionalProperties": {"type": "null"}}, '{"a":1}', [("/a", '{"type":"null"}', "1")]),
     (
         {"allOf": [{"properties": {"a": {"type": "null"}}}], "unevaluatedProperties": False},

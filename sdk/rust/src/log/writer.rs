@@ -285,14 +285,17 @@ impl Shared {
             let failed = self.sync_all(&batch);
             let (suspect, durable): (Vec<_>, Vec<_>) =
                 batch.into_iter().partition(|row| is_among(&failed, &row.segment));
-            answer(durable, &Ok(()));
             let mut state = self.lock();
             let Some((_, error)) = failed.first() else {
+                // Before the callers hear of it: who asks next must not meet a failure that healed.
                 if state.segments.has_current() {
                     state.failure = None;
                 }
+                drop(state);
+                answer(durable, &Ok(()));
                 return;
             };
+            answer(durable, &Ok(()));
             reason = error.to_string();
             batch = suspect;
             // Rows that came meanwhile lie in the same suspect pages.

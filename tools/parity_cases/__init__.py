@@ -1,0 +1,1 @@
+"""The extended parity fixtures as people wrote them: what comes, what goes, and why."""

@@ -1,0 +1,85 @@
+"""Bodies about answers that hold no JSON value, and the one reason why."""
+
+from parity_cases.body_extraction import CUT, EMPTY, INVALID, NO_JSON, STRICT, WHOLE, finds, takes
+from parity_cases.body_parts import accepted
+
+NUMBERS = (
+    "Answers, whose numbers are computed with: an integer of more than 4,300 digits, or an "
+    "exponent of more than 18 digits on a number beyond a double's range, does not parse."
+)
+
+NOTHINGS = [
+    finds("empty_text", "No text.", EMPTY, "", "empty"),
+    finds("empty_white_space", "White space is no text.", EMPTY, " \n\t\r\n", "empty"),
+    finds("no_json_prose", "A sentence.", NO_JSON, "The flight is late.", "no_json"),
+    finds(
+        "no_json_refusing_prose",
+        "Refusing in words.",
+        "refusing prose is no_json.",
+        "I'm sorry, but I can't help with that.",
+        "no_json",
+    ),
+    finds("no_json_two_scalars", "Scalars count only as the whole text.", WHOLE, "1 2", "no_json"),
+    finds("no_json_bare_word", "NaN is a word.", NO_JSON, "NaN", "no_json"),
+    *(
+        finds(f"invalid_{name}", about, INVALID, output, "invalid_json")
+        for name, about, output in [
+            ("duplicate", "A member twice.", '{"a":1,"a":1}'),
+            ("duplicate_by_escape", "Twice by its decoded name.", '{"a":1,"\\u0061":2}'),
+            ("duplicate_deep", "Twice in an object within.", '[{"b":{"a":1,"a":2}}]'),
+            ("nan", "NaN as a value.", '{"a":NaN}'),
+            ("infinity", "Infinity as a value.", '{"a":[-Infinity]}'),
+            ("surrogate", "A lone surrogate by escape.", '{"a":"\\ud800"}'),
+            ("surrogate_name", "In a name.", '{"\\udc00":1}'),
+            ("single_quotes", "No JSON strings.", "{'a': 1}"),
+            ("trailing_comma", "A comma too many.", '{"a":1,}'),
+            ("comment", "JSON has no comments.", '{"a":1 /* one */}'),
+            ("bare_name", "Names are strings.", "{a: 1}"),
+            ("control", "A line break inside a string.", '{"a":"x\ny"}'),
+            ("escape", "No such escape.", '{"a":"\\x41"}'),
+            ("leading_zero", "01 is no number.", '{"a":01}'),
+            ("plus", "Nor is +1.", '{"a":+1}'),
+            ("python", "True and None are not JSON's.", '{"a":True,"b":None}'),
+            ("missing_comma", "Two members without a comma.", '{"a":1 "b":2}'),
+        ]
+    ),
+    finds("invalid_depth_65", "65 levels.", STRICT, '{"a":' * 65 + "1" + "}" * 65, "invalid_json"),
+    finds(
+        "invalid_integer_of_4301_digits",
+        "One digit more than is computed with.",
+        NUMBERS,
+        '{"a":' + "7" * 4_301 + "}",
+        "invalid_json",
+    ),
+    accepted(
+        "integer_of_4300_digits",
+        "As many digits as are computed with.",
+        NUMBERS,
+        '{"a":' + "7" * 4_300 + "}",
+    ),
+    finds(
+        "invalid_exponent_of_19_digits",
+        "Beyond a double, with an exponent of 19 digits.",
+        NUMBERS,
+        '{"a":1e1000000000000000000}',
+        "invalid_json",
+    ),
+    *(
+        finds(f"truncated_{name}", about, CUT, output, "truncated")
+        for name, about, output in [
+            ("object", "An object that is not closed.", '{"a":1,"b":'),
+            ("array", "An array that is not closed.", 'It is ["LIS", "OP'),
+            ("in_name", "The text ends in a name.", '{"a":1,"airp'),
+            ("after_escape", "The text ends in an escape.", '{"a":"x\\'),
+            ("brace_alone", "A brace at the end of the text.", "The answer: {"),
+            ("after_broken", "A region before it does not parse.", 'Not {x} but {"a":'),
+        ]
+    ),
+    takes(
+        "truncated_behind_a_whole_one",
+        "A whole candidate was there before the text ended.",
+        CUT,
+        'First {"a":1}, then {"a":',
+        '{"a":1}',
+    ),
+]
