@@ -10,7 +10,7 @@ help:
 	@echo "make faults  kill, cut, fill and corrupt the session log (minutes; as root, on Linux)"
 	@echo "make parity  build the Go and Rust runtimes, run their tests, compare all of them"
 	@echo "make check   ruff, mypy, import-linter"
-	@echo "make bench   measure /v1/iterate; results go to benchmarks/runs/"
+	@echo "make bench   measure /v1/iterate, tracing off and on; results go to benchmarks/runs/"
 	@echo "make clean   remove the environment and what the demo wrote"
 
 .venv/.installed: requirements/dev.txt pyproject.toml
@@ -49,6 +49,7 @@ check: setup
 
 bench: setup
 	$(BIN)/python benchmarks/bench_iterate.py
+	$(BIN)/python benchmarks/bench_tracing.py
 
 # Pins every dependency by hash, for all platforms, without naming an index.
 requirements:
@@ -56,6 +57,8 @@ requirements:
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --no-header --all-extras --group test --group check --group build \
 	  pyproject.toml --output-file requirements/dev.txt
+	echo arize-phoenix | $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
+	  --generate-hashes --no-emit-index-url --no-header - --output-file requirements/phoenix.txt
 
 clean:
-	rm -rf .venv demo-data parity.html sdk/go/bin sdk/rust/target
+	rm -rf .venv .venv-phoenix demo-data parity.html sdk/go/bin sdk/rust/target

@@ -36,7 +36,10 @@ from lakehouse.core.finding import FindingCode
 from lakehouse.core.kind import GroundingRule, SqlRule
 from lakehouse.grounding.settings import TableSettings
 from lakehouse.providers.provider import ModelSettings
+from lakehouse.tracing.attributes import ATTRIBUTES
+from lakehouse.tracing.span import SpanName
 
+SPANS = set(get_args(SpanName))
 PAGES = Path(__file__).parents[1] / "docs" / "reference"
 SECTIONS = {
     "log": LogSettings,
@@ -198,7 +201,27 @@ def commands() -> str:
     return "\n".join(lines)
 
 
-BUILDERS = {"configuration.md": configuration, "errors.md": errors, "cli.md": commands}
+def tracing() -> str:
+    """Every attribute, on which spans it stands, and whether it is content."""
+    lines = [
+        "## Attributes",
+        "",
+        "| attribute | on | what it is | only with `content` |",
+        "| --- | --- | --- | --- |",
+    ]
+    for attribute in ATTRIBUTES:
+        spans = "all" if set(attribute.spans) == SPANS else ", ".join(attribute.spans)
+        content = "yes" if attribute.content else ""
+        lines.append(f"| `{attribute.name}` | {spans} | {attribute.meaning} | {content} |")
+    return "\n".join(lines)
+
+
+BUILDERS = {
+    "configuration.md": configuration,
+    "errors.md": errors,
+    "cli.md": commands,
+    "tracing.md": tracing,
+}
 
 
 def rebuilt(page: Path) -> str:

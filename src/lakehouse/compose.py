@@ -10,14 +10,17 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 from starlette.types import ASGIApp
 
+from lakehouse import __version__
 from lakehouse.chatd.app import chatd_app
 from lakehouse.chatd.client import ChatClient
+from lakehouse.chatd.observed import ObservedChat
 from lakehouse.chatd.service import ChatService
 from lakehouse.config.checks import listen_address
 from lakehouse.config.kinds import load_kinds
 from lakehouse.config.settings import CHATD_LISTEN, VALIDATORD_LISTEN, Config
 from lakehouse.core.chat import ModelName, ModelStatus
 from lakehouse.core.errors import SetupError
+from lakehouse.core.observation import Observer
 from lakehouse.core.ports import ChatModel, RecordSink, TableSource, Validator
 from lakehouse.engine.task import Catalog
 from lakehouse.gateway.app import gateway_app
@@ -25,6 +28,7 @@ from lakehouse.gateway.auth import KeyRing
 from lakehouse.gateway.outage import OutageRecorder
 from lakehouse.grounding.no_tables import NoTables
 from lakehouse.grounding.settings import TableSettings
+from lakehouse.metrics.daemon import DaemonMetrics
 from lakehouse.providers.llama_cpp import LlamaCppProvider
 from lakehouse.providers.ollama import OllamaProvider
 from lakehouse.providers.openai import OpenAiProvider
@@ -32,7 +36,9 @@ from lakehouse.providers.provider import ModelSettings, Provider
 from lakehouse.providers.scripted import ScriptedProvider
 from lakehouse.sessionlog.maintenance import Maintenance
 from lakehouse.sessionlog.writer import SessionLogWriter
+from lakehouse.tracing.destination import find_destination
 from lakehouse.transport.client import HttpClient
+from lakehouse.transport.observers import Observers
 from lakehouse.transport.server import Calls
 from lakehouse.validation.schema import SchemaCache
 from lakehouse.validatord.app import validatord_app
@@ -41,6 +47,7 @@ from lakehouse.validatord.service import ValidatorService
 
 if TYPE_CHECKING:
     from lakehouse.grounding.tables import TableFiles
+    from lakehouse.tracing.tracer import Tracer
 
 _ANSWER_MS = 500  # for sending what is answered already
 
@@ -62,6 +69,9 @@ class Daemon:
         self._chat_port: ChatModel
         self._tables: TableFiles | None = None
         self._validator_service: ValidatorService | None = None
+        self.tracer = tracer(config, environment, role)
+        self._metrics = DaemonMetrics(role, depths=self._depths, traced=self._traced)
+        self._observer = Observers(self._observers())
         self.host, self.port = listen_address(self._listen())
         self.app = self._app()
 
@@ -96,6 +106,8 @@ class Daemon:
         """Release everything; says whether every session that was taken on has its row."""
         if self._chat_service is not None:
             await self._chat_service.close()
+        if self.tracer is not None:
+            await self.tracer.close()
         await self._http.close()
         if self._tables is not None:
             self._tables.close()
@@ -118,12 +130,24 @@ class Daemon:
         keys = key_ring(self.config, self._environment)
         authorize = None if keys is None else keys.authorize
         if self.role == "chatd":
-            return chatd_app(self._chat(remote=False), calls=self._calls, authorize=authorize)
+            return chatd_app(
+                self._chat(remote=False),
+                calls=self._calls,
+                authorize=authorize,
+                observer=self._observer,
+                metrics=self._metrics.routes(),
+            )
         sink = self._open_sink()
         if self.role == "validatord":
             chat = self._chat(remote=self.config.chatd.url is not None)
             return validatord_app(
-                self._validator(chat, sink), chat, sink, calls=self._calls, authorize=authorize
+                self._validator(chat, sink),
+                chat,
+                sink,
+                calls=self._calls,
+                authorize=authorize,
+                observer=self._observer,
+                metrics=self._metrics.routes(),
             )
         chat, validator = self._gateway_ports(sink)
         return gateway_app(
@@ -134,19 +158,52 @@ class Daemon:
             keys=keys,
             sessions_at_once_max=self.config.gateway.sessions_at_once_max,
             calls=self._calls,
+            observer=self._observer,
+            metrics=self._metrics.routes(),
         )
+
+    def _observers(self) -> tuple[Observer, ...]:
+        return (self._metrics,) if self.tracer is None else (self._metrics, self.tracer)
+
+    def _depths(self) -> dict[tuple[str, ...], float]:
+        depths: dict[tuple[str, ...], float] = {("requests",): len(self._calls)}
+        if self._validator_service is not None:
+            depths["log",] = self._validator_service.rows_waiting
+        if self._chat_service is not None:
+            for name, waiting in self._chat_service.waiting().items():
+                depths[f"model {name}",] = waiting
+        if self.tracer is not None:
+            for channel in self.tracer.channels:
+                depths[channel.name,] = channel.depth
+        return depths
+
+    def _traced(self) -> dict[tuple[str, ...], float]:
+        found: dict[tuple[str, ...], float] = {}
+        for channel in () if self.tracer is None else self.tracer.channels:
+            found[channel.name, ""] = channel.total.sent
+            for reason, count in channel.total.dropped.items():
+                found[channel.name, reason] = count
+        return found
 
     def _gateway_ports(self, sink: SessionLogWriter) -> tuple[ChatModel, Validator]:
         url = self.config.validatord.url
         remote = self.config.chatd.url is not None or url is not None
         if self.role == "up" or url is None:
             chat = self._chat(remote=self.config.chatd.url is not None)
-            return chat, self._validator(chat, sink)
+            return self._at_the_door(chat), self._validator(chat, sink)
         validator = ValidatorClient(
             self._http, url, api_key=self._key(self.config.validatord.api_key_env)
         )
-        recorder = OutageRecorder(validator, catalog=catalog(self.config), sink=sink)
-        return self._chat(remote=remote), recorder
+        recorder = OutageRecorder(
+            validator, catalog=catalog(self.config), sink=sink, observer=self._observer
+        )
+        return self._at_the_door(self._chat(remote=remote)), recorder
+
+    def _at_the_door(self, chat: ChatModel) -> ChatModel:
+        """Let calls without a session be traced where they come in; chatd measures them."""
+        if self.tracer is None or self._chat_service is not None:
+            return chat
+        return ObservedChat(chat, Observers((self.tracer,)))
 
     def _chat(self, *, remote: bool) -> ChatModel:
         self._chat_port = self._remote_chat() if remote else self._own_chat()
@@ -168,11 +225,17 @@ class Daemon:
             self.config.models,
             propagate=self.config.tracing.propagate,
         )
-        return self._chat_service
+        return ObservedChat(self._chat_service, self._observer)
 
     def _validator(self, chat: ChatModel, sink: RecordSink) -> Validator:
         known = catalog(self.config)
-        service = ValidatorService(known, chat=chat, tables=self._table_source(known), sink=sink)
+        service = ValidatorService(
+            known,
+            chat=chat,
+            tables=self._table_source(known),
+            sink=sink,
+            observer=self._observer,
+        )
         self._validator_service = service
         return service
 
@@ -259,3 +322,22 @@ def key_ring(config: Config, environment: Mapping[str, str]) -> KeyRing | None:
     if variable is None:
         return None
     return KeyRing.parse(environment.get(variable, ""), variable=f"${variable}")
+
+
+def tracer(config: Config, environment: Mapping[str, str], role: str) -> "Tracer | None":
+    """Make what exports traces; None, and nothing loaded for it, where nobody says where to.
+
+    Raises:
+        SetupError: The environment says half of what is needed.
+    """
+    destination = find_destination(environment)
+    if destination is None:
+        return None
+    from lakehouse.tracing.tracer import Tracer  # noqa: PLC0415  free unless configured
+
+    return Tracer(
+        destination,
+        service="lakehouse" if role == "up" else f"lakehouse-{role}",
+        version=__version__,
+        content=config.tracing.content,
+    )

@@ -54,6 +54,16 @@ ELSEWHERE = {
     ("docs/how-to/compare-runtimes.md", "python tools/build_parity_fixtures.py"),
     # Needs a session of that id: tests/unit/cli/test_log.py.
     ("docs/how-to/keep-the-log.md", "lakehouse log forget 0af7651916cd43dd8448eb211c80319c"),
+    # Need a receiver: tests/unit/cli/test_trace.py, tests/contracts/test_tracing_phoenix.py.
+    ("docs/how-to/trace-sessions.md", "export LANGFUSE_URL=https://langfuse.example.com"),
+    (
+        "docs/how-to/trace-sessions.md",
+        "export OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:6006",
+    ),
+    (
+        "docs/how-to/trace-sessions.md",
+        "lakehouse trace resend --since 2026-11-01T00:00:00Z",
+    ),
 }
 # The README speaks to a stack that is up, and of a file that the reader has.
 README_STACK = r"""
@@ -133,7 +143,8 @@ def sh(directory: Path, script: str) -> Ran:
     ports = [str(port) for port in free_ports(len(PORTS))]
     for documented, port in zip(PORTS, ports, strict=True):
         script = script.replace(f":{documented}", f":{port}")
-    inherited = {name: v for name, v in os.environ.items() if not name.startswith("LAKEHOUSE_")}
+    ours = ("LAKEHOUSE_", "LANGFUSE_", "OTEL_")
+    inherited = {name: v for name, v in os.environ.items() if not name.startswith(ours)}
     environment = {
         **inherited,
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",

@@ -5,7 +5,9 @@ import msgspec
 from lakehouse.core.chat import CallLimits, ChatReply, ChatRequest, ModelName, ModelStatus
 from lakehouse.core.context import DEADLINE_HEADER, LOAD_BUDGET_HEADER, CallContext
 from lakehouse.core.errors import InfraCode, InfraError
+from lakehouse.core.ids import new_id, new_span_id
 from lakehouse.core.limits import CONNECT_TIMEOUT_MS_DEFAULT, UPSTREAM_BODY_BYTES_MAX
+from lakehouse.core.trace_context import TraceParent
 from lakehouse.transport.answer import decode_answer
 from lakehouse.transport.client import HttpClient, HttpLimits, TransportFault
 
@@ -62,9 +64,12 @@ class ChatClient:
 
     async def models(self) -> tuple[ModelStatus, ...]:
         """Ask for the states; every model is `unreachable` while the daemon is."""
+        # Probes ask this every few seconds: sent as not sampled, it leaves no trace there.
+        unsampled = TraceParent(new_id(), new_span_id(), 0).header()
+        headers = {**self._headers, "traceparent": unsampled}
         try:
             reply = await self._http.get(
-                self._url + "/v1/models", headers=self._headers, limits=_limits(_MODELS_MS)
+                self._url + "/v1/models", headers=headers, limits=_limits(_MODELS_MS)
             )
             return decode_answer(
                 reply, _Models, daemon="chatd", unreadable="upstream_malformed"

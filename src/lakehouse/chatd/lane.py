@@ -4,7 +4,7 @@ One attempt goes through here from start to end. Refuses to retry: that is `serv
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 from lakehouse.chatd.breaker import Breaker
 from lakehouse.chatd.loading import ModelLoad
@@ -59,10 +59,10 @@ class Lane:
         self._sleep = sleep
         self._breaker = Breaker()
         self._slots = asyncio.Semaphore(settings.call_slots())
-        self._waiting = 0
+        self.waiting = 0  # calls that wait for a slot
         self._cooldown_end_ms = 0.0
 
-    async def ask(self, request: ChatRequest, traceparent: str | None, call: Call) -> ChatReply:
+    async def ask(self, request: ChatRequest, trace: Mapping[str, str], call: Call) -> ChatReply:
         """Make one attempt.
 
         A model that its server unloaded in the meantime is loaded again once per call.
@@ -72,14 +72,14 @@ class Lane:
         """
         await self._wait_loaded(call)
         try:
-            return await self._ask_loaded(request, traceparent, call)
+            return await self._ask_loaded(request, trace, call)
         except ProviderFault as fault:
             if fault.code != "model_loading" or call.reloaded:
                 raise
         call.reloaded = True
         self.load.forget()
         await self._wait_loaded(call)
-        return await self._ask_loaded(request, traceparent, call)
+        return await self._ask_loaded(request, trace, call)
 
     async def _wait_loaded(self, call: Call) -> None:
         if self.load.loaded:
@@ -99,7 +99,7 @@ class Lane:
             )
 
     async def _ask_loaded(
-        self, request: ChatRequest, traceparent: str | None, call: Call
+        self, request: ChatRequest, trace: Mapping[str, str], call: Call
     ) -> ChatReply:
         self._check_breaker()
         await self._cool_down(call)
@@ -116,19 +116,17 @@ class Lane:
                     f"left to ask model {self._name!r}.",
                     again=False,
                 )
-            return await self._complete(request, traceparent, int(left_ms))
+            return await self._complete(request, trace, int(left_ms))
         finally:
             self._slots.release()
 
     async def _complete(
-        self, request: ChatRequest, traceparent: str | None, left_ms: int
+        self, request: ChatRequest, trace: Mapping[str, str], left_ms: int
     ) -> ChatReply:
         breaker = self._breaker
         breaker.enter()
         try:
-            reply = await self.provider.complete(
-                request, traceparent=traceparent, deadline_ms=left_ms
-            )
+            reply = await self.provider.complete(request, trace=trace, deadline_ms=left_ms)
         except ProviderFault as fault:
             self._note(fault)
             raise
@@ -175,9 +173,9 @@ class Lane:
             await self._slots.acquire()
             return
         wait_ms = min(float(SLOT_WAIT_MS_MAX), call.left_ms())
-        if self._waiting >= SLOT_QUEUE_MAX:
+        if self.waiting >= SLOT_QUEUE_MAX:
             wait_ms = 0.0
-        self._waiting += 1
+        self.waiting += 1
         try:
             async with asyncio.timeout(wait_ms / 1000):
                 await self._slots.acquire()
@@ -185,11 +183,11 @@ class Lane:
             raise ProviderFault(
                 "overloaded",
                 f"All {self.settings.call_slots()} slots of model {self._name!r} were busy for "
-                f"{wait_ms:.0f} ms, with {self._waiting - 1} other calls waiting.",
+                f"{wait_ms:.0f} ms, with {self.waiting - 1} other calls waiting.",
                 again=False,
             ) from None
         finally:
-            self._waiting -= 1
+            self.waiting -= 1
 
     async def _cool_down(self, call: Call) -> None:
         """Wait out what an overloaded endpoint asked for, or fail at once if time is too short."""

@@ -47,7 +47,7 @@ class ChatService:
             providers: By alias.
             settings: By alias, the same ones.
             clock: Measures deadlines.
-            propagate: Whether `traceparent` goes to providers.
+            propagate: Whether the trace's headers go to providers.
             rng: Source of the jitter.
             sleep: Waits a number of seconds.
         """
@@ -60,6 +60,10 @@ class ChatService:
             name: Lane(name, provider, settings[name], self._clock, sleep)
             for name, provider in providers.items()
         }
+
+    def waiting(self) -> dict[str, int]:
+        """Tell how many calls wait for a slot, by model."""
+        return {name: lane.waiting for name, lane in self._lanes.items()}
 
     async def start(self) -> None:
         """Begin to load the models that are to be preloaded; does not wait for them.
@@ -82,11 +86,11 @@ class ChatService:
         lane = self._lane(request.model)
         call = Call(limits, self._clock)
         lane.retries.count_call(self._clock.monotonic_ms())
-        traceparent = context.traceparent() if self._propagate else None
+        trace = context.trace_headers() if self._propagate else {}
         retries = 0
         while True:
             try:
-                reply = await lane.ask(request, traceparent, call)
+                reply = await lane.ask(request, trace, call)
             except ProviderFault as fault:
                 delay_ms = self._retry_delay_ms(fault, retries, lane, call)
                 if delay_ms is None:

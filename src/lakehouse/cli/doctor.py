@@ -3,6 +3,7 @@
 import asyncio
 import os
 import shutil
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Final, Literal
@@ -13,13 +14,14 @@ from rich.text import Text
 
 from lakehouse.cli.options import ConfigOption, JsonOption, read_config
 from lakehouse.cli.table import console, print_json
-from lakehouse.compose import Daemon, catalog, key_ring
+from lakehouse.compose import Daemon, catalog, key_ring, tracer
 from lakehouse.config.settings import Config
 from lakehouse.core.chat import ModelStatus
 from lakehouse.core.errors import LakehouseError, SetupError
 from lakehouse.grounding.settings import TableSettings
 from lakehouse.grounding.tables import TableFiles
 from lakehouse.sessionlog.disk import free_bytes_required
+from lakehouse.tracing.destination import LANGFUSE_URLS, OTLP, without_tracing
 
 doctor_app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -80,6 +82,7 @@ async def _checks(config: Config, environment: Mapping[str, str]) -> list[Check]
                 "unset LD_PRELOAD; rows would be lost in a power cut",
             )
         )
+    checks.append(await _tracing(config, environment))
     checks += [await _table(config, name) for name in config.tables]
     checks += await _daemon(config, environment)
     return checks
@@ -156,10 +159,35 @@ async def _table(config: Config, name: str) -> Check:
     return await _guarded_async(f"table {name}", load)
 
 
+async def _tracing(config: Config, environment: Mapping[str, str]) -> Check:
+    """Send a test span, and say what came back."""
+    try:
+        found = tracer(config, environment, "doctor")
+    except SetupError as error:
+        return Check("tracing", "problem", error.internal, error.hint)
+    if found is None:
+        return Check("tracing", "ok", f"off: neither {LANGFUSE_URLS[0]} nor {OTLP}ENDPOINT is set")
+    destination = found.destination
+    started_s = time.monotonic()
+    try:
+        trace_id, done = await found.probe()
+    finally:
+        await found.close()
+    where = f"{destination.traces_url} ({destination.source})"
+    if done.sent:
+        taken_ms = (time.monotonic() - started_s) * 1000
+        detail = f"{where} took a test span in {taken_ms:.0f} ms, trace {trace_id}"
+        return Check("tracing", "ok", detail)
+    mend = f"start the receiver, or correct {destination.source}"
+    if "answered 40" in done.trouble:
+        mend = f"check the keys and the path of {destination.source}"
+    return Check("tracing", "problem", f"{where}: {done.trouble}", mend)
+
+
 async def _daemon(config: Config, environment: Mapping[str, str]) -> list[Check]:
     """Open the log and ask every model's state, as `lakehouse up` would."""
     try:
-        daemon = Daemon(config, environment, "up")
+        daemon = Daemon(config, without_tracing(environment), "up")
     except LakehouseError as error:
         return [Check("log", "problem", error.internal, error.hint)]
     checks = [Check("log", "ok", f"{config.path(config.log.path)} takes rows")]

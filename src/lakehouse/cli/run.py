@@ -22,7 +22,7 @@ from lakehouse.cli.options import ConfigOption, read_config
 from lakehouse.cli.run_files import Input, ResultFile, read_inputs, result_of
 from lakehouse.compose import Daemon
 from lakehouse.config.settings import Config
-from lakehouse.core.context import call_context
+from lakehouse.core.context import session_context
 from lakehouse.core.errors import InfraError, Refusal, SetupError
 from lakehouse.core.session import Constrain, IterateRequest, SessionReply
 
@@ -165,7 +165,7 @@ async def _door(settings: Config, url: str | None, api_key_env: str | None) -> A
     daemon = Daemon(settings, os.environ, "up")
     await daemon.start()
     try:
-        yield lambda request: daemon.validator.iterate(request, call_context((), ()))
+        yield lambda request: daemon.validator.iterate(request, session_context())
     finally:
         await daemon.drain(_DRAIN_MS)
         await daemon.close()

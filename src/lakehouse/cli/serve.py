@@ -57,22 +57,36 @@ async def _serve(config: Config, role: Role) -> bool:
             listener,
             drain=daemon.drain,
             drain_ms=config.session.drain_ms,
-            on_ready=_announcement(config, role, f"http://{host}:{port}"),
+            on_ready=_announcement(daemon, f"http://{host}:{port}"),
         )
     finally:
         complete = await daemon.close()
     return complete
 
 
-def _announcement(config: Config, role: Role, url: str) -> Callable[[], None]:
+def _announcement(daemon: Daemon, url: str) -> Callable[[], None]:
+    config, role = daemon.config, daemon.role
+
     def announce() -> None:
         typer.echo(f"lakehouse {role} is listening at {url} (config: {config.source})")
         if role in {"up", "gateway"}:
             typer.echo(f"Sessions are logged under {config.path(config.log.path)}")
             typer.echo("Try:\n" + _curl(config, url))
+        typer.echo(_tracing(daemon))
         sys.stdout.flush()
 
     return announce
+
+
+def _tracing(daemon: Daemon) -> str:
+    if daemon.tracer is None:
+        return "Tracing is off: neither LANGFUSE_URL nor OTEL_EXPORTER_OTLP_ENDPOINT is set."
+    destination = daemon.tracer.destination
+    content = "with" if daemon.config.tracing.content else "without"
+    return (
+        f"Traces go to {destination.traces_url} ({destination.source}), {content} prompts "
+        "and outputs"
+    )
 
 
 def _curl(config: Config, url: str) -> str:

@@ -71,9 +71,14 @@ class SessionSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class TracingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`[tracing]`. `propagate` sends `traceparent` to model providers too."""
+    """`[tracing]`. Where traces go is said in the environment, since that takes keys.
+
+    `propagate` sends `traceparent` and `tracestate` to model providers too. `content` lets prompts
+    and outputs leave with the spans.
+    """
 
     propagate: bool = True
+    content: bool = False
 
 
 class KindSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

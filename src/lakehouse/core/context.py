@@ -4,8 +4,20 @@ from collections.abc import Sequence
 
 import msgspec
 
-from lakehouse.core.ids import is_session_id, new_id, new_span_id, trace_id_of
-from lakehouse.core.trace_context import TraceParent, parse_traceparent
+from lakehouse.core.ids import (
+    derived_span_id,
+    is_session_id,
+    new_id,
+    new_span_id,
+    trace_id_of,
+)
+from lakehouse.core.trace_context import (
+    RANDOM,
+    SAMPLED,
+    TraceParent,
+    parse_traceparent,
+    parse_tracestate,
+)
 
 TRACE_ID_HEADER = "x-lakehouse-trace-id"
 ROW_ID_HEADER = "x-lakehouse-row-id"
@@ -13,12 +25,17 @@ DEADLINE_HEADER = "x-lakehouse-deadline-ms"
 REPLACED_HEADER = "x-lakehouse-trace-id-replaced"
 LOAD_BUDGET_HEADER = "x-lakehouse-load-budget-ms"
 
+# The names that a session's spans are derived from, with its row id.
+REQUEST_SPAN = "request"
+SESSION_SPAN = "session"
+
 
 class CallContext(msgspec.Struct, frozen=True):
     """The ids one call carries through every daemon.
 
     `span_id` is this daemon's own span for the call and the parent of whatever it calls next.
     `link` is the caller's context where the header named another trace than the caller's.
+    `flags` are W3C's: sampled, and whether the trace id is random. `tracestate` goes on as it came.
     `deadline_ms` and `load_budget_ms` are what an outer daemon has left for this call.
     """
 
@@ -28,21 +45,34 @@ class CallContext(msgspec.Struct, frozen=True):
     span_id: str
     parent_span_id: str | None = None
     link: TraceParent | None = None
-    flags: int = 1
+    flags: int = SAMPLED
+    tracestate: str | None = None
     trace_id_replaced: bool = False
     deadline_ms: int | None = None
     load_budget_ms: int | None = None
 
+    @property
+    def sampled(self) -> bool:
+        """Whether spans of this call are recorded: what the caller of the trace decided."""
+        return bool(self.flags & SAMPLED)
+
     def traceparent(self) -> str:
         """Format the `traceparent` of this daemon's span, for responses and the next hop."""
         return TraceParent(self.trace_id, self.span_id, self.flags).header()
+
+    def trace_headers(self) -> dict[str, str]:
+        """Give the W3C headers that carry the trace on, to anybody."""
+        headers = {"traceparent": self.traceparent()}
+        if self.tracestate is not None:
+            headers["tracestate"] = self.tracestate
+        return headers
 
     def hop_headers(self) -> dict[str, str]:
         """Give the headers that carry this call to an inner daemon, deadlines aside."""
         headers = {
             TRACE_ID_HEADER: self.session_id,
             ROW_ID_HEADER: self.row_id,
-            "traceparent": self.traceparent(),
+            **self.trace_headers(),
         }
         if self.trace_id_replaced:
             headers[REPLACED_HEADER] = "true"
@@ -53,9 +83,16 @@ class CallContext(msgspec.Struct, frozen=True):
         return msgspec.structs.replace(self, span_id=span_id, parent_span_id=self.span_id)
 
 
+def session_context() -> CallContext:
+    """Mint the ids of a session that no request asks for: its own span is the root of its trace."""
+    context = call_context((), ())
+    return msgspec.structs.replace(context, span_id=derived_span_id(context.row_id, SESSION_SPAN))
+
+
 def call_context(
     trace_id_headers: Sequence[str],
     traceparents: Sequence[str],
+    tracestates: Sequence[str] = (),
     *,
     minted_by_tracing: str | None = None,
     row_id: str | None = None,
@@ -69,6 +106,7 @@ def call_context(
         trace_id_headers: Every `X-Lakehouse-Trace-Id` field; anything but one valid value is
             replaced, never echoed, and noted in `trace_id_replaced`.
         traceparents: Every `traceparent` field; ignored as a whole unless exactly one is valid.
+        tracestates: Every `tracestate` field; not looked at unless the caller's trace goes on.
         minted_by_tracing: The id that a tracing middleware minted for this request, if one did.
         row_id: Given by an inner hop only; minted otherwise.
         trace_id_replaced: An inner hop's word that the outer daemon replaced a bad header.
@@ -77,22 +115,31 @@ def call_context(
     """
     parent = parse_traceparent(traceparents)
     header = trace_id_headers[0].strip(" \t") if len(trace_id_headers) == 1 else ""
+    flags = SAMPLED
     if is_session_id(header):
         session_id = header
     elif parent is not None:
         session_id = parent.trace_id
     else:
         session_id = minted_by_tracing or new_id()
+        flags |= RANDOM  # its last 7 bytes are random, and nothing else made it
     trace_id = trace_id_of(session_id)
-    same_trace = parent is not None and parent.trace_id == trace_id
+    link = parent
+    parent_span_id = tracestate = None
+    if parent is not None and parent.trace_id == trace_id:
+        link, parent_span_id, flags = None, parent.span_id, parent.flags
+        tracestate = parse_tracestate(tracestates) if tracestates else None
+    outermost = row_id is None
+    row_id = row_id or new_id()
     return CallContext(
         session_id=session_id,
         trace_id=trace_id,
-        row_id=row_id or new_id(),
-        span_id=new_span_id(),
-        parent_span_id=parent.span_id if parent is not None and same_trace else None,
-        link=None if same_trace else parent,
-        flags=parent.flags if parent is not None else 1,
+        row_id=row_id,
+        span_id=derived_span_id(row_id, REQUEST_SPAN) if outermost else new_span_id(),
+        parent_span_id=parent_span_id,
+        link=link,
+        flags=flags,
+        tracestate=tracestate,
         trace_id_replaced=trace_id_replaced or (bool(trace_id_headers) and session_id != header),
         deadline_ms=deadline_ms,
         load_budget_ms=load_budget_ms,

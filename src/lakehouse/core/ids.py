@@ -61,6 +61,16 @@ def new_span_id() -> str:
     return span_id if span_id != _ZERO_SPAN_ID else "0" * 15 + "1"
 
 
+def derived_span_id(row_id: str, name: str) -> str:
+    """Give the id of one span of a session: the same whenever it is asked for.
+
+    The first 8 bytes of the SHA-256 of `row_id/name`. So a trace can be rebuilt from its row under
+    the ids that it had. Only an attempt's own span id is random, since the row carries it.
+    """
+    span_id = hashlib.sha256(f"{row_id}/{name}".encode()).hexdigest()[:16]
+    return span_id if span_id != _ZERO_SPAN_ID else "0" * 15 + "1"
+
+
 def is_session_id(text: str) -> bool:
     """Say whether `text` may be a session id as a caller sends it."""
     return SESSION_ID_PATTERN.fullmatch(text) is not None

@@ -27,6 +27,7 @@ DEADLINE_MS_DEFAULT: Final = 120_000
 SESSIONS_LIMIT_MAX: Final = 200  # rows in one page of GET /v1/sessions
 SESSIONS_LIMIT_DEFAULT: Final = 50
 HEADER_BYTES_MAX: Final = 16 << 10  # the whole header block of a request
+TRACESTATE_CHARS_MAX: Final = 4_096  # sent on; an inner hop's headers must fit the limit above
 
 # --- What a model may send back ---
 OUTPUT_BYTES_MAX: Final = 1 << 20  # one answer's text; larger is the finding `too_large`

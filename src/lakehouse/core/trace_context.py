@@ -1,17 +1,27 @@
-"""W3C Trace Context: reading and writing `traceparent`.
+"""W3C Trace Context: reading and writing `traceparent` and `tracestate`.
 
-Source: W3C Trace Context level 2, sections 3.2 and 4. A malformed header is ignored as a whole,
-never an error: tracing may not fail a request.
+Source: W3C Trace Context level 2, sections 3.2, 3.3 and 4. A malformed header is ignored as a
+whole, never an error: tracing may not fail a request.
 """
 
 import re
 from collections.abc import Sequence
+from typing import Final
 
 import msgspec
 
+from lakehouse.core.limits import TRACESTATE_CHARS_MAX
+
 _TRACEPARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
-_SAMPLED = 0x01
-_RANDOM = 0x02
+# A key, `=`, and a value that does not end in a space; 256 characters each at most.
+_MEMBER = re.compile(
+    r"[a-z0-9][a-z0-9_*/@-]{0,255}=[\x20-\x2b\x2d-\x3c\x3e-\x7e]{0,255}[\x21-\x2b\x2d-\x3c\x3e-\x7e]"
+)
+_MEMBERS_MAX: Final = 32
+_MEMBER_LONG: Final = 128  # members longer than this go first where room is short (3.3.1.5)
+
+SAMPLED: Final = 0x01
+RANDOM: Final = 0x02
 
 
 class TraceParent(msgspec.Struct, frozen=True):
@@ -19,11 +29,11 @@ class TraceParent(msgspec.Struct, frozen=True):
 
     trace_id: str
     span_id: str
-    flags: int = _SAMPLED
+    flags: int = SAMPLED
 
     def header(self) -> str:
         """Format as a version 00 `traceparent`; unknown flag bits are sent as zero."""
-        return f"00-{self.trace_id}-{self.span_id}-{self.flags & (_SAMPLED | _RANDOM):02x}"
+        return f"00-{self.trace_id}-{self.span_id}-{self.flags & (SAMPLED | RANDOM):02x}"
 
 
 def parse_traceparent(values: Sequence[str]) -> TraceParent | None:
@@ -42,4 +52,30 @@ def parse_traceparent(values: Sequence[str]) -> TraceParent | None:
         return None
     if trace_id.strip("0") == "" or span_id.strip("0") == "":
         return None
-    return TraceParent(trace_id, span_id, int(flags, 16) & (_SAMPLED | _RANDOM))
+    return TraceParent(trace_id, span_id, int(flags, 16) & (SAMPLED | RANDOM))
+
+
+def parse_tracestate(values: Sequence[str]) -> str | None:
+    """Read the `tracestate` header fields that came with a valid `traceparent`, to be sent on.
+
+    Fields are joined in order, white space around members and empty members are left out; the
+    members themselves stay as they came, doubled keys too. One that is malformed, or more than 32
+    of them, discard it all. Where the rest is over `TRACESTATE_CHARS_MAX`, long members are left
+    out first, then the last ones (W3C 3.3.1.5).
+
+    Args:
+        values: Every field value under that name, in order.
+
+    Returns:
+        One field value; None if there is nothing to send on.
+    """
+    members = [
+        stripped for member in ",".join(values).split(",") if (stripped := member.strip(" \t"))
+    ]
+    if len(members) > _MEMBERS_MAX or not all(map(_MEMBER.fullmatch, members)):
+        return None
+    if len(",".join(members)) > TRACESTATE_CHARS_MAX:
+        members = [member for member in members if len(member) <= _MEMBER_LONG]
+    while len(",".join(members)) > TRACESTATE_CHARS_MAX:
+        members.pop()
+    return ",".join(members) or None

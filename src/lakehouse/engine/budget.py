@@ -14,6 +14,11 @@ class Budget:
         self._load_budget_ms = load_budget_ms
         self._loaded_ms = 0
 
+    @property
+    def started_ms(self) -> float:
+        """When the session began, in the clock's monotonic time."""
+        return self._started_ms
+
     def elapsed_ms(self) -> int:
         """Whole milliseconds since the session began, loading included, rounded down."""
         return int(self._clock.monotonic_ms() - self._started_ms)

@@ -13,6 +13,7 @@ from lakehouse.core.clock import Clock
 from lakehouse.core.errors import InfraError
 from lakehouse.core.ids import new_span_id
 from lakehouse.core.json_text import NULL
+from lakehouse.core.observation import AttemptTimes
 from lakehouse.core.ports import ChatModel, TableSnapshot
 from lakehouse.core.session import Attempt, Verdict
 from lakehouse.engine.budget import Budget
@@ -23,10 +24,14 @@ from lakehouse.engine.task import SessionTask
 
 
 class Progress:
-    """A session under way: the attempts judged so far, for whoever has to end it early."""
+    """A session under way: the attempts judged so far, for whoever has to end it early.
+
+    `times` has one entry for each attempt that was begun, judged or not.
+    """
 
     def __init__(self) -> None:
         self.attempts: list[Attempt] = []
+        self.times: list[AttemptTimes] = []
         self.grounded: bool | None = None  # of the last attempt
 
 
@@ -58,15 +63,16 @@ async def iterate(
     for iteration in range(task.max_iterations):
         if budget.left_ms() <= 0:
             raise _deadline_passed(task, iteration)
-        span_id = new_span_id()
-        started_ms = clock.monotonic_ms()
+        times = AttemptTimes(new_span_id(), clock.monotonic_ms())
+        progress.times.append(times)
         request = _request(task, messages, strategy)
         reply = await chat.chat(
-            request, context=task.context.child(span_id), limits=budget.limits()
+            request, context=task.context.child(times.span_id), limits=budget.limits()
         )
+        times.answered_ms = clock.monotonic_ms()
         budget.exclude_load(reply.load_ms)
-        judgement = await _judge(task, reply, tables)
-        duration_ms = int(clock.monotonic_ms() - started_ms)
+        judgement = await _judge(task, reply, tables, times, clock)
+        times.ended_ms = clock.monotonic_ms()
         repeated = any(attempt.output == reply.text for attempt in progress.attempts)
         progress.attempts.append(
             _attempt(
@@ -74,8 +80,8 @@ async def iterate(
                 judgement,
                 iteration=iteration,
                 told=told,
-                span_id=span_id,
-                duration_ms=duration_ms,
+                span_id=times.span_id,
+                duration_ms=int(times.ended_ms - times.started_ms),
             )
         )
         progress.grounded = judgement.grounded
@@ -89,7 +95,9 @@ async def iterate(
     return "max_iter_exhausted"
 
 
-async def _judge(task: SessionTask, reply: ChatReply, tables: TableSnapshot) -> Judgement:
+async def _judge(
+    task: SessionTask, reply: ChatReply, tables: TableSnapshot, times: AttemptTimes, clock: Clock
+) -> Judgement:
     return await judge(
         reply.text,
         reply.finish_reason,
@@ -97,6 +105,8 @@ async def _judge(task: SessionTask, reply: ChatReply, tables: TableSnapshot) -> 
         schema=task.schema,
         sources=task.sources,
         tables=tables,
+        times=times,
+        clock=clock,
     )
 
 

@@ -8,9 +8,11 @@ from collections.abc import Sequence
 import msgspec
 
 from lakehouse.core.chat import FinishReason
+from lakehouse.core.clock import Clock
 from lakehouse.core.finding import Finding, Repair, ordered
 from lakehouse.core.json_text import NULL
 from lakehouse.core.kind import Kind
+from lakehouse.core.observation import AttemptTimes
 from lakehouse.core.ports import TableSnapshot
 from lakehouse.grounding.check import check_grounding, check_rules
 from lakehouse.validation.extract import extract
@@ -44,17 +46,23 @@ async def judge(
     schema: CompiledSchema,
     sources: Sequence[str],
     tables: TableSnapshot,
+    times: AttemptTimes,
+    clock: Clock,
 ) -> Judgement:
     """Judge one answer. Grounding and rules run only when the schema holds, both then in full.
+
+    Notes in `times` when extraction and the schema check ended.
 
     Raises:
         TableUnavailable: A table or column is not there; the answer is not judged.
     """
     found = extract(text, finish_reason=finish_reason, accepts=schema.accepts, repair=kind.repair)
+    times.extracted_ms = clock.monotonic_ms()
     if found.artifact is None:
         return Judgement(NULL, found.findings, None, found.repairs, found.thinking)
     artifact = found.artifact
     findings = list(schema.findings(found.value, bytes(artifact)))
+    times.checked_ms = clock.monotonic_ms()
     grounded = None
     if not findings:
         grounding = await check_grounding(

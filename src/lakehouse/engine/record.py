@@ -11,6 +11,7 @@ from lakehouse.core.chat import Usage
 from lakehouse.core.clock import timestamp
 from lakehouse.core.errors import InfraError
 from lakehouse.core.json_text import NULL
+from lakehouse.core.observation import AttemptTimes
 from lakehouse.core.row import Row, RowError, RowMessage, Started
 from lakehouse.core.session import Attempt, ReplyError, SessionReply, Verdict
 from lakehouse.engine.task import SessionTask
@@ -19,7 +20,8 @@ from lakehouse.engine.task import SessionTask
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """How a session ended. `attempts` are those judged; `grounded` is the last one's.
 
-    `tables` maps the tables used to their digests, sorted by name in bytes.
+    `tables` maps the tables used to their digests, sorted by name in bytes. `times` are those of
+    every attempt that was begun.
     """
 
     verdict: Verdict
@@ -28,6 +30,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     error: InfraError | None
     tables: Mapping[str, str]
     duration_ms: int
+    times: tuple[AttemptTimes, ...] = ()
 
     @property
     def accepted_iteration(self) -> int | None:

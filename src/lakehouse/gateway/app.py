@@ -5,13 +5,22 @@ from pathlib import Path
 from starlette.types import ASGIApp
 
 from lakehouse.core.errors import Refusal
+from lakehouse.core.observation import Observer
 from lakehouse.core.ports import ChatModel, RecordSink, Validator
 from lakehouse.gateway.auth import KeyRing
 from lakehouse.gateway.sessions import session_routes
 from lakehouse.transport.endpoints import chat_routes, validator_routes
 from lakehouse.transport.health import health_routes
 from lakehouse.transport.openapi import document
-from lakehouse.transport.server import Call, Calls, Handler, Response, build_app, json_response
+from lakehouse.transport.server import (
+    Call,
+    Calls,
+    Handler,
+    Response,
+    Routes,
+    build_app,
+    json_response,
+)
 
 
 def gateway_app(
@@ -23,6 +32,8 @@ def gateway_app(
     keys: KeyRing | None,
     sessions_at_once_max: int,
     calls: Calls,
+    observer: Observer,
+    metrics: Routes,
 ) -> ASGIApp:
     """Assemble the gateway. It knows its validator only as a port, here or far away."""
     routes = dict(validator_routes(validator))
@@ -30,13 +41,15 @@ def gateway_app(
     routes |= chat_routes(chat)
     routes |= session_routes(log)
     routes |= health_routes(chat, sink)
+    routes |= metrics
     api = document(with_keys=keys is not None)
 
     async def openapi(_: Call) -> Response:
         return json_response(api)
 
     routes["/openapi.json"] = {"GET": openapi}
-    return build_app(routes, calls=calls, authorize=None if keys is None else keys.authorize)
+    authorize = None if keys is None else keys.authorize
+    return build_app(routes, calls=calls, authorize=authorize, observer=observer)
 
 
 def _bounded(handler: Handler, at_once_max: int) -> Handler:

@@ -11,6 +11,7 @@ import msgspec
 from lakehouse.core.clock import Clock, SystemClock
 from lakehouse.core.context import CallContext
 from lakehouse.core.errors import InfraError
+from lakehouse.core.observation import Observer, SessionEnded, SessionTimes
 from lakehouse.core.ports import KindInfo, RecordSink, ValidateRequest, Validator
 from lakehouse.core.session import IterateRequest, SessionReply, ValidateReply
 from lakehouse.engine.record import Outcome, final_row, session_reply
@@ -26,12 +27,14 @@ class OutageRecorder:
         *,
         catalog: Catalog,
         sink: RecordSink,
+        observer: Observer | None = None,
         clock: Clock | None = None,
         daemon: str = "gateway",
     ) -> None:
         self._remote = remote
         self._catalog = catalog
         self._sink = sink
+        self._observer = observer
         self._clock = clock or SystemClock()
         self._daemon = daemon
 
@@ -58,7 +61,9 @@ class OutageRecorder:
             duration_ms=int(self._clock.monotonic_ms() - started_ms),
         )
         if error.code == "connect":
-            outcome = await asyncio.shield(asyncio.create_task(self._recorded(task, outcome)))
+            outcome = await asyncio.shield(
+                asyncio.create_task(self._recorded(task, outcome, started_ms))
+            )
         return session_reply(task, outcome)
 
     async def validate(self, request: ValidateRequest) -> ValidateReply:
@@ -69,10 +74,16 @@ class OutageRecorder:
         """Pass the question on."""
         return await self._remote.kinds()
 
-    async def _recorded(self, task: SessionTask, outcome: Outcome) -> Outcome:
-        row = final_row(task, outcome, daemon=self._daemon, moment=self._clock.now())
+    async def _recorded(self, task: SessionTask, outcome: Outcome, started_ms: float) -> Outcome:
+        moment, ended_ms = self._clock.now(), self._clock.monotonic_ms()
+        row = final_row(task, outcome, daemon=self._daemon, moment=moment)
+        logged = True
         try:
             await self._sink.append(row)
         except InfraError as error:
-            return msgspec.structs.replace(outcome, error=error)
+            outcome, logged = msgspec.structs.replace(outcome, error=error), False
+            row = final_row(task, outcome, daemon=self._daemon, moment=moment)
+        if self._observer is not None:
+            times = SessionTimes(started_ms, ended_ms, self._clock.monotonic_ms())
+            self._observer.session(SessionEnded(row, task.context, times, logged))
         return outcome

@@ -1,5 +1,6 @@
 """One model's HTTP endpoint: its address, key, limits and trace header, for any dialect."""
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
@@ -60,18 +61,17 @@ class Endpoint:
             ) from error
 
     async def post(
-        self, path: str, body: object, *, traceparent: str | None, deadline_ms: int
+        self, path: str, body: object, *, trace: Mapping[str, str], deadline_ms: int
     ) -> HttpReply:
         """Send one model call and give its 2xx answer; `body` is encoded as JSON.
+
+        `trace` are headers to send along.
 
         Raises:
             ProviderFault: Every other outcome.
         """
-        headers = self._headers
-        if traceparent is not None:
-            headers = headers | {"traceparent": traceparent}
         limits = self._limits(self._settings.first_byte_ms(), deadline_ms)
-        return await self._post(path, body, headers, limits)
+        return await self._post(path, body, {**self._headers, **trace}, limits)
 
     async def load(self, path: str, body: object) -> HttpReply:
         """Send a call that may take as long as a load (`load_timeout_ms`) to answer.

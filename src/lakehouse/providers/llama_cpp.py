@@ -15,6 +15,7 @@ import importlib.util
 import os
 import time
 from collections import OrderedDict
+from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -128,7 +129,7 @@ class LlamaCppProvider:
         self,
         request: ChatRequest,
         *,
-        traceparent: str | None,  # noqa: ARG002 - nothing to send it to: the model is in here
+        trace: Mapping[str, str],  # noqa: ARG002 - nothing to send it to: the model is in here
         deadline_ms: int,
     ) -> ChatReply:
         """Generate one answer, under the request's schema where the engine can.

@@ -7,6 +7,7 @@ that behaves as Ollama's documentation says, not against Ollama itself.
 """
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
@@ -70,11 +71,11 @@ class OllamaProvider:
         self._load_began_at = 0.0
 
     async def complete(
-        self, request: ChatRequest, *, traceparent: str | None, deadline_ms: int
+        self, request: ChatRequest, *, trace: Mapping[str, str], deadline_ms: int
     ) -> ChatReply:
         """Make one call; see the protocol."""
         reply = await self._endpoint.post(
-            "/api/chat", self._body(request), traceparent=traceparent, deadline_ms=deadline_ms
+            "/api/chat", self._body(request), trace=trace, deadline_ms=deadline_ms
         )
         try:
             answer = decode(reply.body, _Answer)

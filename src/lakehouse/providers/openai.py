@@ -8,6 +8,7 @@ reasoning models take.
 """
 
 import asyncio
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Final
 
@@ -71,14 +72,14 @@ class OpenAiProvider:
         self._loading = False
 
     async def complete(
-        self, request: ChatRequest, *, traceparent: str | None, deadline_ms: int
+        self, request: ChatRequest, *, trace: Mapping[str, str], deadline_ms: int
     ) -> ChatReply:
         """Make one call; see the protocol. A server that says it is loading: `model_loading`."""
         try:
             reply = await self._endpoint.post(
                 "/chat/completions",
                 self._body(request),
-                traceparent=traceparent,
+                trace=trace,
                 deadline_ms=deadline_ms,
             )
         except ProviderFault as fault:

@@ -4,6 +4,7 @@ A provider makes exactly one call per `complete`, with no retry of its own: the 
 the stack is in `chatd/service.py`.
 """
 
+from collections.abc import Mapping
 from typing import Literal, Protocol
 
 import msgspec
@@ -107,12 +108,12 @@ class Provider(Protocol):
     """One configured model at its backend. Safe for concurrent calls up to its slots."""
 
     async def complete(
-        self, request: ChatRequest, *, traceparent: str | None, deadline_ms: int
+        self, request: ChatRequest, *, trace: Mapping[str, str], deadline_ms: int
     ) -> ChatReply:
         """Make one call; ends within `deadline_ms` and 250 ms. Called only when loaded.
 
-        `request.model` is our alias; the provider sends its own name for the model. `traceparent`
-        is sent along unless None. Text in the reply is valid Unicode already.
+        `request.model` is our alias; the provider sends its own name for the model. `trace` are
+        the W3C headers to send along, or none. Text in the reply is valid Unicode already.
 
         Raises:
             ProviderFault: No answer; never for an answer that is merely bad.

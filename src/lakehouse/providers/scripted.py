@@ -26,7 +26,7 @@ id the step is the number of assistant turns in the conversation, so errors repe
 
 import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -100,7 +100,7 @@ class ScriptedProvider:
         self._loading = False
 
     async def complete(
-        self, request: ChatRequest, *, traceparent: str | None, deadline_ms: int
+        self, request: ChatRequest, *, trace: Mapping[str, str], deadline_ms: int
     ) -> ChatReply:
         """Give the next step of the call's session, after its delay.
 
@@ -109,7 +109,7 @@ class ScriptedProvider:
         """
         if len(self.requests) < _REQUESTS_MAX:
             self.requests.append(request)
-        step = self._step(request, traceparent)
+        step = self._step(request, trace)
         if step.delay_ms > 0:
             await asyncio.sleep(min(step.delay_ms, deadline_ms) / 1000)
         if step.delay_ms > deadline_ms:
@@ -154,11 +154,11 @@ class ScriptedProvider:
     async def close(self) -> None:
         """Do nothing: a script holds nothing."""
 
-    def _step(self, request: ChatRequest, traceparent: str | None) -> Step:
+    def _step(self, request: ChatRequest, trace: Mapping[str, str]) -> Step:
         steps = self._steps(request)
         if not steps:
             return Step()
-        step = steps[min(self._turn(request, traceparent), len(steps) - 1)]
+        step = steps[min(self._turn(request, trace), len(steps) - 1)]
         return Step(step) if isinstance(step, str) else step
 
     def _steps(self, request: ChatRequest) -> tuple[str | Step, ...]:
@@ -169,11 +169,11 @@ class ScriptedProvider:
                     return steps
         return self._script.steps
 
-    def _turn(self, request: ChatRequest, traceparent: str | None) -> int:
+    def _turn(self, request: ChatRequest, trace: Mapping[str, str]) -> int:
         opening = ""
         trace_id = ""
         if self._per_session:
-            parent = parse_traceparent([traceparent]) if traceparent is not None else None
+            parent = parse_traceparent([trace["traceparent"]]) if trace else None
             if parent is None:
                 return sum(turn.role == "assistant" for turn in request.messages)
             trace_id = parent.trace_id

@@ -183,6 +183,15 @@ class Segments:
             os.close(segment.descriptor)
             self.finished.append(segment.path.name)
 
+    def abandon(self) -> None:
+        """Close everything, and remove a segment that nothing came into.
+
+        What a failed sync leaves looks whole, and may not be on the disk.
+        """
+        if self.current is not None:
+            self.discard_if_empty(self.current)
+        self.close()
+
     def close(self) -> None:
         """Close everything and let go of the lock: from now on the writer counts as dead."""
         self.retire()

@@ -107,10 +107,7 @@ class SessionLogWriter:
         try:
             writer._sync(segments.next())
         except OSError as error:
-            # What a failed sync leaves looks whole, and may not be on the disk.
-            if segments.current is not None:
-                segments.discard_if_empty(segments.current)
-            segments.close()
+            segments.abandon()
             raise SetupError(
                 f"Session log: cannot write to {root}: {reason(error)}.",
                 hint="Free some space, check permissions, or choose another log.path.",

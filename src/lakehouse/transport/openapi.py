@@ -67,6 +67,7 @@ def _paths() -> dict[str, Any]:
         "/v1/sessions/{id}": {"get": _session()},
         "/livez": {"get": _get("Whether the process answers.", {"type": "object"}, problems=set())},
         "/readyz": {"get": _readyz()},
+        "/metrics": {"get": _metrics()},
         "/openapi.json": {"get": _get("This document.", {"type": "object"})},
     }
 
@@ -128,6 +129,12 @@ def _session() -> dict[str, Any]:
 def _readyz() -> dict[str, Any]:
     operation = _get("Whether sessions can be taken on.", _ref("Readiness"), problems=set())
     operation["responses"]["503"] = _response("Not ready.", _ref("Readiness"))
+    return operation
+
+
+def _metrics() -> dict[str, Any]:
+    operation = _get("Counters and histograms, for Prometheus.", {}, problems={401})
+    operation["responses"]["200"]["content"] = {"text/plain": {"schema": _TEXT}}
     return operation
 
 

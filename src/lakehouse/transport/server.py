@@ -8,6 +8,7 @@ framework middleware does not reach or costs more than the whole rest of a sessi
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final
 from urllib.parse import parse_qsl
@@ -28,6 +29,7 @@ from lakehouse.core.context import (
 from lakehouse.core.errors import InfraError, Refusal
 from lakehouse.core.ids import is_id
 from lakehouse.core.limits import BODY_BYTES_MAX, HEADER_BYTES_MAX
+from lakehouse.core.observation import Observer, RequestEnded
 from lakehouse.transport.problem import PROBLEM_TYPE, problem_of
 
 _LOG = logging.getLogger(__name__)
@@ -60,6 +62,7 @@ Authorize = Callable[[Mapping[str, Sequence[str]]], None]
 Routes = Mapping[str, Mapping[str, Handler]]
 
 OPEN_PATHS: Final = frozenset({"/livez", "/readyz"})  # probes carry no keys
+UNOBSERVED_PATHS: Final = OPEN_PATHS | {"/metrics"}  # what watches the daemon is not its work
 
 
 class Calls:
@@ -67,6 +70,10 @@ class Calls:
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[object]] = set()
+
+    def __len__(self) -> int:
+        """Count the requests under way."""
+        return len(self._tasks)
 
     def begin(self) -> asyncio.Task[object]:
         """Count the request of the current task."""
@@ -104,6 +111,7 @@ def build_app(
     calls: Calls,
     inner: bool = False,
     authorize: Authorize | None = None,
+    observer: Observer | None = None,
 ) -> ASGIApp:
     """Make the ASGI application of one daemon.
 
@@ -112,17 +120,17 @@ def build_app(
         calls: Counts the requests under way.
         inner: Whether callers are our own daemons, whose row ids and deadlines are believed.
         authorize: Raises a `Refusal` for callers without a key; not asked on `OPEN_PATHS`.
+        observer: Hears of every answered request but those of `UNOBSERVED_PATHS`.
     """
-    missing = _Endpoint({}, calls=calls, inner=inner, authorize=authorize)
+
+    def endpoint(path: str, methods: Mapping[str, Handler]) -> _Endpoint:
+        return _Endpoint(
+            path, methods, calls=calls, inner=inner, authorize=authorize, observer=observer
+        )
+
     return Router(
-        [
-            Route(
-                path,
-                _Endpoint(methods, calls=calls, inner=inner, authorize=authorize, path=path),
-            )
-            for path, methods in routes.items()
-        ],
-        default=missing,
+        [Route(path, endpoint(path, methods)) for path, methods in routes.items()],
+        default=endpoint("", {}),
         redirect_slashes=False,
     )
 
@@ -132,22 +140,26 @@ class _Endpoint:
 
     def __init__(
         self,
+        path: str,
         methods: Mapping[str, Handler],
         *,
         calls: Calls,
         inner: bool,
         authorize: Authorize | None,
-        path: str = "",
+        observer: Observer | None,
     ) -> None:
+        self._path = path
         self._methods = methods
         self._calls = calls
         self._inner = inner
         self._authorize = None if path in OPEN_PATHS else authorize
+        self._observer = None if path in UNOBSERVED_PATHS else observer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await _close_other(scope, receive, send)
             return
+        started_at_ns, started_s = time.time_ns(), time.perf_counter()
         headers = _headers(scope)
         context = _context(headers, inner=self._inner)
         task = self._calls.begin()
@@ -169,6 +181,12 @@ class _Endpoint:
         finally:
             self._calls.end(task)
         await _send(send, response, context)
+        if self._observer is not None:
+            duration_ms = (time.perf_counter() - started_s) * 1000
+            method, status = scope["method"], response.status
+            self._observer.request(
+                RequestEnded(context, method, self._path, status, started_at_ns, duration_ms)
+            )
 
     async def _respond(
         self,
@@ -220,6 +238,7 @@ def _context(headers: Mapping[str, Sequence[str]], *, inner: bool) -> CallContex
     return call_context(
         headers.get(TRACE_ID_HEADER, ()),
         headers.get("traceparent", ()),
+        headers.get("tracestate", ()),
         row_id=row_ids[0] if len(row_ids) == 1 and is_id(row_ids[0]) else None,
         trace_id_replaced=inner and REPLACED_HEADER in headers,
         deadline_ms=_milliseconds(headers, DEADLINE_HEADER) if inner else None,

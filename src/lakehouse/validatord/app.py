@@ -2,10 +2,11 @@
 
 from starlette.types import ASGIApp
 
+from lakehouse.core.observation import Observer
 from lakehouse.core.ports import ChatModel, RecordSink, Validator
 from lakehouse.transport.endpoints import chat_routes, validator_routes
 from lakehouse.transport.health import health_routes
-from lakehouse.transport.server import Authorize, Calls, build_app
+from lakehouse.transport.server import Authorize, Calls, Routes, build_app
 
 
 def validatord_app(
@@ -15,11 +16,14 @@ def validatord_app(
     *,
     calls: Calls,
     authorize: Authorize | None,
+    observer: Observer,
+    metrics: Routes,
 ) -> ASGIApp:
     """Assemble the daemon. It serves the chat routes too, so a gateway needs only this URL."""
     routes = {
         **validator_routes(validator),
         **chat_routes(chat),
         **health_routes(chat, sink),
+        **metrics,
     }
-    return build_app(routes, calls=calls, inner=True, authorize=authorize)
+    return build_app(routes, calls=calls, inner=True, authorize=authorize, observer=observer)

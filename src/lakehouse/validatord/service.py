@@ -15,7 +15,9 @@ from lakehouse.core.context import CallContext
 from lakehouse.core.errors import InfraError, Refusal
 from lakehouse.core.json_text import NULL
 from lakehouse.core.kind import Kind
+from lakehouse.core.observation import AttemptTimes, Observer, SessionEnded, SessionTimes
 from lakehouse.core.ports import ChatModel, KindInfo, RecordSink, TableSource, ValidateRequest
+from lakehouse.core.row import Row
 from lakehouse.core.session import IterateRequest, SessionReply, ValidateReply
 from lakehouse.engine.budget import Budget
 from lakehouse.engine.iterate import Progress, iterate
@@ -38,15 +40,18 @@ class ValidatorService:
         chat: ChatModel,
         tables: TableSource,
         sink: RecordSink,
+        observer: Observer | None = None,
         clock: Clock | None = None,
         daemon: str = "validatord",
     ) -> None:
         self.catalog = catalog
         self.sessions_taken = 0
         self.rows_written = 0
+        self.rows_waiting = 0  # handed to the log and not durable yet
         self._chat = chat
         self._tables = tables
         self._sink = sink
+        self._observer = observer
         self._clock = clock or SystemClock()
         self._daemon = daemon
         self._running: set[asyncio.Task[SessionReply]] = set()
@@ -83,6 +88,8 @@ class ValidatorService:
             schema=self.catalog.schemas.get(bytes(kind.schema)),
             sources=() if request.source is None else (request.source,),
             tables=tables,
+            times=AttemptTimes("", 0.0),
+            clock=self._clock,
         )
         return ValidateReply(
             "accepted" if judgement.accepted else "rejected",
@@ -158,15 +165,40 @@ class ValidatorService:
         try:
             self._sink.started(started_record(task, daemon=self._daemon, moment=self._clock.now()))
         except InfraError as error:
-            return session_reply(task, _infra(error, Progress(), {}, budget))
+            outcome = _infra(error, Progress(), {}, budget)
+            moment, ended_ms = self._clock.now(), self._clock.monotonic_ms()
+            row = final_row(task, outcome, daemon=self._daemon, moment=moment)
+            self._tell(task, row, outcome, (budget.started_ms, ended_ms), logged=False)
+            return session_reply(task, outcome)
         outcome = await self._outcome(task, budget)
-        row = final_row(task, outcome, daemon=self._daemon, moment=self._clock.now())
+        moment, ended_ms = self._clock.now(), self._clock.monotonic_ms()
+        row = final_row(task, outcome, daemon=self._daemon, moment=moment)
+        logged = True
+        self.rows_waiting += 1
         try:
             await self._sink.append(row)
         except InfraError as error:
-            return session_reply(task, _unlogged(outcome, error))
-        self.rows_written += 1
+            outcome, logged = _unlogged(outcome, error), False
+            row = final_row(task, outcome, daemon=self._daemon, moment=moment)
+        else:
+            self.rows_written += 1
+        finally:
+            self.rows_waiting -= 1
+        self._tell(task, row, outcome, (budget.started_ms, ended_ms), logged=logged)
         return session_reply(task, outcome)
+
+    def _tell(
+        self,
+        task: SessionTask,
+        row: Row,
+        outcome: Outcome,
+        ran_ms: tuple[float, float],
+        *,
+        logged: bool,
+    ) -> None:
+        if self._observer is not None:
+            times = SessionTimes(*ran_ms, self._clock.monotonic_ms(), outcome.times)
+            self._observer.session(SessionEnded(row, task.context, times, logged))
 
     async def _outcome(self, task: SessionTask, budget: Budget) -> Outcome:
         """Run the loop to an outcome, whatever happens; only here may a session be cancelled."""
@@ -208,6 +240,7 @@ class ValidatorService:
             error=None,
             tables=digests,
             duration_ms=budget.elapsed_ms(),
+            times=tuple(progress.times),
         )
 
 
@@ -221,6 +254,7 @@ def _infra(
         error=error,
         tables=digests,
         duration_ms=budget.elapsed_ms(),
+        times=tuple(progress.times),
     )
 
 

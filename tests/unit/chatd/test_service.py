@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from collections.abc import Mapping
 
 import msgspec
 import pytest
@@ -298,20 +299,20 @@ def test_a_cancelled_probe_lets_another_one_go() -> None:
 def test_the_span_of_the_call_goes_to_the_provider_unless_switched_off(propagate: bool) -> None:
     """The attempt's own span is the parent."""
     provider = scripted("hi")
-    seen: list[str | None] = []
+    seen: list[Mapping[str, str]] = []
     inner = provider.complete
 
     async def complete(
-        request: ChatRequest, *, traceparent: str | None, deadline_ms: int
+        request: ChatRequest, *, trace: Mapping[str, str], deadline_ms: int
     ) -> ChatReply:
-        seen.append(traceparent)
-        return await inner(request, traceparent=traceparent, deadline_ms=deadline_ms)
+        seen.append(trace)
+        return await inner(request, trace=trace, deadline_ms=deadline_ms)
 
     provider.complete = complete  # type: ignore[method-assign]
     chat = ChatService({"small": provider}, {"small": SCRIPTED}, propagate=propagate)
-    here = context()
+    here = msgspec.structs.replace(context(), tracestate="a=1")
     asyncio.run(chat.chat(question(), context=here, limits=LIMITS))
-    assert seen == [here.traceparent() if propagate else None]
+    assert seen == [{"traceparent": here.traceparent(), "tracestate": "a=1"} if propagate else {}]
 
 
 def test_a_closed_service_says_shutdown() -> None:

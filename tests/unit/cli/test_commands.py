@@ -238,6 +238,7 @@ def test_help_is_quick_to_load_and_every_command_has_an_example():
         "models": ["pull"],
         "keys": ["new"],
         "log": ["verify", "seal", "reap", "compact", "forget"],
+        "trace": ["resend"],
     }
     for name in COMMANDS:
         for inner in groups.get(name, [None]):

@@ -10,8 +10,9 @@ from lakehouse.core.context import (
     TRACE_ID_HEADER,
     CallContext,
     call_context,
+    session_context,
 )
-from lakehouse.core.ids import is_id
+from lakehouse.core.ids import derived_span_id, is_id
 from lakehouse.core.trace_context import TraceParent, parse_traceparent
 from support.spec_files import vectors
 
@@ -70,7 +71,7 @@ def test_a_link_names_the_callers_span_and_the_trace_is_our_own() -> None:
 def test_the_callers_sampling_is_kept() -> None:
     unsampled = CALLER.removesuffix("01") + "00"
     assert call_context([], [unsampled]).traceparent().endswith("-00")
-    assert call_context([], []).traceparent().endswith("-01")
+    assert call_context([], []).traceparent().endswith("-03")
 
 
 def test_the_traceparent_sent_on_names_our_span() -> None:
@@ -110,3 +111,73 @@ def test_the_inner_hop_decides_the_same_ids(header: list[str], caller: list[str]
     assert inner.trace_id_replaced == outer.trace_id_replaced
     assert inner.parent_span_id == outer.span_id
     assert inner.link is None
+
+
+def test_the_callers_tracestate_goes_on_with_the_callers_trace() -> None:
+    """To the inner hop and to providers alike."""
+    context = call_context([], [CALLER], ["vendor=1", "other=2"])
+    assert context.tracestate == "vendor=1,other=2"
+    assert context.hop_headers()["tracestate"] == "vendor=1,other=2"
+    assert context.child("00f067aa0ba902b7").trace_headers()["tracestate"] == "vendor=1,other=2"
+
+
+@pytest.mark.parametrize(
+    ("header", "caller"),
+    [(["workflow-42"], [CALLER]), ([], []), ([], [CALLER, CALLER]), ([], ["malformed"])],
+    ids=["a trace of our own", "no parent", "two parents", "a malformed parent"],
+)
+def test_a_tracestate_of_another_trace_stays_behind(header: list[str], caller: list[str]) -> None:
+    """It says something about the caller's trace, and this is not the caller's."""
+    context = call_context(header, caller, ["vendor=1"])
+    assert context.tracestate is None
+    assert "tracestate" not in context.hop_headers()
+
+
+@pytest.mark.parametrize(
+    ("header", "caller", "flags"),
+    [
+        ([], [], 3),
+        ([], [CALLER], 1),
+        ([], [CALLER.removesuffix("01") + "02"], 2),
+        ([], [CALLER.removesuffix("01") + "ff"], 3),
+        (["workflow-42"], [], 1),
+        (["0" * 31 + "1"], [], 1),
+        (["workflow-42"], [CALLER.removesuffix("01") + "02"], 1),
+    ],
+    ids=[
+        "minted: sampled, and random",
+        "the caller's: not random",
+        "the caller's: random, not sampled",
+        "unknown bits are sent as zero",
+        "made of the caller's text: not random",
+        "the caller's own hex: nobody said it is random",
+        "a trace of our own: sampled whatever the other was",
+    ],
+)
+def test_the_random_flag_is_kept_or_set_where_it_is_true(
+    header: list[str], caller: list[str], flags: int
+) -> None:
+    assert call_context(header, caller).traceparent()[-2:] == f"{flags:02x}"
+
+
+def test_the_outermost_request_has_the_span_id_that_its_row_gives() -> None:
+    """So that a row is enough to find the root again; an inner daemon's is its own."""
+    outer = call_context([], [])
+    assert outer.span_id == derived_span_id(outer.row_id, "request")
+    inner = call_context([], [outer.traceparent()], row_id=outer.row_id)
+    assert inner.span_id not in {outer.span_id, derived_span_id(outer.row_id, "request")}
+
+
+def test_a_session_without_a_request_is_its_own_root() -> None:
+    context = session_context()
+    assert context.span_id == derived_span_id(context.row_id, "session")
+    assert context.parent_span_id is None
+
+
+def test_derived_span_ids_are_valid_and_differ_by_row_and_name() -> None:
+    """The first 8 bytes of a SHA-256: 16 lowercase hex digits, not all zero."""
+    names = ["request", "session", "generation/0", "generation/1", "log append"]
+    ids = {derived_span_id(row, name) for row in ("a" * 32, "b" * 32) for name in names}
+    assert len(ids) == 10
+    assert all(len(each) == 16 and int(each, 16) for each in ids)
+    assert derived_span_id("a" * 32, "session") == "7ae00e87ab681ed8"

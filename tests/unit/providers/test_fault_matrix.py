@@ -149,7 +149,7 @@ async def outcome(provider: OpenAiProvider | OllamaProvider) -> ChatReply | Prov
     """Call once; a fault is given back, not raised. Ends within the deadline and 250 ms."""
     began = time.monotonic()
     try:
-        return await provider.complete(REQUEST, traceparent=None, deadline_ms=DEADLINE_MS)
+        return await provider.complete(REQUEST, trace={}, deadline_ms=DEADLINE_MS)
     except ProviderFault as fault:
         return fault
     finally:

@@ -82,7 +82,7 @@ def test_asked_before_its_load_it_says_so() -> None:
     async def run() -> None:
         provider = LlamaCppProvider("small", SETTINGS)
         with pytest.raises(ProviderFault) as raised:
-            await provider.complete(question(), traceparent=None, deadline_ms=1_000)
+            await provider.complete(question(), trace={}, deadline_ms=1_000)
         assert raised.value.code == "model_loading"
         await provider.close()
         with pytest.raises(ProviderFault) as raised:
@@ -122,7 +122,7 @@ async def ask(
     request = msgspec.structs.replace(
         question(text, schema=schema), max_tokens=max_tokens, temperature=0.0, seed=1
     )
-    return await provider.complete(request, traceparent=None, deadline_ms=deadline_ms)
+    return await provider.complete(request, trace={}, deadline_ms=deadline_ms)
 
 
 @pytest.mark.model
@@ -304,7 +304,7 @@ def test_turns_of_every_role_are_taken() -> None:
             Message("user", "Again."),
         )
         request = ChatRequest(model="small", messages=turns, max_tokens=3, seed=2**62)
-        assert (await provider.complete(request, traceparent=None, deadline_ms=30_000)).text
+        assert (await provider.complete(request, trace={}, deadline_ms=30_000)).text
 
     with_model(work)
 
@@ -385,7 +385,7 @@ async def main(ending):
     request = ChatRequest(
         model="small", messages=(Message("user", "Count to a thousand."),), max_tokens=2000
     )
-    task = asyncio.create_task(provider.complete(request, traceparent=None, deadline_ms=3_000))
+    task = asyncio.create_task(provider.complete(request, trace={}, deadline_ms=3_000))
     await asyncio.sleep(0.2)
     if ending == "signal":
         print("up", flush=True)

@@ -32,7 +32,9 @@ def asked(
         async with RawServer(handler) as server:
             http = HttpClient()
             provider = OllamaProvider(settings(server.url, **changes), http)
-            reply = await provider.complete(request, traceparent=TRACEPARENT, deadline_ms=2_000)
+            reply = await provider.complete(
+                request, trace={"traceparent": TRACEPARENT}, deadline_ms=2_000
+            )
             await provider.close()
             await http.close()
             return reply, server
@@ -163,7 +165,7 @@ def test_a_load_outlives_every_caller_that_waited_for_it() -> None:
             await asyncio.gather(*(provider.load() for _ in range(5)))
             assert (server.loads_begun, server.loads_aborted) == (1, 0)
             assert server.loaded == {"m:latest"}
-            reply = await provider.complete(REQUEST, traceparent=None, deadline_ms=1_000)
+            reply = await provider.complete(REQUEST, trace={}, deadline_ms=1_000)
             assert reply.finish_reason == "stop"
             await provider.close()
             await http.close()
@@ -224,7 +226,7 @@ def test_a_model_that_was_not_pulled_is_missing() -> None:
                 await provider.load()
             assert caught.value.code == "model_missing"
             with pytest.raises(ProviderFault) as caught:
-                await provider.complete(REQUEST, traceparent=None, deadline_ms=1_000)
+                await provider.complete(REQUEST, trace={}, deadline_ms=1_000)
             assert (caught.value.code, caught.value.again) == ("model_missing", False)
             assert await provider.state() == ("missing", "pull it: ollama pull m")
             await http.close()

@@ -39,7 +39,9 @@ def asked(
         async with RawServer(handler) as server:
             http = HttpClient()
             provider = OpenAiProvider(settings(server.url + "/v1/"), http, api_key=key)
-            reply = await provider.complete(request, traceparent=TRACEPARENT, deadline_ms=2_000)
+            reply = await provider.complete(
+                request, trace={"traceparent": TRACEPARENT}, deadline_ms=2_000
+            )
             await provider.close()
             await http.close()
             return reply, server
@@ -282,11 +284,11 @@ def test_loading_is_waited_for_only_when_the_endpoint_said_so() -> None:
             await provider.load()
             assert server.requests == []
             with pytest.raises(ProviderFault) as caught:
-                await provider.complete(REQUEST, traceparent=None, deadline_ms=1_000)
+                await provider.complete(REQUEST, trace={}, deadline_ms=1_000)
             assert (caught.value.code, caught.value.again) == ("model_loading", True)
             await provider.load()
             assert len(server.requests) == 3
-            reply = await provider.complete(REQUEST, traceparent=None, deadline_ms=1_000)
+            reply = await provider.complete(REQUEST, trace={}, deadline_ms=1_000)
             assert reply.text == "hi"
             await provider.load()
             assert len(server.requests) == 4
@@ -306,7 +308,7 @@ def test_a_load_that_does_not_end_is_model_loading_and_one_that_dies_is_connect(
             patient = OpenAiProvider(settings(server.base_url), http)
             for each in (provider, patient):
                 with pytest.raises(ProviderFault, match="still loading"):
-                    await each.complete(REQUEST, traceparent=None, deadline_ms=1_000)
+                    await each.complete(REQUEST, trace={}, deadline_ms=1_000)
             with pytest.raises(ProviderFault, match="600 ms") as caught:
                 await provider.load()
             assert (caught.value.code, caught.value.again) == ("model_loading", False)

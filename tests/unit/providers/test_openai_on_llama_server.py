@@ -59,7 +59,7 @@ def test_it_answers_and_decodes_under_a_schema() -> None:
             await provider.load()
             free = await provider.complete(
                 msgspec.structs.replace(question("Say hello."), max_tokens=8, temperature=0.0),
-                traceparent=TRACEPARENT,
+                trace={"traceparent": TRACEPARENT},
                 deadline_ms=60_000,
             )
             assert free.text
@@ -67,7 +67,7 @@ def test_it_answers_and_decodes_under_a_schema() -> None:
             assert free.provider == "openai"
             bound = await provider.complete(
                 msgspec.structs.replace(question("x", schema=SCHEMA), max_tokens=64, seed=1),
-                traceparent=TRACEPARENT,
+                trace={"traceparent": TRACEPARENT},
                 deadline_ms=60_000,
             )
             text = bound.text.strip().removeprefix("```json").removesuffix("```")
@@ -82,14 +82,12 @@ def test_what_it_refuses_is_a_fault_that_is_not_tried_again() -> None:
     async def run() -> None:
         async with served(key="wrong-key") as provider:
             with pytest.raises(ProviderFault) as raised:
-                await provider.complete(question(), traceparent=None, deadline_ms=30_000)
+                await provider.complete(question(), trace={}, deadline_ms=30_000)
             assert (raised.value.code, raised.value.again) == ("upstream_status", False)
             assert "wrong-key" not in raised.value.public + raised.value.internal
         async with served(key="right") as provider:
             with pytest.raises(ProviderFault) as raised:
-                await provider.complete(
-                    question("word " * 2_000), traceparent=None, deadline_ms=30_000
-                )
+                await provider.complete(question("word " * 2_000), trace={}, deadline_ms=30_000)
             assert (raised.value.code, raised.value.again) == ("upstream_status", False)
 
     asyncio.run(run())
@@ -104,7 +102,7 @@ def test_a_cancelled_call_stops_the_server() -> None:
             long = asyncio.create_task(
                 provider.complete(
                     msgspec.structs.replace(question("Count.", schema=numbers), max_tokens=900),
-                    traceparent=None,
+                    trace={},
                     deadline_ms=60_000,
                 )
             )
@@ -115,7 +113,7 @@ def test_a_cancelled_call_stops_the_server() -> None:
             started = asyncio.get_running_loop().time()
             await provider.complete(
                 msgspec.structs.replace(question("Say hello."), max_tokens=1),
-                traceparent=None,
+                trace={},
                 deadline_ms=60_000,
             )
             # 900 tokens take some ten seconds; the stopped slot is free at once.

@@ -19,7 +19,13 @@ def header(trace_id: str) -> str:
 def texts(provider: ScriptedProvider, *calls: tuple[ChatRequest, str | None]) -> list[str]:
     async def run() -> list[str]:
         return [
-            (await provider.complete(request, traceparent=parent, deadline_ms=1_000)).text
+            (
+                await provider.complete(
+                    request,
+                    trace={} if parent is None else {"traceparent": parent},
+                    deadline_ms=1_000,
+                )
+            ).text
             for request, parent in calls
         ]
 
@@ -84,7 +90,7 @@ def test_a_step_tells_everything_of_a_reply(tmp_path: Path) -> None:
         '[{"text": "t", "thinking": "hm", "finish_reason": "length", '
         '"usage": {"prompt_tokens": 3, "completion_tokens": 4}}]',
     )
-    reply = asyncio.run(provider.complete(question(), traceparent=None, deadline_ms=1))
+    reply = asyncio.run(provider.complete(question(), trace={}, deadline_ms=1))
     assert (reply.text, reply.thinking, reply.finish_reason) == ("t", "hm", "length")
     assert reply.usage == Usage(3, 4)
     assert (reply.model, reply.provider) == ("script-1", "scripted")
@@ -108,7 +114,7 @@ def test_a_delay_beyond_the_deadline_is_a_timeout_at_the_deadline() -> None:
     """It ends when the caller's time ends, not when the script would."""
     provider = ScriptedProvider("small", SCRIPTED, [Step(text="late", delay_ms=60_000)])
     with pytest.raises(ProviderFault) as raised:
-        asyncio.run(provider.complete(question(), traceparent=None, deadline_ms=20))
+        asyncio.run(provider.complete(question(), trace={}, deadline_ms=20))
     assert raised.value.code == "timeout"
 
 

@@ -1,0 +1,152 @@
+"""`lakehouse trace`: traces made again from the log, under the ids that the rows carry."""
+
+import asyncio
+import os
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Annotated, Final
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn
+
+from lakehouse.cli.options import ConfigOption, JsonOption, read_config
+from lakehouse.cli.table import print_json
+from lakehouse.compose import tracer
+from lakehouse.core.errors import InfraError, SetupError
+from lakehouse.core.row import Row
+from lakehouse.core.row_codec import RowError, decode_row
+from lakehouse.sessionlog.filters import moment
+from lakehouse.sessionlog.reader import read_rows
+from lakehouse.tracing.channel import Delivered
+from lakehouse.tracing.destination import LANGFUSE_URLS, OTLP
+from lakehouse.tracing.tracer import Tracer
+
+trace_app = typer.Typer(
+    add_completion=False,
+    rich_markup_mode=None,
+    no_args_is_help=True,
+    help="Send the traces of logged sessions again.",
+)
+
+_ROWS_AT_ONCE: Final = 64  # about 500 spans
+
+
+class _Head(msgspec.Struct):
+    session_id: str
+    timestamp: str
+
+
+class _Chosen:
+    """The rows to send, read as they are needed; counts those that are no rows of ours."""
+
+    def __init__(
+        self, root: Path, *, since: str | None, until: str | None, session: str | None
+    ) -> None:
+        self.unreadable = 0
+        self._root = root
+        self._since = since
+        self._until = until
+        self._session = session
+
+    def rows(self) -> Iterator[Row]:
+        for line in read_rows(self._root):
+            try:
+                if self._wanted(msgspec.json.decode(line, type=_Head)):
+                    yield decode_row(line)
+            except (msgspec.MsgspecError, UnicodeDecodeError, RowError):
+                self.unreadable += 1
+
+    def _wanted(self, head: _Head) -> bool:
+        return (
+            self._session in {None, head.session_id}
+            and (self._since is None or head.timestamp >= self._since)
+            and (self._until is None or head.timestamp < self._until)
+        )
+
+
+@trace_app.callback()
+def group() -> None:
+    """Send the traces of logged sessions again."""
+
+
+@trace_app.command()
+def resend(
+    context: typer.Context,
+    *,
+    since: Annotated[
+        str | None, typer.Option(help="Sessions that ended from this time on, RFC 3339.")
+    ] = None,
+    until: Annotated[str | None, typer.Option(help="Before this time.")] = None,
+    session: Annotated[str | None, typer.Option(help="Only this session id.")] = None,
+    json: JsonOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Rebuild traces from the log and send them, under the ids that they had or would have had.
+
+    Sending twice is sending once. Exit code 1 if the receiver refused some, 3 if it is away.
+
+    Example: lakehouse trace resend --since 2026-11-01T00:00:00Z
+    """
+    if since is None and session is None:
+        raise SetupError("Say which sessions: --since TIME, --session ID, or both.")
+    settings = read_config(context, config)
+    sender = tracer(settings, os.environ, "up")
+    if sender is None:
+        raise SetupError(
+            f"Nothing says where traces go: neither {LANGFUSE_URLS[0]} nor {OTLP}ENDPOINT is set.",
+            hint="Set one of them as for the daemons; `lakehouse doctor tracing` tries it.",
+        )
+    chosen = _Chosen(
+        settings.path(settings.log.path),
+        since=None if since is None else moment(since, name="since"),
+        until=None if until is None else moment(until, name="until"),
+        session=session,
+    )
+    sessions, done = asyncio.run(_send(sender, chosen))
+    dropped = sum(done.dropped.values())
+    if json:
+        print_json(
+            {
+                "sessions": sessions,
+                "sent": done.sent,
+                "dropped": done.dropped,
+                "unreadable": chosen.unreadable,
+            }
+        )
+    else:
+        typer.echo(
+            f"sent {done.sent} spans and scores of {sessions} sessions to "
+            f"{sender.destination.traces_url}; {dropped} dropped, {chosen.unreadable} unreadable"
+        )
+    if "unreachable" in done.dropped:
+        raise InfraError(
+            "connect",
+            f"The receiver went away: {done.trouble}.",
+            hint="Send again when it is back: what arrived already is not doubled.",
+        )
+    if dropped:
+        typer.echo(f"error: {done.trouble}", err=True)
+        raise typer.Exit(1)
+
+
+async def _send(sender: Tracer, chosen: _Chosen) -> tuple[int, Delivered]:
+    total = Delivered()
+    sessions = 0
+    console = Console(stderr=True, highlight=False)
+    columns = (SpinnerColumn(), TextColumn("{task.completed} sessions"))
+    try:
+        with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+            bar = progress.add_task("", total=None)
+            rows = chosen.rows()
+            while some := list(islice(rows, _ROWS_AT_ONCE)):
+                total.add(await sender.resend(some))
+                sessions += len(some)
+                progress.update(bar, completed=sessions)
+                if "unreachable" in total.dropped:
+                    break
+    finally:
+        await sender.close()
+    return sessions, total

@@ -1,0 +1,89 @@
+"""What is told of work that has ended, to whoever traces and measures: facts, never live objects.
+
+The loop only notes when its steps ended. Spans and metrics are made of that afterwards, outside
+it, so that observing can neither slow a session down nor fail it.
+"""
+
+from typing import Protocol
+
+import msgspec
+
+from lakehouse.core.chat import ChatReply, ChatRequest
+from lakehouse.core.context import CallContext
+from lakehouse.core.errors import InfraError
+from lakehouse.core.row import Row
+
+
+class AttemptTimes(msgspec.Struct):
+    """When the steps of one attempt ended, filled in as they do. Monotonic milliseconds.
+
+    `checked_ms` ends the schema check, `ended_ms` grounding and rules. A step that was not
+    reached is null: the attempt failed before it. `span_id` is the attempt's.
+    """
+
+    span_id: str
+    started_ms: float
+    answered_ms: float | None = None
+    extracted_ms: float | None = None
+    checked_ms: float | None = None
+    ended_ms: float | None = None
+
+
+class SessionTimes(msgspec.Struct, frozen=True):
+    """When a session's parts began and ended. Monotonic milliseconds.
+
+    `ended_ms` is the moment that the row calls `timestamp`; `logged_ms` is when the row was
+    durable, or was given up. The last of `attempts` may be one that failed and is not in the row.
+    """
+
+    started_ms: float
+    ended_ms: float
+    logged_ms: float
+    attempts: tuple[AttemptTimes, ...] = ()
+
+
+class SessionEnded(msgspec.Struct, frozen=True):
+    """One session. `row` is what its reply says, also where it could not be logged."""
+
+    row: Row
+    context: CallContext
+    times: SessionTimes
+    logged: bool
+
+
+class RequestEnded(msgspec.Struct, frozen=True):
+    """One answered request. `route` is the path's pattern, empty where there is none."""
+
+    context: CallContext
+    method: str
+    route: str
+    status: int
+    started_at_ns: int
+    duration_ms: float
+
+
+class ModelCallEnded(msgspec.Struct, frozen=True):
+    """One call of a `ChatModel`, its retries and waits included: it has a reply or an error."""
+
+    context: CallContext
+    request: ChatRequest
+    reply: ChatReply | None
+    error: InfraError | None
+    started_at_ns: int
+    duration_ms: float
+
+
+class Observer(Protocol):
+    """Hears of ended work. Never raises, never waits, and is done within some microseconds."""
+
+    def request(self, ended: RequestEnded) -> None:
+        """Hear of a request whose answer has been sent."""
+        ...
+
+    def session(self, ended: SessionEnded) -> None:
+        """Hear of a session whose row is durable, or could not be made so."""
+        ...
+
+    def model_call(self, ended: ModelCallEnded) -> None:
+        """Hear of a model call."""
+        ...

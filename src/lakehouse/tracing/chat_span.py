@@ -1,0 +1,61 @@
+"""The span of a model call that no session made: `POST /v1/chat` at the public door.
+
+A session's own model calls are told by its row; telling them here too would count their tokens
+twice.
+"""
+
+from lakehouse.core.context import REQUEST_SPAN
+from lakehouse.core.ids import derived_span_id
+from lakehouse.core.observation import ModelCallEnded
+from lakehouse.tracing.content import chat_messages
+from lakehouse.tracing.span import AttributeValue, Span
+
+
+def is_direct(ended: ModelCallEnded) -> bool:
+    """Say whether a request from outside was this call, and no session or other daemon of ours."""
+    context = ended.context
+    return context.span_id == derived_span_id(context.row_id, REQUEST_SPAN)
+
+
+def chat_span(ended: ModelCallEnded, *, content: bool) -> Span:
+    """Make the span of a direct model call, below its request's."""
+    context, request, reply, error = ended.context, ended.request, ended.reply, ended.error
+    model = request.model if reply is None else reply.model
+    attributes: dict[str, AttributeValue] = {
+        "lakehouse.session_id": context.session_id,
+        "lakehouse.row_id": context.row_id,
+        "lakehouse.model_alias": request.model,
+        "langfuse.observation.type": "generation",
+        "gen_ai.operation.name": "chat",
+        "gen_ai.request.model": model,
+    }
+    optional: tuple[tuple[str, AttributeValue | None], ...] = (
+        ("gen_ai.request.temperature", request.temperature),
+        ("gen_ai.request.max_tokens", request.max_tokens),
+        ("gen_ai.request.seed", request.seed),
+        ("error.type", None if error is None else error.code),
+    )
+    if reply is not None:
+        optional += (
+            ("gen_ai.provider.name", reply.provider),
+            ("gen_ai.response.finish_reasons", (reply.finish_reason,)),
+            ("gen_ai.usage.input_tokens", reply.usage.prompt_tokens),
+            ("gen_ai.usage.output_tokens", reply.usage.completion_tokens),
+        )
+        if content:
+            attributes |= chat_messages(request, reply)
+    attributes |= {name: value for name, value in optional if value is not None}
+    return Span(
+        part="generation",
+        name=f"chat {model}",
+        trace_id=context.trace_id,
+        span_id=derived_span_id(context.row_id, "generation"),
+        parent_span_id=context.span_id,
+        start_ns=ended.started_at_ns,
+        end_ns=ended.started_at_ns + int(ended.duration_ms * 1e6),
+        attributes=attributes,
+        kind="client",
+        error=None if error is None else f"{error.code}: {error.public}",
+        flags=context.flags,
+        tracestate=context.tracestate,
+    )

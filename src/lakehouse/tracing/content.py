@@ -1,0 +1,71 @@
+"""Prompts and answers as attribute values: what leaves the house only where the settings allow it.
+
+Every text is cut to what an attribute may hold, so that a receiver's limit on a batch never loses
+the span. The whole is in the row.
+"""
+
+from typing import Any
+
+import msgspec
+
+from lakehouse.core.chat import ChatReply, ChatRequest
+from lakehouse.core.limits import TRUNCATED_TEXT_BYTES_MAX
+from lakehouse.core.row import Row
+from lakehouse.core.session import Attempt
+from lakehouse.tracing.span import AttributeValue
+
+
+def messages(row: Row, attempt: Attempt) -> dict[str, AttributeValue]:
+    """Give a model call's texts in the form of the GenAI conventions.
+
+    History is last-only (`engine/prompt.py`): the caller's messages, and what this attempt was
+    told.
+    """
+    turns = [_turn("user", row.prompt)]
+    if row.messages is not None:
+        turns = [_turn(message.role, message.content) for message in row.messages]
+    if attempt.told is not None:
+        turns.append(_turn("user", attempt.told))
+    answer = _turn("assistant", attempt.output) | {"finish_reason": attempt.finish_reason}
+    found: dict[str, AttributeValue] = {
+        "gen_ai.input.messages": json_text(turns),
+        "gen_ai.output.messages": json_text([answer]),
+    }
+    if row.system is not None:
+        part = {"type": "text", "content": cut(row.system)}
+        found["gen_ai.system_instructions"] = json_text([part])
+    return found
+
+
+def chat_messages(request: ChatRequest, reply: ChatReply) -> dict[str, AttributeValue]:
+    """Give the texts of a model call that no session made."""
+    turns = [_turn(message.role, message.content) for message in request.messages]
+    answer = _turn("assistant", reply.text) | {"finish_reason": reply.finish_reason}
+    return {
+        "gen_ai.input.messages": json_text(turns),
+        "gen_ai.output.messages": json_text([answer]),
+    }
+
+
+def json_text(value: object) -> str:
+    """Encode a value of ours as JSON text."""
+    return msgspec.json.encode(value).decode("utf-8")
+
+
+def cut_raw(raw: msgspec.Raw) -> str:
+    """Give raw JSON as text, cut like any other."""
+    return cut(bytes(raw).decode("utf-8"))
+
+
+def cut(text: str) -> str:
+    """Keep what an attribute may hold of a text; an ellipsis says that there was more."""
+    if len(text) * 4 <= TRUNCATED_TEXT_BYTES_MAX:
+        return text
+    data = text.encode("utf-8")
+    if len(data) <= TRUNCATED_TEXT_BYTES_MAX:
+        return text
+    return data[:TRUNCATED_TEXT_BYTES_MAX].decode("utf-8", "ignore") + "…"
+
+
+def _turn(role: str, text: str) -> dict[str, Any]:
+    return {"role": role, "parts": [{"type": "text", "content": cut(text)}]}

@@ -1,0 +1,90 @@
+"""`GET /metrics` of the real daemons, in one process and in three."""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from lakehouse.gateway.auth import new_key
+from support.stack import Process, call, running_stack
+
+CONFIG = """
+[log]
+path = "log"
+[models.small]
+provider = "scripted"
+model = "tiny"
+script = "script.json"
+"""
+
+
+@pytest.fixture(scope="module", params=["in_process", "apart"])
+def stack(request, tmp_path_factory) -> Iterator[dict[str, Process]]:
+    directory = tmp_path_factory.mktemp(request.param)
+    script = {"matches": {"right": ['{"n": 1}'], "late": ["prose", '{"n": 1}']}}
+    (directory / "script.json").write_text(json.dumps(script))
+    with running_stack(directory, CONFIG, apart=request.param == "apart") as processes:
+        for prompt in ("right", "right", "late"):
+            body = {"schema": {"type": "object"}, "prompt": prompt}
+            assert call(processes["gateway"].port, "POST", "/v1/iterate", body).status == 200
+        yield processes
+
+
+def metrics(process: Process) -> dict[str, float]:
+    """Sum every sample of a name."""
+    answer = call(process.port, "GET", "/metrics")
+    assert answer.status == 200
+    assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
+    assert answer.headers["x-lakehouse-trace-id"]
+    found: dict[str, float] = {}
+    for family in text_string_to_metric_families(answer.body.decode()):
+        for sample in family.samples:
+            found[sample.name] = found.get(sample.name, 0) + sample.value
+    return found
+
+
+def test_each_daemon_counts_what_is_its_own(stack):
+    """Sessions where they run, model calls where the models are, requests everywhere."""
+    sessions = metrics(stack.get("validatord", stack["gateway"]))
+    models = metrics(stack.get("chatd", stack["gateway"]))
+    door = metrics(stack["gateway"])
+
+    assert sessions["lakehouse_sessions_total"] == 3
+    assert sessions["lakehouse_first_shot_sessions_total"] == 2
+    assert round(sessions["lakehouse_first_shot_ratio"], 3) == 0.667
+    assert sessions["lakehouse_attempts_total"] == 4
+    assert sessions["lakehouse_log_commit_seconds_count"] == 3
+    assert 0 < sessions["lakehouse_overhead_seconds_sum"] < 3
+    assert models["lakehouse_model_call_seconds_count"] == 4
+    assert door["lakehouse_requests_total"] >= 3
+    if "chatd" in stack:
+        assert door.get("lakehouse_sessions_total", 0) == 0
+        assert models["lakehouse_requests_total"] >= 4
+
+
+def test_every_queue_has_a_depth(stack):
+    """All of them empty, with nothing to do."""
+    answers = [call(process.port, "GET", "/metrics").body.decode() for process in stack.values()]
+    queues = {
+        sample.labels["queue"]: sample.value
+        for text in answers
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        if sample.name == "lakehouse_queue_depth"
+    }
+    assert queues == {"requests": 1, "log": 0, "model small": 0}
+
+
+def test_metrics_need_the_key_where_there_are_keys(tmp_path):
+    """They tell kinds and models; Prometheus can send a bearer token."""
+    key = new_key("prometheus")
+    (tmp_path / "script.json").write_text('["x"]')
+    config = f'{CONFIG}[gateway]\napi_keys_env = "LAKEHOUSE_API_KEYS"\n'
+    with running_stack(
+        tmp_path, config, apart=False, environment={"LAKEHOUSE_API_KEYS": key.entry}
+    ) as processes:
+        port = processes["gateway"].port
+        assert call(port, "GET", "/metrics").status == 401
+        headers = {"authorization": f"Bearer {key.secret}"}
+        assert call(port, "GET", "/metrics", headers=headers).status == 200

@@ -1,0 +1,190 @@
+"""`lakehouse trace resend` and `lakehouse doctor tracing`: what is printed, and the exit codes."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+
+import lakehouse
+from lakehouse.core.row_codec import encode_line, seal
+from support.dead_writer import dead_writer
+from support.langfuse import SECRET_KEY, LangfuseServer, langfuse
+from support.rows import make_row
+from support.stack import free_port, untraced
+
+ENVIRONMENT = {
+    **untraced(os.environ),
+    "PYTHONPATH": str(Path(lakehouse.__file__).parent.parent),
+    "LAKEHOUSE_LOG__PATH": '"sessions"',
+}
+EARLY = ("--since", "2020-01-01T00:00:00Z")
+
+
+def run(
+    directory: Path, *arguments: str, code: int = 0, environment: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        [sys.executable, "-m", "lakehouse", *arguments],
+        cwd=directory,
+        env={**ENVIRONMENT, **(environment or {})},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == code, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    assert SECRET_KEY not in done.stdout + done.stderr
+    return done
+
+
+def sessions_of(server: LangfuseServer) -> set[str]:
+    return {span.attributes["lakehouse.row_id"] for span in server.spans.values()}
+
+
+def test_rows_of_a_time_are_sent_and_no_others(tmp_path):
+    """From --since on, before --until."""
+    rows = [make_row(timestamp=f"2026-01-0{day}T00:00:00.000000Z") for day in (1, 2, 3)]
+    dead_writer(tmp_path / "sessions", rows=rows)
+    between = ("--since", "2026-01-02T00:00:00Z", "--until", "2026-01-03T00:00:00Z")
+    with langfuse() as server:
+        shown = run(tmp_path, "trace", "resend", *between, environment=server.environment())
+        assert sessions_of(server) == {rows[1].row_id}
+        assert server.refusals == []
+        assert f"of 1 sessions to {server.url}/api/public/otel/v1/traces; 0 dropped" in shown.stdout
+
+
+def test_one_session_is_sent_by_its_id(tmp_path):
+    rows = [make_row(), make_row()]
+    dead_writer(tmp_path / "sessions", rows=rows)
+    with langfuse() as server:
+        arguments = ("trace", "resend", "--session", rows[0].session_id, "--json")
+        done = json.loads(run(tmp_path, *arguments, environment=server.environment()).stdout)
+        assert done["sessions"] == 1
+        assert sessions_of(server) == {rows[0].row_id}
+
+
+def test_a_line_that_is_no_row_is_counted_and_costs_no_other(tmp_path):
+    """It has a crc and lacks members: written by something that knows the form and not the rest."""
+    row = make_row()
+    dead_writer(tmp_path / "sessions", rows=[row])
+    whole = msgspec.json.decode(encode_line(make_row()), type=dict[str, msgspec.Raw])
+    broken = {name: whole[name] for name in ("schema", "session_id", "row_id", "timestamp")}
+    line = seal(msgspec.json.encode(broken))
+    (tmp_path / "sessions" / "inbox.jsonl").write_bytes(b"\n" + line + b"\n")
+    with langfuse() as server:
+        arguments = ("trace", "resend", *EARLY, "--json")
+        done = json.loads(run(tmp_path, *arguments, environment=server.environment()).stdout)
+        assert (done["sessions"], done["unreadable"]) == (1, 1)
+        assert sessions_of(server) == {row.row_id}
+
+
+def test_a_row_of_another_program_that_makes_no_trace_takes_no_other_along(tmp_path):
+    """A time that is none, an id that is none, an outage without a code: what can be sent, is."""
+    whole = make_row()
+    attempts = (msgspec.structs.replace(whole.attempts[0], span_id="NOT-AN-ID"),)
+    strange = [
+        make_row(timestamp="2026-99-99T00:00:00.000000Z"),
+        make_row(attempts=attempts),
+        make_row(verdict="infra_error", attempts=(), error=None),
+    ]
+    dead_writer(tmp_path / "sessions", rows=[whole, *strange])
+    with langfuse() as server:
+        arguments = ("trace", "resend", *EARLY, "--json")
+        shown = run(tmp_path, *arguments, code=1, environment=server.environment())
+        done = json.loads(shown.stdout)
+        assert done["sessions"] == 4
+        assert done["dropped"] == {"invalid": 1 + 5}
+        assert sessions_of(server) == {row.row_id for row in (whole, *strange[1:])}
+        assert server.refusals == []
+
+
+def test_a_receiver_that_is_away_is_exit_code_3(tmp_path):
+    """With the reason, and that sending again is safe."""
+    dead_writer(tmp_path / "sessions", rows=[make_row()])
+    away = {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{free_port()}"}
+    told = run(tmp_path, "trace", "resend", *EARLY, code=3, environment=away).stderr
+    assert "cannot be reached" in told
+    assert "Send again" in told
+
+
+def test_a_receiver_that_refuses_is_exit_code_1(tmp_path):
+    """A wrong key: nothing was taken, and the status is told."""
+    dead_writer(tmp_path / "sessions", rows=[make_row()])
+    with langfuse() as server:
+        wrong = {**server.environment(), "LANGFUSE_PUBLIC_KEY": "pk-lf-wrong"}
+        told = run(tmp_path, "trace", "resend", *EARLY, code=1, environment=wrong).stderr
+        assert "401" in told
+        assert server.spans == {}
+
+
+def test_what_is_missing_on_the_command_line_is_told(tmp_path):
+    """Neither which sessions nor where to is guessed."""
+    assert "--since" in run(tmp_path, "trace", "resend", code=2).stderr
+    assert "LANGFUSE_URL" in run(tmp_path, "trace", "resend", *EARLY, code=2).stderr
+    where = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1"}
+    bad = ("trace", "resend", "--since", "yesterday")
+    assert "yesterday" in run(tmp_path, *bad, code=2, environment=where).stderr
+
+
+def test_doctor_sends_a_test_span_and_says_what_came_back(tmp_path):
+    """With the trace id to look it up by."""
+    with langfuse() as server:
+        done = run(tmp_path, "doctor", "tracing", "--json", environment=server.environment())
+        [check] = json.loads(done.stdout)["checks"]
+        [(trace_id, _)] = server.spans
+    assert check["state"] == "ok"
+    assert trace_id in check["detail"]
+    assert "LANGFUSE_URL" in check["detail"]
+
+
+def test_doctor_tells_a_wrong_key_from_a_receiver_that_is_away(tmp_path):
+    """Each with what to do; exit code 1."""
+    with langfuse() as server:
+        wrong = {**server.environment(), "LANGFUSE_SECRET_KEY": SECRET_KEY + "-wrong"}
+        told = run(tmp_path, "doctor", "tracing", code=1, environment=wrong).stdout
+        assert "401" in told
+        assert "check the keys" in told
+    away = {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{free_port()}"}
+    told = run(tmp_path, "doctor", "tracing", code=1, environment=away).stdout
+    assert "cannot be reached" in told
+    assert "start the receiver" in told
+
+
+def test_doctor_says_that_tracing_is_off_and_what_is_half_set(tmp_path):
+    assert "off" in run(tmp_path, "doctor", "tracing").stdout
+    half = {"LANGFUSE_URL": "http://127.0.0.1:1"}
+    told = run(tmp_path, "doctor", "tracing", code=1, environment=half).stdout
+    assert "LANGFUSE_PUBLIC_KEY" in told
+
+
+def test_the_exporter_is_loaded_only_where_it_is_configured(tmp_path):
+    """A daemon without a receiver has no module of it, and nobody has opentelemetry's SDK."""
+    code = (
+        "import sys\n"
+        "from lakehouse.compose import Daemon\n"
+        "from lakehouse.config.load import load_config\n"
+        "Daemon(load_config(None, {}), ENVIRONMENT, 'chatd')\n"
+        "print([name for name in sys.modules if name.startswith(\n"
+        "    ('lakehouse.tracing.', 'opentelemetry'))])\n"
+    )
+
+    def loaded(environment: dict[str, str]) -> list[str]:
+        script = f"ENVIRONMENT = {environment!r}\n{code}"
+        done = subprocess.run(
+            [sys.executable, "-c", script],
+            cwd=tmp_path,
+            env=ENVIRONMENT,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return sorted(json.loads(done.stdout.replace("'", '"')))
+
+    assert loaded({}) == ["lakehouse.tracing.destination"]
+    configured = loaded({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1"})
+    assert "lakehouse.tracing.tracer" in configured
+    assert not [name for name in configured if name.startswith("opentelemetry")]

@@ -1,0 +1,146 @@
+"""Spans as bytes, read back with opentelemetry-proto's own classes."""
+
+import math
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
+
+from lakehouse.core.trace_context import TraceParent
+from lakehouse.tracing.attributes import ATTRIBUTES
+from lakehouse.tracing.otlp import (
+    BadSpan,
+    encode_batch,
+    encode_resource,
+    encode_span,
+    rejected_spans,
+)
+from lakehouse.tracing.span import AttributeValue, Span
+from support.otlp import SeenSpan, seen_spans
+
+SPAN = Span(
+    part="session",
+    name="session",
+    trace_id="0af7651916cd43dd8448eb211c80319c",
+    span_id="b7ad6b7169203331",
+    parent_span_id="00f067aa0ba902b7",
+    start_ns=1_795_630_652_370_726_144,
+    end_ns=1_795_630_652_395_972_864,
+    attributes={},
+)
+NAMES = st.sampled_from([attribute.name for attribute in ATTRIBUTES])
+VALUES = st.one_of(
+    st.text(max_size=300),
+    st.booleans(),
+    st.integers(-(2**63), 2**63 - 1),
+    st.floats(allow_nan=False),
+    st.lists(st.text(max_size=20), max_size=4).map(tuple),
+)
+
+
+def sent(span: Span) -> SeenSpan:
+    resource = encode_resource({"service.name": "lakehouse"})
+    [seen] = seen_spans(encode_batch(resource, [encode_span(span)]))
+    return seen
+
+
+def test_a_span_arrives_as_it_was_made():
+    """Every member, the link and the status too."""
+    span = msgspec.structs.replace(
+        SPAN,
+        kind="server",
+        error="status 502",
+        link=TraceParent("4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7", 1),
+        flags=3,
+        tracestate="vendor=1",
+        attributes={"lakehouse.verdict": "accepted"},
+    )
+
+    assert sent(span) == SeenSpan(
+        name="session",
+        trace_id=SPAN.trace_id,
+        span_id=SPAN.span_id,
+        parent_span_id="00f067aa0ba902b7",
+        kind="server",
+        start_ns=SPAN.start_ns,
+        end_ns=SPAN.end_ns,
+        attributes={"lakehouse.verdict": "accepted"},
+        error="status 502",
+        links=[("4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7")],
+        flags=3,
+        tracestate="vendor=1",
+        resource={"service.name": "lakehouse"},
+    )
+
+
+def test_a_root_that_went_well_has_no_parent_and_no_status():
+    seen = sent(msgspec.structs.replace(SPAN, parent_span_id=None))
+    assert (seen.parent_span_id, seen.error, seen.links, seen.tracestate) == ("", None, [], "")
+
+
+@given(st.dictionaries(NAMES, VALUES, max_size=8))
+def test_attributes_keep_their_values_and_types(attributes: dict[str, AttributeValue]):
+    """Text of any length, numbers of 64 bits, booleans that are no numbers, lists of text."""
+    seen = sent(msgspec.structs.replace(SPAN, attributes=attributes)).attributes
+    expected = {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in attributes.items()
+    }
+    assert seen == expected
+    assert {name: type(value) for name, value in seen.items()} == {
+        name: type(value) for name, value in expected.items()
+    }
+
+
+def test_a_number_that_is_none_arrives_as_such():
+    seen = sent(msgspec.structs.replace(SPAN, attributes={"gen_ai.request.temperature": math.nan}))
+    assert math.isnan(seen.attributes["gen_ai.request.temperature"])
+
+
+def test_a_lone_surrogate_becomes_a_question_mark_and_costs_no_span():
+    seen = sent(msgspec.structs.replace(SPAN, attributes={"lakehouse.kind": "a\ud800b"}))
+    assert seen.attributes["lakehouse.kind"] == "a?b"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"trace_id": "0AF7651916CD43DD8448EB211C80319C"},
+        {"trace_id": "0af76519-16cd-43dd-8448-eb211c80319c"},
+        {"trace_id": "0" * 32},
+        {"trace_id": "b7ad6b7169203331"},
+        {"span_id": "0" * 16},
+        {"span_id": ""},
+        {"parent_span_id": "0" * 16},
+        {"parent_span_id": "00f067aa0ba902b7 "},
+        {"attributes": {"__proto__": "x"}},
+        {"attributes": {"lakehouse.kind": None}},
+        {"link": TraceParent("0" * 32, "00f067aa0ba902b7")},
+    ],
+    ids=repr,
+)
+def test_what_no_receiver_would_take_is_not_encoded(change: dict[str, object]):
+    """Ids are lowercase hex and not zero; names come from the table."""
+    with pytest.raises(BadSpan):
+        encode_span(msgspec.structs.replace(SPAN, **change))
+
+
+def test_a_batch_holds_every_span_of_it():
+    spans = [msgspec.structs.replace(SPAN, span_id=f"{number:016x}") for number in range(1, 300)]
+    body = encode_batch(encode_resource({"a": "b"}), map(encode_span, spans))
+    assert [seen.span_id for seen in seen_spans(body)] == [span.span_id for span in spans]
+
+
+def test_an_answer_says_how_many_spans_it_refused():
+    """None in an empty one, in one without a partial success, and in what is no answer at all."""
+    answer = ExportTraceServiceResponse()
+    assert rejected_spans(answer.SerializeToString()) == 0
+    answer.partial_success.error_message = "too old"
+    assert rejected_spans(answer.SerializeToString()) == 0
+    answer.partial_success.rejected_spans = 300
+    assert rejected_spans(answer.SerializeToString()) == 300
+    assert rejected_spans(b"{}") == 0
+    assert rejected_spans(b"\x0a\xff") == 0
+    assert rejected_spans(b"\xff" * 40) == 0
