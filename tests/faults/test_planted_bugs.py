@@ -5,7 +5,7 @@ from faults.mutations import names
 
 
 def test_every_bug_is_planted_in_a_scenario_that_must_catch_it():
-    """Two more, of the compactor and the reader, are planted in tests of their own."""
+    """More, of the compactor and of readers, are planted in tests of their own."""
     planted = {bug for bugs in test_kill.BUGS for bug in bugs.values()}
     planted |= {bug for bug, _ in test_power_loss.BUGS}
     planted |= {*test_short_write.BUGS, *test_system_calls.BUGS}

@@ -2,7 +2,8 @@
 
 A plan says which segments one commit holds and is durable before the commit; the commit carries
 the plan's version as a transaction of this log. So after any crash the same plan is done again,
-and found done if it was. Refuses to delete a segment before its rows are on the disk elsewhere.
+and found done if it was. Refuses to delete a segment before its rows are on the disk elsewhere, in
+a version of the table that `durability.py` has marked.
 """
 
 import os
@@ -18,26 +19,26 @@ from deltalake.exceptions import CommitFailedError, DeltaError
 
 from lakehouse.core.errors import LakehouseError, SetupError
 from lakehouse.core.ids import new_id
+from lakehouse.lake.durability import hold_table, make_durable, open_durable
 from lakehouse.lake.records import batches, record_batch
 from lakehouse.lake.table import (
     append,
+    check_place,
     create_table,
     merge_small_files,
     remove_old_files,
-    sync_table,
 )
 from lakehouse.sessionlog.compacted import (
     RETENTION_H,
     Compacted,
     LogIdentity,
     Plan,
-    open_table,
     plan_path,
     read_identity,
     read_plans,
     table_uri,
 )
-from lakehouse.sessionlog.disk import Disk, exclusively, write_durably
+from lakehouse.sessionlog.disk import Disk, exclusively, make_directories, write_durably
 from lakehouse.sessionlog.forgotten import forgotten_sessions
 from lakehouse.sessionlog.layout import (
     COMPACT_LOCK,
@@ -92,6 +93,9 @@ def compact(
 ) -> Compaction:
     """Move the rows of all sealed segments into the log's table.
 
+    Begins with making a local table whole that a power cut has torn, and marks each of its own
+    commits when it is durable.
+
     Args:
         root: The log directory.
         table: A URI or a path relative to the log, for the first compaction; later ones use the
@@ -100,7 +104,7 @@ def compact(
         wait_s: How long to wait for another process that compacts.
 
     Raises:
-        Busy: Another process held the lock for all of `wait_s`.
+        Busy: Another process held the lock of the log or the table for all of `wait_s`.
         SetupError: `table` is not the one this log began with.
         LakehouseError: The table cannot be read or written; what is committed is committed, the
             rest is done next time.
@@ -111,10 +115,12 @@ def compact(
     with exclusively(root / COMPACT_LOCK, wait_s):
         identity = _identity(root, table)
         uri = table_uri(root, identity)
-        (root / COMPACTED).mkdir(mode=0o700, exist_ok=True)
+        check_place(uri)
         try:
-            create_table(uri)
-            return _compact(root, identity, uri, retention_h)
+            make_directories(root / COMPACTED)
+            with hold_table(uri, wait_s):
+                create_table(uri)
+                return _compact(root, identity, uri, retention_h)
         except (DeltaError, OSError, pa.ArrowException) as error:
             raise LakehouseError(
                 f"The compacted table at {uri} cannot be written: {error}",
@@ -125,7 +131,7 @@ def compact(
 def _compact(root: Path, identity: LogIdentity, uri: str, retention_h: float) -> Compaction:
     tally = _Tally()
     damaged = _damaged_segments(root)
-    done = _done(_opened(uri), identity)
+    done = _done(open_durable(uri), identity)
     plans = [plan for plan in read_plans(root) if plan.version > done]
     for unfinished in plans:
         _check_segments(root, unfinished, damaged)
@@ -160,13 +166,6 @@ def _identity(root: Path, table: str | None) -> LogIdentity:
             hint=f"Copy the table there and write the new place into {root / IDENTITY}.",
         )
     return identity
-
-
-def _opened(uri: str) -> DeltaTable:
-    table = open_table(uri)
-    if table is None:
-        raise LakehouseError(f"The compacted table at {uri} is gone.")
-    return table
 
 
 def _done(table: DeltaTable, identity: LogIdentity) -> int:
@@ -208,7 +207,7 @@ def _next_plan(root: Path, identity: LogIdentity, uri: str, damaged: set[str]) -
     if not chosen:
         return None
     last = max((plan.version for plan in plans), default=0)
-    version = max(last, _done(_opened(uri), identity)) + 1
+    version = max(last, _done(open_durable(uri), identity)) + 1
     return Plan(version=version, segments=tuple(chosen))
 
 
@@ -225,7 +224,7 @@ def _check_segments(root: Path, plan: Plan, damaged: set[str]) -> None:
 
 def _execute(root: Path, plan: Plan, identity: LogIdentity, uri: str, tally: _Tally) -> None:
     for _ in range(_COMMITS_TRIED_MAX):
-        table = _opened(uri)
+        table = open_durable(uri)
         # On a fresh handle the same transaction would be taken twice: it must be looked up.
         if _done(table, identity) >= plan.version:
             return
@@ -241,6 +240,7 @@ def _execute(root: Path, plan: Plan, identity: LogIdentity, uri: str, tally: _Ta
             )
         except CommitFailedError:
             continue  # another log, or another compactor of this one
+        make_durable(uri)
         tally.rows += counted.rows
         tally.duplicates += counted.duplicates
         tally.forgotten += counted.forgotten
@@ -317,19 +317,19 @@ def _lines(root: Path, plan: Plan) -> Iterator[bytes]:
 
 
 def _merge(uri: str) -> int:
-    table = _opened(uri)
+    table = open_durable(uri)
     try:
         merged = merge_small_files(table)
     except CommitFailedError:
         return 0  # somebody else merges
     if merged:
-        remove_old_files(_opened(uri))
+        remove_old_files(open_durable(uri))
     return merged
 
 
 def _remove_expired(root: Path, identity: LogIdentity, uri: str, retention_h: float) -> int:
     """Delete the segments of plans done long enough ago, then the plans."""
-    table = _opened(uri)
+    table = open_durable(uri)
     done = _done(table, identity)
     before = time.time() - retention_h * 3600
     expired = [
@@ -339,7 +339,6 @@ def _remove_expired(root: Path, identity: LogIdentity, uri: str, retention_h: fl
     ]
     if not expired:
         return 0
-    sync_table(table)
     removed = 0
     for plan in expired:
         for name in plan.segments:

@@ -7,14 +7,17 @@ they are sealed and somebody asks again.
 from pathlib import Path
 
 import msgspec
-from deltalake import DeltaTable
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from deltalake.exceptions import DeltaError
 
 from lakehouse.core.clock import SystemClock
 from lakehouse.core.errors import LakehouseError, Refusal
 from lakehouse.lake.compaction import compact, remove_segment
-from lakehouse.lake.table import remove_old_files, sync_table
-from lakehouse.sessionlog.compacted import open_compacted
+from lakehouse.lake.durability import hold_table, open_durable, untracked_files
+from lakehouse.lake.table import delete_session, remove_old_files
+from lakehouse.sessionlog.compacted import local_path, open_compacted
 from lakehouse.sessionlog.disk import Disk, exclusively
 from lakehouse.sessionlog.forgotten import forgotten_sessions, hide_session
 from lakehouse.sessionlog.layout import COMPACT_LOCK, QUARANTINE, SEALED, prepare
@@ -68,13 +71,14 @@ def forget(
     done = compact(root, table=table, wait_s=wait_s)
     with exclusively(root / COMPACT_LOCK, wait_s):
         try:
-            _remove_from_table(DeltaTable(done.table), session_id)
+            with hold_table(done.table, wait_s):
+                _remove_from_table(done.table, session_id)
         except (DeltaError, OSError) as error:
             raise LakehouseError(
                 f"The session is hidden; the table at {done.table} cannot be rewritten: {error}",
                 hint="Forget it again when the table can be written.",
             ) from error
-        _remove_segments(root, DeltaTable(done.table), session_id)
+        _remove_segments(root, session_id)
     return Forgotten(session_id=session_id, rows=len(rows), left=_files_with(root, session_id))
 
 
@@ -82,21 +86,34 @@ def _is_of(row: bytes, session_id: str) -> bool:
     return bool(msgspec.json.decode(row, type=dict[str, object])["session_id"] == session_id)
 
 
-def _remove_from_table(table: DeltaTable, session_id: str) -> None:
-    literal = session_id.replace("'", "''")
-    deleted = table.delete(f"session_id = '{literal}'")
-    if deleted["num_deleted_rows"]:
+def _remove_from_table(uri: str, session_id: str) -> None:
+    if delete_session(open_durable(uri), session_id):
         # Old versions hold it too; a query that began before may fail and be asked again.
-        remove_old_files(table, older_than_h=0)
+        remove_old_files(open_durable(uri), older_than_h=0)
+    table = open_durable(uri)
+    # Of commits that were set aside, and of compactors that were killed before theirs.
+    for path in untracked_files(table):
+        if _holds_rows(path, session_id):
+            path.unlink()
+    local = local_path(uri)
+    for directory in {*local.glob("*=*/"), local} if local is not None else ():
+        Disk().sync_directory(directory)
 
 
-def _remove_segments(root: Path, table: DeltaTable, session_id: str) -> None:
+def _holds_rows(path: Path, session_id: str) -> bool:
+    """Say whether a Parquet file holds rows of a session; nobody can, of one that is torn."""
+    try:
+        found = pq.read_table(path, columns=["session_id"], partitioning=None)["session_id"]
+    except (OSError, KeyError, pa.ArrowException):
+        return False
+    return bool(pc.any(pc.equal(found, session_id)).as_py())
+
+
+def _remove_segments(root: Path, session_id: str) -> None:
     """Delete the segments that hold the session: compaction has just put all others' rows away."""
     compacted = open_compacted(root)
     held = sorted(compacted.held) if compacted is not None else []
     holding = [name for name in held if _holds(root / SEALED / name, session_id)]
-    if holding:
-        sync_table(table)
     for name in holding:
         remove_segment(root, name)
     Disk().sync_directory(root / SEALED)

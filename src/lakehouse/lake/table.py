@@ -3,11 +3,8 @@
 Uses only what every reader of Delta knows: protocol 1/2, no deletion vectors, no column mapping.
 """
 
-import os
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Final
-from urllib.parse import unquote
 
 import pyarrow as pa
 from deltalake import (
@@ -23,7 +20,6 @@ from deltalake import (
 
 from lakehouse.core.errors import SetupError
 from lakehouse.lake.records import PARTITION, SCHEMA
-from lakehouse.sessionlog.disk import Disk
 
 _FILES_MERGED_MIN: Final = 4  # small files of one day that are worth writing again as one
 _GROUP_ROWS: Final = 100_000
@@ -31,23 +27,29 @@ _SMALL_BYTES: Final = 64 << 20
 _COMMITS_MIN_AGE_H: Final = 24  # readers that began earlier have ended
 
 # Statistics of texts would put the beginnings of prompts into the table's own log, for good.
+# In a commit's own entry: one without it is another engine's, and is undone only if it is torn.
+COMMIT_MARK: Final = "lakehouse"
+_OURS: Final = CommitProperties(custom_metadata={COMMIT_MARK: "1"})
+
 _CONFIGURATION: Final = {"delta.dataSkippingStatsColumns": "timestamp"}
 
 
-def create_table(uri: str) -> None:
-    """Make the table, unless it is there.
+def check_place(uri: str) -> None:
+    """Check that the Delta library can use the place.
 
     Raises:
-        SetupError: The place is one that the Delta library cannot use.
+        SetupError: It cannot.
     """
-    if "://" not in uri:
-        if "%" in uri:
-            raise SetupError(
-                f"The compacted table cannot lie at {uri}: the Delta library misreads a path with "
-                "a percent sign.",
-                hint="Choose another place: log.table in the configuration.",
-            )
-        Path(uri).mkdir(mode=0o700, parents=True, exist_ok=True)
+    if "://" not in uri and "%" in uri:
+        raise SetupError(
+            f"The compacted table cannot lie at {uri}: the Delta library misreads a path with "
+            "a percent sign.",
+            hint="Choose another place: log.table in the configuration.",
+        )
+
+
+def create_table(uri: str) -> None:
+    """Make the table, unless it is there."""
     DeltaTable.create(
         uri,
         schema=Schema.from_arrow(SCHEMA),
@@ -55,6 +57,7 @@ def create_table(uri: str) -> None:
         partition_by=[PARTITION],
         name="lakehouse sessions",
         configuration=_CONFIGURATION,
+        commit_properties=_OURS,
     )
 
 
@@ -75,7 +78,10 @@ def append(
         table,
         pa.RecordBatchReader.from_batches(SCHEMA, iter(batches)),
         mode="append",
-        commit_properties=CommitProperties(app_transactions=[Transaction(application, version)]),
+        commit_properties=CommitProperties(
+            custom_metadata={COMMIT_MARK: "1"},
+            app_transactions=[Transaction(application, version)],
+        ),
         writer_properties=_writer_properties(rows),
     )
 
@@ -96,34 +102,31 @@ def merge_small_files(table: DeltaTable) -> int:
             done = table.optimize.compact(
                 partition_filters=[(PARTITION, "=", day)],
                 writer_properties=_writer_properties(_GROUP_ROWS),
+                commit_properties=_OURS,
             )
             removed += int(done["numFilesRemoved"])
     return removed
 
 
+def delete_session(table: DeltaTable, session_id: str) -> int:
+    """Rewrite the files that hold rows of a session without them; gives the number of rows."""
+    literal = session_id.replace("'", "''")
+    done = table.delete(f"session_id = '{literal}'", commit_properties=_OURS)
+    return int(done["num_deleted_rows"])
+
+
 def remove_old_files(table: DeltaTable, *, older_than_h: int = _COMMITS_MIN_AGE_H) -> int:
-    """Delete the files that no version of the last hours needs; gives their number."""
+    """Delete the files that no version of the last hours needs; gives their number.
+
+    `table` is at its durable version, so that what only a later one replaces stays.
+    """
     gone = table.vacuum(
-        retention_hours=older_than_h, dry_run=False, enforce_retention_duration=False
+        retention_hours=older_than_h,
+        dry_run=False,
+        enforce_retention_duration=False,
+        commit_properties=_OURS,
     )
     return len(gone)
-
-
-def sync_table(table: DeltaTable) -> None:
-    """Make a local table durable, all of it: the Delta library leaves that to the page cache.
-
-    Raises:
-        OSError: It could not be made durable; nothing may be deleted in reliance on it.
-    """
-    if not table.table_uri.startswith("file://"):
-        return  # an object store acknowledges what is durable
-    uri = unquote(table.table_uri.removeprefix("file://")).rstrip("/")
-    disk = Disk()
-    for directory, _, names in os.walk(uri):
-        for name in names:
-            disk.sync_by_name(Path(directory, name))
-        disk.sync_directory(Path(directory))
-    disk.sync_directory(Path(uri).parent)
 
 
 def _writer_properties(rows: int) -> WriterProperties:

@@ -13,7 +13,7 @@ from urllib.parse import unquote
 import msgspec
 
 from lakehouse.core.errors import LakehouseError, SetupError
-from lakehouse.sessionlog.layout import COMPACTED, IDENTITY
+from lakehouse.sessionlog.layout import COMPACTED, IDENTITY, TABLE_STATE
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -51,6 +51,17 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     schema: Literal["session_log.compaction.v1"] = "session_log.compaction.v1"
     version: int
     segments: tuple[str, ...]
+
+
+class DurableVersion(msgspec.Struct, frozen=True, kw_only=True):
+    """`_lakehouse/durable.json` in a local table: the version that is on the disk for certain.
+
+    -1 says that none is yet. Later versions may be torn by a power cut; whoever compacts next
+    restores the table or moves the mark on.
+    """
+
+    schema: Literal["session_log.table.v1"] = "session_log.table.v1"
+    version: int
 
 
 class Compacted:
@@ -128,7 +139,7 @@ class Compacted:
 
 
 def open_compacted(root: Path) -> Compacted | None:
-    """Open the log's table at its newest version; None if the log has none yet.
+    """Open the log's table at its newest durable version; None if the log has none yet.
 
     Raises:
         SetupError: The Delta library is not installed.
@@ -156,22 +167,61 @@ def row_ids_compacted(root: Path, row_ids: Collection[str], since: str) -> set[s
 def open_table(uri: str) -> "DeltaTable | None":
     """Open a Delta table; None if there is none at that place.
 
+    A local table is opened at the version that its mark names: later ones may not survive a power
+    cut, or have not. A table in an object store, or without a mark, at its newest.
+
     Raises:
         SetupError: The Delta library is not installed.
         LakehouseError: There is one, and it cannot be read.
     """
+    version = durable_version(uri)
+    if version is not None and version < 0:
+        return None
     require_delta()
     from deltalake import DeltaTable  # noqa: PLC0415 - an extra: loaded when there is a table
     from deltalake.exceptions import DeltaError, TableNotFoundError  # noqa: PLC0415 - likewise
 
     try:
-        return DeltaTable(uri)
-    except TableNotFoundError:
-        return None
+        return DeltaTable(uri, version=version)
     except (DeltaError, OSError) as error:
+        if version is None and isinstance(error, TableNotFoundError):
+            return None
         raise LakehouseError(
             f"The compacted table at {uri} cannot be read: {error}",
             hint="Check that it is there and that this user may read it.",
+        ) from error
+
+
+def local_path(uri: str) -> Path | None:
+    """Give the directory of a table; None for one in an object store."""
+    if uri.startswith("file://"):
+        return Path(unquote(uri.removeprefix("file://")))
+    return None if "://" in uri else Path(uri)
+
+
+def durable_path(table: Path) -> Path:
+    """Give the file that marks the durable version of a local table."""
+    return table / TABLE_STATE / "durable.json"
+
+
+def durable_version(uri: str) -> int | None:
+    """Read which version of a local table is durable; None if nothing says so.
+
+    Raises:
+        LakehouseError: The mark is damaged, or this user may not read it.
+    """
+    table = local_path(uri)
+    if table is None:
+        return None
+    path = durable_path(table)
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=DurableVersion).version
+    except FileNotFoundError:
+        return None
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise LakehouseError(
+            f"{path} cannot be read: {error}",
+            hint="It names the table's version to read; without it the newest one is read.",
         ) from error
 
 

@@ -152,6 +152,18 @@ def exclusively(path: Path, wait_s: float) -> Iterator[None]:
         os.close(descriptor)
 
 
+def make_directories(path: Path) -> None:
+    """Create the directories of a path that are missing, 0700, and make their names durable.
+
+    Raises:
+        FileExistsError: Something else is there.
+    """
+    missing = [place for place in (path, *path.parents) if not place.is_dir()]
+    for place in reversed(missing):
+        place.mkdir(mode=0o700, exist_ok=True)
+        Disk().sync_directory(place.parent)
+
+
 def write_durably(path: Path, data: bytes) -> None:
     """Put a small file in place, whole or not at all, and its name on the disk.
 

@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from lakehouse.core.errors import SetupError
-from lakehouse.sessionlog.disk import Disk, is_shared, reason
+from lakehouse.sessionlog.disk import is_shared, make_directories, reason
 
 ACTIVE: Final = "active"
 SEALED: Final = "sealed"
@@ -23,6 +23,7 @@ COMPACTED: Final = "compacted"  # one plan for each commit of the compacted tabl
 COMPACT_LOCK: Final = "compact.lock"
 IDENTITY: Final = "log.json"
 TABLE: Final = "table"  # the default place of the compacted table
+TABLE_STATE: Final = "_lakehouse"  # in a local table; other engines pass over such names
 INBOX: Final = "inbox.jsonl"
 INBOX_WRITER: Final = "inbox"  # sealed copies of the inbox are segments of this writer
 REPLAY_RUNS: Final = "replay_runs.jsonl"
@@ -156,10 +157,7 @@ def prepare(path: Path) -> Path:
 
 def _make(path: Path) -> None:
     try:
-        missing = [place for place in (path, *path.parents) if not place.is_dir()]
-        for place in reversed(missing):
-            place.mkdir(mode=0o700, exist_ok=True)
-            Disk().sync_directory(place.parent)
+        make_directories(path)
     except FileExistsError as error:
         raise SetupError(
             f"Session log: {path} is not a directory.",

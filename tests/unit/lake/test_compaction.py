@@ -151,7 +151,7 @@ def interrupted(*_: object, **__: object) -> None:
     raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("place", ["append", "_merge", "sync_table", "remove_segment"])
+@pytest.mark.parametrize("place", ["append", "make_durable", "_merge", "remove_segment"])
 def test_a_compaction_that_dies_is_completed_by_the_next(root: Path, monkeypatch, place: str):
     """Between any two of its steps."""
     rows = rows_of_three_days()
