@@ -63,6 +63,7 @@ PROBLEMS: dict[ProblemCode, str] = {
     "unauthorized": "Send `Authorization: Bearer KEY`; `lakehouse keys new NAME` makes keys.",
     "not_found": "Check the path, or the id: GET /v1/sessions lists the sessions.",
     "method_not_allowed": "Use the method that /openapi.json names.",
+    "ambiguous_session": "Say which row is meant with `row_id`; `detail` names them.",
     "too_large": "Make the body or the headers smaller; `detail` names the limit.",
     "unsupported_media_type": "Send `Content-Type: application/json` without a content encoding.",
     "rate_limited": "Send it again shortly, or raise gateway.sessions_at_once_max.",
@@ -167,8 +168,9 @@ def errors() -> str:
 def leaves(name: str, command: Any) -> Iterator[tuple[str, Any]]:
     """Give a command, or each command of a group, under its full name."""
     inner = getattr(command, "commands", None)
-    if inner is None:
+    if inner is None or command.invoke_without_command:
         yield name, command
+    if inner is None:
         return
     for inner_name, one in inner.items():
         yield from leaves(f"{name} {inner_name}", one)

@@ -51,23 +51,33 @@ if TYPE_CHECKING:
 
 _ANSWER_MS = 500  # for sending what is answered already
 
-Role = Literal["up", "gateway", "validatord", "chatd"]
+Role = Literal["up", "gateway", "validatord", "chatd", "replay"]
 
 
 class Daemon:
     """One running role: its application, where it listens, and how it starts and ends."""
 
-    def __init__(self, config: Config, environment: Mapping[str, str], role: Role) -> None:
+    def __init__(
+        self,
+        config: Config,
+        environment: Mapping[str, str],
+        role: Role,
+        *,
+        sink: RecordSink | None = None,
+    ) -> None:
+        """Bind the ports of a role; `sink` in place of a writer of the configured log."""
         self.role = role
         self.config = config
         self._environment = environment
         self._http = HttpClient()
         self._calls = Calls()
+        self._given_sink = sink
         self._sink: SessionLogWriter | None = None
         self._maintenance: Maintenance | None = None
         self._chat_service: ChatService | None = None
         self._chat_port: ChatModel
         self._tables: TableFiles | None = None
+        self._table_port: TableSource = NoTables()
         self._validator_service: ValidatorService | None = None
         self.tracer = tracer(config, environment, role)
         self._metrics = DaemonMetrics(role, depths=self._depths, traced=self._traced)
@@ -80,6 +90,24 @@ class Daemon:
         """The sessions of this process, for a caller in it; only of `up` and `validatord`."""
         assert self._validator_service is not None
         return self._validator_service
+
+    @property
+    def catalog(self) -> Catalog:
+        """What the sessions of this process are planned with; only of those that have some."""
+        assert self._validator_service is not None
+        return self._validator_service.catalog
+
+    @property
+    def tables(self) -> TableSource:
+        """What the sessions of this process are grounded in; likewise."""
+        return self._table_port
+
+    @property
+    def sink(self) -> RecordSink:
+        """Where this process writes rows; likewise."""
+        found = self._given_sink or self._sink
+        assert found is not None
+        return found
 
     async def models(self) -> tuple[ModelStatus, ...]:
         """Tell the state of every model that this process reaches, without loading one."""
@@ -127,7 +155,8 @@ class Daemon:
         return config.gateway.listen
 
     def _app(self) -> ASGIApp:
-        keys = key_ring(self.config, self._environment)
+        # A replay serves nobody: it needs no keys, and nobody's variable.
+        keys = None if self.role == "replay" else key_ring(self.config, self._environment)
         authorize = None if keys is None else keys.authorize
         if self.role == "chatd":
             return chatd_app(
@@ -155,6 +184,7 @@ class Daemon:
             chat,
             sink,
             log=self.config.path(self.config.log.path),
+            catalog=catalog(self.config),
             keys=keys,
             sessions_at_once_max=self.config.gateway.sessions_at_once_max,
             calls=self._calls,
@@ -185,10 +215,10 @@ class Daemon:
                 found[channel.name, reason] = count
         return found
 
-    def _gateway_ports(self, sink: SessionLogWriter) -> tuple[ChatModel, Validator]:
+    def _gateway_ports(self, sink: RecordSink) -> tuple[ChatModel, Validator]:
         url = self.config.validatord.url
         remote = self.config.chatd.url is not None or url is not None
-        if self.role == "up" or url is None:
+        if self.role in {"up", "replay"} or url is None:
             chat = self._chat(remote=self.config.chatd.url is not None)
             return self._at_the_door(chat), self._validator(chat, sink)
         validator = ValidatorClient(
@@ -229,12 +259,14 @@ class Daemon:
 
     def _validator(self, chat: ChatModel, sink: RecordSink) -> Validator:
         known = catalog(self.config)
+        self._table_port = self._table_source(known)
         service = ValidatorService(
             known,
             chat=chat,
-            tables=self._table_source(known),
+            tables=self._table_port,
             sink=sink,
             observer=self._observer,
+            daemon="replay" if self.role == "replay" else "validatord",
         )
         self._validator_service = service
         return service
@@ -252,11 +284,13 @@ class Daemon:
         self._tables = TableFiles(settings, rules)
         return self._tables
 
-    def _open_sink(self) -> SessionLogWriter:
+    def _open_sink(self) -> RecordSink:
+        if self._given_sink is not None:
+            return self._given_sink
         log = self.config.path(self.config.log.path)
         self._sink = SessionLogWriter.open(
             log,
-            daemon="gateway" if self.role == "gateway" else "validatord",
+            daemon=self.role if self.role in {"gateway", "replay"} else "validatord",
             durability=self.config.log.durability,
         )
         self._maintenance = Maintenance(log, self._sink)

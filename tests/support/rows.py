@@ -7,6 +7,7 @@ import msgspec
 from lakehouse.core.chat import Usage
 from lakehouse.core.finding import Finding
 from lakehouse.core.ids import new_id
+from lakehouse.core.replay_row import Feedback, ReplayRun, ReplaySide
 from lakehouse.core.row import Row, Settings, Started
 from lakehouse.core.session import Attempt
 
@@ -83,3 +84,50 @@ def make_started(row: Row) -> Started:
     """Give the started line that the row's session left before."""
     names = {field.name for field in msgspec.structs.fields(Started)} - {"schema"}
     return Started(**{name: getattr(row, name) for name in names})
+
+
+def make_side(**changes: Any) -> ReplaySide:
+    """Give an accepted side; `changes` replace members."""
+    side = ReplaySide(
+        model="tiny-1b",
+        verdict="accepted",
+        iterations=1,
+        accepted_iteration=0,
+        grounded=None,
+        usage=Usage(10, 20),
+        duration_ms=12,
+    )
+    return msgspec.structs.replace(side, **changes)
+
+
+def make_replay_run(**changes: Any) -> ReplayRun:
+    """Give a replay's line; `changes` replace members."""
+    run = ReplayRun(
+        run_id=new_id(),
+        session_id="s-1",
+        row_id=new_id(),
+        replay_row_id=new_id(),
+        timestamp="2026-01-02T03:04:05.678901Z",
+        daemon="replay",
+        kind="airport_event",
+        baseline=make_side(),
+        candidate=make_side(),
+        artifact_equal=True,
+        metadata={"mode": "replay"},
+    )
+    return msgspec.structs.replace(run, **changes)
+
+
+def make_feedback(**changes: Any) -> Feedback:
+    """Give a corrected session's line; `changes` replace members."""
+    feedback = Feedback(
+        feedback_id=new_id(),
+        session_id="s-1",
+        row_id=new_id(),
+        timestamp="2026-01-02T03:04:05.678901Z",
+        label="corrected",
+        artifact=msgspec.Raw(b'{"delay":1.10}'),
+        comment=None,
+        author="ana",
+    )
+    return msgspec.structs.replace(feedback, **changes)

@@ -30,6 +30,8 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "tail": ("tail", "Print sessions as they end."),
     "stats": ("stats", "Count verdicts and rates."),
     "query": ("query", "Ask the log one SQL question."),
+    "replay": ("replay", "Run logged sessions again with something changed."),
+    "feedback": ("feedback", "Say of a session whether it was right."),
     "trace": ("trace", "Send the traces of logged sessions again."),
     "parity": ("parity", "Compare runtimes by fixtures that hold their own answers."),
     "log": ("log", "Check, tidy and compact the session log."),

@@ -13,6 +13,7 @@ from lakehouse.core.chat import Usage
 from lakehouse.core.finding import Finding
 from lakehouse.core.json_text import JsonError, parse_form, raw_members
 from lakehouse.core.limits import ROW_BYTES_MAX
+from lakehouse.core.replay_row import Feedback, ReplayRun
 from lakehouse.core.row import Row, SegmentHeader, Started
 
 CRC_BYTES: Final = 18  # of `,"crc":"xxxxxxxx"}`, which every line of ours ends in
@@ -25,6 +26,8 @@ _LIST = msgspec.json.Decoder(list[msgspec.Raw])
 _SCHEMA_NAME: Final[dict[type[msgspec.Struct], str]] = {
     Row: "session.iterate.v1",
     Started: "session.started.v1",
+    ReplayRun: "replay.run.v1",
+    Feedback: "feedback.v1",
 }
 _Struct = TypeVar("_Struct", bound=msgspec.Struct)
 
@@ -33,7 +36,7 @@ class RowError(ValueError):
     """Bytes that may not be a row; the message says why."""
 
 
-def encode_line(record: Row | Started | SegmentHeader) -> bytes:
+def encode_line(record: Row | Started | SegmentHeader | ReplayRun | Feedback) -> bytes:
     """Encode one line of the log, `crc` last, without its newlines.
 
     `tables` must be sorted by bytes already and raw values compact (`json_text.compact`).
@@ -90,6 +93,28 @@ def decode_started(line: bytes) -> Started:
     return started
 
 
+def decode_replay_run(line: bytes) -> ReplayRun:
+    """Read one line of `replay_runs.jsonl`, as strictly as `decode_row`.
+
+    Raises:
+        RowError: The bytes may not be such a line.
+    """
+    value = _check_line(line, ReplayRun)
+    run = _decode(line, ReplayRun)
+    _check_usage([value["baseline"], value["candidate"]])
+    return run
+
+
+def decode_feedback(line: bytes) -> Feedback:
+    """Read one line of `feedback.jsonl`, as strictly as `decode_row`.
+
+    Raises:
+        RowError: The bytes may not be such a line.
+    """
+    _check_line(line, Feedback)
+    return _decode(line, Feedback)
+
+
 def rewrite_row(line: bytes) -> bytes:
     """Decode a row to our types and encode it again, with a `crc` of the result.
 
@@ -107,7 +132,7 @@ def rewrite_row(line: bytes) -> bytes:
     return seal(_merge(encoded, source, _ROW_SHAPE))
 
 
-def _check_line(line: bytes, kind: type[Row] | type[Started]) -> dict[str, Any]:
+def _check_line(line: bytes, kind: type[msgspec.Struct]) -> dict[str, Any]:
     if len(line) > ROW_BYTES_MAX:
         raise RowError(f"{len(line)} bytes; a row has at most {ROW_BYTES_MAX}")
     if b"\n" in line or b"\r" in line:

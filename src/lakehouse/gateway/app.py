@@ -7,7 +7,9 @@ from starlette.types import ASGIApp
 from lakehouse.core.errors import Refusal
 from lakehouse.core.observation import Observer
 from lakehouse.core.ports import ChatModel, RecordSink, Validator
+from lakehouse.engine.task import Catalog
 from lakehouse.gateway.auth import KeyRing
+from lakehouse.gateway.feedback import feedback_routes
 from lakehouse.gateway.sessions import session_routes
 from lakehouse.transport.endpoints import chat_routes, validator_routes
 from lakehouse.transport.health import health_routes
@@ -29,6 +31,7 @@ def gateway_app(
     sink: RecordSink,
     *,
     log: Path,
+    catalog: Catalog,
     keys: KeyRing | None,
     sessions_at_once_max: int,
     calls: Calls,
@@ -40,6 +43,7 @@ def gateway_app(
     routes["/v1/iterate"] = {"POST": _bounded(routes["/v1/iterate"]["POST"], sessions_at_once_max)}
     routes |= chat_routes(chat)
     routes |= session_routes(log)
+    routes |= feedback_routes(log, catalog)
     routes |= health_routes(chat, sink)
     routes |= metrics
     api = document(with_keys=keys is not None)

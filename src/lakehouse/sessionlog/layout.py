@@ -28,6 +28,7 @@ INBOX: Final = "inbox.jsonl"
 INBOX_WRITER: Final = "inbox"  # sealed copies of the inbox are segments of this writer
 REPLAY_RUNS: Final = "replay_runs.jsonl"
 FEEDBACK: Final = "feedback.jsonl"
+REPLAYS: Final = "replays"  # the plan of each replay run, and the corpora they share
 
 _SEGMENT_NAME = re.compile(
     r"(?P<writer_id>[A-Za-z0-9][A-Za-z0-9._-]{0,63})-(?P<segment>0|[1-9][0-9]{0,17})\.jsonl"

@@ -9,6 +9,7 @@ from lakehouse.core.chat import ChatReply, ChatRequest, ModelStatus
 from lakehouse.core.errors import INFRA_STATUS, PROBLEM_STATUS
 from lakehouse.core.limits import SESSIONS_LIMIT_DEFAULT, SESSIONS_LIMIT_MAX
 from lakehouse.core.ports import KindInfo, ValidateRequest
+from lakehouse.core.replay_row import Feedback, FeedbackRequest
 from lakehouse.core.row import Row
 from lakehouse.core.session import IterateRequest, SessionReply, ValidateReply, Verdict
 from lakehouse.transport.health import Readiness
@@ -24,6 +25,8 @@ _TYPES: Final = (
     KindInfo,
     ModelStatus,
     Row,
+    FeedbackRequest,
+    Feedback,
     Readiness,
     Problem,
 )
@@ -65,6 +68,14 @@ def _paths() -> dict[str, Any]:
         "/v1/models": {"get": _get("List the models.", _list("models", "ModelStatus"))},
         "/v1/sessions": {"get": _sessions()},
         "/v1/sessions/{id}": {"get": _session()},
+        "/v1/feedback": {
+            "post": _post(
+                "Say of a session whether it was right, or what would have been.",
+                "Feedback",
+                {400, 401, 404, 409, 503},
+                reply="Feedback",
+            )
+        },
         "/livez": {"get": _get("Whether the process answers.", {"type": "object"}, problems=set())},
         "/readyz": {"get": _readyz()},
         "/metrics": {"get": _metrics()},

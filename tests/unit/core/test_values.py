@@ -85,6 +85,7 @@ def test_the_codes_have_the_contracts_status() -> None:
         "unauthorized": 401,
         "not_found": 404,
         "method_not_allowed": 405,
+        "ambiguous_session": 409,
         "too_large": 413,
         "unsupported_media_type": 415,
         "rate_limited": 429,

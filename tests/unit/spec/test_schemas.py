@@ -11,11 +11,13 @@ from msgspec import inspect
 from lakehouse.core.chat import ChatReply, ChatRequest
 from lakehouse.core.errors import InfraCode, ProblemCode
 from lakehouse.core.ports import ValidateRequest
+from lakehouse.core.replay_row import Feedback, FeedbackRequest, ReplayRun
 from lakehouse.core.row import Row, SegmentHeader, Started
 from lakehouse.core.row_codec import encode_line
 from lakehouse.core.session import IterateRequest, SessionReply, ValidateReply
+from lakehouse.replay.report import Report
 from lakehouse.transport.problem import Problem
-from support.rows import make_row, make_started
+from support.rows import make_feedback, make_replay_run, make_row, make_started
 from support.spec_files import fixtures, schema, schema_names, schema_validator
 
 TYPES: dict[str, type[msgspec.Struct]] = {
@@ -28,9 +30,13 @@ TYPES: dict[str, type[msgspec.Struct]] = {
     "validate.reply": ValidateReply,
     "chat.request": ChatRequest,
     "chat.reply": ChatReply,
+    "replay.run": ReplayRun,
+    "feedback": Feedback,
+    "feedback.request": FeedbackRequest,
     "problem": Problem,
+    "replay.report": Report,
 }
-LINES = {"row", "started", "segment"}  # the codec adds `crc` to these
+LINES = {"row", "started", "segment", "replay.run", "feedback"}  # the codec adds `crc` to these
 SCALARS = {
     inspect.StrType: "string",
     inspect.IntType: "integer",
@@ -204,7 +210,15 @@ def test_lines_hold_against_their_schemas() -> None:
         version="1.0.0",
         started_at="2026-01-02T03:04:05.678901Z",
     )
-    for name, record in (("row", row), ("started", make_started(row)), ("segment", header)):
+    records = {
+        "row": row,
+        "started": make_started(row),
+        "segment": header,
+        "replay.run": make_replay_run(),
+        "feedback": make_feedback(),
+    }
+    assert records.keys() == LINES
+    for name, record in records.items():
         schema_validator(name).validate(json.loads(encode_line(record)))
 
 
@@ -252,6 +266,11 @@ VALID: dict[str, list[str]] = {
             '{"code":"timeout","message":"m","retryable":true,"hint":"h"},"duration_ms":5}'
         )
     ],
+    "feedback.request": [
+        '{"session_id":"s","label":"right"}',
+        '{"session_id":"s","label":"wrong","row_id":"r","comment":"c","author":"a"}',
+        '{"session_id":"s","label":"corrected","artifact":{"a":1}}',
+    ],
     "problem": [
         (
             '{"type":"urn:lakehouse:problem:not_found","title":"t","status":404,"detail":"d",'
@@ -289,6 +308,14 @@ INVALID: dict[str, list[str]] = {
         '{"output":"x","schema":{},"rules":[]}',
     ],
     "chat.request": ['{"model":"m"}', '{"model":"m","messages":[]}', '{"messages":[]}'],
+    "feedback.request": [
+        '{"label":"right"}',
+        '{"session_id":"s","label":"good"}',
+        '{"session_id":"s","label":"corrected"}',
+        '{"session_id":"s","label":"corrected","artifact":null}',
+        '{"session_id":"s","label":"wrong","artifact":{}}',
+        '{"session_id":"s","label":"right","note":"x"}',
+    ],
     "problem": ['{"type":"about:blank"}'],
 }
 

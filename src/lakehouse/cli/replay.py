@@ -1,0 +1,291 @@
+"""`lakehouse replay`: logged sessions run again with something changed, as a regression gate."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+
+from lakehouse.cli.options import ConfigOption, JsonOption, read_config
+from lakehouse.cli.replay_options import (
+    SETTINGS,
+    AsKindOption,
+    ChangesOption,
+    ConcurrencyOption,
+    DaemonOption,
+    DeadlineOption,
+    EffectMinOption,
+    EngineOption,
+    FalseAlarmsOption,
+    GateOption,
+    HtmlOption,
+    JunitOption,
+    KindOption,
+    LimitOption,
+    ModelOption,
+    RejudgeOption,
+    ResumeOption,
+    SampleOption,
+    SeedOption,
+    SessionsMinOption,
+    SinceOption,
+    SystemOption,
+    UntilOption,
+    WhereOption,
+)
+from lakehouse.cli.replay_report import Asked, report_comparison, report_run
+from lakehouse.cli.replay_run import Job, check_engine, duration_s, run_job
+from lakehouse.cli.table import print_json, print_table
+from lakehouse.compose import catalog
+from lakehouse.config.settings import Config
+from lakehouse.core.clock import SystemClock
+from lakehouse.core.errors import SetupError
+from lakehouse.replay.candidate import Candidate
+from lakehouse.replay.progress import Tally
+from lakehouse.replay.run import Plan, begin_run, count_lines, list_plans, read_plan
+from lakehouse.replay.selection import Selection
+from lakehouse.sessionlog.filters import moment
+
+replay_app = typer.Typer(
+    add_completion=False,
+    rich_markup_mode=None,
+    help="Run logged sessions again with something changed, as a regression gate.",
+    invoke_without_command=True,
+)
+
+
+@replay_app.callback()
+def command(
+    context: typer.Context,
+    *,
+    model: ModelOption = None,
+    as_kind: AsKindOption = None,
+    system: SystemOption = None,
+    changes: ChangesOption = None,
+    rejudge: RejudgeOption = False,
+    kind: KindOption = None,
+    where: WhereOption = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    daemon: DaemonOption = None,
+    limit: LimitOption = None,
+    sample: SampleOption = "newest",
+    seed: SeedOption = 0,
+    engine: EngineOption = "local",
+    concurrency: ConcurrencyOption = 8,
+    deadline: DeadlineOption = None,
+    resume: ResumeOption = None,
+    gate: GateOption = None,
+    sessions_min: SessionsMinOption = None,
+    effect_min: EffectMinOption = 0.0,
+    aa: FalseAlarmsOption = False,
+    html: HtmlOption = None,
+    junit: JunitOption = None,
+    json: JsonOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Run logged sessions again with something changed, and compare pair by pair.
+
+    Exit code 0: done, and every condition holds; 1: a regression; 3: it could not be run.
+
+    Example: lakehouse replay --kind airport_event --model big --gate 'accepted >= baseline - 0.02'
+    """
+    if context.invoked_subcommand is not None:
+        return
+    asked = _asked(gate, sessions_min, effect_min, html, junit, aa=aa, json=json)
+    settings = read_config(context, config)
+    check_engine(engine)
+    deadline_s = duration_s(deadline, option="--deadline")
+    selection = Selection(
+        kind=kind,
+        where=where,
+        since=None if since is None else moment(since, name="since"),
+        until=None if until is None else moment(until, name="until"),
+        daemon=daemon,
+        limit=limit,
+        sample=sample,
+        seed=seed,
+    )
+    candidate = _candidate(model, as_kind, system, changes or [])
+    if resume is None:
+        plan = _begin(settings, selection, candidate, rejudge=rejudge)
+    elif rejudge or (selection, candidate) != (Selection(), Candidate()):
+        raise SetupError("--resume goes on as the run began: choose and change nothing.")
+    else:
+        plan = read_plan(_root(settings), resume)
+        plan.check(catalog(settings))
+    raise typer.Exit(_run(Job(settings, plan, engine, concurrency, deadline_s), asked))
+
+
+@replay_app.command(name="list")
+def list_runs(
+    context: typer.Context, *, json: JsonOption = False, config: ConfigOption = None
+) -> None:
+    """List the runs, newest first.
+
+    Example: lakehouse replay list
+    """
+    root = _root(read_config(context, config))
+    done = count_lines(root)
+    plans = list_plans(root)
+    if json:
+        print_json([{**msgspec.to_builtins(plan), "done": done[plan.run_id]} for plan in plans])
+        return
+    print_table(
+        ["run", "begun", "way", "sessions", "done", "changed"],
+        [
+            [
+                plan.run_id,
+                plan.created_at[:19],
+                plan.mode,
+                plan.counts.sessions,
+                done[plan.run_id],
+                plan.candidate.words(),
+            ]
+            for plan in plans
+        ],
+    )
+
+
+@replay_app.command()
+def show(
+    context: typer.Context,
+    run: Annotated[str, typer.Argument(help="A run's id, or how it begins.")],
+    *,
+    gate: GateOption = None,
+    sessions_min: SessionsMinOption = None,
+    effect_min: EffectMinOption = 0.0,
+    aa: FalseAlarmsOption = False,
+    html: HtmlOption = None,
+    junit: JunitOption = None,
+    json: JsonOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Report a run again, or put another gate to it. Exit codes as of the run.
+
+    Example: lakehouse replay show 019b3f2c --gate 'first_shot >= baseline' --html report.html
+    """
+    asked = _asked(gate, sessions_min, effect_min, html, junit, aa=aa, json=json)
+    root = _root(read_config(context, config))
+    raise typer.Exit(report_run(root, read_plan(root, run), asked))
+
+
+@replay_app.command()
+def compare(
+    context: typer.Context,
+    first: Annotated[str, typer.Argument(help="The run that is the baseline.", metavar="A")],
+    second: Annotated[str, typer.Argument(help="The run that is the candidate.", metavar="B")],
+    *,
+    gate: GateOption = None,
+    sessions_min: SessionsMinOption = None,
+    effect_min: EffectMinOption = 0.0,
+    aa: FalseAlarmsOption = False,
+    html: HtmlOption = None,
+    junit: JunitOption = None,
+    json: JsonOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Compare two runs by the sessions that both replayed. Exit codes as of a run.
+
+    Example: lakehouse replay compare 019b3f2c 019b3f41
+    """
+    asked = _asked(gate, sessions_min, effect_min, html, junit, aa=aa, json=json)
+    root = _root(read_config(context, config))
+    plans = read_plan(root, first), read_plan(root, second)
+    raise typer.Exit(report_comparison(root, *plans, asked))
+
+
+def _asked(
+    gate: list[str] | None,
+    sessions_min: int | None,
+    effect_min: float,
+    html: Path | None,
+    junit: Path | None,
+    *,
+    aa: bool,
+    json: bool,
+) -> Asked:
+    asked = Asked(
+        conditions=tuple(gate or ()),
+        sessions_min=sessions_min,
+        effect_min=effect_min,
+        html=html,
+        junit=junit,
+        aa=aa,
+        json=json,
+    )
+    asked.check()
+    return asked
+
+
+def _run(job: Job, asked: Asked) -> int:
+    plan = job.plan
+    changed = plan.candidate.words()
+    typer.echo(f"run {plan.run_id}: {plan.counts.sessions} sessions, changed: {changed}", err=True)
+    return _end(job.root, plan, run_job(job), asked)
+
+
+def _root(settings: Config) -> Path:
+    return settings.path(settings.log.path)
+
+
+def _begin(settings: Config, selection: Selection, candidate: Candidate, *, rejudge: bool) -> Plan:
+    known = catalog(settings)
+    candidate.check(known)
+    if rejudge and msgspec.structs.replace(candidate, kind=None) != Candidate():
+        raise SetupError("--rejudge asks no model: only --as-kind goes with it.")
+    return begin_run(
+        _root(settings),
+        selection,
+        candidate,
+        mode="rejudge" if rejudge else "replay",
+        catalog=known,
+        clock=SystemClock(),
+    )
+
+
+def _end(root: Path, plan: Plan, tally: Tally, asked: Asked) -> int:
+    resume = f"Go on with: lakehouse replay --resume {plan.run_id}"
+    if tally.stopped:
+        typer.echo(f"{tally.stopped} {tally.unanswered} sessions are left. {resume}", err=True)
+        return 3
+    if tally.before + tally.done == 0:
+        why = tally.refusal or "no replay was answered"
+        typer.echo(f"error: None of {tally.total} sessions could be replayed: {why}", err=True)
+        return 3
+    warnings = []
+    if tally.refused:
+        warnings.append(
+            f"{tally.refused} sessions cannot be replayed as configured: {tally.refusal}"
+        )
+    if tally.gone:
+        warnings.append(f"{tally.gone} sessions are no longer in the log as they were.")
+    code = report_run(root, plan, asked, warnings=warnings)
+    if plan.mode == "rejudge":
+        judged = tally.before + tally.done
+        typer.echo(f"{tally.verdicts_equal} of {judged} verdicts are as logged", err=True)
+    if tally.unanswered:
+        typer.echo(f"{tally.unanswered} sessions met outages only. {resume}", err=True)
+    return 3 if tally.unanswered and not asked.conditions else code
+
+
+def _candidate(
+    model: str | None, as_kind: str | None, system: Path | None, changes: list[str]
+) -> Candidate:
+    members: dict[str, Any] = {"model": model, "kind": as_kind}
+    if system is not None:
+        try:
+            members["system"] = system.read_text("utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise SetupError(f"--system {system}: cannot be read: {error}.") from error
+    for change in changes:
+        name, equals, value = change.partition("=")
+        if not equals or name not in SETTINGS:
+            raise SetupError(
+                f"--set {change!r}: write SETTING=VALUE; settings are {', '.join(SETTINGS)}."
+            )
+        members[name] = value
+    try:
+        return msgspec.convert(members, Candidate, strict=False)
+    except msgspec.ValidationError as error:
+        raise SetupError(f"--set: {error}.") from error

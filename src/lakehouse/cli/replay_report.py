@@ -1,0 +1,161 @@
+"""What a replay says when it is over: the report in every form that was asked for, and the gate."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+import typer
+
+from lakehouse.cli.table import console
+from lakehouse.core.clock import SystemClock, timestamp
+from lakehouse.core.errors import SetupError
+from lakehouse.replay.pairing import PairedRun, read_pairs
+from lakehouse.replay.pairs import Pair, compare_runs
+from lakehouse.replay.run import Plan
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """What the command line asks of a report. `conditions` are the gate; none is no gate.
+
+    `aa`: also measure how often the gate stops an equal candidate.
+    """
+
+    conditions: tuple[str, ...]
+    sessions_min: int | None
+    effect_min: float
+    html: Path | None
+    junit: Path | None
+    aa: bool
+    json: bool
+
+    def check(self) -> None:
+        """Check it before a run begins.
+
+        Raises:
+            SetupError: A library is missing, or a condition is none.
+        """
+        try:
+            from lakehouse.replay.conditions import parse_conditions  # noqa: PLC0415 - an extra
+            from lakehouse.replay.statistics import summarize  # noqa: F401, PLC0415 - likewise
+        except ImportError as error:
+            raise SetupError(
+                f"A replay's statistics need {error.name}, which is not installed.",
+                hint="pip install 'lakehouse-stack[replay]'",
+            ) from error
+        parse_conditions(self.conditions)
+        for option, asked in (("--junit", self.junit is not None), ("--aa", self.aa)):
+            if asked and not self.conditions:
+                raise SetupError(f"{option} needs a gate: it tells of conditions.", hint="--gate …")
+
+
+def report_run(root: Path, plan: Plan, asked: Asked, *, warnings: Sequence[str] = ()) -> int:
+    """Report one run; gives the exit code of its gate, 0 without one."""
+    run = read_pairs(root, plan)
+    return _report(
+        asked,
+        run.pairs,
+        run_id=plan.run_id,
+        names=(_baseline_name(run.pairs), _candidate_name(plan)),
+        corpus=plan.corpus,
+        seed=plan.selection.seed,
+        warnings=(*_warnings(plan, run), *warnings),
+    )
+
+
+def report_comparison(root: Path, first: Plan, second: Plan, asked: Asked) -> int:
+    """Report the candidates of two runs against each other, by the sessions that both replayed."""
+    runs = [read_pairs(root, plan) for plan in (first, second)]
+    pairs = compare_runs(runs[0].pairs, runs[1].pairs)
+    if not pairs:
+        raise SetupError("No session was replayed in both runs.")
+    alone = sum(len(run.pairs) for run in runs) - 2 * len(pairs)
+    return _report(
+        asked,
+        pairs,
+        run_id=f"{first.run_id} {second.run_id}",
+        names=(_candidate_name(first), _candidate_name(second)),
+        corpus=first.corpus if first.corpus == second.corpus else "of both runs",
+        seed=first.selection.seed,
+        warnings=[f"{alone} sessions are in one of the runs only: left out."] if alone else [],
+    )
+
+
+def _report(
+    asked: Asked,
+    pairs: Sequence[Pair],
+    *,
+    run_id: str,
+    names: tuple[str, str],
+    corpus: str,
+    seed: int,
+    warnings: Sequence[str],
+) -> int:
+    from lakehouse.replay.conditions import parse_conditions  # noqa: PLC0415 - numpy and scipy
+    from lakehouse.replay.false_alarms import false_alarms  # noqa: PLC0415 - likewise
+    from lakehouse.replay.gate import PAIRS_MIN, judge  # noqa: PLC0415 - likewise
+    from lakehouse.replay.junit import to_junit  # noqa: PLC0415 - likewise
+    from lakehouse.replay.page import to_html  # noqa: PLC0415 - likewise
+    from lakehouse.replay.report import RunInfo, to_json  # noqa: PLC0415 - likewise
+    from lakehouse.replay.statistics import summarize  # noqa: PLC0415 - likewise
+    from lakehouse.replay.terminal import to_terminal  # noqa: PLC0415 - likewise
+
+    info: RunInfo = RunInfo(
+        run_id=run_id,
+        made_at=timestamp(SystemClock().now()),
+        baseline=names[0],
+        candidate=names[1],
+        corpus=corpus,
+        warnings=tuple(warnings),
+    )
+    summary = summarize(pairs, seed)
+    judgement = None
+    if asked.conditions:
+        conditions = parse_conditions(asked.conditions)
+        least = PAIRS_MIN if asked.sessions_min is None else asked.sessions_min
+        judgement = judge(summary, conditions, least, asked.effect_min)
+        if asked.aa:
+            alarms = false_alarms(pairs, conditions, least, asked.effect_min, seed=seed)
+            judgement = msgspec.structs.replace(judgement, false_alarms=alarms)
+    if asked.html is not None:
+        _write(asked.html, to_html(info, summary, judgement, pairs).encode("utf-8"))
+    if asked.junit is not None and judgement is not None:
+        _write(asked.junit, to_junit(info, summary, judgement, pairs))
+    if asked.json:
+        typer.echo(to_json(info, summary, judgement, pairs))
+    else:
+        console().print(to_terminal(info, summary, judgement, pairs))
+    return 0 if judgement is None else judgement.exit_code
+
+
+def _write(path: Path, data: bytes) -> None:
+    try:
+        path.write_bytes(data)
+    except OSError as error:
+        raise SetupError(f"{path} cannot be written: {error.strerror}.") from error
+
+
+def _warnings(plan: Plan, run: PairedRun) -> list[str]:
+    warnings = [
+        f"Table {name!r} was another for {count} pairs: verdicts may differ for that alone."
+        for name, count in run.tables_changed.items()
+    ]
+    missing = plan.counts.sessions - len(run.pairs)
+    if missing:
+        warnings.append(f"{missing} of {plan.counts.sessions} sessions were not replayed.")
+    if plan.counts.cut:
+        warnings.append(
+            f"{plan.counts.cut} sessions were left out: too long to be kept whole in the log."
+        )
+    if plan.counts.unreadable:
+        warnings.append(f"{plan.counts.unreadable} rows were left out: they cannot be read.")
+    return warnings
+
+
+def _baseline_name(pairs: Sequence[Pair]) -> str:
+    models = sorted({pair.baseline.model for pair in pairs})
+    return f"{', '.join(models[:3])}{' and others' if len(models) > 3 else ''}, as logged"
+
+
+def _candidate_name(plan: Plan) -> str:
+    words = plan.candidate.words()
+    return f"judged again, {words} changed" if plan.mode == "rejudge" else words

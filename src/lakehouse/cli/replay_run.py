@@ -1,0 +1,277 @@
+"""While a replay runs: the stack in this process, the progress bar, and the ways to stop it."""
+
+import asyncio
+import contextlib
+import functools
+import os
+import re
+import signal
+from collections.abc import AsyncIterator, Callable, Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Final, Literal
+
+import msgspec
+import typer
+import uvloop
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+from lakehouse.cli.table import percent
+from lakehouse.compose import Daemon
+from lakehouse.config.settings import Config
+from lakehouse.core.clock import SystemClock
+from lakehouse.core.errors import InfraError, SetupError
+from lakehouse.core.ports import RecordSink
+from lakehouse.replay.books import OUTAGES_IN_A_ROW_MAX, Books
+from lakehouse.replay.corpus import read_corpus
+from lakehouse.replay.progress import SideTally, Tally
+from lakehouse.replay.run import Found, Plan, at_work, find_replays, read_lines
+from lakehouse.replay.runner import Engine, LocalEngine, run_corpus
+from lakehouse.replay.session import ModelReplay, Rejudge, Replay
+from lakehouse.sessionlog.sealing import reap
+
+EngineName = Literal["local", "ray"]
+
+_DRAIN_MS: Final = 10_000  # for sessions under way when the run is stopped
+_LOADING_POLL_S: Final = 0.1
+_DURATION: Final = re.compile(r"(?P<number>\d+(\.\d+)?)(?P<unit>s|m|h|)")
+_UNITS_S: Final = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+class Job(msgspec.Struct, frozen=True):
+    """A plan and how it is to be run. `deadline_s` is the whole run's.
+
+    `concurrency` is sessions at once, of this process or of each worker of a cluster.
+    """
+
+    config: Config
+    plan: Plan
+    engine: EngineName
+    concurrency: int
+    deadline_s: float | None
+
+    @property
+    def root(self) -> Path:
+        """The log directory."""
+        return self.config.path(self.config.log.path)
+
+
+def check_engine(name: EngineName) -> None:
+    """Check that an engine can be had, without loading it: Ray reads its variables when loaded.
+
+    Raises:
+        SetupError: It is not installed.
+    """
+    if name == "ray" and find_spec("ray") is None:
+        raise SetupError(
+            "--engine ray needs Ray, which is not installed.",
+            hint="pip install 'lakehouse-stack[ray]'",
+        )
+
+
+def duration_s(text: str | None, *, option: str) -> float | None:
+    """Read a duration as people write it; none stays none.
+
+    Raises:
+        SetupError: It is none.
+    """
+    if text is None:
+        return None
+    match = _DURATION.fullmatch(text)
+    if match is None:
+        raise SetupError(f"{option} is {text!r}; write 90s, 30m or 2h.")
+    return float(match["number"]) * _UNITS_S[match["unit"]]
+
+
+def run_job(job: Job) -> Tally:
+    """Run what is left of a plan, until it is done or stopped; what is done is in the log.
+
+    Raises:
+        LakehouseError: Another process is at the run, or the log cannot be used.
+    """
+    root, plan = job.root, job.plan
+    with at_work(root, plan.run_id):
+        reap(root)  # sessions that an earlier start was killed in get their rows, and are known
+        entries = read_corpus(root, plan.corpus)
+        tally = Tally(total=len(entries))
+        known = set()
+        for line in read_lines(root, plan.run_id):
+            entries.pop(line.row_id, None)
+            known.add(line.replay_row_id)
+            tally.count(line.baseline, line.candidate)
+        tally.before, tally.done = tally.done, 0
+        found = find_replays(root, plan.run_id, known)
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as loop:
+            loop.run(_run(job, entries, found, tally))
+    return tally
+
+
+async def _run(job: Job, entries: dict[str, str], found: Found, tally: Tally) -> None:
+    stop = asyncio.Event()
+    daemon = Daemon(job.config, os.environ, "replay")
+    try:
+        await _warn_of_changed_tables(daemon, job.plan)
+        async with contextlib.AsyncExitStack() as stack:
+            engine = await _engine(job, daemon, stack)
+            tell = stack.enter_context(_bar(tally))
+            stack.enter_context(_stopping(stop, tally, job.deadline_s))
+            cutter = asyncio.create_task(_cut(daemon, stop))
+            stack.callback(cutter.cancel)
+            books = Books(
+                job.root,
+                job.plan,
+                tally=tally,
+                stop=stop,
+                clock=SystemClock(),
+                tell=tell,
+                # Those under way when an endpoint goes away are no sign that it stays away.
+                outages_max=OUTAGES_IN_A_ROW_MAX + 2 * job.concurrency,
+            )
+            await run_corpus(engine, books, await books.recover(entries, found))
+    finally:
+        await daemon.drain(0)
+        await daemon.close()
+
+
+async def _engine(job: Job, daemon: Daemon, stack: contextlib.AsyncExitStack) -> Engine:
+    if job.engine == "local":
+        return LocalEngine(await _way(daemon, job.plan), concurrency=job.concurrency)
+    from lakehouse.replay.cluster import ClusterEngine, connected  # noqa: PLC0415 - an extra
+
+    stack.enter_context(connected())
+    # Workers have directories of their own.
+    config = msgspec.structs.replace(job.config, base=job.config.base.resolve())
+    return ClusterEngine(
+        functools.partial(_in_worker, config, job.plan),
+        sink=daemon.sink,
+        concurrency=job.concurrency,
+    )
+
+
+@contextlib.asynccontextmanager
+async def _in_worker(config: Config, plan: Plan, sink: RecordSink) -> AsyncIterator[Replay]:
+    daemon = Daemon(config, os.environ, "replay", sink=sink)
+    try:
+        yield await _way(daemon, plan)
+    finally:
+        await daemon.close()
+
+
+async def _way(daemon: Daemon, plan: Plan) -> Replay:
+    """Choose how sessions are repeated; with a model, wait until those that load have loaded."""
+    if plan.mode == "rejudge":
+        return Rejudge(
+            daemon.catalog,
+            plan.candidate,
+            tables=daemon.tables,
+            sink=daemon.sink,
+            clock=SystemClock(),
+        )
+    await daemon.start()
+    # A load would count in the first sessions' latency.
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(daemon.config.session.load_budget_ms / 1000):
+            while await _loads(daemon):  # noqa: ASYNC110 - another process knows, and is asked
+                await asyncio.sleep(_LOADING_POLL_S)
+    return ModelReplay(
+        daemon.validator, plan.candidate, kinds=daemon.catalog.kinds, in_force=plan.in_force
+    )
+
+
+async def _loads(daemon: Daemon) -> bool:
+    return any(model.state == "loading" for model in await daemon.models())
+
+
+async def _warn_of_changed_tables(daemon: Daemon, plan: Plan) -> None:
+    now: dict[str, str] = {}
+    for kind in daemon.catalog.kinds.values():
+        with contextlib.suppress(InfraError):  # the sessions of that kind will tell
+            now |= (await daemon.tables.snapshot(kind)).digests
+    for name, digests in plan.tables.items():
+        if name in now and set(digests) != {now[name]}:
+            typer.echo(
+                f"warning: table {name!r} is not what it was when these sessions were judged: "
+                "verdicts may differ for that alone.",
+                err=True,
+            )
+
+
+async def _cut(daemon: Daemon, stop: asyncio.Event) -> None:
+    """Once the run is stopped, give the sessions under way a while, then end them."""
+    await stop.wait()
+    await daemon.drain(_DRAIN_MS)
+
+
+@contextlib.contextmanager
+def _stopping(stop: asyncio.Event, tally: Tally, deadline_s: float | None) -> Iterator[None]:
+    """Stop on SIGINT, SIGTERM or the deadline; a second signal ends the process where it stands."""
+    loop = asyncio.get_running_loop()
+
+    def end(reason: str) -> None:
+        tally.stopped = tally.stopped or reason
+        stop.set()
+
+    def on_signal(number: signal.Signals) -> None:
+        loop.remove_signal_handler(number)
+        end(f"Stopped by {number.name}.")
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, on_signal, number)
+    timer = None
+    if deadline_s is not None:
+        timer = loop.call_later(deadline_s, end, f"Stopped at the deadline of {deadline_s:g} s.")
+    try:
+        yield
+    finally:
+        if timer is not None:
+            timer.cancel()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
+
+
+class _Rate(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        return Text("" if task.speed is None else f"{task.speed:.1f}/s")
+
+
+@contextlib.contextmanager
+def _bar(tally: Tally) -> Iterator[Callable[[], None]]:
+    """Show a bar on a terminal: rate, time left, and first-shot rates so far, baseline first."""
+    console = Console(stderr=True, highlight=False)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        _Rate(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        bar = progress.add_task(_rates(tally), total=tally.total, completed=tally.before)
+
+        def tell() -> None:
+            progress.update(
+                bar, completed=tally.total - tally.unanswered, description=_rates(tally)
+            )
+
+        yield tell
+
+
+def _rates(tally: Tally) -> str:
+    sides = (_first_shot(side, tally) for side in (tally.baseline, tally.candidate))
+    outages = f", outages {tally.outages}" if tally.outages else ""
+    return "first shot " + " → ".join(sides) + outages
+
+
+def _first_shot(side: SideTally, tally: Tally) -> str:
+    judged = tally.before + tally.done
+    return percent(side.first_shot / judged if judged else None)

@@ -1,0 +1,145 @@
+"""The candidate: what a replay changes about the sessions it repeats. All else is as logged."""
+
+import hashlib
+from collections.abc import Mapping
+
+import msgspec
+
+from lakehouse.core.chat import Message
+from lakehouse.core.context import CallContext, call_context
+from lakehouse.core.ids import new_span_id
+from lakehouse.core.json_text import NULL
+from lakehouse.core.kind import Kind
+from lakehouse.core.row import Row
+from lakehouse.core.session import Constrain, IterateRequest
+from lakehouse.engine.task import Catalog, plan
+from lakehouse.replay.selection import KindInForce
+
+
+class Candidate(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What is put in place of what was logged; a member that is not set changes nothing.
+
+    `model` is an alias of ours, `kind` a configured kind in place of the session's own, `system`
+    the system text. `deadline_ms` is one session's.
+    """
+
+    model: str | None = None
+    kind: str | None = None
+    system: str | None = None
+    max_iterations: int | None = None
+    constrain: Constrain | None = None
+    temperature: float | None = None
+    max_tokens: int | None = None
+    seed: int | None = None
+    deadline_ms: int | None = None
+
+    def words(self) -> str:
+        """Say what is changed, for people."""
+        members: dict[str, object] = msgspec.to_builtins(self)
+        shown = {name: "another" if name == "system" else value for name, value in members.items()}
+        return ", ".join(f"{name} {value}" for name, value in shown.items()) or "nothing"
+
+    def check(self, catalog: Catalog) -> None:
+        """Check it before anything is begun.
+
+        Raises:
+            Refusal: It names what is not configured, or a value is out of its range.
+        """
+        request = IterateRequest(
+            kind=self.kind,
+            schema=NULL if self.kind else msgspec.Raw(b"{}"),
+            prompt="",
+            model=self.model,
+            max_iterations=self.max_iterations,
+            temperature=_raw(self.temperature),
+            max_tokens=self.max_tokens,
+            seed=self.seed,
+            deadline_ms=self.deadline_ms,
+        )
+        plan(request, call_context((), ()), catalog)
+
+
+def replay_request(
+    row: Row,
+    candidate: Candidate,
+    *,
+    kinds: Mapping[str, Kind],
+    in_force: Mapping[str, KindInForce],
+) -> IterateRequest:
+    """Make the request that repeats a logged session with the candidate's changes.
+
+    A row tells what was in force and not where it came from. What the kind itself said is taken
+    from the kind as it is now, so that a changed kind is what is tried; what the request had put
+    in its place is kept. Which of the two it was: the kind's digest tells where the kind is
+    unchanged, else what most sessions of the same kind digest had is taken to be the kind's.
+    """
+    own = _kind_in_force(row, kinds, in_force)
+    settings = row.settings
+    return IterateRequest(
+        kind=None if row.kind is None else candidate.kind or row.kind,
+        schema=row.inline_schema if row.kind is None else NULL,
+        prompt=row.prompt if row.messages is None else None,
+        messages=None
+        if row.messages is None
+        else tuple(Message(message.role, message.content) for message in row.messages),
+        system=_system(row, candidate, own),
+        model=candidate.model or row.model_alias,
+        max_iterations=candidate.max_iterations
+        or (
+            None
+            if own is not None and row.max_iterations == own.max_iterations
+            else row.max_iterations
+        ),
+        constrain=candidate.constrain or settings.constrain,
+        temperature=settings.temperature
+        if candidate.temperature is None
+        else _raw(candidate.temperature),
+        max_tokens=settings.max_tokens if candidate.max_tokens is None else candidate.max_tokens,
+        seed=settings.seed if candidate.seed is None else candidate.seed,
+        deadline_ms=candidate.deadline_ms or settings.deadline_ms,
+        conversation_id=row.conversation_id,
+        metadata=row.metadata,
+    )
+
+
+def replay_context(row: Row, replay_row_id: str) -> CallContext:
+    """Give the ids of a replay: the session's own, and a row id of its own."""
+    return CallContext(
+        session_id=row.session_id,
+        trace_id=row.trace_id,
+        row_id=replay_row_id,
+        span_id=new_span_id(),
+        trace_id_replaced=row.trace_id_replaced,
+    )
+
+
+def replay_row_id(run_id: str, row_id: str, attempt: int) -> str:
+    """Give the row id of one replay of one session: a UUIDv7, the same whenever it is asked for.
+
+    Its first 16 digits are the run's, its other bits a digest: whoever repeats a replay that a
+    crash interrupted finds the row that is there. `attempt` counts from 0, outages only.
+    """
+    digest = hashlib.sha256(f"{run_id} {row_id} {attempt}".encode()).digest()
+    low = int.from_bytes(digest[:8]) & 0x3FFF_FFFF_FFFF_FFFF | 0x8000_0000_0000_0000
+    return f"{run_id[:16]}{low:016x}"
+
+
+def _system(row: Row, candidate: Candidate, own: KindInForce | None) -> str | None:
+    if candidate.system is not None:
+        return candidate.system
+    return None if own is not None and row.system == own.system else row.system
+
+
+def _raw(number: float | None) -> msgspec.Raw:
+    return NULL if number is None else msgspec.Raw(msgspec.json.encode(number))
+
+
+def _kind_in_force(
+    row: Row, kinds: Mapping[str, Kind], in_force: Mapping[str, KindInForce]
+) -> KindInForce | None:
+    if row.kind is None:
+        return None
+    kind = kinds.get(row.kind)
+    if kind is not None and kind.digest == row.kind_digest:
+        return KindInForce(kind.system, kind.max_iterations)
+    return in_force.get(row.kind_digest)

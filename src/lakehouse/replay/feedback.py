@@ -1,0 +1,129 @@
+"""What people say of sessions: one line each, of a row that is there. The latest word holds.
+
+A corrected artifact is a checked answer, which replays are scored against; so is the artifact of
+a session that somebody called right. Refuses to guess which row is meant. Blocks on the disk.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from lakehouse.core.clock import Clock, timestamp
+from lakehouse.core.errors import Refusal
+from lakehouse.core.ids import is_session_id, new_id
+from lakehouse.core.json_text import NULL, compact, parse_bytes
+from lakehouse.core.replay_row import Feedback, FeedbackRequest
+from lakehouse.core.row import Row
+from lakehouse.core.row_codec import RowError, decode_feedback, decode_row, encode_line
+from lakehouse.engine.task import Catalog
+from lakehouse.sessionlog.disk import reason
+from lakehouse.sessionlog.filters import REPLAY_DAEMON
+from lakehouse.sessionlog.layout import FEEDBACK
+from lakehouse.sessionlog.reader import find_rows
+from lakehouse.sessionlog.shared_file import append_lines, whole_lines
+
+_NAMED_MAX: Final = 10  # row ids in one message
+_FINDINGS_MAX: Final = 3
+
+
+def give_feedback(
+    root: Path, request: FeedbackRequest, *, catalog: Catalog, clock: Clock
+) -> Feedback:
+    """Write down a label; durable when this returns.
+
+    A corrected artifact must fit the schema of the session's kind as it is now, or the session's
+    inline schema. Whether it is true, only the person who sent it knows: tables are not asked.
+
+    Raises:
+        Refusal: `not_found`; `ambiguous_session`, naming the rows; `invalid_request`;
+            `log_unavailable`.
+
+    Cost: a search for the session in the log, about 1 GB/s, and a sync.
+    """
+    row = _row(root, request)
+    artifact = _checked(request, row, catalog)
+    feedback = Feedback(
+        feedback_id=new_id(),
+        session_id=row.session_id,
+        row_id=row.row_id,
+        timestamp=timestamp(clock.now()),
+        label=request.label,
+        artifact=artifact,
+        comment=request.comment,
+        author=request.author,
+    )
+    try:
+        append_lines(root / FEEDBACK, [encode_line(feedback)])
+    except OSError as error:
+        raise Refusal(
+            "log_unavailable",
+            f"The feedback cannot be written: {reason(error)}.",
+            hint="Check the disk behind the session log: `lakehouse doctor`.",
+            retry_after_s=2,
+        ) from error
+    return feedback
+
+
+def read_feedback(root: Path) -> Iterator[Feedback]:
+    """Give what was said, oldest first; lines that are damaged are left out."""
+    for line in whole_lines(root / FEEDBACK):
+        try:
+            yield decode_feedback(line)
+        except RowError:
+            continue
+
+
+def latest_feedback(root: Path) -> dict[str, Feedback]:
+    """Give the word that holds for each row that has one, by row id."""
+    return {feedback.row_id: feedback for feedback in read_feedback(root)}
+
+
+def _row(root: Path, request: FeedbackRequest) -> Row:
+    found = find_rows(root, request.session_id) if is_session_id(request.session_id) else []
+    rows = [row for row in map(decode_row, found) if row.session_id == request.session_id]
+    if request.row_id is not None:
+        rows = [row for row in rows if row.row_id == request.row_id]
+    else:
+        rows = [row for row in rows if row.daemon != REPLAY_DAEMON]
+    if not rows:
+        wanted = f"row {request.row_id[:64]!r} of session" if request.row_id else "session"
+        raise Refusal(
+            "not_found",
+            f"There is no {wanted} {request.session_id[:64]!r} in the log.",
+            hint="GET /v1/sessions lists the sessions, newest first.",
+        )
+    if len(rows) > 1:
+        named = ", ".join(row.row_id for row in rows[:_NAMED_MAX])
+        more = f" and {len(rows) - _NAMED_MAX} more" if len(rows) > _NAMED_MAX else ""
+        raise Refusal(
+            "ambiguous_session",
+            f"Session {request.session_id!r} has {len(rows)} rows: {named}{more}.",
+            hint="Say which one with `row_id`.",
+        )
+    return rows[0]
+
+
+def _checked(request: FeedbackRequest, row: Row, catalog: Catalog) -> msgspec.Raw:
+    if request.label != "corrected":
+        if request.artifact != NULL:
+            raise _invalid(f"`artifact` goes with the label corrected, not with {request.label}.")
+        if request.label == "right" and row.artifact == NULL:
+            raise _invalid("`label` is right, and the session has no artifact that could be.")
+        return NULL
+    if request.artifact == NULL:
+        raise _invalid("`artifact` is missing: a corrected session needs the right one.")
+    raw = compact(bytes(request.artifact).decode("utf-8"))
+    kind = catalog.kinds.get(row.kind) if row.kind is not None else None
+    schema = row.inline_schema if row.kind is None else kind.schema if kind is not None else None
+    if schema is not None:
+        findings = catalog.schemas.get(bytes(schema)).findings(parse_bytes(raw), raw)
+        if findings:
+            shown = (f"{one.path or '(whole)'}: {one.message}" for one in findings[:_FINDINGS_MAX])
+            raise _invalid(f"`artifact` does not fit the schema: {'; '.join(shown)}")
+    return msgspec.Raw(raw)
+
+
+def _invalid(message: str) -> Refusal:
+    return Refusal("invalid_request", message, hint="The fields are described at /openapi.json.")

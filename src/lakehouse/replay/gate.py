@@ -1,0 +1,279 @@
+"""The gate: whether a run shows that the candidate is worse than it may be.
+
+The rule, for each condition: it is a regression when the candidate misses the limit by more than
+chance explains. Chance is allowed 5 % in all, shared by the conditions, so a gate of any number of
+conditions stops a candidate that is exactly at its limits in at most about 5 % of runs. What a gate
+lets through is not proven equal: `detectable` says how large a shortfall this run would have seen.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Final, Literal
+
+import msgspec
+from scipy.special import bdtr, ndtr
+
+from lakehouse.core.json_text import Int64
+from lakehouse.replay.conditions import Condition
+from lakehouse.replay.power import detectable
+from lakehouse.replay.sample import Measure, Unit
+from lakehouse.replay.summary import Counts, Estimate, Metric, Summary
+
+Outcome = Literal["pass", "regression", "could_not_be_run"]
+Test = Literal["exact McNemar", "Tango score", "exact binomial"]
+
+EXIT_CODES: Final[dict[Outcome, int]] = {"pass": 0, "regression": 1, "could_not_be_run": 3}
+FALSE_ALARM: Final = 0.05
+"""How often, at most, a gate stops a candidate that is exactly at its limits."""
+PAIRS_MIN: Final = 50
+"""Judged pairs below which a gate is not decided, unless told otherwise."""
+CLUSTERS_MIN: Final = 20
+"""Conversations below which no resampling tells anything."""
+INFRA_SHARE_MAX: Final = 0.05
+"""The share of outages in the replay above which the others may not stand for all."""
+_BEYOND_QUANTILE_MIN: Final = 5  # pairs beyond a quantile, so that it can move both ways
+_NOISE: Final = 1e-9  # of floating point: a bound on the limit is not below it
+
+
+class Decision(msgspec.Struct, frozen=True, kw_only=True):
+    """How one condition was decided, in the unit of the metric's change.
+
+    That is points for a rate against the baseline, a factor for anything else against it, and the
+    measure's own unit for a number. `estimate` is the candidate's, `limit` what was asked,
+    `bound` the one-sided confidence bound that is wrong with probability `tail`. `test` and
+    `p_value` are of the test that has to agree, where there is one. `detectable` is the smallest
+    shortfall beyond the limit that a run like this catches in 80 of 100 cases: about, and in points
+    for a rate, as a factor else.
+    """
+
+    condition: str
+    measure: str
+    unit: Unit
+    against_baseline: bool
+    outcome: Outcome
+    reason: str
+    limit: float
+    estimate: float | None = None
+    bound: float | None = None
+    tail: float
+    test: Test | None = None
+    p_value: float | None = None
+    detectable: float | None = None
+
+
+class FalseAlarms(msgspec.Struct, frozen=True):
+    """`alarms` of `runs` runs with exchanged sides were regressions; `rate` has a 95 % interval."""
+
+    runs: Int64
+    alarms: Int64
+    rate: Estimate
+
+
+class Judgement(msgspec.Struct, frozen=True, kw_only=True):
+    """What the gate says. `reasons` are why it could not be run, empty otherwise.
+
+    `false_alarm` is how often it may stop a candidate at its limits; `false_alarms` how often it
+    did in an A/A run on the same sessions, null where none was made.
+    """
+
+    outcome: Outcome
+    reasons: tuple[str, ...]
+    false_alarm: float
+    pairs_min: Int64
+    effect_min: float
+    decisions: tuple[Decision, ...]
+    false_alarms: FalseAlarms | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """What a command ends with: 0 pass, 1 regression, 3 could not be run."""
+        return EXIT_CODES[self.outcome]
+
+
+def judge(
+    summary: Summary,
+    conditions: Sequence[Condition],
+    n_min: int = PAIRS_MIN,
+    effect_min: float = 0.0,
+) -> Judgement:
+    """Decide every condition, and say of each what the run would have seen.
+
+    Args:
+        summary: Of the run.
+        conditions: One or more.
+        n_min: Judged pairs that a condition needs, at least.
+        effect_min: Shortfalls beyond a limit that do not matter: points for rates (0.01 is one
+            point), a share of the limit for the rest (0.01 is one in a hundred).
+
+    One regression is a regression, also beside conditions that could not be decided.
+    """
+    judgement = decide(summary, conditions, n_min=n_min, effect_min=effect_min)
+    decisions = tuple(
+        msgspec.structs.replace(decision, detectable=_detectable(summary, condition, decision))
+        for condition, decision in zip(conditions, judgement.decisions, strict=True)
+    )
+    return msgspec.structs.replace(judgement, decisions=decisions)
+
+
+def decide(
+    summary: Summary, conditions: Sequence[Condition], *, n_min: int, effect_min: float
+) -> Judgement:
+    """Decide as `judge` does, without what is only told: `detectable` stays None."""
+    assert conditions
+    reasons = _reasons(summary.counts, n_min)
+    tail = FALSE_ALARM / len(conditions)
+    decisions = tuple(
+        _decide(summary, condition, tail=tail, n_min=n_min, effect_min=effect_min)
+        for condition in conditions
+    )
+    outcomes = {decision.outcome for decision in decisions}
+    outcome: Outcome = "pass"
+    if reasons:
+        outcome = "could_not_be_run"
+        decisions = tuple(_undecided(decision, reasons) for decision in decisions)
+    elif "regression" in outcomes:
+        outcome = "regression"
+    elif "could_not_be_run" in outcomes:
+        outcome = "could_not_be_run"
+        reasons = [f"{d.condition}: {d.reason}" for d in decisions if d.outcome == outcome]
+    return Judgement(
+        outcome=outcome,
+        reasons=tuple(reasons),
+        false_alarm=FALSE_ALARM,
+        pairs_min=n_min,
+        effect_min=effect_min,
+        decisions=decisions,
+    )
+
+
+def _reasons(counts: Counts, n_min: int) -> list[str]:
+    reasons = []
+    if counts.judged < n_min:
+        reasons.append(f"{counts.judged} pairs were judged on both sides; {n_min} are needed.")
+    if counts.clusters < CLUSTERS_MIN:
+        reasons.append(
+            f"The judged pairs are of {counts.clusters} conversations; {CLUSTERS_MIN} are needed."
+        )
+    if counts.candidate_infra > INFRA_SHARE_MAX * counts.answerable:
+        reasons.append(
+            f"{counts.candidate_infra} of {counts.answerable} replayed sessions ended as "
+            f"infra_error; at most {INFRA_SHARE_MAX:.0%} may, or the rest may not stand for all."
+        )
+    return reasons
+
+
+def _undecided(decision: Decision, reasons: list[str]) -> Decision:
+    return msgspec.structs.replace(decision, outcome="could_not_be_run", reason=" ".join(reasons))
+
+
+def _decide(
+    summary: Summary, condition: Condition, *, tail: float, n_min: int, effect_min: float
+) -> Decision:
+    metric = summary.metric(condition.measure)
+    decision = Decision(
+        condition=condition.text,
+        measure=condition.measure,
+        unit=condition.measured.unit,
+        against_baseline=condition.against_baseline,
+        outcome="could_not_be_run",
+        reason=_missing(metric, condition.measured, n_min),
+        limit=condition.amount,
+        tail=tail,
+    )
+    if metric is None or decision.reason:
+        return decision
+    draws = summary.draws[condition.measure]
+    estimate = metric.change if condition.against_baseline else metric.candidate
+    values = draws.change if condition.against_baseline else draws.candidate
+    assert estimate is not None
+    assert values is not None
+    bounds = draws.bounds(values, tail)
+    if estimate.value is None:
+        reason = "The baseline's value is 0: nothing is a factor of that."
+        return msgspec.structs.replace(decision, reason=reason)
+    if bounds is None:
+        reason = "Some resamples have no pair with a value: too few pairs have one."
+        return msgspec.structs.replace(decision, reason=reason)
+    bound = bounds[1] if condition.measured.higher_is_better else bounds[0]
+    decision = msgspec.structs.replace(decision, estimate=estimate.value, bound=bound)
+    return _decided(condition, metric, decision, effect_min)
+
+
+def _missing(metric: Metric | None, measure: Measure, n_min: int) -> str:
+    """Say why a measure cannot be decided; empty when it can."""
+    pairs, clusters = (0, 0) if metric is None else (metric.pairs, metric.clusters)
+    if pairs < n_min:
+        return f"{pairs} pairs have {measure.name} on both sides; {n_min} are needed."
+    if clusters < CLUSTERS_MIN:
+        return f"They are of {clusters} conversations; {CLUSTERS_MIN} are needed."
+    if measure.quantile is not None:
+        beyond = min(measure.quantile, 1 - measure.quantile)
+        needed = math.ceil(_BEYOND_QUANTILE_MIN / beyond - _NOISE)
+        if clusters < needed:
+            return f"{measure.name} needs {needed} conversations, there are {clusters}."
+    return ""
+
+
+def _decided(
+    condition: Condition, metric: Metric, decision: Decision, effect_min: float
+) -> Decision:
+    estimate, bound, limit = decision.estimate, decision.bound, decision.limit
+    assert estimate is not None
+    assert bound is not None
+    higher = condition.measured.higher_is_better
+    shortfall = limit - estimate if higher else estimate - limit
+    mattering = effect_min if metric.unit == "rate" else effect_min * limit
+    beyond = bound < limit - _NOISE if higher else bound > limit + _NOISE
+    test, p_value = _exact(condition, metric) if higher else (None, None)
+    by_chance = not beyond or (p_value is not None and p_value > decision.tail)
+    outcome: Outcome = "pass"
+    if shortfall <= _NOISE:
+        reason = "The candidate reaches the limit."
+    elif by_chance:
+        reason = "The candidate misses the limit, by no more than chance explains."
+    elif shortfall < mattering - _NOISE:
+        reason = "The candidate misses the limit, by less than matters."
+    else:
+        outcome = "regression"
+        reason = "The candidate misses the limit by more than chance explains."
+    return msgspec.structs.replace(
+        decision, outcome=outcome, reason=reason, test=test, p_value=p_value
+    )
+
+
+def _detectable(summary: Summary, condition: Condition, decision: Decision) -> float | None:
+    metric = summary.metric(condition.measure)
+    if metric is None or decision.bound is None:
+        return None
+    return detectable(condition, metric, summary.draws[condition.measure], decision.tail)
+
+
+def _exact(condition: Condition, metric: Metric) -> tuple[Test, float]:
+    """Test a rate against its limit with what resampling cannot know: how few pairs there are."""
+    n = metric.pairs
+    if not condition.against_baseline:
+        accepted = round((metric.candidate.value or 0.0) * n)
+        return "exact binomial", float(bdtr(accepted, n, condition.amount))
+    assert metric.mcnemar is not None
+    lost, gained = metric.mcnemar.lost, metric.mcnemar.gained
+    if condition.amount == 0:
+        # So few gains among the pairs that differ, were a loss as likely as a gain.
+        return "exact McNemar", float(bdtr(gained, lost + gained, 0.5))
+    return "Tango score", _tango(lost, gained, n, condition.amount)
+
+
+def _tango(lost: int, gained: int, n: int, difference: float) -> float:
+    """Give the one-sided p-value that the true difference of paired rates is below `difference`.
+
+    Tango 1998, Statistics in Medicine 17: 891-908: a score test, so it holds where few pairs
+    differ, or none.
+    """
+    a = 2 * n
+    b = -gained - lost + (2 * n - gained + lost) * difference
+    c = -lost * difference * (1 - difference)
+    share_lost = (math.sqrt(max(b * b - 4 * a * c, 0.0)) - b) / (2 * a)
+    variance = n * (2 * share_lost + difference * (1 - difference))
+    distance = gained - lost - n * difference
+    if variance <= 0:
+        return 1.0 if distance >= 0 else 0.0
+    return float(ndtr(distance / math.sqrt(variance)))

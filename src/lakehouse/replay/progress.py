@@ -1,0 +1,53 @@
+"""How a run is going, counted as it goes: rates of both sides, and what was left out and why."""
+
+import msgspec
+
+from lakehouse.core.replay_row import ReplaySide
+
+
+class SideTally(msgspec.Struct):
+    """Counts of one side, of sessions that both sides answered."""
+
+    first_shot: int = 0
+    accepted: int = 0
+
+    def count(self, side: ReplaySide) -> None:
+        """Take a session in."""
+        self.accepted += side.verdict == "accepted"
+        self.first_shot += side.accepted_iteration == 0
+
+
+class Tally(msgspec.Struct):
+    """Counts of a run. `total` sessions are in the corpus; `before` were done by an earlier start.
+
+    `recovered` had their row and not yet their line. `gone` are no longer in the log as they
+    were, `refused` cannot be repeated as configured; `refusal` is the first one's reason.
+    `outages` counts replays that ended in `infra_error`, retries too.
+    """
+
+    total: int
+    before: int = 0
+    done: int = 0
+    recovered: int = 0
+    gone: int = 0
+    refused: int = 0
+    refusal: str = ""
+    outages: int = 0
+    outages_in_a_row: int = 0
+    verdicts_equal: int = 0
+    stopped: str = ""
+    baseline: SideTally = msgspec.field(default_factory=SideTally)
+    candidate: SideTally = msgspec.field(default_factory=SideTally)
+
+    @property
+    def unanswered(self) -> int:
+        """How many sessions are left that an outage, or the end of the run, kept from an answer."""
+        return self.total - self.before - self.done - self.gone - self.refused
+
+    def count(self, baseline: ReplaySide, candidate: ReplaySide) -> None:
+        """Take in a session that has its line."""
+        self.done += 1
+        self.outages_in_a_row = 0
+        self.baseline.count(baseline)
+        self.candidate.count(candidate)
+        self.verdicts_equal += baseline.verdict == candidate.verdict

@@ -1,0 +1,138 @@
+"""The pairs as columns of numbers: what is measured of each side, and what belongs together."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final, Literal
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from lakehouse.replay.agreement import equal_artifacts
+from lakehouse.replay.pairs import Pair, Side
+
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
+
+Unit = Literal["rate", "attempts", "tokens", "ms"]
+
+
+class Measure(msgspec.Struct, frozen=True):
+    """Something to compare. `quantile` of the column, else its mean; a rate is a mean of 0 and 1.
+
+    `paired`: measured of both sides; otherwise only of the pair, as its candidate's.
+    """
+
+    name: str
+    column: str
+    unit: Unit
+    quantile: float | None = None
+    paired: bool = True
+
+    @property
+    def higher_is_better(self) -> bool:
+        """Rates want to be high, whatever is spent wants to be low."""
+        return self.unit == "rate"
+
+
+MEASURES: Final[Mapping[str, Measure]] = {
+    measure.name: measure
+    for measure in (
+        Measure("accepted", "accepted", "rate"),
+        Measure("first_shot", "first_shot", "rate"),
+        Measure("checked_right", "checked_right", "rate"),
+        Measure("artifact_equal", "artifact_equal", "rate", paired=False),
+        Measure("mean_iterations", "iterations", "attempts"),
+        Measure("mean_prompt_tokens", "prompt_tokens", "tokens"),
+        Measure("mean_completion_tokens", "completion_tokens", "tokens"),
+        Measure("mean_latency_ms", "latency_ms", "ms"),
+        Measure("p50_latency_ms", "latency_ms", "ms", quantile=0.5),
+        Measure("p95_latency_ms", "latency_ms", "ms", quantile=0.95),
+    )
+}
+COLUMNS: Final = tuple(dict.fromkeys(measure.column for measure in MEASURES.values()))
+
+
+class Sample(msgspec.Struct, frozen=True):
+    """Judged pairs as columns: `baseline[name][i]` and `candidate[name][i]` are of one session.
+
+    NaN where a side has no such number; then the pair is left out of that measure. `cluster[i]`
+    counts from 0 without gaps: pairs of one cluster are drawn together.
+    """
+
+    cluster: Integers
+    baseline: Mapping[str, Floats]
+    candidate: Mapping[str, Floats]
+
+    @property
+    def clusters(self) -> int:
+        """How many clusters there are."""
+        return int(self.cluster.max()) + 1 if self.cluster.size else 0
+
+    def known(self, column: str) -> npt.NDArray[np.bool_]:
+        """Tell for each pair whether both sides have the number."""
+        return ~(np.isnan(self.baseline[column]) | np.isnan(self.candidate[column]))
+
+    def swapped(self, random: np.random.Generator) -> "Sample":
+        """Exchange the sides of half the clusters at random: what two equal models would give."""
+        swap = random.random(self.clusters)[self.cluster] < 0.5
+        return Sample(
+            self.cluster,
+            {c: np.where(swap, self.candidate[c], self.baseline[c]) for c in self.baseline},
+            {c: np.where(swap, self.baseline[c], self.candidate[c]) for c in self.candidate},
+        )
+
+
+def sample_of(pairs: Sequence[Pair]) -> Sample:
+    """Take the judged pairs, ordered by `row_id`: the order in which they ended is chance."""
+    judged = sorted((pair for pair in pairs if pair.judged), key=lambda pair: pair.row_id)
+    numbers = np.array([_numbers(pair) for pair in judged], dtype=np.float64)
+    table = numbers.reshape(len(judged), 2, len(COLUMNS))
+    names: dict[str, int] = {}
+    cluster = [names.setdefault(pair.cluster, len(names)) for pair in judged]
+    return Sample(
+        np.array(cluster, dtype=np.int64),
+        {name: table[:, 0, index] for index, name in enumerate(COLUMNS)},
+        {name: table[:, 1, index] for index, name in enumerate(COLUMNS)},
+    )
+
+
+def both_accepted(pair: Pair) -> tuple[bytes, bytes] | None:
+    """Give both artifacts where both sides were accepted: what agreement is asked of."""
+    ours, theirs = pair.baseline.artifact, pair.candidate.artifact
+    if pair.baseline.accepted and pair.candidate.accepted and ours is not None:
+        return (ours, theirs) if theirs is not None else None
+    return None
+
+
+def right(side: Side, checked: bytes) -> bool:
+    """Tell whether a side was accepted with the very answer that a person checked."""
+    if not side.accepted or side.artifact is None:
+        return False
+    return equal_artifacts(side.artifact, checked)
+
+
+def _numbers(pair: Pair) -> list[list[float]]:
+    artifacts = both_accepted(pair)
+    equal = float("nan")
+    if artifacts is not None:
+        equal = float(equal_artifacts(*artifacts))
+    return [
+        _of_side(side, pair.checked_artifact, equal) for side in (pair.baseline, pair.candidate)
+    ]
+
+
+def _of_side(side: Side, checked: bytes | None, equal: float) -> list[float]:
+    return [
+        float(side.accepted),
+        float(side.first_shot),
+        float("nan") if checked is None else float(right(side, checked)),
+        equal,
+        float(side.iterations),
+        _known(side.usage.prompt_tokens),
+        _known(side.usage.completion_tokens),
+        float(side.duration_ms),
+    ]
+
+
+def _known(count: int | None) -> float:
+    return float("nan") if count is None else float(count)

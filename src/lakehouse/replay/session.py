@@ -1,0 +1,255 @@
+"""One session of a replay: a logged row in, its replay's own row in the log, how it ended out.
+
+Two ways, one form: `ModelReplay` asks a model through the same engine and checks as any session;
+`Rejudge` asks no model and judges the logged answers again.
+"""
+
+from collections.abc import Mapping
+from functools import reduce
+from operator import add
+from typing import Protocol
+
+import msgspec
+
+from lakehouse.core.chat import Usage
+from lakehouse.core.clock import Clock, timestamp
+from lakehouse.core.errors import InfraCode, InfraError, Refusal
+from lakehouse.core.json_text import NULL
+from lakehouse.core.kind import Kind
+from lakehouse.core.observation import AttemptTimes
+from lakehouse.core.ports import RecordSink, TableSource, Validator
+from lakehouse.core.replay_row import ReplayRun, ReplaySide
+from lakehouse.core.row import Row
+from lakehouse.core.session import Attempt, Verdict
+from lakehouse.engine.judge import judge
+from lakehouse.engine.task import Catalog, find_kind, inline_kind
+from lakehouse.replay.agreement import equal_artifacts
+from lakehouse.replay.candidate import Candidate, replay_context, replay_request
+from lakehouse.replay.selection import KindInForce
+from lakehouse.sessionlog.filters import REPLAY_DAEMON
+
+
+class Replayed(msgspec.Struct, frozen=True, kw_only=True):
+    """How one replay ended. `error` is there with the verdict `infra_error` only."""
+
+    side: ReplaySide
+    artifact: msgspec.Raw
+    error: InfraCode | None
+
+
+class Ended(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The end of one replay: its line, or why there is none.
+
+    `outage` says what kept it from an answer; with `used` its row id is taken by a row that says
+    so. `refusal` says why it cannot be repeated at all.
+    """
+
+    line: ReplayRun | None = None
+    outage: str = ""
+    used: bool = False
+    refusal: str = ""
+
+
+class Replay(Protocol):
+    """A way to repeat a session."""
+
+    async def __call__(self, row: Row, replay_row_id: str) -> Replayed:
+        """Repeat one session under a row id of its own; its row is durable when this returns.
+
+        Raises:
+            Refusal: The session cannot be repeated as configured: its kind or model is gone, say.
+            InfraError: A table is unavailable, or the row could not be made durable.
+        """
+        ...
+
+
+class ModelReplay:
+    """Repeats sessions through a `Validator`, with the candidate's changes."""
+
+    def __init__(
+        self,
+        validator: Validator,
+        candidate: Candidate,
+        *,
+        kinds: Mapping[str, Kind],
+        in_force: Mapping[str, KindInForce],
+    ) -> None:
+        self._validator = validator
+        self._candidate = candidate
+        self._kinds = kinds
+        self._in_force = in_force
+
+    async def __call__(self, row: Row, replay_row_id: str) -> Replayed:
+        """Repeat one session; see `Replay`."""
+        request = replay_request(row, self._candidate, kinds=self._kinds, in_force=self._in_force)
+        reply = await self._validator.iterate(request, replay_context(row, replay_row_id))
+        side = ReplaySide(
+            model=reply.model,
+            verdict=reply.verdict,
+            iterations=reply.iterations,
+            accepted_iteration=reply.accepted_iteration,
+            grounded=reply.grounded,
+            usage=reply.usage,
+            duration_ms=reply.duration_ms,
+        )
+        error = reply.error.code if reply.error is not None else None
+        return Replayed(side=side, artifact=reply.artifact, error=error)
+
+
+class Rejudge:
+    """Judges logged answers again: by the kind and the tables as they are now."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        candidate: Candidate,
+        *,
+        tables: TableSource,
+        sink: RecordSink,
+        clock: Clock,
+    ) -> None:
+        self._catalog = catalog
+        self._candidate = candidate
+        self._tables = tables
+        self._sink = sink
+        self._clock = clock
+
+    async def __call__(self, row: Row, replay_row_id: str) -> Replayed:
+        """Judge the answers of one session; see `Replay`.
+
+        The first that passes ends the session, as it would have. Where none of them does, nobody
+        knows what the model would have said next: the session counts as not accepted.
+        """
+        kind = self._kind(row)
+        tables = await self._tables.snapshot(kind)
+        schema = self._catalog.schemas.get(bytes(kind.schema))
+        attempts: list[Attempt] = []
+        grounded: bool | None = None
+        for logged in row.attempts:
+            judgement = await judge(
+                logged.output,
+                logged.finish_reason,
+                kind=kind,
+                schema=schema,
+                sources=_sources(row),
+                tables=tables,
+                times=AttemptTimes("", 0.0),
+                clock=self._clock,
+            )
+            grounded = judgement.grounded
+            attempts.append(
+                msgspec.structs.replace(
+                    logged,
+                    outcome="accepted" if judgement.accepted else "rejected",
+                    findings=judgement.findings,
+                    findings_truncated=msgspec.UNSET,
+                    artifact=judgement.artifact,
+                    artifact_truncated=msgspec.UNSET,
+                    repairs=judgement.repairs,
+                    repairs_truncated=msgspec.UNSET,
+                )
+            )
+            if judgement.accepted:
+                break
+        judged = msgspec.structs.replace(
+            self._row(row, replay_row_id, kind, tuple(attempts)),
+            grounded=grounded,
+            tables=dict(tables.digests),
+        )
+        await self._sink.append(judged)
+        return Replayed(side=side_of(judged), artifact=judged.artifact, error=None)
+
+    def _kind(self, row: Row) -> Kind:
+        if row.kind is not None:
+            return find_kind(self._candidate.kind or row.kind, self._catalog.kinds)
+        return inline_kind(
+            row.inline_schema,
+            system=row.system,
+            max_iterations=row.max_iterations,
+            model=row.model_alias,
+        )
+
+    def _row(self, row: Row, replay_row_id: str, kind: Kind, attempts: tuple[Attempt, ...]) -> Row:
+        last = attempts[-1] if attempts else None
+        accepted = last is not None and last.outcome == "accepted"
+        verdict: Verdict = "accepted" if accepted else "max_iter_exhausted"
+        usages = [attempt.usage for attempt in attempts]
+        return msgspec.structs.replace(
+            row,
+            row_id=replay_row_id,
+            timestamp=timestamp(self._clock.now()),
+            daemon=REPLAY_DAEMON,
+            kind=kind.name,
+            verdict=verdict,
+            iterations=len(attempts),
+            accepted_iteration=last.iteration if last is not None and accepted else None,
+            artifact=NULL if last is None else last.artifact,
+            attempts=attempts,
+            usage=reduce(add, usages) if usages else Usage(),
+            duration_ms=row.duration_ms
+            if len(attempts) == len(row.attempts)
+            else sum(attempt.duration_ms for attempt in attempts),
+            config_digest=self._catalog.config_digest,
+            kind_digest=kind.digest,
+        )
+
+
+def side_of(row: Row) -> ReplaySide:
+    """Tell a session's end as one side of a pair."""
+    return ReplaySide(
+        model=row.model,
+        verdict=row.verdict,
+        iterations=row.iterations,
+        accepted_iteration=row.accepted_iteration,
+        grounded=row.grounded,
+        usage=row.usage,
+        duration_ms=row.duration_ms,
+    )
+
+
+async def run_session(
+    replay: Replay, run_id: str, row: Row, own_id: str, *, clock: Clock, metadata: dict[str, str]
+) -> Ended:
+    """Repeat one session of a run to its end, whatever that is: what every engine runs.
+
+    The only world it touches is behind the ports of `replay`. An outage is no answer and makes no
+    line.
+    """
+    try:
+        replayed = await replay(row, own_id)
+    except Refusal as refusal:
+        if refusal.retryable:
+            return Ended(outage=refusal.public)
+        return Ended(refusal=refusal.public)
+    except InfraError as error:
+        return Ended(outage=error.public)
+    if replayed.error is not None:
+        # Where the log failed, no row of this id is surely there: the next try may use it again.
+        return Ended(outage=replayed.error, used=replayed.error != "log_unavailable")
+    return Ended(
+        line=ReplayRun(
+            run_id=run_id,
+            session_id=row.session_id,
+            row_id=row.row_id,
+            replay_row_id=own_id,
+            timestamp=timestamp(clock.now()),
+            daemon=REPLAY_DAEMON,
+            kind=row.kind,
+            baseline=side_of(row),
+            candidate=replayed.side,
+            artifact_equal=_equal(row.artifact, replayed.artifact),
+            metadata=metadata,
+        )
+    )
+
+
+def _equal(left: msgspec.Raw, right: msgspec.Raw) -> bool | None:
+    if NULL in (left, right):
+        return None
+    return equal_artifacts(bytes(left), bytes(right))
+
+
+def _sources(row: Row) -> tuple[str, ...]:
+    if row.messages is None:
+        return (row.prompt,)
+    return tuple(message.content for message in row.messages if message.role == "user")

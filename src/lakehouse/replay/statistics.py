@@ -1,0 +1,209 @@
+"""What a run says: paired measures with their intervals, and what changed from where to where.
+
+An outage is not an answer: a pair is compared only when both sides were judged, and the others are
+counted beside. Sessions of one conversation are not independent: everything is resampled by it.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import numpy as np
+from scipy.special import bdtr
+
+from lakehouse.replay.bootstrap import RESAMPLES, Draws, change, draw, value
+from lakehouse.replay.fields import checked_fields, field_agreements
+from lakehouse.replay.intervals import SHOWN_TAIL, wilson
+from lakehouse.replay.pairs import Pair, Side
+from lakehouse.replay.sample import (
+    MEASURES,
+    Floats,
+    Measure,
+    Sample,
+    Unit,
+    sample_of,
+)
+from lakehouse.replay.summary import (
+    STATES,
+    CodeCount,
+    Counts,
+    Estimate,
+    Flow,
+    Histogram,
+    McNemar,
+    Metric,
+    State,
+    Summary,
+)
+
+_BINS: Final = 24
+_BINS_MIN: Final = 8
+_LOG_FROM: Final = 20  # times between the smallest and the largest value
+_HISTOGRAMS: Final[tuple[tuple[str, Unit], ...]] = (
+    ("latency_ms", "ms"),
+    ("prompt_tokens", "tokens"),
+    ("completion_tokens", "tokens"),
+)
+
+
+def summarize(pairs: Sequence[Pair], seed: int, *, resamples: int = RESAMPLES) -> Summary:
+    """Compute everything that the gate and the reports need.
+
+    The result depends on the pairs, not on their order, and on `seed`, which is recorded.
+
+    Cost: about two seconds for 10,000 pairs on one core; memory beside the pairs about 100 MB.
+    """
+    sample = sample_of(pairs)
+    draws = draw(sample, list(MEASURES.values()), seed=seed, resamples=resamples)
+    fields, fields_out = field_agreements(pairs)
+    checked, checked_out = checked_fields(pairs)
+    return Summary(
+        seed=seed,
+        resamples=resamples,
+        counts=count(pairs, sample.clusters),
+        metrics=metrics(sample, draws),
+        flow=_flow(pairs),
+        fields=fields,
+        checked_fields=checked,
+        fields_left_out=fields_out + checked_out,
+        histograms=_histograms(sample),
+        draws=draws,
+    )
+
+
+def count(pairs: Sequence[Pair], clusters: int) -> Counts:
+    """Count the pairs by whether they can be compared, and the outages of both sides."""
+    codes = [
+        Counter(side.error_code or "unknown" for side in sides if not side.judged)
+        for sides in ([p.baseline for p in pairs], [p.candidate for p in pairs])
+    ]
+    answerable = [pair for pair in pairs if pair.baseline.judged]
+    return Counts(
+        pairs=len(pairs),
+        judged=sum(pair.judged for pair in pairs),
+        clusters=clusters,
+        answerable=len(answerable),
+        candidate_infra=sum(not pair.candidate.judged for pair in answerable),
+        infra=tuple(
+            CodeCount(code, codes[0][code], codes[1][code])
+            for code in sorted({*codes[0], *codes[1]})
+        ),
+    )
+
+
+def metrics(sample: Sample, draws: Mapping[str, Draws]) -> tuple[Metric, ...]:
+    """Put the estimates of what was drawn together with their intervals."""
+    return tuple(_metric(sample, MEASURES[name], drawn) for name, drawn in draws.items())
+
+
+def state_of(side: Side) -> State:
+    """Name how a side ended."""
+    if side.verdict == "accepted":
+        return "first_shot" if side.first_shot else "accepted_later"
+    return side.verdict
+
+
+def _metric(sample: Sample, measure: Measure, drawn: Draws) -> Metric:
+    pairs = int(sample.known(measure.column).sum())
+    candidate = _level(sample, sample.candidate, measure, drawn, drawn.candidate)
+    if drawn.baseline is None or drawn.change is None:
+        return Metric(
+            name=measure.name,
+            unit=measure.unit,
+            pairs=pairs,
+            clusters=drawn.clusters,
+            baseline=None,
+            candidate=candidate,
+            change=None,
+            mcnemar=None,
+        )
+    changed = change(
+        measure,
+        np.array(value(sample, sample.baseline, measure)),
+        np.array(value(sample, sample.candidate, measure)),
+    )
+    return Metric(
+        name=measure.name,
+        unit=measure.unit,
+        pairs=pairs,
+        clusters=drawn.clusters,
+        baseline=_level(sample, sample.baseline, measure, drawn, drawn.baseline),
+        candidate=candidate,
+        change=_estimate(float(changed), drawn.bounds(drawn.change, SHOWN_TAIL)),
+        mcnemar=_mcnemar(sample, measure) if measure.unit == "rate" else None,
+    )
+
+
+def _level(
+    sample: Sample, columns: Mapping[str, Floats], measure: Measure, drawn: Draws, values: Floats
+) -> Estimate:
+    """Estimate one side: Wilson's interval for a rate, percentiles of the resamples otherwise."""
+    level = value(sample, columns, measure)
+    if measure.unit != "rate":
+        return _estimate(level, drawn.bounds(values, SHOWN_TAIL))
+    known = sample.known(measure.column)
+    cluster = sample.cluster[known]
+    sums = np.bincount(cluster, columns[measure.column][known])
+    return _estimate(level, wilson(sums, np.bincount(cluster)))
+
+
+def _mcnemar(sample: Sample, measure: Measure) -> McNemar:
+    ours, theirs = sample.baseline[measure.column], sample.candidate[measure.column]
+    lost, gained = int((ours > theirs).sum()), int((ours < theirs).sum())
+    # Twice the smaller tail of a fair coin: both tails are alike.
+    p_value = 2 * float(bdtr(min(lost, gained), lost + gained, 0.5))
+    return McNemar(lost, gained, min(1.0, p_value))
+
+
+def _estimate(level: float, bounds: tuple[float, float] | None) -> Estimate:
+    low, high = bounds or (math.nan, math.nan)
+    return Estimate(_finite(level), _finite(low), _finite(high))
+
+
+def _finite(number: float) -> float | None:
+    return number if math.isfinite(number) else None
+
+
+def _flow(pairs: Sequence[Pair]) -> tuple[Flow, ...]:
+    counts = Counter((state_of(pair.baseline), state_of(pair.candidate)) for pair in pairs)
+    return tuple(
+        Flow(ours, theirs, counts[ours, theirs])
+        for ours in STATES
+        for theirs in STATES
+        if counts[ours, theirs]
+    )
+
+
+def _histograms(sample: Sample) -> tuple[Histogram, ...]:
+    found = []
+    for column, unit in _HISTOGRAMS:
+        ours, theirs = sample.baseline[column], sample.candidate[column]
+        known = ~(np.isnan(ours) | np.isnan(theirs))
+        if known.any():
+            found.append(_histogram(column, unit, ours[known], theirs[known]))
+    return tuple(found)
+
+
+def _histogram(column: str, unit: Unit, ours: Floats, theirs: Floats) -> Histogram:
+    low, high = min(ours.min(), theirs.min()), max(ours.max(), theirs.max())
+    # On a logarithmic axis, 0 ms and 0 tokens lie in the first bin with 1.
+    logarithmic = high > _LOG_FROM * max(low, 1.0)
+    if logarithmic:
+        edges = np.geomspace(max(low, 1.0), high, _BINS + 1)
+    else:
+        # Counts come whole, so do the bins: fractions of one would leave gaps.
+        width = max(1, math.ceil((high - low + 1) / _BINS))
+        edges = low + width * np.arange(max(_BINS_MIN, math.ceil((high - low + 1) / width)) + 1.0)
+    counts = [
+        np.histogram(np.clip(values, edges[0], edges[-1]), edges)[0].tolist()
+        for values in (ours, theirs)
+    ]
+    return Histogram(
+        column=column,
+        unit=unit,
+        scale="log" if logarithmic else "linear",
+        edges=tuple(edges.tolist()),
+        baseline=tuple(counts[0]),
+        candidate=tuple(counts[1]),
+    )

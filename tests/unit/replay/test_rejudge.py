@@ -1,0 +1,186 @@
+"""Judging logged answers again: as logged where nothing changed, else what differs."""
+
+import asyncio
+import json
+import os
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from lakehouse.compose import Daemon
+from lakehouse.config.load import load_config
+from lakehouse.core.clock import FixedClock
+from lakehouse.core.context import call_context
+from lakehouse.core.errors import Refusal
+from lakehouse.core.row import Row
+from lakehouse.core.row_codec import decode_row
+from lakehouse.core.session import IterateRequest
+from lakehouse.replay.candidate import Candidate, replay_row_id
+from lakehouse.replay.session import Rejudge, Replayed
+from lakehouse.sessionlog.memory import MemoryLog
+from lakehouse.sessionlog.reader import read_rows
+
+RUN_ID = "019ab3c4d5e77a1c8d3e4f5061728394"
+SCHEMA = {
+    "type": "object",
+    "properties": {"code": {"type": "string"}, "minutes": {"type": "number"}},
+    "required": ["code"],
+}
+CONFIG = """
+[log]
+path = "log"
+durability = "os"
+[models.small]
+provider = "scripted"
+model = "tiny"
+script = "script.json"
+[tables.airports]
+path = "airports.csv"
+[kinds.event]
+schema = "event.json"
+repair = true
+[[kinds.event.grounding]]
+path = "/code"
+column = "airports.iata"
+[[kinds.event.rules]]
+sql = "SELECT $minutes IS NULL OR $minutes < 100"
+message = "too late"
+[kinds.strict]
+schema = "strict.json"
+"""
+# Every way in which an answer can be judged: each is a session of up to three attempts.
+ANSWERS = {
+    "right": ['{"code":"LHR","minutes":1.10}'],
+    "later": ["no JSON here", '{"minutes":5}', '{"code":"LHR"}'],
+    "ungrounded": ['{"code":"QQQ"}', '{"code":"LHQ"}', '{"code":"LXR"}'],
+    "rule": ['{"code":"LHR","minutes":500}', '{"code":"LGW","minutes":50}'],
+    "prose": ["no", "still no", "never"],
+    "repeated": ["no", "no", "no"],
+    "fenced": ['Here:\n```json\n{"code": "LGW"}\n```\nDone.'],
+    "thinking": ['<think>{"code":"QQQ"}</think>{"code":"LHR"}'],
+    "broken": ["{'code': 'LHR',}"],
+    "cut": [{"text": '{"code":"L', "finish_reason": "length"}, '{"code":"LHR"}'],
+    "refused": [{"text": "", "finish_reason": "content_filter"}, '{"code":"LHR"}'],
+    "empty": ["", "", ""],
+    "duplicate": ['{"code":"LHR","code":"LHR"}', '{"code":"LHR"}'],
+}
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A log that holds every sort of session, by kind and by inline schema."""
+    script = {"matches": {f"<{name}>": answers for name, answers in ANSWERS.items()}}
+    (tmp_path / "script.json").write_text(json.dumps(script))
+    (tmp_path / "airports.csv").write_text("iata,city\nLHR,London\nLGW,London\n")
+    (tmp_path / "event.json").write_text(json.dumps(SCHEMA))
+    (tmp_path / "strict.json").write_text(json.dumps({**SCHEMA, "required": ["code", "minutes"]}))
+    (tmp_path / "lakehouse.toml").write_text(CONFIG)
+
+    async def run() -> None:
+        daemon = open_daemon(tmp_path, "up")
+        for name in ANSWERS:
+            for members in (
+                {"kind": "event"},
+                {"schema": msgspec.Raw(json.dumps(SCHEMA).encode())},
+            ):
+                request = IterateRequest(prompt=f"<{name}>", **members)
+                await daemon.validator.iterate(request, call_context((), ()))
+        await daemon.close()
+
+    asyncio.run(run())
+    return tmp_path
+
+
+def open_daemon(project: Path, role, **changes):
+    return Daemon(load_config(project / "lakehouse.toml", {}), os.environ, role, **changes)
+
+
+def logged(project: Path) -> list[Row]:
+    return [decode_row(line) for line in read_rows(project / "log")]
+
+
+def rejudge(project: Path, rows: list[Row], candidate=None) -> tuple[list[Replayed], list[Row]]:
+    """Judge rows again by the project as it is now; gives their ends, and the rows they left."""
+    sink = MemoryLog()
+
+    async def run() -> list[Replayed]:
+        daemon = open_daemon(project, "replay", sink=sink)
+        again = Rejudge(
+            daemon.catalog,
+            candidate or Candidate(),
+            tables=daemon.tables,
+            sink=sink,
+            clock=FixedClock(),
+        )
+        found = [await again(row, replay_row_id(RUN_ID, row.row_id, 0)) for row in rows]
+        await daemon.close()
+        return found
+
+    return asyncio.run(run()), sink.rows
+
+
+def test_with_nothing_changed_everything_is_as_logged(project: Path):
+    """Verdict, artifact and findings of all attempts, byte for byte; only ids and times differ."""
+    rows = logged(project)
+    assert len(rows) == 2 * len(ANSWERS)
+    assert {row.verdict for row in rows} == {"accepted", "max_iter_exhausted"}
+    codes = {
+        finding.code for row in rows for attempt in row.attempts for finding in attempt.findings
+    }
+    assert codes >= {"no_json", "schema", "ungrounded", "rule", "truncated", "refused", "empty"}
+
+    ends, again = rejudge(project, rows)
+
+    own = {"row_id", "timestamp", "daemon"}
+    for row, end, new in zip(rows, ends, again, strict=True):
+        assert {name: getattr(new, name) for name in Row.__struct_fields__ if name not in own} == {
+            name: getattr(row, name) for name in Row.__struct_fields__ if name not in own
+        }
+        assert (end.side.verdict, end.artifact, end.error) == (row.verdict, row.artifact, None)
+        assert (new.daemon, new.row_id[:16]) == ("replay", RUN_ID[:16])
+
+
+def test_a_stricter_rule_says_what_it_would_have_rejected(project: Path):
+    """The answer that was accepted is not; what the model would have said next nobody knows."""
+    config = project / "lakehouse.toml"
+    config.write_text(config.read_text().replace("$minutes < 100", "$minutes < 1"))
+    [row] = [row for row in logged(project) if row.prompt == "<right>" and row.kind]
+
+    [end], [new] = rejudge(project, [row])
+
+    assert (row.verdict, end.side.verdict) == ("accepted", "max_iter_exhausted")
+    assert (end.side.iterations, end.side.accepted_iteration) == (1, None)
+    assert [finding.code for finding in new.attempts[0].findings] == ["rule"]
+    assert new.kind_digest != row.kind_digest
+
+
+def test_a_laxer_table_accepts_an_earlier_answer(project: Path):
+    """The session ends there, as it would have: later answers are not looked at."""
+    (project / "airports.csv").write_text("iata,city\nLHR,London\nLHQ,London\n")
+    [row] = [row for row in logged(project) if row.prompt == "<ungrounded>" and row.kind]
+
+    [end], [new] = rejudge(project, [row])
+
+    assert (end.side.verdict, end.side.accepted_iteration, end.side.grounded) == (
+        "accepted",
+        1,
+        True,
+    )
+    assert bytes(end.artifact) == b'{"code":"LHQ"}'
+    assert len(new.attempts) == 2
+    assert new.tables != row.tables
+
+
+def test_another_kind_may_judge(project: Path):
+    [row] = [row for row in logged(project) if row.prompt == "<thinking>" and row.kind]
+    [end], [new] = rejudge(project, [row], Candidate(kind="strict"))
+    assert (end.side.verdict, new.kind) == ("max_iter_exhausted", "strict")
+
+
+def test_a_kind_that_is_gone_refuses_its_sessions(project: Path):
+    config = project / "lakehouse.toml"
+    config.write_text(config.read_text().replace("kinds.event", "kinds.events"))
+    row = next(row for row in logged(project) if row.kind)
+    with pytest.raises(Refusal, match="event"):
+        rejudge(project, [row])
