@@ -22,7 +22,7 @@ from lakehouse.core.errors import LakehouseError, SetupError
 from lakehouse.sessionlog.compacted import is_remote
 
 TIMEOUT_MS_DEFAULT: Final = 30_000
-MEMORY_BYTES_DEFAULT: Final = 2 << 30  # address space; DuckDB gets half and spills to disk
+MEMORY_BYTES_DEFAULT: Final = 2 << 30  # of address space; DuckDB gets half and spills to disk
 ROWS_MAX_DEFAULT: Final = 100_000
 RESULT_FILE: Final = "result.parquet"
 _RESULT_BYTES_MAX: Final = 256 << 20
@@ -94,7 +94,7 @@ def query(
         root: The log directory; one that is not there gives empty views.
         sql: One statement that only reads.
         timeout_ms: Wall clock; the same is allowed as CPU time per core.
-        memory_bytes: Address space of the child.
+        memory_bytes: Address space of the child, beside what its libraries take.
         rows_max: More rows are an error, never cut off in silence.
         parquet: A file that takes the rows, with DuckDB's types, instead of the result; one that
             is there is replaced, once the new one is whole.
