@@ -3,7 +3,6 @@ package validator
 import (
 	"slices"
 	"strings"
-	"unicode"
 
 	"lakehouse/sdk/go/sessionlog"
 )
@@ -33,25 +32,24 @@ func extract(output string) extraction {
 	if whole, err := parse(output); err == nil {
 		return extraction{candidates: []*value{whole}}
 	}
-	pieces, unclosed := withoutThinking(output)
-	pieces = slices.DeleteFunc(pieces, isBlank)
-	if len(pieces) == 1 {
-		if whole, err := parse(pieces[0]); err == nil {
+	parts := scan(output)
+	pieces := slices.DeleteFunc(parts.rest, func(r region) bool { return isBlank(output[r.start:r.end]) })
+	if parts.thought && len(pieces) == 1 {
+		if whole, err := parse(output[pieces[0].start:pieces[0].end]); err == nil {
 			return extraction{candidates: []*value{whole}}
 		}
 	}
-	found := search(pieces)
+	found := judge(output, append(slices.Clone(parts.fenced), parts.prose...))
+	cutOff := parts.unfinished || endsWithin(output, parts.fenced) || endsWithin(output, parts.prose)
 	switch {
 	case len(found.candidates) > 0:
 		return extraction{candidates: found.candidates}
-	case unclosed:
-		return failed(sessionlog.FindingTruncated, "The answer ends inside its thinking.")
-	case found.unclosed:
-		return failed(sessionlog.FindingTruncated, "The answer ends inside a JSON value.")
+	case cutOff:
+		return failed(sessionlog.FindingTruncated, "The answer ends in the middle.")
+	case parts.thought && len(pieces) == 0:
+		return failed(sessionlog.FindingEmpty, "The answer holds nothing but thinking.")
 	case found.begun:
 		return failed(sessionlog.FindingInvalidJSON, "What begins like JSON does not parse.")
-	case len(pieces) == 0:
-		return failed(sessionlog.FindingEmpty, "The answer holds nothing but thinking.")
 	default:
 		return failed(sessionlog.FindingNoJSON, "The answer holds no JSON.")
 	}
@@ -61,132 +59,44 @@ func isBlank(text string) bool {
 	return strings.TrimSpace(text) == ""
 }
 
-// searched is what a text holds outside of thinking.
-type searched struct {
+// judged is what regions hold.
+type judged struct {
 	candidates []*value
 	begun      bool // something begins like an object or array
-	unclosed   bool // the text ends inside one
 }
 
-// search takes the whole content of each fenced block, then the regions in the prose around them.
-func search(pieces []string) searched {
-	var fenced, inProse searched
-	for i, piece := range pieces {
-		blocks, prose := splitFences(piece)
-		for _, block := range blocks {
-			fenced.addBlock(block)
-		}
-		for j, text := range prose {
-			last := i == len(pieces)-1 && j == len(prose)-1
-			inProse.addRegions(text, last)
-		}
-	}
-	return searched{
-		candidates: append(fenced.candidates, inProse.candidates...),
-		begun:      fenced.begun || inProse.begun,
-		unclosed:   fenced.unclosed || inProse.unclosed,
-	}
-}
-
-// addBlock takes the content of a fenced block as a whole.
-func (s *searched) addBlock(block block) {
-	if whole, err := parse(block.content); err == nil {
-		s.candidates = append(s.candidates, whole)
-		return
-	}
-	content := strings.TrimSpace(block.content)
-	if content == "" {
-		return
-	}
-	if begins, _ := beginsRegion(content, 0); !begins {
-		return
-	}
-	s.begun = true
-	if _, closed := regionEnd(content, 0); !closed {
-		s.unclosed = s.unclosed || !block.closed
-	}
-}
-
-// addRegions takes the balanced region at each { and at each [ that begins an array. One that does
-// not parse is skipped as a whole. Only the last text can be one that ends in the middle.
-func (s *searched) addRegions(text string, last bool) {
-	for i := 0; i < len(text); {
-		begins, next := beginsRegion(text, i)
-		if !begins {
-			i = next
+func judge(text string, regions []region) judged {
+	var found judged
+	for _, r := range regions {
+		source := text[r.start:r.end]
+		if candidate, err := parse(source); err == nil {
+			found.candidates = append(found.candidates, candidate)
 			continue
 		}
-		if !last && strings.Trim(text[i:], "[ \t\r\n") == "" {
-			return // brackets before a fence, which begin no array
+		source = strings.TrimSpace(source)
+		if source == "" || source[0] != '{' && source[0] != '[' {
+			continue
 		}
-		s.begun = true
-		end, closed := regionEnd(text, i)
-		if !closed {
-			s.unclosed = last
-			return
-		}
-		if candidate, err := parse(text[i:end]); err == nil {
-			s.candidates = append(s.candidates, candidate)
-		}
-		i = end
+		begins, _ := beginsRegion(source, 0)
+		found.begun = found.begun || begins
 	}
+	return found
 }
 
-// beginsRegion says whether an object or an array begins here, and where to look next if not. A [
-// that does not begin a JSON array is prose, and so are those right before it.
-func beginsRegion(text string, start int) (begins bool, next int) {
-	if text[start] == '{' {
-		return true, start
+// endsWithin says whether the text ends within the last of some regions: an object or an array that
+// is not closed. A block that is not closed may hold one that is, and is merely broken.
+func endsWithin(text string, regions []region) bool {
+	if len(regions) == 0 {
+		return false
 	}
-	for i := start; text[i] == '['; {
-		i++
-		i += len(text[i:]) - len(strings.TrimLeft(text[i:], " \t\r\n"))
-		if i >= len(text) {
-			return true, start // nothing follows that could say otherwise
-		}
-		if text[i] != '[' {
-			return beginsElement(text[i:]), i
-		}
+	last := regions[len(regions)-1]
+	source := strings.TrimSpace(text[last.start:last.end])
+	if last.closed || last.end < len(text) || source == "" || source[0] != '{' && source[0] != '[' {
+		return false
 	}
-	return false, start + 1
-}
-
-func beginsElement(text string) bool {
-	switch c := text[0]; {
-	case c == '{', c == '"', c == ']', '0' <= c && c <= '9':
-		return true
-	case c == '-':
-		return len(text) > 1 && '0' <= text[1] && text[1] <= '9'
+	if begins, _ := beginsRegion(source, 0); !begins {
+		return false
 	}
-	word := text
-	if end := strings.IndexFunc(text, isNoWordCharacter); end >= 0 {
-		word = text[:end]
-	}
-	return word == "true" || word == "false" || word == "null"
-}
-
-func isNoWordCharacter(r rune) bool {
-	return r != '_' && !unicode.IsLetter(r) && !unicode.IsDigit(r)
-}
-
-// regionEnd tells where the brackets that open at start are all closed again, strings aside.
-func regionEnd(text string, start int) (end int, closed bool) {
-	depth := 0
-	inString := false
-	for i := start; i < len(text); i++ {
-		switch c := text[i]; {
-		case inString && c == '\\':
-			i++
-		case c == '"':
-			inString = !inString
-		case inString:
-		case c == '{' || c == '[':
-			depth++
-		case c == '}' || c == ']':
-			if depth--; depth == 0 {
-				return i + 1, true
-			}
-		}
-	}
-	return len(text), false
+	_, closed := regionEnd(source, 0)
+	return !closed
 }

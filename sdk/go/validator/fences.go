@@ -2,37 +2,54 @@ package validator
 
 import "strings"
 
-// block is the content of one fenced block.
+// block is a fenced block: where its content stands, where the text goes on, whether it was closed.
 type block struct {
-	content string
-	closed  bool
+	start, end, after int
+	closed            bool
 }
 
-// splitFences cuts a text into its fenced blocks and the prose around them: one piece more than
-// there are blocks.
-func splitFences(text string) (blocks []block, prose []string) {
-	proseStart, contentStart := 0, 0
-	opened := "" // the fence of the block that is open
-	for start := 0; start < len(text); {
-		end := len(text)
-		if length := strings.IndexByte(text[start:], '\n'); length >= 0 {
-			end = start + length + 1
-		}
-		line := unindented(strings.TrimRight(text[start:end], " \t\r\n"))
-		switch fence := fenceOf(line); {
-		case opened == "" && opensBlock(line, fence):
-			prose = append(prose, text[proseStart:start])
-			opened, contentStart = fence, end
-		case opened != "" && fence == line && strings.HasPrefix(fence, opened):
-			blocks = append(blocks, block{text[contentStart:start], true})
-			opened, proseStart = "", end
-		}
-		start = end
+// blockAt reads the fenced block whose fence stands at a place, where a line begins.
+func blockAt(text string, start int) (block, bool) {
+	line, contentStart := lineAt(text, start)
+	line = unindented(line)
+	fence := fenceOf(line)
+	if !opensBlock(line, fence) {
+		return block{}, false
 	}
-	if opened != "" {
-		return append(blocks, block{text[contentStart:], false}), append(prose, "")
+	for at := contentStart; at < len(text); {
+		line, next := lineAt(text, at)
+		line = unindented(strings.TrimSuffix(line, "\r"))
+		closing := fenceOf(line)
+		if strings.HasPrefix(closing, fence) && strings.Trim(line[len(closing):], " \t") == "" {
+			return block{contentStart, at, at + len(strings.TrimSuffix(text[at:next], "\n")), true}, true
+		}
+		at = next
 	}
-	return blocks, append(prose, text[proseStart:])
+	return block{contentStart, len(text), len(text), false}, true
+}
+
+// nextFence finds the line from a place on that opens a block: where it begins, or the text's end.
+func nextFence(text string, start int) int {
+	if start > 0 && text[start-1] != '\n' {
+		_, start = lineAt(text, start)
+	}
+	for start < len(text) {
+		line, next := lineAt(text, start)
+		if line = unindented(line); opensBlock(line, fenceOf(line)) {
+			return start
+		}
+		start = next
+	}
+	return len(text)
+}
+
+// lineAt gives the line from a place on, without its line feed, and where the next one begins.
+func lineAt(text string, start int) (line string, next int) {
+	length := strings.IndexByte(text[start:], '\n')
+	if length < 0 {
+		return text[start:], len(text)
+	}
+	return text[start : start+length], start + length + 1
 }
 
 // unindented takes the spaces away that may stand before a fence: three at most (CommonMark 4.5).

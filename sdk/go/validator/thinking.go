@@ -2,87 +2,73 @@ package validator
 
 import "strings"
 
-// scanBytesMax bounds what is read to tell whether a tag stands in a region: a text of brackets that
-// never close would cost its length squared.
-const scanBytesMax = 16 << 20
-
 var thinkingTags = []string{"think", "thinking", "reasoning"}
 
-// withoutThinking sets thinking aside: what stands between tags, and all before a closing tag if it is
-// the first tag of the text. It gives the pieces that are left, and says whether the text ends inside
-// thinking.
-//
-// An opening tag inside a balanced region is none: regions are never looked into. A closing one that
-// nothing opened is, unless the region parses: brackets mean nothing in thinking.
-func withoutThinking(text string) (pieces []string, unclosed bool) {
-	start, scanned := 0, 0
-	first := true // no tag came yet
-	for i := 0; i < len(text); {
-		switch name, closing := tagAt(text[i:]); {
-		case closing && first:
-			i += len(name) + 3
-			start, first = i, false
-			continue
-		case name != "" && !closing:
-			pieces = append(pieces, text[start:i])
-			i += len(name) + 2
-			length := strings.Index(text[i:], "</"+name+">")
-			if length < 0 {
-				return pieces, true
-			}
-			i += length + len(name) + 3
-			start, first = i, false
-			continue
-		}
-		if scanned >= scanBytesMax {
-			i++
-			continue
-		}
-		begins, next := beginsRegion(text, i)
-		if !begins {
-			i = next
-			continue
-		}
-		end, closed := regionEnd(text, i)
-		scanned += end - i
-		switch {
-		case closed && first:
-			i += endOfThinking(text[i:end])
-		case closed:
-			i = end
-		default:
-			i++
-		}
-	}
-	return append(pieces, text[start:]), false
+// tag is a thinking tag: where it stands in a text, and what it is.
+type tag struct {
+	name       string
+	closing    bool
+	start, end int
 }
 
-// endOfThinking tells how far a region can be passed over: as a whole, or to the closing tag in it
-// that ends thinking.
-func endOfThinking(region string) int {
-	for offset := strings.IndexByte(region, '<'); offset >= 0 && offset < len(region); offset++ {
-		if name, closing := tagAt(region[offset:]); closing {
-			if _, err := parse(region); err != nil {
-				return offset
-			}
-			break
-		} else if name != "" {
-			break
-		}
+// tagAt reads the thinking tag that stands at a place.
+func tagAt(text string, start int) (tag, bool) {
+	rest, ok := strings.CutPrefix(text[start:], "<")
+	if !ok {
+		return tag{}, false
 	}
-	return len(region)
-}
-
-// tagAt reads a thinking tag that a text begins with.
-func tagAt(text string) (name string, closing bool) {
-	if text[0] != '<' {
-		return "", false
-	}
-	text, closing = strings.CutPrefix(text[1:], "/")
+	rest, closing := strings.CutPrefix(rest, "/")
 	for _, name := range thinkingTags {
-		if strings.HasPrefix(text, name+">") {
-			return name, closing
+		if strings.HasPrefix(rest, name+">") {
+			end := len(text) - len(rest) + len(name) + 1
+			return tag{name, closing, start, end}, true
 		}
 	}
-	return "", false
+	return tag{}, false
+}
+
+// nextTag finds the first thinking tag of a stretch of text.
+func nextTag(text string, start, end int) (tag, bool) {
+	text = text[:end]
+	for start < end {
+		offset := strings.IndexByte(text[start:], '<')
+		if offset < 0 {
+			break
+		}
+		start += offset
+		if found, ok := tagAt(text, start); ok {
+			return found, true
+		}
+		start++
+	}
+	return tag{}, false
+}
+
+// nextOpeningTag finds the first opening tag that stands outside the strings of a region.
+func nextOpeningTag(text string, start, end int) (tag, bool) {
+	inString := false
+	for i := start; i < end; i++ {
+		switch {
+		case inString && text[i] == '\\':
+			i++
+		case text[i] == '"':
+			inString = !inString
+		case !inString && text[i] == '<':
+			if found, ok := tagAt(text[:end], i); ok && !found.closing {
+				return found, true
+			}
+		}
+	}
+	return tag{}, false
+}
+
+// endOf finds the tag that closes an opening one, before a limit.
+func (t tag) endOf(text string, limit int) (start, end int, found bool) {
+	name := "</" + t.name + ">"
+	offset := strings.Index(text[t.end:limit], name)
+	if offset < 0 {
+		return 0, 0, false
+	}
+	start = t.end + offset
+	return start, start + len(name), true
 }

@@ -42,6 +42,7 @@ SCHEMA_FINDINGS_BYTES_MAX: Final = 256 << 10  # what they may take together
 SCHEMA_STEPS_MAX: Final = 1_000_000  # subschemas tried to locate what is wrong in one answer
 SCHEMA_CHECKS_MAX: Final = 5_000_000  # a schema's nodes x an answer's values: about 1 s at worst
 SCHEMA_MATCHED_CHARS_MAX: Final = 2 << 20  # a schema's patterns x an answer's characters: 1 s too
+UNCLOSED_REGIONS_MAX: Final = 4  # brackets without an end behind which thinking is looked for
 REPAIR_BYTES_MAX: Final = 64 << 10  # broken JSON that repair is tried on
 REPAIR_REGIONS_MAX: Final = 8  # places in one answer that repair is tried on
 

@@ -22,7 +22,14 @@ from lakehouse.core.chat import FinishReason
 from lakehouse.core.finding import Finding, FindingCode, Repair
 from lakehouse.core.json_text import JsonError, JsonValue, compact, parse
 from lakehouse.core.limits import OUTPUT_BYTES_MAX, REPAIR_REGIONS_MAX
-from lakehouse.validation.text_scan import Region, Scan, begins_like_json, is_cut_off, scan
+from lakehouse.validation.text_scan import (
+    BLANK,
+    Region,
+    Scan,
+    begins_like_json,
+    is_cut_off,
+    scan,
+)
 
 
 class Extraction(msgspec.Struct, frozen=True):
@@ -86,7 +93,7 @@ def _search(
     if candidates.chosen is not None:
         source, value = candidates.chosen
         return Extraction(value, msgspec.Raw(compact(source)), (), (), thinking)
-    cut = finish_reason == "length" or parts.open_thinking
+    cut = finish_reason == "length" or parts.unfinished
     cut = cut or any(is_cut_off(text, region) for region in parts.last_regions())
     if repair and not cut:
         mended = _mended(text, candidates.broken, accepts)
@@ -144,7 +151,7 @@ class _Candidates:
 
 def _only_piece(text: str, parts: Scan) -> Region | None:
     """Give what is left when thinking is set aside, if that is one piece."""
-    pieces = [piece for piece in parts.rest if text[piece.start : piece.end].strip()]
+    pieces = [piece for piece in parts.rest if text[piece.start : piece.end].strip(BLANK)]
     return pieces[0] if len(pieces) == 1 else None
 
 
@@ -153,7 +160,7 @@ def _reason(
 ) -> tuple[FindingCode, str]:
     if cut:
         return "truncated", "the answer ends in the middle and holds no whole JSON value"
-    if not text.strip() or (parts.thinking and not _has_rest(text, parts)):
+    if not text.strip(BLANK) or (parts.thinking and not _has_rest(text, parts)):
         return "empty", "there is no text"
     if broken:
         return "invalid_json", f"what begins like JSON does not parse: {broken[0][1]}"
@@ -161,7 +168,7 @@ def _reason(
 
 
 def _has_rest(text: str, parts: Scan) -> bool:
-    return any(text[piece.start : piece.end].strip() for piece in parts.rest)
+    return any(text[piece.start : piece.end].strip(BLANK) for piece in parts.rest)
 
 
 def _mended(
