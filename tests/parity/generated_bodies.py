@@ -40,6 +40,33 @@ SCALARS = [
     '"Σ"',
     '"😀"',
 ]
+LONG = [
+    "0.1",
+    "0.10000000000000000001",
+    "0.1000000000000000055511151231257827021181583404541015625",
+    "10.000000000000000000001",
+    "12345678901234567890",
+    "12345678901234567890.5",
+    "12345678901234567890.0",
+    "9007199254740992",
+    "9007199254740993.0",
+    "9007199254740992.5",
+    "1e23",
+    "100000000000000000000000",
+    "99999999999999991611392",
+    "1e-400",
+    "-1e-400",
+    "1e400",
+    "1.0e400",
+    "1e99999999999999999",
+    "5e-324",
+    "1.2345e-320",
+    "1.7976931348623158e308",
+    "0.3",
+    "0",
+    "-0.0",
+    "10",
+]
 NAMES = ["a", "b", "c", "é", "", "a/b", "0"]
 TYPES = ["string", "number", "integer", "boolean", "null", "array", "object"]
 PATTERNS = ["^a", "b$", r"\d", r"\w", "^.$", "[[:alpha:]]", r"\p{L}", "a|b", "(?i)A", "^$", "[^a]"]
@@ -75,7 +102,6 @@ NUMBER_CELLS = [
     "100",
     "null",
 ]
-# No thinking in here: of a tag within a fenced block the contract says nothing yet.
 PROSE = [
     "text ",
     "[see] ",
@@ -103,6 +129,23 @@ PROSE += [
     "\n    ```\n",
     '{"a":"```"}',
 ]
+TAGS = ["<think>", "</think>", "<thinking>", "</thinking>", "<reasoning>", "</reasoning>"]
+THOUGHTS = [
+    *TAGS,
+    "<think>hm</think>",
+    "<think>{</think>\n",
+    '<think>"</think>',
+    '{"a":"<think>"}',
+    '{"a":"</think>"}',
+    '"<think>"',
+    "[",
+    "[[",
+    "[ [true",
+    "]",
+    "[[x",
+    "\u00a0",
+    "\u001c",
+]
 ANY = ["{}", '{"type":"object","required":["a"]}', '{"type":"array"}', "true"]
 
 
@@ -113,8 +156,14 @@ class Bodies:
         self._chance = random.Random(seed)
 
     def body(self) -> bytes:
-        """Draw one of three kinds: a schema, a table, or an answer in prose."""
-        kinds: list[Callable[[], str]] = [self._of_schema, self._of_table, self._of_prose]
+        """Draw one kind: schemas, tables, answers in prose or with thinking, long numbers."""
+        kinds: list[Callable[[], str]] = [
+            self._of_schema,
+            self._of_table,
+            self._of_prose,
+            self._of_thinking,
+            self._of_long_numbers,
+        ]
         return self._chance.choice(kinds)().encode("utf-8")
 
     def _of_schema(self) -> str:
@@ -123,6 +172,41 @@ class Bodies:
     def _of_prose(self) -> str:
         answer = "".join(self._some(PROSE, 1, 8))
         return f'{{"schema":{self._chance.choice(ANY)},"output":{json.dumps(answer)}}}'
+
+    def _of_thinking(self) -> str:
+        answer = "".join(self._some([*PROSE, *THOUGHTS, *TAGS], 2, 9))
+        return f'{{"schema":{self._chance.choice(ANY)},"output":{json.dumps(answer)}}}'
+
+    def _of_long_numbers(self) -> str:
+        choice = self._chance.choice
+        answer = json.dumps(f'{{"a":{choice(LONG)},"b":[{choice(LONG)},{choice(LONG)}]}}')
+        bound = choice(["maximum", "minimum", "exclusiveMaximum", "exclusiveMinimum", "multipleOf"])
+        number = choice([one for one in LONG if bound != "multipleOf" or _is_positive(one)])
+        one = choice(
+            [
+                f'{{"{bound}":{number}}}',
+                '{"type":"integer"}',
+                f'{{"const":{choice(LONG)}}}',
+                f'{{"enum":[{choice(LONG)},"x",{choice(LONG)}]}}',
+            ]
+        )
+        schema = choice(
+            [
+                f'{{"properties":{{"a":{one},"b":{{"uniqueItems":true,"items":{one}}}}}}}',
+                f'{{"properties":{{"b":{{"contains":{one},"maxContains":1}}}},"not":{one}}}',
+                f'{{"properties":{{"a":{{"$ref":"#/$defs/x"}}}},"$defs":{{"x":{one}}}}}',
+                "{}",
+            ]
+        )
+        match = choice(
+            ['"exact"', '"casefold"', '"within","tolerance":' + choice(["0", "0.1", "1"])]
+        )
+        rows = ",".join(f'{{"c":{choice(LONG)}}}' for _ in self._times(1, 5))
+        rule = f'{{"path":"{choice(["/a", "/b"])}","match":{match},"column":"t.c"}}'
+        return (
+            f'{{"schema":{schema},"output":{answer},'
+            f'"grounding":[{rule}],"tables":{{"t":[{rows}]}}}}'
+        )
 
     def _of_table(self) -> str:
         choice = self._chance.choice
@@ -226,3 +310,7 @@ class Bodies:
 
     def _joined(self, members: dict[str, str]) -> str:
         return "{" + ",".join(f'"{name}":{text}' for name, text in members.items()) + "}"
+
+
+def _is_positive(number: str) -> bool:
+    return not number.startswith("-") and number != "0"

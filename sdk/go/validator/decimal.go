@@ -3,13 +3,14 @@ package validator
 import (
 	"cmp"
 	"math/big"
+	"slices"
 	"strconv"
 	"strings"
 )
 
 const (
 	exponentMax  = 1 << 60 // nearest to which a larger one is held
-	exactDigits  = 10_000  // between two numbers that are subtracted exactly
+	exactDigits  = 10_000  // between numbers that are added digit by digit
 	hugeExponent = 1_000   // from which a number is not written out
 )
 
@@ -92,32 +93,61 @@ func (d decimal) key() string {
 	return sign + d.digits + "e" + strconv.FormatInt(d.exponent, 10)
 }
 
-// distance is the absolute difference. Of numbers so far apart that one does not count beside the
-// other, it is the larger one.
-func (d decimal) distance(other decimal) decimal {
-	d.negative, other.negative = d.negative != other.negative, false
-	if d.digits == "" || other.digits == "" {
-		sum := decimal{digits: d.digits + other.digits, exponent: d.exponent + other.exponent}
-		return sum
+// isWithin says whether the number is at most a tolerance away from another.
+func (d decimal) isWithin(tolerance, other decimal) bool {
+	if d.compare(other) < 0 {
+		d, other = other, d
 	}
-	low := min(d.exponent, other.exponent)
-	if max(d.order(), other.order())-low > exactDigits {
-		larger := d
-		if d.compareSize(other) < 0 {
-			larger = other
-		}
-		larger.negative = false
-		return larger
-	}
-	difference := new(big.Int).Sub(d.scaled(low), other.scaled(low))
-	return decimalOf(difference.Abs(difference).String() + "e" + strconv.FormatInt(low, 10))
+	return signOfSum(d, other.negated(), tolerance.negated()) <= 0
 }
 
-// scaled gives the number in units of 10^low.
-func (d decimal) scaled(low int64) *big.Int {
+// compareDistance compares how far two others are away: below 0 if the first is nearer.
+func (d decimal) compareDistance(a, b decimal) int {
+	if a.compare(b) > 0 {
+		return -d.compareDistance(b, a)
+	}
+	// The one below is nearer if the number lies below the middle.
+	return signOfSum(d, d, a.negated(), b.negated())
+}
+
+func (d decimal) negated() decimal {
+	d.negative = !d.negative
+	return d
+}
+
+// signOfSum adds exactly. Of numbers so far apart that the smaller ones cannot reach the larger ones,
+// it adds the larger ones, and the smaller ones only if these add up to nothing.
+func signOfSum(numbers ...decimal) int {
+	numbers = slices.DeleteFunc(numbers, func(d decimal) bool { return d.digits == "" })
+	slices.SortFunc(numbers, func(a, b decimal) int { return cmp.Compare(b.exponent, a.exponent) })
+	for i := 0; i < len(numbers); {
+		sum := new(big.Int)
+		start := i
+		for ; i < len(numbers); i++ {
+			low := numbers[i].exponent
+			reach := numbers[i].order()
+			for _, rest := range numbers[i:] {
+				reach = max(reach, rest.order())
+			}
+			if i > start && numbers[i-1].exponent-reach > exactDigits {
+				break
+			}
+			if i > start {
+				shift := new(big.Int).Exp(big.NewInt(10), big.NewInt(numbers[i-1].exponent-low), nil)
+				sum.Mul(sum, shift)
+			}
+			sum.Add(sum, numbers[i].integer())
+		}
+		if sum.Sign() != 0 {
+			return sum.Sign()
+		}
+	}
+	return 0
+}
+
+// integer gives the digits with their sign.
+func (d decimal) integer() *big.Int {
 	number, _ := new(big.Int).SetString(d.digits, 10)
-	power := new(big.Int).Exp(big.NewInt(10), big.NewInt(d.exponent-low), nil)
-	number.Mul(number, power)
 	if d.negative {
 		number.Neg(number)
 	}

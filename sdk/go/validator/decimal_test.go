@@ -52,9 +52,16 @@ func TestArithmeticAgreesWithFractions(t *testing.T) {
 			t.Fatalf("%s and %s: %d", left, right, x.compare(y))
 		}
 		distance := new(big.Rat).Sub(a, b)
-		expected := decimalOf(distance.Abs(distance).FloatString(12))
-		if x.distance(y).compare(expected) != 0 {
-			t.Fatalf("%s to %s is %s, not %s", left, right, x.distance(y).key(), expected.key())
+		distance.Abs(distance)
+		for _, tolerance := range []string{"0", "1", "0.5", "100"} {
+			within, _ := new(big.Rat).SetString(tolerance)
+			if x.isWithin(decimalOf(tolerance), y) != (distance.Cmp(within) <= 0) {
+				t.Fatalf("%s to %s, within %s", left, right, tolerance)
+			}
+		}
+		fromOne := new(big.Rat).Sub(a, big.NewRat(1, 1))
+		if x.compareDistance(y, decimalOf("1")) != distance.Cmp(fromOne.Abs(fromOne)) {
+			t.Fatalf("from %s to %s, and to 1", left, right)
 		}
 		if b.Sign() > 0 && x.isMultipleOf(y) != new(big.Rat).Quo(a, b).IsInt() {
 			t.Fatalf("%s of %s", left, right)
@@ -101,6 +108,32 @@ func TestEditDistanceCountsCodePoints(t *testing.T) {
 	} {
 		if got := editDistance([]rune(c.left), []rune(c.right)); got != c.edits {
 			t.Errorf("%s and %s: %d", c.left, c.right, got)
+		}
+	}
+}
+
+func TestDistancesAreExactHoweverFarApart(t *testing.T) {
+	for _, c := range []struct {
+		number, other, tolerance string
+		within                   bool
+	}{
+		{"1", "1e-20000", "1", true}, {"1", "-1e-20000", "1", false}, {"-1", "1e-20000", "1", false},
+		{"1e90000000000", "1", "1e300", false}, {"1e90000000000", "1e90000000000", "0", true},
+		{"1e-90000000000", "0", "1e-300", true}, {"1.1", "1.0", "0.1", true}, {"1.11", "1.0", "0.1", false},
+	} {
+		if got := decimalOf(c.number).isWithin(decimalOf(c.tolerance), decimalOf(c.other)); got != c.within {
+			t.Errorf("%s within %s of %s: %v", c.number, c.tolerance, c.other, got)
+		}
+	}
+	for _, c := range []struct {
+		from, one, other string
+		nearer           int
+	}{
+		{"1e90000000000", "1", "2", 1}, {"0", "-1e-20000", "1e-20000", 0}, {"1e-30000", "-1e-20000", "1e-20000", 1},
+		{"5", "4", "6", 0}, {"5", "4", "1e50", -1}, {"-1e90000000000", "1", "2", -1},
+	} {
+		if got := decimalOf(c.from).compareDistance(decimalOf(c.one), decimalOf(c.other)); got != c.nearer {
+			t.Errorf("from %s to %s and to %s: %d", c.from, c.one, c.other, got)
 		}
 	}
 }

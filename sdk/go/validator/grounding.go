@@ -236,7 +236,7 @@ func (l *lookup) matches(v *value, c cell) bool {
 	case v.kind == kindString && l.rule.Match == MatchCasefold:
 		return fold(v.text) == fold(c.text)
 	case v.kind == kindNumber && l.rule.Match == MatchWithin:
-		return v.number.distance(c.number).compare(l.within) <= 0
+		return v.number.isWithin(l.within, c.number)
 	case v.kind == kindNumber:
 		return v.number.compare(c.number) == 0
 	default:

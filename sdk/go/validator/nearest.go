@@ -11,9 +11,8 @@ const nearestMax = 3 // near values named by one finding
 
 // near is a value of a column and how far it is away.
 type near struct {
-	cell     cell
-	edits    int     // of a text
-	distance decimal // of a number
+	cell  cell
+	edits int // of a text
 }
 
 // nearest names the values of some rows that are nearest to one, none twice: by edit distance on
@@ -39,13 +38,13 @@ func nearest(v *value, cells []cell, rows []int, folded bool) ([]sessionlog.Near
 			edits := editDistance(ours, letters(one.text))
 			found = append(found, near{cell: one, edits: edits})
 		} else {
-			found = append(found, near{cell: one, distance: v.number.distance(one.number)})
+			found = append(found, near{cell: one})
 		}
 	}
 	slices.SortFunc(found, func(a, b near) int {
 		return cmp.Or(
 			cmp.Compare(a.edits, b.edits),
-			a.distance.compare(b.distance),
+			v.number.compareDistance(a.cell.number, b.cell.number),
 			cmp.Compare(a.cell.text, b.cell.text),
 			cmp.Compare(a.cell.raw, b.cell.raw),
 		)

@@ -3,11 +3,18 @@ package validator
 import (
 	"fmt"
 	"regexp"
+	"regexp/syntax"
 	"slices"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
+)
+
+const (
+	patternCharsMax = 256   // of one pattern
+	repeatMax       = 1_000 // of RE2
 )
 
 // pattern is a regular expression as RE2 reads it.
@@ -20,10 +27,39 @@ func compilePattern(text string) (jsonschema.Regexp, error) {
 	if err != nil {
 		return nil, err
 	}
+	if size := utf8.RuneCountInString(text); size > patternCharsMax {
+		return nil, fmt.Errorf("a pattern of %d characters; at most %d", size, patternCharsMax)
+	}
+	if tree, err := syntax.Parse(text, syntax.Perl); err != nil || repeatsTooOften(tree) {
+		return nil, fmt.Errorf("what it repeats comes to more than %d times", repeatMax)
+	}
 	if name := unknownClass(text); name != "" {
 		return nil, fmt.Errorf("RE2 has no class \\p{%s}", name)
 	}
 	return pattern{compiled}, nil
+}
+
+// repeatsTooOften says whether counts within counts multiply to more than RE2 allows. Go allows what
+// stands within a count of 0.
+func repeatsTooOften(tree *syntax.Regexp) bool {
+	counts := tree.Op == syntax.OpRepeat && (tree.Min > 1 || tree.Max > 1)
+	return counts && repeats(tree) > repeatMax || slices.ContainsFunc(tree.Sub, repeatsTooOften)
+}
+
+// repeats tells how often a tree repeats what it repeats most.
+func repeats(tree *syntax.Regexp) int {
+	most := 1
+	for _, sub := range tree.Sub {
+		most = max(most, repeats(sub))
+	}
+	if tree.Op != syntax.OpRepeat {
+		return most
+	}
+	count := tree.Max
+	if count < 0 {
+		count = tree.Min
+	}
+	return min(most*max(count, 1), repeatMax+1)
 }
 
 // unknownClass finds the first \p{name} in a pattern that Go takes and RE2 does not; empty if there

@@ -1,7 +1,6 @@
 package validator
 
 import (
-	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -10,8 +9,8 @@ import (
 )
 
 const (
-	integerDigitsMax  = 4_300 // of one number that is computed with
-	exponentDigitsMax = 18    // of a number beyond a double's range
+	digitsMax         = 4_300 // of one number that is computed with
+	exponentDigitsMax = 17    // leading zeros aside
 )
 
 type kind uint8
@@ -96,18 +95,12 @@ func valueOf(raw string) (*value, error) {
 }
 
 func checkNumber(raw string) error {
-	mantissa, exponent, hasExponent := strings.Cut(strings.ToLower(raw), "e")
-	if !hasExponent && !strings.Contains(mantissa, ".") {
-		if len(strings.TrimPrefix(mantissa, "-")) > integerDigitsMax {
-			return &jsontext.Error{Reason: "an integer has more than 4300 digits"}
-		}
-		return nil
+	mantissa, exponent, _ := strings.Cut(strings.ToLower(raw), "e")
+	if len(mantissa)-strings.Count(mantissa, "-")-strings.Count(mantissa, ".") > digitsMax {
+		return &jsontext.Error{Reason: "a number has more than 4300 digits"}
 	}
-	if len(strings.TrimLeft(exponent, "+-0")) <= exponentDigitsMax {
-		return nil
-	}
-	if number, _ := strconv.ParseFloat(raw, 64); math.IsInf(number, 0) {
-		return &jsontext.Error{Reason: "a number's exponent has more than 18 digits"}
+	if len(strings.TrimLeft(exponent, "+-0")) > exponentDigitsMax {
+		return &jsontext.Error{Reason: "a number's exponent has more than 17 digits"}
 	}
 	return nil
 }

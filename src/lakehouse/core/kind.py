@@ -1,6 +1,8 @@
 """A kind: a named type of artifact, ready to judge by. Grounding and rules as declared."""
 
 import hashlib
+import math
+from decimal import Decimal
 from typing import Any, Literal
 
 import msgspec
@@ -61,10 +63,10 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
 def digest_of(value: object) -> str:
     """Digest a JSON value: `sha256:` and the hex SHA-256 of its RFC 8785 form.
 
-    RFC 8785 knows only doubles: integers from 2^53 on are rounded to one, as the RFC says; a
-    number beyond a double's range, which the RFC has no form for, is digested as text.
+    RFC 8785 knows only doubles: a number that is none is rounded to one, as the RFC says; a number
+    beyond a double's range, which the RFC has no form for, is digested as text.
     """
-    plain: Any = _as_doubles(msgspec.to_builtins(value))
+    plain: Any = _as_doubles(msgspec.to_builtins(value, builtin_types=(Decimal,)))
     canonical = rfc8785.dumps(plain)
     return "sha256:" + hashlib.sha256(canonical).hexdigest()
 
@@ -102,6 +104,8 @@ def _as_doubles(value: object) -> object:
         return {name: _as_doubles(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
         return [_as_doubles(item) for item in value]
+    if isinstance(value, Decimal):
+        return float(value) if math.isfinite(float(value)) else str(value)
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 2**53:
         try:
             return float(value)

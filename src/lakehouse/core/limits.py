@@ -9,6 +9,8 @@ from typing import Final
 # --- What a caller may send (contract section 3) ---
 BODY_BYTES_MAX: Final = 1 << 20  # a request body; larger is a 413 before it is read to the end
 JSON_DEPTH_MAX: Final = 64  # nesting of any JSON we parse; deeper costs a stack, not a heap
+NUMBER_DIGITS_MAX: Final = 4_300  # of a number we compute with; Python's own bound for integers
+NUMBER_EXPONENT_DIGITS_MAX: Final = 17  # so that no sum leaves what `Decimal` can hold
 SCHEMA_BYTES_MAX: Final = 64 << 10  # an inline or configured JSON Schema
 INLINE_TABLES_BYTES_MAX: Final = 64 << 10  # all inline tables of one /v1/validate body
 PATTERN_CHARS_MAX: Final = 256  # one `pattern`; the engine is linear, its compiled form is not
@@ -41,6 +43,7 @@ SCHEMA_FINDINGS_MAX: Final = 1_000  # schema findings of one answer; ten attempt
 SCHEMA_FINDINGS_BYTES_MAX: Final = 256 << 10  # what they may take together
 SCHEMA_STEPS_MAX: Final = 1_000_000  # subschemas tried to locate what is wrong in one answer
 SCHEMA_CHECKS_MAX: Final = 5_000_000  # a schema's nodes x an answer's values: about 1 s at worst
+SCHEMA_EXACT_CHECKS_MAX: Final = 1_000_000  # the same for bounds checked in decimals, one by one
 SCHEMA_MATCHED_CHARS_MAX: Final = 2 << 20  # a schema's patterns x an answer's characters: 1 s too
 UNCLOSED_REGIONS_MAX: Final = 4  # brackets without an end behind which thinking is looked for
 REPAIR_BYTES_MAX: Final = 64 << 10  # broken JSON that repair is tried on

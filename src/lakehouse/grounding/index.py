@@ -4,31 +4,37 @@ Pure. Distinct values are sorted and numbered; `codes` gives each row's number (
 the rows in order of their numbers, `starts` where each number's rows begin. So the rows of one
 value, and of a range of numbers, are one slice, and "is this row among them" is one comparison.
 
-How numbers compare: integers and doubles by exact value (2^64 + 1 is not 2^64.0). Distances, and
-comparisons with a decimal column, take a double as its shortest decimal form, as it is written:
-1.1 is within 0.1 of 1.0, and 0.1 equals DECIMAL 0.1.
+How numbers compare: by exact value, and a number that came as JSON is the one that was written:
+1.1 is within 0.1 of 1.0, 0.1 equals DECIMAL 0.1, 10.000000000000000000001 is not 10. A double of a
+Parquet or Delta column is both, its shortest decimal form and its own binary value.
 """
 
 import asyncio
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal
+from decimal import MAX_EMAX, MIN_EMIN, ROUND_CEILING, ROUND_FLOOR, Context, Decimal
+from functools import cmp_to_key
 from heapq import nsmallest
 from itertools import chain
+from typing import TypeGuard
 
 import msgspec
 from rapidfuzz.distance import Levenshtein
 from rapidfuzz.process import extract
 
-from lakehouse.core.json_text import JsonScalar
+from lakehouse.core.json_text import JsonScalar, exact
 from lakehouse.core.kind import Match
 from lakehouse.core.limits import NEAREST_MAX
 from lakehouse.grounding.folding import fold
 
 Number = int | float | Decimal
 
-_EXACT = Context(prec=5_000, Emax=MAX_EMAX, Emin=MIN_EMIN)  # digits of any number JSON may hold
+# More digits than any number of ours has: what is rounded down or up to so many digits is the last
+# or first such number on its side.
+_DOWN = Context(prec=5_000, Emax=MAX_EMAX, Emin=MIN_EMIN, rounding=ROUND_FLOOR)
+_UP = Context(prec=5_000, Emax=MAX_EMAX, Emin=MIN_EMIN, rounding=ROUND_CEILING)
+_DOUBLE_INTEGER_MAX = 2**53  # up to here doubles are integers by either reading
 _VALUES_PER_STEP = 8_192  # of a pass; between steps other threads get their turn: about 1 ms
 _VALUES_INLINE_MAX = 4_096  # passes up to here cost less than handing them to a thread
 
@@ -58,7 +64,7 @@ class ColumnIndex:
         postings: Postings,
         *,
         numeric: bool,
-        texts: Mapping[Number, bytes] | None = None,
+        texts: Mapping[Decimal, bytes] | None = None,
     ) -> None:
         self._values = values
         self._postings = postings
@@ -105,13 +111,9 @@ class ColumnIndex:
             return ()
         if match == "within":
             assert tolerance is not None
-            return self._rows_within(_decimal(value), _decimal(tolerance))
-        if self._decimal:
-            value = _decimal(value)
-        code = bisect_left(self._values, value)
-        if code < len(self._values) and self._values[code] == value:
-            return Rows(self._postings, range(code, code + 1))
-        return ()
+            return self._rows_within(exact(value), exact(tolerance))
+        code = self._code_of(value)
+        return () if code is None else Rows(self._postings, range(code, code + 1))
 
     async def nearest(
         self, value: JsonScalar, match: Match, rows: Collection[int] | None = None
@@ -123,6 +125,20 @@ class ColumnIndex:
             return self._nearest(value, match, rows)
         return await asyncio.to_thread(self._nearest, value, match, rows)
 
+    def _code_of(self, value: Number) -> int | None:
+        values: Sequence[Number] = self._values  # type: ignore[assignment]  # numbers here
+        if not (self._decimal or isinstance(value, Decimal)) and (
+            self._double or -_DOUBLE_INTEGER_MAX < value < _DOUBLE_INTEGER_MAX
+        ):
+            code = bisect_left(values, value)
+            if code < len(values) and values[code] == value:
+                return code
+            if not self._double:
+                return None
+        wanted = exact(value)
+        code = self._first_not_below(wanted)
+        return code if code < len(values) and exact(values[code]) == wanted else None
+
     def _rows_of_text(self, value: str, match: Match) -> Collection[int]:
         if match == "casefold":
             assert self._codes_by_fold is not None, "a snapshot folds the columns that need it"
@@ -133,26 +149,26 @@ class ColumnIndex:
         return Rows(self._postings, codes) if codes else ()
 
     def _rows_within(self, value: Decimal, tolerance: Decimal) -> Collection[int]:
-        first = self._first_not_below(_EXACT.subtract(value, tolerance))
-        end = self._first_above(_EXACT.add(value, tolerance))
+        first = self._first_not_below(_UP.subtract(value, tolerance))
+        end = self._first_above(_DOWN.add(value, tolerance))
         return Rows(self._postings, range(first, end)) if first < end else ()
 
     def _first_not_below(self, bound: Decimal) -> int:
         values: Sequence[Number] = self._values  # type: ignore[assignment]  # numbers here
         # A double may lie on the other side of a bound than its shortest decimal form does.
         code = bisect_left(values, float(bound) if self._double else bound)
-        while code > 0 and _decimal(values[code - 1]) >= bound:
+        while code > 0 and exact(values[code - 1]) >= bound:
             code -= 1
-        while code < len(values) and _decimal(values[code]) < bound:
+        while code < len(values) and exact(values[code]) < bound:
             code += 1
         return code
 
     def _first_above(self, bound: Decimal) -> int:
         values: Sequence[Number] = self._values  # type: ignore[assignment]  # numbers here
         code = bisect_right(values, float(bound) if self._double else bound)
-        while code > 0 and _decimal(values[code - 1]) > bound:
+        while code > 0 and exact(values[code - 1]) > bound:
             code -= 1
-        while code < len(values) and _decimal(values[code]) <= bound:
+        while code < len(values) and exact(values[code]) <= bound:
             code += 1
         return code
 
@@ -166,7 +182,7 @@ class ColumnIndex:
                 _json(text) for text in _nearest_texts(texts, value, folded=match == "casefold")
             ]
         numbers: Sequence[Number] = values  # type: ignore[assignment]  # a column of numbers
-        return self._nearest_numbers(numbers, _decimal(value))
+        return self._nearest_numbers(numbers, exact(value))
 
     def _values_in(self, rows: Iterable[int]) -> Sequence[str] | Sequence[Number]:
         codes = {self._postings.codes[row] for row in rows}
@@ -177,15 +193,26 @@ class ColumnIndex:
         at = bisect_left(values, float(value) if self._double else value)
         # At most two distinct values share a distance, so these hold every candidate.
         near = values[max(0, at - NEAREST_MAX - 1) : at + NEAREST_MAX + 1]
-        ranked = [
-            (_EXACT.abs(_EXACT.subtract(_decimal(number), value)), self._text_of(number))
-            for number in near
-        ]
-        return [msgspec.Raw(text) for _, text in nsmallest(NEAREST_MAX, ranked)]
+        twice = _DOWN.multiply(value, 2)
+
+        def compare(one: tuple[Decimal, bytes], other: tuple[Decimal, bytes]) -> int:
+            low, high = min(one[0], other[0]), max(one[0], other[0])
+            # The one below is nearer if the value lies below the middle.
+            if twice < _UP.add(low, high):
+                return -1 if one[0] == low else 1
+            if twice > _DOWN.add(low, high):
+                return 1 if one[0] == low else -1
+            return -1 if one[1] < other[1] else 1
+
+        ranked = sorted(
+            ((exact(number), self._text_of(number)) for number in near), key=cmp_to_key(compare)
+        )
+        return [msgspec.Raw(text) for _, text in ranked[:NEAREST_MAX]]
 
     def _text_of(self, number: Number) -> bytes:
-        if number in self._texts:
-            return self._texts[number]
+        text = self._texts.get(exact(number)) if self._texts else None
+        if text is not None:
+            return text
         if isinstance(number, Decimal):
             return str(number).encode("ascii")
         return msgspec.json.encode(number)
@@ -226,9 +253,16 @@ def index_texts(cells: Sequence[str | None]) -> ColumnIndex:
 
 
 def index_numbers(
-    cells: Sequence[Number | None], texts: Mapping[Number, bytes] | None = None
+    cells: Sequence[Number | None], texts: Mapping[Decimal, bytes] | None = None
 ) -> ColumnIndex:
-    """Index numbers in plain Python, exact at any size."""
+    """Index numbers in plain Python, exact at any size.
+
+    They become decimals where Python would compare a double by its binary value with another type.
+    """
+    if any(_needs_decimal(cell) for cell in cells):
+        if texts is None:
+            texts = {exact(cell): msgspec.json.encode(cell) for cell in cells if _is_plain(cell)}
+        cells = [None if cell is None else exact(cell) for cell in cells]
     values = sorted({cell for cell in cells if cell is not None})
     codes = {value: code for code, value in enumerate(values)}
     postings = _postings([-1 if cell is None else codes[cell] for cell in cells])
@@ -246,10 +280,14 @@ def _postings(codes: list[int]) -> Postings:
     return Postings(array("i", codes), array("i", rows), starts)
 
 
-def _decimal(number: Number) -> Decimal:
-    if isinstance(number, Decimal):
-        return number
-    return Decimal(repr(number)) if isinstance(number, float) else Decimal(number)
+def _needs_decimal(cell: Number | None) -> bool:
+    return isinstance(cell, Decimal) or (
+        isinstance(cell, float) and not -_DOUBLE_INTEGER_MAX < cell < _DOUBLE_INTEGER_MAX
+    )
+
+
+def _is_plain(cell: Number | None) -> TypeGuard[int | float]:
+    return isinstance(cell, int | float)
 
 
 def _json(value: str) -> msgspec.Raw:

@@ -7,16 +7,17 @@ What is wrong with such a table is the caller's to mend: a `Refusal`, never an o
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 
 import msgspec
 
 from lakehouse.core.errors import Refusal
-from lakehouse.core.json_text import NULL, JsonError, JsonValue, parse_bytes
+from lakehouse.core.json_text import NULL, JsonError, JsonValue, exact, parse_bytes
 from lakehouse.core.kind import Kind
 from lakehouse.core.limits import INLINE_TABLES_BYTES_MAX
 from lakehouse.core.ports import Column, TableSnapshot
 from lakehouse.grounding.arrow import ColumnFault
-from lakehouse.grounding.index import Number, index_texts
+from lakehouse.grounding.index import index_texts
 from lakehouse.grounding.rules import fault_of, split
 from lakehouse.grounding.snapshot import Snapshot, TableVersion, references
 from lakehouse.grounding.sql import RuleDatabase, RuleRunner, Task, prepare_rules
@@ -84,7 +85,7 @@ class InlineTables:
 
 def _version(name: str, rows: InlineRows) -> TableVersion:
     columns: dict[str, list[JsonValue]] = {column: [] for row in rows for column in row}
-    texts: dict[str, dict[Number, bytes]] = {column: {} for column in columns}
+    texts: dict[str, dict[Decimal, bytes]] = {column: {} for column in columns}
     for number, row in enumerate(rows):
         for column, cells in columns.items():
             raw = bytes(row.get(column, NULL))
@@ -94,7 +95,7 @@ def _version(name: str, rows: InlineRows) -> TableVersion:
                 raise _refusal(f"tables.{name}[{number}].{column}: {error}.") from error
             cells.append(cell)
             if not isinstance(cell, str | bool | list | dict | None):
-                texts[column].setdefault(cell, raw)
+                texts[column].setdefault(exact(cell), raw)
     digest = "sha256:" + hashlib.sha256(msgspec.json.encode(rows)).hexdigest()
     return TableVersion(name, digest, ObjectData(columns, texts))
 

@@ -9,6 +9,7 @@ integers exactly up to 128 bits, larger numbers as their text, objects and array
 
 import asyncio
 import json
+import math
 import threading
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -288,6 +289,8 @@ def quoted(name: str) -> str:
 
 
 def _bound(value: JsonScalar) -> JsonScalar:
+    if isinstance(value, Decimal) and math.isfinite(float(value)):
+        return float(value)
     if isinstance(value, Decimal) or (
         isinstance(value, int) and not -_INTEGER_MAX <= value <= _INTEGER_MAX
     ):

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from lakehouse.core.json_text import JsonValue
 from lakehouse.grounding.arrow import ColumnFault, index_arrow
-from lakehouse.grounding.index import ColumnIndex, Number, index_numbers, index_texts
+from lakehouse.grounding.index import ColumnIndex, index_numbers, index_texts
 
 _ROWS_PLAIN_MAX = 10_000  # above, Arrow numbers the values: it lets go of the GIL
 
@@ -66,7 +66,7 @@ class ObjectData:
     def __init__(
         self,
         columns: Mapping[str, list[JsonValue]],
-        texts: Mapping[str, Mapping[Number, bytes]] | None = None,
+        texts: Mapping[str, Mapping[Decimal, bytes]] | None = None,
     ) -> None:
         self._columns = columns
         self._texts = texts or {}

@@ -6,9 +6,10 @@ reads a different dialect: `\b` and `\s` are Unicode there, `[[:alpha:]]` and `{
 differently, `(?x)`, `\u0041` and `a++` are allowed. So a pattern is read here as RE2 and written
 again in the part of the syntax that both agree on.
 
-It refuses look-around, backreferences, possessive and atomic groups, `\C`, repetition over 1,000.
+It refuses look-around, backreferences, possessive and atomic groups, `\C`, and what repeats more
+than 1,000 times, counts within counts multiplied.
 
-Source: the RE2 syntax page of google/re2.
+Source: the RE2 syntax page of google/re2; its parser for what nested counts come to.
 """
 
 import re
@@ -90,6 +91,9 @@ class _Reader:
         self._pattern = pattern
         self._at = 0
         self._repeated = False
+        # How often the last piece repeats what stands in it, and the most of every open group.
+        self._count = 1
+        self._counts = [1]
 
     def read(self) -> str:
         written: list[str] = []
@@ -103,15 +107,22 @@ class _Reader:
                 self._repeated = True
                 continue
             self._repeated = False
+            self._count = 1
             if mark == "\\":
                 written.append(self._escape())
             elif mark == "[":
                 written.append(self._class())
             elif mark == "(":
                 written.append(self._group())
+            elif mark == ")":
+                self._at += 1
+                written.append(mark)
+                if len(self._counts) > 1:  # else it closes nothing, which the engine refuses
+                    self._count = self._counts.pop()
+                    self._counts[-1] = max(self._counts[-1], self._count)
             else:
                 self._at += 1
-                written.append(mark if mark in ".^$|)" else _literal(ord(mark)))
+                written.append(mark if mark in ".^$|" else _literal(ord(mark)))
         return "".join(written)
 
     def _error(self, what: str) -> PatternError:
@@ -124,9 +135,12 @@ class _Reader:
             self._at += 1
         elif mark == "{" and (match := _REPEAT.match(self._pattern, self._at)) is not None:
             low, comma, high = match.groups()
-            if int(low[:5]) > _REPEAT_MAX or int((high or "0")[:5]) > _REPEAT_MAX:
+            least, most = int(low[:5]), int((high or "0")[:5])
+            self._count *= max(most if high else least, 1)
+            if max(least, most) > 1 and max(least, most, self._count) > _REPEAT_MAX:
                 raise self._error(f"repetition over {_REPEAT_MAX}")
-            text = f"{{{int(low)}{comma or ''}{int(high) if high else ''}}}"
+            self._counts[-1] = max(self._counts[-1], self._count)
+            text = f"{{{least}{comma or ''}{most if high else ''}}}"
             self._at = match.end()
         else:
             return None
@@ -138,6 +152,7 @@ class _Reader:
     def _group(self) -> str:
         if not self._pattern.startswith("(?", self._at):
             self._at += 1
+            self._counts.append(1)
             return "("
         match = _GROUP.match(self._pattern, self._at)
         if match is None:
@@ -149,6 +164,8 @@ class _Reader:
             raise self._error(what)
         self._at = match.end()
         name, flags, end = match.groups()
+        if end != ")":
+            self._counts.append(1)
         return f"(?P<{name}>" if name else f"(?{flags}{end}"
 
     def _escape(self) -> str:

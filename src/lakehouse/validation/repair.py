@@ -11,6 +11,7 @@ of the text cut off. What is mended is checked like any other candidate.
 
 import re
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 from typing import Final, NamedTuple
 
 import json_repair
@@ -199,6 +200,8 @@ def _scalar(token: str, value: JsonValue) -> str | None:
         sound = parse(token)
     except JsonError:
         return _unsound_scalar(token, value)
+    if isinstance(sound, Decimal) and isinstance(value, float):
+        return token if float(sound) == value else None
     if type(sound) is type(value) and sound == value:
         return token
     # A bare word in the place of a name, such as {1: "one"}.

@@ -2,7 +2,7 @@
 
 A schema may come from a stranger: it is bounded in size, depth, nodes and patterns before it is
 compiled, nothing it says makes us fetch or read anything, and checking an answer against it is
-linear in the answer for each of its subschemas.
+linear in the answer for each of its subschemas. Numbers are compared by value, not as doubles.
 
 The shape of a schema finding, beyond the contract's words, so that another runtime can follow:
 
@@ -19,7 +19,9 @@ The shape of a schema finding, beyond the contract's words, so that another runt
 - At most `SCHEMA_FINDINGS_MAX` findings and `SCHEMA_FINDINGS_BYTES_MAX` bytes of one answer.
 """
 
+import re
 from collections import OrderedDict
+from decimal import Decimal
 
 import msgspec
 
@@ -39,6 +41,7 @@ from lakehouse.core.limits import (
     PATTERNS_COMPILED_BYTES_MAX,
     SCHEMA_BYTES_MAX,
     SCHEMA_CHECKS_MAX,
+    SCHEMA_EXACT_CHECKS_MAX,
     SCHEMA_FINDINGS_BYTES_MAX,
     SCHEMA_MATCHED_CHARS_MAX,
     SCHEMA_NODES_MAX,
@@ -56,6 +59,7 @@ from lakehouse.validation.schema_engine import (
 from lakehouse.validation.schema_places import Failure, locate
 
 _SHOWN_CHARS_MAX = 200
+_LONG_NUMBER = re.compile(rb"[0-9.]{16}|[0-9][eE][-+]?0*[0-9]{3}")  # one that may be no double
 _FALSE = b'{"not":{}}'
 
 
@@ -73,6 +77,8 @@ class CompiledSchema:
         self._checkable_bytes = min(self._values_max * 2, self._text_max)
         self._document = document
         self._engine = engine
+        self._exact_engine: SchemaEngine | None = None
+        self._exact_values_max = SCHEMA_EXACT_CHECKS_MAX // max(document.bound_uses, 1)
         self._raw = RawTree(raw)
 
     def accepts(self, value: JsonValue) -> bool:
@@ -80,7 +86,10 @@ class CompiledSchema:
 
         One that is too large for this schema does not.
         """
-        return self._too_large(value) is None and self._engine.accepts(value)
+        values, chars, inexact = _weigh(value)
+        if self._too_large(values, chars, inexact=inexact) is not None:
+            return False
+        return self._engine_for(inexact=inexact).accepts(value)
 
     def findings(self, value: JsonValue, artifact: bytes) -> tuple[Finding, ...]:
         """Report all that fails, in the contract's order; nothing when the value holds.
@@ -92,11 +101,15 @@ class CompiledSchema:
             value: What `json_text.parse` made of the artifact.
             artifact: The same without white space between its tokens; `got` is cut from it.
         """
-        if len(artifact) > self._checkable_bytes and (reason := self._too_large(value)):
-            return (Finding(code="too_large", path="", message=reason),)
-        if self._engine.accepts(value):
+        inexact = False
+        if len(artifact) > self._checkable_bytes or _LONG_NUMBER.search(artifact) is not None:
+            values, chars, inexact = _weigh(value)
+            if (reason := self._too_large(values, chars, inexact=inexact)) is not None:
+                return (Finding(code="too_large", path="", message=reason),)
+        engine = self._engine_for(inexact=inexact)
+        if engine.accepts(value):
             return ()
-        failures = locate(self._document, self._engine, value)
+        failures = locate(self._document, engine, value)
         if not failures:
             return (Finding(code="schema", path="", message="the schema does not hold"),)
         failures.sort(key=lambda failure: (failure.name or "").encode())
@@ -110,10 +123,17 @@ class CompiledSchema:
             findings.setdefault((finding.path, bytes(expected), failure.name), finding)
         return tuple(_within_bytes(ordered(list(findings.values()))))
 
-    def _too_large(self, value: JsonValue) -> str | None:
-        values, chars = _weigh(value)
-        if values > self._values_max:
-            return f"{values} values; at most {self._values_max} are checked with this schema"
+    def _engine_for(self, *, inexact: bool) -> SchemaEngine:
+        if not inexact:
+            return self._engine
+        if self._exact_engine is None:
+            self._exact_engine = SchemaEngine(self._document, exact=True)
+        return self._exact_engine
+
+    def _too_large(self, values: int, chars: int, *, inexact: bool) -> str | None:
+        values_max = min(self._values_max, self._exact_values_max) if inexact else self._values_max
+        if values > values_max:
+            return f"{values} values; at most {values_max} are checked with this schema"
         if chars > self._text_max:
             return f"{chars} characters; at most {self._text_max} are matched with its patterns"
         return None
@@ -247,9 +267,13 @@ def _count_nodes(root: JsonValue) -> int:
     return count
 
 
-def _weigh(root: JsonValue) -> tuple[int, int]:
-    """Count the values in a value, and the characters of its strings and member names."""
+def _weigh(root: JsonValue) -> tuple[int, int, bool]:
+    """Count the values in a value, and the characters of its strings and member names.
+
+    And say whether one of its numbers is not held by a double.
+    """
     values = chars = 0
+    inexact = False
     stack = [root]
     while stack:
         value = stack.pop()
@@ -261,7 +285,9 @@ def _weigh(root: JsonValue) -> tuple[int, int]:
             chars += sum(map(len, value))
         elif isinstance(value, list):
             stack.extend(value)
-    return values, chars
+        elif isinstance(value, Decimal):
+            inexact = True
+    return values, chars, inexact
 
 
 def _within_bytes(findings: list[Finding]) -> list[Finding]:

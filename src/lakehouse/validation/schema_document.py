@@ -27,10 +27,12 @@ DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 DEFINITIONS_URI: Final = "urn:lakehouse:schema"
 
 REFERENCES: Final = ("$ref", "$dynamicRef")
-ALONE: Final = (  # need none of their neighbours to be judged
-    frozenset({"type", "enum", "const", "pattern", "minLength", "maxLength", "multipleOf"})
-    | {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "uniqueItems"}
-    | {"minItems", "maxItems", "minProperties", "maxProperties"}
+BOUNDS: Final = frozenset(
+    {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"}
+)
+ALONE: Final = BOUNDS | (  # need none of their neighbours to be judged
+    frozenset({"type", "enum", "const", "pattern", "minLength", "maxLength"})
+    | {"minItems", "maxItems", "minProperties", "maxProperties", "uniqueItems"}
 )
 _LEAVES: Final = ALONE | {"required", "dependentRequired", "minContains", "maxContains"}
 _SINGLE: Final = frozenset(
@@ -63,6 +65,8 @@ class SchemaDocument:
         self.root = root
         self.pattern_uses = 0
         """How many keywords match texts with a pattern, equal ones counted each time."""
+        self.bound_uses = 0
+        """How many keywords bound numbers."""
         self._nodes: dict[Place, Schema] = {}
         self._bases: dict[Place, str] = {}
         self._resources: dict[str, Place] = {"": ROOT}
@@ -95,51 +99,64 @@ class SchemaDocument:
         """Give the place that a reference of the subschema at `place` leads to."""
         return self._targets[place, keyword]
 
-    def definitions(self) -> dict[str, JsonValue]:
+    def definitions(self, *, guarded: bool = False) -> dict[str, JsonValue]:
         """Give all targets of references, by number, in the engine's form."""
-        return {str(number): self.engine_form(place) for place, number in self._numbers.items()}
+        return {
+            str(number): self.engine_form(place, guarded=guarded)
+            for place, number in self._numbers.items()
+        }
 
-    def engine_form(self, place: Place) -> JsonValue:
-        """Write the subschema at `place` with what it asserts and nothing else."""
+    def engine_form(self, place: Place, *, guarded: bool = False) -> JsonValue:
+        """Write the subschema at `place` with what it asserts and nothing else.
+
+        `guarded`: the bounds of numbers stand where only numbers come to.
+        """
         node = self._nodes[place]
         if isinstance(node, bool):
             return node
         form: dict[str, JsonValue] = {}
+        bounds: dict[str, JsonValue] = {}
         for keyword, value in node.items():
             here = (*place, keyword)
             if keyword == "pattern" and isinstance(value, str):
                 form[keyword] = self._patterns[value]
+            elif guarded and keyword in BOUNDS:
+                bounds[keyword] = value
             elif keyword in _LEAVES:
                 form[keyword] = value
             elif keyword in _SINGLE:
-                form[keyword] = self.engine_form(here)
+                form[keyword] = self.engine_form(here, guarded=guarded)
             elif keyword in _LISTED and isinstance(value, list):
-                form[keyword] = [self.engine_form((*here, i)) for i in range(len(value))]
+                form[keyword] = [
+                    self.engine_form((*here, i), guarded=guarded) for i in range(len(value))
+                ]
             elif keyword in _NAMED and isinstance(value, dict):
-                form[keyword] = self._named_form(here, value)
-        return self._with_references(form, place, node)
+                form[keyword] = self._named_form(here, value, guarded=guarded)
+        more = self._references(place, node)
+        if bounds:
+            more.append({"if": {"type": "number"}, "then": bounds})
+        if more:
+            already = form.get("allOf")
+            form["allOf"] = [*(already if isinstance(already, list) else ()), *more]
+        return form
 
-    def _named_form(self, here: Place, members: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    def _named_form(
+        self, here: Place, members: dict[str, JsonValue], *, guarded: bool
+    ) -> dict[str, JsonValue]:
         form: dict[str, JsonValue] = {}
         for name in members:
             key = self._patterns[name] if here[-1] == "patternProperties" else name
             while key in form:  # two spellings of one pattern: both must stay
                 key += "(?:)"
-            form[key] = self.engine_form((*here, name))
+            form[key] = self.engine_form((*here, name), guarded=guarded)
         return form
 
-    def _with_references(
-        self, form: dict[str, JsonValue], place: Place, node: dict[str, JsonValue]
-    ) -> dict[str, JsonValue]:
-        references: list[JsonValue] = [
+    def _references(self, place: Place, node: dict[str, JsonValue]) -> list[JsonValue]:
+        return [
             {"$ref": f"{DEFINITIONS_URI}#/$defs/{self._numbers[self._targets[place, keyword]]}"}
             for keyword in REFERENCES
             if keyword in node
         ]
-        if references:
-            already = form.get("allOf")
-            form["allOf"] = [*(already if isinstance(already, list) else ()), *references]
-        return form
 
     # --- Reading ---
 
@@ -153,6 +170,7 @@ class SchemaDocument:
             return
         base = self._identify(node, place, base)
         self._bases[place] = base
+        self.bound_uses += len(BOUNDS & node.keys())
         if any(keyword in node for keyword in REFERENCES):
             self._unresolved.append(place)
         if isinstance(pattern := node.get("pattern"), str):
@@ -224,7 +242,11 @@ class SchemaDocument:
             if target is None:
                 raise SchemaError(here, f"{reference!r}: there is no such anchor")
             return target
-        return self._follow(self._resources[resource], pointer_parts(fragment), here, reference)
+        try:
+            parts = pointer_parts(fragment)
+        except ValueError as error:
+            raise SchemaError(here, f"{reference!r} is no JSON Pointer") from error
+        return self._follow(self._resources[resource], parts, here, reference)
 
     def _follow(self, start: Place, parts: list[str], here: Place, reference: str) -> Place:
         place: Place = start
@@ -247,8 +269,13 @@ class SchemaDocument:
         name = reference.partition("#")[2]
         places = self._dynamic.get(name, [])
         if target in places and len(places) > 1:
-            # Which of them is meant depends on the way the evaluation came: not supported.
-            raise SchemaError(here, f"the dynamic anchor {name!r} stands more than once")
+            # Which of them is meant depends on the way the evaluation came, and findings could
+            # not be told by places of the schema.
+            raise SchemaError(
+                here,
+                f"the dynamic anchor {name!r} stands {len(places)} times, and a reference whose "
+                "target changes while it is followed is not supported",
+            )
 
     # --- What one value costs ---
 

@@ -13,11 +13,18 @@ import jsonschema_rs
 
 from lakehouse.core.json_text import JsonValue
 from lakehouse.core.limits import PATTERN_COMPILED_BYTES_MAX
+from lakehouse.validation.number_bounds import bound_holds, engine_keyword
 from lakehouse.validation.raw_tree import Place
-from lakehouse.validation.schema_document import DEFINITIONS_URI, DIALECT, SchemaDocument
+from lakehouse.validation.schema_document import (
+    BOUNDS,
+    DEFINITIONS_URI,
+    DIALECT,
+    SchemaDocument,
+)
 
 _PATTERN_COST: Final = (16 << 10, 256 << 10, PATTERN_COMPILED_BYTES_MAX)
 _DFA_BYTES_MAX: Final = 256 << 10  # the engine's own cache, per pattern; full means slower only
+_EXACT_KEYWORDS: Final = {keyword: engine_keyword(keyword) for keyword in BOUNDS}
 _META: Final = jsonschema_rs.Draft202012Validator(
     {"$ref": DIALECT}, validate_formats=False, offline=True
 )
@@ -62,12 +69,14 @@ def pattern_cost_bytes(engine_pattern: str) -> int:
 class SchemaEngine:
     """Compiled parts of one schema document; parts other than the whole compile when first asked.
 
-    Safe to share between sessions on one event loop.
+    Safe to share between sessions on one event loop. `exact`: bounds of numbers are held in
+    decimals, which values with a `Decimal` need; each such check costs about 2 µs.
     """
 
-    def __init__(self, document: SchemaDocument) -> None:
+    def __init__(self, document: SchemaDocument, *, exact: bool = False) -> None:
         self._document = document
-        definitions = {"$defs": document.definitions()}
+        self._exact = exact
+        definitions = {"$defs": document.definitions(guarded=exact)}
         check_against_dialect(cast("JsonValue", definitions))
         self._registry = jsonschema_rs.Registry(
             [(DEFINITIONS_URI, definitions)], draft=jsonschema_rs.Draft202012
@@ -75,19 +84,21 @@ class SchemaEngine:
         self._parts: dict[Place, jsonschema_rs.Validator] = {}
         self._keywords: dict[tuple[Place, str], jsonschema_rs.Validator] = {}
         self._patterns: dict[str, jsonschema_rs.Validator] = {}
-        self.accepts = self._compile(document.engine_form(())).is_valid
+        self.accepts = self._compile(()).is_valid
 
     def holds(self, place: Place, value: JsonValue) -> bool:
         """Tell whether a value holds the subschema at a place. Cost: about 0.3 µs and up."""
         part = self._parts.get(place)
         if part is None:
-            part = self._parts[place] = self._compile(self._document.engine_form(place))
+            part = self._parts[place] = self._compile(place)
         return part.is_valid(value)
 
     def keyword_holds(
         self, place: Place, keyword: str, expected: JsonValue, value: JsonValue
     ) -> bool:
         """Tell whether a value holds one keyword, which needs none of its neighbours."""
+        if self._exact and keyword in BOUNDS:
+            return bound_holds(keyword, expected, value)
         part = self._keywords.get((place, keyword))
         if part is None:
             if keyword == "pattern":
@@ -104,9 +115,11 @@ class SchemaEngine:
             )
         return part.is_valid(name)
 
-    def _compile(self, form: JsonValue) -> jsonschema_rs.Validator:
+    def _compile(self, place: Place) -> jsonschema_rs.Validator:
+        form = self._document.engine_form(place, guarded=self._exact)
+        keywords = _EXACT_KEYWORDS if self._exact else None
         try:
-            return _validator(form, registry=self._registry)
+            return _validator(form, registry=self._registry, keywords=keywords)
         except jsonschema_rs.ValidationError as error:
             raise EngineError((), error.message[:200]) from error
 
@@ -115,12 +128,14 @@ def _validator(
     form: JsonValue,
     pattern_bytes_max: int = PATTERN_COMPILED_BYTES_MAX,
     registry: jsonschema_rs.Registry | None = None,
+    keywords: dict[str, type] | None = None,
 ) -> jsonschema_rs.Validator:
     return jsonschema_rs.Draft202012Validator(
         cast("bool | dict[str, Any]", form),
         validate_formats=False,
         offline=True,
         registry=registry,
+        keywords=keywords,
         pattern_options=jsonschema_rs.RegexOptions(
             size_limit=pattern_bytes_max, dfa_size_limit=_DFA_BYTES_MAX
         ),

@@ -8,6 +8,7 @@ subschema holds is asked of the engine, so this module decides places and never 
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from decimal import Decimal
 
 import msgspec
 
@@ -254,10 +255,10 @@ class _Search:
         count = sum(self._holds((*schema, "contains"), item) for item in value)
         least = node.get("minContains", 1)
         most = node.get("maxContains")
-        if isinstance(least, int | float) and count < least:
+        if isinstance(least, int | float | Decimal) and count < least:
             keyword = "minContains" if "minContains" in node else "contains"
             self._fail(Failure(place, keyword, (*schema, keyword)))
-        if isinstance(most, int | float) and count > most:
+        if isinstance(most, int | float | Decimal) and count > most:
             self._fail(Failure(place, "maxContains", (*schema, "maxContains")))
 
     def _unevaluated_items(self, schema: Place, value: JsonValue, place: Place) -> None:

@@ -31,9 +31,7 @@ _TAG = re.compile(rf"</?{_NAMES}")
 _STRING_OR_TAG = re.compile(rf"{_STRING}|<{_NAMES}", re.DOTALL)
 _BRACKETS = re.compile(rf"{_STRING}|[\[{{]++|[\]}}]++", re.DOTALL)
 _NEST = re.compile(r"\[(?:[ \t\n\r]*+\[)*+")
-_ELEMENT = re.compile(
-    r'[ \t\n\r]*+(?:[]"{]|-?[0-9]|(?:true|false|null)(?=[ \t\n\r,\]]|\Z)|\Z)'
-)
+_ELEMENT = re.compile(r'[ \t\n\r]*+(?:[]"{]|-?[0-9]|(?:true|false|null)(?=[ \t\n\r,\]]|\Z)|\Z)')
 
 
 class Region(NamedTuple):
