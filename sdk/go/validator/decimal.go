@@ -103,7 +103,10 @@ func (d decimal) isWithin(tolerance, other decimal) bool {
 
 // compareDistance compares how far two others are away: below 0 if the first is nearer.
 func (d decimal) compareDistance(a, b decimal) int {
-	if a.compare(b) > 0 {
+	switch order := a.compare(b); {
+	case order == 0:
+		return 0
+	case order > 0:
 		return -d.compareDistance(b, a)
 	}
 	// The one below is nearer if the number lies below the middle.

@@ -141,8 +141,11 @@ func reasonOf(err error) string {
 // takes in targets that stand in no place where subschemas usually do, such as definitions.
 func (s *Schema) checkTargets(compiler *jsonschema.Compiler, compiled *jsonschema.Schema) error {
 	targets := []*jsonschema.Schema{compiled.Ref}
-	if compiled.DynamicRef != nil {
-		targets = append(targets, compiled.DynamicRef.Ref)
+	if reference := compiled.DynamicRef; reference != nil {
+		targets = append(targets, reference.Ref)
+		if reference.Anchor != "" && reference.Ref.DynamicAnchor == reference.Anchor && s.anchored(reference.Anchor) > 1 {
+			return &SchemaError{"a $dynamicRef to an anchor that stands more than once: " + reference.Anchor}
+		}
 	}
 	for _, target := range targets {
 		if target == nil || s.nodes[target] != nil {
@@ -169,6 +172,17 @@ func (s *Schema) checkTargets(compiler *jsonschema.Compiler, compiled *jsonschem
 		}
 	}
 	return nil
+}
+
+// anchored counts the resources with a $dynamicAnchor.
+func (s *Schema) anchored(anchor string) int {
+	count := 0
+	for _, anchors := range s.dynamic {
+		if _, ok := anchors[anchor]; ok {
+			count++
+		}
+	}
+	return count
 }
 
 // place is a subschema, its place in the document, and the nearest $id above it.

@@ -52,6 +52,28 @@ class KindInfo(msgspec.Struct, frozen=True):
     digest: str
 
 
+class RequestedRule(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"with_": "with"}
+):
+    """A grounding rule as a request sends it: `GroundingRule`, where null is the same as absent."""
+
+    path: str
+    match: Match | None = None
+    column: str | None = None
+    tolerance: float | None = None
+    with_: dict[str, str] | None = None
+
+    def rule(self) -> GroundingRule:
+        """Give the rule that was meant."""
+        return GroundingRule(
+            path=self.path,
+            match=self.match or "exact",
+            column=self.column,
+            tolerance=self.tolerance,
+            with_=self.with_ or {},
+        )
+
+
 class ValidateRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """The body of `POST /v1/validate`. Exactly one of `kind` and `schema`.
 
@@ -63,7 +85,7 @@ class ValidateRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, o
     kind: str | None = None
     schema: msgspec.Raw = msgspec.field(default_factory=null)
     source: str | None = None
-    grounding: tuple[GroundingRule, ...] | None = None
+    grounding: tuple[RequestedRule, ...] | None = None
     tables: dict[str, list[dict[str, msgspec.Raw]]] | None = None
 
 

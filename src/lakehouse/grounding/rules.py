@@ -12,7 +12,10 @@ def fault_of(rule: GroundingRule) -> str | None:
         try:
             pointer_parts(at)
         except ValueError:
-            return f"{at!r} is not a JSON Pointer: it must be empty or begin with '/', with '~' in '~0' and '~1' only"
+            return (
+                f"{at!r} is not a JSON Pointer: it must be empty or begin with '/', "
+                "with '~' in '~0' and '~1' only"
+            )
     if (rule.match == "within") != (rule.tolerance is not None):
         return "tolerance belongs to match = 'within', and only to it"
     if rule.tolerance is not None and not (math.isfinite(rule.tolerance) and rule.tolerance >= 0):

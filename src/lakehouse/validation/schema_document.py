@@ -9,6 +9,7 @@ RE2, references that go round without stepping into the value, and references th
 """
 
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Final, TypeAlias
 from urllib.parse import unquote, urldefrag, urljoin
 
@@ -35,6 +36,11 @@ ALONE: Final = BOUNDS | (  # need none of their neighbours to be judged
     | {"minItems", "maxItems", "minProperties", "maxProperties", "uniqueItems"}
 )
 _LEAVES: Final = ALONE | {"required", "dependentRequired", "minContains", "maxContains"}
+_COUNTS: Final = frozenset(
+    {"minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties"}
+    | {"minContains", "maxContains"}
+)
+_COUNT_MAX: Final = 2**62  # no value has so many characters, items or members
 _SINGLE: Final = frozenset(
     {"not", "if", "then", "else", "contains", "items", "additionalProperties"}
 ) | {"propertyNames", "unevaluatedItems", "unevaluatedProperties"}
@@ -44,6 +50,13 @@ _KEPT_NAMED: Final = frozenset({"$defs", "definitions"})  # hold schemas, assert
 _KEPT_SINGLE: Final = frozenset({"contentSchema"})
 _IN_PLACE_SINGLE: Final = ("not", "if", "then", "else")
 _IN_PLACE_LISTED: Final = ("allOf", "anyOf", "oneOf")
+
+
+def engine_value(keyword: str, value: JsonValue) -> JsonValue:
+    """Write a keyword's value so that the engine takes it: it knows no count past its integers."""
+    if keyword in _COUNTS and isinstance(value, Decimal):
+        return int(min(value, Decimal(_COUNT_MAX)))
+    return value
 
 
 class SchemaError(ValueError):
@@ -123,7 +136,7 @@ class SchemaDocument:
             elif guarded and keyword in BOUNDS:
                 bounds[keyword] = value
             elif keyword in _LEAVES:
-                form[keyword] = value
+                form[keyword] = engine_value(keyword, value)
             elif keyword in _SINGLE:
                 form[keyword] = self.engine_form(here, guarded=guarded)
             elif keyword in _LISTED and isinstance(value, list):

@@ -20,6 +20,7 @@ from lakehouse.validation.schema_document import (
     DEFINITIONS_URI,
     DIALECT,
     SchemaDocument,
+    engine_value,
 )
 
 _PATTERN_COST: Final = (16 << 10, 256 << 10, PATTERN_COMPILED_BYTES_MAX)
@@ -103,7 +104,8 @@ class SchemaEngine:
         if part is None:
             if keyword == "pattern":
                 expected = self._document.patterns[str(expected)]
-            part = self._keywords[place, keyword] = _validator({keyword: expected})
+            form = {keyword: engine_value(keyword, expected)}
+            part = self._keywords[place, keyword] = _validator(form)
         return part.is_valid(value)
 
     def matches(self, pattern: str, name: str) -> bool:

@@ -148,7 +148,7 @@ class ValidatorService:
                     "`grounding` and `tables` go with `schema`; a kind brings its own.",
                 )
             return find_kind(request.kind, self.catalog.kinds)
-        rules = request.grounding or ()
+        rules = tuple(rule.rule() for rule in request.grounding or ())
         for index, rule in enumerate(rules):
             fault = fault_of(rule)
             if fault is not None:
