@@ -9,7 +9,15 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from parity_cases import body_extraction, body_grounding, body_nothing, body_schema
+from parity_cases import (
+    body_extraction,
+    body_grounding,
+    body_nothing,
+    body_numbers,
+    body_refusals,
+    body_schema,
+    body_thinking,
+)
 from parity_cases.case import Case, file_of
 from parity_cases.row_forms import BIG, FORMS
 from parity_cases.row_markers import CUT
@@ -36,7 +44,10 @@ SUITES: dict[str, list[Case]] = {
         *body_extraction.FENCES,
         *body_extraction.REGIONS,
         *body_extraction.THOUGHTS,
+        *body_thinking.THOUGHTS,
         *body_nothing.NOTHINGS,
+        *body_numbers.NUMBERS,
+        *body_refusals.EDGES,
         *body_schema.KEYWORDS,
         *body_schema.NAMED,
         *body_schema.ARRAYS,

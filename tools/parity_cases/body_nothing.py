@@ -4,8 +4,8 @@ from parity_cases.body_extraction import CUT, EMPTY, INVALID, NO_JSON, STRICT, W
 from parity_cases.body_parts import accepted
 
 NUMBERS = (
-    "Answers, whose numbers are computed with: an integer of more than 4,300 digits, or an "
-    "exponent of more than 18 digits on a number beyond a double's range, does not parse."
+    "Answers, whose numbers are computed with: a number of more than 4,300 digits, or with an "
+    "exponent of more than 17 digits, does not parse."
 )
 
 NOTHINGS = [
@@ -58,10 +58,10 @@ NOTHINGS = [
         '{"a":' + "7" * 4_300 + "}",
     ),
     finds(
-        "invalid_exponent_of_19_digits",
-        "Beyond a double, with an exponent of 19 digits.",
+        "invalid_exponent_of_18_digits",
+        "An exponent of 18 digits.",
         NUMBERS,
-        '{"a":1e1000000000000000000}',
+        '{"a":1e100000000000000000}',
         "invalid_json",
     ),
     *(

@@ -128,6 +128,8 @@ class Comparison:
             first, null = node["anyOf"]
             assert null == {"type": "null"}
             return dict(first)
+        if None in node.get("enum", ()):
+            return {**node, "enum": [word for word in node["enum"] if word is not None]}
         kinds = node.get("type")
         if not isinstance(kinds, list) or "null" not in kinds:
             self._say(at, "may be null, and the schema does not say so")
