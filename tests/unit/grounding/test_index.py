@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lakehouse.core.json_text import parse
 from lakehouse.core.ports import Column
 from lakehouse.grounding.arrow import ColumnFault, index_arrow
 from lakehouse.grounding.folding import fold
@@ -183,3 +184,29 @@ def test_near_texts_of_long_columns_are_found_across_the_steps_of_the_pass() -> 
     cells[10], cells[9_000], cells[18_000], cells[5] = "wanteb", "wanted1", "wantex", "wanxxx"
     index: ColumnIndex = index_texts(cells)
     assert nearest(index, "wanted") == [b'"wanteb"', b'"wanted1"', b'"wantex"']
+
+
+@pytest.mark.parametrize(
+    ("cells", "value", "wanted"),
+    [
+        (["10"], "10.000000000000000000001", []),
+        (["10", "10.000000000000000000001"], "10.000000000000000000001", [1]),
+        (["0.1"], "0.1000000000000000055511151231257827021181583404541015625", []),
+        (["100000000000000000000000"], "1e23", [0]),
+        (["1e23"], "100000000000000000000000", [0]),
+        (["1e23"], "99999999999999991611392", []),
+        (["0"], "1e-400", []),
+        (["9007199254740993"], "9007199254740993.0", [0]),
+    ],
+)
+def test_numbers_equal_as_they_are_written(cells, value, wanted):
+    """Whatever a double makes of them."""
+    index = index_numbers([parse(cell) for cell in cells])
+    assert list(index.rows(parse(value), "exact", None)) == wanted
+
+
+def test_tolerances_are_kept_however_far_apart_the_numbers_are():
+    """A sum of thousands of digits is rounded to the side that changes no answer."""
+    index = index_numbers([parse("-1"), parse("1")])
+    assert list(index.rows(parse("1e-10000"), "within", 1.0)) == [1]
+    assert list(index.rows(parse("-1e-10000"), "within", 1.0)) == [0]

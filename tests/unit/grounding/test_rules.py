@@ -42,3 +42,11 @@ def test_a_fault_names_the_field_and_what_is_allowed(rule: GroundingRule, word: 
 
 def test_a_reference_splits_at_its_first_dot() -> None:
     assert split("airports.iata.code") == ("airports", "iata.code")
+
+
+@pytest.mark.parametrize("path", ["/a~2", "/a~", "~0", "/~/b"])
+def test_a_path_that_rfc_6901_does_not_know_is_a_fault(path):
+    """In the rule's own path and in those of `with`."""
+    assert "not a JSON Pointer" in str(fault_of(GroundingRule(path=path, column="t.x")))
+    rule = GroundingRule(path="/a", column="t.x", with_={path: "t.y"})
+    assert "not a JSON Pointer" in str(fault_of(rule))

@@ -372,3 +372,49 @@ def test_a_refused_schema_is_not_kept():
         with pytest.raises(Refusal):
             cache.get(b"{")
     assert len(cache) == 0
+
+
+@pytest.mark.parametrize(
+    ("schema", "value", "wanted"),
+    [
+        ('{"type":"integer"}', "12345678901234567890.5", False),
+        ('{"type":"integer"}', "12345678901234567890.0", True),
+        ('{"maximum":0.1}', "0.10000000000000000001", False),
+        ('{"maximum":0.10000000000000000001}', "0.1", True),
+        ('{"maximum":10}', "10.000000000000000000001", False),
+        ('{"minimum":10}', "10.000000000000000000001", True),
+        ('{"minimum":12345678901234567890}', "12345678901234567890.0", True),
+        ('{"exclusiveMinimum":0}', "1e-400", True),
+        ('{"exclusiveMaximum":0}', "-1e-400", True),
+        ('{"exclusiveMaximum":9007199254740993}', "9007199254740993.0", False),
+        ('{"multipleOf":0.1}', "0.30000000000000000001", False),
+        ('{"multipleOf":2}', "10.000000000000000000001", False),
+        ('{"multipleOf":1e-20}', "0.30000000000000000001", True),
+        ('{"multipleOf":1e400}', "1e-400", False),
+        ('{"multipleOf":3}', "3e99999999999999999", True),
+        ('{"multipleOf":7}', "1e99999999999999999", False),
+        ('{"multipleOf":7}', "0e-400", True),
+        ('{"const":0.1}', "0.10000000000000000001", False),
+        ('{"enum":[1,0.10000000000000000001]}', "0.100000000000000000010", True),
+        ('{"minLength":1e400}', "1e-400", True),
+        ('{"not":{"maximum":10}}', "10.000000000000000000001", True),
+        ('{"$ref":"#/$defs/x","$defs":{"x":{"maximum":10}}}', "10.000000000000000000001", False),
+    ],
+)
+@pytest.mark.parametrize("place", ["{}", "[{}]"])
+def test_numbers_are_compared_as_they_are_written(schema, value, wanted, place):
+    """Not as doubles: the answers are those of exact arithmetic, at the top and further in."""
+    if place != "{}":
+        schema = f'{{"items":{schema.replace("#/$defs", "#/items/$defs")}}}'
+    compiled = compile_schema(schema.encode())
+    text = place.format(value)
+    assert compiled.accepts(parse(text)) is wanted
+    assert (compiled.findings(parse(text), text.encode()) == ()) is wanted
+
+
+@pytest.mark.parametrize("keyword", ["minLength", "minItems", "minProperties"])
+def test_counts_are_integers_by_value(keyword):
+    """1.0 and 1e400 are integers; no value is as long as the second."""
+    value = {"minLength": "a", "minItems": [1], "minProperties": {"a": 1}}[keyword]
+    assert compile_schema(f'{{"{keyword}":1.0}}'.encode()).accepts(value)
+    assert not compile_schema(f'{{"{keyword}":1e400}}'.encode()).accepts(value)

@@ -144,7 +144,7 @@ def test_data_that_looks_like_a_reference_is_data(canary):
         (b'{"$defs":{"a":{"$anchor":"x"},"b":{"$anchor":"x"}}}', "stands twice"),
         (
             b'{"$id":"r","$dynamicRef":"#x","$dynamicAnchor":"x","$defs":{"b":{"$id":"q","$dynamicAnchor":"x"}}}',
-            "more than once",
+            "stands 2 times",
         ),
     ],
 )
