@@ -59,7 +59,7 @@ from lakehouse.validation.schema_engine import (
 from lakehouse.validation.schema_places import Failure, locate
 
 _SHOWN_CHARS_MAX = 200
-_LONG_NUMBER = re.compile(rb"[0-9.]{16}|[0-9][eE][-+]?0*[0-9]{3}")  # one that may be no double
+_LONG_NUMBER = re.compile(rb"[0-9](?:[0-9.]{15}|[eE][-+]?0*[0-9]{3})")  # one that may be no double
 _FALSE = b'{"not":{}}'
 
 
@@ -102,7 +102,10 @@ class CompiledSchema:
             artifact: The same without white space between its tokens; `got` is cut from it.
         """
         inexact = False
-        if len(artifact) > self._checkable_bytes or _LONG_NUMBER.search(artifact) is not None:
+        bounded = self._document.bound_uses > 0  # all else the engine compares exactly
+        if len(artifact) > self._checkable_bytes or (
+            bounded and _LONG_NUMBER.search(artifact) is not None
+        ):
             values, chars, inexact = _weigh(value)
             if (reason := self._too_large(values, chars, inexact=inexact)) is not None:
                 return (Finding(code="too_large", path="", message=reason),)
@@ -124,7 +127,7 @@ class CompiledSchema:
         return tuple(_within_bytes(ordered(list(findings.values()))))
 
     def _engine_for(self, *, inexact: bool) -> SchemaEngine:
-        if not inexact:
+        if not inexact or not self._document.bound_uses:
             return self._engine
         if self._exact_engine is None:
             self._exact_engine = SchemaEngine(self._document, exact=True)
