@@ -59,7 +59,8 @@ PROBLEMS: dict[ProblemCode, str] = {
     "invalid_request": "Correct the field or parameter that `detail` names; see /openapi.json.",
     "unknown_kind": "Name a kind of GET /v1/kinds, or send `schema`.",
     "unknown_model": "Name a model of GET /v1/models, or configure it.",
-    "invalid_schema": "Use JSON Schema 2020-12, references inside the document, RE2 patterns.",
+    "invalid_schema": "Use JSON Schema 2020-12, references inside the document, RE2 patterns "
+    "of at most 256 characters.",
     "unauthorized": "Send `Authorization: Bearer KEY`; `lakehouse keys new NAME` makes keys.",
     "not_found": "Check the path, or the id: GET /v1/sessions lists the sessions.",
     "method_not_allowed": "Use the method that /openapi.json names.",

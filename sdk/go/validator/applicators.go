@@ -209,23 +209,9 @@ func (a *application) checkReferences() error {
 		}
 	}
 	if a.sub.DynamicRef != nil {
-		return a.enter(a.dynamicTarget(a.sub.DynamicRef))
+		return a.enter(a.sub.DynamicRef.Ref)
 	}
 	return nil
-}
-
-// dynamicTarget finds the outermost schema on the way here that has the anchor, if the reference
-// points at such an anchor at all.
-func (a *application) dynamicTarget(reference *jsonschema.DynamicRef) *jsonschema.Schema {
-	if reference.Anchor == "" || reference.Ref.DynamicAnchor != reference.Anchor {
-		return reference.Ref
-	}
-	for _, outer := range a.scope {
-		if target, ok := a.schema.dynamic[a.schema.resources[outer]][reference.Anchor]; ok {
-			return target
-		}
-	}
-	return reference.Ref
 }
 
 func (a *application) checkBranches() error {

@@ -31,9 +31,6 @@ func (s *Schema) inPlace(sub *jsonschema.Schema) []*jsonschema.Schema {
 	found = slices.AppendSeq(found, maps.Values(sub.DependentSchemas))
 	if sub.DynamicRef != nil {
 		found = append(found, sub.DynamicRef.Ref)
-		for _, anchors := range s.dynamic {
-			found = append(found, anchors[sub.DynamicRef.Anchor])
-		}
 	}
 	return slices.DeleteFunc(found, func(sub *jsonschema.Schema) bool { return sub == nil })
 }

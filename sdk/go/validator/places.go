@@ -43,7 +43,6 @@ func tooLarge() sessionlog.Finding {
 type walk struct {
 	schema *Schema
 	steps  int
-	scope  []*jsonschema.Schema // from the outside in, for $dynamicRef
 	found  []located
 	told   map[string]bool
 	bytes  int
@@ -160,8 +159,6 @@ func (w *walk) apply(sub *jsonschema.Schema, v *value, path string, tell teller)
 	if w.steps--; w.steps < 0 {
 		return evaluated{}, errTooMuch
 	}
-	w.scope = append(w.scope, sub)
-	defer func() { w.scope = w.scope[:len(w.scope)-1] }()
 	node := w.schema.nodes[sub]
 	if node.raw == "false" {
 		return evaluated{}, tell(failure{path: path, got: v.raw, keyword: "not", expected: falseSchema})

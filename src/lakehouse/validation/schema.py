@@ -252,7 +252,8 @@ def _refusal(why: str) -> Refusal:
     return Refusal(
         "invalid_schema",
         f"The schema is not accepted: {why}.",
-        hint="JSON Schema 2020-12 with references inside the document and RE2 patterns.",
+        hint="JSON Schema 2020-12 with references inside the document and RE2 patterns of up "
+        "to 256 characters.",
     )
 
 
