@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 import signal
 import socket
 import threading
@@ -495,6 +496,17 @@ def _wait_for_started(log: Path, needle: bytes) -> None:
     raise AssertionError("the session never started")
 
 
+def _wait_for_model_call(port: int) -> None:
+    """Wait until chatd has a call under way beside the one that asks."""
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        text = call(port, "GET", "/metrics").body.decode()
+        if re.search(r'lakehouse_queue_depth\{[^}]*queue="requests"[^}]*\} ([2-9])', text):
+            return
+        time.sleep(0.02)
+    raise AssertionError("the model was never called")
+
+
 def test_keys_are_asked_for_at_every_door(tmp_path: Path):
     """Three daemons with keys: callers need one, and each daemon sends its own to the next."""
     (tmp_path / "script.json").write_text(json.dumps(SCRIPT))
@@ -549,7 +561,7 @@ def test_whichever_daemon_stops_the_session_is_answered(tmp_path: Path, role, st
             )
         )
         caller.start()
-        _wait_for_started(tmp_path / "log", b'"stopped"')
+        _wait_for_model_call(processes["chatd"].port)
         assert processes[role].stop(signal.SIGTERM) == 0
         caller.join(30)
 

@@ -19,7 +19,7 @@ Sample = Literal["newest", "stratified"]
 
 SESSIONS_MAX: Final = 2_000_000  # in one corpus; the answer of the query has a bound
 _QUERY_MS: Final = 600_000
-_QUERY_BYTES: Final = 16 << 30  # of address space: each thread reads lines by 128 MiB
+_QUERY_BYTES: Final = 4 << 30  # of address space: what is chosen from may be millions of rows
 
 
 class Selection(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
