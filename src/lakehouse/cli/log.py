@@ -110,7 +110,7 @@ def compact(
         print_json(msgspec.to_builtins(done))
     else:
         typer.echo(
-            f"{done.rows} rows of {done.segments} segments are now in {done.table} "
+            f"added {done.rows} rows of {done.segments} segments to {done.table} "
             f"({done.duplicates} were there already, {done.forgotten} forgotten); "
             f"merged {done.merged} files, deleted {done.removed} segments"
         )
@@ -146,7 +146,8 @@ def forget(
 
 def _print(found: Verification) -> None:
     typer.echo(
-        f"{found.files} files, {found.rows} rows, {found.duplicates} written twice, "
+        f"{found.files} files, {found.rows} rows, {found.compacted} of them in the table, "
+        f"{found.duplicates} written twice, "
         f"{found.unchecked} without crc, {found.unfinished} sessions without a row"
     )
     for damage in found.bad[:_SHOWN_MAX]:

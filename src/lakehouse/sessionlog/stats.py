@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
+import duckdb
 import msgspec
 
-from lakehouse.core.errors import Refusal
+from lakehouse.core.errors import LakehouseError, Refusal
 from lakehouse.core.rates import wilson_interval
 from lakehouse.sessionlog.filters import REPLAY_DAEMON, SessionFilter
 from lakehouse.sessionlog.views import open_views
@@ -57,6 +58,7 @@ def stats(root: Path, *, by: Sequence[str] = (), where: SessionFilter | None = N
 
     Raises:
         Refusal: `invalid_request`; an unknown dimension.
+        LakehouseError: A sealed file or the compacted table is damaged.
 
     Cost: a pass over the log, about 0.5 GB/s.
     """
@@ -76,8 +78,14 @@ def stats(root: Path, *, by: Sequence[str] = (), where: SessionFilter | None = N
         f"FROM (SELECT verdict, accepted_iteration{groups} FROM sessions WHERE {condition}) "
         + (f"GROUP BY {names} ORDER BY {names}" if names else "")
     )
-    with open_views(root) as connection:
-        rows = connection.execute(query, values).fetchall()
+    try:
+        with open_views(root) as connection:
+            rows = connection.execute(query, values).fetchall()
+    except duckdb.Error as error:
+        raise LakehouseError(
+            f"The session log cannot be read: {str(error).splitlines()[0]}",
+            hint="`lakehouse log verify` finds what is damaged.",
+        ) from error
     parts = tuple(_stats(row[len(by) :], dict(zip(by, row, strict=False))) for row in rows)
     if not by:
         return msgspec.structs.replace(parts[0], group=msgspec.UNSET, by=())
