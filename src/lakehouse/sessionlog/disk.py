@@ -85,6 +85,18 @@ def free_bytes_required(total_bytes: int) -> int:
     return max(FREE_BYTES_MIN, min(FREE_BYTES_MAX, int(total_bytes * FREE_SHARE)))
 
 
+def space_trouble(disk: Disk, root: Path) -> str | None:
+    """Say what is wrong with the free space of a log; None if there is enough."""
+    try:
+        free_bytes, total_bytes = disk.space(root)
+    except OSError as error:
+        return reason(error)
+    required_bytes = free_bytes_required(total_bytes)
+    if free_bytes < required_bytes:
+        return f"{free_bytes >> 20} MiB are free, {required_bytes >> 20} MiB are required"
+    return None
+
+
 def take_lock(path: Path) -> int | None:
     """Create a lock file and hold it exclusively; None if somebody else got in between.
 

@@ -65,5 +65,8 @@ class Maintenance:
         except (OSError, LakehouseError) as error:
             _log.warning("the session log could not be tended: %s", error)
             return
+        except Exception:  # noqa: BLE001  the thread's boundary: the next round must come
+            _log.exception("the session log could not be tended")
+            return
         if done.reaped:
             _log.warning("%d crashed sessions now have their row", len(done.reaped))

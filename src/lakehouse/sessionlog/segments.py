@@ -7,6 +7,7 @@ Every new segment begins with the started lines of the sessions that still run, 
 cleans up after this writer finds them in its newest file, whatever became of the older ones.
 """
 
+import contextlib
 import errno
 import os
 import time
@@ -180,7 +181,9 @@ class Segments:
         """Close retired segments that no record waits for."""
         for segment in [segment for segment in self.retired if segment not in in_use]:
             self.retired.remove(segment)
-            os.close(segment.descriptor)
+            # An error here is one of an earlier write, which the failed sync has told.
+            with contextlib.suppress(OSError):
+                os.close(segment.descriptor)
             self.finished.append(segment.path.name)
 
     def abandon(self) -> None:
@@ -192,12 +195,16 @@ class Segments:
             self.discard_if_empty(self.current)
         self.close()
 
-    def close(self) -> None:
-        """Close everything and let go of the lock: from now on the writer counts as dead."""
+    def close(self, *, dropping_reserve: bool = True) -> None:
+        """Close everything and let go of the lock: from now on the writer counts as dead.
+
+        Not `dropping_reserve` in a forked child: the file is its parent's.
+        """
         self.retire()
         self.close_retired(set())
         if self._lock is not None:
-            self.reserve.drop()
+            if dropping_reserve:
+                self.reserve.drop()
             os.close(self._lock)
             self._lock = None
 
@@ -233,5 +240,8 @@ class Segments:
         raise OSError(errno.EBUSY, f"no lock file of our own in {self.root}")
 
     def _remove(self, segment: Segment) -> None:
-        os.close(segment.descriptor)
-        segment.path.unlink(missing_ok=True)
+        # A disk in trouble may refuse this too; a segment without rows harms nobody.
+        with contextlib.suppress(OSError):
+            os.close(segment.descriptor)
+        with contextlib.suppress(OSError):
+            segment.path.unlink(missing_ok=True)

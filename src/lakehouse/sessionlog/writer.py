@@ -11,10 +11,9 @@ subprocess inherits nothing, every descriptor is closed on exec.
 
 import asyncio
 import contextlib
-import os
+import logging
 import threading
 import time
-import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,7 +23,8 @@ from typing import Final, Literal
 from lakehouse.core.clock import Clock, SystemClock
 from lakehouse.core.errors import Refusal, SetupError
 from lakehouse.core.row import Row, Started
-from lakehouse.sessionlog.disk import Disk, free_bytes_required, reason
+from lakehouse.sessionlog import forks
+from lakehouse.sessionlog.disk import Disk, reason, space_trouble
 from lakehouse.sessionlog.encoding import encode_fitting, log_unavailable
 from lakehouse.sessionlog.layout import prepare
 from lakehouse.sessionlog.pending import PendingRow, answer, resolve, text_of
@@ -36,6 +36,8 @@ from lakehouse.sessionlog.segments import (
 )
 
 Durability = Literal["commit", "os"]
+
+_LOG = logging.getLogger(__name__)
 
 ACK_S_MAX: Final = 30.0  # a row that is not durable by then is reported as not written
 WATCH_INTERVAL_S: Final = 1.0  # between looks for such rows; a timer per row costs 10 µs
@@ -113,7 +115,7 @@ class SessionLogWriter:
                 hint="Free some space, check permissions, or choose another log.path.",
             ) from error
         writer._thread.start()
-        _WRITERS.add(writer)
+        forks.watch(writer)
         return writer
 
     @property
@@ -223,7 +225,7 @@ class SessionLogWriter:
         self._thread.join(ACK_S_MAX)
         if not self._thread.is_alive():
             self._segments.close()
-        _WRITERS.discard(self)
+        forks.forget(self)
 
     # --- The caller's side, under the lock ---
 
@@ -277,13 +279,8 @@ class SessionLogWriter:
         return self._space_trouble
 
     def _look_at_disk(self) -> str | None:
-        try:
-            free_bytes, total_bytes = self._disk.space(self._root)
-        except OSError as error:
-            return reason(error)
-        required_bytes = free_bytes_required(total_bytes)
-        if free_bytes < required_bytes:
-            return f"{free_bytes >> 20} MiB are free, {required_bytes >> 20} MiB are required"
+        if (trouble := space_trouble(self._disk, self._root)) is not None:
+            return trouble
         with self._lock:
             current = self._segments.current
             if current is not None and not current.in_place():
@@ -295,22 +292,31 @@ class SessionLogWriter:
     # --- The background thread ---
 
     def _run(self) -> None:
-        while True:
+        ended = False
+        while not ended:
             try:
-                self._wake.get(timeout=PROBE_INTERVAL_S if self._failure is not None else None)
-            except Empty:
-                self._probe()
-                continue
-            with self._lock:
-                batch, self._pending = self._pending, []
-                self._committing = batch
-                self._woken = False
-                closed = self._closed
-            if batch:
-                self._commit(batch)
-            self._committing = []
-            if closed:
-                return
+                ended = self._turn()
+            except Exception as error:  # noqa: BLE001  the thread's boundary: rows wait for it
+                _LOG.exception("the session log could not be synced")
+                self._failure = str(error) or type(error).__name__
+                answer(self._committing, self._failure)
+
+    def _turn(self) -> bool:
+        """Wait for rows and commit them, or try again after a failure; says whether to end."""
+        try:
+            self._wake.get(timeout=PROBE_INTERVAL_S if self._failure is not None else None)
+        except Empty:
+            self._probe()
+            return False
+        with self._lock:
+            batch, self._pending = self._pending, []
+            self._committing = batch
+            self._woken = False
+            closed = self._closed
+        if batch:
+            self._commit(batch)
+        self._committing = []
+        return closed
 
     def _commit(self, batch: list[PendingRow]) -> None:
         """Make rows durable and answer for them; rows whose sync failed go into a new segment."""
@@ -382,19 +388,8 @@ class SessionLogWriter:
         finally:
             self._syncing_since = None
 
-    def _abandon_in_child(self) -> None:
+    def abandon_in_child(self) -> None:
         """Close the child's copies after a fork, or they would keep a dead writer's lock alive."""
         self._lock = threading.Lock()
         self._closed = True
-        self._segments.close()
-
-
-_WRITERS: "weakref.WeakSet[SessionLogWriter]" = weakref.WeakSet()
-
-
-def _abandon_all_in_child() -> None:
-    for writer in list(_WRITERS):
-        writer._abandon_in_child()  # noqa: SLF001 - the module's own class
-
-
-os.register_at_fork(after_in_child=_abandon_all_in_child)
+        self._segments.close(dropping_reserve=False)

@@ -68,14 +68,14 @@ class ValidatorService:
         session.add_done_callback(self._running.discard)
         caller = asyncio.current_task()
         assert caller is not None
-        try:
-            return await asyncio.shield(session)
-        except asyncio.CancelledError:
-            if not self._draining:
-                raise
-            # The session ends by itself now, and its reply says how: better than a bare refusal.
-            caller.uncancel()
-            return await session
+        while True:
+            try:
+                return await asyncio.shield(session)
+            except asyncio.CancelledError:
+                if not self._draining or session.cancelled():
+                    raise
+                # The session ends by itself now, and its reply says how: better than a refusal.
+                caller.uncancel()
 
     async def validate(self, request: ValidateRequest) -> ValidateReply:
         """Judge a given answer; see the port for what holds."""
