@@ -56,6 +56,8 @@ def command(
         )
     settings = read_config(context, config)
     result = query(settings.path(settings.log.path), sql, parquet=output)
+    if result.warning is not None:
+        typer.echo(f"warning: {result.warning}", err=True)
     if format_ is not Format.PARQUET:
         _print(result, format_)
 

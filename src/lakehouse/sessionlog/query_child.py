@@ -14,9 +14,9 @@ import msgspec
 
 from lakehouse.core.errors import LakehouseError
 from lakehouse.sessionlog.query import RESULT_FILE, QueryAnswer, QueryColumn, QueryTask
-from lakehouse.sessionlog.views import find_sources, open_views
+from lakehouse.sessionlog.views import find_sources, is_damage, open_views
 
-_FILE_GONE_TRIES_MAX: Final = 3  # a segment may be sealed between the listing and the reading
+_TRIES_MAX: Final = 4  # a segment may be sealed, or a file go, between listing and reading
 _BATCH_ROWS: Final = 10_000
 _NOT_JSON: Final = frozenset({"NaN", "Infinity", "-Infinity"})
 
@@ -37,19 +37,34 @@ def _answer(task: QueryTask) -> QueryAnswer:
     problem = _problem(task.sql)
     if problem is not None:
         return QueryAnswer(error=problem, refused=True)
-    for last in (False,) * (_FILE_GONE_TRIES_MAX - 1) + (True,):
+    root = Path(task.root)
+    damaged: str | None = None
+    for last in (False,) * (_TRIES_MAX - 1) + (True,):
         try:
-            return _run(task)
-        except duckdb.IOException as error:
-            if last or ("No such file" not in str(error) and "No files found" not in str(error)):
-                return QueryAnswer(error=_one_line(error))
+            answer = _run(task, trusting=damaged is None)
         except LakehouseError as error:
             return QueryAnswer(error=error.public)
-        except (duckdb.OutOfMemoryException, duckdb.InternalException) as error:
-            return QueryAnswer(error=_one_line(error))
         except duckdb.Error as error:
-            return QueryAnswer(error=_one_line(error), refused=True)
+            text = _one_line(error)
+            if damaged is None and is_damage(root, error):
+                damaged = f"Damaged lines are left out (lakehouse log verify): {text}"
+            elif last or not _file_is_gone(error):
+                return QueryAnswer(error=text, refused=not _is_ours(root, error))
+        else:
+            return msgspec.structs.replace(answer, warning=damaged)
     raise AssertionError("the last try returns")
+
+
+def _file_is_gone(error: duckdb.Error) -> bool:
+    return "No such file" in str(error) or "No files found" in str(error)
+
+
+def _is_ours(root: Path, error: duckdb.Error) -> bool:
+    """Say whether the log or a limit is at fault, and not the SQL."""
+    ours = (duckdb.IOException, duckdb.OutOfMemoryException, duckdb.InternalException)
+    if isinstance(error, ours):
+        return True
+    return isinstance(error, duckdb.InvalidInputException) and f"{root}/" in str(error)
 
 
 def _problem(sql: str) -> str | None:
@@ -66,10 +81,10 @@ def _problem(sql: str) -> str | None:
     return None
 
 
-def _run(task: QueryTask) -> QueryAnswer:
+def _run(task: QueryTask, *, trusting: bool) -> QueryAnswer:
     root = Path(task.root)
     # The strict pass behind this view costs more than most queries: only for who names it.
-    sources = find_sources(root)
+    sources = find_sources(root, trusting=trusting)
     # Only now: the libraries that a compacted table needs map a good part of a gigabyte by
     # themselves, and the query shall have all that it was promised.
     _limit(resource.RLIMIT_AS, _address_space_bytes() + task.memory_bytes)

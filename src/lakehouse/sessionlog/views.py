@@ -113,8 +113,11 @@ class Sources(msgspec.Struct, frozen=True):
         return [*self.strict, *self.tolerant, *self.plain, *table]
 
 
-def find_sources(root: Path) -> Sources:
+def find_sources(root: Path, *, trusting: bool = True) -> Sources:
     """Look for the files of a log; segments that its table holds are left out.
+
+    Sealed files without bad lines are read strictly, so that damage since then is an error, which
+    `is_damage` knows. Not `trusting`: damaged lines of theirs are left out, like everybody's.
 
     Raises:
         LakehouseError: The log has a compacted table that cannot be read.
@@ -131,7 +134,7 @@ def find_sources(root: Path) -> Sources:
         if file.name in held:
             continue
         if file.directory != ACTIVE:
-            clean = file.directory == SEALED and sealed_clean(root, file.name)
+            clean = trusting and file.directory == SEALED and sealed_clean(root, file.name)
             (strict if clean else tolerant).append(str(file.path))
         elif (descriptor := file.open()) is not None:
             descriptors.append(descriptor)
@@ -147,6 +150,11 @@ def find_sources(root: Path) -> Sources:
         forgotten_sessions(root),
         tuple(descriptors),
     )
+
+
+def is_damage(root: Path, error: duckdb.Error) -> bool:
+    """Say whether a query failed because of what a sealed file holds, and not of its SQL."""
+    return f"{root / SEALED}/" in str(error)
 
 
 @contextmanager

@@ -14,6 +14,8 @@ from lakehouse.core.row import RowError
 from lakehouse.core.row_codec import encode_line
 from lakehouse.sessionlog.query import QueryFailed, query
 from lakehouse.sessionlog.reader import find_rows
+from lakehouse.sessionlog.sealing import seal
+from lakehouse.sessionlog.stats import stats
 from lakehouse.sessionlog.views import SESSION_COLUMNS, open_views
 from lakehouse.sessionlog.writer import SessionLogWriter
 from support.rows import make_attempt, make_row, make_started, rejected_attempt
@@ -312,3 +314,25 @@ def test_no_environment_reaches_the_child(tmp_path: Path, monkeypatch: pytest.Mo
     with pytest.raises(SetupError, match="Permission"):
         query(tmp_path, "SELECT content FROM read_text('/proc/self/environ')")
     assert find_rows(tmp_path, "canary-1234") == []
+
+
+def test_a_sealed_file_that_was_damaged_later_takes_no_good_row_along(tmp_path: Path):
+    """Strict reading notices; then its damaged line is left out, and that is said."""
+    fill(tmp_path, *(make_row() for _ in range(3)))
+    seal(tmp_path)
+    [file] = (tmp_path / "sealed").glob("*.jsonl")
+    data = bytearray(file.read_bytes())
+    data[data.index(b'"verdict"') + 1] = 0x01
+    file.write_bytes(data)
+
+    found = query(tmp_path, "SELECT count(*) FROM sessions")
+    assert [bytes(cell) for row in found.rows for cell in row] == [b"2"]
+    assert found.warning is not None
+    assert file.name in found.warning
+    assert stats(tmp_path).sessions == 2
+
+
+def test_sql_that_is_no_unicode_is_one_message(tmp_path: Path):
+    """As a shell passes bytes on that are not UTF-8."""
+    with pytest.raises(SetupError, match="not valid Unicode"):
+        query(tmp_path, "SELECT '\udcff'")
