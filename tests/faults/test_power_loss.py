@@ -25,6 +25,7 @@ from faults.oracle import (
 )
 from faults.power_loss import Change, Disk, materialize, read_trace
 from lakehouse.sessionlog.sealing import seal
+from lakehouse.sessionlog.stats import stats
 
 TRACES = times(2, 25)
 CUTS = times(100, 200)  # of one trace
@@ -86,9 +87,11 @@ def said_before(changes: list[Change]) -> Told:
 
 
 def check_sealed_rows(root: Path, said: Told) -> None:
-    """Check the rows only: a disk that lost a synced page leaves damage, and it is reported."""
+    """Check the rows: a disk that lost a synced page leaves damage, which takes no row along."""
     seal(root)
-    check_rows(root, said)
+    rows = check_rows(root, said)
+    if stats(root).sessions != rows:
+        raise LogBroken(f"SQL sees {stats(root).sessions} of {rows} rows")
 
 
 def cut_everywhere(
