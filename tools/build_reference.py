@@ -24,6 +24,7 @@ from lakehouse.config.settings import (
     SessionSettings,
     TracingSettings,
 )
+from lakehouse.config.words import type_words
 from lakehouse.core.errors import (
     INFRA_HINT,
     INFRA_STATUS,
@@ -83,26 +84,6 @@ FINDINGS = {
 }
 
 
-def type_name(kind: object) -> str:
-    """Name a field's type as a person writing TOML would."""
-    if isinstance(kind, msgspec.inspect.UnionType):
-        names = [type_name(one) for one in kind.types]
-        return " or ".join(name for name in names if name != "nothing")
-    if isinstance(kind, msgspec.inspect.LiteralType):
-        return ", ".join(f"`{value}`" for value in kind.values)
-    names = {
-        "StrType": "text",
-        "IntType": "integer",
-        "FloatType": "number",
-        "BoolType": "true or false",
-        "NoneType": "nothing",
-        "DictType": "table of texts",
-        "VarTupleType": "list of tables",
-        "StructType": "table",
-    }
-    return names[type(kind).__name__]
-
-
 def default_of(field: msgspec.inspect.Field) -> str:
     """Show a field's default as TOML, or that there is none."""
     if field.required:
@@ -122,7 +103,7 @@ def configuration() -> str:
     for name, kind in SECTIONS.items():
         text = " ".join((kind.__doc__ or "").split())
         rows = [
-            f"| `{field.encode_name}` | {type_name(field.type)} | {default_of(field)} |"
+            f"| `{field.encode_name}` | {type_words(field.type)} | {default_of(field)} |"
             for field in msgspec.inspect.type_info(kind).fields  # type: ignore[union-attr]  # structs
         ]
         table = "\n".join(["| field | type | default |", "| --- | --- | --- |", *rows])

@@ -25,6 +25,7 @@ from lakehouse.config.settings import (
     SessionSettings,
     TracingSettings,
 )
+from lakehouse.config.words import type_at, type_words
 from lakehouse.core.errors import SetupError
 from lakehouse.core.kind import digest_of
 from lakehouse.grounding.settings import TableSettings
@@ -33,6 +34,7 @@ from lakehouse.providers.provider import ModelSettings
 FILE_NAME: Final = "lakehouse.toml"
 FILE_VARIABLE: Final = "LAKEHOUSE_CONFIG"
 PREFIX: Final = "LAKEHOUSE_"
+BUILT_IN: Final = "built-in defaults"
 
 _T = TypeVar("_T", bound=msgspec.Struct)
 _SECTIONS: Final[Mapping[str, type[msgspec.Struct]]] = {
@@ -50,18 +52,20 @@ _NAMED: Final[Mapping[str, type[msgspec.Struct]]] = {
 }
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _AT = re.compile(r"(?P<what>.*?)(?: - at `\$(?P<path>.*)`)?", re.DOTALL)
+_MISSING = re.compile(r"Object missing required field `(?P<name>.*)`")
+_UNKNOWN = re.compile(r"Object contains unknown field `(?P<name>.*)`")
 
 
 def load_config(path: Path | None, environment: Mapping[str, str]) -> Config:
     """Read and check the configuration. Nothing has been started when it fails.
 
     Raises:
-        SetupError: Naming file, line, field and what is allowed.
+        SetupError: Naming file and line, or the variable; the field; and what is allowed.
     """
     file, text = _find(path, environment)
     data = _parse(file, text)
-    _override(data, environment)
-    source = _Source(str(file) if file is not None else "built-in defaults", text)
+    overrides = _override(data, environment)
+    source = _Source(str(file) if file is not None else BUILT_IN, text, overrides)
     values: dict[str, Any] = {}
     for section, content in data.items():
         if section in _SECTIONS:
@@ -80,17 +84,16 @@ def load_config(path: Path | None, environment: Mapping[str, str]) -> Config:
 
 
 class _Source:
-    """The file that is read, for naming places in it."""
+    """The file that is read and the variables over it, for naming places in them."""
 
-    def __init__(self, name: str, text: str) -> None:
+    def __init__(self, name: str, text: str, overrides: Mapping[str, str]) -> None:
         self.name = name
         self._text = text
+        self._overrides = overrides
 
     def error(self, field: str, message: str) -> SetupError:
-        line = line_of(self._text, field)
-        place = self.name if line is None else f"{self.name}, line {line}"
         return SetupError(
-            f"{place}: {field}: {message}.",
+            f"{self._place(field)}: {field}: {message}.",
             hint="The fields are described in docs/reference/configuration.md.",
         )
 
@@ -105,11 +108,42 @@ class _Source:
         try:
             return msgspec.convert(content, kind)
         except msgspec.ValidationError as error:
-            match = _AT.fullmatch(str(error))
-            assert match is not None
-            inner = match["path"] or ""
-            value = _value_at(content, inner)
-            raise self.error(field + inner, f"is {value!r}: {match['what']}") from error
+            raise self._invalid(str(error), content, kind, field) from error
+
+    def _invalid(
+        self, message: str, content: object, kind: type[msgspec.Struct], field: str
+    ) -> SetupError:
+        match = _AT.fullmatch(message)
+        assert match is not None
+        inner = match["path"] or ""
+        missing = _MISSING.fullmatch(match["what"])
+        if missing is not None:
+            inner += f".{missing['name']}"
+            return self.error(
+                field + inner, f"is missing; allowed: {type_words(type_at(kind, inner))}"
+            )
+        found = type_at(kind, inner)
+        unknown = _UNKNOWN.fullmatch(match["what"])
+        if unknown is not None and isinstance(found, msgspec.inspect.StructType):
+            allowed = ", ".join(sorted(one.encode_name for one in found.fields))
+            name = f"{field}{inner}.{unknown['name']}"
+            return self.error(name, f"unknown field; allowed are {allowed}")
+        value = _value_at(content, inner)
+        return self.error(field + inner, f"is {value!r}; allowed: {type_words(found)}")
+
+    def _place(self, field: str) -> str:
+        for path, variable in self._overrides.items():
+            if field == path or field.startswith((path + ".", path + "[")):
+                return variable
+        line = line_of(self._text, field)
+        if line is not None:
+            return f"{self.name}, line {line}"
+        # A section or a model that only variables speak of stands in no file.
+        for table in (field, field.rpartition(".")[0]):
+            for path, variable in self._overrides.items():
+                if table and path.startswith(table + "."):
+                    return variable
+        return self.name
 
 
 def _find(path: Path | None, environment: Mapping[str, str]) -> tuple[Path | None, str]:
@@ -134,7 +168,9 @@ def _parse(file: Path | None, text: str) -> dict[str, Any]:
         raise SetupError(f"{file}: not valid TOML: {error}.") from error
 
 
-def _override(data: dict[str, Any], environment: Mapping[str, str]) -> None:
+def _override(data: dict[str, Any], environment: Mapping[str, str]) -> dict[str, str]:
+    """Set the fields that variables name; gives the variable of each such field."""
+    overrides: dict[str, str] = {}
     for variable, value in sorted(environment.items()):
         if not variable.startswith(PREFIX) or "__" not in variable:
             continue
@@ -145,6 +181,8 @@ def _override(data: dict[str, Any], environment: Mapping[str, str]) -> None:
             if not isinstance(place, dict):
                 raise SetupError(f"{variable}: {table!r} is not a table of the configuration.")
         place[field] = _scalar(value)
+        overrides[".".join([*tables, field])] = variable
+    return overrides
 
 
 def _scalar(text: str) -> object:

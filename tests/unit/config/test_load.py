@@ -95,9 +95,16 @@ def test_the_digest_follows_meaning_and_nothing_else(tmp_path):
     ("change", "expected"),
     [
         (('path = "data"', 'pth = "data"'), ["line 3", "log.pth", "durability, path"]),
-        (('path = "data"', "path = 7"), ["line 3", "log.path", "7"]),
+        (('path = "data"', "path = 7"), ["line 3", "log.path: is 7; allowed: text."]),
+        (
+            ('path = "data"', 'durability = "all"'),
+            ["durability: is 'all'; allowed: `commit`, `os`"],
+        ),
         (("[log]", "[logs]"), ["line 2", "logs", "log", "gateway"]),
-        (('"scripted"', '"gpt"'), ["line 6", "models.small.provider", "'gpt'"]),
+        (('"scripted"', '"gpt"'), ["line 6", "models.small.provider: is 'gpt'", "`openai`"]),
+        (('provider = "scripted"', ""), ["models.small.provider: is missing", "`scripted`"]),
+        (('match = "quote"', 'mtch = "quote"'), ["grounding[1].mtch: unknown field", "match,"]),
+        (('path = "/quote"', ""), ["kinds.event.grounding[1].path: is missing"]),
         (('model = "small"', 'model = "big"'), ["line 15", "kinds.event.model", "'big'", "small"]),
         (('"/airport"', '"airport"'), ["line 17", "kinds.event.grounding[0]", "'airport'"]),
         (("[tables.airports]", "[tables.ports]"), ["line 19", "'airports'", "there is ports"]),
@@ -154,6 +161,26 @@ def test_an_unknown_override_is_refused(tmp_path):
     """A typo in the environment does not pass in silence."""
     with pytest.raises(SetupError, match="unknown field"):
         load(tmp_path, GOOD, LAKEHOUSE_LOG__PAHT="x")
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "expected"),
+    [
+        ("LAKEHOUSE_SESSION__DEADLINE_MS", "abc", "is 'abc'; allowed: integer"),
+        ("LAKEHOUSE_SESSION__DEADLINE_MS", "700000", "is 700000; allowed is 1 to 600000"),
+        ("LAKEHOUSE_LOG__PATHH", "x", "unknown field; allowed are durability, path, table"),
+        ("LAKEHOUSE_LOGS__PATH", "x", "unknown section 'logs'"),
+        ("LAKEHOUSE_MODELS__BIG__MODEL", "m", "models.big.provider: is missing"),
+        ("LAKEHOUSE_KINDS__EVENT__MODEL", "big", "is 'big'; there is small"),
+    ],
+)
+def test_a_bad_override_is_laid_to_its_variable(tmp_path, variable, value, expected):
+    """The variable is named as the place, not the file, which is right."""
+    with pytest.raises(SetupError) as caught:
+        load(tmp_path, GOOD, **{variable: value})
+
+    assert caught.value.public.startswith(f"{variable}: ")
+    assert expected in caught.value.public
 
 
 def test_lines_are_found_in_array_tables():
