@@ -4,7 +4,7 @@ import asyncio
 import os
 import shutil
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
@@ -17,20 +17,25 @@ from lakehouse.cli.table import console, print_json
 from lakehouse.compose import Daemon, catalog, key_ring, tracer
 from lakehouse.config.settings import Config
 from lakehouse.core.chat import ModelStatus
-from lakehouse.core.errors import LakehouseError, SetupError
+from lakehouse.core.errors import LakehouseError, SetupError, TableUnavailable
+from lakehouse.engine.task import Catalog
 from lakehouse.grounding.settings import TableSettings
+from lakehouse.grounding.sql import prepare_rules
 from lakehouse.grounding.tables import TableFiles
 from lakehouse.sessionlog.disk import free_bytes_required
 from lakehouse.tracing.destination import LANGFUSE_URLS, OTLP, without_tracing
 
 doctor_app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
-State = Literal["ok", "warning", "problem"]
+State = Literal["ok", "warning", "problem", "skipped"]
 _SHARED_FILE_SYSTEMS: Final = ("nfs", "cifs", "smb", "fuse", "overlay", "tmpfs", "9p")
 
 
 class Check(msgspec.Struct, frozen=True):
-    """One thing looked at. `mend` says what to do where it is not `ok`."""
+    """One thing looked at. `mend` says what to do about a warning or a problem.
+
+    `skipped` could not be looked at, because of a problem that has a check of its own.
+    """
 
     name: str
     state: State
@@ -46,13 +51,18 @@ def command(
     json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
-    """Say what is missing and how to mend it. Exit code 1 if anything is a problem.
+    """Say what is missing and how to mend it.
+
+    Exit code 1 if anything is a problem, or was skipped because of one.
 
     Example: lakehouse doctor
     """
     settings = read_config(context, config)
     found = asyncio.run(_checks(settings, os.environ))
+    names = [check.name for check in found]
     found = [check for check in found if check.name.startswith(only)]
+    if not found:
+        raise SetupError(f"No check begins with {only!r}; there are {', '.join(names)}.")
     if json:
         print_json({"checks": found})
     else:
@@ -61,15 +71,19 @@ def command(
             out.print(Text(f"{check.state:>8}  {check.name}: {check.detail}"), soft_wrap=True)
             if check.mend:
                 out.print(Text(f"          mend: {check.mend}"), soft_wrap=True)
-    raise typer.Exit(int(any(check.state == "problem" for check in found)))
+    raise typer.Exit(int(any(check.state in {"problem", "skipped"} for check in found)))
 
 
 async def _checks(config: Config, environment: Mapping[str, str]) -> list[Check]:
     log = config.path(config.log.path)
+    kinds, known = _kinds(config)
+    rules = _after(kinds, "rules", lambda: _rules(config, known))
+    keys = _guarded("keys", lambda: _keys(config, environment))
     checks = [
         Check("config", "ok", f"{config.source}, {len(config.kinds)} kinds"),
-        _guarded("kinds", lambda: f"{len(catalog(config).kinds)} kinds compile"),
-        _guarded("keys", lambda: _keys(config, environment)),
+        kinds,
+        rules,
+        keys,
         _space(log),
         _file_system(log),
     ]
@@ -83,9 +97,14 @@ async def _checks(config: Config, environment: Mapping[str, str]) -> list[Check]
             )
         )
     checks.append(await _tracing(config, environment))
-    checks += [await _table(config, name) for name in config.tables]
-    checks += await _daemon(config, environment)
-    return checks
+    broken = next((check.name for check in (kinds, rules) if check.state == "problem"), None)
+    if known is None or broken is not None:
+        checks += [_skipped(f"table {name}", broken or kinds.name) for name in config.tables]
+    else:
+        checks += await _tables(config, known)
+    if keys.state == "problem":
+        broken = broken or keys.name
+    return checks + await _daemon(config, environment, broken)
 
 
 def _guarded(name: str, look: Callable[[], str]) -> Check:
@@ -95,11 +114,34 @@ def _guarded(name: str, look: Callable[[], str]) -> Check:
         return Check(name, "problem", error.internal, error.hint)
 
 
-async def _guarded_async(name: str, look: Callable[[], Awaitable[str]]) -> Check:
+def _after(needed: Check, name: str, look: Callable[[], str]) -> Check:
+    return _guarded(name, look) if needed.state == "ok" else _skipped(name, needed.name)
+
+
+def _skipped(name: str, cause: str) -> Check:
+    return Check(name, "skipped", f"needs {cause!r} to be mended first")
+
+
+def _kinds(config: Config) -> tuple[Check, Catalog | None]:
     try:
-        return Check(name, "ok", await look())
+        known = catalog(config)
     except LakehouseError as error:
-        return Check(name, "problem", error.internal, error.hint)
+        return Check("kinds", "problem", error.internal, error.hint), None
+    return Check("kinds", "ok", f"{len(known.kinds)} kinds compile"), known
+
+
+def _rules(config: Config, known: Catalog | None) -> str:
+    """Prepare the SQL rules, as far as that goes without the tables' columns."""
+    count = 0
+    for kind in known.kinds.values() if known is not None else ():
+        try:
+            count += len(prepare_rules(kind.rules, config.tables))
+        except SetupError as error:
+            raise SetupError(
+                f"kinds.{kind.name}: {error.public}",
+                hint=f"correct `sql` under [[kinds.{kind.name}.rules]] in {config.source}",
+            ) from error
+    return f"{count} SQL rules can be prepared"
 
 
 def _keys(config: Config, environment: Mapping[str, str]) -> str:
@@ -135,28 +177,41 @@ def _file_system(log: Path) -> Check:
     return Check("log file system", "ok", kind)
 
 
-async def _table(config: Config, name: str) -> Check:
-    """Load a table with every column that a kind asks of it."""
-
-    async def load() -> str:
-        known = catalog(config)
-        rules = [rule for kind in known.kinds.values() for rule in kind.rules]
-        path = config.path(config.tables[name].path)
-        others = {
-            other: TableSettings(str(config.path(table.path)))
-            for other, table in config.tables.items()
-        }
-        if not path.exists():
-            raise SetupError(f"{path} is not there.", hint=f"correct tables.{name}.path")
-        tables = TableFiles(others, rules)
-        digests: dict[str, str] = {}
+async def _tables(config: Config, known: Catalog) -> list[Check]:
+    """Load the tables with every column that a kind asks of them."""
+    settings = {
+        name: TableSettings(str(config.path(table.path))) for name, table in config.tables.items()
+    }
+    rules = [rule for kind in known.kinds.values() for rule in kind.rules]
+    tables = TableFiles(settings, rules)
+    digests: dict[str, str] = {}
+    faults: dict[str, Check] = {}
+    try:
         for kind in known.kinds.values():
-            if name in kind.tables():
+            try:
                 digests |= (await tables.snapshot(kind)).digests
+            except TableUnavailable as error:
+                # A rule over several tables is told under the first: once is enough.
+                name = error.table.partition(", ")[0]
+                mend = f"correct what kinds.{kind.name} asks of it, or tables.{name}.path"
+                faults.setdefault(name, Check(f"table {name}", "problem", error.internal, mend))
+    finally:
         tables.close()
-        return digests.get(name, f"{path}; no kind reads it by grounding")
+    return [
+        faults.get(name) or _table(name, config.path(table.path), digests.get(name), faults)
+        for name, table in config.tables.items()
+    ]
 
-    return await _guarded_async(f"table {name}", load)
+
+def _table(name: str, path: Path, digest: str | None, faults: Mapping[str, Check]) -> Check:
+    if digest is not None:
+        return Check(f"table {name}", "ok", digest)
+    if not path.exists():
+        mend = f"correct tables.{name}.path"
+        return Check(f"table {name}", "problem", f"{path} is not there.", mend)
+    if faults:
+        return _skipped(f"table {name}", next(iter(faults.values())).name)
+    return Check(f"table {name}", "ok", f"{path}; no kind reads it")
 
 
 async def _tracing(config: Config, environment: Mapping[str, str]) -> Check:
@@ -184,23 +239,40 @@ async def _tracing(config: Config, environment: Mapping[str, str]) -> Check:
     return Check("tracing", "problem", f"{where}: {done.trouble}", mend)
 
 
-async def _daemon(config: Config, environment: Mapping[str, str]) -> list[Check]:
-    """Open the log and ask every model's state, as `lakehouse up` would."""
+async def _daemon(
+    config: Config, environment: Mapping[str, str], broken: str | None
+) -> list[Check]:
+    """Make a daemon, which opens the log, and ask every model's state, as `lakehouse up` would."""
+    names = [f"model {name}" for name in config.models]
+    if broken is not None:
+        return [_skipped(name, broken) for name in ("daemon", *names)]
     try:
         daemon = Daemon(config, without_tracing(environment), "up")
     except LakehouseError as error:
-        return [Check("log", "problem", error.internal, error.hint)]
-    checks = [Check("log", "ok", f"{config.path(config.log.path)} takes rows")]
+        failed = Check("daemon", "problem", error.internal, error.hint)
+        return [failed, *(_skipped(name, failed.name) for name in names)]
+    log = config.path(config.log.path)
+    checks = [Check("daemon", "ok", f"`lakehouse up` can start; {log} takes rows")]
     try:
         for model in await daemon.models():
             detail = f"{model.provider}, {model.model}: {model.state}"
-            if model.detail:
-                detail += f" ({model.detail})"
+            told = _told(model, config)
+            if told:
+                detail += f" ({told})"
             state: State = "ok" if model.state in {"ready", "loading"} else "problem"
             checks.append(Check(f"model {model.name}", state, detail, _mend(model)))
     finally:
         await daemon.close()
     return checks
+
+
+def _told(model: ModelStatus, config: Config) -> str | None:
+    """Say when an embedded model is loaded: this process loads none, and a daemon may."""
+    own = config.chatd.url is None
+    if own and model.provider == "llama_cpp" and model.state == "ready":
+        when = "when it starts" if config.models[model.name].preloads() else "for its first call"
+        return f"its weights are here; a daemon loads it {when}"
+    return model.detail
 
 
 def _mend(model: ModelStatus) -> str:

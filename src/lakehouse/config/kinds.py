@@ -29,7 +29,10 @@ def _kind(name: str, settings: KindSettings, config: Config, schemas: SchemaCach
         schemas.get(raw)
     except (JsonError, Refusal) as error:
         message = error.public if isinstance(error, Refusal) else f"not valid JSON: {error}"
-        raise SetupError(f"kinds.{name}: the schema cannot be used: {message}") from error
+        raise SetupError(
+            f"kinds.{name}: the schema cannot be used: {message}",
+            hint=error.hint if isinstance(error, Refusal) else "",
+        ) from error
     model = settings.model or next(iter(config.models))
     max_iterations = settings.max_iterations or config.session.max_iterations
     return Kind(

@@ -195,7 +195,9 @@ def test_init_writes_a_project_that_works_and_overwrites_nothing(tmp_path):
         ).stdout
     )["checks"]
     states = {check["name"]: check["state"] for check in checks}
-    assert states["config"] == states["kinds"] == states["table airports"] == states["log"] == "ok"
+    assert {states[name] for name in ("config", "kinds", "rules", "table airports", "daemon")} == {
+        "ok"
+    }
 
 
 def test_doctor_says_what_is_missing_and_how_to_mend_it(project):
@@ -208,6 +210,59 @@ def test_doctor_says_what_is_missing_and_how_to_mend_it(project):
     assert "table t" in done.stdout
     assert "gone.csv" in done.stdout
     assert "mend:" in done.stdout
+
+
+def checks_of(directory: Path, *, code: int) -> dict[str, dict[str, str]]:
+    found = json.loads(lakehouse(directory, "doctor", "--json", code=code).stdout)["checks"]
+    return {check["name"]: check for check in found}
+
+
+def test_doctor_names_its_checks_when_none_is_meant(project):
+    """A check that does not exist is not a check that passed."""
+    done = lakehouse(project, "doctor", "nothing", code=2)
+
+    assert "'nothing'" in done.stderr
+    assert "config, kinds, rules, keys, log space" in done.stderr
+    assert done.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("schema", "rule", "broken", "mend"),
+    [
+        ({"type": "objekt"}, "SELECT TRUE", "kinds", "JSON Schema 2020-12"),
+        (SCHEMA, "SELEC TRUE", "rules", "[[kinds.city.rules]]"),
+    ],
+)
+def test_doctor_tells_a_cause_once(project, schema, rule, broken, mend):
+    """One problem with its mend; what depends on it is skipped, and says because of what."""
+    (project / "city.schema.json").write_text(json.dumps(schema))
+    (project / "t.csv").write_text("name\nOslo\n")
+    with (project / "lakehouse.toml").open("a") as file:
+        file.write(f'[[kinds.city.rules]]\nsql = "{rule}"\nmessage = "m"\n')
+        file.write('[tables.t]\npath = "t.csv"\n')
+
+    checks = checks_of(project, code=1)
+
+    assert [name for name in checks if checks[name]["state"] == "problem"] == [broken]
+    assert mend in checks[broken]["mend"]
+    for name in ("table t", "daemon", "model small"):
+        assert checks[name]["state"] == "skipped"
+        assert checks[name]["detail"] == f"needs '{broken}' to be mended first"
+
+
+def test_doctor_says_where_to_mend_a_column_that_is_not_there(project):
+    """The columns there are, and the kind that asks for another; never to run doctor again."""
+    (project / "t.csv").write_text("name\nOslo\n")
+    with (project / "lakehouse.toml").open("a") as file:
+        file.write('[[kinds.city.grounding]]\npath = "/city"\ncolumn = "t.nome"\n')
+        file.write('[tables.t]\npath = "t.csv"\n')
+
+    check = checks_of(project, code=1)["table t"]
+
+    assert check["state"] == "problem"
+    assert "'nome': there is no such column, only name" in check["detail"]
+    assert "kinds.city" in check["mend"]
+    assert "doctor" not in check["mend"]
 
 
 def test_the_log_commands_answer_on_an_empty_log(project):
