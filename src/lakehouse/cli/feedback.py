@@ -6,7 +6,7 @@ from typing import Annotated
 import msgspec
 import typer
 
-from lakehouse.cli.options import ConfigOption, JsonOption, read_config
+from lakehouse.cli.options import ConfigOption, JsonOption, log_directory, read_config
 from lakehouse.cli.table import print_json
 from lakehouse.compose import catalog
 from lakehouse.core.clock import SystemClock
@@ -49,7 +49,7 @@ def command(
         author=author,
     )
     given = give_feedback(
-        settings.path(settings.log.path), request, catalog=catalog(settings), clock=SystemClock()
+        log_directory(settings), request, catalog=catalog(settings), clock=SystemClock()
     )
     if json:
         print_json(given)

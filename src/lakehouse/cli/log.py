@@ -6,7 +6,7 @@ from typing import Annotated
 import msgspec
 import typer
 
-from lakehouse.cli.options import ConfigOption, JsonOption, read_config
+from lakehouse.cli.options import ConfigOption, JsonOption, log_directory, read_config
 from lakehouse.cli.table import print_json
 from lakehouse.sessionlog.compacted import RETENTION_H, require_delta
 from lakehouse.sessionlog.sealing import reap as reap_log
@@ -32,7 +32,7 @@ def _table(context: typer.Context, config: str | None) -> str | None:
 
 def _root(context: typer.Context, config: str | None) -> Path:
     settings = read_config(context, config)
-    return settings.path(settings.log.path)
+    return log_directory(settings)
 
 
 @log_app.command()

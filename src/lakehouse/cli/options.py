@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from lakehouse.config.load import load_config
+from lakehouse.config.load import BUILT_IN, FILE_NAME, load_config
 from lakehouse.config.settings import Config
 
 ConfigOption = Annotated[
@@ -24,3 +24,18 @@ def read_config(context: typer.Context, path: str | None) -> Config:
     """
     named = path or context.find_root().params.get("config")
     return load_config(Path(named) if named else None, os.environ)
+
+
+def log_directory(config: Config) -> Path:
+    """Give the log's directory, for a command that reads it.
+
+    Says on stderr when the place is only a guess and nothing is there: an empty answer from the
+    wrong directory looks like an empty log.
+    """
+    log = config.path(config.log.path)
+    if config.source == BUILT_IN and not log.exists():
+        typer.echo(
+            f"No {FILE_NAME} here: built-in defaults are used; the log would be {log.absolute()}.",
+            err=True,
+        )
+    return log

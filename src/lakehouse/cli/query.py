@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from lakehouse.cli.options import ConfigOption, JsonOption, read_config
+from lakehouse.cli.options import ConfigOption, JsonOption, log_directory, read_config
 from lakehouse.cli.table import cell_text, print_table
 from lakehouse.core.errors import SetupError
 from lakehouse.sessionlog.query import QueryResult, query
@@ -55,7 +55,7 @@ def command(
             hint="The other formats go to standard output: … > FILE.",
         )
     settings = read_config(context, config)
-    result = query(settings.path(settings.log.path), sql, parquet=output)
+    result = query(log_directory(settings), sql, parquet=output)
     if result.warning is not None:
         typer.echo(f"warning: {result.warning}", err=True)
     if format_ is not Format.PARQUET:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from lakehouse.cli.options import ConfigOption, JsonOption, read_config
+from lakehouse.cli.options import ConfigOption, JsonOption, log_directory, read_config
 from lakehouse.cli.replay_options import (
     SETTINGS,
     AsKindOption,
@@ -226,7 +226,7 @@ def _run(job: Job, asked: Asked) -> int:
 
 
 def _root(settings: Config) -> Path:
-    return settings.path(settings.log.path)
+    return log_directory(settings)
 
 
 def _begin(settings: Config, selection: Selection, candidate: Candidate, *, rejudge: bool) -> Plan:

@@ -5,9 +5,10 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from lakehouse.cli.options import ConfigOption, JsonOption, read_config
+from lakehouse.cli.options import ConfigOption, JsonOption, log_directory, read_config
 from lakehouse.cli.table import print_json, print_table
 from lakehouse.core.limits import SESSIONS_LIMIT_DEFAULT
+from lakehouse.core.session import Verdict
 from lakehouse.sessionlog.filters import SessionFilter, moment
 from lakehouse.sessionlog.sessions import list_sessions
 
@@ -22,9 +23,7 @@ def command(
     *,
     kind: Annotated[str | None, typer.Option(help="Only this kind.")] = None,
     model: Annotated[str | None, typer.Option(help="Only this model.")] = None,
-    verdict: Annotated[
-        str | None, typer.Option(help="accepted, max_iter_exhausted or infra_error.")
-    ] = None,
+    verdict: Annotated[Verdict | None, typer.Option(help="Only sessions that ended so.")] = None,
     code: Annotated[str | None, typer.Option(help="An infra code or a finding's code.")] = None,
     daemon: Annotated[str | None, typer.Option(help="Only this daemon, such as replay.")] = None,
     conversation_id: Annotated[str | None, typer.Option(help="Only this conversation.")] = None,
@@ -50,7 +49,7 @@ def command(
         since=None if since is None else moment(since, name="since"),
         until=None if until is None else moment(until, name="until"),
     )
-    page = list_sessions(settings.path(settings.log.path), where, limit=limit, cursor=cursor)
+    page = list_sessions(log_directory(settings), where, limit=limit, cursor=cursor)
     if json:
         rows = [msgspec.Raw(row) for row in page.rows]
         print_json({"sessions": rows, "next": page.next})

@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from lakehouse.cli.options import ConfigOption, JsonOption, read_config
+from lakehouse.cli.options import ConfigOption, JsonOption, log_directory, read_config
 from lakehouse.cli.table import console, print_json
 from lakehouse.core.errors import Refusal
 from lakehouse.core.row import Row
@@ -31,11 +31,12 @@ def command(
     Example: lakehouse show 019ab1c2d3e47f60b1a2c3d4e5f60718
     """
     settings = read_config(context, config)
-    rows = find_rows(settings.path(settings.log.path), identity)
+    log = log_directory(settings)
+    rows = find_rows(log, identity)
     if not rows:
         raise Refusal(
             "not_found",
-            f"There is no session or row {identity!r} in {settings.path(settings.log.path)}.",
+            f"There is no session or row {identity!r} in {log}.",
             hint="`lakehouse sessions` lists the sessions, newest first.",
         )
     if json:

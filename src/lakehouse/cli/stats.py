@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from lakehouse.cli.options import ConfigOption, JsonOption, read_config
+from lakehouse.cli.options import ConfigOption, JsonOption, log_directory, read_config
 from lakehouse.cli.table import percent, print_json, print_table
 from lakehouse.sessionlog.filters import SessionFilter, moment
 from lakehouse.sessionlog.stats import Stats, stats
@@ -43,7 +43,7 @@ def command(
         until=None if until is None else moment(until, name="until"),
     )
     dimensions = [name.strip() for name in by.split(",") if name.strip()]
-    result = stats(settings.path(settings.log.path), by=dimensions, where=where)
+    result = stats(log_directory(settings), by=dimensions, where=where)
     if json:
         print_json(result)
         return

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from lakehouse.cli.options import ConfigOption, read_config
+from lakehouse.cli.options import ConfigOption, log_directory, read_config
 from lakehouse.core.limits import SESSIONS_LIMIT_MAX
 from lakehouse.sessionlog.reader import Follower, find_rows
 from lakehouse.sessionlog.sessions import list_sessions
@@ -30,7 +30,7 @@ def command(
     Example: lakehouse tail -f
     """
     settings = read_config(context, config)
-    log = settings.path(settings.log.path)
+    log = log_directory(settings)
     follower = Follower(log)
     for row in _last(log, count):
         _print(row, log, json=json)

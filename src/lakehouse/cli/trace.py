@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn
 
-from lakehouse.cli.options import ConfigOption, JsonOption, read_config
+from lakehouse.cli.options import ConfigOption, JsonOption, log_directory, read_config
 from lakehouse.cli.table import print_json
 from lakehouse.compose import tracer
 from lakehouse.core.errors import InfraError, SetupError
@@ -100,7 +100,7 @@ def resend(
             hint="Set one of them as for the daemons; `lakehouse doctor tracing` tries it.",
         )
     chosen = _Chosen(
-        settings.path(settings.log.path),
+        log_directory(settings),
         since=None if since is None else moment(since, name="since"),
         until=None if until is None else moment(until, name="until"),
         session=session,

@@ -277,6 +277,25 @@ def test_the_log_commands_answer_on_an_empty_log(project):
     assert len(done.stderr.splitlines()) <= 2
 
 
+def test_a_verdict_that_does_not_exist_is_refused(project):
+    """The three that there are, not an empty table."""
+    done = lakehouse(project, "sessions", "--verdict", "ok", code=2)
+
+    for verdict in ("accepted", "max_iter_exhausted", "infra_error"):
+        assert verdict in done.stderr
+
+
+def test_an_empty_answer_from_the_wrong_directory_says_so(tmp_path, project):
+    """Without a configuration and a log: one line with where the log would be; else nothing."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    for command in (("sessions",), ("stats", "--json"), ("tail",), ("query", "SELECT 1")):
+        [told] = lakehouse(elsewhere, *command).stderr.splitlines()
+        assert told.startswith("No lakehouse.toml here: built-in defaults are used")
+        assert str(elsewhere / "lakehouse-data" / "sessions") in told
+        assert lakehouse(project, *command).stderr == ""
+
+
 def test_help_is_quick_to_load_and_every_command_has_an_example():
     """The overview imports no command; each command's help shows one way to use it."""
     from lakehouse.cli.main import COMMANDS  # noqa: PLC0415
