@@ -1,17 +1,31 @@
 """Calls from the command line to a running gateway."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 
 import msgspec
 
+from lakehouse.core.chat import ModelName
 from lakehouse.core.errors import InfraError, SetupError
 from lakehouse.core.limits import DEADLINE_MS_MAX, LOAD_BUDGET_MS_DEFAULT, ROW_BYTES_MAX
 from lakehouse.core.session import IterateRequest, SessionReply
+from lakehouse.engine.task import find_kind, find_model
 from lakehouse.transport.client import HttpClient, HttpLimits, HttpReply, TransportFault
 from lakehouse.transport.problem import PROBLEM_TYPE, error_of
 
 _ANSWER_MS = DEADLINE_MS_MAX + LOAD_BUDGET_MS_DEFAULT
 _LIMITS = HttpLimits(5_000, _ANSWER_MS, _ANSWER_MS, _ANSWER_MS, 4 * ROW_BYTES_MAX)
+
+
+class _Named(msgspec.Struct):
+    name: str
+
+
+class _Kinds(msgspec.Struct):
+    kinds: tuple[_Named, ...]
+
+
+class _Models(msgspec.Struct):
+    models: tuple[ModelName, ...]
 
 
 class GatewayCaller:
@@ -36,15 +50,33 @@ class GatewayCaller:
         """
         return msgspec.json.decode((await self.post(request)).body, type=SessionReply)
 
+    async def check(self, request: IterateRequest) -> None:
+        """See that the gateway knows the kind and the model; raises as `iterate` does."""
+        if request.kind is not None:
+            kinds = msgspec.json.decode(await self._get("/v1/kinds"), type=_Kinds).kinds
+            find_kind(request.kind, {kind.name: kind for kind in kinds})
+        if request.model is not None:
+            models = msgspec.json.decode(await self._get("/v1/models"), type=_Models).models
+            find_model(request.model, {model.name: model for model in models})
+
     async def post(self, request: IterateRequest) -> HttpReply:
         """Run one session and give the reply's own bytes; raises as `iterate` does."""
-        try:
-            reply = await self._http.post(
+        return await self._answer(
+            self._http.post(
                 self._url + "/v1/iterate",
                 headers=self._headers,
                 body=msgspec.json.encode(request),
                 limits=_LIMITS,
             )
+        )
+
+    async def _get(self, path: str) -> bytes:
+        call = self._http.get(self._url + path, headers=self._headers, limits=_LIMITS)
+        return (await self._answer(call)).body
+
+    async def _answer(self, call: Awaitable[HttpReply]) -> HttpReply:
+        try:
+            reply = await call
         except (TransportFault, ValueError) as fault:
             raise InfraError(
                 "connect",

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -25,6 +25,7 @@ from lakehouse.config.settings import Config
 from lakehouse.core.context import session_context
 from lakehouse.core.errors import InfraError, Refusal, SetupError
 from lakehouse.core.session import Constrain, IterateRequest, SessionReply
+from lakehouse.engine.task import plan
 
 run_app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -44,6 +45,7 @@ class Tally:
         self.infra = 0
         self.infra_in_a_row = 0
         self.skipped = 0
+        self.rejected_before = 0
         self.stopped = ""
 
     def line(self) -> str:
@@ -62,7 +64,8 @@ def command(
     column: Annotated[str, typer.Option(help="The column that holds the prompt.", metavar="C")],
     output: Annotated[Path, typer.Option(help="Accepted artifacts, JSON lines.", metavar="O")],
     rejects: Annotated[
-        Path | None, typer.Option(help="The rest, with findings. Default: O.rejects.jsonl")
+        Path | None,
+        typer.Option(help="The rest, with findings. Default: --output with .rejects.jsonl added."),
     ] = None,
     concurrency: Annotated[int, typer.Option(min=1, max=AT_ONCE_MAX, help="Sessions at once.")] = 8,
     model: Annotated[str | None, typer.Option(help="Another model than the kind's.")] = None,
@@ -86,34 +89,31 @@ def command(
     settings = read_config(context, config)
     request = IterateRequest(kind=kind, model=model, constrain=constrain)
     beside = output.with_name(output.name + ".rejects.jsonl")
-    with _results(output, rejects or beside) as (accepted, rejected):
-        done = _done(accepted, rejected)
-        tally = asyncio.run(
-            _run(
-                lambda: _door(settings, url, api_key_env),
-                _Job(request, source, column, accepted, rejected, done, concurrency),
-            )
-        )
-    typer.echo(f"{tally.line()}; done before {tally.skipped}")
+    job = _Job(request, source, column, output, rejects or beside, concurrency)
+    if job.output.resolve() == job.rejects.resolve():
+        raise SetupError("--output and --rejects must be two files.")
+    tally = asyncio.run(_run(_door(settings, url, api_key_env, request), job))
+    before = f", {tally.rejected_before} of them rejected" if tally.rejected_before else ""
+    typer.echo(f"{tally.line()}; done before {tally.skipped}{before}")
+    rejected = tally.rejected + tally.rejected_before
+    if rejected:
+        typer.echo(f"{rejected} rejected in all, with their findings: {job.rejects}")
     if tally.stopped:
         typer.echo(f"{tally.stopped} Go on with the same command.", err=True)
-    raise typer.Exit(3 if tally.infra or tally.stopped else int(_any_rejected(rejected.path)))
+    raise typer.Exit(3 if tally.infra or tally.stopped else int(rejected > 0))
 
 
 class _Job(msgspec.Struct, frozen=True):
     request: IterateRequest
     source: Path
     column: str
-    accepted: ResultFile
-    rejected: ResultFile
-    done: dict[int, str]
+    output: Path
+    rejects: Path
     concurrency: int
 
 
 @contextlib.contextmanager
 def _results(output: Path, rejects: Path) -> Iterator[tuple[ResultFile, ResultFile]]:
-    if output.resolve() == rejects.resolve():
-        raise SetupError("--output and --rejects must be two files.")
     accepted = ResultFile(output)
     try:
         rejected = ResultFile(rejects)
@@ -125,22 +125,14 @@ def _results(output: Path, rejects: Path) -> Iterator[tuple[ResultFile, ResultFi
         accepted.close()
 
 
-def _done(accepted: ResultFile, rejected: ResultFile) -> dict[int, str]:
-    return accepted.done() | rejected.done()
-
-
-def _any_rejected(path: Path) -> bool:
-    return path.stat().st_size > 0
-
-
-def _pending(job: _Job, tally: Tally) -> Iterator[Input]:
+def _pending(job: _Job, done: Mapping[int, str], tally: Tally) -> Iterator[Input]:
     """Give the inputs that are not done, in order.
 
     Raises:
         SetupError: An input that is done has another text now.
     """
     for one in read_inputs(job.source, job.column):
-        digest = job.done.get(one.index)
+        digest = done.get(one.index)
         if digest is None:
             yield one
         elif digest != one.digest:
@@ -153,28 +145,33 @@ def _pending(job: _Job, tally: Tally) -> Iterator[Input]:
 
 
 @contextlib.asynccontextmanager
-async def _door(settings: Config, url: str | None, api_key_env: str | None) -> AsyncIterator[Ask]:
-    """Open the way to sessions: a running gateway, or the whole stack in this process."""
+async def _door(
+    settings: Config, url: str | None, api_key_env: str | None, request: IterateRequest
+) -> AsyncIterator[Ask]:
+    """Open the way to sessions: a running gateway, or the whole stack in this process.
+
+    Raises:
+        Refusal: The kind or the model of the request is not known there.
+    """
     if url is not None:
         caller = GatewayCaller(url, api_key_env, os.environ)
         try:
+            await caller.check(request)
             yield caller.iterate
         finally:
             await caller.close()
         return
     daemon = Daemon(settings, os.environ, "up")
-    await daemon.start()
     try:
+        plan(msgspec.structs.replace(request, prompt="?"), session_context(), daemon.catalog)
+        await daemon.start()
         yield lambda request: daemon.validator.iterate(request, session_context())
     finally:
         await daemon.drain(_DRAIN_MS)
         await daemon.close()
 
 
-Door = Callable[[], contextlib.AbstractAsyncContextManager[Ask]]
-
-
-async def _run(door: Door, job: _Job) -> Tally:
+async def _run(door: contextlib.AbstractAsyncContextManager[Ask], job: _Job) -> Tally:
     tally = Tally()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -188,15 +185,19 @@ async def _run(door: Door, job: _Job) -> Tally:
         TimeElapsedColumn(),
     )
     try:
-        async with door() as ask:
-            with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        # The files are opened last: what cannot run leaves none behind.
+        async with door as ask:
+            with (
+                _results(job.output, job.rejects) as files,
+                Progress(*columns, console=console, disable=not console.is_terminal) as progress,
+            ):
                 bar = progress.add_task(tally.line(), total=total)
 
                 def tell() -> None:
                     finished = tally.accepted + tally.rejected + tally.infra + tally.skipped
                     progress.update(bar, completed=finished, description=tally.line())
 
-                crew = _Crew(ask, job, tally, stop, tell)
+                crew = _Crew(ask, job, files, tally, stop=stop, tell=tell)
                 async with asyncio.TaskGroup() as workers:
                     for _ in range(job.concurrency):
                         workers.create_task(crew.work())
@@ -213,14 +214,24 @@ class _Crew:
     """The workers of one run: they share the inputs, and stop together."""
 
     def __init__(
-        self, ask: Ask, job: _Job, tally: Tally, stop: asyncio.Event, tell: Callable[[], None]
+        self,
+        ask: Ask,
+        job: _Job,
+        files: tuple[ResultFile, ResultFile],
+        tally: Tally,
+        *,
+        stop: asyncio.Event,
+        tell: Callable[[], None],
     ) -> None:
         self._ask = ask
         self._job = job
+        self._accepted, self._rejected = files
         self._tally = tally
         self._stop = stop
         self._tell = tell
-        self._inputs = _pending(job, tally)
+        rejected_before = self._rejected.done()
+        tally.rejected_before = len(rejected_before)
+        self._inputs = _pending(job, self._accepted.done() | rejected_before, tally)
 
     async def work(self) -> None:
         """Take inputs one after the other until there are none, or the run is stopped."""
@@ -242,10 +253,10 @@ class _Crew:
             return
         tally.infra_in_a_row = 0
         if reply.verdict == "accepted":
-            self._job.accepted.append(result_of(one, reply))
+            self._accepted.append(result_of(one, reply))
             tally.accepted += 1
         else:
-            self._job.rejected.append(result_of(one, reply))
+            self._rejected.append(result_of(one, reply))
             tally.rejected += 1
 
 

@@ -5,7 +5,7 @@ This is where a bad request is refused, before any model is called. Knows nothin
 
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -30,6 +30,8 @@ from lakehouse.validation.schema import CompiledSchema, SchemaCache
 TOKENS_MAX: Final = 1 << 20
 SEED_MAX: Final = 2**63 - 1
 TEMPERATURE_MAX: Final = 2.0
+
+_Found = TypeVar("_Found")
 
 
 class Catalog(msgspec.Struct, frozen=True, kw_only=True):
@@ -112,7 +114,7 @@ def plan(request: IterateRequest, context: CallContext, catalog: Catalog) -> Ses
     )
 
 
-def find_kind(name: str, kinds: Mapping[str, Kind]) -> Kind:
+def find_kind(name: str, kinds: Mapping[str, _Found]) -> _Found:
     """Look a kind up by name.
 
     Raises:

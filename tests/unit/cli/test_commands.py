@@ -150,12 +150,25 @@ def test_ctrl_c_keeps_what_is_done_and_the_next_run_goes_on(project):
     ],
 )
 def test_a_run_names_what_is_wrong(project, arguments, expected):
-    """An unknown kind or column: exit 2, one message with what there is."""
+    """An unknown kind or column: exit 2, one message with what there is, and no empty files."""
     write_inputs(project, "x")
     done = lakehouse(project, "run", *arguments, "--input", "in.csv", "--output", "o.jsonl", code=2)
 
     for part in expected:
         assert part in done.stderr
+    assert list(project.glob("o.jsonl*")) == []
+
+
+def test_a_run_that_has_nothing_to_do_says_why_it_is_not_all_right(project):
+    """How many of those done before were rejected, and in which file; told the first time too."""
+    write_inputs(project, "good 1", "prose")
+    named = "1 rejected in all, with their findings: out.jsonl.rejects.jsonl"
+
+    assert named in run(project, code=1)
+
+    told = run(project, code=1)
+    assert "accepted 0, rejected 0, infra_error 0; done before 2, 1 of them rejected" in told
+    assert named in told
 
 
 def test_iterate_speaks_to_a_running_gateway(tmp_path):
@@ -170,6 +183,12 @@ def test_iterate_speaks_to_a_running_gateway(tmp_path):
         lakehouse(tmp_path, *good, "--prompt", "prose", code=1)
         session = call(processes["gateway"].port, "GET", f"/v1/sessions/{reply['session_id']}")
         shown = lakehouse(tmp_path, "show", reply["session_id"]).stdout
+        write_inputs(tmp_path, "good")
+        assert "accepted 1," in run(tmp_path, code=0, extra=("--url", url))
+        for wrong in (("--kind", "nope"), ("--model", "nope")):
+            files = ("--output", "o.jsonl")
+            run(tmp_path, code=2, extra=("--url", url, *wrong, *files))
+        assert list(tmp_path.glob("o.jsonl*")) == []
     lakehouse(tmp_path, *good, "--prompt", "good", code=3)
 
     assert '{"city":"Oslo"}' in told
