@@ -4,10 +4,15 @@ from typing import Annotated
 
 import typer
 
+from lakehouse.cli.listing import ListingGroup
 from lakehouse.gateway.auth import new_key
 
 keys_app = typer.Typer(
-    add_completion=False, rich_markup_mode=None, help="Make API keys.", no_args_is_help=True
+    cls=ListingGroup,
+    add_completion=False,
+    rich_markup_mode=None,
+    help="Make API keys.",
+    no_args_is_help=True,
 )
 
 

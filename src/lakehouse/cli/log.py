@@ -6,6 +6,7 @@ from typing import Annotated
 import msgspec
 import typer
 
+from lakehouse.cli.listing import ListingGroup
 from lakehouse.cli.options import ConfigOption, JsonOption, log_directory, read_config
 from lakehouse.cli.table import print_json
 from lakehouse.sessionlog.compacted import RETENTION_H, require_delta
@@ -15,6 +16,7 @@ from lakehouse.sessionlog.verify import Verification
 from lakehouse.sessionlog.verify import verify as verify_log
 
 log_app = typer.Typer(
+    cls=ListingGroup,
     add_completion=False,
     rich_markup_mode=None,
     no_args_is_help=True,

@@ -1,6 +1,6 @@
 """The `lakehouse` command: a table of commands, each loaded only when it is used.
 
-`lakehouse --help` must answer at once, so no command's module is imported for it.
+Its help must answer at once, so no command's module is imported for it.
 """
 
 import importlib
@@ -8,8 +8,8 @@ import sys
 from typing import Annotated, Any, Final
 
 import typer
-from typer.core import TyperGroup
 
+from lakehouse.cli.listing import ListingGroup
 from lakehouse.core.errors import InfraError, LakehouseError, Refusal, SetupError
 
 # Name → (module, one line of help). The order is the order of the help.
@@ -38,7 +38,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
 }
 
 
-class _LazyGroup(TyperGroup):
+class _LazyGroup(ListingGroup):
     """Finds a command's module by its name in the table."""
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002  the base class's signature
@@ -47,20 +47,15 @@ class _LazyGroup(TyperGroup):
     def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002  likewise
         if cmd_name not in COMMANDS:
             return None
-        module_name, summary = COMMANDS[cmd_name]
-        if "--help" in sys.argv[1:2]:
-            # The overview needs one line per command, and no module for it.
-            return _summary(cmd_name, summary)
+        module_name, _ = COMMANDS[cmd_name]
         module = importlib.import_module(f"lakehouse.cli.{module_name}")
         command = typer.main.get_command(getattr(module, f"{cmd_name}_app"))
         command.name = cmd_name
         return command
 
-
-def _summary(name: str, text: str) -> Any:
-    app = typer.Typer(add_completion=False, rich_markup_mode=None)
-    app.command(name=name, help=text)(lambda: None)
-    return typer.main.get_command(app)
+    def summaries(self, ctx: Any) -> list[tuple[str, str]]:  # noqa: ARG002  likewise
+        """Give the table's own lines: the overview needs no module of a command."""
+        return [(name, summary) for name, (_, summary) in COMMANDS.items()]
 
 
 app = typer.Typer(

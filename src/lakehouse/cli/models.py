@@ -6,11 +6,14 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
+from lakehouse.cli.listing import ListingGroup
 from lakehouse.cli.table import console
 from lakehouse.core.errors import SetupError
 from lakehouse.providers.weights import PullStage, model_path, pull_smollm2
 
-models_app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True)
+models_app = typer.Typer(
+    cls=ListingGroup, add_completion=False, rich_markup_mode=None, no_args_is_help=True
+)
 
 _NAMES = ("smollm2", "smollm2-135m-instruct")
 

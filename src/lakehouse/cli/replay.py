@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
+from lakehouse.cli.listing import ListingGroup
 from lakehouse.cli.options import ConfigOption, JsonOption, log_directory, read_config
 from lakehouse.cli.replay_options import (
     SETTINGS,
@@ -47,9 +48,9 @@ from lakehouse.replay.selection import Selection
 from lakehouse.sessionlog.filters import moment
 
 replay_app = typer.Typer(
+    cls=ListingGroup,
     add_completion=False,
     rich_markup_mode=None,
-    help="Run logged sessions again with something changed, as a regression gate.",
     invoke_without_command=True,
 )
 

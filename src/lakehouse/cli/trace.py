@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn
 
+from lakehouse.cli.listing import ListingGroup
 from lakehouse.cli.options import ConfigOption, JsonOption, log_directory, read_config
 from lakehouse.cli.table import print_json
 from lakehouse.compose import tracer
@@ -25,6 +26,7 @@ from lakehouse.tracing.destination import LANGFUSE_URLS, OTLP
 from lakehouse.tracing.tracer import Tracer
 
 trace_app = typer.Typer(
+    cls=ListingGroup,
     add_completion=False,
     rich_markup_mode=None,
     no_args_is_help=True,
