@@ -58,7 +58,7 @@ ELSEWHERE = {
     ("docs/how-to/trace-sessions.md", "export LANGFUSE_URL=https://langfuse.example.com"),
     (
         "docs/how-to/trace-sessions.md",
-        "export OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:6006",
+        "unset LANGFUSE_URL LANGFUSE_PUBLIC_KEY LANGFUSE_SECRET_KEY",
     ),
     (
         "docs/how-to/trace-sessions.md",

@@ -171,7 +171,7 @@ def _check_protocol(values: Mapping[str, str]) -> None:
     if protocol not in {None, "http/protobuf"}:
         raise SetupError(
             f"{variable} is {protocol!r}; allowed is http/protobuf.",
-            hint=f"Set {OTLP}TRACES_PROTOCOL=http/protobuf, and the endpoint to the receiver's "
+            hint=f"Set {variable}=http/protobuf, and the endpoint to the receiver's "
             "HTTP port (4318 as a rule).",
         )
 

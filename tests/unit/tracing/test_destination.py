@@ -133,7 +133,10 @@ def test_langfuse_can_be_switched_off_as_with_its_own_sdk():
             {"OTEL_EXPORTER_OTLP_ENDPOINT": "localhost:4317"},
             ["OTEL_EXPORTER_OTLP_ENDPOINT", "http"],
         ),
-        ({**OTLP, "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}, ["PROTOCOL", "'grpc'", "http/protobuf"]),
+        (
+            {**OTLP, "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"},
+            ["OTEL_EXPORTER_OTLP_PROTOCOL is 'grpc'", "Set OTEL_EXPORTER_OTLP_PROTOCOL=http/proto"],
+        ),
         ({**OTLP, "OTEL_EXPORTER_OTLP_PROTOCOL": "http/json"}, ["'http/json'", "http/protobuf"]),
         ({**OTLP, "OTEL_EXPORTER_OTLP_TIMEOUT": "10s"}, ["TIMEOUT", "'10s'", "60000"]),
         ({**OTLP, "OTEL_EXPORTER_OTLP_TIMEOUT": "0"}, ["TIMEOUT", "'0'"]),
