@@ -19,7 +19,7 @@ class GroundingRule(
     """One declared grounding: the value at `path` must be in `column`, or be a quote.
 
     `path` is a JSON Pointer; each element counts where it points at an array. `column` is
-    `table.column`, absent for `quote`. `tolerance` belongs to `within`, absolute. `with_` maps
+    `table.column`, absent for `quote`. `tolerance` belongs to `within`, absolute. `with` maps
     further pointers to columns of the same table that must match in the same row.
     """
 

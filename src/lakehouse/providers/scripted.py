@@ -40,6 +40,10 @@ from lakehouse.providers.provider import ModelSettings, ProviderFault
 _CONVERSATIONS_MAX: Final = 10_000  # counted at once; the oldest is forgotten and begins anew
 _REQUESTS_MAX: Final = 10_000  # recorded; a benchmark makes more calls than anybody looks at
 _AGAIN: Final = frozenset({"connect", "overloaded", "upstream_status"})
+_FORM: Final = (
+    'Write a list of answers, such as ["{}", {"text": "no", "delay_ms": 200}, {"error": '
+    '"connect"}], or {"matches": {"a regular expression": [answers]}, "steps": [answers]}.'
+)
 _TRANSPORT: Final = frozenset({"connect", "upstream_malformed"})
 
 
@@ -202,7 +206,7 @@ def _read(name: str, path: str | None) -> Script:
     except msgspec.DecodeError as error:
         raise SetupError(
             f"models.{name}.script: {path} is not a script: {error}",
-            hint="The form is told in the documentation of the provider 'scripted'.",
+            hint=_FORM,
         ) from error
 
 

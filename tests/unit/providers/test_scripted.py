@@ -174,3 +174,12 @@ def test_the_counts_of_old_conversations_are_forgotten(monkeypatch: pytest.Monke
     first = header(new_id())
     others = [(question(), header(new_id())) for _ in range(2)]
     assert texts(provider, (question(), first), *others, (question(), first))[-1] == "one"
+
+
+def test_the_hint_shows_a_form_that_works(tmp_path: Path) -> None:
+    """The list that the hint writes is a script."""
+    with pytest.raises(SetupError) as raised:
+        from_file(tmp_path, "hello")
+    example = raised.value.hint.partition("such as ")[2].partition(", or {")[0]
+    provider = from_file(tmp_path, example)
+    assert texts(provider, (question(), None)) == ["{}"]
