@@ -33,7 +33,10 @@ SCRIPT_S = 60
 ELSEWHERE = {
     ("README.md", "make demo"),
     ("CONTRIBUTING.md", "make check   # ruff, mypy --strict, import-linter"),
-    ("README.md", "python3 -m venv .venv && .venv/bin/pip install '.[local]'"),
+    (
+        "README.md",
+        "python3 -m venv .venv && . .venv/bin/activate && pip install '.[local,delta,replay]'",
+    ),
     # Need tools of other languages: make parity runs them.
     ("docs/how-to/compare-runtimes.md", "make parity"),
     (
@@ -69,9 +72,10 @@ ELSEWHERE = {
 README_STACK = r"""
 lakehouse init .
 cat > script.json <<'END'
-["{\"quote\": \"BCN Barcelona: flight VY3901 delayed 25 minutes, late inbound aircraft.\", \"airport\": \"BCN\", \"city\": \"Barcelona\", \"event\": \"delayed\"}"]
+{"matches": {
+  "BCN": ["{\"quote\": \"BCN Barcelona: flight VY3901 delayed 25 minutes, late inbound aircraft.\", \"airport\": \"BCN\", \"city\": \"Barcelona\", \"event\": \"delayed\"}"],
+  "LHR": ["{\"quote\": \"LHR London: flight BA117 delayed 40 minutes, fog.\", \"airport\": \"LHR\", \"city\": \"London\", \"event\": \"delayed\"}"]}}
 END
-printf 'text\n"BCN Barcelona: flight VY3901 delayed 25 minutes, late inbound aircraft."\n' > notices.csv
 export LAKEHOUSE_MODELS__SMALL__PROVIDER=scripted LAKEHOUSE_MODELS__SMALL__SCRIPT=script.json
 lakehouse up &
 curl -sf --retry 30 --retry-connrefused --retry-delay 1 http://127.0.0.1:4110/readyz
