@@ -269,6 +269,30 @@ def test_doctor_tells_a_cause_once(project, schema, rule, broken, mend):
         assert checks[name]["detail"] == f"needs '{broken}' to be mended first"
 
 
+def test_doctor_says_when_an_embedded_model_is_loaded(project):
+    """At the start of a daemon, unless `preload` says otherwise."""
+    (project / "m.gguf").write_bytes(b"GGUF")
+    model = f'provider = "llama_cpp"\nmodel = "{project / "m.gguf"}"\n'
+    with (project / "lakehouse.toml").open("a") as file:
+        file.write(f"[models.early]\n{model}[models.late]\n{model}preload = false\n")
+
+    checks = checks_of(project, code=0)
+
+    assert "a daemon loads it when it starts" in checks["model early"]["detail"]
+    assert "a daemon loads it for its first call" in checks["model late"]["detail"]
+
+
+def test_doctor_lays_missing_keys_to_the_keys(project):
+    """The daemon that needs them is skipped, not a second problem."""
+    with (project / "lakehouse.toml").open("a") as file:
+        file.write('[gateway]\napi_keys_env = "NOT_SET_ANYWHERE"\n')
+
+    checks = checks_of(project, code=1)
+
+    assert [name for name in checks if checks[name]["state"] == "problem"] == ["keys"]
+    assert "'keys'" in checks["daemon"]["detail"]
+
+
 def test_doctor_says_where_to_mend_a_column_that_is_not_there(project):
     """The columns there are, and the kind that asks for another; never to run doctor again."""
     (project / "t.csv").write_text("name\nOslo\n")
