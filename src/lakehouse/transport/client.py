@@ -12,10 +12,11 @@ bomb), and to send a request twice: the only retry loop of the stack is in `chat
 
 import asyncio
 import re
+import socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import msgspec
@@ -76,6 +77,7 @@ class HttpClient:
         self._tls = tls
         self._idle: dict[_Origin, list[Connection]] = {}
         self._busy: set[Connection] = set()
+        self._lookups = _Lookups()
 
     async def post(
         self, url: str, *, headers: Mapping[str, str], body: bytes, limits: HttpLimits
@@ -149,12 +151,7 @@ class HttpClient:
         connect_at = loop.time() + limits.connect_ms / 1000
         try:
             async with asyncio.timeout_at(min(connect_at, total_at)):
-                _, connection = await loop.create_connection(
-                    lambda: Connection(loop),
-                    origin.host,
-                    origin.port,
-                    ssl=self._context() if origin.tls else None,
-                )
+                connection = await self._open(origin)
         except TimeoutError as error:
             if total_at < connect_at:
                 raise TransportFault(
@@ -168,10 +165,80 @@ class HttpClient:
             raise TransportFault("connect", f"{origin}: {error}", unsent=True) from error
         return connection
 
+    async def _open(self, origin: "_Origin") -> "Connection":
+        """Connect to the first of the host's addresses that takes us."""
+        loop = asyncio.get_running_loop()
+        troubles: list[OSError] = []
+        for family, _, _, _, address in await self._lookups.addresses(origin.host, origin.port):
+            try:
+                _, connection = await loop.create_connection(
+                    lambda: Connection(loop),
+                    _numeric_host(address),
+                    origin.port,
+                    family=family,
+                    ssl=self._context() if origin.tls else None,
+                    server_hostname=origin.host if origin.tls else None,
+                )
+            except ssl.SSLError:
+                raise  # a peer whom we do not trust is not asked for under another address
+            except OSError as error:
+                troubles.append(error)
+            else:
+                return connection
+        raise OSError("; ".join(map(str, troubles)) or "the name has no address")
+
     def _context(self) -> ssl.SSLContext:
         if self._tls is None:
             self._tls = ssl.create_default_context()
         return self._tls
+
+
+_Address = tuple[Any, ...]  # of a socket; IPv6's has four members
+_Found = tuple[socket.AddressFamily, socket.SocketKind, int, str, _Address]
+
+
+class _Lookups:
+    """Look-ups of names under way: at most one a name and port, whoever waits for it and gives up.
+
+    A look-up occupies a thread until the resolver answers, and no timeout ends that. One for each
+    try would soon leave no thread for the names that do resolve.
+    """
+
+    def __init__(self) -> None:
+        self._under_way: dict[tuple[str, int], asyncio.Task[Sequence[_Found]]] = {}
+
+    async def addresses(self, host: str, port: int) -> Sequence[_Found]:
+        """Give a host's addresses, best first; raises as `socket.getaddrinfo` does."""
+        try:
+            return socket.getaddrinfo(
+                host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST
+            )
+        except socket.gaierror:
+            pass  # a name: only the resolver knows
+        key = (host, port)
+        task = self._under_way.get(key)
+        if task is None:
+            task = asyncio.create_task(_looked_up(host, port))
+            self._under_way[key] = task
+            task.add_done_callback(lambda done: self._end(key, done))
+        await asyncio.wait({task})  # unlike awaiting it, this leaves it alone when cancelled
+        return task.result()
+
+    def _end(self, key: tuple[str, int], task: "asyncio.Task[Sequence[_Found]]") -> None:
+        del self._under_way[key]
+        if not task.cancelled():
+            task.exception()  # whoever waited was told; where nobody did, nobody needs to be
+
+
+async def _looked_up(host: str, port: int) -> Sequence[_Found]:
+    loop = asyncio.get_running_loop()
+    return await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+
+
+def _numeric_host(address: _Address) -> str:
+    """Write a socket address's host so that it needs no look-up, an IPv6 scope included."""
+    host: str = address[0]
+    return f"{host}%{address[3]}" if len(address) == 4 and address[3] else host
 
 
 class _Origin(msgspec.Struct, frozen=True):
