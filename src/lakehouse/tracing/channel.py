@@ -16,6 +16,7 @@ from typing import Final, Literal
 
 import msgspec
 
+from lakehouse.tracing.destination import IntakeUrl
 from lakehouse.transport.client import HttpClient, HttpLimits, HttpReply, TransportFault
 
 _LOG = logging.getLogger(__name__)
@@ -40,12 +41,16 @@ Reason = Literal["queue_full", "unreachable", "refused", "rejected", "invalid", 
 class Receiver(msgspec.Struct, frozen=True, kw_only=True):
     """How to speak to a receiver: a batch as a body, and how many items its answer refuses."""
 
-    url: str
+    url: IntakeUrl
     headers: Mapping[str, str]
     timeout_ms: int
     gzip: bool
     batch: Callable[[Sequence[bytes]], bytes]
     rejected: Callable[[HttpReply], int]
+
+    def __repr__(self) -> str:
+        """Show where, never with what key."""
+        return f"Receiver({self.url})"
 
 
 class Delivered(msgspec.Struct):
@@ -208,7 +213,7 @@ class Channel:
             wait_s = min(BACKOFF_S_MAX, 2.0**retry) * random.uniform(0.5, 1.0)
             try:
                 reply = await self._http.post(
-                    self._receiver.url, headers=headers, body=body, limits=self._limits()
+                    self._receiver.url.whole, headers=headers, body=body, limits=self._limits()
                 )
             except TransportFault as fault:
                 trouble = f"the receiver cannot be reached: {fault.kind}"

@@ -8,14 +8,15 @@ Read in this order; the first variable that is set and not empty decides:
    `/v1/traces` added.
 
 Half of either is an error: traces that silently go nowhere, or to a cloud that nobody named, are
-worse than a daemon that says what is missing. Keys stay in here and never reach a message.
+worse than a daemon that says what is missing. Keys stay in here and never reach a message; nor does
+a URL's query, where some receivers want theirs.
 """
 
 import base64
 import re
 from collections.abc import Mapping
 from typing import Final, Literal
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 import msgspec
 
@@ -33,6 +34,21 @@ _LANGFUSE_PATH = re.compile(r"(/api/public/otel(/v1/traces)?)?/*$")
 _INGESTION_VERSION: Final = "4"  # the path of Langfuse 4 that shows spans at once
 
 
+class IntakeUrl(msgspec.Struct, frozen=True):
+    """A receiver's URL. `whole` is for sending only: as text it is scheme, host, port and path."""
+
+    whole: str
+
+    def __str__(self) -> str:
+        """Show it without what may hold a key."""
+        parts = urlsplit(self.whole)
+        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+    def __repr__(self) -> str:
+        """Show it as `str` does."""
+        return f"IntakeUrl({self})"
+
+
 class Destination(msgspec.Struct, frozen=True, kw_only=True):
     """One receiver. `headers` hold keys; `source` is the variable that decided.
 
@@ -42,8 +58,8 @@ class Destination(msgspec.Struct, frozen=True, kw_only=True):
 
     receiver: Literal["langfuse", "otlp"]
     source: str
-    traces_url: str
-    scores_url: str | None = None
+    traces_url: IntakeUrl
+    scores_url: IntakeUrl | None = None
     headers: Mapping[str, str] = {}
     timeout_ms: int = TIMEOUT_MS_DEFAULT
     certificate: str | None = None
@@ -105,8 +121,8 @@ def _langfuse(values: Mapping[str, str]) -> Destination | None:
     return Destination(
         receiver="langfuse",
         source=source,
-        traces_url=f"{base}/api/public/otel/v1/traces",
-        scores_url=f"{base}/api/public/ingestion",
+        traces_url=IntakeUrl(f"{base}/api/public/otel/v1/traces"),
+        scores_url=IntakeUrl(f"{base}/api/public/ingestion"),
         headers={
             "authorization": f"Basic {base64.b64encode(pair).decode('ascii')}",
             "x-langfuse-ingestion-version": _INGESTION_VERSION,
@@ -136,7 +152,7 @@ def _otlp(values: Mapping[str, str]) -> Destination | None:
     return Destination(
         receiver="otlp",
         source=source,
-        traces_url=url,
+        traces_url=IntakeUrl(url),
         headers=_headers(values),
         timeout_ms=_timeout_ms(values),
         certificate=_setting(values, "CERTIFICATE")[1],

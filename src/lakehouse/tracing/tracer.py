@@ -18,7 +18,7 @@ from lakehouse.core.observation import ModelCallEnded, RequestEnded, SessionEnde
 from lakehouse.core.row import Row
 from lakehouse.tracing.channel import Channel, Delivered, Receiver
 from lakehouse.tracing.chat_span import chat_span, is_direct
-from lakehouse.tracing.destination import Destination
+from lakehouse.tracing.destination import Destination, IntakeUrl
 from lakehouse.tracing.otlp import (
     BadSpan,
     encode_batch,
@@ -197,7 +197,7 @@ def _span_receiver(destination: Destination, service: str, version: str) -> Rece
     )
 
 
-def _score_receiver(destination: Destination, url: str) -> Receiver:
+def _score_receiver(destination: Destination, url: IntakeUrl) -> Receiver:
     return Receiver(
         url=url,
         headers={**destination.headers, "content-type": "application/json"},

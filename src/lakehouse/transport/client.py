@@ -257,20 +257,24 @@ class _Target(msgspec.Struct, frozen=True):
 
 @lru_cache(maxsize=256)
 def _target(url: str) -> _Target:
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username is not None:
+    try:
+        parts = urlsplit(url)
+        host, port, netloc = parts.hostname, parts.port, parts.netloc
+        if not netloc.isascii():
+            netloc = netloc.encode("idna").decode("ascii")
+    except ValueError:
+        # Its text repeats parts of the URL, which may hold a password.
+        raise ValueError("not a URL that can be read") from None
+    if parts.scheme not in {"http", "https"} or not host or parts.username is not None:
         raise ValueError("not an http or https URL with a host and without credentials")
     tls = parts.scheme == "https"
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     if not path.isascii() or not path.isprintable() or " " in path:
         raise ValueError("the URL's path is not percent-encoded")
-    origin = _Origin(tls, parts.hostname, parts.port or (443 if tls else 80))
-    host = (
-        parts.netloc.encode("idna").decode("ascii") if not parts.netloc.isascii() else parts.netloc
-    )
+    origin = _Origin(tls, host, port or (443 if tls else 80))
     head = (
-        f" {path} HTTP/1.1\r\nhost: {host}\r\nuser-agent: lakehouse\r\naccept: application/json\r\n"
-        "accept-encoding: identity\r\n"
+        f" {path} HTTP/1.1\r\nhost: {netloc}\r\nuser-agent: lakehouse\r\n"
+        "accept: application/json\r\naccept-encoding: identity\r\n"
     )
     return _Target(origin, head)
 

@@ -154,6 +154,18 @@ def test_doctor_tells_a_wrong_key_from_a_receiver_that_is_away(tmp_path):
     assert "start the receiver" in told
 
 
+def test_the_query_of_a_url_is_sent_and_never_printed(tmp_path):
+    """It may be a receiver's key; which receiver it was is still told."""
+    dead_writer(tmp_path / "sessions", rows=[make_row()])
+    with langfuse() as server:
+        where = {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": f"{server.url}/take?api_key={SECRET_KEY}"}
+        for arguments in (("trace", "resend", *EARLY), ("doctor", "tracing")):
+            told = run(tmp_path, *arguments, code=1, environment=where).stdout
+            assert "".join(told.split()).count(f"{server.url}/take") == 1
+            assert server.posted[-1].path == f"/take?api_key={SECRET_KEY}"
+        assert len(server.posted) == 2
+
+
 def test_doctor_says_that_tracing_is_off_and_what_is_half_set(tmp_path):
     assert "off" in run(tmp_path, "doctor", "tracing").stdout
     half = {"LANGFUSE_URL": "http://127.0.0.1:1"}

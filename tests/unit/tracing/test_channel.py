@@ -15,6 +15,7 @@ from lakehouse.tracing.channel import (
     Delivered,
     Receiver,
 )
+from lakehouse.tracing.destination import IntakeUrl
 from lakehouse.transport.client import HttpClient
 from support.raw_server import Exchange, RawServer
 from support.stack import free_port
@@ -30,7 +31,7 @@ def bodies(server: RawServer) -> list[list[bytes]]:
 
 def channel(url: str, http: HttpClient, **changes: object) -> Channel:
     receiver = Receiver(
-        url=url,
+        url=IntakeUrl(url),
         headers={"authorization": "Basic x"},
         timeout_ms=500,
         gzip=False,

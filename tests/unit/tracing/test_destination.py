@@ -1,11 +1,13 @@
 """Where traces go: the written order, and one clear error for half of it."""
 
 import base64
+import traceback
 
 import pytest
 
 from lakehouse.core.errors import SetupError
 from lakehouse.tracing.destination import find_destination
+from lakehouse.tracing.tracer import Tracer
 
 KEYS = {"LANGFUSE_PUBLIC_KEY": "pk-lf-1", "LANGFUSE_SECRET_KEY": "sk-lf-canary"}
 OTLP = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318"}
@@ -38,8 +40,9 @@ def test_a_langfuse_url_may_name_the_server_or_its_intake(url):
     found = find_destination({"LANGFUSE_URL": url, **KEYS})
     assert found is not None
     assert found.receiver == "langfuse"
-    assert found.traces_url == "http://127.0.0.1:3000/api/public/otel/v1/traces"
-    assert found.scores_url == "http://127.0.0.1:3000/api/public/ingestion"
+    assert found.traces_url.whole == "http://127.0.0.1:3000/api/public/otel/v1/traces"
+    assert found.scores_url is not None
+    assert found.scores_url.whole == "http://127.0.0.1:3000/api/public/ingestion"
     pair = base64.b64encode(b"pk-lf-1:sk-lf-canary").decode()
     assert found.headers["authorization"] == f"Basic {pair}"
     assert found.headers["x-langfuse-ingestion-version"] == "4"
@@ -53,7 +56,7 @@ def test_langfuse_urls_are_read_in_the_written_order():
         found = find_destination(environment)
         assert found is not None
         assert found.source == name
-        assert found.traces_url.startswith(f"http://{number}.invalid/")
+        assert found.traces_url.whole.startswith(f"http://{number}.invalid/")
         del environment[name]
 
 
@@ -66,14 +69,14 @@ def test_langfuse_comes_before_otlp():
 def test_an_endpoint_gets_the_path_and_the_one_for_traces_stands_as_it_is():
     found = find_destination(OTLP)
     assert found is not None
-    assert (found.traces_url, found.source) == (
+    assert (found.traces_url.whole, found.source) == (
         "http://127.0.0.1:4318/v1/traces",
         "OTEL_EXPORTER_OTLP_ENDPOINT",
     )
     exact = {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://127.0.0.1:6006/intake"}
     found = find_destination({**OTLP, **exact})
     assert found is not None
-    assert found.traces_url == "http://127.0.0.1:6006/intake"
+    assert found.traces_url.whole == "http://127.0.0.1:6006/intake"
     assert found.scores_url is None
 
 
@@ -128,6 +131,12 @@ def test_langfuse_can_be_switched_off_as_with_its_own_sdk():
         ({"LANGFUSE_SECRET_KEY": "sk-lf-canary", **OTLP}, ["LANGFUSE_URL", "LANGFUSE_PUBLIC_KEY"]),
         ({"LANGFUSE_URL": "ftp://x.invalid", **KEYS}, ["LANGFUSE_URL", "http"]),
         ({"LANGFUSE_URL": "http://u:canary@x.invalid", **KEYS}, ["LANGFUSE_URL", "credentials"]),
+        ({"LANGFUSE_URL": "http://u:canary℀@x.invalid", **KEYS}, ["LANGFUSE_URL", "http"]),
+        ({"LANGFUSE_URL": "http://x.invalid:canary", **KEYS}, ["LANGFUSE_URL", "http"]),
+        (
+            {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://[canary]/v1?k=canary"},
+            ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http"],
+        ),
         ({"OTEL_EXPORTER_OTLP_HEADERS": "a=canary"}, ["OTEL_EXPORTER_OTLP_ENDPOINT"]),
         (
             {"OTEL_EXPORTER_OTLP_ENDPOINT": "localhost:4317"},
@@ -160,3 +169,31 @@ def test_keys_are_not_shown():
     found = find_destination({"LANGFUSE_URL": "http://127.0.0.1:3000", **KEYS})
     assert "Basic" not in repr(found)
     assert "canary" not in repr(found)
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("http://127.0.0.1:4318/v1/traces?api_key=canary", "http://127.0.0.1:4318/v1/traces"),
+        ("https://x.invalid/in/take?a=b&canary#canary", "https://x.invalid/in/take"),
+        ("http://[::1]:4318#canary", "http://[::1]:4318"),
+    ],
+)
+def test_a_url_is_sent_whole_and_shown_without_its_query(url, shown):
+    """Some receivers want their key in the URL: no message, log line or repr may hold it."""
+    found = find_destination({"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": url})
+    assert found is not None
+    assert found.traces_url.whole == url
+    assert f"{found.traces_url}" == shown
+    assert shown in repr(found)
+    tracer = Tracer(found, service="s", version="0", content=False)
+    for each in (found, found.traces_url, vars(tracer.channels[0])):
+        assert "canary" not in repr(each)
+
+
+def test_an_error_of_a_url_has_no_cause_that_repeats_it():
+    """A cause would stand in a traceback."""
+    environment = {"LANGFUSE_URL": "http://u:canary℀@x.invalid", **KEYS}
+    with pytest.raises(SetupError) as caught:
+        find_destination(environment)
+    assert "canary" not in "".join(traceback.format_exception(caught.value))
