@@ -67,7 +67,8 @@ ATTRIBUTES: Final[tuple[Attribute, ...]] = (
     Attribute(
         "lakehouse.finding_paths",
         ("attempt", "extraction", "schema", "grounding"),
-        "their JSON Pointers, in the same order",
+        "their JSON Pointers, in the same order: they name members as the answer does",
+        content=True,
     ),
     Attribute("lakehouse.repairs", ("extraction",), "how many repairs made it JSON"),
     Attribute("lakehouse.tables", ("grounding",), "the tables read, with their digests, as JSON"),

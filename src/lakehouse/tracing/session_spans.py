@@ -273,9 +273,9 @@ class _Session:
         found: _Attributes = {
             "langfuse.observation.level": "WARNING",
             "lakehouse.finding_codes": _codes(findings),
-            "lakehouse.finding_paths": tuple(finding.path for finding in findings),
         }
         if self._content:
+            found["lakehouse.finding_paths"] = tuple(finding.path for finding in findings)
             found["lakehouse.findings"] = cut(json_text(findings))
         return found
 

@@ -244,6 +244,18 @@ def test_prompts_and_outputs_leave_only_where_the_settings_allow_it(content: boo
     assert names == (CONTENT if content else set())
 
 
+@pytest.mark.parametrize("content", [True, False])
+def test_a_path_is_content_and_a_code_is_not(content: bool):
+    """The model may have made the member's name that a path holds."""
+    made_up = Finding(code="schema", path="/secret-member", message="not allowed")
+    ended = session_ended(attempt(0, made_up), attempt(1))
+    for spans in (session_spans(ended, content=content), resent_spans(ended.row, content=content)):
+        told = by_label(spans)["schema 0"].all_attributes()
+        assert told["lakehouse.finding_codes"] == ("schema",)
+        assert told.get("lakehouse.finding_paths") == (("/secret-member",) if content else None)
+        assert ("secret-member" in repr(spans)) is content
+
+
 def test_messages_have_the_form_of_the_conventions():
     """The caller's turns and what this attempt was told; the answer with its finish reason."""
     spans = by_label(a_retry())
