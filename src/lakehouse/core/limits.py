@@ -8,6 +8,7 @@ from typing import Final
 
 # --- What a caller may send (contract section 3) ---
 BODY_BYTES_MAX: Final = 1 << 20  # a request body; larger is a 413 before it is read to the end
+BODY_IDLE_MS_MAX: Final = 30_000  # between two pieces of a request body; then it is refused
 JSON_DEPTH_MAX: Final = 64  # nesting of any JSON we parse; deeper costs a stack, not a heap
 NUMBER_DIGITS_MAX: Final = 4_300  # of a number we compute with; Python's own bound for integers
 NUMBER_EXPONENT_DIGITS_MAX: Final = 17  # so that no sum leaves what `Decimal` can hold

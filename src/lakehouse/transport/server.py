@@ -28,7 +28,7 @@ from lakehouse.core.context import (
 )
 from lakehouse.core.errors import InfraError, Refusal
 from lakehouse.core.ids import is_id
-from lakehouse.core.limits import BODY_BYTES_MAX, HEADER_BYTES_MAX
+from lakehouse.core.limits import BODY_BYTES_MAX, BODY_IDLE_MS_MAX, HEADER_BYTES_MAX
 from lakehouse.core.observation import Observer, RequestEnded
 from lakehouse.transport.problem import PROBLEM_TYPE, problem_of
 
@@ -98,6 +98,17 @@ class Calls:
 
 class _Gone(Exception):
     """The caller went away while its request was read."""
+
+
+class _Stalled(Refusal):
+    """The caller stopped amid its body; what may still come of it is no next request."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "invalid_request",
+            f"The body is not whole, and nothing more of it came for {BODY_IDLE_MS_MAX} ms.",
+            hint="Send as many bytes as Content-Length says, without a pause.",
+        )
 
 
 def json_response(value: object, status: int = 200) -> Response:
@@ -275,7 +286,11 @@ async def _read_body(headers: Mapping[str, Sequence[str]], receive: Receive) -> 
     chunks: list[bytes] = []
     size = 0
     while True:
-        message = await receive()
+        try:
+            async with asyncio.timeout(BODY_IDLE_MS_MAX / 1000):
+                message = await receive()
+        except TimeoutError:
+            raise _Stalled from None
         if message["type"] == "http.disconnect":
             raise _Gone
         chunk: bytes = message.get("body", b"")
@@ -308,7 +323,7 @@ def _problem(error: Refusal | InfraError, context: CallContext) -> Response:
     headers: tuple[tuple[bytes, bytes], ...] = ()
     if error.retry_after_s is not None:
         headers = ((b"retry-after", str(int(error.retry_after_s)).encode()),)
-    if error.status == 413:
+    if error.status == 413 or isinstance(error, _Stalled):
         headers = (*headers, (b"connection", b"close"))  # the rest of the body is not read
     if error.status == 401:
         headers = (*headers, (b"www-authenticate", b"Bearer"))
