@@ -26,11 +26,16 @@ class BadLine(msgspec.Struct, frozen=True):
 
 
 class InboxPart(msgspec.Struct, frozen=True):
-    """Which bytes of which inbox file a sealed copy holds, `from` to before `to`."""
+    """Which bytes of which inbox file a sealed copy holds, `from` to before `to`.
+
+    `tail_sha256` is of the last 4096 of them, or of all if there are fewer: a file that was cut
+    and has grown again has its inode and may have its size, but not these bytes.
+    """
 
     start: int = msgspec.field(name="from")
     end: int = msgspec.field(name="to")
     inode: int
+    tail_sha256: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,6 +5,7 @@ not complete. Refuses to seal what a living process may still write to, to chang
 and to cut or rename the inbox: its whole lines are copied.
 """
 
+import hashlib
 import os
 import time
 from collections.abc import Callable, Collection
@@ -40,6 +41,7 @@ from lakehouse.sessionlog.reaper import dead_writers, reap_dead
 LOCK_WAIT_S: Final = 10.0
 LOCK_AGE_S_MIN: Final = 60.0  # of a lock without segments: its writer may be about to begin
 _INBOX_BYTES_MAX: Final = 64 << 20  # of one sealed copy
+_TAIL_BYTES: Final = 4096  # of a part of the inbox: several rows' ids are in as many bytes
 
 
 class Sealed(msgspec.Struct, frozen=True):
@@ -103,14 +105,13 @@ def seal(
     return Sealed(reaped.row_ids, tuple(sealed), tuple(removed))
 
 
-def inbox_sealed_to(root: Path) -> int:
-    """Give the offset in the inbox up to which sealed copies hold it."""
-    try:
-        inode = (root / INBOX).stat().st_ino
-    except OSError:
-        return 0
+def inbox_sealed_to(root: Path, inbox: int) -> int:
+    """Give the offset up to which sealed copies hold the inbox, open as `inbox`.
+
+    0 once somebody replaced or cut it: what it holds now came after the last copy.
+    """
     part = _last_inbox_part(root)
-    return part.end if part is not None and part.inode == inode else 0
+    return part.end if part is not None and _is_in(inbox, part) else 0
 
 
 def _finished(root: Path, dead: Collection[str], own: Collection[str]) -> list[LogFile]:
@@ -166,9 +167,10 @@ def _seal_inbox(root: Path, disk: Disk) -> str | None:
     except FileNotFoundError:
         return None
     try:
-        start = inbox_sealed_to(root)
+        start = inbox_sealed_to(root, source)
         data = _whole_lines(source, start)
-        inode = os.fstat(source).st_ino
+        end = start + len(data)
+        part = InboxPart(start, end, os.fstat(source).st_ino, _tail_digest(source, start, end))
     finally:
         os.close(source)
     if not data.strip():
@@ -184,7 +186,6 @@ def _seal_inbox(root: Path, disk: Disk) -> str | None:
     finally:
         os.close(descriptor)
     _quarantine(root, name, bad, disk)
-    part = InboxPart(start, start + len(data), inode)
     # The copy before its manifest: the manifest says how far the inbox is done.
     beside.rename(path)
     disk.sync_directory(root / SEALED)
@@ -197,6 +198,20 @@ def _seal_inbox(root: Path, disk: Disk) -> str | None:
 def _whole_lines(source: int, start: int) -> bytes:
     data = os.pread(source, _INBOX_BYTES_MAX, start)
     return data[: data.rfind(b"\n") + 1]
+
+
+def _is_in(inbox: int, part: InboxPart) -> bool:
+    """Say whether the inbox still is the file that `part` was copied from, and not cut since."""
+    status = os.fstat(inbox)
+    if status.st_ino != part.inode or status.st_size < part.end:
+        return False
+    # Manifests that were written before there was a digest have none.
+    return part.tail_sha256 in {msgspec.UNSET, _tail_digest(inbox, part.start, part.end)}
+
+
+def _tail_digest(inbox: int, start: int, end: int) -> str:
+    size = min(_TAIL_BYTES, end - start)
+    return hashlib.sha256(os.pread(inbox, size, end - size)).hexdigest()
 
 
 def _inbox_copies(root: Path) -> int:

@@ -147,7 +147,7 @@ def _verify_file(file: LogFile, tally: _Tally) -> None:
 def _lines(file: LogFile, descriptor: int, *, alive: bool) -> Iterator[LogLine]:
     required = crc_is_required(descriptor, file)
     # What sealed copies hold of the inbox is checked there.
-    offset = inbox_sealed_to(file.root) if file.writer_id is None else 0
+    offset = inbox_sealed_to(file.root, descriptor) if file.writer_id is None else 0
     for line in split(descriptor, offset):
         yield classify(line, file=file.label, crc_required=required, alive=alive, strict=True)
 

@@ -259,6 +259,57 @@ def test_an_inbox_that_was_replaced_begins_anew(tmp_path: Path):
     assert stats(tmp_path).sessions == 2
 
 
+@pytest.mark.parametrize("added", [3, 5, 8], ids=["shorter", "as long", "longer"])
+def test_an_inbox_that_was_cut_in_place_begins_anew(tmp_path: Path, added: int):
+    """As `copytruncate` does it: the inode stays, and whatever comes behind the cut is copied."""
+    inbox = tmp_path / "inbox.jsonl"
+    before = [make_row() for _ in range(5)]
+    inbox.write_bytes(b"".join(b"\n%b\n" % encode_line(row) for row in before))
+    seal(tmp_path)
+    inode, size = inbox.stat().st_ino, inbox.stat().st_size
+    rows = [make_row() for _ in range(added)]
+    inbox.write_bytes(b"".join(b"\n%b\n" % encode_line(row) for row in rows))
+    assert inbox.stat().st_ino == inode
+    assert (inbox.stat().st_size > size, inbox.stat().st_size < size) == (added > 5, added < 5)
+
+    assert verify(tmp_path).rows == 5 + added
+    assert seal(tmp_path).sealed == ("inbox-1.jsonl",)
+
+    manifest = read_manifest(tmp_path, "inbox-1.jsonl")
+    assert manifest is not None
+    assert (manifest.rows, manifest.bad_lines) == (added, ())
+    assert seal(tmp_path).sealed == ()
+    inbox.unlink()
+    found = verify(tmp_path)
+    assert (found.rows, found.duplicates, found.bad) == (5 + added, 0, ())
+
+
+def test_a_cut_is_noticed_after_the_copy_went_into_the_table(tmp_path: Path):
+    """The manifest stays when the copy goes, and knows what the inbox held."""
+    inbox = tmp_path / "inbox.jsonl"
+    inbox.write_bytes(b"\n%b\n" % encode_line(make_row()))
+    seal(tmp_path)
+    (tmp_path / SEALED / "inbox-0.jsonl").unlink()
+    assert seal(tmp_path).sealed == ()
+    inbox.write_bytes(b"\n%b\n" % encode_line(make_row()))
+    assert seal(tmp_path).sealed == ("inbox-1.jsonl",)
+
+
+def test_a_manifest_without_a_digest_of_the_inbox_still_tells_how_far_it_is_done(tmp_path: Path):
+    """Written by an earlier version: the size alone shows a cut."""
+    inbox = tmp_path / "inbox.jsonl"
+    inbox.write_bytes(b"\n%b\n" % encode_line(make_row()) * 2)
+    seal(tmp_path)
+    path = tmp_path / SEALED / "inbox-0.jsonl.manifest.json"
+    manifest = msgspec.json.decode(path.read_bytes())
+    del manifest["inbox"]["tail_sha256"]
+    path.write_bytes(msgspec.json.encode(manifest))
+
+    assert seal(tmp_path).sealed == ()
+    inbox.write_bytes(b"\n%b\n" % encode_line(make_row()))
+    assert seal(tmp_path).sealed == ("inbox-1.jsonl",)
+
+
 def test_two_at_once_wait_and_then_say_so(tmp_path: Path):
     """Nothing is done without the lock."""
     dead_writer(tmp_path, rows=[make_row()])
