@@ -17,7 +17,7 @@ import msgspec
 from lakehouse.core.row_codec import crc_holds
 from lakehouse.sessionlog.compacted import open_compacted, row_ids_compacted
 from lakehouse.sessionlog.forgotten import forgotten_sessions
-from lakehouse.sessionlog.layout import LogFile, log_files
+from lakehouse.sessionlog.layout import INBOX_WRITER, LogFile, log_files
 from lakehouse.sessionlog.lines import (
     LogLine,
     classify,
@@ -178,7 +178,8 @@ class Follower:
     """Gives the rows that come into the stream, each once, wherever its file moves meanwhile.
 
     Files are known by their names, which are never used twice; a segment keeps its own when it is
-    sealed. Begins at the end of what is there, or with everything (`from_start`).
+    sealed. Begins at the end of what is there, or with everything (`from_start`); of the inbox,
+    with what it holds by then. Its sealed copies are passed over: it was followed itself.
     """
 
     def __init__(self, root: Path, *, from_start: bool = False) -> None:
@@ -187,17 +188,17 @@ class Follower:
         self._recent: deque[str] = deque(maxlen=_RECENT_MAX)
         self._recent_set: set[str] = set()
         if not from_start:
-            for file in log_files(root):
+            for file in self._files():
                 self._offsets[file.name] = _end_of_lines(file)
 
     def poll(self) -> Iterator[bytes]:
         """Give the rows that came since the last poll; never waits."""
-        for file in log_files(self._root):
+        for file in self._files():
             status = file.stat()
             if status is None or status.st_size == self._offsets.get(file.name, 0):
                 continue
             if status.st_size < self._offsets.get(file.name, 0):
-                self._offsets[file.name] = 0  # somebody replaced the inbox
+                self._offsets[file.name] = 0  # somebody cut or replaced the inbox
             yield from self._rows_of(file)
 
     def follow(self, stopped: Callable[[], bool], *, poll_s: float = _POLL_S) -> Iterator[bytes]:
@@ -205,6 +206,9 @@ class Follower:
         while not stopped():
             yield from self.poll()
             time.sleep(poll_s)
+
+    def _files(self) -> list[LogFile]:
+        return [file for file in log_files(self._root) if file.writer_id != INBOX_WRITER]
 
     def _rows_of(self, file: LogFile) -> Iterator[bytes]:
         descriptor = file.open()

@@ -22,6 +22,7 @@ from lakehouse.sessionlog.reader import (
     read_rows,
     unfinished,
 )
+from lakehouse.sessionlog.sealing import seal as seal_log
 from lakehouse.sessionlog.writer import SessionLogWriter
 from support.rows import make_row, make_started
 
@@ -216,6 +217,23 @@ def test_following_gives_each_new_row_once_across_a_rename(tmp_path: Path):
     assert list(follower.poll()) == [LINES[3]]
     assert list(follower.poll()) == []
     assert list(Follower(tmp_path, from_start=True).poll()) == LINES
+
+
+def test_following_the_inbox_passes_over_its_sealed_copies(tmp_path: Path):
+    """Old rows do not come again when the inbox is copied; after a cut it is followed anew."""
+    inbox = tmp_path / "inbox.jsonl"
+    inbox.write_bytes(b"\n" + LINES[0] + b"\n\n" + LINES[1] + b"\n")
+    follower = Follower(tmp_path)
+
+    assert seal_log(tmp_path).sealed == ("inbox-0.jsonl",)
+    assert list(follower.poll()) == []
+    inbox.write_bytes(b"\n" + LINES[2] + b"\n")
+    assert list(follower.poll()) == [LINES[2]]
+    assert seal_log(tmp_path).sealed == ("inbox-1.jsonl",)
+    assert list(follower.poll()) == []
+    with inbox.open("ab") as file:
+        file.write(b"\n" + LINES[3] + b"\n")
+    assert list(follower.poll()) == [LINES[3]]
 
 
 def test_following_live(tmp_path: Path):
