@@ -192,14 +192,18 @@ class Follower:
                 self._offsets[file.name] = _end_of_lines(file)
 
     def poll(self) -> Iterator[bytes]:
-        """Give the rows that came since the last poll; never waits."""
+        """Give the rows that came since the last poll, but those of forgotten sessions.
+
+        Never waits.
+        """
+        hidden = forgotten_sessions(self._root)
         for file in self._files():
             status = file.stat()
             if status is None or status.st_size == self._offsets.get(file.name, 0):
                 continue
             if status.st_size < self._offsets.get(file.name, 0):
                 self._offsets[file.name] = 0  # somebody cut or replaced the inbox
-            yield from self._rows_of(file)
+            yield from self._rows_of(file, hidden)
 
     def follow(self, stopped: Callable[[], bool], *, poll_s: float = _POLL_S) -> Iterator[bytes]:
         """Give rows as they come, looking every `poll_s` seconds, until `stopped` says so."""
@@ -210,7 +214,7 @@ class Follower:
     def _files(self) -> list[LogFile]:
         return [file for file in log_files(self._root) if file.writer_id != INBOX_WRITER]
 
-    def _rows_of(self, file: LogFile) -> Iterator[bytes]:
+    def _rows_of(self, file: LogFile, hidden: frozenset[str]) -> Iterator[bytes]:
         descriptor = file.open()
         if descriptor is None:
             return
@@ -224,7 +228,9 @@ class Follower:
                     line, file=file.label, crc_required=required, alive=True, strict=False
                 )
                 key = row_key(line.data) if entry.kind == "row" else None
-                if key is not None and self._is_new(key.row_id):
+                if key is None or key.session_id in hidden:
+                    continue
+                if self._is_new(key.row_id):
                     yield line.data
         finally:
             os.close(descriptor)

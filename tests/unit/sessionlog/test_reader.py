@@ -3,6 +3,7 @@
 import asyncio
 import shutil
 import tempfile
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from lakehouse.core.limits import ROW_BYTES_MAX
 from lakehouse.core.row import Row, SegmentHeader
 from lakehouse.core.row_codec import crc_holds, encode_line, seal
 from lakehouse.sessionlog import lines
+from lakehouse.sessionlog.forgotten import hide_session
 from lakehouse.sessionlog.reader import (
     Follower,
     bad_lines,
@@ -233,6 +235,18 @@ def test_following_the_inbox_passes_over_its_sealed_copies(tmp_path: Path):
     assert list(follower.poll()) == []
     with inbox.open("ab") as file:
         file.write(b"\n" + LINES[3] + b"\n")
+    assert list(follower.poll()) == [LINES[3]]
+
+
+def test_following_does_not_show_forgotten_sessions(tmp_path: Path):
+    """Not those forgotten before it began, nor those forgotten since; the others as ever."""
+    path = write_segment(tmp_path, HEADER + b"\n")
+    hide_session(tmp_path, ROWS[0].session_id, datetime.now(UTC))
+    follower = Follower(tmp_path)
+    path.write_bytes(HEADER + b"\n" + b"".join(b"\n%b\n" % line for line in LINES[:2]))
+    assert list(follower.poll()) == [LINES[1]]
+    hide_session(tmp_path, ROWS[2].session_id, datetime.now(UTC))
+    path.write_bytes(HEADER + b"\n" + b"".join(b"\n%b\n" % line for line in LINES))
     assert list(follower.poll()) == [LINES[3]]
 
 
