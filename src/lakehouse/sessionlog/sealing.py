@@ -30,6 +30,7 @@ from lakehouse.sessionlog.layout import (
     reserve_path,
     segment_name,
 )
+from lakehouse.sessionlog.lines import split
 from lakehouse.sessionlog.manifest import (
     InboxPart,
     encode_manifest,
@@ -168,12 +169,12 @@ def _seal_inbox(root: Path, disk: Disk) -> str | None:
         return None
     try:
         start = inbox_sealed_to(root, source)
-        data = _whole_lines(source, start)
-        end = start + len(data)
+        data, end = _whole_lines(source, start)
         part = InboxPart(start, end, os.fstat(source).st_ino, _tail_digest(source, start, end))
     finally:
         os.close(source)
-    if not data.strip():
+    # Blank lines alone are not worth a copy, unless they fill one: more may stand behind them.
+    if not data.strip() and end - start < _INBOX_BYTES_MAX:
         return None
     name = segment_name(INBOX_WRITER, _inbox_copies(root))
     path = root / SEALED / name
@@ -195,9 +196,20 @@ def _seal_inbox(root: Path, disk: Disk) -> str | None:
     return name
 
 
-def _whole_lines(source: int, start: int) -> bytes:
+def _whole_lines(source: int, start: int) -> tuple[bytes, int]:
+    """Give what the next copy holds, and the offset in the inbox that it reaches to.
+
+    A line that does not fit into a copy is damage, since no row is as long. It is copied cut to
+    what still shows that it is too long, and the next copy goes on behind it.
+    """
     data = os.pread(source, _INBOX_BYTES_MAX, start)
-    return data[: data.rfind(b"\n") + 1]
+    whole = data[: data.rfind(b"\n") + 1]
+    if whole or len(data) < _INBOX_BYTES_MAX:
+        return whole, start + len(whole)
+    line = next(split(source, start))
+    if not line.ended:
+        return b"", start
+    return line.data + b"\n", line.offset + line.bytes + 1
 
 
 def _is_in(inbox: int, part: InboxPart) -> bool:

@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from lakehouse.core.limits import ROW_BYTES_MAX
 from lakehouse.core.row_codec import encode_line
 from lakehouse.sessionlog import sealing
 from lakehouse.sessionlog.disk import Busy, Disk, exclusively
@@ -308,6 +309,48 @@ def test_a_manifest_without_a_digest_of_the_inbox_still_tells_how_far_it_is_done
     assert seal(tmp_path).sealed == ()
     inbox.write_bytes(b"\n%b\n" % encode_line(make_row()))
     assert seal(tmp_path).sealed == ("inbox-1.jsonl",)
+
+
+def test_an_endless_line_in_the_inbox_is_one_bad_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Longer than a whole copy may be: listed and kept apart once it ends, and the rows behind it
+    are sealed. Every reader tells the same of it.
+    """
+    monkeypatch.setattr(sealing, "_INBOX_BYTES_MAX", ROW_BYTES_MAX + 1000)
+    inbox = tmp_path / "inbox.jsonl"
+    before, after = make_row(), make_row()
+    inbox.write_bytes(b"\n%b\n" % encode_line(before) + b"x" * (2 * ROW_BYTES_MAX))
+
+    assert seal(tmp_path).sealed == ("inbox-0.jsonl",)
+    assert seal(tmp_path).sealed == ()
+    assert verify(tmp_path).bad == ()
+    with inbox.open("ab") as file:
+        file.write(b"\n%b\n" % encode_line(after))
+    assert [(bad.bytes, bad.listed) for bad in verify(tmp_path).bad] == [(2 * ROW_BYTES_MAX, False)]
+    assert seal(tmp_path).sealed == ("inbox-1.jsonl", "inbox-2.jsonl")
+
+    manifests = [read_manifest(tmp_path, f"inbox-{number}.jsonl") for number in range(3)]
+    assert [(m.rows, len(m.bad_lines)) for m in manifests if m] == [(1, 0), (0, 1), (1, 0)]
+    found = verify(tmp_path)
+    assert (found.rows, found.duplicates, found.sound) == (2, 0, True)
+    assert [damage.listed for damage in found.bad] == [True]
+    assert (tmp_path / "quarantine" / "inbox-1.jsonl.bad").stat().st_size == ROW_BYTES_MAX + 2
+    assert set(read_rows(tmp_path)) == {encode_line(before), encode_line(after)}
+    assert seal(tmp_path).sealed == ()
+
+
+def test_blank_lines_that_fill_a_copy_hold_up_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """What stands behind them is sealed."""
+    monkeypatch.setattr(sealing, "_INBOX_BYTES_MAX", 10_000)
+    row = make_row()
+    (tmp_path / "inbox.jsonl").write_bytes(b"\n" * 25_000 + encode_line(row) + b"\n")
+    assert len(seal(tmp_path).sealed) == 3
+    assert verify(tmp_path).rows == 1
+    (tmp_path / "inbox.jsonl").unlink()
+    assert list(read_rows(tmp_path)) == [encode_line(row)]
 
 
 def test_two_at_once_wait_and_then_say_so(tmp_path: Path):
