@@ -42,7 +42,8 @@ from lakehouse.sessionlog.reaper import dead_writers, reap_dead
 LOCK_WAIT_S: Final = 10.0
 LOCK_AGE_S_MIN: Final = 60.0  # of a lock without segments: its writer may be about to begin
 _INBOX_BYTES_MAX: Final = 64 << 20  # of one sealed copy
-_TAIL_BYTES: Final = 4096  # of a part of the inbox: several rows' ids are in as many bytes
+_COPY_MANIFEST: Final = ".jsonl.manifest.json"
+_TAIL_BYTES: Final = 4096  # compared to notice a cut; a row ends in its own crc
 
 
 class Sealed(msgspec.Struct, frozen=True):
@@ -111,8 +112,8 @@ def inbox_sealed_to(root: Path, inbox: int) -> int:
 
     0 once somebody replaced or cut it: what it holds now came after the last copy.
     """
-    part = _last_inbox_part(root)
-    return part.end if part is not None and _is_in(inbox, part) else 0
+    _, part = _last_inbox_copy(root)
+    return _reached(inbox, part)
 
 
 def _finished(root: Path, dead: Collection[str], own: Collection[str]) -> list[LogFile]:
@@ -168,7 +169,8 @@ def _seal_inbox(root: Path, disk: Disk) -> str | None:
     except FileNotFoundError:
         return None
     try:
-        start = inbox_sealed_to(root, source)
+        last, past = _last_inbox_copy(root)
+        start = _reached(source, past)
         data, end = _whole_lines(source, start)
         part = InboxPart(start, end, os.fstat(source).st_ino, _tail_digest(source, start, end))
     finally:
@@ -176,7 +178,7 @@ def _seal_inbox(root: Path, disk: Disk) -> str | None:
     # Blank lines alone are not worth a copy, unless they fill one: more may stand behind them.
     if not data.strip() and end - start < _INBOX_BYTES_MAX:
         return None
-    name = segment_name(INBOX_WRITER, _inbox_copies(root))
+    name = segment_name(INBOX_WRITER, last + 1)
     path = root / SEALED / name
     beside = root / SEALED / f".{name}.tmp"
     write_durably(beside, data)
@@ -212,13 +214,17 @@ def _whole_lines(source: int, start: int) -> tuple[bytes, int]:
     return line.data + b"\n", line.offset + line.bytes + 1
 
 
-def _is_in(inbox: int, part: InboxPart) -> bool:
-    """Say whether the inbox still is the file that `part` was copied from, and not cut since."""
+def _reached(inbox: int, part: InboxPart | None) -> int:
+    """Give the end of the part, or 0 if it is not of the inbox as it is now."""
+    if part is None:
+        return 0
     status = os.fstat(inbox)
     if status.st_ino != part.inode or status.st_size < part.end:
-        return False
+        return 0
     # Manifests that were written before there was a digest have none.
-    return part.tail_sha256 in {msgspec.UNSET, _tail_digest(inbox, part.start, part.end)}
+    if part.tail_sha256 in {msgspec.UNSET, _tail_digest(inbox, part.start, part.end)}:
+        return part.end
+    return 0
 
 
 def _tail_digest(inbox: int, start: int, end: int) -> str:
@@ -226,20 +232,19 @@ def _tail_digest(inbox: int, start: int, end: int) -> str:
     return hashlib.sha256(os.pread(inbox, size, end - size)).hexdigest()
 
 
-def _inbox_copies(root: Path) -> int:
-    """Give the number of the next copy: one whose manifest is missing is made again."""
-    part = 0
-    while read_manifest(root, segment_name(INBOX_WRITER, part)) is not None:
-        part += 1
-    return part
+def _last_inbox_copy(root: Path) -> tuple[int, InboxPart | None]:
+    """Find the newest copy whose manifest can be read: its number, or -1, and what it holds.
 
-
-def _last_inbox_part(root: Path) -> InboxPart | None:
-    last = _inbox_copies(root) - 1
-    manifest = read_manifest(root, segment_name(INBOX_WRITER, last)) if last >= 0 else None
-    if manifest is None or manifest.inbox is msgspec.UNSET:
-        return None
-    return manifest.inbox
+    One behind it was cut short by a crash and is made again. Cost: one look at the names in
+    `sealed/` and one manifest, however many copies there were.
+    """
+    names = (path.name for path in (root / SEALED).glob(f"{INBOX_WRITER}-*{_COPY_MANIFEST}"))
+    parts = (name[len(INBOX_WRITER) + 1 : -len(_COPY_MANIFEST)] for name in names)
+    for number in sorted((int(part) for part in parts if part.isdecimal()), reverse=True):
+        manifest = read_manifest(root, segment_name(INBOX_WRITER, number))
+        if manifest is not None:
+            return number, None if manifest.inbox is msgspec.UNSET else manifest.inbox
+    return -1, None
 
 
 # --- Writers that are gone ----------------------------------------------------------------------

@@ -14,7 +14,7 @@ from lakehouse.core.row_codec import encode_line
 from lakehouse.sessionlog import sealing
 from lakehouse.sessionlog.disk import Busy, Disk, exclusively
 from lakehouse.sessionlog.layout import ACTIVE, SEALED, log_files
-from lakehouse.sessionlog.manifest import read_manifest
+from lakehouse.sessionlog.manifest import Manifest, read_manifest
 from lakehouse.sessionlog.reader import find_rows, read_rows
 from lakehouse.sessionlog.sealing import seal
 from lakehouse.sessionlog.stats import stats
@@ -351,6 +351,49 @@ def test_blank_lines_that_fill_a_copy_hold_up_nothing(
     assert verify(tmp_path).rows == 1
     (tmp_path / "inbox.jsonl").unlink()
     assert list(read_rows(tmp_path)) == [encode_line(row)]
+
+
+def test_only_the_newest_manifest_of_the_inbox_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """However many copies there are; ten come after nine."""
+    inbox = tmp_path / "inbox.jsonl"
+    read: list[str] = []
+
+    def add() -> tuple[str, ...]:
+        with inbox.open("ab") as file:
+            file.write(b"\n%b\n" % encode_line(make_row()))
+        return seal(tmp_path).sealed
+
+    def counting(root: Path, name: str) -> Manifest | None:
+        read.append(name)
+        return read_manifest(root, name)
+
+    for number in range(12):
+        assert add() == (f"inbox-{number}.jsonl",)
+    monkeypatch.setattr(sealing, "read_manifest", counting)
+    assert add() == ("inbox-12.jsonl",)
+    assert read == ["inbox-11.jsonl", "inbox-12.jsonl"]
+    assert (verify(tmp_path).rows, verify(tmp_path).duplicates) == (13, 0)
+
+
+def test_a_copy_of_the_inbox_without_its_manifest_is_made_again(tmp_path: Path):
+    """A crash came between the two: the same number, and no row twice."""
+    inbox = tmp_path / "inbox.jsonl"
+    for _ in range(2):
+        with inbox.open("ab") as file:
+            file.write(b"\n%b\n" % encode_line(make_row()))
+        seal(tmp_path)
+    manifest = tmp_path / SEALED / "inbox-1.jsonl.manifest.json"
+    before = manifest.read_bytes()
+    for damage in (None, b'{"half'):
+        manifest.unlink()
+        if damage is not None:
+            manifest.write_bytes(damage)
+        assert seal(tmp_path).sealed == ("inbox-1.jsonl",)
+        assert manifest.read_bytes() == before
+    found = verify(tmp_path)
+    assert (found.rows, found.duplicates, found.bad) == (2, 0, ())
 
 
 def test_two_at_once_wait_and_then_say_so(tmp_path: Path):
