@@ -178,7 +178,7 @@ def _seal_inbox(root: Path, disk: Disk) -> str | None:
     # Blank lines alone are not worth a copy, unless they fill one: more may stand behind them.
     if not data.strip() and end - start < _INBOX_BYTES_MAX:
         return None
-    name = segment_name(INBOX_WRITER, last + 1)
+    name = _copy_name(root, last + 1, data)
     path = root / SEALED / name
     beside = root / SEALED / f".{name}.tmp"
     write_durably(beside, data)
@@ -212,6 +212,19 @@ def _whole_lines(source: int, start: int) -> tuple[bytes, int]:
     if not line.ended:
         return b"", start
     return line.data + b"\n", line.offset + line.bytes + 1
+
+
+def _copy_name(root: Path, number: int, data: bytes) -> str:
+    """Name the next copy.
+
+    One that a crash left without its manifest is made again, unless the inbox was cut since:
+    then nothing else holds its lines, and it is passed over.
+    """
+    name = segment_name(INBOX_WRITER, number)
+    while (path := root / SEALED / name).exists() and not data.startswith(path.read_bytes()):
+        number += 1
+        name = segment_name(INBOX_WRITER, number)
+    return name
 
 
 def _reached(inbox: int, part: InboxPart | None) -> int:

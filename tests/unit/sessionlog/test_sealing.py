@@ -396,6 +396,20 @@ def test_a_copy_of_the_inbox_without_its_manifest_is_made_again(tmp_path: Path):
     assert (found.rows, found.duplicates, found.bad) == (2, 0, ())
 
 
+def test_a_copy_without_its_manifest_is_kept_when_the_inbox_was_cut(tmp_path: Path):
+    """Nothing else holds its rows any more."""
+    inbox = tmp_path / "inbox.jsonl"
+    inbox.write_bytes(b"\n%b\n" % encode_line(make_row()))
+    seal(tmp_path)
+    (tmp_path / SEALED / "inbox-0.jsonl.manifest.json").unlink()
+    inbox.write_bytes(b"\n%b\n" % encode_line(make_row()))
+
+    assert seal(tmp_path).sealed == ("inbox-1.jsonl",)
+    assert seal(tmp_path).sealed == ()
+    found = verify(tmp_path)
+    assert (found.rows, found.duplicates, found.bad) == (2, 0, ())
+
+
 def test_two_at_once_wait_and_then_say_so(tmp_path: Path):
     """Nothing is done without the lock."""
     dead_writer(tmp_path, rows=[make_row()])
