@@ -3,12 +3,12 @@
 The Delta library leaves what it writes to the page cache. So the newest commits may be torn after a
 power cut, and with them the table for every engine. Readers of the log open the marked version;
 whoever compacts next restores the table to it and does the rest again. An object store acknowledges
-what is durable: nothing here concerns a table there. Refuses to delete what it sets aside, and to
-undo a commit of another engine that is whole.
+what is durable: nothing here concerns a table there. Refuses to delete what it sets aside, to undo
+a commit of another engine that is whole, and to go back to a version whose entries another engine
+has cleaned up.
 """
 
 import os
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,7 +25,9 @@ from lakehouse.core.errors import LakehouseError
 from lakehouse.core.ids import new_id
 from lakehouse.lake.table import COMMIT_MARK
 from lakehouse.sessionlog.compacted import (
+    DELTA_LOG,
     DurableVersion,
+    delta_log_files,
     durable_path,
     durable_version,
     local_path,
@@ -34,12 +36,7 @@ from lakehouse.sessionlog.compacted import (
 from lakehouse.sessionlog.disk import Disk, exclusively, make_directories, write_durably
 from lakehouse.sessionlog.layout import TABLE_STATE
 
-_LOG: Final = "_delta_log"
 _LAST_CHECKPOINT: Final = "_last_checkpoint"
-# An entry, what stands for one, or for all up to it.
-_VERSIONED = re.compile(
-    r"([0-9]{20}\.)?(?P<version>[0-9]{20})\.(json|crc|compacted\.json|checkpoint\..+)"
-)
 _ROWS_AT_ONCE: Final = 1_000
 
 
@@ -78,12 +75,13 @@ def hold_table(uri: str, wait_s: float) -> Iterator[None]:
     """Keep other compactors off a local table, and begin with a table that is durable and whole.
 
     Commits past the mark that are torn, or that nothing but we made, are set aside first; those of
-    another engine are marked if they are whole.
+    another engine are marked if they are whole. If another engine has cleaned up entries that the
+    mark needs, or that follow it, the newest version whose files can all be read is marked.
 
     Raises:
         Busy: Another process held the table for all of `wait_s`.
         LakehouseError: There is a table that cannot be read, and no mark says to which version to
-            go back.
+            go back; or entries were cleaned up, and no later version can be read.
         OSError: Something could not be made durable.
     """
     table = local_path(uri)
@@ -109,6 +107,11 @@ def open_durable(uri: str) -> DeltaTable:
     table = open_table(uri)
     if table is None:
         raise LakehouseError(f"The compacted table at {uri} is gone.")
+    if local_path(uri) is not None and table.version() != durable_version(uri):
+        raise LakehouseError(
+            f"The compacted table at {uri} lost its marked version while we opened it.",
+            hint="Compact again, when no other engine cleans up its log.",
+        )
     return table
 
 
@@ -119,13 +122,16 @@ def make_durable(uri: str) -> None:
         LakehouseError: An entry of the table's log cannot be read.
         OSError: Something could not be made durable; the mark stays where it was.
 
-    Cost: a sync for each new file and its directory; one `stat` when there is no new commit.
+    Cost: a sync for each new file and its directory; a listing of the table's log when there is
+    no new commit.
     """
     table = local_path(uri)
     if table is None:
         return
     marked = durable_version(uri)
     assert marked is not None, "whoever holds the table has marked it"
+    if not _entry(table, marked + 1).exists():
+        marked = _past_gap(table, marked)
     commits = _commits_after(table, marked)
     whole = [commit for commit in commits if commit is not None]
     if len(whole) < len(commits):
@@ -143,7 +149,7 @@ def untracked_files(table: DeltaTable) -> list[Path]:
     if root is None:
         return []
     needed = {Path(unquote(file.removeprefix("file://"))) for file in table.file_uris()}
-    found = (path for path in root.rglob("*.parquet") if _LOG not in path.parts)
+    found = (path for path in root.rglob("*.parquet") if DELTA_LOG not in path.parts)
     return sorted(path for path in found if path not in needed)
 
 
@@ -151,13 +157,14 @@ def _restore(table: Path) -> None:
     marked = durable_version(str(table))
     if marked is None:
         marked = _first_mark(table)
+    marked = _past_gap(table, marked)
     commits = _commits_after(table, marked)
     kept = _kept(table, commits)
     newest = marked + len(kept)
-    later = [path for version, path in _log_files(table) if version > newest]
-    torn = [path for version, path in _log_files(table) if marked < version <= newest]
+    later = [path for version, path in delta_log_files(table) if version > newest]
+    torn = [path for version, path in delta_log_files(table) if marked < version <= newest]
     torn = [path for path in torn if path.suffix == ".parquet" and not _is_parquet(path)]
-    hint = table / _LOG / _LAST_CHECKPOINT
+    hint = table / DELTA_LOG / _LAST_CHECKPOINT
     if later or torn or _hinted(hint) > newest:
         _set_aside(table, [hint, *later, *torn])
     if kept:
@@ -174,13 +181,8 @@ def _hinted(hint: Path) -> int:
 
 def _first_mark(table: Path) -> int:
     """Mark a table that has no mark: there is none yet, or it is of before there were marks."""
-    files = _log_files(table)
-    versions = [version for version, path in files if path == _entry(table, version)]
-    # The Delta library takes an empty entry for a commit that did nothing.
-    torn = min((at for at in versions if _read_commit(_entry(table, at)) is None), default=None)
-    sound = (at for at in versions if torn is None or at < torn)
-    marked = next((version for version in sound if _opens(table, version)), -1)
-    if marked < 0 and any(version > 0 for version, _ in files):
+    marked = next((at for at in _versions_after(table, -1) if _opens(table, at)), -1)
+    if marked < 0 and any(version > 0 for version, _ in delta_log_files(table)):
         raise LakehouseError(
             f"The compacted table at {table} cannot be read at any version.",
             hint="Restore it from a copy. Nothing was changed.",
@@ -193,29 +195,62 @@ def _first_mark(table: Path) -> int:
     return marked
 
 
-def _opens(table: Path, version: int) -> bool:
-    try:
-        opened = DeltaTable(str(table), version=version)
-    except (DeltaError, OSError):
-        return False
-    actions = pa.table(opened.get_add_actions(flatten=True))
-    return all(
-        _size(table / unquote(path)) == size
-        for path, size in zip(
-            actions["path"].to_pylist(), actions["size_bytes"].to_pylist(), strict=True
+def _past_gap(table: Path, marked: int) -> int:
+    """Move the mark on if the entries that it needs, or the next one, were cleaned up.
+
+    A missing entry below others is no torn tail: there is nothing to go back to, or the later
+    versions stand on a checkpoint. A tail that lost a name in its midst stands on none.
+    """
+    if all(version <= marked for version, _ in delta_log_files(table)):
+        return marked
+    reached = marked < 0 or _open(table, marked) is not None
+    if reached and _entry(table, marked + 1).exists():
+        return marked
+    later = _versions_after(table, marked)
+    newest = next((at for at in later if _opens(table, at) and _is_readable(table, at)), None)
+    if newest is not None:
+        _sync_all(table)
+        _mark(table, newest)
+        return newest
+    if not reached:
+        raise LakehouseError(
+            f"The compacted table at {table} can be read neither at version {marked} nor at a "
+            "later one.",
+            hint="Restore it from a copy. Nothing was changed.",
         )
-    )
+    return marked
 
 
-def _log_files(table: Path) -> list[tuple[int, Path]]:
-    """List entries and checkpoints of the table's log by version, the newest first."""
+def _versions_after(table: Path, version: int) -> list[int]:
+    """List the later versions that an entry or a checkpoint stands for, the newest first."""
+    found = {
+        at
+        for at, path in delta_log_files(table)
+        if at > version and (path == _entry(table, at) or ".checkpoint." in path.name)
+    }
+    # The Delta library takes an empty entry for a commit that did nothing.
+    entries = [at for at in found if _entry(table, at).exists()]
+    torn = min((at for at in entries if _read_commit(_entry(table, at)) is None), default=None)
+    return sorted((at for at in found if torn is None or at < torn), reverse=True)
+
+
+def _open(table: Path, version: int) -> dict[str, int] | None:
+    """Give the files of a version and their sizes; None if it cannot be opened."""
     try:
-        names = os.listdir(table / _LOG)  # noqa: PTH208 - names only
-    except FileNotFoundError:
-        return []
-    matches = (match for name in names if (match := _VERSIONED.fullmatch(name)))
-    found = [(int(match["version"]), table / _LOG / match.string) for match in matches]
-    return sorted(found, reverse=True)
+        actions = pa.table(DeltaTable(str(table), version=version).get_add_actions(flatten=True))
+    except (DeltaError, OSError):
+        return None
+    paths = map(unquote, actions["path"].to_pylist())
+    return dict(zip(paths, actions["size_bytes"].to_pylist(), strict=True))
+
+
+def _opens(table: Path, version: int) -> bool:
+    files = _open(table, version)
+    return files is not None and all(_size(table / path) == size for path, size in files.items())
+
+
+def _is_readable(table: Path, version: int) -> bool:
+    return all(_is_parquet(table / path) for path in _open(table, version) or ())
 
 
 def _commits_after(table: Path, version: int) -> list[_Commit | None]:
@@ -228,7 +263,7 @@ def _commits_after(table: Path, version: int) -> list[_Commit | None]:
 
 
 def _entry(table: Path, version: int) -> Path:
-    return table / _LOG / f"{version:020d}.json"
+    return table / DELTA_LOG / f"{version:020d}.json"
 
 
 def _read_commit(path: Path) -> _Commit | None:
@@ -308,7 +343,7 @@ def _set_aside(table: Path, paths: list[Path]) -> None:
         if path.exists():
             path.rename(aside / path.name)
     Disk().sync_directory(aside)
-    Disk().sync_directory(table / _LOG)
+    Disk().sync_directory(table / DELTA_LOG)
 
 
 def _adopt(table: Path, commits: list[_Commit], version: int) -> None:
@@ -318,10 +353,10 @@ def _adopt(table: Path, commits: list[_Commit], version: int) -> None:
     for path in files:
         disk.sync_by_name(path)
     first = version - len(commits) + 1
-    for path in (path for at, path in _log_files(table) if first <= at <= version):
+    for path in (path for at, path in delta_log_files(table) if first <= at <= version):
         disk.sync_by_name(path)
     # A new day's directory is a name in the table's own.
-    for directory in sorted({table, table / _LOG, *(path.parent for path in files)}):
+    for directory in sorted({table, table / DELTA_LOG, *(path.parent for path in files)}):
         disk.sync_directory(directory)
     _mark(table, version)
 

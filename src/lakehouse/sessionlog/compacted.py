@@ -5,6 +5,8 @@ its file stays for a while, and readers leave it out. Refuses to write. The Delt
 extra, loaded only for a log that has a table.
 """
 
+import os
+import re
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +24,11 @@ if TYPE_CHECKING:
 
 RETENTION_H: Final = 24.0  # how long a segment stays after its rows are in the table, by default
 
+DELTA_LOG: Final = "_delta_log"
+# An entry, what stands for one, or for all up to it.
+_VERSIONED: Final = re.compile(
+    r"([0-9]{20}\.)?(?P<version>[0-9]{20})\.(json|crc|compacted\.json|checkpoint\..+)"
+)
 _ROWS_AT_ONCE: Final = 1_000
 _DATASET: Final = "compacted_table"
 
@@ -180,7 +187,8 @@ def open_table(uri: str) -> "DeltaTable | None":
     """Open a Delta table; None if there is none at that place.
 
     A local table is opened at the version that its mark names: later ones may not survive a power
-    cut, or have not. A table in an object store, or without a mark, at its newest.
+    cut, or have not. A table in an object store, or without a mark, at its newest; so is one of
+    which another engine has cleaned up the entries that the marked version needs.
 
     Raises:
         SetupError: The Delta library is not installed.
@@ -194,7 +202,12 @@ def open_table(uri: str) -> "DeltaTable | None":
     from deltalake.exceptions import DeltaError, TableNotFoundError  # noqa: PLC0415 - likewise
 
     try:
-        return DeltaTable(uri, version=version)
+        try:
+            return DeltaTable(uri, version=version)
+        except (DeltaError, OSError):
+            if version is None or not _is_cleaned_up(uri, version):
+                raise
+            return DeltaTable(uri)
     except (DeltaError, OSError) as error:
         if version is None and isinstance(error, TableNotFoundError):
             return None
@@ -209,6 +222,17 @@ def local_path(uri: str) -> Path | None:
     if uri.startswith("file://"):
         return Path(unquote(uri.removeprefix("file://")))
     return None if "://" in uri else Path(uri)
+
+
+def delta_log_files(table: Path) -> list[tuple[int, Path]]:
+    """List entries and checkpoints of a local table's log by version, the newest first."""
+    try:
+        names = os.listdir(table / DELTA_LOG)  # noqa: PTH208 - names only
+    except FileNotFoundError:
+        return []
+    matches = (match for name in names if (match := _VERSIONED.fullmatch(name)))
+    found = [(int(match["version"]), table / DELTA_LOG / match.string) for match in matches]
+    return sorted(found, reverse=True)
 
 
 def durable_path(table: Path) -> Path:
@@ -235,6 +259,14 @@ def durable_version(uri: str) -> int | None:
             f"{path} cannot be read: {error}",
             hint="It names the table's version to read; without it the newest one is read.",
         ) from error
+
+
+def _is_cleaned_up(uri: str, version: int) -> bool:
+    """Say whether a local table's log begins with a checkpoint of later than this version."""
+    table = local_path(uri)
+    files = delta_log_files(table) if table is not None else []
+    first = all(at > 0 for at, path in files if path.suffix == ".json")
+    return first and any(at > version and ".checkpoint." in path.name for at, path in files)
 
 
 def require_delta() -> None:
