@@ -33,6 +33,8 @@ from lakehouse.sessionlog.compacted import (
     Compacted,
     LogIdentity,
     Plan,
+    day_of,
+    moment_of,
     plan_path,
     read_identity,
     read_plans,
@@ -268,7 +270,8 @@ def _known(root: Path, plan: Plan, table: DeltaTable) -> set[str]:
     keys = [key for line in _lines(root, plan) if (key := row_key(line)) is not None]
     if not keys:
         return set()
-    since = min(key.timestamp for key in keys)
+    # By day, and not the least text: an offset may put a row on the day before.
+    since = min(day_of(moment_of(key.timestamp)) for key in keys)
     return Compacted(table, held=frozenset()).row_ids_among([key.row_id for key in keys], since)
 
 
@@ -291,7 +294,7 @@ def _fresh_records(
 def _is_new(
     key: RowKey, seen: set[bytes], known: set[str], hidden: frozenset[str], tally: _Tally
 ) -> bool:
-    identity = bytes.fromhex(key.row_id)
+    identity = key.row_id.encode()
     if key.session_id in hidden:
         tally.forgotten += 1
         return False

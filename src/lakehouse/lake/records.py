@@ -9,10 +9,10 @@ from typing import Any, Final
 
 import msgspec
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from lakehouse.core.row import RowError
 from lakehouse.sessionlog.columns import SESSION_COLUMNS, TIME
+from lakehouse.sessionlog.compacted import day_of, moment_of
 
 _ROWS_MAX: Final = 10_000  # of one batch
 _BYTES_MAX: Final = 32 << 20
@@ -28,7 +28,7 @@ _JSON_TYPES: Final[dict[str, Any]] = {
     "BIGINT": int | None,
     "BOOLEAN": bool | None,
     "JSON": msgspec.Raw,
-    TIME: str | None,
+    TIME: str,
     SESSION_COLUMNS["error"]: RowError | None,
     SESSION_COLUMNS["usage"]: _Usage | None,
 }
@@ -51,7 +51,10 @@ SCHEMA: Final = pa.schema(
         (PARTITION, pa.string()),
     ]
 )
-"""The table's schema. `date` is the UTC date of `timestamp`, and the partition."""
+"""The table's schema. `date` is the UTC date of `timestamp`, and the partition.
+
+A text that is no time is null as `timestamp`, with the `date` 9999-12-31; `line` has it as it is.
+"""
 
 _NOTHING: Final = msgspec.Raw(b"null")
 _Record = msgspec.defstruct(
@@ -84,9 +87,11 @@ def record_batch(lines: list[bytes]) -> pa.RecordBatch:
     columns: dict[str, Any] = {}
     for name, column in SESSION_COLUMNS.items():
         values = [getattr(record, name) for record in records]
+        if column == TIME:
+            values = [moment_of(value) for value in values]
+            columns[PARTITION] = pa.array(map(day_of, values), pa.string())
         columns[name] = _array(values, column)
     columns["line"] = pa.array([line.decode("utf-8") for line in lines], pa.string())
-    columns[PARTITION] = pc.strftime(columns["timestamp"], "%Y-%m-%d")
     return pa.RecordBatch.from_arrays([columns[name] for name in SCHEMA.names], schema=SCHEMA)
 
 
@@ -94,8 +99,6 @@ def _array(values: list[Any], column: str) -> pa.Array:
     if column == "JSON":
         texts = [None if value == _NOTHING else bytes(value).decode("utf-8") for value in values]
         return pa.array(texts, pa.string())
-    if column == TIME:
-        return pa.array(values, pa.string()).cast(_ARROW_TYPES[TIME])
     if column.startswith("STRUCT"):
         members = [None if value is None else msgspec.structs.asdict(value) for value in values]
         return pa.array(members, _ARROW_TYPES[column])

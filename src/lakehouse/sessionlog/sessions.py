@@ -10,6 +10,7 @@ import binascii
 import functools
 import heapq
 import os
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,7 +21,7 @@ import msgspec
 from lakehouse.core.clock import timestamp
 from lakehouse.core.errors import Refusal
 from lakehouse.core.limits import ROW_BYTES_MAX, SESSIONS_LIMIT_DEFAULT, SESSIONS_LIMIT_MAX
-from lakehouse.sessionlog.compacted import Compacted, open_compacted
+from lakehouse.sessionlog.compacted import Compacted, moment_of, open_compacted
 from lakehouse.sessionlog.filters import REPLAY_DAEMON, SessionFilter
 from lakehouse.sessionlog.forgotten import forgotten_sessions
 from lakehouse.sessionlog.layout import LogFile, log_files
@@ -33,6 +34,11 @@ _CLOCK_ERROR: Final = timedelta(hours=1)
 # Rows follow each other in time, but those of crashed sessions, which name their start and come
 # in bunches. So many rows in a row that are older than the page, and the rest is older too.
 _OLD_ROWS_MAX: Final = 5_000
+
+# The moment of a row whose timestamp is no time: it comes last.
+_UNDATED: Final = "0001-01-01T00:00:00.000000Z"
+
+_OUR_FORM: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}(:[0-9]{2}){2}\.[0-9]{6}Z")
 
 _Order = tuple[str, str]
 
@@ -81,6 +87,8 @@ def list_sessions(
     cursor: str | None = None,
 ) -> SessionsPage:
     """Give one page of sessions, newest first by timestamp, then by `row_id`.
+
+    Rows whose timestamp is no time come last.
 
     Args:
         root: The log directory; one that is not there has no sessions.
@@ -183,14 +191,14 @@ class _Search:
         return sorted(self._heap, reverse=True)
 
     def _offer(self, line: bytes) -> str | None:
-        """Take a row into the page if it belongs there; give its timestamp."""
+        """Take a row into the page if it belongs there; give its moment."""
         try:
             row = self._decoder.decode(line)
         except (msgspec.MsgspecError, UnicodeDecodeError):
             return None
-        order = (row.timestamp, row.row_id)
+        order = (_moment(row.timestamp), row.row_id)
         if order in self._orders or not self._wanted(row, order):
-            return row.timestamp
+            return order[0]
         if len(self._heap) < self._limit:
             heapq.heappush(self._heap, (order, line))
             self._orders.add(order)
@@ -198,7 +206,7 @@ class _Search:
             dropped, _ = heapq.heapreplace(self._heap, (order, line))
             self._orders.remove(dropped)
             self._orders.add(order)
-        return row.timestamp
+        return order[0]
 
     def _wanted(self, row: _Head, order: _Order) -> bool:
         where = self._where
@@ -212,8 +220,8 @@ class _Search:
             and where.model in {None, row.model, row.model_alias}
             and where.verdict in {None, row.verdict}
             and where.conversation_id in {None, row.conversation_id}
-            and (where.since is None or row.timestamp >= where.since)
-            and (where.until is None or row.timestamp < where.until)
+            and (where.since is None or order[0] >= where.since)
+            and (where.until is None or order[0] < where.until)
             and (where.code is None or where.code in _codes(row))
         )
 
@@ -227,13 +235,14 @@ def _table_condition(
         ("session_id NOT IN (SELECT unnest(?::VARCHAR[]))", [sorted(hidden)]),
     ]
     if before is not None:
-        tests.append(("(timestamp, row_id) < (?::TIMESTAMPTZ, ?)", list(before)))
+        moment = f"coalesce(timestamp, '{_UNDATED}'::TIMESTAMPTZ)"
+        tests.append((f"({moment}, row_id) < (?::TIMESTAMPTZ, ?)", list(before)))
     for test, value in (
         ("kind = ?", where.kind),
         ("verdict = ?", where.verdict),
         ("conversation_id = ?", where.conversation_id),
         ("timestamp >= ?::TIMESTAMPTZ", where.since),
-        ("timestamp < ?::TIMESTAMPTZ", where.until),
+        ("(timestamp < ?::TIMESTAMPTZ OR timestamp IS NULL)", where.until),
         ("? IN (model, model_alias)", where.model),
     ):
         if value is not None:
@@ -243,6 +252,14 @@ def _table_condition(
         tests.append((f"(error.code = ? OR list_contains({codes}, ?))", [where.code] * 2))
     condition = " AND ".join(test for test, _ in tests)
     return condition, [value for _, bound in tests for value in bound]
+
+
+def _moment(text: str) -> str:
+    """Write a row's timestamp in the form that orders rows, whoever wrote them."""
+    moment = moment_of(text)
+    if moment is None:
+        return _UNDATED
+    return text if _OUR_FORM.fullmatch(text) else timestamp(moment)
 
 
 def _codes(row: _Head) -> set[str]:

@@ -139,6 +139,18 @@ def test_pages_give_every_session_once_in_order(total: int, limit: int, seed: in
         assert found == expected[::-1]
 
 
+def test_rows_are_ordered_by_time_however_it_is_written(tmp_path: Path):
+    """Offsets and spaces count for what they mean; a text that is no time comes last."""
+    times = ["yesterday", "2026-01-02T03:04:05+05:00", "2026-01-02 00:04:05", "2026-01-02T01:00Z"]
+    rows = [make_row(timestamp=time) for time in times]
+    fill(tmp_path, rows[::-1])
+    assert ids(list_sessions(tmp_path)) == [rows[index].row_id for index in (3, 2, 1, 0)]
+    since = SessionFilter(since="2026-01-02T00:00:00.000000Z")
+    assert ids(list_sessions(tmp_path, since)) == [rows[3].row_id, rows[2].row_id]
+    until = SessionFilter(until="2026-01-02T00:00:00.000000Z")
+    assert ids(list_sessions(tmp_path, until)) == [rows[1].row_id, rows[0].row_id]
+
+
 def test_old_files_are_not_read_for_the_newest_page(tmp_path: Path, monkeypatch):
     """A page that newer files fill stops before files that were last written to long ago."""
     old = [make_row(timestamp=f"2026-01-01T00:00:{n:02}.000000Z") for n in range(20)]
