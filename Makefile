@@ -10,7 +10,7 @@ help:
 	@echo "make faults  kill, cut, fill and corrupt the session log (minutes; as root, on Linux)"
 	@echo "make parity  build the Go and Rust runtimes, run their tests, compare all of them"
 	@echo "make check   ruff, mypy, import-linter"
-	@echo "make bench   measure /v1/iterate, tracing off and on; results go to benchmarks/runs/"
+	@echo "make bench   measure /v1/iterate, tracing, the log, replay; results go to benchmarks/runs/"
 	@echo "make clean   remove the environment and what the demo wrote"
 
 .venv/.installed: requirements/dev.txt pyproject.toml
@@ -50,6 +50,8 @@ check: setup
 bench: setup
 	$(BIN)/python benchmarks/bench_iterate.py
 	$(BIN)/python benchmarks/bench_tracing.py
+	$(BIN)/python benchmarks/bench_log.py
+	$(BIN)/python benchmarks/bench_replay.py
 
 # Pins every dependency by hash, for all platforms, without naming an index.
 requirements:

@@ -13,15 +13,12 @@ import json
 import os
 import platform
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-HERE = Path(__file__).parent
+from rig import HERE, cpu_s, fdatasync_ms, file_system, process
+
 IN_FLIGHT = 16
 SCHEMA = {
     "type": "object",
@@ -36,26 +33,6 @@ SCHEMA = {
     "additionalProperties": False,
 }
 PACKAGES = ("lakehouse-stack", "uvicorn", "uvloop", "msgspec", "jsonschema-rs", "starlette")
-
-
-@contextmanager
-def process(*arguments: str, cwd: Path | None = None) -> Iterator[tuple[subprocess.Popen, str]]:
-    """Start a process of ours, give it and its first line, end it by id."""
-    started = subprocess.Popen(
-        [sys.executable, *arguments], stdout=subprocess.PIPE, text=True, cwd=cwd
-    )
-    try:
-        assert started.stdout is not None
-        yield started, started.stdout.readline()
-    finally:
-        started.terminate()
-        started.wait(40)
-
-
-def cpu_s(pid: int) -> float:
-    """User and system seconds of a whole process, all its threads, from /proc."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 async def load(port: int, prompt: str, sessions: int) -> list[float]:
@@ -85,20 +62,6 @@ async def load(port: int, prompt: str, sessions: int) -> list[float]:
 
     await asyncio.gather(*(worker() for _ in range(IN_FLIGHT)))
     return seconds
-
-
-def fdatasync_ms(directory: Path, times: int = 200) -> float:
-    """Median milliseconds of appending 2 KB and syncing it here: what one commit costs."""
-    path = directory / "probe"
-    taken = []
-    with path.open("ab", buffering=0) as file:
-        for _ in range(times):
-            begun = time.perf_counter()
-            file.write(b"x" * 2048)
-            os.fdatasync(file.fileno())
-            taken.append(time.perf_counter() - begun)
-    path.unlink()
-    return statistics.median(taken) * 1000
 
 
 def measure(case: str, prompt: str, port: int, pid: int, sessions: int, rounds: int) -> dict:
@@ -140,12 +103,7 @@ def run(sessions: int, rounds: int) -> dict:
                 measure("one retry", "retry", port, daemon.pid, sessions, rounds),
             ]
             rss = Path(f"/proc/{daemon.pid}/status").read_text().split("VmRSS:")[1].split()[0]
-        mount = subprocess.run(
-            ["stat", "--file-system", "--format=%T", name],
-            check=True,
-            capture_output=True,
-            text=True,
-        ).stdout.strip()
+        mount = file_system(directory)
     return {
         "date": dt.datetime.now(dt.UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "command": f"python benchmarks/bench_iterate.py --sessions {sessions} --rounds {rounds}",

@@ -23,7 +23,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from bench_iterate import HERE, IN_FLIGHT, SCHEMA, load, measure, process
+from bench_iterate import IN_FLIGHT, SCHEMA, load, measure
+from rig import HERE, process
 
 ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
 QUIET = {"LANGFUSE_URL": "", ENDPOINT: ""}
