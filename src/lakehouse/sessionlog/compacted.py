@@ -170,7 +170,7 @@ def open_compacted(root: Path) -> Compacted | None:
 
     Raises:
         SetupError: The Delta library is not installed.
-        LakehouseError: The table cannot be read.
+        LakehouseError: The table cannot be read, or a plan of what it holds.
 
     Cost: nothing for a log without a table, else 10 ms and, once in a process, the import.
     """
@@ -328,13 +328,23 @@ def read_identity(root: Path) -> LogIdentity | None:
 
 
 def read_plans(root: Path) -> list[Plan]:
-    """List the plans in the order of their versions."""
+    """List the plans in the order of their versions.
+
+    Raises:
+        LakehouseError: A plan is damaged, or this user may not read it.
+    """
     plans = []
     for path in (root / COMPACTED).glob("*.json"):
         try:
             plans.append(msgspec.json.decode(path.read_bytes(), type=Plan))
         except FileNotFoundError:
             continue  # its segments are gone, and it with them
+        except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise LakehouseError(
+                f"{path} cannot be read: {error}",
+                hint="It names the segments that one commit of the table holds. Restore it from a "
+                "copy, or remove it: rows that are in the table are not added again.",
+            ) from error
     return sorted(plans, key=lambda plan: plan.version)
 
 

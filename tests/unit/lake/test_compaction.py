@@ -302,6 +302,26 @@ def test_a_damaged_table_is_an_error_and_not_an_empty_log(root: Path):
             reader(root)
 
 
+@pytest.mark.parametrize("damage", [b"", b"{", b"\xff", b'{"version":"1"}'])
+def test_a_damaged_plan_is_an_error_that_names_it(root: Path, damage: bytes):
+    """Every reader and the compactor say what to do, and after it each row is there once."""
+    rows = rows_of_three_days()
+    write_sealed(root, rows)
+    compact(root)
+    plan = plan_path(root, 1)
+    plan.write_bytes(damage)
+    for reader in (lambda log: list(read_rows(log)), stats, list_sessions, compact):
+        with pytest.raises(LakehouseError, match=r"compacted/1\.json cannot be read") as failed:
+            reader(root)
+        assert "or remove it" in failed.value.hint
+    assert "1.json" in verify(root).bad[0].reason
+    plan.unlink()
+    assert sorted(read_rows(root)) == sorted(encode_line(row) for row in rows)
+    done = compact(root, retention_h=0)
+    assert (done.rows, done.duplicates, done.removed) == (0, len(rows), 1)
+    assert sorted(read_rows(root)) == sorted(encode_line(row) for row in rows)
+
+
 ODD_TIMES = [
     "yesterday",
     "",
