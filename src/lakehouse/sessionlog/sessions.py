@@ -333,6 +333,9 @@ def _decode_cursor(cursor: str) -> _Order:
     try:
         text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), b"-_", validate=True).decode()
         moment, row_id = text.split("\n")
+        if not _OUR_FORM.fullmatch(moment):
+            raise ValueError(moment)
+        datetime.fromisoformat(moment)
     except (binascii.Error, ValueError) as error:
         message = "`cursor` is none that this server gave."
         raise Refusal("invalid_request", message, hint="Begin again without a cursor.") from error

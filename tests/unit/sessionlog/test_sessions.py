@@ -1,6 +1,7 @@
 """Pages of sessions and their rates."""
 
 import asyncio
+import base64
 import json
 import os
 import random
@@ -15,11 +16,14 @@ from lakehouse.core.errors import Refusal
 from lakehouse.core.rates import wilson_interval
 from lakehouse.core.row import Row, RowError
 from lakehouse.core.row_codec import encode_line
+from lakehouse.lake.compaction import compact
 from lakehouse.sessionlog import sessions
 from lakehouse.sessionlog.filters import SessionFilter, moment
+from lakehouse.sessionlog.sealing import seal
 from lakehouse.sessionlog.sessions import list_sessions
 from lakehouse.sessionlog.stats import stats
 from lakehouse.sessionlog.writer import SessionLogWriter
+from support.dead_writer import dead_writer
 from support.rows import make_attempt, make_row, rejected_attempt
 
 MIXED = [
@@ -208,6 +212,32 @@ def test_a_bad_page_is_a_bad_request(tmp_path: Path, bad: dict[str, object]):
     with pytest.raises(Refusal, match=next(iter(bad))) as refused:
         list_sessions(tmp_path, **bad)  # type: ignore[arg-type]
     assert refused.value.code == "invalid_request"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "foo\nbar",
+        "\nbar",
+        "2026-01-02\nbar",
+        "2026-W01-5T00:00:00.000000Z\nbar",
+        "2026-13-02T00:00:00.000000Z\nbar",
+        "2026-01-02T00:00:00.000000Z",
+        "2026-01-02T00:00:00.000000Z\na\nb",
+    ],
+)
+def test_a_cursor_that_names_no_row_of_ours_is_a_bad_request(tmp_path: Path, text: str):
+    """With a compacted table, which would be asked for that moment, and without."""
+    cursor = base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+    dead_writer(tmp_path, rows=MIXED)
+    seal(tmp_path)
+    for _ in range(2):
+        with pytest.raises(Refusal, match="`cursor` is none that this server gave") as refused:
+            list_sessions(tmp_path, cursor=cursor)
+        assert refused.value.code == "invalid_request"
+        assert compact(tmp_path, retention_h=0).damaged == ()
+    sound = base64.urlsafe_b64encode(b"2026-01-02T00:00:00.000003Z\n").decode().rstrip("=")
+    assert ids(list_sessions(tmp_path, cursor=sound)) == [MIXED[1].row_id, MIXED[0].row_id]
 
 
 def test_moments_are_read_in_any_form_and_written_in_one():
