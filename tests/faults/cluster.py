@@ -34,7 +34,7 @@ from support.faulty_store import BUCKET, object_store
 PORT = 26379
 SIOCSIFFLAGS = 0x8914
 IFF_UP_RUNNING = 0x1 | 0x40
-WAIT_S = 90.0
+WAIT_S = 240.0  # of everything on a busy machine; a Ray cluster takes half a minute to start
 RAY = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--disable-usage-stats"]
 NODE = ["--node-ip-address=127.0.0.1", "--object-store-memory=100000000"]
 

@@ -18,8 +18,8 @@ from lakehouse.sessionlog.shared_file import whole_lines
 from lakehouse.sessionlog.verify import verify
 from support.replays import log_sessions, write_project
 
-COMPACTED = 1_500
-NEWER = 500
+COMPACTED = 600
+NEWER = 200
 # Namespaces of its own: no network but loopback, and every process ends with the first.
 ALONE = [
     "unshare",
@@ -42,7 +42,7 @@ def alone(what: str, directory: Path) -> Any:
             env=ENVIRONMENT,
             stdout=subprocess.PIPE,
             stderr=errors,
-            timeout=360,
+            timeout=840,
             check=False,
         )
     assert ran.returncode == 0, (directory / "errors.txt").read_text()[-2000:]
@@ -51,7 +51,7 @@ def alone(what: str, directory: Path) -> Any:
     return seen
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 def test_a_cluster_leaves_each_pair_once_though_its_driver_is_killed(tmp_path: Path):
     """Sessions of the table and newer ones; two workers, and a token that keeps others out."""
     slow = [{"text": '{"city":"Bergen"}', "delay_ms": 50}]  # so that the kill finds work left
@@ -81,7 +81,7 @@ def test_a_cluster_leaves_each_pair_once_though_its_driver_is_killed(tmp_path: P
     assert verify(tmp_path / "log").sound
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 def test_a_cluster_reads_a_table_in_an_object_store(tmp_path: Path):
     """No row is on the disk any more; asked again and judged again, each session once."""
     log_sessions(write_project(tmp_path), NEWER)
