@@ -111,8 +111,10 @@ def query(
 
     Cost: 0.3 s to start the child, then 1 GB/s of log.
     """
-    if not sql.isprintable() and any("\ud800" <= character <= "\udfff" for character in sql):
-        raise SetupError("The SQL is not valid Unicode.", hint="Send it as UTF-8.")
+    try:
+        sql.encode("utf-8")
+    except UnicodeEncodeError as error:  # a shell passed bytes on that are not UTF-8
+        raise SetupError("The SQL is not valid Unicode.", hint="Send it as UTF-8.") from error
     with tempfile.TemporaryDirectory(prefix="lakehouse-query-") as spill_directory:
         task = QueryTask(
             root=str(root.expanduser().resolve()),
