@@ -68,6 +68,8 @@ async def run(root: Path, writer: SessionLogWriter, arguments: argparse.Namespac
                     writer.check_writable()
                 writer.started(make_started(row))
                 tell("started", row)
+                if arguments.session_s:
+                    await asyncio.sleep(arguments.session_s)
                 await writer.append(row)
             except LakehouseError as error:
                 complain(f"refused: {error}")
@@ -95,6 +97,7 @@ def main() -> None:
     parser.add_argument("--left-running", type=int, default=0)
     parser.add_argument("--segment-bytes", type=int, default=64 << 20)
     parser.add_argument("--row-bytes", type=int, default=0)
+    parser.add_argument("--session-s", type=float, default=0.0, help="from started line to row")
     parser.add_argument("--pause-s", type=float, default=0.0)
     parser.add_argument("--file-bytes-max", type=int)
     parser.add_argument("--tend", action="store_true")
