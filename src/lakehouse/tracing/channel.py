@@ -92,6 +92,7 @@ class Channel:
         self._queue: deque[bytes] = deque()
         self._queue_bytes = 0
         self._queue_bytes_max = queue_bytes_max
+        self._full = False
         self._linger_s = linger_s
         self._batch_ready = asyncio.Event()
         self._closing = asyncio.Event()
@@ -104,6 +105,11 @@ class Channel:
         """Items that wait or are being sent."""
         return len(self._queue) + self._in_flight
 
+    @property
+    def full(self) -> bool:
+        """Whether items did not fit, and none has left since."""
+        return self._full
+
     def offer(self, items: Sequence[bytes]) -> None:
         """Take items to be delivered, all or none. Call it on the loop; it never waits."""
         if self._closing.is_set():
@@ -111,7 +117,8 @@ class Channel:
             return
         size = sum(map(len, items))
         if self._queue_bytes + size > self._queue_bytes_max:
-            self.total.drop("queue_full", len(items), "the queue is full")
+            self._full = True
+            self.overflow(len(items))
             return
         self._queue.extend(items)
         self._queue_bytes += size
@@ -119,6 +126,10 @@ class Channel:
             self._task = asyncio.create_task(self._run())
         if self._whole_batch():
             self._batch_ready.set()
+
+    def overflow(self, count: int) -> None:
+        """Count items as dropped that do not fit: with a full queue nobody needs to make them."""
+        self.total.drop("queue_full", count, "the queue is full")
 
     async def deliver(self, items: Iterable[bytes], *, retries: int = RETRIES_MAX) -> Delivered:
         """Send items now, in batches, each tried again as OTLP allows."""
@@ -153,6 +164,7 @@ class Channel:
                     await self._linger()
                 batch = _take_batch(self._queue)
                 self._queue_bytes -= sum(map(len, batch))
+                self._full = False
                 self._in_flight = len(batch)
                 done = await self.deliver(batch)
                 self._in_flight = 0

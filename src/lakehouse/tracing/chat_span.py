@@ -7,8 +7,9 @@ twice.
 from lakehouse.core.context import REQUEST_SPAN
 from lakehouse.core.ids import derived_span_id
 from lakehouse.core.observation import ModelCallEnded
+from lakehouse.tracing import templates
 from lakehouse.tracing.content import chat_messages
-from lakehouse.tracing.span import AttributeValue, Span
+from lakehouse.tracing.span import AttributeValue, Span, Trace
 
 
 def is_direct(ended: ModelCallEnded) -> bool:
@@ -22,12 +23,7 @@ def chat_span(ended: ModelCallEnded, *, content: bool) -> Span:
     context, request, reply, error = ended.context, ended.request, ended.reply, ended.error
     model = request.model if reply is None else reply.model
     attributes: dict[str, AttributeValue] = {
-        "lakehouse.session_id": context.session_id,
-        "lakehouse.row_id": context.row_id,
         "lakehouse.model_alias": request.model,
-        "langfuse.observation.type": "generation",
-        "gen_ai.operation.name": "chat",
-        "gen_ai.request.model": model,
     }
     optional: tuple[tuple[str, AttributeValue | None], ...] = (
         ("gen_ai.request.temperature", request.temperature),
@@ -46,16 +42,12 @@ def chat_span(ended: ModelCallEnded, *, content: bool) -> Span:
             attributes |= chat_messages(request, reply)
     attributes |= {name: value for name, value in optional if value is not None}
     return Span(
-        part="generation",
-        name=f"chat {model}",
-        trace_id=context.trace_id,
-        span_id=derived_span_id(context.row_id, "generation"),
-        parent_span_id=context.span_id,
-        start_ns=ended.started_at_ns,
-        end_ns=ended.started_at_ns + int(ended.duration_ms * 1e6),
+        templates.model_call(model),
+        Trace.of(context),
+        derived_span_id(context.row_id, "generation"),
+        context.span_id,
+        ended.started_at_ns,
+        ended.started_at_ns + int(ended.duration_ms * 1e6),
         attributes=attributes,
-        kind="client",
         error=None if error is None else f"{error.code}: {error.public}",
-        flags=context.flags,
-        tracestate=context.tracestate,
     )

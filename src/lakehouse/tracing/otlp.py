@@ -7,7 +7,6 @@ Source: opentelemetry-proto 1.x, `trace/v1/trace.proto`, `common/v1/common.proto
 `collector/trace/v1/trace_service.proto`; the tests decode with its own generated classes.
 """
 
-import re
 import struct
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
@@ -15,11 +14,11 @@ from typing import Final
 
 from lakehouse.core.trace_context import TraceParent
 from lakehouse.tracing.attributes import NAMES
-from lakehouse.tracing.span import SCOPE, AttributeValue, Pairs, Span, SpanKind
+from lakehouse.tracing.span import SCOPE, AttributeValue, Pairs, Span, SpanKind, Template, Trace
 
-_ID = re.compile(r"(?!0+\Z)(?:[0-9a-f]{16}|[0-9a-f]{32})")
-_TRACE_DIGITS: Final = 32
-_SPAN_DIGITS: Final = 16
+_TRACE_BYTES: Final = 16
+_SPAN_BYTES: Final = 8
+_ZEROS: Final = (bytes(_TRACE_BYTES), bytes(_SPAN_BYTES))
 _KIND: Final[Mapping[SpanKind, int]] = {"internal": 1, "server": 2, "client": 3}
 _ERROR_STATUS: Final = 2
 _CACHED_CHARS_MAX: Final = 128  # of a text whose encoding is worth keeping
@@ -42,14 +41,10 @@ def encode_span(span: Span) -> bytes:
     Raises:
         BadSpan: An id that is none, an attribute that is not in the table, an unknown type.
     """
-    parts = [_id(1, span.trace_id, _TRACE_DIGITS), _id(2, span.span_id, _SPAN_DIGITS)]
-    if span.tracestate is not None:
-        parts.append(_field(3, span.tracestate.encode()))
+    parts = [_trace(span.trace), _template(span.template), _id(2, span.span_id, _SPAN_BYTES)]
     if span.parent_span_id is not None:
-        parts.append(_id(4, span.parent_span_id, _SPAN_DIGITS))
-    parts.append(_head(span.name, span.kind))
+        parts.append(_id(4, span.parent_span_id, _SPAN_BYTES))
     parts.append(_TIMES.pack(0x39, span.start_ns, 0x41, span.end_ns))
-    parts.extend(map(_group, span.shared))
     for name, value in span.attributes.items():
         encode = _attribute if _recurs(name, value) else _encoded_attribute
         parts.append(encode(name, value))
@@ -58,15 +53,15 @@ def encode_span(span: Span) -> bytes:
     if span.error is not None:
         status = _field(2, span.error.encode()) + b"\x18" + _varint(_ERROR_STATUS)
         parts.append(_field(15, status))
-    parts.append(_FLAGS.pack(0x85, 0x01, span.flags))
     return b"".join(parts)
 
 
 def encode_batch(resource: bytes, spans: Iterable[bytes]) -> bytes:
     """Put encoded spans into one `ExportTraceServiceRequest`."""
-    scope = _field(1, _field(1, SCOPE.encode()))
-    scope_spans = scope + b"".join(_field(2, span) for span in spans)
-    return _field(1, resource + _field(2, scope_spans))
+    parts = [_field(1, _field(1, SCOPE.encode()))]
+    for span in spans:
+        parts += (_TAG[2], _length(len(span)), span)
+    return _field(1, resource + _field(2, b"".join(parts)))
 
 
 def encode_resource(attributes: Mapping[str, str]) -> bytes:
@@ -112,14 +107,23 @@ def _encoded_attribute(name: str, value: AttributeValue) -> bytes:
 _attribute = lru_cache(maxsize=4_096, typed=True)(_encoded_attribute)
 
 
-@lru_cache(maxsize=1_024)  # a name of the table has one type, so 1 and True do not meet
-def _group(pairs: Pairs) -> bytes:
+@lru_cache(maxsize=4_096)
+def _template(template: Template) -> bytes:
+    """Encode what spans of one look share. Fields of a message may come in any order."""
+    kind = b"\x30" + _varint(_KIND[template.kind])
+    return _field(5, template.name.encode()) + kind + _attributes(template.pairs)
+
+
+@lru_cache(maxsize=16)  # the spans of a trace are encoded one after another
+def _trace(trace: Trace) -> bytes:
+    """Encode what the spans of a trace share."""
+    state = b"" if trace.tracestate is None else _field(3, trace.tracestate.encode())
+    flags = _FLAGS.pack(0x85, 0x01, trace.flags)
+    return _id(1, trace.trace_id, _TRACE_BYTES) + state + flags + _attributes(trace.pairs)
+
+
+def _attributes(pairs: Pairs) -> bytes:
     return b"".join(_encoded_attribute(name, value) for name, value in pairs)
-
-
-@lru_cache(maxsize=512)
-def _head(name: str, kind: SpanKind) -> bytes:
-    return _field(5, name.encode()) + b"\x30" + _varint(_KIND[kind])
 
 
 def _any_value(value: AttributeValue) -> bytes:
@@ -142,20 +146,23 @@ def _text(value: str) -> bytes:
 
 def _link(link: TraceParent) -> bytes:
     flags = _LINK_FLAGS.pack(0x35, link.flags)
-    ids = _id(1, link.trace_id, _TRACE_DIGITS) + _id(2, link.span_id, _SPAN_DIGITS)
+    ids = _id(1, link.trace_id, _TRACE_BYTES) + _id(2, link.span_id, _SPAN_BYTES)
     return ids + flags
 
 
-@lru_cache(maxsize=256)  # an id stands on its span, and on every span below
-def _id(number: int, value: str, digits: int) -> bytes:
-    if len(value) != digits or _ID.fullmatch(value) is None:
-        raise BadSpan(f"an id that is not {digits} lowercase hex digits, or all zero")
-    return _field(number, bytes.fromhex(value))
+def _id(number: int, value: str, size: int) -> bytes:
+    """Encode an id of `size` bytes: `fromhex` takes capitals and spaces too, so it is undone."""
+    try:
+        data = bytes.fromhex(value)
+    except ValueError:
+        data = b""
+    if len(data) != size or data.hex() != value or data in _ZEROS:
+        raise BadSpan(f"an id that is not {2 * size} lowercase hex digits, or all zero")
+    return _TAG[number] + _length(size) + data
 
 
 def _field(number: int, data: bytes) -> bytes:
-    length = len(data)
-    return _TAG[number] + (_ONE_BYTE[length] if length < 0x80 else _varint(length)) + data
+    return _TAG[number] + _length(len(data)) + data
 
 
 def _varint(value: int) -> bytes:
@@ -168,7 +175,7 @@ def _varint(value: int) -> bytes:
     return bytes(parts)
 
 
-_ONE_BYTE: Final = tuple(bytes((value,)) for value in range(0x80))
+_length = lru_cache(maxsize=4_096)(_varint)
 _TAG: Final = tuple(bytes((number << 3 | 2,)) for number in range(16))  # of a field with a length
 
 

@@ -6,7 +6,9 @@ from lakehouse.core.ids import derived_span_id
 from lakehouse.core.observation import RequestEnded
 from lakehouse.core.row import Row
 from lakehouse.core.session import VERDICT_STATUS
-from lakehouse.tracing.span import AttributeValue, Span
+from lakehouse.core.trace_context import SAMPLED
+from lakehouse.tracing import templates
+from lakehouse.tracing.span import Span, Trace, session_pairs
 from lakehouse.tracing.timeline import Timeline
 
 _ITERATE = "/v1/iterate"
@@ -16,21 +18,14 @@ def request_span(ended: RequestEnded) -> Span:
     """Make the span of one answered request, the root of what this daemon did for it."""
     context = ended.context
     return Span(
-        part="request",
-        name=f"{ended.method} {ended.route}".strip(),
-        trace_id=context.trace_id,
-        span_id=context.span_id,
-        parent_span_id=context.parent_span_id,
-        start_ns=ended.started_at_ns,
-        end_ns=ended.started_at_ns + int(ended.duration_ms * 1e6),
-        attributes=_attributes(
-            context.session_id, context.row_id, ended.method, ended.route, ended.status
-        ),
-        kind="server",
+        templates.request(ended.method, ended.route, ended.status),
+        Trace.of(context),
+        context.span_id,
+        context.parent_span_id,
+        ended.started_at_ns,
+        ended.started_at_ns + int(ended.duration_ms * 1e6),
         error=_failure(ended.status),
         link=context.link,
-        flags=context.flags,
-        tracestate=context.tracestate,
     )
 
 
@@ -40,34 +35,14 @@ def resent_request_span(row: Row, line: Timeline) -> Span:
     code = "crashed" if row.error is None else row.error.code
     status = VERDICT_STATUS.get(row.verdict, INFRA_STATUS[code])
     return Span(
-        part="request",
-        name=f"POST {_ITERATE}",
-        trace_id=row.trace_id,
-        span_id=derived_span_id(row.row_id, REQUEST_SPAN),
-        parent_span_id=None,
-        start_ns=line.started_ns,
-        end_ns=line.logged_ns,
-        attributes=_attributes(row.session_id, row.row_id, "POST", _ITERATE, status),
-        kind="server",
+        templates.request("POST", _ITERATE, status),
+        Trace(row.trace_id, SAMPLED, None, session_pairs(row.session_id, row.row_id)),
+        derived_span_id(row.row_id, REQUEST_SPAN),
+        None,
+        line.started_ns,
+        line.logged_ns,
         error=_failure(status),
     )
-
-
-def _attributes(
-    session_id: str, row_id: str, method: str, route: str, status: int
-) -> dict[str, AttributeValue]:
-    attributes: dict[str, AttributeValue] = {
-        "lakehouse.session_id": session_id,
-        "lakehouse.row_id": row_id,
-        "langfuse.observation.type": "span",
-        "http.request.method": method,
-        "http.response.status_code": status,
-    }
-    if route:
-        attributes["http.route"] = route
-    if status >= 500:
-        attributes["error.type"] = str(status)
-    return attributes
 
 
 def _failure(status: int) -> str | None:

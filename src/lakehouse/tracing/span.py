@@ -5,6 +5,7 @@ from typing import Final, Literal
 
 import msgspec
 
+from lakehouse.core.context import CallContext
 from lakehouse.core.trace_context import TraceParent
 
 SpanName = Literal[
@@ -13,38 +14,66 @@ SpanName = Literal[
 SpanKind = Literal["internal", "server", "client"]
 AttributeValue = str | bool | int | float | tuple[str, ...]
 Pairs = tuple[tuple[str, AttributeValue], ...]
-"""Attributes that come again on other spans: each such group is encoded once."""
 
 SCOPE: Final = "lakehouse"
+_NONE: Final[Mapping[str, AttributeValue]] = {}
 
 
-class Span(msgspec.Struct, frozen=True, kw_only=True):
-    """One span. Ids are lowercase hex, times are nanoseconds since 1970 in UTC.
+class Template(msgspec.Struct, frozen=True, eq=False):
+    """What many spans have in common, encoded once for as long as the template is kept.
 
-    It has the `attributes` of its own and those of the groups in `shared`, no name twice.
-
-    `part` says which row of the attribute table it is; `name` is what people see. `error` is the
-    status message of a failed span, null where nothing failed.
+    `part` says which row of the attribute table a span is; `name` is what people see. Two
+    templates are equal only if they are the same object, so that looking one up costs nothing.
     """
 
     part: SpanName
     name: str
+    kind: SpanKind
+    pairs: Pairs
+
+
+class Trace(msgspec.Struct, frozen=True, eq=False):
+    """What all spans of one session in one trace have in common, `pairs` being attributes."""
+
     trace_id: str
+    flags: int
+    tracestate: str | None
+    pairs: Pairs
+
+    @classmethod
+    def of(cls, context: CallContext) -> "Trace":
+        """Give what the spans of one call share."""
+        ids = session_pairs(context.session_id, context.row_id)
+        return cls(context.trace_id, context.flags, context.tracestate, ids)
+
+
+class Span(msgspec.Struct, frozen=True):
+    """One span. Ids are lowercase hex, times are nanoseconds since 1970 in UTC.
+
+    It has the `attributes` of its own, those of its template and those of its trace, no name
+    twice. `error` is the status message of a failed span, null where nothing failed.
+    """
+
+    template: Template
+    trace: Trace
     span_id: str
     parent_span_id: str | None
     start_ns: int
     end_ns: int
-    attributes: Mapping[str, AttributeValue]
-    shared: tuple[Pairs, ...] = ()
-    kind: SpanKind = "internal"
+    attributes: Mapping[str, AttributeValue] = _NONE
     error: str | None = None
     link: TraceParent | None = None
-    flags: int = 1
-    tracestate: str | None = None
+
+    @property
+    def part(self) -> SpanName:
+        """Which row of the attribute table it is."""
+        return self.template.part
 
     def all_attributes(self) -> dict[str, AttributeValue]:
         """Give all of its attributes together."""
-        found = dict(self.attributes)
-        for group in self.shared:
-            found.update(group)
-        return found
+        return dict(self.trace.pairs) | dict(self.template.pairs) | dict(self.attributes)
+
+
+def session_pairs(session_id: str, row_id: str) -> Pairs:
+    """Give the attributes that every span of a session has."""
+    return ("lakehouse.session_id", session_id), ("lakehouse.row_id", row_id)

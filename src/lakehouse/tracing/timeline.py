@@ -11,6 +11,7 @@ from lakehouse.core.row import Row
 class AttemptLine(msgspec.Struct, frozen=True):
     """One attempt. Nanoseconds since 1970; null where the step was not reached."""
 
+    iteration: int
     span_id: str
     started_ns: int
     answered_ns: int | None
@@ -20,7 +21,10 @@ class AttemptLine(msgspec.Struct, frozen=True):
 
 
 class Timeline(msgspec.Struct, frozen=True):
-    """One session. `ended_ns` is the row's `timestamp`; `logged_ns` when it was durable."""
+    """One session. `ended_ns` is the row's `timestamp`; `logged_ns` when it was durable.
+
+    Nothing in it ends before it began.
+    """
 
     started_ns: int
     ended_ns: int
@@ -31,29 +35,21 @@ class Timeline(msgspec.Struct, frozen=True):
 def measured(row: Row, times: SessionTimes) -> Timeline:
     """Place measured monotonic times around the row's wall time."""
     ended_ns = _nanoseconds(row.timestamp)
-
-    def at(moment_ms: float) -> int:
-        return ended_ns - int((times.ended_ms - moment_ms) * 1e6)
-
-    def reached(moment_ms: float | None) -> int | None:
-        return None if moment_ms is None else at(moment_ms)
-
-    return Timeline(
-        at(times.started_ms),
-        ended_ns,
-        at(times.logged_ms),
-        tuple(
-            AttemptLine(
-                each.span_id,
-                at(each.started_ms),
-                reached(each.answered_ms),
-                reached(each.extracted_ms),
-                reached(each.checked_ms),
-                ended_ns if each.ended_ms is None else at(each.ended_ms),
-            )
-            for each in times.attempts
-        ),
+    offset_ns = ended_ns - int(times.ended_ms * 1e6)  # from the monotonic clock to the wall's
+    attempts = tuple(
+        AttemptLine(
+            iteration,
+            each.span_id,
+            offset_ns + int(each.started_ms * 1e6),
+            _reached(offset_ns, each.answered_ms),
+            _reached(offset_ns, each.extracted_ms),
+            _reached(offset_ns, each.checked_ms),
+            ended_ns if each.ended_ms is None else offset_ns + int(each.ended_ms * 1e6),
+        )
+        for iteration, each in enumerate(times.attempts)
     )
+    started_ns = offset_ns + int(times.started_ms * 1e6)
+    return Timeline(started_ns, ended_ns, offset_ns + int(times.logged_ms * 1e6), attempts)
 
 
 def estimated(row: Row) -> Timeline:
@@ -63,15 +59,22 @@ def estimated(row: Row) -> Timeline:
     checks none. Of an attempt that failed before it was judged, the row tells nothing.
     """
     ended_ns = _nanoseconds(row.timestamp)
-    started_ns = ended_ns - row.duration_ms * 1_000_000
-    at_ns = ended_ns - sum(attempt.duration_ms for attempt in row.attempts) * 1_000_000
-    started_ns = min(started_ns, at_ns)
+    # Another program's row may say that something took less than no time.
+    taken_ns = [max(0, attempt.duration_ms) * 1_000_000 for attempt in row.attempts]
+    at_ns = ended_ns - sum(taken_ns)
+    started_ns = min(ended_ns - row.duration_ms * 1_000_000, at_ns)
     attempts = []
-    for attempt in row.attempts:
-        end_ns = at_ns + attempt.duration_ms * 1_000_000
-        attempts.append(AttemptLine(attempt.span_id, at_ns, end_ns, end_ns, end_ns, end_ns))
+    for iteration, attempt in enumerate(row.attempts):
+        end_ns = at_ns + taken_ns[iteration]
+        attempts.append(
+            AttemptLine(iteration, attempt.span_id, at_ns, end_ns, end_ns, end_ns, end_ns)
+        )
         at_ns = end_ns
     return Timeline(started_ns, ended_ns, ended_ns, tuple(attempts))
+
+
+def _reached(offset_ns: int, moment_ms: float | None) -> int | None:
+    return None if moment_ms is None else offset_ns + int(moment_ms * 1e6)
 
 
 def _nanoseconds(timestamp: str) -> int:

@@ -23,19 +23,19 @@ def test_only_a_call_from_outside_is_told():
 def test_it_hangs_below_its_request_and_says_what_it_took():
     context = call_context((), ())
     span = chat_span(model_call_ended(120.0, context=context), content=False)
-    assert (span.trace_id, span.parent_span_id) == (context.trace_id, context.span_id)
-    assert (span.name, span.kind, span.error) == ("chat tiny", "client", None)
+    assert (span.trace.trace_id, span.parent_span_id) == (context.trace_id, context.span_id)
+    assert (span.template.name, span.template.kind, span.error) == ("chat tiny", "client", None)
     assert span.end_ns - span.start_ns == 120_000_000
-    assert span.attributes["gen_ai.usage.input_tokens"] == 7
-    assert span.attributes["gen_ai.request.max_tokens"] == 64
-    assert span.attributes["gen_ai.provider.name"] == "scripted"
+    assert span.all_attributes()["gen_ai.usage.input_tokens"] == 7
+    assert span.all_attributes()["gen_ai.request.max_tokens"] == 64
+    assert span.all_attributes()["gen_ai.provider.name"] == "scripted"
 
 
 def test_without_an_answer_it_is_an_error():
     span = chat_span(model_call_ended(9.0, InfraError("timeout", "Too late.")), content=True)
     assert span.error == "timeout: Too late."
-    assert span.attributes["error.type"] == "timeout"
-    assert span.attributes["gen_ai.request.model"] == "small"
+    assert span.all_attributes()["error.type"] == "timeout"
+    assert span.all_attributes()["gen_ai.request.model"] == "small"
 
 
 @pytest.mark.parametrize("content", [True, False])
@@ -43,6 +43,6 @@ def test_its_texts_leave_only_where_the_settings_allow_it(content):
     """And every attribute is in the table."""
     span = chat_span(model_call_ended(1.0), content=content)
     assert ("secret" in repr(span)) is content
-    assert bool(CONTENT & span.attributes.keys()) is content
+    assert bool(CONTENT & span.all_attributes().keys()) is content
     allowed = {each.name for each in ATTRIBUTES if "generation" in each.spans}
-    assert set(span.attributes) <= allowed
+    assert set(span.all_attributes()) <= allowed

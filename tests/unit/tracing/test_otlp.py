@@ -17,18 +17,18 @@ from lakehouse.tracing.otlp import (
     encode_span,
     rejected_spans,
 )
-from lakehouse.tracing.span import AttributeValue, Span
+from lakehouse.tracing.span import AttributeValue, Span, Template, Trace
 from support.otlp import SeenSpan, seen_spans
 
+TRACE = Trace("0af7651916cd43dd8448eb211c80319c", 1, None, ())
+TEMPLATE = Template("session", "session", "internal", ())
 SPAN = Span(
-    part="session",
-    name="session",
-    trace_id="0af7651916cd43dd8448eb211c80319c",
+    TEMPLATE,
+    TRACE,
     span_id="b7ad6b7169203331",
     parent_span_id="00f067aa0ba902b7",
     start_ns=1_795_630_652_370_726_144,
     end_ns=1_795_630_652_395_972_864,
-    attributes={},
 )
 NAMES = st.sampled_from([attribute.name for attribute in ATTRIBUTES])
 VALUES = st.one_of(
@@ -50,23 +50,26 @@ def test_a_span_arrives_as_it_was_made():
     """Every member, the link and the status too."""
     span = msgspec.structs.replace(
         SPAN,
-        kind="server",
+        template=Template("request", "GET /", "server", (("http.request.method", "GET"),)),
+        trace=Trace(TRACE.trace_id, 3, "vendor=1", (("lakehouse.session_id", "one"),)),
         error="status 502",
         link=TraceParent("4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7", 1),
-        flags=3,
-        tracestate="vendor=1",
         attributes={"lakehouse.verdict": "accepted"},
     )
 
     assert sent(span) == SeenSpan(
-        name="session",
-        trace_id=SPAN.trace_id,
+        name="GET /",
+        trace_id=TRACE.trace_id,
         span_id=SPAN.span_id,
         parent_span_id="00f067aa0ba902b7",
         kind="server",
         start_ns=SPAN.start_ns,
         end_ns=SPAN.end_ns,
-        attributes={"lakehouse.verdict": "accepted"},
+        attributes={
+            "lakehouse.session_id": "one",
+            "http.request.method": "GET",
+            "lakehouse.verdict": "accepted",
+        },
         error="status 502",
         links=[("4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7")],
         flags=3,
@@ -107,10 +110,13 @@ def test_a_lone_surrogate_becomes_a_question_mark_and_costs_no_span():
 @pytest.mark.parametrize(
     "change",
     [
-        {"trace_id": "0AF7651916CD43DD8448EB211C80319C"},
-        {"trace_id": "0af76519-16cd-43dd-8448-eb211c80319c"},
-        {"trace_id": "0" * 32},
-        {"trace_id": "b7ad6b7169203331"},
+        {"trace": Trace("0AF7651916CD43DD8448EB211C80319C", 1, None, ())},
+        {"trace": Trace("0af76519-16cd-43dd-8448-eb211c80319c", 1, None, ())},
+        {"trace": Trace("0af7651916cd43dd 8448eb211c80319c", 1, None, ())},
+        {"trace": Trace("0" * 32, 1, None, ())},
+        {"trace": Trace("b7ad6b7169203331", 1, None, ())},
+        {"trace": Trace(TRACE.trace_id, 1, None, (("__proto__", "x"),))},
+        {"template": Template("session", "session", "internal", (("__proto__", "x"),))},
         {"span_id": "0" * 16},
         {"span_id": ""},
         {"parent_span_id": "0" * 16},

@@ -8,10 +8,10 @@ import pytest
 from lakehouse.core.context import CallContext, call_context, session_context
 from lakehouse.core.finding import Finding
 from lakehouse.core.limits import TRUNCATED_TEXT_BYTES_MAX
-from lakehouse.core.observation import AttemptTimes
+from lakehouse.core.observation import AttemptTimes, SessionEnded
 from lakehouse.tracing.attributes import ATTRIBUTES, CONTENT
 from lakehouse.tracing.request_span import request_span
-from lakehouse.tracing.session_spans import resent_spans, session_spans
+from lakehouse.tracing.session_spans import resent_spans, session_spans, span_count
 from lakehouse.tracing.span import Span
 from support.traced import (
     ENDED,
@@ -67,7 +67,7 @@ def test_a_session_with_a_retry_is_one_tree():
         "attempt 1": ["generation 1", "extraction 1", "schema 1", "grounding 1"],
     }
     assert len({span.span_id for span in spans}) == len(spans) == 12
-    assert len({span.trace_id for span in spans}) == 1
+    assert len({span.trace.trace_id for span in spans}) == 1
 
 
 def test_the_session_hangs_below_its_request_and_the_request_below_its_caller():
@@ -77,9 +77,9 @@ def test_the_session_hangs_below_its_request_and_the_request_below_its_caller():
 
     assert session.parent_span_id == request.span_id == context.span_id
     assert request.parent_span_id == "00f067aa0ba902b7"
-    assert {session.trace_id, request.trace_id} == {"4bf92f3577b34da6a3ce929d0e0e4736"}
-    assert (session.flags, request.flags) == (1, 1)
-    assert (session.tracestate, request.tracestate) == ("vendor=1", "vendor=1")
+    assert {session.trace.trace_id, request.trace.trace_id} == {"4bf92f3577b34da6a3ce929d0e0e4736"}
+    assert (session.trace.flags, request.trace.flags) == (1, 1)
+    assert (session.trace.tracestate, request.trace.tracestate) == ("vendor=1", "vendor=1")
 
 
 def test_a_trace_of_our_own_links_to_the_callers():
@@ -200,7 +200,7 @@ def test_a_generation_says_what_the_conventions_ask():
     spans = by_label(a_retry())
 
     first = spans["generation 0"]
-    assert (first.name, first.kind) == ("chat tiny", "client")
+    assert (first.template.name, first.template.kind) == ("chat tiny", "client")
     expected = {
         "gen_ai.operation.name": "chat",
         "gen_ai.provider.name": "scripted",
@@ -295,6 +295,30 @@ def test_the_conversation_is_on_every_span_of_a_session_and_our_session_id_is_no
         assert span.all_attributes()["lakehouse.session_id"] != "conversation-1"
 
 
+@pytest.mark.parametrize(
+    "ended",
+    [
+        session_ended(attempt(0)),
+        session_ended(attempt(0, UNGROUNDED), attempt(1)),
+        session_ended(attempt(0, SCHEMA), attempt(1, NO_JSON, artifact=NULL)),
+        session_ended(row=row_of(call_context((), ()), attempt(0), kind=None)),
+        session_ended(row=row_of(call_context((), ()), attempt(0, UNGROUNDED), kind=None)),
+        session_ended(
+            row=failed_row(call_context((), ())), unfinished=AttemptTimes("0" * 15 + "1", 1.0)
+        ),
+    ],
+    ids=["accepted", "retried", "exhausted", "inline", "inline and ungrounded", "failed"],
+)
+def test_spans_are_counted_without_being_made(ended: SessionEnded):
+    """And none has an attribute twice: from its trace, its template and by itself."""
+    spans = session_spans(ended, content=True)
+    assert span_count(ended) == len(spans)
+    for span in spans:
+        names = [name for name, _ in (*span.trace.pairs, *span.template.pairs)]
+        names += span.attributes
+        assert len(names) == len(set(names)) == len(span.all_attributes())
+
+
 def test_every_attribute_is_in_the_table_and_every_one_there_is_sent():
     """On the spans that the table names, and on no other."""
     context = call_context((), ())
@@ -336,7 +360,7 @@ def test_a_trace_made_again_has_the_same_ids_and_the_same_tree():
 
     assert ids(again) == ids(live)
     assert shape(again) == shape(live)
-    assert {span.trace_id for span in again} == {context.trace_id}
+    assert {span.trace.trace_id for span in again} == {context.trace_id}
     assert {span.all_attributes()["lakehouse.row_id"] for span in again} == {context.row_id}
 
 
@@ -372,6 +396,13 @@ def test_the_request_made_again_has_the_status_that_was_answered(changes, status
 def test_a_replayed_session_had_no_request():
     row = row_of(call_context((), ()), attempt(0), daemon="replay")
     assert shape(resent_spans(row, content=False))["outside"] == ["session"]
+
+
+def test_a_row_with_a_time_that_is_none_makes_no_span_that_ends_before_it_began():
+    """Another program may write one; the format takes every whole number."""
+    row = row_of(call_context((), ()), attempt(0, duration_ms=-50), attempt(1), duration_ms=-7)
+    for span in resent_spans(row, content=False):
+        assert span.start_ns <= span.end_ns
 
 
 def test_a_crashed_session_still_has_a_trace():

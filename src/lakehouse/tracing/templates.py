@@ -1,0 +1,185 @@
+"""What the spans of Lakehouse have in common, one template for each set of values that comes again.
+
+Each function is cached: the same facts give the same `Template`, which `otlp` encodes once. What
+is of one session only, such as token counts, stands on the span itself.
+"""
+
+from functools import lru_cache
+from typing import Final, Literal
+
+from lakehouse.core.row import Row
+from lakehouse.core.session import Verdict
+from lakehouse.tracing.span import AttributeValue, SpanKind, SpanName, Template
+
+_TEMPLATES_MAX: Final = 512  # of each function; the oldest is made again
+
+Codes = tuple[str, ...]
+
+
+def session(row: Row, *, logged: bool, resent: bool) -> Template:
+    """Give what a session was run with, and what became of it."""
+    codes = tuple(finding.code for finding in row.attempts[-1].findings) if row.attempts else None
+    return _session(
+        (row.kind, row.model_alias, row.daemon, row.config_digest, row.kind_digest),
+        (row.verdict, row.iterations, row.accepted_iteration, row.grounded),
+        codes,
+        None if row.error is None else row.error.code,
+        logged=logged,
+        resent=resent,
+    )
+
+
+def generation(iteration: int, row: Row, finish_reason: str | None) -> Template:
+    """Give which model was asked; `finish_reason` is null where it did not answer."""
+    return _generation(iteration, row.model_alias, row.provider, row.model, finish_reason)
+
+
+@lru_cache(_TEMPLATES_MAX)
+def attempt(iteration: int, judged: Literal["accepted", "rejected"], codes: Codes) -> Template:
+    """Give what an attempt came to."""
+    return _template(
+        "attempt",
+        ("langfuse.observation.type", "span"),
+        ("lakehouse.iteration", iteration),
+        ("lakehouse.outcome", judged),
+        *_found(codes),
+    )
+
+
+@lru_cache(_TEMPLATES_MAX)
+def failed_attempt(iteration: int, code: str | None) -> Template:
+    """Give what is known of an attempt that failed before it was judged."""
+    return _template(
+        "attempt",
+        ("langfuse.observation.type", "span"),
+        ("lakehouse.iteration", iteration),
+        ("error.type", code),
+    )
+
+
+@lru_cache(_TEMPLATES_MAX)
+def extraction(iteration: int, codes: Codes, repairs: int) -> Template:
+    """Give whether JSON came out of the answer, and what had to be repaired for it."""
+    return _template(
+        "extraction",
+        ("langfuse.observation.type", "span"),
+        ("lakehouse.iteration", iteration),
+        ("lakehouse.passed", not codes),
+        ("lakehouse.repairs", repairs),
+        *_found(codes),
+    )
+
+
+@lru_cache(_TEMPLATES_MAX)
+def evaluation(part: Literal["schema", "grounding"], iteration: int, codes: Codes) -> Template:
+    """Give what the schema check or grounding found."""
+    return _template(
+        part,
+        ("langfuse.observation.type", "evaluator"),
+        ("lakehouse.iteration", iteration),
+        ("lakehouse.passed", not codes),
+        *_found(codes),
+    )
+
+
+@lru_cache(2)
+def log_append(*, logged: bool) -> Template:
+    """Give whether the row is durable."""
+    return _template(
+        "log append", ("langfuse.observation.type", "span"), ("lakehouse.logged", logged)
+    )
+
+
+@lru_cache(_TEMPLATES_MAX)
+def request(method: str, route: str, status: int) -> Template:
+    """Give what was asked over HTTP, and the answer's status."""
+    return _template(
+        "request",
+        ("langfuse.observation.type", "span"),
+        ("http.request.method", method),
+        ("http.response.status_code", status),
+        ("http.route", route or None),
+        ("error.type", str(status) if status >= 500 else None),
+        name=f"{method} {route}".strip(),
+        kind="server",
+    )
+
+
+@lru_cache(_TEMPLATES_MAX)
+def model_call(model: str) -> Template:
+    """Give which model was asked, outside any session."""
+    return _template(
+        "generation",
+        ("langfuse.observation.type", "generation"),
+        ("gen_ai.operation.name", "chat"),
+        ("gen_ai.request.model", model),
+        name=f"chat {model}",
+        kind="client",
+    )
+
+
+@lru_cache(_TEMPLATES_MAX)
+def _generation(
+    iteration: int, alias: str, provider: str, model: str, finish_reason: str | None
+) -> Template:
+    return _template(
+        "generation",
+        ("langfuse.observation.type", "generation"),
+        ("lakehouse.iteration", iteration),
+        ("lakehouse.model_alias", alias),
+        ("gen_ai.operation.name", "chat"),
+        ("gen_ai.provider.name", provider),
+        ("gen_ai.request.model", model),
+        ("gen_ai.response.finish_reasons", None if finish_reason is None else (finish_reason,)),
+        name=f"chat {model}",
+        kind="client",
+    )
+
+
+@lru_cache(_TEMPLATES_MAX)
+def _session(
+    setup: tuple[str | None, str, str, str, str],
+    outcome: tuple[Verdict, int, int | None, bool | None],
+    codes: Codes | None,
+    error: str | None,
+    *,
+    logged: bool,
+    resent: bool,
+) -> Template:
+    kind, alias, daemon, config_digest, kind_digest = setup
+    verdict, iterations, accepted_iteration, grounded = outcome
+    return _template(
+        "session",
+        ("langfuse.observation.type", "chain"),
+        ("langfuse.trace.name", kind or "iterate"),
+        ("lakehouse.kind", kind),
+        ("lakehouse.model_alias", alias),
+        ("lakehouse.daemon", daemon),
+        ("lakehouse.config_digest", config_digest),
+        ("lakehouse.kind_digest", kind_digest),
+        ("lakehouse.verdict", verdict),
+        ("lakehouse.iterations", iterations),
+        ("lakehouse.accepted_iteration", accepted_iteration),
+        ("lakehouse.grounded", grounded),
+        ("lakehouse.finding_codes", codes),
+        ("error.type", error),
+        ("lakehouse.logged", logged),
+        ("lakehouse.resent", resent or None),
+    )
+
+
+def _found(codes: Codes) -> tuple[tuple[str, AttributeValue], ...]:
+    if not codes:
+        return ()
+    return ("langfuse.observation.level", "WARNING"), ("lakehouse.finding_codes", codes)
+
+
+def _template(
+    part: SpanName,
+    *pairs: tuple[str, AttributeValue | None],
+    name: str | None = None,
+    kind: SpanKind = "internal",
+) -> Template:
+    """Keep the attributes that have a value."""
+    valued = tuple((name, value) for name, value in pairs if value is not None)
+    return Template(part, name or part, kind, valued)
