@@ -7,17 +7,14 @@ Prints a table and writes it, with everything needed to repeat it, under benchma
 
 import argparse
 import asyncio
-import datetime as dt
-import importlib.metadata
 import json
-import os
-import platform
 import statistics
 import tempfile
 import time
 from pathlib import Path
+from typing import NamedTuple
 
-from rig import HERE, cpu_s, fdatasync_ms, file_system, process
+from rig import HERE, cpu_s, fdatasync_ms, file_system, heading, process, write_result
 
 IN_FLIGHT = 16
 SCHEMA = {
@@ -32,7 +29,16 @@ SCHEMA = {
     "required": ["event", "airport", "city", "quote"],
     "additionalProperties": False,
 }
-PACKAGES = ("lakehouse-stack", "uvicorn", "uvloop", "msgspec", "jsonschema-rs", "starlette")
+CASES = (("first shot", "ok"), ("one retry", "retry"))
+
+
+class Round(NamedTuple):
+    """What some sessions cost and took: medians and shares of one run of them."""
+
+    cpu_ms: float
+    sessions_per_s: float
+    p50_ms: float
+    p99_ms: float
 
 
 async def load(port: int, prompt: str, sessions: int) -> list[float]:
@@ -64,26 +70,32 @@ async def load(port: int, prompt: str, sessions: int) -> list[float]:
     return seconds
 
 
-def measure(case: str, prompt: str, port: int, pid: int, sessions: int, rounds: int) -> dict:
-    asyncio.run(load(port, prompt, max(sessions // 5, IN_FLIGHT)))  # warm up
-    cpu, rate, p50, p99 = [], [], [], []
-    for _ in range(rounds):
-        before, begun = cpu_s(pid), time.perf_counter()
-        seconds = sorted(asyncio.run(load(port, prompt, sessions)))
-        rate.append(len(seconds) / (time.perf_counter() - begun))
-        cpu.append((cpu_s(pid) - before) / len(seconds) * 1000)
-        p50.append(seconds[len(seconds) // 2] * 1000)
-        p99.append(seconds[int(len(seconds) * 0.99)] * 1000)
-    return {
-        "case": case,
-        "cpu_ms_per_session": [round(value, 3) for value in sorted(cpu)],
-        "sessions_per_s": round(statistics.median(rate)),
-        "latency_p50_ms": round(statistics.median(p50), 2),
-        "latency_p99_ms": round(statistics.median(p99), 2),
-    }
+def one_round(port: int, pid: int, prompt: str, sessions: int) -> Round:
+    """Run sessions against a daemon, and read what they cost it."""
+    before, begun = cpu_s(pid), time.perf_counter()
+    seconds = sorted(asyncio.run(load(port, prompt, sessions)))
+    taken = time.perf_counter() - begun
+    return Round(
+        cpu_ms=(cpu_s(pid) - before) / len(seconds) * 1000,
+        sessions_per_s=len(seconds) / taken,
+        p50_ms=seconds[len(seconds) // 2] * 1000,
+        p99_ms=seconds[int(len(seconds) * 0.99)] * 1000,
+    )
 
 
-def run(sessions: int, rounds: int) -> dict:
+def cells(rounds: list[Round]) -> str:
+    """Put the medians of some rounds into a table's cells."""
+    cpu = [each.cpu_ms for each in rounds]
+    median = statistics.median
+    return (
+        f"{min(cpu):.3f} / {median(cpu):.3f} / {max(cpu):.3f} | "
+        f"{median(each.sessions_per_s for each in rounds):.0f} | "
+        f"{median(each.p50_ms for each in rounds):.2f} | "
+        f"{median(each.p99_ms for each in rounds):.2f}"
+    )
+
+
+def run(sessions: int, rounds: int) -> str:
     with (
         tempfile.TemporaryDirectory(dir=HERE) as name,
         process(str(HERE / "mock_model.py")) as (_, line),
@@ -96,46 +108,24 @@ def run(sessions: int, rounds: int) -> dict:
             f'model = "mock"\nslots = 64\n[kinds.event]\nschema = "event.schema.json"\n'
         )
         sync_ms = fdatasync_ms(directory)
+        lines = []
         with process("-m", "lakehouse", "up", cwd=directory) as (daemon, greeting):
             port = int(greeting.split("http://127.0.0.1:")[1].split()[0])
-            cases = [
-                measure("first shot", "ok", port, daemon.pid, sessions, rounds),
-                measure("one retry", "retry", port, daemon.pid, sessions, rounds),
-            ]
+            for case, prompt in CASES:
+                asyncio.run(load(port, prompt, max(sessions // 5, IN_FLIGHT)))  # warm up
+                found = [one_round(port, daemon.pid, prompt, sessions) for _ in range(rounds)]
+                lines.append(f"| {case} | {cells(found)} |")
             rss = Path(f"/proc/{daemon.pid}/status").read_text().split("VmRSS:")[1].split()[0]
-        mount = file_system(directory)
-    return {
-        "date": dt.datetime.now(dt.UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "command": f"python benchmarks/bench_iterate.py --sessions {sessions} --rounds {rounds}",
-        "machine": f"{os.cpu_count()} cores, {platform.system()} {platform.release()}, {mount}",
-        "python": platform.python_version(),
-        "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
-        "in_flight": IN_FLIGHT,
-        "fdatasync_ms": round(sync_ms, 3),
-        "resident_mib_after": int(rss) // 1024,
-        "cases": cases,
-    }
-
-
-def table(result: dict) -> str:
-    lines = [
-        f"# /v1/iterate, {result['date']}",
-        "",
-        f"{result['machine']}; Python {result['python']}; {result['in_flight']} in flight;",
-        f"one fdatasync {result['fdatasync_ms']} ms; resident {result['resident_mib_after']} MiB.",
-        f"Command: `{result['command']}`",
-        "",
+        where = (
+            f"{file_system(directory)}, {IN_FLIGHT} in flight, one fdatasync {sync_ms:.3f} ms, "
+            f"resident {int(rss) // 1024} MiB"
+        )
+    command = f"python benchmarks/bench_iterate.py --sessions {sessions} --rounds {rounds}"
+    columns = [
         "| case | CPU per session, ms: min / median / max | sessions/s | p50 ms | p99 ms |",
         "| --- | --- | --- | --- | --- |",
     ]
-    for case in result["cases"]:
-        cpu = case["cpu_ms_per_session"]
-        lines.append(
-            f"| {case['case']} | {cpu[0]} / {statistics.median(cpu):.3f} / {cpu[-1]} | "
-            f"{case['sessions_per_s']} | {case['latency_p50_ms']} | {case['latency_p99_ms']} |"
-        )
-    packages = ", ".join(f"{name} {version}" for name, version in result["packages"].items())
-    return "\n".join([*lines, "", packages, ""])
+    return "\n".join([*heading("/v1/iterate", command, where), *columns, *lines, ""])
 
 
 def main() -> None:
@@ -144,12 +134,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--output", type=Path, default=HERE / "runs")
     options = parser.parse_args()
-    result = run(options.sessions, options.rounds)
-    folder = options.output / f"{result['date'][:10]}-{os.cpu_count()}core"
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "iterate.json").write_text(json.dumps(result, indent=2) + "\n")
-    (folder / "iterate.md").write_text(table(result))
-    print(table(result))
+    text = run(options.sessions, options.rounds)
+    write_result(options.output, "iterate", text)
+    print(text)
 
 
 if __name__ == "__main__":

@@ -10,11 +10,8 @@ and at its end, and at the peak, which is the report's: that holds all pairs.
 
 import argparse
 import asyncio
-import datetime as dt
-import importlib.metadata
 import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -25,9 +22,8 @@ from lakehouse.compose import Daemon
 from lakehouse.config.load import load_config
 from lakehouse.core.context import call_context
 from lakehouse.core.session import IterateRequest
+from rig import HERE, file_system, heading, write_result
 
-HERE = Path(__file__).parent
-PACKAGES = ("lakehouse-stack", "uvloop", "msgspec", "jsonschema-rs", "duckdb", "numpy", "scipy")
 ANSWER = '{"event":"delay","airport":"OSL","city":"Oslo","delay_minutes":25,"quote":"late"}'
 SCHEMA = {
     "type": "object",
@@ -120,7 +116,7 @@ def measure(case: str, directory: Path, sessions: int, *arguments: str) -> dict:
     }
 
 
-def run(sessions: int, concurrency: int) -> dict:
+def run(sessions: int, concurrency: int) -> str:
     with tempfile.TemporaryDirectory(dir=HERE) as name:
         directory = Path(name)
         (directory / "event.schema.json").write_text(json.dumps(SCHEMA))
@@ -132,35 +128,19 @@ def run(sessions: int, concurrency: int) -> dict:
             measure("replay, null model", directory, sessions, *at_once),
             measure("judge again", directory, sessions, "--rejudge", *at_once),
         ]
-    return {
-        "date": dt.datetime.now(dt.UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "command": "python benchmarks/bench_replay.py "
-        f"--sessions {sessions} --concurrency {concurrency}",
-        "machine": f"{os.cpu_count()} cores, {platform.system()} {platform.release()}",
-        "python": platform.python_version(),
-        "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
-        "sessions": sessions,
-        "cases": cases,
-    }
-
-
-def table(result: dict) -> str:
+        where = f"{file_system(directory)}, {sessions} sessions"
+    command = f"python benchmarks/bench_replay.py --sessions {sessions} --concurrency {concurrency}"
     lines = [
-        f"# lakehouse replay, {result['date']}",
-        "",
-        f"{result['machine']}; Python {result['python']}; {result['sessions']} sessions.",
-        f"Command: `{result['command']}`",
-        "",
+        *heading("lakehouse replay", command, where),
         "| case | CPU per session, ms | sessions/s per core | MiB: at a tenth / end / peak |",
         "| --- | --- | --- | --- |",
     ]
     lines += [
         f"| {case['case']} | {case['cpu_ms_per_session']} | {case['sessions_per_core_s']} | "
         f"{case['mib_at_a_tenth']} / {case['mib_at_the_end']} / {case['mib_peak']} |"
-        for case in result["cases"]
+        for case in cases
     ]
-    packages = ", ".join(f"{name} {version}" for name, version in result["packages"].items())
-    return "\n".join([*lines, "", packages, ""])
+    return "\n".join([*lines, ""])
 
 
 def main() -> None:
@@ -169,12 +149,9 @@ def main() -> None:
     parser.add_argument("--concurrency", type=int, default=32)
     parser.add_argument("--output", type=Path, default=HERE / "runs")
     options = parser.parse_args()
-    result = run(options.sessions, options.concurrency)
-    folder = options.output / f"{result['date'][:10]}-{os.cpu_count()}core"
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "replay.json").write_text(json.dumps(result, indent=2) + "\n")
-    (folder / "replay.md").write_text(table(result))
-    print(table(result))
+    text = run(options.sessions, options.concurrency)
+    write_result(options.output, "replay", text)
+    print(text)
 
 
 if __name__ == "__main__":

@@ -4,18 +4,15 @@ Usage: python benchmarks/bench_tracing.py [--sessions N] [--rounds R] [--outage-
 
 Each case runs `lakehouse up` anew, with the mock model of `bench_iterate.py` and, where tracing is
 on, a mock receiver in a process of its own. The outage cases run for `--outage-s` seconds each and
-check that every session has its row and that every span is accounted for.
+check that every session has its row.
 """
 
 import argparse
 import asyncio
-import datetime as dt
 import json
 import os
-import platform
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 import urllib.request
@@ -23,13 +20,19 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from bench_iterate import IN_FLIGHT, SCHEMA, load, measure
-from rig import HERE, process
+from bench_iterate import CASES, IN_FLIGHT, SCHEMA, cells, load, one_round
+from rig import HERE, file_system, heading, process, write_result
 
 ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
 QUIET = {"LANGFUSE_URL": "", ENDPOINT: ""}
 LANGFUSE_KEYS = {"LANGFUSE_PUBLIC_KEY": "pk", "LANGFUSE_SECRET_KEY": "sk"}
 ROUND_SESSIONS = 400  # of one round of an outage
+TRACING = (  # name, to Langfuse, with content
+    ("off", False, False),
+    ("OTLP, without content", False, False),
+    ("OTLP, with content", False, True),
+    ("Langfuse, with scores and content", True, True),
+)
 
 
 @contextmanager
@@ -64,30 +67,38 @@ def receiver(stack: ExitStack, mode: str) -> str:
     return f"http://127.0.0.1:{line.strip()}"
 
 
-def cost(directory: Path, model_port: str, sessions: int, rounds: int) -> list[dict]:
-    """Measure CPU and latency: off, to OTLP, and to Langfuse with scores and content."""
-    cases = []
-    for name, langfuse, content in (
-        ("off", False, False),
-        ("OTLP, without content", False, False),
-        ("OTLP, with content", False, True),
-        ("Langfuse, with scores and content", True, True),
-    ):
-        with ExitStack() as stack:
+def cost(directory: Path, model_port: str, sessions: int, rounds: int) -> list[str]:
+    """Measure CPU and latency: off, to OTLP, and to Langfuse with scores and content.
+
+    One daemon for each, all at once; each round asks one after the other, so that a machine that
+    gets slower gets slower for all of them.
+    """
+    with ExitStack() as stack:
+        daemons = []
+        for tracing, langfuse, content in TRACING:
             environment = {}
-            if name != "off":
+            if tracing != "off":
                 url = receiver(stack, "take")
                 environment = (
                     {"LANGFUSE_URL": url, **LANGFUSE_KEYS} if langfuse else {ENDPOINT: url}
                 )
-            place = directory / f"cost-{len(cases)}"
+            place = directory / f"cost-{len(daemons)}"
             started, port = stack.enter_context(
                 daemon(place, model_port, environment, content=content)
             )
-            for case, prompt in (("first shot", "ok"), ("one retry", "retry")):
-                found = measure(case, prompt, port, started.pid, sessions, rounds)
-                cases.append({"tracing": name, **found})
-    return cases
+            daemons.append((port, started.pid))
+            asyncio.run(load(port, "retry", ROUND_SESSIONS))  # warm up
+        lines = []
+        for case, prompt in CASES:
+            asked = [
+                [one_round(port, pid, prompt, sessions) for port, pid in daemons]
+                for _ in range(rounds)
+            ]
+            for place, (tracing, *_) in enumerate(TRACING):
+                found = [each[place] for each in asked]
+                more = statistics.median(each[place].cpu_ms - each[0].cpu_ms for each in asked)
+                lines.append(f"| {case} | {tracing} | {cells(found)} | {more:+.3f} |")
+        return lines
 
 
 def traced_items(port: int) -> dict[str, int]:
@@ -97,95 +108,84 @@ def traced_items(port: int) -> dict[str, int]:
     return {line.split("{")[1].split("}")[0]: int(float(line.split()[-1])) for line in found}
 
 
-def outage(directory: Path, model_port: str, mode: str, seconds: float) -> dict:
-    """Load a daemon for some seconds while its receiver is in trouble."""
-    taken: list[float] = []
+def outage(directory: Path, model_port: str, mode: str, seconds: float) -> str:
+    """Load a daemon for some seconds while its receiver is in trouble, and beside it one without.
+
+    The two are asked in turns, for the reason that `cost` gives.
+    """
     with ExitStack() as stack:
-        environment = {} if mode == "off" else {ENDPOINT: receiver(stack, mode)}
-        place = directory / f"outage-{mode}"
-        _, port = stack.enter_context(daemon(place, model_port, environment, content=False))
-        asyncio.run(load(port, "ok", ROUND_SESSIONS))  # warm up
-        until = time.monotonic() + seconds
-        while time.monotonic() < until:
-            taken += asyncio.run(load(port, "ok", ROUND_SESSIONS))
-        items = traced_items(port)
-    rows = sum(
-        path.read_bytes().count(b'{"schema":"session.iterate.v1"')
-        for path in (place / "log").rglob("*.jsonl")
-    )
-    sessions = len(taken) + ROUND_SESSIONS
-    if rows != sessions:
-        raise RuntimeError(f"{mode}: {rows} rows of {sessions} sessions")
-    taken.sort()
-    return {
-        "receiver": mode,
-        "sessions": sessions,
-        "rows": rows,
-        "latency_p50_ms": round(taken[len(taken) // 2] * 1000, 2),
-        "latency_p99_ms": round(taken[int(len(taken) * 0.99)] * 1000, 2),
-        "items": items,
-    }
-
-
-def table(result: dict) -> str:
-    lines = [
-        f"# Tracing, {result['date']}",
-        "",
-        f"{result['machine']}; Python {result['python']}; {result['in_flight']} in flight.",
-        f"Command: `{result['command']}`",
-        "",
-        "| tracing | case | CPU per session, ms: min / median / max | sessions/s | p99 ms |",
-        "| --- | --- | --- | --- | --- |",
-    ]
-    for case in result["cost"]:
-        cpu = case["cpu_ms_per_session"]
-        lines.append(
-            f"| {case['tracing']} | {case['case']} | {cpu[0]} / {statistics.median(cpu):.3f} / "
-            f"{cpu[-1]} | {case['sessions_per_s']} | {case['latency_p99_ms']} |"
+        places = [directory / f"{mode}-{name}" for name in ("off", "on")]
+        environments = [{}, {ENDPOINT: receiver(stack, mode)}]
+        ports = [
+            stack.enter_context(daemon(place, model_port, environment, content=False))[1]
+            for place, environment in zip(places, environments, strict=True)
+        ]
+        taken: list[list[float]] = [[], []]
+        for port in ports:
+            asyncio.run(load(port, "ok", ROUND_SESSIONS))  # warm up
+        loaded_s = 0.0
+        while loaded_s < seconds:
+            begun = time.monotonic()
+            taken[1] += asyncio.run(load(ports[1], "ok", ROUND_SESSIONS))
+            loaded_s += time.monotonic() - begun
+            taken[0] += asyncio.run(load(ports[0], "ok", ROUND_SESSIONS))
+        items = traced_items(ports[1])
+    for place, found in zip(places, taken, strict=True):
+        rows = sum(
+            path.read_bytes().count(b'{"schema":"session.iterate.v1"')
+            for path in (place / "log").rglob("*.jsonl")
         )
-    lines += [
-        "",
-        "| receiver | sessions | rows | p50 ms | p99 ms | spans sent and dropped, by /metrics |",
-        "| --- | --- | --- | --- | --- | --- |",
-    ]
-    for case in result["outage"]:
-        items = "; ".join(f"{name}: {count}" for name, count in case["items"].items()) or "none"
-        lines.append(
-            f"| {case['receiver']} | {case['sessions']} | {case['rows']} | "
-            f"{case['latency_p50_ms']} | {case['latency_p99_ms']} | {items} |"
-        )
-    return "\n".join([*lines, ""])
+        if rows != len(found) + ROUND_SESSIONS:
+            raise RuntimeError(f"{mode}: {rows} rows of {len(found) + ROUND_SESSIONS} sessions")
+    off, on = (sorted(found) for found in taken)
+    halves = " | ".join(f"{each[len(each) // 2] * 1000:.2f}" for each in (off, on))
+    ends = " | ".join(f"{each[int(len(each) * 0.99)] * 1000:.2f}" for each in (off, on))
+    told = "; ".join(f"{name}: {count}" for name, count in items.items())
+    return f"| {mode} | {rows} of {rows} | {halves} | {ends} | {told} |"
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--sessions", type=int, default=4000, help="per round")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--outage-s", type=float, default=60.0, help="of each outage")
-    parser.add_argument("--output", type=Path, default=HERE / "runs")
-    options = parser.parse_args()
+def run(sessions: int, rounds: int, outage_s: float) -> str:
     with (
         tempfile.TemporaryDirectory(dir=HERE) as name,
         process(str(HERE / "mock_model.py")) as (_, line),
     ):
         model_port, directory = line.strip(), Path(name)
-        result = {
-            "date": dt.datetime.now(dt.UTC).strftime("%Y-%m-%d %H:%M UTC"),
-            "command": " ".join(["python", "benchmarks/bench_tracing.py", *sys.argv[1:]]),
-            "machine": f"{os.cpu_count()} cores, {platform.system()} {platform.release()}",
-            "python": platform.python_version(),
-            "in_flight": IN_FLIGHT,
-            "cost": cost(directory, model_port, options.sessions, options.rounds),
-            "outage": [
-                outage(directory, model_port, mode, options.outage_s)
-                for mode in ("off", "take", "refuse", "hang", "fail")
-            ],
-        }
-    folder = options.output / f"{result['date'][:10]}-{os.cpu_count()}core"
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "tracing.json").write_text(json.dumps(result, indent=2) + "\n")
-    (folder / "tracing.md").write_text(table(result))
-    print(table(result))
+        command = (
+            f"python benchmarks/bench_tracing.py --sessions {sessions} --rounds {rounds} "
+            f"--outage-s {outage_s:g}"
+        )
+        costs = cost(directory, model_port, sessions, rounds)
+        outages = [
+            outage(directory, model_port, mode, outage_s) for mode in ("refuse", "hang", "fail")
+        ]
+        where = f"{file_system(directory)}, {IN_FLIGHT} in flight"
+    lines = [
+        *heading("Tracing", command, where),
+        "Latencies in ms; `more` is the median of the rounds' differences to tracing off.",
+        "",
+        "| case | tracing | CPU ms a session: min / median / max | sessions/s | p50 | p99 | more |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+        *costs,
+        "",
+        f"First shots, the receiver in trouble for {outage_s:g} s; beside it tracing off.",
+        "",
+        "| receiver | rows of sessions | p50, off | p50 | p99, off | p99 | spans, by /metrics |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+        *outages,
+    ]
+    return "\n".join([*lines, ""])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sessions", type=int, default=2000, help="per round")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--outage-s", type=float, default=60.0, help="of each outage")
+    parser.add_argument("--output", type=Path, default=HERE / "runs")
+    options = parser.parse_args()
+    text = run(options.sessions, options.rounds, options.outage_s)
+    write_result(options.output, "tracing", text)
+    print(text)
 
 
 if __name__ == "__main__":
