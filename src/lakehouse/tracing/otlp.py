@@ -99,9 +99,10 @@ def _recurs(name: str, value: AttributeValue) -> bool:
 
 
 def _encoded_attribute(name: str, value: AttributeValue) -> bytes:
-    if name not in NAMES:
+    key = _KEYS.get(name)
+    if key is None:
         raise BadSpan("an attribute that is not in the table")
-    return _field(9, _field(1, name.encode()) + _field(2, _any_value(value)))
+    return _field(9, key + _field(2, _any_value(value)))
 
 
 _attribute = lru_cache(maxsize=4_096, typed=True)(_encoded_attribute)
@@ -177,6 +178,9 @@ def _varint(value: int) -> bytes:
 
 _length = lru_cache(maxsize=4_096)(_varint)
 _TAG: Final = tuple(bytes((number << 3 | 2,)) for number in range(16))  # of a field with a length
+
+
+_KEYS: Final = {name: _field(1, name.encode()) for name in NAMES}
 
 
 def _fields(data: bytes) -> Sequence[tuple[int, int | bytes]]:

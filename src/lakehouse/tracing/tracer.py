@@ -10,7 +10,7 @@ import ssl
 import struct
 import time
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, TypeVar
 
 from lakehouse.core.context import session_context
 from lakehouse.core.errors import SetupError
@@ -34,6 +34,8 @@ from lakehouse.tracing.span import Span, Template, Trace
 from lakehouse.transport.client import HttpClient, HttpReply
 
 _LOG = logging.getLogger(__name__)
+
+Ended = TypeVar("Ended")
 
 FLUSH_S_MAX: Final = 3.0  # at the end of a daemon, after its drain
 
@@ -71,28 +73,20 @@ class Tracer:
     def request(self, ended: RequestEnded) -> None:
         """Queue the span of a request."""
         if ended.context.sampled:
-            self._soon_one(lambda: request_span(ended))
+            self._soon(self._spans, self._of_request, ended, _one)
 
     def session(self, ended: SessionEnded) -> None:
         """Queue the spans and scores of a session."""
         if not ended.context.sampled:
             return
-
-        if self._spans.full:
-            self._spans.overflow(span_count(ended))
-        else:
-            _soon(self._spans, lambda: self._encoded(session_spans(ended, content=self._content)))
-        if self._scores is None:
-            return
-        if self._scores.full:
-            self._scores.overflow(score_count(ended.row))
-        else:
-            _soon(self._scores, lambda: scores(ended.row))
+        self._soon(self._spans, self._of_session, ended, span_count)
+        if self._scores is not None:
+            self._soon(self._scores, scores, ended.row, score_count)
 
     def model_call(self, ended: ModelCallEnded) -> None:
         """Queue the span of a model call that no session made; a session's are told by its row."""
         if ended.context.sampled and is_direct(ended):
-            self._soon_one(lambda: chat_span(ended, content=self._content))
+            self._soon(self._spans, self._of_model_call, ended, _one)
 
     async def resend(self, rows: Sequence[Row]) -> Delivered:
         """Send the traces of logged sessions now, under the ids that they had.
@@ -143,14 +137,38 @@ class Tracer:
                     ),
                 )
 
-    def _encoded(self, spans: Sequence[Span]) -> list[bytes]:
-        return _encoded(spans, self._spans.total)
+    def _of_request(self, ended: RequestEnded) -> list[bytes]:
+        return _encoded([request_span(ended)], self._spans.total)
 
-    def _soon_one(self, make: Callable[[], Span]) -> None:
-        if self._spans.full:
-            self._spans.overflow(1)
+    def _of_session(self, ended: SessionEnded) -> list[bytes]:
+        return _encoded(session_spans(ended, content=self._content), self._spans.total)
+
+    def _of_model_call(self, ended: ModelCallEnded) -> list[bytes]:
+        return _encoded([chat_span(ended, content=self._content)], self._spans.total)
+
+    @staticmethod
+    def _soon(
+        channel: Channel,
+        make: Callable[[Ended], Sequence[bytes]],
+        ended: Ended,
+        count: Callable[[Ended], int],
+    ) -> None:
+        """Make items in the loop's next turn and offer them; with a full queue only count them."""
+        if channel.full:
+            channel.overflow(count(ended))
         else:
-            _soon(self._spans, lambda: self._encoded([make()]))
+            asyncio.get_running_loop().call_soon(_offer, channel, make, ended)
+
+
+def _offer(channel: Channel, make: Callable[[Ended], Sequence[bytes]], ended: Ended) -> None:
+    try:
+        channel.offer(make(ended))
+    except Exception:  # noqa: BLE001  the boundary: tracing may fail, what is traced may not
+        _LOG.exception("a trace could not be made")
+
+
+def _one(_: object) -> int:
+    return 1
 
 
 def _encoded(spans: Sequence[Span], count_in: Delivered) -> list[bytes]:
@@ -162,19 +180,6 @@ def _encoded(spans: Sequence[Span], count_in: Delivered) -> list[bytes]:
         except (BadSpan, struct.error) as error:
             count_in.drop("invalid", 1, f"a span {span.part!r} is not valid: {error}")
     return encoded
-
-
-def _soon(channel: Channel, make: Callable[[], Sequence[bytes]]) -> None:
-    """Make items in the loop's next turn, and offer them."""
-    asyncio.get_running_loop().call_soon(_guarded, channel, make)
-
-
-def _guarded(channel: Channel, make: Callable[[], Sequence[bytes]]) -> None:
-    """A fault of ours is logged and ends here."""
-    try:
-        channel.offer(make())
-    except Exception:  # noqa: BLE001  the boundary: tracing may fail, what is traced may not
-        _LOG.exception("a trace could not be made")
 
 
 def _tls(destination: Destination) -> ssl.SSLContext | None:
