@@ -14,14 +14,12 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Final, Literal
 
 from lakehouse.core.clock import Clock, SystemClock
-from lakehouse.core.errors import Refusal, SetupError
+from lakehouse.core.errors import InfraError, Refusal, SetupError
 from lakehouse.core.row import Row, Started
 from lakehouse.sessionlog import forks
 from lakehouse.sessionlog.disk import Disk, reason, space_trouble
@@ -45,6 +43,7 @@ SYNC_S_MAX: Final = 5.0  # a sync that hangs longer makes us refuse new sessions
 PROBE_INTERVAL_S: Final = 1.0  # between attempts to write again after a failure
 SPACE_INTERVAL_S: Final = 1.0  # between looks at the free space
 SYNC_TRIES_MAX: Final = 3  # segments that one group of rows is tried in
+EARLY_ROWS: Final = 4  # of one turn of the loop: worth a sync beside the writing of the others
 PENDING_ROWS_MAX: Final = 10_000  # waiting for a sync; more is a caller without a bound
 
 
@@ -145,9 +144,12 @@ class SessionLogWriter:
             InfraError: `log_unavailable`.
         """
         line = encode_fitting(record)
-        with self._lock, self._reported():
+        with self._lock:
             self._check_room()
-            self._segments.start(record.row_id, line)
+            try:
+                self._segments.start(record.row_id, line)
+            except (OSError, SetupError) as error:
+                raise self._failed(error) from error
 
     async def append(self, row: Row) -> None:
         """Make one final row durable. Returns after the sync; concurrent calls share one.
@@ -159,16 +161,21 @@ class SessionLogWriter:
         loop = asyncio.get_running_loop()
         future = loop.create_future()
         with self._lock:
-            with self._reported():
-                self._check_room()
+            self._check_room()
+            try:
                 segment = self._segments.write(line)
+            except (OSError, SetupError) as error:
+                raise self._failed(error) from error
             self._segments.end(row.row_id)
             if self._durability == "os":
                 return
             self._pending.append(PendingRow(line, segment, future, loop.time()))
-            if not self._woken:
+            if len(self._pending) == EARLY_ROWS:
+                self._wake.put(None)
+            elif not self._woken:
                 self._woken = True
-                # At the end of this turn of the loop, so that all rows of one turn share a sync.
+                # At the end of this turn of the loop, so that the few rows of a turn share a sync:
+                # one for each would cost a daemon a fifth of its throughput.
                 loop.call_soon(self._wake.put, None)
             if loop not in self._watched:
                 self._watched = {known for known in self._watched if not known.is_closed()}
@@ -235,14 +242,10 @@ class SessionLogWriter:
         if len(self._pending) >= PENDING_ROWS_MAX:
             raise log_unavailable(f"{PENDING_ROWS_MAX} rows wait for the disk")
 
-    @contextmanager
-    def _reported(self) -> Iterator[None]:
-        """Turn a failed write into the port's error, and into a refusal of new sessions."""
-        try:
-            yield
-        except (OSError, SetupError) as error:
-            self._fail(error)
-            raise log_unavailable(text_of(error)) from error
+    def _failed(self, error: OSError | SetupError) -> InfraError:
+        """Turn a failed write into a refusal of new sessions, and give the port's error."""
+        self._fail(error)
+        return log_unavailable(text_of(error))
 
     def _fail(self, error: OSError | SetupError) -> None:
         self._failure = text_of(error)
