@@ -10,6 +10,7 @@ from lakehouse.cli.listing import ListingGroup
 from lakehouse.cli.options import ConfigOption, JsonOption, log_directory, read_config
 from lakehouse.cli.table import print_json
 from lakehouse.sessionlog.compacted import RETENTION_H, require_delta
+from lakehouse.sessionlog.layout import ACTIVE, INBOX
 from lakehouse.sessionlog.sealing import reap as reap_log
 from lakehouse.sessionlog.sealing import seal as seal_log
 from lakehouse.sessionlog.verify import Verification
@@ -143,7 +144,16 @@ def forget(
         return
     typer.echo(f"forgot {done.session_id}: {done.rows} rows, hidden from every reader")
     for name in done.left:
-        typer.echo(f"still in {name}: forget it again when that is sealed")
+        typer.echo(f"still in {name}: {_mend(name)}")
+
+
+def _mend(name: str) -> str:
+    """Say what to do about a file that a forgotten session is still in."""
+    if name == INBOX:
+        return "it belongs to the programs that append to it: cut it when they are stopped"
+    if name.startswith(f"{ACTIVE}/"):
+        return "forget it again when that is sealed"
+    return "damaged lines hold it: delete the file once you need them no more"
 
 
 def _print(found: Verification) -> None:

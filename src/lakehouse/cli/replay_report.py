@@ -59,6 +59,7 @@ def report_run(root: Path, plan: Plan, asked: Asked, *, warnings: Sequence[str] 
         corpus=plan.corpus,
         seed=plan.selection.seed,
         warnings=(*_warnings(plan, run), *warnings),
+        unreplayed=_unreplayed(plan, run),
     )
 
 
@@ -89,6 +90,7 @@ def _report(
     corpus: str,
     seed: int,
     warnings: Sequence[str],
+    unreplayed: int = 0,
 ) -> int:
     from lakehouse.replay.conditions import parse_conditions  # noqa: PLC0415 - numpy and scipy
     from lakehouse.replay.false_alarms import false_alarms  # noqa: PLC0415 - likewise
@@ -112,7 +114,7 @@ def _report(
     if asked.conditions:
         conditions = parse_conditions(asked.conditions)
         least = PAIRS_MIN if asked.sessions_min is None else asked.sessions_min
-        judgement = judge(summary, conditions, least, asked.effect_min)
+        judgement = judge(summary, conditions, least, asked.effect_min, unreplayed=unreplayed)
         if asked.aa:
             alarms = false_alarms(pairs, conditions, least, asked.effect_min, seed=seed)
             judgement = msgspec.structs.replace(judgement, false_alarms=alarms)
@@ -134,14 +136,18 @@ def _write(path: Path, data: bytes) -> None:
         raise SetupError(f"{path} cannot be written: {error.strerror}.") from error
 
 
+def _unreplayed(plan: Plan, run: PairedRun) -> int:
+    return plan.counts.sessions - len(run.pairs)
+
+
 def _warnings(plan: Plan, run: PairedRun) -> list[str]:
     warnings = [
         f"Table {name!r} was another for {count} pairs: verdicts may differ for that alone."
         for name, count in run.tables_changed.items()
     ]
-    missing = plan.counts.sessions - len(run.pairs)
-    if missing:
-        warnings.append(f"{missing} of {plan.counts.sessions} sessions were not replayed.")
+    unreplayed = _unreplayed(plan, run)
+    if unreplayed:
+        warnings.append(f"{unreplayed} of {plan.counts.sessions} sessions were not replayed.")
     if plan.counts.cut:
         warnings.append(
             f"{plan.counts.cut} sessions were left out: too long to be kept whole in the log."

@@ -20,9 +20,17 @@ from lakehouse.lake.table import delete_session, remove_old_files
 from lakehouse.sessionlog.compacted import local_path, open_compacted
 from lakehouse.sessionlog.disk import Disk, exclusively
 from lakehouse.sessionlog.forgotten import forgotten_sessions, hide_session
-from lakehouse.sessionlog.layout import COMPACT_LOCK, QUARANTINE, SEALED, prepare
+from lakehouse.sessionlog.layout import (
+    COMPACT_LOCK,
+    FEEDBACK,
+    QUARANTINE,
+    REPLAY_RUNS,
+    SEALED,
+    prepare,
+)
 from lakehouse.sessionlog.reader import find_rows
 from lakehouse.sessionlog.sealing import LOCK_WAIT_S, seal
+from lakehouse.sessionlog.shared_file import blank_lines
 
 _BLOCK_BYTES = 8 << 20
 
@@ -41,8 +49,9 @@ def forget(
     """Hide a session from every reader for good, then remove its rows from the disk.
 
     Sealed segments are compacted without it, the table is rewritten where it held some, and its
-    older files are deleted. Replays of the session are hidden too. Safe beside living daemons;
-    a row that a living writer holds in its own segment stays there, hidden, until that is sealed.
+    older files are deleted. Feedback and replays of the session go too. Safe beside living daemons;
+    a row that a living writer holds in its own segment stays there, hidden, until that is sealed,
+    and the inbox belongs to the programs that write it.
 
     Args:
         root: The log directory.
@@ -67,6 +76,8 @@ def forget(
         )
     if rows:
         hide_session(root, session_id, SystemClock().now())
+    for name in (FEEDBACK, REPLAY_RUNS):
+        blank_lines(root / name, lambda line: _is_of(line, session_id))
     seal(root, wait_s=wait_s)
     done = compact(root, table=table, wait_s=wait_s)
     with exclusively(root / COMPACT_LOCK, wait_s):
@@ -82,8 +93,8 @@ def forget(
     return Forgotten(session_id=session_id, rows=len(rows), left=_files_with(root, session_id))
 
 
-def _is_of(row: bytes, session_id: str) -> bool:
-    return bool(msgspec.json.decode(row, type=dict[str, object])["session_id"] == session_id)
+def _is_of(line: bytes, session_id: str) -> bool:
+    return bool(msgspec.json.decode(line, type=dict[str, object]).get("session_id") == session_id)
 
 
 def _remove_from_table(uri: str, session_id: str) -> None:

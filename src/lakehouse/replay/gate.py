@@ -29,7 +29,7 @@ PAIRS_MIN: Final = 50
 """Judged pairs below which a gate is not decided, unless told otherwise."""
 CLUSTERS_MIN: Final = 20
 """Conversations below which no resampling tells anything."""
-INFRA_SHARE_MAX: Final = 0.05
+MISSING_SHARE_MAX: Final = 0.05
 """The share of outages in the replay above which the others may not stand for all."""
 _BEYOND_QUANTILE_MIN: Final = 5  # pairs beyond a quantile, so that it can move both ways
 _NOISE: Final = 1e-9  # of floating point: a bound on the limit is not below it
@@ -95,6 +95,8 @@ def judge(
     conditions: Sequence[Condition],
     n_min: int = PAIRS_MIN,
     effect_min: float = 0.0,
+    *,
+    unreplayed: int = 0,
 ) -> Judgement:
     """Decide every condition, and say of each what the run would have seen.
 
@@ -104,10 +106,13 @@ def judge(
         n_min: Judged pairs that a condition needs, at least.
         effect_min: Shortfalls beyond a limit that do not matter: points for rates (0.01 is one
             point), a share of the limit for the rest (0.01 is one in a hundred).
+        unreplayed: Sessions that were chosen and have no pair: the run was stopped, say.
 
     One regression is a regression, also beside conditions that could not be decided.
     """
-    judgement = decide(summary, conditions, n_min=n_min, effect_min=effect_min)
+    judgement = decide(
+        summary, conditions, n_min=n_min, effect_min=effect_min, unreplayed=unreplayed
+    )
     decisions = tuple(
         msgspec.structs.replace(decision, detectable=_detectable(summary, condition, decision))
         for condition, decision in zip(conditions, judgement.decisions, strict=True)
@@ -116,11 +121,16 @@ def judge(
 
 
 def decide(
-    summary: Summary, conditions: Sequence[Condition], *, n_min: int, effect_min: float
+    summary: Summary,
+    conditions: Sequence[Condition],
+    *,
+    n_min: int,
+    effect_min: float,
+    unreplayed: int = 0,
 ) -> Judgement:
     """Decide as `judge` does, without what is only told: `detectable` stays None."""
     assert conditions
-    reasons = _reasons(summary.counts, n_min)
+    reasons = _reasons(summary.counts, n_min, unreplayed)
     tail = FALSE_ALARM / len(conditions)
     decisions = tuple(
         _decide(summary, condition, tail=tail, n_min=n_min, effect_min=effect_min)
@@ -146,7 +156,7 @@ def decide(
     )
 
 
-def _reasons(counts: Counts, n_min: int) -> list[str]:
+def _reasons(counts: Counts, n_min: int, unreplayed: int) -> list[str]:
     reasons = []
     if counts.judged < n_min:
         reasons.append(f"{counts.judged} pairs were judged on both sides; {n_min} are needed.")
@@ -154,10 +164,16 @@ def _reasons(counts: Counts, n_min: int) -> list[str]:
         reasons.append(
             f"The judged pairs are of {counts.clusters} conversations; {CLUSTERS_MIN} are needed."
         )
-    if counts.candidate_infra > INFRA_SHARE_MAX * counts.answerable:
+    if counts.candidate_infra > MISSING_SHARE_MAX * counts.answerable:
         reasons.append(
             f"{counts.candidate_infra} of {counts.answerable} replayed sessions ended as "
-            f"infra_error; at most {INFRA_SHARE_MAX:.0%} may, or the rest may not stand for all."
+            f"infra_error; at most {MISSING_SHARE_MAX:.0%} may, or the rest may not stand for all."
+        )
+    chosen = counts.pairs + unreplayed
+    if unreplayed > MISSING_SHARE_MAX * chosen:
+        reasons.append(
+            f"{unreplayed} of {chosen} sessions were not replayed; at most {MISSING_SHARE_MAX:.0%} "
+            "may be missing, or the rest may not stand for all."
         )
     return reasons
 

@@ -1,12 +1,14 @@
 """Plain files of the log that many programs append to: replay runs, feedback, what is forgotten.
 
 Each line is one write behind a newline, under an exclusive lock of the file, so that a line cut
-by a crash harms nobody else's. Refuses to rewrite: a line stays. Blocks: call it from a thread.
+by a crash harms nobody else's. Refuses to move a line: one that has to go becomes blank lines where
+it stands, which readers skip, so that no offset and no open file of another program goes stale.
+Blocks: call it from a thread.
 """
 
 import fcntl
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from lakehouse.core.row_codec import crc_holds
@@ -36,6 +38,31 @@ def append_lines(path: Path, lines: Iterable[bytes]) -> None:
         os.close(descriptor)
     if is_new:
         Disk().sync_directory(path.parent)
+
+
+def blank_lines(path: Path, unwanted: Callable[[bytes], bool]) -> int:
+    """Overwrite the whole lines that nobody wants any more; durable when this returns.
+
+    Returns:
+        How many there were. One that a crash left half overwritten is damage, and stays.
+
+    Raises:
+        OSError: It failed; some may be left.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return 0
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        found = [line for line in split(descriptor) if crc_holds(line.data) and unwanted(line.data)]
+        for line in found:
+            os.pwrite(descriptor, b"\n" * len(line.data), line.offset)
+        if found:
+            Disk().sync(descriptor)
+    finally:
+        os.close(descriptor)
+    return len(found)
 
 
 def whole_lines(path: Path) -> Iterator[bytes]:

@@ -43,7 +43,7 @@ SYNC_S_MAX: Final = 5.0  # a sync that hangs longer makes us refuse new sessions
 PROBE_INTERVAL_S: Final = 1.0  # between attempts to write again after a failure
 SPACE_INTERVAL_S: Final = 1.0  # between looks at the free space
 SYNC_TRIES_MAX: Final = 3  # segments that one group of rows is tried in
-EARLY_ROWS: Final = 4  # of one turn of the loop: worth a sync beside the writing of the others
+EARLY_ROWS: Final = 4  # of one turn: worth a sync beside the writing of the rest, if none runs
 PENDING_ROWS_MAX: Final = 10_000  # waiting for a sync; more is a caller without a bound
 
 
@@ -170,7 +170,7 @@ class SessionLogWriter:
             if self._durability == "os":
                 return
             self._pending.append(PendingRow(line, segment, future, loop.time()))
-            if len(self._pending) == EARLY_ROWS:
+            if len(self._pending) == EARLY_ROWS and not self._committing:
                 self._wake.put(None)
             elif not self._woken:
                 self._woken = True
@@ -303,6 +303,8 @@ class SessionLogWriter:
                 _LOG.exception("the session log could not be synced")
                 self._failure = str(error) or type(error).__name__
                 answer(self._committing, self._failure)
+                with self._lock:
+                    ended = self._closed and not self._pending
 
     def _turn(self) -> bool:
         """Wait for rows and commit them, or try again after a failure; says whether to end."""

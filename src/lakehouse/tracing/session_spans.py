@@ -31,6 +31,8 @@ from lakehouse.tracing.timeline import AttemptLine, Timeline, estimated, measure
 CONVERSATION_CHARS_MAX: Final = 200  # Langfuse takes no longer session id, and ASCII only
 REPLAY_DAEMON: Final = "replay"
 
+_CHECKS: Final[tuple[SpanName, ...]] = ("extraction", "schema", "grounding")
+
 _Attributes = dict[str, AttributeValue]
 
 
@@ -112,9 +114,10 @@ class _Session:
             if attempt is None:
                 yield from self._failed_attempt(times)
             else:
-                yield self._attempt(times, attempt)
+                codes = tuple(finding.code for finding in attempt.findings)
+                yield self._attempt(times, attempt, codes)
                 yield self._generation(times, attempt)
-                yield from self._checks(times, attempt)
+                yield from self._checks(times, attempt, codes)
         yield Span(
             templates.log_append(logged=self._logged),
             self._trace,
@@ -146,8 +149,7 @@ class _Session:
             error=self._failure,
         )
 
-    def _attempt(self, times: AttemptLine, attempt: Attempt) -> Span:
-        codes = _codes(attempt)
+    def _attempt(self, times: AttemptLine, attempt: Attempt, codes: Codes) -> Span:
         attributes = self._findings(attempt, codes)
         if self._content:
             attributes["langfuse.observation.output"] = cut_raw(attempt.artifact)
@@ -206,7 +208,7 @@ class _Session:
             error,
         )
 
-    def _checks(self, times: AttemptLine, attempt: Attempt) -> Iterator[Span]:
+    def _checks(self, times: AttemptLine, attempt: Attempt, codes: Codes) -> Iterator[Span]:
         """Make the spans of the checks that ran; the findings are those of the last."""
         answered_ns = times.answered_ns or times.started_ns
         extracted_ns = times.extracted_ns or times.ended_ns
@@ -214,13 +216,13 @@ class _Session:
         moments_ns = (answered_ns, extracted_ns, checked_ns, times.ended_ns)
         parts = _checks_run(self._row, attempt)
         for place, part in enumerate(parts):
-            codes = _codes(attempt) if part == parts[-1] else ()
-            attributes = self._findings(attempt, codes)
+            found = codes if part == parts[-1] else ()
+            attributes = self._findings(attempt, found)
             if part == "extraction":
-                template = templates.extraction(times.iteration, codes, len(attempt.repairs))
+                template = templates.extraction(times.iteration, found, len(attempt.repairs))
             else:
-                template = templates.evaluation(part, times.iteration, codes)
-            if part == "grounding":
+                template = templates.evaluation(part, times.iteration, found)
+            if part == "grounding" and self._row.tables:
                 attributes["lakehouse.tables"] = json_text(self._row.tables)
             yield Span(
                 template,
@@ -261,11 +263,11 @@ def _sent_conversation(row: Row) -> str | None:
 
 
 def _checks_run(row: Row, attempt: Attempt) -> tuple[SpanName, ...]:
+    if not attempt.findings:
+        return _CHECKS if row.kind is not None else _CHECKS[:2]
     if not _extracted(attempt):
-        return ("extraction",)
-    if _schema_failed(attempt) or (row.kind is None and not attempt.findings):
-        return ("extraction", "schema")
-    return ("extraction", "schema", "grounding")
+        return _CHECKS[:1]
+    return _CHECKS[:2] if _schema_failed(attempt) else _CHECKS
 
 
 def _extracted(attempt: Attempt) -> bool:
@@ -282,7 +284,3 @@ def _schema_failed(attempt: Attempt) -> bool:
 
 
 _AFTER_EXTRACTION: Final = frozenset({"schema", "rule", "ungrounded"})
-
-
-def _codes(attempt: Attempt) -> Codes:
-    return tuple(finding.code for finding in attempt.findings)

@@ -238,6 +238,8 @@ def test_a_stopped_run_goes_on_where_it_stopped(tmp_path: Path, how: str):
     stopped = [row for row in rows if row.daemon == "replay"]
     assert 0 < len(stopped) < SESSIONS
     assert all(row.verdict == "accepted" for row in stopped)
+    gated = lakehouse(tmp_path, "replay", "show", run_id, "--gate", "accepted >= 0.5", code=3)
+    assert "sessions were not replayed" in gated.stdout
 
     lakehouse(tmp_path, "replay", "--resume", run_id, "--concurrency", "32")
 

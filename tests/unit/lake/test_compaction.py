@@ -358,6 +358,13 @@ def pages(root: Path, limit: int, where: SessionFilter | None = None) -> list[by
             return rows
 
 
+def ids_in_sql(root: Path) -> list[str]:
+    """Ask SQL for every session."""
+    with open_views(root) as connection:
+        found = connection.execute("SELECT row_id FROM sessions ORDER BY row_id").fetchall()
+    return [row_id for (row_id,) in found]
+
+
 def test_rows_with_ids_and_times_of_any_sort_come_into_the_table(root: Path):
     """And no reader of rows loses one: neither there nor on the way."""
     root.mkdir()
@@ -366,11 +373,14 @@ def test_rows_with_ids_and_times_of_any_sort_come_into_the_table(root: Path):
     before = [pages(root, limit, where) for limit in (1, 4, 200) for where in (None, *narrow)]
     assert [len(found) for found in before[:3]] == [24, 13, 11]
     assert before[0] == before[3] == before[6]
+    in_views = ids_in_sql(root)
+    assert len(in_views) == len(lines)
     assert compact(root, retention_h=0).rows == len(lines)
     assert sorted(read_rows(root)) == sorted(lines)
     assert [
         pages(root, limit, where) for limit in (1, 4, 200) for where in (None, *narrow)
     ] == before
+    assert ids_in_sql(root) == in_views
     assert find_rows(root, "not-hex 0") == [lines[0]]
     table = DeltaTable(str(root / "table")).to_pyarrow_table(
         columns=["row_id", "timestamp", "date"]

@@ -14,12 +14,13 @@ from lakehouse.sessionlog.forgotten import forgotten_sessions
 from lakehouse.sessionlog.reader import find_rows, read_rows
 from lakehouse.sessionlog.sealing import seal
 from lakehouse.sessionlog.sessions import list_sessions
+from lakehouse.sessionlog.shared_file import append_lines, whole_lines
 from lakehouse.sessionlog.stats import stats
 from lakehouse.sessionlog.verify import verify
 from lakehouse.sessionlog.views import open_views
 from lakehouse.sessionlog.writer import SessionLogWriter
 from support.dead_writer import dead_writer
-from support.rows import make_row, make_started
+from support.rows import make_feedback, make_replay_run, make_row, make_started
 
 SECRET = "the words of somebody who asked to be forgotten"
 
@@ -87,6 +88,33 @@ def test_what_a_living_writer_holds_is_hidden_and_named(tmp_path: Path):
     assert done.left == (f"active/{segment}", "inbox.jsonl")
     assert shown(tmp_path, secret.session_id) == [0, 0, 0, 0]
     assert DeltaTable(str(tmp_path / "table")).count() == 0
+
+
+def test_its_feedback_and_replays_go_too(tmp_path: Path):
+    """Out of files that are never rotated; the lines of other sessions stay as they are."""
+    secret, other = make_row(prompt=SECRET), make_row()
+    dead_writer(tmp_path, rows=[secret, other])
+    kept = [
+        encode_line(make_feedback(session_id=other.session_id)),
+        encode_line(make_replay_run(session_id=other.session_id)),
+    ]
+    for name, line in (
+        ("feedback.jsonl", make_feedback(session_id=secret.session_id, comment=SECRET)),
+        ("replay_runs.jsonl", make_replay_run(session_id=secret.session_id)),
+    ):
+        append_lines(tmp_path / name, [encode_line(line)])
+    append_lines(tmp_path / "feedback.jsonl", kept[:1])
+    append_lines(tmp_path / "replay_runs.jsonl", kept[1:])
+
+    assert forget(tmp_path, secret.session_id).left == ()
+
+    assert holds(tmp_path) == []
+    assert list(whole_lines(tmp_path / "feedback.jsonl")) == kept[:1]
+    assert list(whole_lines(tmp_path / "replay_runs.jsonl")) == kept[1:]
+    with open_views(tmp_path) as connection:
+        for view in ("feedback", "replays"):
+            found = connection.execute(f"SELECT session_id FROM {view}").fetchall()
+            assert found == [(other.session_id,)]
 
 
 def test_an_unknown_session_is_an_error(tmp_path: Path):

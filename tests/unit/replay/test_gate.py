@@ -67,6 +67,14 @@ def test_many_conditions_share_the_chance_of_a_false_alarm():
     assert judgement.outcome == "pass"
 
 
+def test_a_run_that_is_not_whole_decides_nothing():
+    """A stopped run has its quickest sessions; up to 5 % may be missing."""
+    judgement = run(lost(20), "accepted >= baseline", unreplayed=6)
+    assert (judgement.outcome, judgement.exit_code) == ("could_not_be_run", 3)
+    assert judgement.reasons[0].startswith("6 of 106 sessions were not replayed; at most 5%")
+    assert run(lost(20), "accepted >= baseline", unreplayed=5).outcome == "regression"
+
+
 def test_one_regression_is_enough():
     """Also beside a condition that nothing can be said of: exit code 1."""
     judgement = run(lost(30), "accepted >= baseline", "checked_right >= 0.9")

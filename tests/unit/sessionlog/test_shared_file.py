@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lakehouse.core.row_codec import encode_line
-from lakehouse.sessionlog.shared_file import append_lines, whole_lines
+from lakehouse.sessionlog.shared_file import append_lines, blank_lines, whole_lines
 from support.rows import make_feedback
 
 
@@ -38,6 +38,23 @@ def test_a_line_that_was_cut_harms_no_other(tmp_path: Path):
     append_lines(path, [whole])
     path.write_bytes(path.read_bytes() + b"\nnot json\n" + whole[:-1] + b"\n")
     assert list(whole_lines(path)) == [whole]
+
+
+def test_lines_that_nobody_wants_become_blank_where_they_stand(tmp_path: Path):
+    """No other byte moves; damage stays, for nobody can say whose it is."""
+    path = tmp_path / "feedback.jsonl"
+    kept, unwanted = line("kept"), line("unwanted")
+    append_lines(path, [unwanted, kept, unwanted])
+    path.write_bytes(path.read_bytes() + b"\nunwanted, damaged\n")
+    before = path.read_bytes()
+
+    assert blank_lines(path, lambda each: b"unwanted" in each) == 2
+
+    after = path.read_bytes()
+    assert after == before.replace(unwanted, b"\n" * len(unwanted))
+    assert list(whole_lines(path)) == [kept]
+    assert blank_lines(path, lambda each: b"unwanted" in each) == 0
+    assert blank_lines(tmp_path / "nothing", lambda _: True) == 0
 
 
 def test_a_short_write_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

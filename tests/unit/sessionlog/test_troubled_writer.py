@@ -86,6 +86,32 @@ def test_a_bug_in_the_sync_thread_is_answered_and_does_not_end_it(
     writer.close()
 
 
+def test_a_bug_while_the_writer_closes_keeps_nobody_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """The row is refused, and the thread ends."""
+    writer = SessionLogWriter.open(tmp_path / "log", daemon="v")
+
+    def commit(batch: object) -> None:
+        while not writer._closed:
+            time.sleep(0.01)
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(writer, "_commit", commit)
+
+    async def run() -> None:
+        row = asyncio.create_task(writer.append(make_row()))
+        await asyncio.sleep(0.05)
+        begun = time.monotonic()
+        await asyncio.to_thread(writer.close)
+        assert time.monotonic() - begun < 5
+        with pytest.raises(InfraError):
+            await row
+
+    asyncio.run(run())
+    assert not writer._thread.is_alive()
+
+
 def test_maintenance_outlives_what_nobody_foresaw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """The next round comes."""
     writer = SessionLogWriter.open(tmp_path / "log", daemon="v")
