@@ -16,7 +16,8 @@ _HEX32 = re.compile(r"[0-9A-Fa-f]{32}")
 _UUID = re.compile(r"[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}")
 _OLDER_LAKEHOUSE = re.compile(r"[0-9A-Fa-f]{16}-[0-9A-Fa-f]{8}")
 _ZERO_TRACE_ID = "0" * 32
-_ZERO_SPAN_ID = "0" * 16
+_ZERO_SPAN = bytes(8)
+_ONE_SPAN = bytes(7) + b"\x01"
 
 
 class _Ticks:
@@ -57,8 +58,8 @@ def new_id() -> str:
 
 def new_span_id() -> str:
     """Mint a W3C span id: 16 lowercase hex digits, never all zero."""
-    span_id = os.urandom(8).hex()
-    return span_id if span_id != _ZERO_SPAN_ID else "0" * 15 + "1"
+    data = os.urandom(8)
+    return (data if data != _ZERO_SPAN else _ONE_SPAN).hex()
 
 
 def derived_span_id(row_id: str, name: str) -> str:
@@ -67,8 +68,13 @@ def derived_span_id(row_id: str, name: str) -> str:
     The first 8 bytes of the SHA-256 of `row_id/name`. So a trace can be rebuilt from its row under
     the ids that it had. Only an attempt's own span id is random, since the row carries it.
     """
-    span_id = hashlib.sha256(f"{row_id}/{name}".encode()).hexdigest()[:16]
-    return span_id if span_id != _ZERO_SPAN_ID else "0" * 15 + "1"
+    return derived_span_bytes(row_id, name).hex()
+
+
+def derived_span_bytes(row_id: str, name: str) -> bytes:
+    """Give the same id as its eight bytes."""
+    data = hashlib.sha256(f"{row_id}/{name}".encode()).digest()[:8]
+    return data if data != _ZERO_SPAN else _ONE_SPAN
 
 
 def is_session_id(text: str) -> bool:

@@ -5,11 +5,11 @@ twice.
 """
 
 from lakehouse.core.context import REQUEST_SPAN
-from lakehouse.core.ids import derived_span_id
+from lakehouse.core.ids import derived_span_bytes, derived_span_id
 from lakehouse.core.observation import ModelCallEnded
 from lakehouse.tracing import templates
 from lakehouse.tracing.content import chat_messages
-from lakehouse.tracing.span import AttributeValue, Span, Trace
+from lakehouse.tracing.span import AttributeValue, Span, Trace, raw_id
 
 
 def is_direct(ended: ModelCallEnded) -> bool:
@@ -44,8 +44,8 @@ def chat_span(ended: ModelCallEnded, *, content: bool) -> Span:
     return Span(
         templates.model_call(model),
         Trace.of(context),
-        derived_span_id(context.row_id, "generation"),
-        context.span_id,
+        derived_span_bytes(context.row_id, "generation"),
+        raw_id(context.span_id),
         ended.started_at_ns,
         ended.started_at_ns + int(ended.duration_ms * 1e6),
         attributes=attributes,

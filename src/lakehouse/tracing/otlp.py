@@ -14,11 +14,21 @@ from typing import Final
 
 from lakehouse.core.trace_context import TraceParent
 from lakehouse.tracing.attributes import NAMES
-from lakehouse.tracing.span import SCOPE, AttributeValue, Pairs, Span, SpanKind, Template, Trace
+from lakehouse.tracing.span import (
+    SCOPE,
+    AttributeValue,
+    Pairs,
+    Span,
+    SpanKind,
+    Template,
+    Trace,
+    raw_id,
+)
 
 _TRACE_BYTES: Final = 16
 _SPAN_BYTES: Final = 8
-_ZEROS: Final = (bytes(_TRACE_BYTES), bytes(_SPAN_BYTES))
+_NO_SPAN: Final = bytes(_SPAN_BYTES)
+_NO_ID: Final = "an id that is not lowercase hex of its length, or all zero"
 _KIND: Final[Mapping[SpanKind, int]] = {"internal": 1, "server": 2, "client": 3}
 _ERROR_STATUS: Final = 2
 _CACHED_CHARS_MAX: Final = 128  # of a text whose encoding is worth keeping
@@ -41,9 +51,9 @@ def encode_span(span: Span) -> bytes:
     Raises:
         BadSpan: An id that is none, an attribute that is not in the table, an unknown type.
     """
-    parts = [_trace(span.trace), _template(span.template), _id(2, span.span_id, _SPAN_BYTES)]
+    parts = [_trace(span.trace), _template(span.template), _span_id(_OWN, span.span_id)]
     if span.parent_span_id is not None:
-        parts.append(_id(4, span.parent_span_id, _SPAN_BYTES))
+        parts.append(_span_id(_PARENT, span.parent_span_id))
     parts.append(_TIMES.pack(0x39, span.start_ns, 0x41, span.end_ns))
     for name, value in span.attributes.items():
         encode = _attribute if _recurs(name, value) else _encoded_attribute
@@ -120,7 +130,7 @@ def _trace(trace: Trace) -> bytes:
     """Encode what the spans of a trace share."""
     state = b"" if trace.tracestate is None else _field(3, trace.tracestate.encode())
     flags = _FLAGS.pack(0x85, 0x01, trace.flags)
-    return _id(1, trace.trace_id, _TRACE_BYTES) + state + flags + _attributes(trace.pairs)
+    return _trace_id(trace.trace_id) + state + flags + _attributes(trace.pairs)
 
 
 def _attributes(pairs: Pairs) -> bytes:
@@ -147,19 +157,20 @@ def _text(value: str) -> bytes:
 
 def _link(link: TraceParent) -> bytes:
     flags = _LINK_FLAGS.pack(0x35, link.flags)
-    ids = _id(1, link.trace_id, _TRACE_BYTES) + _id(2, link.span_id, _SPAN_BYTES)
-    return ids + flags
+    return _trace_id(link.trace_id) + _span_id(_OWN, raw_id(link.span_id)) + flags
 
 
-def _id(number: int, value: str, size: int) -> bytes:
-    """Encode an id of `size` bytes: `fromhex` takes capitals and spaces too, so it is undone."""
-    try:
-        data = bytes.fromhex(value)
-    except ValueError:
-        data = b""
-    if len(data) != size or data.hex() != value or data in _ZEROS:
-        raise BadSpan(f"an id that is not {2 * size} lowercase hex digits, or all zero")
-    return _TAG[number] + _length(size) + data
+def _span_id(head: bytes, value: bytes) -> bytes:
+    if len(value) != _SPAN_BYTES or value == _NO_SPAN:
+        raise BadSpan(_NO_ID)
+    return head + value
+
+
+def _trace_id(value: str) -> bytes:
+    data = raw_id(value)
+    if len(data) != _TRACE_BYTES or not any(data):
+        raise BadSpan(_NO_ID)
+    return _field(1, data)
 
 
 def _field(number: int, data: bytes) -> bytes:
@@ -180,6 +191,8 @@ _length = lru_cache(maxsize=4_096)(_varint)
 _TAG: Final = tuple(bytes((number << 3 | 2,)) for number in range(16))  # of a field with a length
 
 
+_OWN: Final = _TAG[2] + _length(_SPAN_BYTES)  # of the field, and how long it is
+_PARENT: Final = _TAG[4] + _length(_SPAN_BYTES)
 _KEYS: Final = {name: _field(1, name.encode()) for name in NAMES}
 
 

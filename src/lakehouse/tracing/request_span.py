@@ -2,13 +2,13 @@
 
 from lakehouse.core.context import REQUEST_SPAN
 from lakehouse.core.errors import INFRA_STATUS
-from lakehouse.core.ids import derived_span_id
+from lakehouse.core.ids import derived_span_bytes
 from lakehouse.core.observation import RequestEnded
 from lakehouse.core.row import Row
 from lakehouse.core.session import VERDICT_STATUS
 from lakehouse.core.trace_context import SAMPLED
 from lakehouse.tracing import templates
-from lakehouse.tracing.span import Span, Trace, session_pairs
+from lakehouse.tracing.span import Span, Trace, raw_id, session_pairs
 from lakehouse.tracing.timeline import Timeline
 
 _ITERATE = "/v1/iterate"
@@ -20,8 +20,8 @@ def request_span(ended: RequestEnded) -> Span:
     return Span(
         templates.request(ended.method, ended.route, ended.status),
         Trace.of(context),
-        context.span_id,
-        context.parent_span_id,
+        raw_id(context.span_id),
+        None if context.parent_span_id is None else raw_id(context.parent_span_id),
         ended.started_at_ns,
         ended.started_at_ns + int(ended.duration_ms * 1e6),
         error=_failure(ended.status),
@@ -37,7 +37,7 @@ def resent_request_span(row: Row, line: Timeline) -> Span:
     return Span(
         templates.request("POST", _ITERATE, status),
         Trace(row.trace_id, SAMPLED, None, session_pairs(row.session_id, row.row_id)),
-        derived_span_id(row.row_id, REQUEST_SPAN),
+        derived_span_bytes(row.row_id, REQUEST_SPAN),
         None,
         line.started_ns,
         line.logged_ns,

@@ -15,7 +15,7 @@ from typing import Final
 import msgspec
 
 from lakehouse.core.context import SESSION_SPAN
-from lakehouse.core.ids import derived_span_id
+from lakehouse.core.ids import derived_span_bytes
 from lakehouse.core.json_text import NULL
 from lakehouse.core.observation import SessionEnded
 from lakehouse.core.row import Row
@@ -24,7 +24,7 @@ from lakehouse.core.trace_context import SAMPLED
 from lakehouse.tracing import templates
 from lakehouse.tracing.content import cut, cut_raw, json_text, messages
 from lakehouse.tracing.request_span import resent_request_span
-from lakehouse.tracing.span import AttributeValue, Span, SpanName, Trace, session_pairs
+from lakehouse.tracing.span import AttributeValue, Span, SpanName, Trace, raw_id, session_pairs
 from lakehouse.tracing.templates import Codes
 from lakehouse.tracing.timeline import AttemptLine, Timeline, estimated, measured
 
@@ -42,8 +42,8 @@ def session_spans(ended: SessionEnded, *, content: bool) -> list[Span]:
     trace = _trace(row, flags=context.flags, tracestate=context.tracestate)
     line = measured(row, ended.times)
     session = _Session(row, trace, line, logged=ended.logged, content=content)
-    parent_span_id = None if context.span_id == session.span_id else context.span_id
-    return list(session.spans(parent_span_id))
+    own = raw_id(context.span_id)
+    return list(session.spans(None if own == session.span_id else own))
 
 
 def span_count(ended: SessionEnded) -> int:
@@ -96,7 +96,7 @@ class _Session:
         self._logged = logged
         self._content = content
         self._resent = resent
-        self.span_id = derived_span_id(row.row_id, SESSION_SPAN)
+        self.span_id = derived_span_bytes(row.row_id, SESSION_SPAN)
         conversation = _sent_conversation(row)
         self._conversation: _Attributes = (
             {} if conversation is None else {"gen_ai.conversation.id": conversation}
@@ -104,11 +104,11 @@ class _Session:
         error = row.error
         self._failure = None if error is None else f"{error.code}: {error.message}"
 
-    def spans(self, parent_span_id: str | None) -> Iterator[Span]:
+    def spans(self, parent_span_id: bytes | None) -> Iterator[Span]:
         """Make the session's span and all below it."""
         row, line = self._row, self._line
         yield self._session(parent_span_id)
-        judged = {attempt.span_id: attempt for attempt in row.attempts}
+        judged = {raw_id(attempt.span_id): attempt for attempt in row.attempts}
         for times in line.attempts:
             attempt = judged.get(times.span_id)
             if attempt is None:
@@ -121,14 +121,14 @@ class _Session:
         yield Span(
             templates.log_append(logged=self._logged),
             self._trace,
-            derived_span_id(row.row_id, "log append"),
+            derived_span_bytes(row.row_id, "log append"),
             self.span_id,
             line.ended_ns,
             line.logged_ns,
             error=None if self._logged else "The row could not be made durable.",
         )
 
-    def _session(self, parent_span_id: str | None) -> Span:
+    def _session(self, parent_span_id: bytes | None) -> Span:
         row, line = self._row, self._line
         attributes = self._conversation.copy()
         if row.metadata:
@@ -200,7 +200,7 @@ class _Session:
         return Span(
             templates.generation(times.iteration, row, finish_reason),
             self._trace,
-            derived_span_id(row.row_id, f"generation/{times.iteration}"),
+            derived_span_bytes(row.row_id, f"generation/{times.iteration}"),
             times.span_id,
             times.started_ns,
             times.ended_ns if times.answered_ns is None else times.answered_ns,
@@ -227,7 +227,7 @@ class _Session:
             yield Span(
                 template,
                 self._trace,
-                derived_span_id(self._row.row_id, f"{part}/{times.iteration}"),
+                derived_span_bytes(self._row.row_id, f"{part}/{times.iteration}"),
                 times.span_id,
                 moments_ns[place],
                 moments_ns[place + 1],

@@ -48,7 +48,7 @@ class Trace(msgspec.Struct, frozen=True, eq=False):
 
 
 class Span(msgspec.Struct, frozen=True):
-    """One span. Ids are lowercase hex, times are nanoseconds since 1970 in UTC.
+    """One span. Its ids are eight bytes, times are nanoseconds since 1970 in UTC.
 
     It has the `attributes` of its own, those of its template and those of its trace, no name
     twice. `error` is the status message of a failed span, null where nothing failed.
@@ -56,8 +56,8 @@ class Span(msgspec.Struct, frozen=True):
 
     template: Template
     trace: Trace
-    span_id: str
-    parent_span_id: str | None
+    span_id: bytes
+    parent_span_id: bytes | None
     start_ns: int
     end_ns: int
     attributes: Mapping[str, AttributeValue] = _NONE
@@ -72,6 +72,15 @@ class Span(msgspec.Struct, frozen=True):
     def all_attributes(self) -> dict[str, AttributeValue]:
         """Give all of its attributes together."""
         return dict(self.trace.pairs) | dict(self.template.pairs) | dict(self.attributes)
+
+
+def raw_id(text: str) -> bytes:
+    """Give the bytes of an id in lowercase hex; none, which no span may have, where it is no id."""
+    try:
+        data = bytes.fromhex(text)
+    except ValueError:
+        return b""
+    return data if data.hex() == text else b""  # `fromhex` takes capitals and spaces too
 
 
 def session_pairs(session_id: str, row_id: str) -> Pairs:

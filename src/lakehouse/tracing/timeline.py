@@ -6,13 +6,14 @@ import msgspec
 
 from lakehouse.core.observation import SessionTimes
 from lakehouse.core.row import Row
+from lakehouse.tracing.span import raw_id
 
 
 class AttemptLine(msgspec.Struct, frozen=True):
     """One attempt. Nanoseconds since 1970; null where the step was not reached."""
 
     iteration: int
-    span_id: str
+    span_id: bytes
     started_ns: int
     answered_ns: int | None
     extracted_ns: int | None
@@ -39,7 +40,7 @@ def measured(row: Row, times: SessionTimes) -> Timeline:
     attempts = tuple(
         AttemptLine(
             iteration,
-            each.span_id,
+            raw_id(each.span_id),
             offset_ns + int(each.started_ms * 1e6),
             _reached(offset_ns, each.answered_ms),
             _reached(offset_ns, each.extracted_ms),
@@ -67,7 +68,7 @@ def estimated(row: Row) -> Timeline:
     for iteration, attempt in enumerate(row.attempts):
         end_ns = at_ns + taken_ns[iteration]
         attempts.append(
-            AttemptLine(iteration, attempt.span_id, at_ns, end_ns, end_ns, end_ns, end_ns)
+            AttemptLine(iteration, raw_id(attempt.span_id), at_ns, end_ns, end_ns, end_ns, end_ns)
         )
         at_ns = end_ns
     return Timeline(started_ns, ended_ns, ended_ns, tuple(attempts))

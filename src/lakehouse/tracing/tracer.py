@@ -30,7 +30,7 @@ from lakehouse.tracing.request_span import request_span
 from lakehouse.tracing.scores import batch as score_batch
 from lakehouse.tracing.scores import rejected_scores, score_count, scores
 from lakehouse.tracing.session_spans import resent_spans, session_spans, span_count
-from lakehouse.tracing.span import Span, Template, Trace
+from lakehouse.tracing.span import Span, Template, Trace, raw_id
 from lakehouse.transport.client import HttpClient, HttpReply
 
 _LOG = logging.getLogger(__name__)
@@ -115,7 +115,7 @@ class Tracer:
         span = Span(
             Template("request", "lakehouse doctor", "internal", ()),
             Trace.of(context),
-            context.span_id,
+            raw_id(context.span_id),
             None,
             now_ns,
             now_ns,

@@ -7,6 +7,7 @@ from lakehouse.core.errors import InfraError
 from lakehouse.core.ids import new_id
 from lakehouse.tracing.attributes import ATTRIBUTES, CONTENT
 from lakehouse.tracing.chat_span import chat_span, is_direct
+from lakehouse.tracing.span import raw_id
 from support.traced import model_call_ended
 
 
@@ -23,7 +24,10 @@ def test_only_a_call_from_outside_is_told():
 def test_it_hangs_below_its_request_and_says_what_it_took():
     context = call_context((), ())
     span = chat_span(model_call_ended(120.0, context=context), content=False)
-    assert (span.trace.trace_id, span.parent_span_id) == (context.trace_id, context.span_id)
+    assert (span.trace.trace_id, span.parent_span_id) == (
+        context.trace_id,
+        raw_id(context.span_id),
+    )
     assert (span.template.name, span.template.kind, span.error) == ("chat tiny", "client", None)
     assert span.end_ns - span.start_ns == 120_000_000
     assert span.all_attributes()["gen_ai.usage.input_tokens"] == 7

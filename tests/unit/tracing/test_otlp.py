@@ -17,7 +17,7 @@ from lakehouse.tracing.otlp import (
     encode_span,
     rejected_spans,
 )
-from lakehouse.tracing.span import AttributeValue, Span, Template, Trace
+from lakehouse.tracing.span import AttributeValue, Span, Template, Trace, raw_id
 from support.otlp import SeenSpan, seen_spans
 
 TRACE = Trace("0af7651916cd43dd8448eb211c80319c", 1, None, ())
@@ -25,8 +25,8 @@ TEMPLATE = Template("session", "session", "internal", ())
 SPAN = Span(
     TEMPLATE,
     TRACE,
-    span_id="b7ad6b7169203331",
-    parent_span_id="00f067aa0ba902b7",
+    span_id=bytes.fromhex("b7ad6b7169203331"),
+    parent_span_id=bytes.fromhex("00f067aa0ba902b7"),
     start_ns=1_795_630_652_370_726_144,
     end_ns=1_795_630_652_395_972_864,
 )
@@ -60,7 +60,7 @@ def test_a_span_arrives_as_it_was_made():
     assert sent(span) == SeenSpan(
         name="GET /",
         trace_id=TRACE.trace_id,
-        span_id=SPAN.span_id,
+        span_id=SPAN.span_id.hex(),
         parent_span_id="00f067aa0ba902b7",
         kind="server",
         start_ns=SPAN.start_ns,
@@ -117,10 +117,12 @@ def test_a_lone_surrogate_becomes_a_question_mark_and_costs_no_span():
         {"trace": Trace("b7ad6b7169203331", 1, None, ())},
         {"trace": Trace(TRACE.trace_id, 1, None, (("__proto__", "x"),))},
         {"template": Template("session", "session", "internal", (("__proto__", "x"),))},
-        {"span_id": "0" * 16},
-        {"span_id": ""},
-        {"parent_span_id": "0" * 16},
-        {"parent_span_id": "00f067aa0ba902b7 "},
+        {"span_id": bytes(8)},
+        {"span_id": b""},
+        {"parent_span_id": bytes(8)},
+        {"parent_span_id": raw_id("00f067aa0ba902b7 ")},
+        {"span_id": raw_id("B7AD6B7169203331")},
+        {"span_id": raw_id("b7ad6b716920333g")},
         {"attributes": {"__proto__": "x"}},
         {"attributes": {"lakehouse.kind": None}},
         {"link": TraceParent("0" * 32, "00f067aa0ba902b7")},
@@ -134,9 +136,10 @@ def test_what_no_receiver_would_take_is_not_encoded(change: dict[str, object]):
 
 
 def test_a_batch_holds_every_span_of_it():
-    spans = [msgspec.structs.replace(SPAN, span_id=f"{number:016x}") for number in range(1, 300)]
+    ids = [number.to_bytes(8, "big") for number in range(1, 300)]
+    spans = [msgspec.structs.replace(SPAN, span_id=span_id) for span_id in ids]
     body = encode_batch(encode_resource({"a": "b"}), map(encode_span, spans))
-    assert [seen.span_id for seen in seen_spans(body)] == [span.span_id for span in spans]
+    assert [seen.span_id for seen in seen_spans(body)] == [span_id.hex() for span_id in ids]
 
 
 def test_an_answer_says_how_many_spans_it_refused():

@@ -12,7 +12,7 @@ from lakehouse.core.observation import AttemptTimes, SessionEnded
 from lakehouse.tracing.attributes import ATTRIBUTES, CONTENT
 from lakehouse.tracing.request_span import request_span
 from lakehouse.tracing.session_spans import resent_spans, session_spans, span_count
-from lakehouse.tracing.span import Span
+from lakehouse.tracing.span import Span, raw_id
 from support.traced import (
     ENDED,
     NULL,
@@ -42,7 +42,7 @@ def shape(spans: list[Span]) -> dict[str, list[str]]:
     names = {span.span_id: label(span) for span in spans}
     children: dict[str, list[str]] = {}
     for span in spans:
-        parent = names.get(span.parent_span_id or "", "outside")
+        parent = names.get(span.parent_span_id or b"", "outside")
         children.setdefault(parent, []).append(label(span))
     return children
 
@@ -75,8 +75,8 @@ def test_the_session_hangs_below_its_request_and_the_request_below_its_caller():
     [session, *_] = session_spans(session_ended(attempt(0), context=context), content=False)
     request = request_span(request_ended(context))
 
-    assert session.parent_span_id == request.span_id == context.span_id
-    assert request.parent_span_id == "00f067aa0ba902b7"
+    assert session.parent_span_id == request.span_id == raw_id(context.span_id)
+    assert request.parent_span_id == raw_id("00f067aa0ba902b7")
     assert {session.trace.trace_id, request.trace.trace_id} == {"4bf92f3577b34da6a3ce929d0e0e4736"}
     assert (session.trace.flags, request.trace.flags) == (1, 1)
     assert (session.trace.tracestate, request.trace.tracestate) == ("vendor=1", "vendor=1")
@@ -94,7 +94,7 @@ def test_a_session_without_a_request_is_the_root():
     context = session_context()
     [session, *_] = session_spans(session_ended(attempt(0), context=context), content=False)
     assert session.parent_span_id is None
-    assert session.span_id == context.span_id
+    assert session.span_id == raw_id(context.span_id)
 
 
 def test_times_are_those_that_were_measured():
@@ -170,7 +170,7 @@ def test_a_model_that_did_not_answer_is_an_attempt_that_failed():
     for name in ("session", "attempt 1", "generation 1"):
         assert spans[name].error == "timeout: The model did not answer."
         assert spans[name].all_attributes()["error.type"] == "timeout"
-    assert spans["attempt 1"].span_id == "00f067aa0ba902b7"
+    assert spans["attempt 1"].span_id == raw_id("00f067aa0ba902b7")
     assert spans["generation 1"].end_ns - spans["generation 1"].start_ns == 100 * MS
     assert spans["generation 0"].error is None
 
@@ -346,7 +346,7 @@ def test_every_attribute_is_in_the_table_and_every_one_there_is_sent():
 # --- Again from the row ---
 
 
-def ids(spans: list[Span]) -> dict[str, str]:
+def ids(spans: list[Span]) -> dict[str, bytes]:
     return {label(span): span.span_id for span in spans}
 
 
