@@ -17,6 +17,7 @@ import struct
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -52,13 +53,18 @@ def start(directory: Path, name: str, *arguments: str) -> subprocess.Popen[bytes
     return subprocess.Popen([*RAY, *NODE, *arguments], stdout=output, stderr=subprocess.STDOUT)
 
 
-def wait_for_head() -> None:
+def head_answers() -> bool:
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", PORT), 1):
+        return True
+    return False
+
+
+def wait_until(done: Callable[[], bool], what: str) -> None:
     until = time.monotonic() + WAIT_S
-    while time.monotonic() < until:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", PORT), 1):
-            return
+    while not done():
+        if time.monotonic() > until:
+            raise AssertionError(f"{what} never came up")
         time.sleep(0.1)
-    raise AssertionError("the head never came up")
 
 
 def replay(directory: Path, *arguments: str, **environment: str) -> subprocess.Popen[str]:
@@ -82,12 +88,18 @@ def run_id_of(process: subprocess.Popen[str]) -> str:
 
 
 def start_cluster(directory: Path) -> None:
-    """Start a head without work and two workers; whoever has the token may use them."""
+    """Start a head without work and two workers; whoever has the token may use them.
+
+    One after the other: two nodes of one machine that start together choose the same names for
+    their sockets, and both die of it.
+    """
     head = ["--head", f"--port={PORT}", "--num-cpus=0", "--include-dashboard=false"]
     start(directory, "head", *head)
-    wait_for_head()
-    for number in (1, 2):
-        start(directory, f"worker-{number}", f"--address=127.0.0.1:{PORT}", "--num-cpus=1")
+    wait_until(head_answers, "the head")
+    for name in ("worker-1", "worker-2"):
+        start(directory, name, f"--address=127.0.0.1:{PORT}", "--num-cpus=1")
+        output = directory / f"{name}.txt"
+        wait_until(lambda: b"Ray runtime started" in output.read_bytes(), name)  # noqa: B023 - called here
 
 
 def written(path: Path) -> bool:
