@@ -30,7 +30,7 @@ PAIRS_MIN: Final = 50
 CLUSTERS_MIN: Final = 20
 """Conversations below which no resampling tells anything."""
 MISSING_SHARE_MAX: Final = 0.05
-"""The share of outages in the replay above which the others may not stand for all."""
+"""The share of outages, or of sessions not replayed, above which the rest may not stand for all."""
 _BEYOND_QUANTILE_MIN: Final = 5  # pairs beyond a quantile, so that it can move both ways
 _NOISE: Final = 1e-9  # of floating point: a bound on the limit is not below it
 

@@ -9,6 +9,7 @@ Blocks: call it from a thread.
 import fcntl
 import os
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from lakehouse.core.row_codec import crc_holds
@@ -24,18 +25,13 @@ def append_lines(path: Path, lines: Iterable[bytes]) -> None:
 
     Cost: one sync, whatever the number of lines.
     """
-    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-    descriptor = os.open(path, flags, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    with _locked(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT) as descriptor:
         is_new = os.fstat(descriptor).st_size == 0
         for line in lines:
             written = os.write(descriptor, b"\n%b\n" % line)
             if written != len(line) + 2:
                 raise OSError(f"only {written} of {len(line) + 2} bytes were written")
         Disk().sync(descriptor)
-    finally:
-        os.close(descriptor)
     if is_new:
         Disk().sync_directory(path.parent)
 
@@ -49,20 +45,26 @@ def blank_lines(path: Path, unwanted: Callable[[bytes], bool]) -> int:
     Raises:
         OSError: It failed; some may be left.
     """
-    try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
-    except FileNotFoundError:
+    if not os.path.lexists(path):
         return 0
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    with _locked(path, os.O_RDWR) as descriptor:
         found = [line for line in split(descriptor) if crc_holds(line.data) and unwanted(line.data)]
         for line in found:
             os.pwrite(descriptor, b"\n" * len(line.data), line.offset)
         if found:
             Disk().sync(descriptor)
+    return len(found)
+
+
+@contextmanager
+def _locked(path: Path, flags: int) -> Iterator[int]:
+    """Open a file and hold it alone, for a `with`."""
+    descriptor = os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield descriptor
     finally:
         os.close(descriptor)
-    return len(found)
 
 
 def whole_lines(path: Path) -> Iterator[bytes]:
