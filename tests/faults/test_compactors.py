@@ -41,6 +41,11 @@ def write_segments(root: Path, rows: int, segments: int) -> list[str]:
     return ids
 
 
+def versions(root: Path) -> int:
+    """Count the commits of the table."""
+    return len(list((root / "table" / "_delta_log").glob("*.json")))
+
+
 def test_what_is_written_here_are_rows(tmp_path: Path):
     """The quick writer writes what the codec does."""
     (row_id, *_) = write_segments(tmp_path / "log", 4, 2)
@@ -58,7 +63,8 @@ def test_compactors_that_are_killed_lose_and_double_nothing(tmp_path: Path):
     chance = random.Random(5)
     compactors = [start("compactor.py", root) for _ in range(COMPACTORS)]
     killed = 0
-    while killed < KILLS:
+    # On a slow disk they come to little before a kill: go on until they had a part in it.
+    while killed < KILLS or (versions(root) < SEGMENTS // 5 and killed < KILLS * 10):
         victim = chance.randrange(COMPACTORS)
         assert compactors[victim].stdout.readline() == b"begins\n"
         time.sleep(chance.uniform(0, 0.6))
@@ -67,8 +73,7 @@ def test_compactors_that_are_killed_lose_and_double_nothing(tmp_path: Path):
         compactors[victim] = start("compactor.py", root)
     for compactor in compactors:
         end(compactor, kill=True)
-    before_last = DeltaTable(str(root / "table")).version()
-    assert before_last >= SEGMENTS // 5, "the killed ones had hardly any part in it"
+    assert versions(root) >= SEGMENTS // 5, "the killed ones had hardly any part in it"
     last = start("compactor.py", root, "--once")
     end(last)
     assert last.returncode == 0

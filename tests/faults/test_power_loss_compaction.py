@@ -179,7 +179,7 @@ def hold_all(root: Path, recorded: Recorded, forgotten: bool) -> None:
     hold_table(root, recorded, forgotten)
 
 
-@pytest.mark.timeout(1_800)
+@pytest.mark.timeout(times(1_800, 7_200))
 def test_readers_see_every_row_and_the_table_heals(tmp_path: Path, sealed: tuple[Path, Told]):
     """Commits, a merge, segments deleted at once, a session forgotten: cut anywhere."""
     recorded = record(tmp_path / "record", *sealed)
@@ -190,7 +190,7 @@ def test_readers_see_every_row_and_the_table_heals(tmp_path: Path, sealed: tuple
     print(f"{struck} power cuts with something to lose, {torn} tore the newest version")
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(times(900, 7_200))
 def test_the_power_may_go_again_while_the_table_heals(tmp_path: Path, sealed: tuple[Path, Told]):
     """A table that is torn is restored, and the restoring is cut anywhere."""
     recorded = record(tmp_path / "record", *sealed)

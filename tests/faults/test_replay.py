@@ -57,7 +57,7 @@ def kill_at_work(process: subprocess.Popen[str], lines: Path, grow_bytes: int) -
     assert process.returncode == -signal.SIGKILL
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(times(900, 7_200))
 def test_no_kill_loses_or_doubles_a_pair(tmp_path: Path):
     slow = [{"text": '{"city":"Bergen"}', "delay_ms": 5}]  # so that a kill finds sessions under way
     log_sessions(write_project(tmp_path, new=slow), SESSIONS)

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import msgspec
+import pytest
 
 from faults.oracle import times
 from lakehouse.sessionlog.reader import read_rows
@@ -67,6 +68,7 @@ class Callers:
             thread.join(60)
 
 
+@pytest.mark.timeout(times(300, 7_200))
 def test_sigterm_under_load_loses_no_session(tmp_path: Path):
     """The rows of the log are the sessions that were answered, each with its verdict."""
     (tmp_path / "script.json").write_text(json.dumps(SCRIPT))
