@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import msgspec
 
 from lakehouse.core.ids import (
+    REQUEST_SPAN,
+    SESSION_SPAN,
     derived_span_id,
     is_session_id,
     new_id,
@@ -25,10 +27,6 @@ DEADLINE_HEADER = "x-lakehouse-deadline-ms"
 REPLACED_HEADER = "x-lakehouse-trace-id-replaced"
 LOAD_BUDGET_HEADER = "x-lakehouse-load-budget-ms"
 
-# The names that a session's spans are derived from, with its row id.
-REQUEST_SPAN = "request"
-SESSION_SPAN = "session"
-
 
 class CallContext(msgspec.Struct, frozen=True):
     """The ids one call carries through every daemon.
@@ -36,6 +34,7 @@ class CallContext(msgspec.Struct, frozen=True):
     `span_id` is this daemon's own span for the call and the parent of whatever it calls next.
     `link` is the caller's context where the header named another trace than the caller's.
     `flags` are W3C's: sampled, and whether the trace id is random. `tracestate` goes on as it came.
+    `outermost` says that no other daemon of ours passed the call on, and no session made it.
     `deadline_ms` and `load_budget_ms` are what an outer daemon has left for this call.
     """
 
@@ -48,6 +47,7 @@ class CallContext(msgspec.Struct, frozen=True):
     flags: int = SAMPLED
     tracestate: str | None = None
     trace_id_replaced: bool = False
+    outermost: bool = False
     deadline_ms: int | None = None
     load_budget_ms: int | None = None
 
@@ -80,7 +80,9 @@ class CallContext(msgspec.Struct, frozen=True):
 
     def child(self, span_id: str) -> "CallContext":
         """Give the same call under another span of ours, such as one attempt's."""
-        return msgspec.structs.replace(self, span_id=span_id, parent_span_id=self.span_id)
+        return msgspec.structs.replace(
+            self, span_id=span_id, parent_span_id=self.span_id, outermost=False
+        )
 
 
 def session_context() -> CallContext:
@@ -141,6 +143,7 @@ def call_context(
         flags=flags,
         tracestate=tracestate,
         trace_id_replaced=trace_id_replaced or (bool(trace_id_headers) and session_id != header),
+        outermost=outermost,
         deadline_ms=deadline_ms,
         load_budget_ms=load_budget_ms,
     )

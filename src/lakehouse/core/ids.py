@@ -10,6 +10,13 @@ import threading
 import time
 from typing import Final
 
+# The numbers that a session's spans have beside their row id; see `derived_span_id`.
+REQUEST_SPAN: Final = 0
+SESSION_SPAN: Final = 1
+LOG_APPEND_SPAN: Final = 2
+DIRECT_CALL_SPAN: Final = 3
+ATTEMPT_SPANS: Final = 8  # the first of attempt 0, and how many numbers each attempt has
+
 SESSION_ID_PATTERN: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 _HEX32 = re.compile(r"[0-9A-Fa-f]{32}")
@@ -17,6 +24,7 @@ _UUID = re.compile(r"[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}
 _OLDER_LAKEHOUSE = re.compile(r"[0-9A-Fa-f]{16}-[0-9A-Fa-f]{8}")
 _ZERO_TRACE_ID = "0" * 32
 _ZERO_SPAN = bytes(8)
+_HIGHEST_BIT = 1 << 63
 _ONE_SPAN = bytes(7) + b"\x01"
 
 
@@ -62,19 +70,27 @@ def new_span_id() -> str:
     return (data if data != _ZERO_SPAN else _ONE_SPAN).hex()
 
 
-def derived_span_id(row_id: str, name: str) -> str:
+def derived_span_id(row_id: str, number: int) -> str:
     """Give the id of one span of a session: the same whenever it is asked for.
 
-    The first 8 bytes of the SHA-256 of `row_id/name`. So a trace can be rebuilt from its row under
-    the ids that it had. Only an attempt's own span id is random, since the row carries it.
+    So a trace can be rebuilt from its row under the ids that it had. Only an attempt's own span id
+    is random, since the row carries it. Costs one SHA-256; see `span_seed` for many.
     """
-    return derived_span_bytes(row_id, name).hex()
+    return derived_span_bytes(span_seed(row_id), number).hex()
 
 
-def derived_span_bytes(row_id: str, name: str) -> bytes:
-    """Give the same id as its eight bytes."""
-    data = hashlib.sha256(f"{row_id}/{name}".encode()).digest()[:8]
-    return data if data != _ZERO_SPAN else _ONE_SPAN
+def span_seed(row_id: str) -> int:
+    """Give what the derived span ids of a session have in common: 64 bits, the highest a one.
+
+    The first 8 bytes of the SHA-256 of the row id, so that two rows' ids are as far apart as
+    random ones, whoever made them. The bit that is always one keeps an id from being zero.
+    """
+    return int.from_bytes(hashlib.sha256(row_id.encode()).digest()[:8]) | _HIGHEST_BIT
+
+
+def derived_span_bytes(seed: int, number: int) -> bytes:
+    """Give the eight bytes of one span's id: those of one session differ in their lowest bits."""
+    return (seed ^ number).to_bytes(8)
 
 
 def is_session_id(text: str) -> bool:

@@ -10,8 +10,10 @@ import asyncio
 import gzip
 import logging
 import random
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import accumulate, islice
 from typing import Final, Literal
 
 import msgspec
@@ -255,13 +257,10 @@ class Channel:
 
 
 def _take_batch(queue: "deque[bytes]") -> list[bytes]:
-    batch: list[bytes] = []
-    size = 0
-    while queue and len(batch) < BATCH_ITEMS_MAX and size < BATCH_BYTES_MAX:
-        item = queue.popleft()
-        size += len(item)
-        batch.append(item)
-    return batch
+    """Take as many items as a batch may have; the last may bring it over its bytes."""
+    ends_bytes = list(accumulate(map(len, islice(queue, BATCH_ITEMS_MAX))))
+    count = min(bisect_left(ends_bytes, BATCH_BYTES_MAX) + 1, len(ends_bytes))
+    return [queue.popleft() for _ in range(count)]
 
 
 def _retry_after_s(reply: HttpReply) -> float | None:

@@ -4,18 +4,11 @@ A session's own model calls are told by its row; telling them here too would cou
 twice.
 """
 
-from lakehouse.core.context import REQUEST_SPAN
-from lakehouse.core.ids import derived_span_bytes, derived_span_id
+from lakehouse.core.ids import DIRECT_CALL_SPAN, derived_span_bytes, span_seed
 from lakehouse.core.observation import ModelCallEnded
 from lakehouse.tracing import templates
 from lakehouse.tracing.content import chat_messages
 from lakehouse.tracing.span import AttributeValue, Span, Trace, raw_id
-
-
-def is_direct(ended: ModelCallEnded) -> bool:
-    """Say whether a request from outside was this call, and no session or other daemon of ours."""
-    context = ended.context
-    return context.span_id == derived_span_id(context.row_id, REQUEST_SPAN)
 
 
 def chat_span(ended: ModelCallEnded, *, content: bool) -> Span:
@@ -44,7 +37,7 @@ def chat_span(ended: ModelCallEnded, *, content: bool) -> Span:
     return Span(
         templates.model_call(model),
         Trace.of(context),
-        derived_span_bytes(context.row_id, "generation"),
+        derived_span_bytes(span_seed(context.row_id), DIRECT_CALL_SPAN),
         raw_id(context.span_id),
         ended.started_at_ns,
         ended.started_at_ns + int(ended.duration_ms * 1e6),

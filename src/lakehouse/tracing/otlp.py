@@ -8,7 +8,7 @@ Source: opentelemetry-proto 1.x, `trace/v1/trace.proto`, `common/v1/common.proto
 """
 
 import struct
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Final
 
@@ -17,7 +17,6 @@ from lakehouse.tracing.attributes import NAMES
 from lakehouse.tracing.span import (
     SCOPE,
     AttributeValue,
-    Pairs,
     Span,
     SpanKind,
     Template,
@@ -28,13 +27,16 @@ from lakehouse.tracing.span import (
 _TRACE_BYTES: Final = 16
 _SPAN_BYTES: Final = 8
 _NO_SPAN: Final = bytes(_SPAN_BYTES)
+_NO_TRACE: Final = bytes(_TRACE_BYTES)
 _NO_ID: Final = "an id that is not lowercase hex of its length, or all zero"
 _KIND: Final[Mapping[SpanKind, int]] = {"internal": 1, "server": 2, "client": 3}
 _ERROR_STATUS: Final = 2
-_CACHED_CHARS_MAX: Final = 128  # of a text whose encoding is worth keeping
+
+_TEMPLATES_MAX: Final = 8_192  # that are kept encoded: more than `templates` keeps
 
 # Tags of protobuf fields: number << 3 | wire type.
-_TIMES = struct.Struct("<BQBQ")
+_ROOT = struct.Struct("<2s8sBQBQ")
+_CHILD = struct.Struct("<2s8s2s8sBQBQ")
 _FLAGS = struct.Struct("<BBI")
 _LINK_FLAGS = struct.Struct("<BI")
 _DOUBLE = struct.Struct("<Bd")
@@ -44,33 +46,29 @@ class BadSpan(ValueError):
     """A span that no receiver would take; the message says why, without its values."""
 
 
-def encode_span(span: Span) -> bytes:
-    """Encode one `Span` message. Cost: about 1.5 µs, and 0.5 µs for each text of its own.
+def encode_spans(spans: Iterable[Span], on_bad: Callable[[Span, str], None]) -> list[bytes]:
+    """Encode each span as the field of its batch. Cost: about 1 µs each, and 0.3 µs an attribute.
 
-    Raises:
-        BadSpan: An id that is none, an attribute that is not in the table, an unknown type.
+    A span with an id that is none, an attribute that is not in the table, or a number that does
+    not fit is left out; `on_bad` hears of it, and why.
     """
-    parts = [_trace(span.trace), _template(span.template), _span_id(_OWN, span.span_id)]
-    if span.parent_span_id is not None:
-        parts.append(_span_id(_PARENT, span.parent_span_id))
-    parts.append(_TIMES.pack(0x39, span.start_ns, 0x41, span.end_ns))
-    for name, value in span.attributes.items():
-        encode = _attribute if _recurs(value) else _encoded_attribute
-        parts.append(encode(name, value))
-    if span.link is not None:
-        parts.append(_field(13, _link(span.link)))
-    if span.error is not None:
-        status = _field(2, span.error.encode()) + b"\x18" + _varint(_ERROR_STATUS)
-        parts.append(_field(15, status))
-    return b"".join(parts)
+    encoded = []
+    trace: Trace | None = None
+    shared = b""
+    for span in spans:
+        try:
+            if span.trace is not trace:
+                shared = _trace(span.trace)
+                trace = span.trace
+            encoded.append(_span(span, shared))
+        except (BadSpan, struct.error) as error:
+            on_bad(span, str(error))
+    return encoded
 
 
 def encode_batch(resource: bytes, spans: Iterable[bytes]) -> bytes:
     """Put encoded spans into one `ExportTraceServiceRequest`."""
-    parts = [_field(1, _field(1, SCOPE.encode()))]
-    for span in spans:
-        parts += (_TAG[2], _length(len(span)), span)
-    return _field(1, resource + _field(2, b"".join(parts)))
+    return _field(1, resource + _field(2, b"".join((_SCOPE, *spans))))
 
 
 def encode_resource(attributes: Mapping[str, str]) -> bytes:
@@ -100,45 +98,88 @@ def rejected_spans(answer: bytes) -> int:
     return 0
 
 
-def _recurs(value: AttributeValue) -> bool:
-    """Say whether an attribute is worth keeping encoded: small, and likely to come again."""
+def _span(span: Span, shared: bytes) -> bytes:
+    """Encode one span; `shared` is its trace. Fields of a message may come in any order."""
+    own, parent = span.span_id, span.parent_span_id
+    if len(own) != _SPAN_BYTES or own == _NO_SPAN:
+        raise BadSpan(_NO_ID)
+    if parent is None:
+        place = _ROOT.pack(_OWN, own, 0x39, span.start_ns, 0x41, span.end_ns)
+    elif len(parent) != _SPAN_BYTES or parent == _NO_SPAN:
+        raise BadSpan(_NO_ID)
+    else:
+        place = _CHILD.pack(_OWN, own, _PARENT, parent, 0x39, span.start_ns, 0x41, span.end_ns)
+    template = _TEMPLATES.get(span.template) or _template(span.template)
+    rest = _rest(span) if span.attributes or span.link or span.error else b""
+    size = len(shared) + len(template) + len(place) + len(rest)
+    return b"".join((_TAG[2], _length(size), shared, template, place, rest))
+
+
+def _rest(span: Span) -> bytes:
+    """Encode what only some spans have."""
+    parts = []
+    for name, value in span.attributes.items():
+        # Numbers come again; a text that does stands in a template, or in what spans share.
+        parts.append((_number if type(value) is int else _attribute)(name, value))
+    if span.link is not None:
+        parts.append(_field(13, _link(span.link)))
+    if span.error is not None:
+        status = _field(2, span.error.encode()) + b"\x18" + _varint(_ERROR_STATUS)
+        parts.append(_field(15, status))
+    return b"".join(parts)
+
+
+def _attribute(name: str, value: AttributeValue) -> bytes:
     if isinstance(value, str):
-        return len(value) <= _CACHED_CHARS_MAX
-    return not isinstance(value, tuple)  # lists that come again stand in templates
-
-
-def _encoded_attribute(name: str, value: AttributeValue) -> bytes:
-    key = _KEYS.get(name)
-    if key is None:
-        raise BadSpan("an attribute that is not in the table")
-    return _field(9, key + _field(2, _any_value(value)))
-
-
-_attribute = lru_cache(maxsize=4_096, typed=True)(_encoded_attribute)
+        data = value.encode("utf-8", "replace")
+        return _text_head(name, len(data)) + data
+    return _field(9, _key(name) + _field(2, _any_value(value)))
 
 
 @lru_cache(maxsize=4_096)
+def _text_head(name: str, size: int) -> bytes:
+    """Give what stands before a text of `size` bytes: its name, and how long all around it is."""
+    text = _TAG[1] + _length(size)
+    value = _TAG[2] + _length(len(text) + size) + text
+    key = _key(name)
+    return _TAG[9] + _length(len(key) + len(value) + size) + key + value
+
+
+def _key(name: str) -> bytes:
+    key = _KEYS.get(name)
+    if key is None:
+        raise BadSpan("an attribute that is not in the table")
+    return key
+
+
+_number = lru_cache(maxsize=4_096)(_attribute)
+
+
 def _template(template: Template) -> bytes:
-    """Encode what spans of one look share. Fields of a message may come in any order."""
+    """Encode what spans of one look share, and keep it.
+
+    A plain dictionary: `lru_cache` would cost every span more than its own encoding does.
+    """
+    if len(_TEMPLATES) >= _TEMPLATES_MAX:
+        _TEMPLATES.clear()
     kind = b"\x30" + _varint(_KIND[template.kind])
-    return _field(5, template.name.encode()) + kind + _attributes(template.pairs)
+    attributes = b"".join([_attribute(name, value) for name, value in template.pairs])
+    encoded = _field(5, template.name.encode()) + kind + attributes
+    _TEMPLATES[template] = encoded
+    return encoded
 
 
-@lru_cache(maxsize=16)  # the spans of a trace are encoded one after another
 def _trace(trace: Trace) -> bytes:
     """Encode what the spans of a trace share."""
-    state = b"" if trace.tracestate is None else _field(3, trace.tracestate.encode())
-    flags = _FLAGS.pack(0x85, 0x01, trace.flags)
-    return _trace_id(trace.trace_id) + state + flags + _attributes(trace.pairs)
-
-
-def _attributes(pairs: Pairs) -> bytes:
-    return b"".join(_encoded_attribute(name, value) for name, value in pairs)
+    parts = [_TRACE, _trace_id(trace.trace_id), _FLAGS.pack(0x85, 0x01, trace.flags)]
+    if trace.tracestate is not None:
+        parts.append(_field(3, trace.tracestate.encode()))
+    for name, value in trace.pairs:
+        parts.append(_attribute(name, value))
+    return b"".join(parts)
 
 
 def _any_value(value: AttributeValue) -> bytes:
-    if isinstance(value, str):
-        return _text(value)
     if isinstance(value, bool):
         return b"\x10" + _varint(value)
     if isinstance(value, int):
@@ -156,24 +197,21 @@ def _text(value: str) -> bytes:
 
 def _link(link: TraceParent) -> bytes:
     flags = _LINK_FLAGS.pack(0x35, link.flags)
-    return _trace_id(link.trace_id) + _span_id(_OWN, raw_id(link.span_id)) + flags
-
-
-def _span_id(head: bytes, value: bytes) -> bytes:
-    if len(value) != _SPAN_BYTES or value == _NO_SPAN:
+    span_id = raw_id(link.span_id)
+    if len(span_id) != _SPAN_BYTES or span_id == _NO_SPAN:
         raise BadSpan(_NO_ID)
-    return head + value
+    return b"".join((_TRACE, _trace_id(link.trace_id), _OWN, span_id, flags))
 
 
 def _trace_id(value: str) -> bytes:
     data = raw_id(value)
-    if len(data) != _TRACE_BYTES or not any(data):
+    if len(data) != _TRACE_BYTES or data == _NO_TRACE:
         raise BadSpan(_NO_ID)
-    return _field(1, data)
+    return data
 
 
 def _field(number: int, data: bytes) -> bytes:
-    return _TAG[number] + _length(len(data)) + data
+    return b"".join((_TAG[number], _length(len(data)), data))
 
 
 def _varint(value: int) -> bytes:
@@ -186,12 +224,19 @@ def _varint(value: int) -> bytes:
     return bytes(parts)
 
 
-_length = lru_cache(maxsize=4_096)(_varint)
+def _length(size: int) -> bytes:
+    return _LENGTHS[size] if size < len(_LENGTHS) else _varint(size)
+
+
+_LENGTHS: Final = tuple(map(_varint, range(1_024)))
 _TAG: Final = tuple(bytes((number << 3 | 2,)) for number in range(16))  # of a field with a length
 
 
+_TRACE: Final = _TAG[1] + _length(_TRACE_BYTES)
 _OWN: Final = _TAG[2] + _length(_SPAN_BYTES)  # of the field, and how long it is
 _PARENT: Final = _TAG[4] + _length(_SPAN_BYTES)
+_SCOPE: Final = _field(1, _field(1, SCOPE.encode()))
+_TEMPLATES: Final[dict[Template, bytes]] = {}
 _KEYS: Final = {name: _field(1, name.encode()) for name in NAMES}
 
 

@@ -1,8 +1,7 @@
 """The span of a request: of one just answered, or of the one that a logged row came from."""
 
-from lakehouse.core.context import REQUEST_SPAN
 from lakehouse.core.errors import INFRA_STATUS
-from lakehouse.core.ids import derived_span_bytes
+from lakehouse.core.ids import REQUEST_SPAN, derived_span_bytes, span_seed
 from lakehouse.core.observation import RequestEnded
 from lakehouse.core.row import Row
 from lakehouse.core.session import VERDICT_STATUS
@@ -37,7 +36,7 @@ def resent_request_span(row: Row, line: Timeline) -> Span:
     return Span(
         templates.request("POST", _ITERATE, status),
         Trace(row.trace_id, SAMPLED, None, session_pairs(row.session_id, row.row_id)),
-        derived_span_bytes(row.row_id, REQUEST_SPAN),
+        derived_span_bytes(span_seed(row.row_id), REQUEST_SPAN),
         None,
         line.started_ns,
         line.logged_ns,

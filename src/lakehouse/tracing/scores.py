@@ -11,8 +11,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from lakehouse.core.context import SESSION_SPAN
-from lakehouse.core.ids import derived_span_id
+from lakehouse.core.ids import SESSION_SPAN, derived_span_id
 from lakehouse.core.row import Row
 from lakehouse.transport.client import HttpReply
 

@@ -9,13 +9,17 @@ Pure: what it makes depends on its arguments only, ids included.
                         └─ log append
 """
 
-from collections.abc import Iterator
 from typing import Final
 
 import msgspec
 
-from lakehouse.core.context import SESSION_SPAN
-from lakehouse.core.ids import derived_span_bytes
+from lakehouse.core.ids import (
+    ATTEMPT_SPANS,
+    LOG_APPEND_SPAN,
+    SESSION_SPAN,
+    derived_span_bytes,
+    span_seed,
+)
 from lakehouse.core.json_text import NULL
 from lakehouse.core.observation import SessionEnded
 from lakehouse.core.row import Row
@@ -24,14 +28,25 @@ from lakehouse.core.trace_context import SAMPLED
 from lakehouse.tracing import templates
 from lakehouse.tracing.content import cut, cut_raw, json_text, messages
 from lakehouse.tracing.request_span import resent_request_span
-from lakehouse.tracing.span import AttributeValue, Span, SpanName, Trace, raw_id, session_pairs
-from lakehouse.tracing.templates import Codes
+from lakehouse.tracing.span import (
+    NO_ATTRIBUTES,
+    AttributeValue,
+    Span,
+    SpanName,
+    Template,
+    Trace,
+    raw_id,
+    session_pairs,
+)
 from lakehouse.tracing.timeline import AttemptLine, Timeline, estimated, measured
 
 CONVERSATION_CHARS_MAX: Final = 200  # Langfuse takes no longer session id, and ASCII only
 REPLAY_DAEMON: Final = "replay"
 
 _CHECKS: Final[tuple[SpanName, ...]] = ("extraction", "schema", "grounding")
+# The numbers of an attempt's derived spans, beside its first.
+_GENERATION: Final = 0
+_FIRST_CHECK: Final = 1
 
 _Attributes = dict[str, AttributeValue]
 
@@ -43,7 +58,7 @@ def session_spans(ended: SessionEnded, *, content: bool) -> list[Span]:
     line = measured(row, ended.times)
     session = _Session(row, trace, line, logged=ended.logged, content=content)
     own = raw_id(context.span_id)
-    return list(session.spans(None if own == session.span_id else own))
+    return session.spans(None if own == session.span_id else own)
 
 
 def span_count(ended: SessionEnded) -> int:
@@ -64,7 +79,7 @@ def resent_spans(row: Row, *, content: bool) -> list[Span]:
     trace = _trace(row, flags=SAMPLED, tracestate=None)
     session = _Session(row, trace, line, logged=True, content=content, resent=True)
     if replayed:  # no request of its own: the session is the root
-        return list(session.spans(None))
+        return session.spans(None)
     root = resent_request_span(row, line)
     return [root, *session.spans(root.span_id)]
 
@@ -96,41 +111,38 @@ class _Session:
         self._logged = logged
         self._content = content
         self._resent = resent
-        self.span_id = derived_span_bytes(row.row_id, SESSION_SPAN)
-        conversation = _sent_conversation(row)
-        self._conversation: _Attributes = (
-            {} if conversation is None else {"gen_ai.conversation.id": conversation}
-        )
+        self._seed = span_seed(row.row_id)
+        self.span_id = derived_span_bytes(self._seed, SESSION_SPAN)
+        self._conversation = _sent_conversation(row)
         error = row.error
         self._failure = None if error is None else f"{error.code}: {error.message}"
+        self._spans: list[Span] = []
 
-    def spans(self, parent_span_id: bytes | None) -> Iterator[Span]:
+    def spans(self, parent_span_id: bytes | None) -> list[Span]:
         """Make the session's span and all below it."""
-        row, line = self._row, self._line
-        yield self._session(parent_span_id)
-        judged = {raw_id(attempt.span_id): attempt for attempt in row.attempts}
+        line = self._line
+        self._add_session(parent_span_id)
         for times in line.attempts:
-            attempt = judged.get(times.span_id)
-            if attempt is None:
-                yield from self._failed_attempt(times)
+            if times.attempt is None:
+                self._add_failed_attempt(times)
             else:
-                codes = tuple(finding.code for finding in attempt.findings)
-                yield self._attempt(times, attempt, codes)
-                yield self._generation(times, attempt)
-                yield from self._checks(times, attempt, codes)
-        yield Span(
-            templates.log_append(logged=self._logged),
-            self._trace,
-            derived_span_bytes(row.row_id, "log append"),
-            self.span_id,
-            line.ended_ns,
-            line.logged_ns,
-            error=None if self._logged else "The row could not be made durable.",
+                self._add_attempt(times, times.attempt)
+        self._spans.append(
+            Span(
+                templates.log_append(logged=self._logged),
+                self._trace,
+                derived_span_bytes(self._seed, LOG_APPEND_SPAN),
+                self.span_id,
+                line.ended_ns,
+                line.logged_ns,
+                error=None if self._logged else "The row could not be made durable.",
+            )
         )
+        return self._spans
 
-    def _session(self, parent_span_id: bytes | None) -> Span:
+    def _add_session(self, parent_span_id: bytes | None) -> None:
         row, line = self._row, self._line
-        attributes = self._conversation.copy()
+        attributes = self._conversation_attributes()
         if row.metadata:
             attributes["langfuse.trace.metadata"] = json_text(row.metadata)
         if self._content:
@@ -138,56 +150,68 @@ class _Session:
             for scope in ("trace", "observation"):
                 attributes[f"langfuse.{scope}.input"] = prompt
                 attributes[f"langfuse.{scope}.output"] = artifact
-        return Span(
-            templates.session(row, logged=self._logged, resent=self._resent),
-            self._trace,
-            self.span_id,
-            parent_span_id,
-            line.started_ns,
-            line.logged_ns,
-            attributes,
-            error=self._failure,
+        self._spans.append(
+            Span(
+                templates.session(row, logged=self._logged, resent=self._resent),
+                self._trace,
+                self.span_id,
+                parent_span_id,
+                line.started_ns,
+                line.logged_ns,
+                attributes,
+                self._failure,
+            )
         )
 
-    def _attempt(self, times: AttemptLine, attempt: Attempt, codes: Codes) -> Span:
-        attributes = self._findings(attempt, codes)
+    def _add_attempt(self, times: AttemptLine, attempt: Attempt) -> None:
+        """Add the spans of an attempt that was judged, and of all that was done for it."""
+        parts = _checks_run(self._row, attempt)
+        made = templates.judged_attempt(times.iteration, attempt, parts)
+        found = self._findings(attempt)
+        attributes = found
         if self._content:
-            attributes["langfuse.observation.output"] = cut_raw(attempt.artifact)
+            output = cut_raw(attempt.artifact)
+            attributes = {**found, "langfuse.observation.output": output}
             if attempt.told is not None:
                 attributes["langfuse.observation.input"] = cut(attempt.told)
-        return Span(
-            templates.attempt(times.iteration, attempt.outcome, codes),
-            self._trace,
-            times.span_id,
-            self.span_id,
-            times.started_ns,
-            times.ended_ns,
-            attributes,
+        self._spans.append(
+            Span(
+                made.attempt,
+                self._trace,
+                times.span_id,
+                self.span_id,
+                times.started_ns,
+                times.ended_ns,
+                attributes,
+            )
         )
+        self._add_generation(times, attempt)
+        self._add_checks(times, made.checks, found)
 
-    def _failed_attempt(self, times: AttemptLine) -> Iterator[Span]:
-        """Make the spans of an attempt that failed before it was judged."""
+    def _add_failed_attempt(self, times: AttemptLine) -> None:
+        """Add the spans of an attempt that failed before it was judged."""
         error = self._row.error
-        code = None if error is None else error.code
-        yield Span(
-            templates.failed_attempt(times.iteration, code),
-            self._trace,
-            times.span_id,
-            self.span_id,
-            times.started_ns,
-            times.ended_ns,
-            error=self._failure,
+        self._spans.append(
+            Span(
+                templates.failed_attempt(times.iteration, None if error is None else error.code),
+                self._trace,
+                times.span_id,
+                self.span_id,
+                times.started_ns,
+                times.ended_ns,
+                error=self._failure,
+            )
         )
-        yield self._generation(times, None)
+        self._add_generation(times, None)
 
-    def _generation(self, times: AttemptLine, attempt: Attempt | None) -> Span:
+    def _add_generation(self, times: AttemptLine, attempt: Attempt | None) -> None:
         row = self._row
-        attributes = self._conversation.copy()
-        if times.iteration == 0:
-            attributes |= self._sampling()
-        finish_reason = error = None
+        attributes = self._conversation_attributes()
+        if times.iteration == 0 and row.settings.seed is not None:
+            attributes["gen_ai.request.seed"] = row.settings.seed
+        error = None
         if attempt is not None:
-            finish_reason, usage = attempt.finish_reason, attempt.usage
+            usage = attempt.usage
             if usage.prompt_tokens is not None:
                 attributes["gen_ai.usage.input_tokens"] = usage.prompt_tokens
             if usage.completion_tokens is not None:
@@ -197,63 +221,61 @@ class _Session:
         elif times.answered_ns is None and row.error is not None:
             attributes["error.type"] = row.error.code
             error = self._failure
-        return Span(
-            templates.generation(times.iteration, row, finish_reason),
-            self._trace,
-            derived_span_bytes(row.row_id, f"generation/{times.iteration}"),
-            times.span_id,
-            times.started_ns,
-            times.ended_ns if times.answered_ns is None else times.answered_ns,
-            attributes,
-            error,
+        self._spans.append(
+            Span(
+                templates.generation(
+                    times.iteration, row, None if attempt is None else attempt.finish_reason
+                ),
+                self._trace,
+                self._span_id(times, _GENERATION),
+                times.span_id,
+                times.started_ns,
+                times.ended_ns if times.answered_ns is None else times.answered_ns,
+                attributes,
+                error,
+            )
         )
 
-    def _checks(self, times: AttemptLine, attempt: Attempt, codes: Codes) -> Iterator[Span]:
-        """Make the spans of the checks that ran; the findings are those of the last."""
-        answered_ns = times.answered_ns or times.started_ns
-        extracted_ns = times.extracted_ns or times.ended_ns
-        checked_ns = times.checked_ns or times.ended_ns
-        moments_ns = (answered_ns, extracted_ns, checked_ns, times.ended_ns)
-        parts = _checks_run(self._row, attempt)
-        for place, part in enumerate(parts):
-            found = codes if part == parts[-1] else ()
-            attributes = self._findings(attempt, found)
-            if part == "extraction":
-                template = templates.extraction(times.iteration, found, len(attempt.repairs))
-            else:
-                template = templates.evaluation(part, times.iteration, found)
-            if part == "grounding" and self._row.tables:
-                attributes["lakehouse.tables"] = json_text(self._row.tables)
-            yield Span(
-                template,
-                self._trace,
-                derived_span_bytes(self._row.row_id, f"{part}/{times.iteration}"),
-                times.span_id,
-                moments_ns[place],
-                moments_ns[place + 1],
-                attributes,
+    def _add_checks(
+        self, times: AttemptLine, checks: tuple[Template, ...], found: _Attributes
+    ) -> None:
+        """Add the spans of the checks that ran; the findings are those of the last."""
+        starts_ns = times.answered_ns or times.started_ns
+        last = len(checks) - 1
+        ends_ns = (times.extracted_ns, times.checked_ns, times.ended_ns)
+        for place, template in enumerate(checks):
+            attributes = found if place == last else NO_ATTRIBUTES
+            if template.part == "grounding" and self._row.tables:
+                attributes = {**attributes, "lakehouse.tables": json_text(self._row.tables)}
+            end_ns = ends_ns[place] or times.ended_ns
+            self._spans.append(
+                Span(
+                    template,
+                    self._trace,
+                    self._span_id(times, _FIRST_CHECK + place),
+                    times.span_id,
+                    starts_ns,
+                    end_ns,
+                    attributes,
+                )
             )
+            starts_ns = end_ns
 
-    def _findings(self, attempt: Attempt, found: Codes) -> _Attributes:
+    def _span_id(self, times: AttemptLine, number: int) -> bytes:
+        """Give the id of one derived span of an attempt."""
+        return derived_span_bytes(self._seed, ATTEMPT_SPANS * (times.iteration + 1) + number)
+
+    def _conversation_attributes(self) -> _Attributes:
+        return {} if self._conversation is None else {"gen_ai.conversation.id": self._conversation}
+
+    def _findings(self, attempt: Attempt) -> _Attributes:
         """Give what the findings say, where there are any and content may be sent."""
-        if not (found and self._content):
+        if not (attempt.findings and self._content):
             return {}
         return {
             "lakehouse.finding_paths": tuple(finding.path for finding in attempt.findings),
             "lakehouse.findings": cut(json_text(attempt.findings)),
         }
-
-    def _sampling(self) -> _Attributes:
-        """Give what the caller set: later attempts may be asked otherwise, and no row says how."""
-        settings = self._row.settings
-        found: _Attributes = {}
-        if settings.temperature != NULL:
-            found["gen_ai.request.temperature"] = float(bytes(settings.temperature))
-        if settings.max_tokens is not None:
-            found["gen_ai.request.max_tokens"] = settings.max_tokens
-        if settings.seed is not None:
-            found["gen_ai.request.seed"] = settings.seed
-        return found
 
 
 def _sent_conversation(row: Row) -> str | None:

@@ -16,7 +16,7 @@ AttributeValue = str | bool | int | float | tuple[str, ...]
 Pairs = tuple[tuple[str, AttributeValue], ...]
 
 SCOPE: Final = "lakehouse"
-_NONE: Final[Mapping[str, AttributeValue]] = {}
+NO_ATTRIBUTES: Final[Mapping[str, AttributeValue]] = {}
 
 
 class Template(msgspec.Struct, frozen=True, eq=False):
@@ -60,7 +60,7 @@ class Span(msgspec.Struct, frozen=True):
     parent_span_id: bytes | None
     start_ns: int
     end_ns: int
-    attributes: Mapping[str, AttributeValue] = _NONE
+    attributes: Mapping[str, AttributeValue] = NO_ATTRIBUTES
     error: str | None = None
     link: TraceParent | None = None
 

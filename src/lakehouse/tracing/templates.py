@@ -7,10 +7,14 @@ is of one session only, such as token counts, stands on the span itself.
 from functools import lru_cache
 from typing import Final, Literal
 
+import msgspec
+
+from lakehouse.core.json_text import NULL
 from lakehouse.core.row import Row
-from lakehouse.core.session import Verdict
+from lakehouse.core.session import Attempt, Verdict
 from lakehouse.tracing.span import AttributeValue, SpanKind, SpanName, Template
 
+_NULL: Final = bytes(NULL)
 _TEMPLATES_MAX: Final = 512  # of each function; the oldest is made again
 
 Codes = tuple[str, ...]
@@ -18,7 +22,7 @@ Codes = tuple[str, ...]
 
 def session(row: Row, *, logged: bool, resent: bool) -> Template:
     """Give what a session was run with, and what became of it."""
-    codes = tuple(finding.code for finding in row.attempts[-1].findings) if row.attempts else None
+    codes = _codes(row.attempts[-1]) if row.attempts else None
     return _session(
         (row.kind, row.model_alias, row.daemon, row.config_digest, row.kind_digest),
         (row.verdict, row.iterations, row.accepted_iteration, row.grounded),
@@ -30,20 +34,29 @@ def session(row: Row, *, logged: bool, resent: bool) -> Template:
 
 
 def generation(iteration: int, row: Row, finish_reason: str | None) -> Template:
-    """Give which model was asked; `finish_reason` is null where it did not answer."""
-    return _generation(iteration, row.model_alias, row.provider, row.model, finish_reason)
+    """Give which model was asked, and how; `finish_reason` is null where it did not answer.
+
+    Later attempts may be asked otherwise than the caller set, and no row says how.
+    """
+    asked: tuple[bytes, int | None] = (_NULL, None)
+    if iteration == 0:
+        asked = bytes(row.settings.temperature), row.settings.max_tokens
+    model = row.model_alias, row.provider, row.model
+    return _generation(iteration, model, asked, finish_reason)
 
 
-@lru_cache(_TEMPLATES_MAX)
-def attempt(iteration: int, judged: Literal["accepted", "rejected"], codes: Codes) -> Template:
-    """Give what an attempt came to."""
-    return _template(
-        "attempt",
-        ("langfuse.observation.type", "span"),
-        ("lakehouse.iteration", iteration),
-        ("lakehouse.outcome", judged),
-        *_found(codes),
-    )
+class AttemptTemplates(msgspec.Struct, frozen=True):
+    """The templates of one judged attempt, and of its checks in their order."""
+
+    attempt: Template
+    checks: tuple[Template, ...]
+
+
+def judged_attempt(
+    iteration: int, attempt: Attempt, checks: tuple[SpanName, ...]
+) -> AttemptTemplates:
+    """Give what an attempt and the `checks` that ran came to. The findings are the last one's."""
+    return _attempt(iteration, attempt.outcome, _codes(attempt), len(attempt.repairs), checks)
 
 
 @lru_cache(_TEMPLATES_MAX)
@@ -54,31 +67,6 @@ def failed_attempt(iteration: int, code: str | None) -> Template:
         ("langfuse.observation.type", "span"),
         ("lakehouse.iteration", iteration),
         ("error.type", code),
-    )
-
-
-@lru_cache(_TEMPLATES_MAX)
-def extraction(iteration: int, codes: Codes, repairs: int) -> Template:
-    """Give whether JSON came out of the answer, and what had to be repaired for it."""
-    return _template(
-        "extraction",
-        ("langfuse.observation.type", "span"),
-        ("lakehouse.iteration", iteration),
-        ("lakehouse.passed", not codes),
-        ("lakehouse.repairs", repairs),
-        *_found(codes),
-    )
-
-
-@lru_cache(_TEMPLATES_MAX)
-def evaluation(part: Literal["schema", "grounding"], iteration: int, codes: Codes) -> Template:
-    """Give what the schema check or grounding found."""
-    return _template(
-        part,
-        ("langfuse.observation.type", "evaluator"),
-        ("lakehouse.iteration", iteration),
-        ("lakehouse.passed", not codes),
-        *_found(codes),
     )
 
 
@@ -119,9 +107,47 @@ def model_call(model: str) -> Template:
 
 
 @lru_cache(_TEMPLATES_MAX)
+def _attempt(
+    iteration: int,
+    judged: Literal["accepted", "rejected"],
+    codes: Codes,
+    repairs: int,
+    checks: tuple[SpanName, ...],
+) -> AttemptTemplates:
+    outcome = _template(
+        "attempt",
+        ("langfuse.observation.type", "span"),
+        ("lakehouse.iteration", iteration),
+        ("lakehouse.outcome", judged),
+        *_found(codes),
+    )
+    passed = [_check(part, iteration, (), repairs) for part in checks[:-1]]
+    last = _check(checks[-1], iteration, codes, repairs)
+    return AttemptTemplates(outcome, (*passed, last))
+
+
+def _check(part: SpanName, iteration: int, codes: Codes, repairs: int) -> Template:
+    """Give what one check found; extraction also says how much it had to repair."""
+    extraction = part == "extraction"
+    return _template(
+        part,
+        ("langfuse.observation.type", "span" if extraction else "evaluator"),
+        ("lakehouse.iteration", iteration),
+        ("lakehouse.passed", not codes),
+        ("lakehouse.repairs", repairs if extraction else None),
+        *_found(codes),
+    )
+
+
+@lru_cache(_TEMPLATES_MAX)
 def _generation(
-    iteration: int, alias: str, provider: str, model: str, finish_reason: str | None
+    iteration: int,
+    named: tuple[str, str, str],
+    asked: tuple[bytes, int | None],
+    finish_reason: str | None,
 ) -> Template:
+    alias, provider, model = named
+    temperature, max_tokens = asked
     return _template(
         "generation",
         ("langfuse.observation.type", "generation"),
@@ -130,6 +156,8 @@ def _generation(
         ("gen_ai.operation.name", "chat"),
         ("gen_ai.provider.name", provider),
         ("gen_ai.request.model", model),
+        ("gen_ai.request.temperature", None if temperature == _NULL else float(temperature)),
+        ("gen_ai.request.max_tokens", max_tokens),
         ("gen_ai.response.finish_reasons", None if finish_reason is None else (finish_reason,)),
         name=f"chat {model}",
         kind="client",
@@ -166,6 +194,10 @@ def _session(
         ("lakehouse.logged", logged),
         ("lakehouse.resent", resent or None),
     )
+
+
+def _codes(attempt: Attempt) -> Codes:
+    return tuple([finding.code for finding in attempt.findings]) if attempt.findings else ()
 
 
 def _found(codes: Codes) -> tuple[tuple[str, AttributeValue], ...]:

@@ -6,13 +6,18 @@ import msgspec
 
 from lakehouse.core.observation import SessionTimes
 from lakehouse.core.row import Row
+from lakehouse.core.session import Attempt
 from lakehouse.tracing.span import raw_id
 
 
 class AttemptLine(msgspec.Struct, frozen=True):
-    """One attempt. Nanoseconds since 1970; null where the step was not reached."""
+    """One attempt. Nanoseconds since 1970; null where the step was not reached.
+
+    `attempt` is null where it failed before it was judged.
+    """
 
     iteration: int
+    attempt: Attempt | None
     span_id: bytes
     started_ns: int
     answered_ns: int | None
@@ -37,20 +42,24 @@ def measured(row: Row, times: SessionTimes) -> Timeline:
     """Place measured monotonic times around the row's wall time."""
     ended_ns = _nanoseconds(row.timestamp)
     offset_ns = ended_ns - int(times.ended_ms * 1e6)  # from the monotonic clock to the wall's
-    attempts = tuple(
-        AttemptLine(
-            iteration,
-            raw_id(each.span_id),
-            offset_ns + int(each.started_ms * 1e6),
-            _reached(offset_ns, each.answered_ms),
-            _reached(offset_ns, each.extracted_ms),
-            _reached(offset_ns, each.checked_ms),
-            ended_ns if each.ended_ms is None else offset_ns + int(each.ended_ms * 1e6),
+    judged = {attempt.span_id: attempt for attempt in row.attempts}
+    attempts = []
+    for iteration, each in enumerate(times.attempts):
+        answered, extracted, checked = each.answered_ms, each.extracted_ms, each.checked_ms
+        attempts.append(
+            AttemptLine(
+                iteration,
+                judged.get(each.span_id),
+                raw_id(each.span_id),
+                offset_ns + int(each.started_ms * 1e6),
+                None if answered is None else offset_ns + int(answered * 1e6),
+                None if extracted is None else offset_ns + int(extracted * 1e6),
+                None if checked is None else offset_ns + int(checked * 1e6),
+                ended_ns if each.ended_ms is None else offset_ns + int(each.ended_ms * 1e6),
+            )
         )
-        for iteration, each in enumerate(times.attempts)
-    )
     started_ns = offset_ns + int(times.started_ms * 1e6)
-    return Timeline(started_ns, ended_ns, offset_ns + int(times.logged_ms * 1e6), attempts)
+    return Timeline(started_ns, ended_ns, offset_ns + int(times.logged_ms * 1e6), tuple(attempts))
 
 
 def estimated(row: Row) -> Timeline:
@@ -67,15 +76,12 @@ def estimated(row: Row) -> Timeline:
     attempts = []
     for iteration, attempt in enumerate(row.attempts):
         end_ns = at_ns + taken_ns[iteration]
+        span_id = raw_id(attempt.span_id)
         attempts.append(
-            AttemptLine(iteration, raw_id(attempt.span_id), at_ns, end_ns, end_ns, end_ns, end_ns)
+            AttemptLine(iteration, attempt, span_id, at_ns, end_ns, end_ns, end_ns, end_ns)
         )
         at_ns = end_ns
     return Timeline(started_ns, ended_ns, ended_ns, tuple(attempts))
-
-
-def _reached(offset_ns: int, moment_ms: float | None) -> int | None:
-    return None if moment_ms is None else offset_ns + int(moment_ms * 1e6)
 
 
 def _nanoseconds(timestamp: str) -> int:

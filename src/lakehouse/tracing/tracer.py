@@ -1,15 +1,15 @@
 """An observer that turns ended work into spans and scores, and brings them to their receiver.
 
-Encoding happens in the loop's next turn, so that no reply waits for it.
+Making and encoding them happens in the loop's next turn, so that no reply waits for it.
 """
 
 import asyncio
 import logging
 import os
 import ssl
-import struct
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final, TypeVar
 
 from lakehouse.core.context import session_context
@@ -17,15 +17,9 @@ from lakehouse.core.errors import SetupError
 from lakehouse.core.observation import ModelCallEnded, RequestEnded, SessionEnded
 from lakehouse.core.row import Row
 from lakehouse.tracing.channel import Channel, Delivered, Receiver
-from lakehouse.tracing.chat_span import chat_span, is_direct
+from lakehouse.tracing.chat_span import chat_span
 from lakehouse.tracing.destination import Destination, IntakeUrl
-from lakehouse.tracing.otlp import (
-    BadSpan,
-    encode_batch,
-    encode_resource,
-    encode_span,
-    rejected_spans,
-)
+from lakehouse.tracing.otlp import encode_batch, encode_resource, encode_spans, rejected_spans
 from lakehouse.tracing.request_span import request_span
 from lakehouse.tracing.scores import batch as score_batch
 from lakehouse.tracing.scores import rejected_scores, score_count, scores
@@ -60,6 +54,7 @@ class Tracer:
         self._content = content
         self._http = HttpClient(tls=_tls(destination))
         self._spans = Channel("spans", _span_receiver(destination, service, version), self._http)
+        self._ended: list[tuple[Channel, Callable[[], Sequence[bytes]]]] = []
         self._scores: Channel | None = None
         if destination.scores_url is not None:
             receiver = _score_receiver(destination, destination.scores_url)
@@ -85,7 +80,7 @@ class Tracer:
 
     def model_call(self, ended: ModelCallEnded) -> None:
         """Queue the span of a model call that no session made; a session's are told by its row."""
-        if ended.context.sampled and is_direct(ended):
+        if ended.context.sampled and ended.context.outermost:
             self._soon(self._spans, self._of_model_call, ended, _one)
 
     async def resend(self, rows: Sequence[Row]) -> Delivered:
@@ -120,10 +115,13 @@ class Tracer:
             now_ns,
             now_ns,
         )
-        return context.trace_id, await self._spans.deliver([encode_span(span)], retries=0)
+        done = Delivered()
+        done.add(await self._spans.deliver(_encoded([span], done), retries=0))
+        return context.trace_id, done
 
     async def close(self) -> None:
         """Send what waits, for a bounded time, and let go of the connections."""
+        self._make()
         await asyncio.gather(*(channel.close(FLUSH_S_MAX) for channel in self.channels))
         await self._http.close()
         for channel in self.channels:
@@ -146,8 +144,8 @@ class Tracer:
     def _of_model_call(self, ended: ModelCallEnded) -> list[bytes]:
         return _encoded([chat_span(ended, content=self._content)], self._spans.total)
 
-    @staticmethod
     def _soon(
+        self,
         channel: Channel,
         make: Callable[[Ended], Sequence[bytes]],
         ended: Ended,
@@ -156,15 +154,19 @@ class Tracer:
         """Make items in the loop's next turn and offer them; with a full queue only count them."""
         if channel.full:
             channel.overflow(count(ended))
-        else:
-            asyncio.get_running_loop().call_soon(_offer, channel, make, ended)
+            return
+        if not self._ended:
+            asyncio.get_running_loop().call_soon(self._make)
+        self._ended.append((channel, partial(make, ended)))
 
-
-def _offer(channel: Channel, make: Callable[[Ended], Sequence[bytes]], ended: Ended) -> None:
-    try:
-        channel.offer(make(ended))
-    except Exception:  # noqa: BLE001  the boundary: tracing may fail, what is traced may not
-        _LOG.exception("a trace could not be made")
+    def _make(self) -> None:
+        """Make what is to be told of all work that ended in the last turn."""
+        ended, self._ended = self._ended, []
+        for channel, make in ended:
+            try:
+                channel.offer(make())
+            except Exception:  # noqa: BLE001  the boundary: tracing may fail, what is traced may not
+                _LOG.exception("a trace could not be made")
 
 
 def _one(_: object) -> int:
@@ -173,13 +175,11 @@ def _one(_: object) -> int:
 
 def _encoded(spans: Sequence[Span], count_in: Delivered) -> list[bytes]:
     """Encode spans one by one: one that cannot be is dropped alone."""
-    encoded = []
-    for span in spans:
-        try:
-            encoded.append(encode_span(span))
-        except (BadSpan, struct.error) as error:
-            count_in.drop("invalid", 1, f"a span {span.part!r} is not valid: {error}")
-    return encoded
+
+    def drop(span: Span, why: str) -> None:
+        count_in.drop("invalid", 1, f"a span {span.part!r} is not valid: {why}")
+
+    return encode_spans(spans, drop)
 
 
 def _tls(destination: Destination) -> ssl.SSLContext | None:

@@ -12,7 +12,7 @@ from lakehouse.core.context import (
     call_context,
     session_context,
 )
-from lakehouse.core.ids import derived_span_id, is_id
+from lakehouse.core.ids import REQUEST_SPAN, SESSION_SPAN, derived_span_id, is_id
 from lakehouse.core.trace_context import TraceParent, parse_traceparent
 from support.spec_files import vectors
 
@@ -163,21 +163,20 @@ def test_the_random_flag_is_kept_or_set_where_it_is_true(
 def test_the_outermost_request_has_the_span_id_that_its_row_gives() -> None:
     """So that a row is enough to find the root again; an inner daemon's is its own."""
     outer = call_context([], [])
-    assert outer.span_id == derived_span_id(outer.row_id, "request")
+    assert outer.span_id == derived_span_id(outer.row_id, REQUEST_SPAN)
     inner = call_context([], [outer.traceparent()], row_id=outer.row_id)
-    assert inner.span_id not in {outer.span_id, derived_span_id(outer.row_id, "request")}
+    assert inner.span_id not in {outer.span_id, derived_span_id(outer.row_id, REQUEST_SPAN)}
 
 
 def test_a_session_without_a_request_is_its_own_root() -> None:
     context = session_context()
-    assert context.span_id == derived_span_id(context.row_id, "session")
+    assert context.span_id == derived_span_id(context.row_id, SESSION_SPAN)
     assert context.parent_span_id is None
 
 
-def test_derived_span_ids_are_valid_and_differ_by_row_and_name() -> None:
-    """The first 8 bytes of a SHA-256: 16 lowercase hex digits, not all zero."""
-    names = ["request", "session", "generation/0", "generation/1", "log append"]
-    ids = {derived_span_id(row, name) for row in ("a" * 32, "b" * 32) for name in names}
-    assert len(ids) == 10
-    assert all(len(each) == 16 and int(each, 16) for each in ids)
-    assert derived_span_id("a" * 32, "session") == "7ae00e87ab681ed8"
+def test_derived_span_ids_are_valid_and_differ_by_row_and_number() -> None:
+    """16 lowercase hex digits: the first 8 bytes of a SHA-256, the highest bit always one."""
+    ids = {derived_span_id(row, number) for row in ("a" * 32, "b" * 32) for number in range(100)}
+    assert len(ids) == 200
+    assert all(len(each) == 16 and int(each, 16) >> 63 == 1 for each in ids)
+    assert derived_span_id("a" * 32, 0) == "bba3f5f43b926026"

@@ -6,7 +6,7 @@ from lakehouse.core.context import call_context
 from lakehouse.core.errors import InfraError
 from lakehouse.core.ids import new_id
 from lakehouse.tracing.attributes import ATTRIBUTES, CONTENT
-from lakehouse.tracing.chat_span import chat_span, is_direct
+from lakehouse.tracing.chat_span import chat_span
 from lakehouse.tracing.span import raw_id
 from support.traced import model_call_ended
 
@@ -16,9 +16,7 @@ def test_only_a_call_from_outside_is_told():
     outside = call_context((), ())
     attempt = outside.child("00f067aa0ba902b7")
     inner = call_context((), (attempt.traceparent(),), row_id=new_id())
-    assert is_direct(model_call_ended(1.0, context=outside))
-    assert not is_direct(model_call_ended(1.0, context=attempt))
-    assert not is_direct(model_call_ended(1.0, context=inner))
+    assert [context.outermost for context in (outside, attempt, inner)] == [True, False, False]
 
 
 def test_it_hangs_below_its_request_and_says_what_it_took():

@@ -85,3 +85,19 @@ def test_a_trace_that_nobody_records_is_neither_made_nor_counted():
 @pytest.mark.parametrize("row", [row_of(call_context((), ())), failed_row(call_context((), ()))])
 def test_scores_are_counted_without_being_made(row):
     assert score_count(row) == len(scores(row))
+
+
+def test_what_ended_just_before_the_end_is_counted_too():
+    """Its spans are made then; the receiver, which is not there, gets none of them."""
+
+    async def run() -> dict[str, int]:
+        destination = find_destination({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"})
+        assert destination is not None
+        tracer = Tracer(destination, service="test", version="1", content=False)
+        tracer.request(request_ended(call_context((), ())))
+        tracer.session(session_ended(attempt(0)))
+        await tracer.close()
+        [channel] = tracer.channels
+        return dict(channel.total.dropped)
+
+    assert sum(asyncio.run(run()).values()) == 1 + SPANS_OF_A_SESSION
