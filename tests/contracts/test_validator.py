@@ -287,6 +287,7 @@ def test_every_response_carries_the_ids(gateway):
     for answer in answers:
         assert is_id(answer.headers["x-lakehouse-trace-id"])
         assert answer.headers["traceparent"].startswith("00-")
+    assert answers[1].headers["allow"] == "POST"  # RFC 9110 section 15.5.6
 
 
 def test_validate_judges_without_a_model_or_a_row(gateway):

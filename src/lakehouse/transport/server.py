@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Final
 from urllib.parse import parse_qsl
 
@@ -229,12 +229,19 @@ class _Endpoint:
             )
         handler = self._methods.get(scope["method"])
         if handler is None:
-            allowed = ", ".join(sorted(self._methods))
-            raise Refusal(
-                "method_not_allowed",
-                f"{scope['method']} is not allowed at {scope['path']!r}; allowed: {allowed}.",
-            )
+            raise _OtherMethod(scope, self._methods)
         return handler
+
+
+class _OtherMethod(Refusal):
+    """A route asked with a method that it does not have; RFC 9110 wants those it has told."""
+
+    def __init__(self, scope: Scope, methods: Iterable[str]) -> None:
+        self.allowed = ", ".join(sorted(methods))
+        super().__init__(
+            "method_not_allowed",
+            f"{scope['method']} is not allowed at {scope['path']!r}; allowed: {self.allowed}.",
+        )
 
 
 def _headers(scope: Scope) -> dict[str, list[str]]:
@@ -325,6 +332,8 @@ def _problem(error: Refusal | InfraError, context: CallContext) -> Response:
         headers = ((b"retry-after", str(int(error.retry_after_s)).encode()),)
     if error.status == 413 or isinstance(error, _Stalled):
         headers = (*headers, (b"connection", b"close"))  # the rest of the body is not read
+    if isinstance(error, _OtherMethod):
+        headers = (*headers, (b"allow", error.allowed.encode()))
     if error.status == 401:
         headers = (*headers, (b"www-authenticate", b"Bearer"))
     body = msgspec.json.encode(problem_of(error, context.session_id))
