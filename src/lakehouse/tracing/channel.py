@@ -139,7 +139,7 @@ class Channel:
         waiting = deque(items)
         while waiting:
             batch = _take_batch(waiting)
-            await self._deliver(batch, done, retries=retries, calls_left=[CALLS_MAX])
+            await self._deliver(batch, done, retries=retries)
         return done
 
     async def close(self, patience_s: float) -> None:
@@ -168,7 +168,8 @@ class Channel:
                 self._queue_bytes -= sum(map(len, batch))
                 self._full = False
                 self._in_flight = len(batch)
-                done = await self.deliver(batch)
+                done = Delivered()
+                await self._deliver(batch, done)
                 self._in_flight = 0
                 self._count(done)
         finally:
@@ -193,8 +194,15 @@ class Channel:
             _LOG.warning("%s: %s; %d dropped so far", self.name, done.trouble, lost)
 
     async def _deliver(
-        self, items: Sequence[bytes], done: Delivered, *, retries: int, calls_left: list[int]
+        self,
+        items: Sequence[bytes],
+        done: Delivered,
+        *,
+        retries: int = RETRIES_MAX,
+        calls_left: list[int] | None = None,
     ) -> None:
+        """Deliver one batch; `calls_left` is shared by all that it is halved into."""
+        calls_left = [CALLS_MAX] if calls_left is None else calls_left
         if calls_left[0] <= 0:
             done.drop("rejected", len(items))
             return
