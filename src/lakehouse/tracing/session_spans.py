@@ -240,7 +240,7 @@ class _Session:
         self, times: AttemptLine, checks: tuple[Template, ...], found: _Attributes
     ) -> None:
         """Add the spans of the checks that ran; the findings are those of the last."""
-        starts_ns = times.answered_ns or times.started_ns
+        start_ns = times.answered_ns or times.started_ns
         last = len(checks) - 1
         ends_ns = (times.extracted_ns, times.checked_ns, times.ended_ns)
         for place, template in enumerate(checks):
@@ -254,12 +254,12 @@ class _Session:
                     self._trace,
                     self._span_id(times, _FIRST_CHECK + place),
                     times.span_id,
-                    starts_ns,
+                    start_ns,
                     end_ns,
                     attributes,
                 )
             )
-            starts_ns = end_ns
+            start_ns = end_ns
 
     def _span_id(self, times: AttemptLine, number: int) -> bytes:
         """Give the id of one derived span of an attempt."""
