@@ -197,6 +197,18 @@ def test_iterate_speaks_to_a_running_gateway(tmp_path):
     assert "attempt 0: accepted" in shown
 
 
+def test_a_table_that_is_not_there_is_named_at_the_start(tmp_path):
+    """The daemon starts all the same: the table may come any moment."""
+    tables = '[tables.cities]\npath = "cities.csv"\n[tables.there]\npath = "there.csv"\n'
+    (tmp_path / "there.csv").write_text("name\nOslo\n")
+    with running_stack(tmp_path, '[log]\npath = "log"\n' + tables, apart=False) as processes:
+        output = processes["gateway"].output
+
+    [line] = [line for line in output.read_text().splitlines() if line.startswith("warning: ")]
+    assert line.startswith("warning: tables.cities.path: ")
+    assert "cities.csv is not there" in line
+
+
 def test_init_writes_a_project_that_works_and_overwrites_nothing(tmp_path):
     """Every file, then a refusal that names the file; doctor finds no fault with its files."""
     lakehouse(tmp_path, "init", "p")
