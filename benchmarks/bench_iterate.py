@@ -73,13 +73,18 @@ async def load(port: int, prompt: str, sessions: int) -> list[float]:
 def one_round(port: int, pid: int, prompt: str, sessions: int) -> Round:
     """Run sessions against a daemon, and read what they cost it."""
     before, begun = cpu_s(pid), time.perf_counter()
-    seconds = sorted(asyncio.run(load(port, prompt, sessions)))
-    taken = time.perf_counter() - begun
+    seconds = asyncio.run(load(port, prompt, sessions))
+    return round_of(seconds, cpu_s(pid) - before, time.perf_counter() - begun)
+
+
+def round_of(seconds: list[float], used_s: float, taken_s: float) -> Round:
+    """Sum up sessions that took so many `seconds` each, and a daemon so much CPU."""
+    ordered = sorted(seconds)
     return Round(
-        cpu_ms=(cpu_s(pid) - before) / len(seconds) * 1000,
-        sessions_per_s=len(seconds) / taken,
-        p50_ms=seconds[len(seconds) // 2] * 1000,
-        p99_ms=seconds[int(len(seconds) * 0.99)] * 1000,
+        cpu_ms=used_s / len(seconds) * 1000,
+        sessions_per_s=len(seconds) / taken_s,
+        p50_ms=ordered[len(ordered) // 2] * 1000,
+        p99_ms=ordered[int(len(ordered) * 0.99)] * 1000,
     )
 
 

@@ -20,13 +20,15 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from bench_iterate import CASES, IN_FLIGHT, SCHEMA, cells, load, one_round
-from rig import HERE, file_system, heading, process, write_result
+from bench_iterate import CASES, IN_FLIGHT, SCHEMA, Round, cells, load, round_of
+from lakehouse.tracing.channel import LINGER_S
+from rig import HERE, cpu_s, file_system, heading, process, write_result
 
 ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
 QUIET = {"LANGFUSE_URL": "", ENDPOINT: ""}
 LANGFUSE_KEYS = {"LANGFUSE_PUBLIC_KEY": "pk", "LANGFUSE_SECRET_KEY": "sk"}
 ROUND_SESSIONS = 400  # of one round of an outage
+BLOCKS = 10  # of a round, each asked of one daemon after the other
 TRACING = (  # name, to Langfuse, with content
     ("off", False, False),
     ("OTLP, without content", False, False),
@@ -70,8 +72,9 @@ def receiver(stack: ExitStack, mode: str) -> str:
 def cost(directory: Path, model_port: str, sessions: int, rounds: int) -> list[str]:
     """Measure CPU and latency: off, to OTLP, and to Langfuse with scores and content.
 
-    One daemon for each, all at once; each round asks one after the other, so that a machine that
-    gets slower gets slower for all of them.
+    One daemon for each, all at once. A round asks them in turns, a block of sessions each, so that
+    a machine that gets slower gets slower for all of them; what is sent after the last of a block
+    counts too.
     """
     with ExitStack() as stack:
         daemons = []
@@ -90,15 +93,30 @@ def cost(directory: Path, model_port: str, sessions: int, rounds: int) -> list[s
             asyncio.run(load(port, "retry", ROUND_SESSIONS))  # warm up
         lines = []
         for case, prompt in CASES:
-            asked = [
-                [one_round(port, pid, prompt, sessions) for port, pid in daemons]
-                for _ in range(rounds)
-            ]
+            asked = [in_turns(daemons, prompt, sessions) for _ in range(rounds)]
             for place, (tracing, *_) in enumerate(TRACING):
                 found = [each[place] for each in asked]
                 more = statistics.median(each[place].cpu_ms - each[0].cpu_ms for each in asked)
                 lines.append(f"| {case} | {tracing} | {cells(found)} | {more:+.3f} |")
         return lines
+
+
+def in_turns(daemons: list[tuple[int, int]], prompt: str, sessions: int) -> list[Round]:
+    """Ask each daemon for as many sessions, in blocks, each time beginning with another."""
+    used = [-cpu_s(pid) for _, pid in daemons]
+    seconds: list[list[float]] = [[] for _ in daemons]
+    taken = [0.0] * len(daemons)
+    for block in range(BLOCKS):
+        for turn in range(len(daemons)):
+            place = (block + turn) % len(daemons)
+            begun = time.perf_counter()
+            seconds[place] += asyncio.run(load(daemons[place][0], prompt, sessions // BLOCKS))
+            taken[place] += time.perf_counter() - begun
+    time.sleep(LINGER_S * 1.5)  # the last spans are sent
+    return [
+        round_of(seconds[place], used[place] + cpu_s(pid), taken[place])
+        for place, (_, pid) in enumerate(daemons)
+    ]
 
 
 def traced_items(port: int) -> dict[str, int]:

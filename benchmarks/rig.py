@@ -31,9 +31,11 @@ def process(*arguments: str, cwd: Path | None = None) -> Iterator[tuple[subproce
 
 
 def cpu_s(pid: int) -> float:
-    """User and system seconds of a whole process, all its threads, from /proc."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    """User and system seconds of a whole process, all its threads, to the nanosecond.
+
+    Its CPU clock, as clock_getcpuclockid(3) makes it: /proc counts in ticks of 10 ms.
+    """
+    return time.clock_gettime(~pid << 3 | 2)
 
 
 def fdatasync_ms(directory: Path, times: int = 200) -> float:

@@ -26,11 +26,12 @@ def scores(row: Row) -> list[bytes]:
     `lakehouse.accepted` and `lakehouse.iterations` are left out for an `infra_error`: an outage is
     not a bad answer, and may not pull an average down.
     """
-    found = [_score(row, "verdict", row.verdict, "CATEGORICAL")]
+    found: list[tuple[str, str | int, str]] = [("verdict", row.verdict, "CATEGORICAL")]
     if row.verdict != "infra_error":
-        found.append(_score(row, "accepted", int(row.verdict == "accepted"), "BOOLEAN"))
-        found.append(_score(row, "iterations", row.iterations, "NUMERIC"))
-    return found
+        found.append(("accepted", int(row.verdict == "accepted"), "BOOLEAN"))
+        found.append(("iterations", row.iterations, "NUMERIC"))
+    observation_id = derived_span_id(row.row_id, SESSION_SPAN)
+    return [_score(row, observation_id, *each) for each in found]
 
 
 def score_count(row: Row) -> int:
@@ -51,7 +52,7 @@ def rejected_scores(reply: HttpReply) -> int:
         return 0
 
 
-def _score(row: Row, name: str, value: str | int, data_type: str) -> bytes:
+def _score(row: Row, observation_id: str, name: str, value: str | int, data_type: str) -> bytes:
     # The event's id is the score's: Langfuse keeps one of each, so that sending twice is once.
     identity = f"lakehouse-{row.row_id}-{name}"
     return msgspec.json.encode(
@@ -62,7 +63,7 @@ def _score(row: Row, name: str, value: str | int, data_type: str) -> bytes:
             "body": {
                 "id": identity,
                 "traceId": row.trace_id,
-                "observationId": derived_span_id(row.row_id, SESSION_SPAN),
+                "observationId": observation_id,
                 "name": f"lakehouse.{name}",
                 "value": value,
                 "dataType": data_type,
