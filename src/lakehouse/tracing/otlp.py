@@ -156,10 +156,7 @@ _number = lru_cache(maxsize=4_096)(_attribute)
 
 
 def _template(template: Template) -> bytes:
-    """Encode what spans of one look share, and keep it.
-
-    A plain dictionary: `lru_cache` would cost every span more than its own encoding does.
-    """
+    """Encode what spans of one look share, and keep it where `_span` looks without a call."""
     if len(_TEMPLATES) >= _TEMPLATES_MAX:
         _TEMPLATES.clear()
     kind = b"\x30" + _varint(_KIND[template.kind])
@@ -171,7 +168,7 @@ def _template(template: Template) -> bytes:
 
 def _trace(trace: Trace) -> bytes:
     """Encode what the spans of a trace share."""
-    parts = [_TRACE, _trace_id(trace.trace_id), _FLAGS.pack(0x85, 0x01, trace.flags)]
+    parts = [_TRACE, _id(trace.trace_id, _NO_TRACE), _FLAGS.pack(0x85, 0x01, trace.flags)]
     if trace.tracestate is not None:
         parts.append(_field(3, trace.tracestate.encode()))
     for name, value in trace.pairs:
@@ -196,16 +193,15 @@ def _text(value: str) -> bytes:
 
 
 def _link(link: TraceParent) -> bytes:
+    trace_id, span_id = _id(link.trace_id, _NO_TRACE), _id(link.span_id, _NO_SPAN)
     flags = _LINK_FLAGS.pack(0x35, link.flags)
-    span_id = raw_id(link.span_id)
-    if len(span_id) != _SPAN_BYTES or span_id == _NO_SPAN:
-        raise BadSpan(_NO_ID)
-    return b"".join((_TRACE, _trace_id(link.trace_id), _OWN, span_id, flags))
+    return b"".join((_TRACE, trace_id, _OWN, span_id, flags))
 
 
-def _trace_id(value: str) -> bytes:
-    data = raw_id(value)
-    if len(data) != _TRACE_BYTES or data == _NO_TRACE:
+def _id(text: str, none: bytes) -> bytes:
+    """Give the bytes of an id; `none` is one of its length that is none."""
+    data = raw_id(text)
+    if len(data) != len(none) or data == none:
         raise BadSpan(_NO_ID)
     return data
 

@@ -116,18 +116,17 @@ class _Session:
         self._conversation = _sent_conversation(row)
         error = row.error
         self._failure = None if error is None else f"{error.code}: {error.message}"
-        self._spans: list[Span] = []
 
     def spans(self, parent_span_id: bytes | None) -> list[Span]:
         """Make the session's span and all below it."""
         line = self._line
-        self._add_session(parent_span_id)
+        spans = [self._session(parent_span_id)]
         for times in line.attempts:
             if times.attempt is None:
-                self._add_failed_attempt(times)
+                spans += (self._failed_attempt(times), self._generation(times, None))
             else:
-                self._add_attempt(times, times.attempt)
-        self._spans.append(
+                spans += self._judged_attempt(times, times.attempt)
+        spans.append(
             Span(
                 templates.log_append(logged=self._logged),
                 self._trace,
@@ -138,9 +137,9 @@ class _Session:
                 error=None if self._logged else "The row could not be made durable.",
             )
         )
-        return self._spans
+        return spans
 
-    def _add_session(self, parent_span_id: bytes | None) -> None:
+    def _session(self, parent_span_id: bytes | None) -> Span:
         row, line = self._row, self._line
         attributes = self._conversation_attributes()
         if row.metadata:
@@ -150,21 +149,19 @@ class _Session:
             for scope in ("trace", "observation"):
                 attributes[f"langfuse.{scope}.input"] = prompt
                 attributes[f"langfuse.{scope}.output"] = artifact
-        self._spans.append(
-            Span(
-                templates.session(row, logged=self._logged, resent=self._resent),
-                self._trace,
-                self.span_id,
-                parent_span_id,
-                line.started_ns,
-                line.logged_ns,
-                attributes,
-                self._failure,
-            )
+        return Span(
+            templates.session(row, logged=self._logged, resent=self._resent),
+            self._trace,
+            self.span_id,
+            parent_span_id,
+            line.started_ns,
+            line.logged_ns,
+            attributes,
+            self._failure,
         )
 
-    def _add_attempt(self, times: AttemptLine, attempt: Attempt) -> None:
-        """Add the spans of an attempt that was judged, and of all that was done for it."""
+    def _judged_attempt(self, times: AttemptLine, attempt: Attempt) -> list[Span]:
+        """Make the spans of an attempt that was judged, and of all that was done for it."""
         parts = _checks_run(self._row, attempt)
         made = templates.judged_attempt(times.iteration, attempt, parts)
         found = self._findings(attempt)
@@ -174,44 +171,38 @@ class _Session:
             attributes = {**found, "langfuse.observation.output": output}
             if attempt.told is not None:
                 attributes["langfuse.observation.input"] = cut(attempt.told)
-        self._spans.append(
-            Span(
-                made.attempt,
-                self._trace,
-                times.span_id,
-                self.span_id,
-                times.started_ns,
-                times.ended_ns,
-                attributes,
-            )
+        own = Span(
+            made.attempt,
+            self._trace,
+            times.span_id,
+            self.span_id,
+            times.started_ns,
+            times.ended_ns,
+            attributes,
         )
-        self._add_generation(times, attempt)
-        self._add_checks(times, made.checks, found)
+        return [own, self._generation(times, attempt), *self._checks(times, made.checks, found)]
 
-    def _add_failed_attempt(self, times: AttemptLine) -> None:
-        """Add the spans of an attempt that failed before it was judged."""
+    def _failed_attempt(self, times: AttemptLine) -> Span:
+        """Make the span of an attempt that failed before it was judged."""
         error = self._row.error
-        self._spans.append(
-            Span(
-                templates.failed_attempt(times.iteration, None if error is None else error.code),
-                self._trace,
-                times.span_id,
-                self.span_id,
-                times.started_ns,
-                times.ended_ns,
-                error=self._failure,
-            )
+        return Span(
+            templates.failed_attempt(times.iteration, None if error is None else error.code),
+            self._trace,
+            times.span_id,
+            self.span_id,
+            times.started_ns,
+            times.ended_ns,
+            error=self._failure,
         )
-        self._add_generation(times, None)
 
-    def _add_generation(self, times: AttemptLine, attempt: Attempt | None) -> None:
+    def _generation(self, times: AttemptLine, attempt: Attempt | None) -> Span:
         row = self._row
         attributes = self._conversation_attributes()
         if times.iteration == 0 and row.settings.seed is not None:
             attributes["gen_ai.request.seed"] = row.settings.seed
-        error = None
+        finish_reason = error = None
         if attempt is not None:
-            usage = attempt.usage
+            finish_reason, usage = attempt.finish_reason, attempt.usage
             if usage.prompt_tokens is not None:
                 attributes["gen_ai.usage.input_tokens"] = usage.prompt_tokens
             if usage.completion_tokens is not None:
@@ -221,25 +212,22 @@ class _Session:
         elif times.answered_ns is None and row.error is not None:
             attributes["error.type"] = row.error.code
             error = self._failure
-        self._spans.append(
-            Span(
-                templates.generation(
-                    times.iteration, row, None if attempt is None else attempt.finish_reason
-                ),
-                self._trace,
-                self._span_id(times, _GENERATION),
-                times.span_id,
-                times.started_ns,
-                times.ended_ns if times.answered_ns is None else times.answered_ns,
-                attributes,
-                error,
-            )
+        return Span(
+            templates.generation(times.iteration, row, finish_reason),
+            self._trace,
+            self._span_id(times, _GENERATION),
+            times.span_id,
+            times.started_ns,
+            times.ended_ns if times.answered_ns is None else times.answered_ns,
+            attributes,
+            error,
         )
 
-    def _add_checks(
+    def _checks(
         self, times: AttemptLine, checks: tuple[Template, ...], found: _Attributes
-    ) -> None:
-        """Add the spans of the checks that ran; the findings are those of the last."""
+    ) -> list[Span]:
+        """Make the spans of the checks that ran; the findings are those of the last."""
+        spans = []
         start_ns = times.answered_ns or times.started_ns
         last = len(checks) - 1
         ends_ns = (times.extracted_ns, times.checked_ns, times.ended_ns)
@@ -248,7 +236,7 @@ class _Session:
             if template.part == "grounding" and self._row.tables:
                 attributes = {**attributes, "lakehouse.tables": json_text(self._row.tables)}
             end_ns = ends_ns[place] or times.ended_ns
-            self._spans.append(
+            spans.append(
                 Span(
                     template,
                     self._trace,
@@ -260,6 +248,7 @@ class _Session:
                 )
             )
             start_ns = end_ns
+        return spans
 
     def _span_id(self, times: AttemptLine, number: int) -> bytes:
         """Give the id of one derived span of an attempt."""
