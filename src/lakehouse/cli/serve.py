@@ -73,8 +73,8 @@ def _announcement(daemon: Daemon, url: str) -> Callable[[], None]:
             typer.echo(f"Sessions are logged under {config.path(config.log.path)}")
             typer.echo("Try:\n" + _curl(config, url))
         typer.echo(_tracing(daemon))
-        for line in _missing_tables(config) if role in {"up", "validatord"} else ():
-            typer.echo(line, err=True)
+        if role in {"up", "validatord"}:
+            _warn_of_missing_tables(config)
         sys.stdout.flush()
 
     return announce
@@ -91,15 +91,16 @@ def _tracing(daemon: Daemon) -> str:
     )
 
 
-def _missing_tables(config: Config) -> list[str]:
+def _warn_of_missing_tables(config: Config) -> None:
     """Name the tables that are not there yet; a daemon starts without them, and looks again."""
-    paths = {name: config.path(table.path) for name, table in config.tables.items()}
-    return [
-        f"warning: tables.{name}.path: {path} is not there; until it is, sessions that need it "
-        "end as `table_unavailable`"
-        for name, path in paths.items()
-        if not path.exists()
-    ]
+    for name, table in config.tables.items():
+        path = config.path(table.path)
+        if not path.exists():
+            typer.echo(
+                f"warning: tables.{name}.path: {path} is not there; until it is, sessions that "
+                "need it end as `table_unavailable`",
+                err=True,
+            )
 
 
 def _curl(config: Config, url: str) -> str:
