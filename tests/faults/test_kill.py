@@ -61,13 +61,14 @@ def kill_in_the_middle(
 
 @pytest.mark.timeout(times(1_800, 7_200))
 def test_no_kill_loses_or_doubles_a_row(tmp_path: Path):
-    """All processes were killed, and more rows than that were acknowledged."""
-    killed = acked = 0
-    for seed in range(ROUNDS // 5):
-        found = kill_in_the_middle(tmp_path / str(seed), seed, 5)
-        killed, acked = killed + found.processes, acked + found.acked
-    assert killed == ROUNDS * 3
-    assert acked > killed
+    """All processes were killed, and far more rows than that were acknowledged."""
+    killed = acked = logs = 0
+    # On a slow disk they come to fewer rows before a kill: go on until there were enough.
+    while logs < ROUNDS // 5 or (acked < ROUNDS * 50 and logs < ROUNDS):
+        found = kill_in_the_middle(tmp_path / str(logs), logs, 5)
+        killed, acked, logs = killed + found.processes, acked + found.acked, logs + 1
+    assert killed == logs * 5 * 3
+    assert acked >= ROUNDS * 50
     print(f"{killed} kills, {acked} acknowledged rows")
 
 
