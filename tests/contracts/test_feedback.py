@@ -8,18 +8,15 @@ from lakehouse.core.ids import is_id, new_id
 from lakehouse.core.row_codec import decode_feedback
 from lakehouse.sessionlog.shared_file import whole_lines
 from lakehouse.sessionlog.views import open_views
-from support.stack import Answer, call, running_stack
+from support.stack import SCRIPTED, Answer, call, running_stack
 
-CONFIG = """
-[log]
-path = "log"
-[models.small]
-provider = "scripted"
-model = "tiny"
-script = "script.json"
+CONFIG = (
+    SCRIPTED
+    + """
 [kinds.event]
 schema = "event.schema.json"
 """
+)
 SCHEMA = {
     "type": "object",
     "properties": {"code": {"type": "string"}},

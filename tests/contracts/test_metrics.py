@@ -7,16 +7,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from lakehouse.gateway.auth import new_key
-from support.stack import Process, call, running_stack
-
-CONFIG = """
-[log]
-path = "log"
-[models.small]
-provider = "scripted"
-model = "tiny"
-script = "script.json"
-"""
+from support.stack import SCRIPTED, Process, call, running_stack
 
 
 @pytest.fixture(scope="module", params=["in_process", "apart"])
@@ -24,7 +15,7 @@ def stack(request, tmp_path_factory) -> Iterator[dict[str, Process]]:
     directory = tmp_path_factory.mktemp(request.param)
     script = {"matches": {"right": ['{"n": 1}'], "late": ["prose", '{"n": 1}']}}
     (directory / "script.json").write_text(json.dumps(script))
-    with running_stack(directory, CONFIG, apart=request.param == "apart") as processes:
+    with running_stack(directory, SCRIPTED, apart=request.param == "apart") as processes:
         for prompt in ("right", "right", "late"):
             body = {"schema": {"type": "object"}, "prompt": prompt}
             assert call(processes["gateway"].port, "POST", "/v1/iterate", body).status == 200
@@ -80,7 +71,7 @@ def test_metrics_need_the_key_where_there_are_keys(tmp_path):
     """They tell kinds and models; Prometheus can send a bearer token."""
     key = new_key("prometheus")
     (tmp_path / "script.json").write_text('["x"]')
-    config = f'{CONFIG}[gateway]\napi_keys_env = "LAKEHOUSE_API_KEYS"\n'
+    config = f'{SCRIPTED}[gateway]\napi_keys_env = "LAKEHOUSE_API_KEYS"\n'
     with running_stack(
         tmp_path, config, apart=False, environment={"LAKEHOUSE_API_KEYS": key.entry}
     ) as processes:

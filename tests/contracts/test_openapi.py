@@ -7,18 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from support.stack import running_stack
+from support.stack import SCRIPTED, running_stack
 
-CONFIG = """
-[log]
-path = "log"
-[models.small]
-provider = "scripted"
-model = "tiny"
-script = "script.json"
+CONFIG = (
+    SCRIPTED
+    + """
 [kinds.event]
 schema = "event.schema.json"
 """
+)
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 SCRIPT = {"matches": {"": ['{"city": "Bergen"}']}}
 # It holds that a body which fits the schema is accepted; but nobody can know a kind by its name.

@@ -12,18 +12,10 @@ from pathlib import Path
 import pytest
 
 from support.langfuse import LangfuseServer, Posted, langfuse
-from support.stack import Process, call, free_port, running_stack, untraced
+from support.stack import SCRIPTED, Process, call, free_port, running_stack, untraced
 
 SESSIONS = 300
 AT_ONCE = 8
-CONFIG = """
-[log]
-path = "log"
-[models.small]
-provider = "scripted"
-model = "tiny"
-script = "script.json"
-"""
 KEYS = {"LANGFUSE_PUBLIC_KEY": "pk-lf-test", "LANGFUSE_SECRET_KEY": "sk-lf-canary"}
 DROPPED = re.compile(r"(\d+) (queue_full|unreachable|refused|rejected|shutdown)")
 SPANS_PER_SESSION = 7  # request, session, attempt, generation, extraction, schema, log append
@@ -92,7 +84,7 @@ def test_a_receiver_in_trouble_costs_no_session_and_no_row(before, tmp_path):
     with langfuse() as server:
         server.before = before
         with running_stack(
-            directory, CONFIG, apart=False, environment=server.environment()
+            directory, SCRIPTED, apart=False, environment=server.environment()
         ) as processes:
             seconds = load(processes["gateway"])
             begun = time.monotonic()
@@ -112,7 +104,7 @@ def test_a_receiver_that_is_not_there_costs_no_session_and_no_row(tmp_path):
     """Nobody listens; the same."""
     directory = project(tmp_path / "s")
     environment = {"LANGFUSE_URL": f"http://127.0.0.1:{free_port()}", **KEYS}
-    with running_stack(directory, CONFIG, apart=False, environment=environment) as processes:
+    with running_stack(directory, SCRIPTED, apart=False, environment=environment) as processes:
         load(processes["gateway"])
         assert processes["gateway"].stop() == 0
     assert rows(directory) == SESSIONS
@@ -129,7 +121,7 @@ def test_drops_are_counted_while_the_daemon_runs(tmp_path):
     with langfuse() as server:
         server.before = before
         with running_stack(
-            project(tmp_path / "s"), CONFIG, apart=False, environment=server.environment()
+            project(tmp_path / "s"), SCRIPTED, apart=False, environment=server.environment()
         ) as processes:
             gateway = processes["gateway"]
             body = {"schema": {"type": "object"}, "prompt": "x"}
@@ -148,7 +140,7 @@ def test_sessions_that_the_receiver_missed_are_sent_from_the_log(tmp_path):
     """Under the ids that their rows have had all along, twice as good as once."""
     directory = project(tmp_path / "s")
     body = {"schema": {"type": "object"}, "prompt": "x"}
-    with running_stack(directory, CONFIG, apart=False) as processes:
+    with running_stack(directory, SCRIPTED, apart=False) as processes:
         replies = [
             call(processes["gateway"].port, "POST", "/v1/iterate", body).json() for _ in range(3)
         ]

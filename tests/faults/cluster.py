@@ -17,13 +17,14 @@ import struct
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+from faults.oracle import wait_until
 from lakehouse.core.row_codec import decode_replay_run, decode_row
 from lakehouse.lake.compaction import compact
 from lakehouse.sessionlog.layout import REPLAY_RUNS
@@ -59,14 +60,6 @@ def head_answers() -> bool:
     return False
 
 
-def wait_until(done: Callable[[], bool], what: str) -> None:
-    until = time.monotonic() + WAIT_S
-    while not done():
-        if time.monotonic() > until:
-            raise AssertionError(f"{what} never came up")
-        time.sleep(0.1)
-
-
 def replay(directory: Path, *arguments: str, **environment: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "lakehouse", "replay", "--engine", "ray", *arguments]
     return subprocess.Popen(
@@ -87,6 +80,10 @@ def run_id_of(process: subprocess.Popen[str]) -> str:
     raise AssertionError("the replay did not begin")
 
 
+def _says_started(output: Path) -> bool:
+    return b"Ray runtime started" in output.read_bytes()
+
+
 def start_cluster(directory: Path) -> None:
     """Start a head without work and two workers; whoever has the token may use them.
 
@@ -95,11 +92,11 @@ def start_cluster(directory: Path) -> None:
     """
     head = ["--head", f"--port={PORT}", "--num-cpus=0", "--include-dashboard=false"]
     start(directory, "head", *head)
-    wait_until(head_answers, "the head")
+    wait_until(head_answers, "the head", within_s=WAIT_S)
     for name in ("worker-1", "worker-2"):
         start(directory, name, f"--address=127.0.0.1:{PORT}", "--num-cpus=1")
-        output = directory / f"{name}.txt"
-        wait_until(lambda: b"Ray runtime started" in output.read_bytes(), name)  # noqa: B023 - called here
+        started = partial(_says_started, directory / f"{name}.txt")
+        wait_until(started, name, within_s=WAIT_S)
 
 
 def written(path: Path) -> bool:

@@ -81,9 +81,9 @@ def told(*outputs: str) -> Told:
     return result
 
 
-def wait_until(condition: Callable[[], bool], what: str) -> None:
+def wait_until(condition: Callable[[], bool], what: str, *, within_s: float = END_S) -> None:
     """Wait for something that must come, for a bounded time."""
-    until = time.monotonic() + END_S
+    until = time.monotonic() + within_s
     while not condition():
         if time.monotonic() > until:
             raise LogBroken(f"never came: {what}")

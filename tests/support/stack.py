@@ -15,6 +15,15 @@ from typing import Any
 
 import msgspec
 
+# Configuration: a log, and a model `small` that answers what `script.json` says.
+SCRIPTED = """
+[log]
+path = "log"
+[models.small]
+provider = "scripted"
+model = "tiny"
+script = "script.json"
+"""
 START_S = 30.0
 STOP_S = 40.0
 

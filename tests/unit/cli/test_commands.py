@@ -10,18 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from support.stack import call, running_stack
+from support.stack import SCRIPTED, call, running_stack
 
-CONFIG = """
-[log]
-path = "log"
-[models.small]
-provider = "scripted"
-model = "tiny"
-script = "script.json"
+CONFIG = (
+    SCRIPTED
+    + """
 [kinds.city]
 schema = "city.schema.json"
 """
+)
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 SCRIPT = {
     "matches": {
