@@ -73,7 +73,7 @@ def cost(directory: Path, model_port: str, sessions: int, rounds: int) -> list[s
     """Measure CPU and latency: off, to OTLP, and to Langfuse with scores and content.
 
     One daemon for each, all at once. A round asks them in turns, a block of sessions each, so that
-    a machine that gets slower gets slower for all of them; what is sent after the last of a block
+    a machine that gets slower gets slower for all of them; what is sent after the last block
     counts too.
     """
     with ExitStack() as stack:
@@ -103,7 +103,7 @@ def cost(directory: Path, model_port: str, sessions: int, rounds: int) -> list[s
 
 def in_turns(daemons: list[tuple[int, int]], prompt: str, sessions: int) -> list[Round]:
     """Ask each daemon for as many sessions, in blocks, each time beginning with another."""
-    used = [-cpu_s(pid) for _, pid in daemons]
+    before = [cpu_s(pid) for _, pid in daemons]
     seconds: list[list[float]] = [[] for _ in daemons]
     taken = [0.0] * len(daemons)
     for block in range(BLOCKS):
@@ -114,7 +114,7 @@ def in_turns(daemons: list[tuple[int, int]], prompt: str, sessions: int) -> list
             taken[place] += time.perf_counter() - begun
     time.sleep(LINGER_S * 1.5)  # the last spans are sent
     return [
-        round_of(seconds[place], used[place] + cpu_s(pid), taken[place])
+        round_of(seconds[place], cpu_s(pid) - before[place], taken[place])
         for place, (_, pid) in enumerate(daemons)
     ]
 
