@@ -2,7 +2,7 @@
 
 import importlib
 from collections.abc import Callable, Mapping
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import msgspec
 
@@ -11,6 +11,9 @@ from lakehouse.core.errors import Refusal, SetupError
 from lakehouse.core.json_text import JsonError, compact, parse, parse_bytes
 from lakehouse.core.kind import Kind, kind_digest
 from lakehouse.validation.schema import SchemaCache
+
+# Settings that decide a verdict or a prompt and came after the first digests were written.
+_GROWN: Final = ("repair",)
 
 
 def load_kinds(config: Config, schemas: SchemaCache) -> Mapping[str, Kind]:
@@ -50,9 +53,20 @@ def _kind(name: str, settings: KindSettings, config: Config, schemas: SchemaCach
             rules=settings.rules,
             max_iterations=max_iterations,
             model=model,
+            grown=_grown(settings),
         ),
         repair=settings.repair,
     )
+
+
+def _grown(settings: KindSettings) -> dict[str, object]:
+    """Give the settings of `_GROWN` that differ from their defaults, for the kind's digest."""
+    default = KindSettings()
+    return {
+        name: getattr(settings, name)
+        for name in _GROWN
+        if getattr(settings, name) != getattr(default, name)
+    }
 
 
 def _from_file(name: str, config: Config) -> bytes:

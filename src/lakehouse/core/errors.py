@@ -51,6 +51,7 @@ InfraCode = Literal[
     "timeout",
     "model_loading",
     "table_unavailable",
+    "rule_broken",
     "log_unavailable",
     "shutdown",
     "crashed",
@@ -65,6 +66,7 @@ INFRA_STATUS: Final[dict[InfraCode, int]] = {
     "timeout": 504,
     "model_loading": 504,
     "table_unavailable": 503,
+    "rule_broken": 503,
     "log_unavailable": 503,
     "shutdown": 503,
     "crashed": 502,
@@ -82,13 +84,14 @@ INFRA_HINT: Final[dict[InfraCode, str]] = {
     "timeout": "Raise deadline_ms, or use a faster model.",
     "model_loading": "The model is still loading and our load goes on: ask again shortly.",
     "table_unavailable": "Check the table's path and columns: `lakehouse doctor`.",
+    "rule_broken": "Correct the rule in the configuration: it fails whatever the artifact holds.",
     "log_unavailable": "Check the disk behind the session log: `lakehouse doctor`.",
     "shutdown": "The daemon was stopping: send the request again.",
     "crashed": "The process that ran the session ended: its row, if any, is found by the row_id.",
 }
 
 _NOT_RETRYABLE: Final[frozenset[InfraCode]] = frozenset(
-    {"model_missing", "upstream_status", "upstream_malformed"}
+    {"model_missing", "rule_broken", "upstream_status", "upstream_malformed"}
 )
 
 

@@ -10,6 +10,7 @@ from lakehouse.core.limits import GOT_BYTES_MAX
 FindingCode = Literal[
     "no_json",
     "invalid_json",
+    "ambiguous",
     "truncated",
     "refused",
     "empty",
