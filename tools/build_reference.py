@@ -74,6 +74,7 @@ PROBLEMS: dict[ProblemCode, str] = {
 FINDINGS = {
     "no_json": "nothing that begins like an object or array",
     "invalid_json": "something does, and does not parse: duplicates, NaN and lone surrogates too",
+    "ambiguous": "the answer holds several different JSON values that pass the schema",
     "truncated": "the text ended in the middle and holds no whole candidate",
     "refused": "the provider says that it refused",
     "empty": "no text",

@@ -140,7 +140,7 @@ rows = st.builds(
     grounded=_maybe(st.booleans()),
     artifact=raws,
     attempts=st.lists(attempts, max_size=2).map(tuple),
-    error=_maybe(st.builds(RowError, _enum(InfraCode), texts)),
+    error=_maybe(st.builds(RowError, _enum(InfraCode), texts, _maybe(texts))),
     usage=usages,
     duration_ms=counts,
     conversation_id=_maybe(texts),

@@ -34,10 +34,14 @@ class Settings(msgspec.Struct, frozen=True):
 
 
 class RowError(msgspec.Struct, frozen=True):
-    """Why a session could not be judged."""
+    """Why a session could not be judged. `detail` is the cause in the words of whoever had it.
+
+    Rows of before 2026-11-29 have no `detail`; what is written has it, null where there is none.
+    """
 
     code: InfraCode
     message: str
+    detail: str | None = None
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):

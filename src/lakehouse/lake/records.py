@@ -38,7 +38,9 @@ _ARROW_TYPES: Final[dict[str, pa.DataType]] = {
     "BOOLEAN": pa.bool_(),
     "JSON": pa.string(),
     TIME: pa.timestamp("us", "UTC"),
-    SESSION_COLUMNS["error"]: pa.struct([("code", pa.string()), ("message", pa.string())]),
+    SESSION_COLUMNS["error"]: pa.struct(
+        [("code", pa.string()), ("message", pa.string()), ("detail", pa.string())]
+    ),
     SESSION_COLUMNS["usage"]: pa.struct(
         [("prompt_tokens", pa.int64()), ("completion_tokens", pa.int64())]
     ),

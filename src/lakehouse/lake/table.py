@@ -78,6 +78,7 @@ def append(
         table,
         pa.RecordBatchReader.from_batches(SCHEMA, iter(batches)),
         mode="append",
+        schema_mode="merge",  # a table of before gains the members that rows have gained since
         commit_properties=CommitProperties(
             custom_metadata={COMMIT_MARK: "1"},
             app_transactions=[Transaction(application, version)],

@@ -35,7 +35,7 @@ SESSION_COLUMNS: Final[Columns] = {
     "grounded": "BOOLEAN",
     "artifact": "JSON",
     "attempts": "JSON",
-    "error": "STRUCT(code VARCHAR, message VARCHAR)",
+    "error": "STRUCT(code VARCHAR, message VARCHAR, detail VARCHAR)",
     "usage": USAGE,
     "duration_ms": "BIGINT",
     "conversation_id": "VARCHAR",

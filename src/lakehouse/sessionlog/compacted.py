@@ -101,7 +101,8 @@ class Compacted:
         if not wanted:
             return None
         listed = ", ".join("'" + file.replace("'", "''") + "'" for file in wanted)
-        return f"read_parquet([{listed}], hive_partitioning = false)"
+        # By name: older files lack the members that rows gained later.
+        return f"read_parquet([{listed}], union_by_name = true, hive_partitioning = false)"
 
     def lines(self, where: str = "", values: Sequence[object] = ()) -> Iterator[bytes]:
         """Give the rows' own bytes, of all rows or of those that an SQL condition names."""

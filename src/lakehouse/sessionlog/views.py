@@ -277,6 +277,8 @@ def _table_cast(name: str, cast: str) -> str:
     column = _quoted(name)
     if cast == TIME:
         return f"{column} AT TIME ZONE 'UTC' AS {column}"
+    if cast.startswith("STRUCT"):
+        return f"CAST({column} AS {cast}) AS {column}"  # a table of before lacks later members
     # As read_json gives it: numbers written anew, so that equal values stay equal.
     return f"json({column}) AS {column}" if cast == "JSON" else column
 

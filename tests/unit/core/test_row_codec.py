@@ -36,7 +36,7 @@ ROW = make_row(
     row_id="019ab3c4d5e77a1c8d3e4f5061728394",
     messages=(RowMessage("user", "hi", CUT),),
     verdict="infra_error",
-    error=ErrorMember("connect", "refused"),
+    error=ErrorMember("connect", "refused", "the endpoint's own words"),
     metadata={"b": "1", "a": "2"},
     attempts=(
         make_attempt(
@@ -166,10 +166,29 @@ def test_every_member_is_required(name: str) -> None:
 
 @pytest.mark.parametrize("part", ["settings", "usage", "error"])
 def test_every_member_of_an_object_is_required(part: str) -> None:
-    optional = {"prompt_tokens", "completion_tokens"}  # read as null: see the next test
+    optional = {"prompt_tokens", "completion_tokens", "detail"}  # see the next tests
     for name in set(json.loads(LINE)[part]) - optional:
         with pytest.raises(RowError):
             decode_row(changed(lambda row, name=name: row[part].pop(name)))
+
+
+@pytest.mark.parametrize("detail", [b"", b',"detail":null', b',"detail":"401: no such key"'])
+def test_the_detail_of_an_error_stays_as_it_came(detail: bytes) -> None:
+    """A row of before it was written has none, and gains none by being written again."""
+    whole = encode_line(make_row(error=ErrorMember("connect", "no")))
+    assert whole.count(b',"error":{"code":"connect","message":"no","detail":null},') == 1
+    line = seal(whole[:-18].replace(b',"detail":null', detail) + b"}")
+    assert rewrite_row(line) == line
+    expected = {b"": None, b',"detail":null': None}.get(detail, "401: no such key")
+    error = decode_row(line).error
+    assert error is not None
+    assert error.detail == expected
+
+
+def test_a_detail_is_text_or_null() -> None:
+    for value in (1, True, [], {}):
+        with pytest.raises(RowError, match="detail"):
+            decode_row(changed(lambda row, value=value: row["error"].__setitem__("detail", value)))
 
 
 @pytest.mark.parametrize("name", ["prompt_tokens", "completion_tokens"])

@@ -6,15 +6,19 @@ from pathlib import Path
 
 import duckdb
 import msgspec
+import pyarrow as pa
 import pytest
-from deltalake import DeltaTable
+from deltalake import DeltaTable, write_deltalake
 from deltalake.exceptions import CommitFailedError
 
 from lakehouse.core.errors import LakehouseError, SetupError
 from lakehouse.core.ids import new_id
+from lakehouse.core.row import RowError
 from lakehouse.core.row_codec import encode_line
+from lakehouse.core.row_codec import seal as seal_line
 from lakehouse.lake import compaction as module
 from lakehouse.lake.compaction import compact
+from lakehouse.lake.records import SCHEMA, record_batch
 from lakehouse.sessionlog.compacted import open_compacted, plan_path, read_identity, read_plans
 from lakehouse.sessionlog.disk import Busy, exclusively
 from lakehouse.sessionlog.filters import SessionFilter
@@ -144,6 +148,31 @@ def test_what_every_engine_reads(root: Path):
     # Statistics would keep pieces of prompts in the table's own log, past `log forget`.
     logs = (Path(table.table_uri) / "_delta_log").glob("*.json")
     assert all("prompt '" not in path.read_text() for path in logs)
+
+
+def test_a_table_of_before_takes_rows_whose_error_has_a_detail(root: Path):
+    """Its schema grows by the member; older files and newer ones are one table to each reader."""
+    error = SCHEMA.field("error")
+    shorter = error.with_type(pa.struct([part for part in error.type if part.name != "detail"]))
+    old = SCHEMA.set(SCHEMA.get_field_index("error"), shorter)
+    first = make_row(verdict="infra_error", error=RowError("timeout", "late"))
+    line = seal_line(encode_line(first)[:-18].replace(b',"detail":null', b"") + b"}")
+    columns = pa.table(record_batch([line])).to_pydict()
+    del columns["error"][0]["detail"]
+    write_deltalake(
+        str(root / "table"), pa.table(columns, schema=old), partition_by=["date"], mode="append"
+    )
+    assert '"detail"' not in DeltaTable(root / "table").schema().to_json()
+    write_sealed(root, [make_row(verdict="infra_error", error=RowError("connect", "no", "why"))])
+    for _ in range(2):
+        compact(root, retention_h=0)
+        with open_views(root) as connection:
+            sql = "SELECT error.code, error.detail FROM sessions ORDER BY ALL"
+            found = connection.execute(sql).fetchall()
+        assert found == [("connect", "why"), ("timeout", None)]
+    assert '"detail"' in DeltaTable(root / "table").schema().to_json()
+    assert find_rows(root, first.row_id) == [line]
+    assert stats(root, where=SessionFilter(code="timeout")).infra_error == 1
 
 
 def interrupted(*_: object, **__: object) -> None:

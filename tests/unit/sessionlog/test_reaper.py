@@ -59,6 +59,8 @@ def test_the_row_of_a_crashed_session():
     )
     assert row.error is not None
     assert (row.error.code, row.error.message) == ("crashed", CRASHED_MESSAGE)
+    assert row.error.detail is None
+    assert b'"message":"%b","detail":null}' % CRASHED_MESSAGE.encode() in encode_line(row)
     assert (row.usage.prompt_tokens, row.usage.completion_tokens) == (None, None)
     assert bytes(row.artifact) == b"null"
 

@@ -12,7 +12,7 @@ from lakehouse.core.chat import ChatReply, ChatRequest
 from lakehouse.core.errors import InfraCode, ProblemCode
 from lakehouse.core.ports import ValidateRequest
 from lakehouse.core.replay_row import Feedback, FeedbackRequest, ReplayRun
-from lakehouse.core.row import Row, SegmentHeader, Started
+from lakehouse.core.row import Row, RowError, SegmentHeader, Started
 from lakehouse.core.row_codec import encode_line
 from lakehouse.core.session import IterateRequest, SessionReply, ValidateReply
 from lakehouse.replay.report import Report
@@ -36,6 +36,7 @@ TYPES: dict[str, type[msgspec.Struct]] = {
     "problem": Problem,
     "replay.report": Report,
 }
+GROWN = {(RowError, "detail")}  # members that rows of before do not have; every row of ours has
 LINES = {"row", "started", "segment", "replay.run", "feedback"}  # the codec adds `crc` to these
 SCALARS = {
     inspect.StrType: "string",
@@ -88,6 +89,8 @@ class Comparison:
         field = fields.get(name)
         if field is None or field.required:
             return False
+        if (kind.cls, name) in GROWN:
+            return True
         requests = kind.forbid_unknown_fields or kind.cls is ChatReply
         return requests or field.default is msgspec.UNSET
 
