@@ -6,6 +6,7 @@ outage kept from being judged is written nowhere and tried again by the next run
 
 import asyncio
 import contextlib
+import itertools
 import os
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
@@ -20,6 +21,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from lakehouse.cli.gateway import GatewayCaller
 from lakehouse.cli.options import ConfigOption, read_config
 from lakehouse.cli.run_files import Input, ResultFile, read_inputs, result_of
+from lakehouse.cli.sampling_options import (
+    DeadlineOption,
+    MaxTokensOption,
+    SeedOption,
+    SystemOption,
+    TemperatureOption,
+    raw_temperature,
+)
 from lakehouse.compose import Daemon
 from lakehouse.config.settings import Config
 from lakehouse.core.context import session_context
@@ -72,6 +81,14 @@ def command(
     constrain: Annotated[
         Constrain, typer.Option(help="Whether the model decodes under the schema if it can.")
     ] = "auto",
+    temperature: TemperatureOption = None,
+    max_tokens: MaxTokensOption = None,
+    seed: SeedOption = None,
+    system: SystemOption = None,
+    deadline_ms: DeadlineOption = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Only the first rows of the file.", metavar="ROWS")
+    ] = None,
     url: Annotated[
         str | None, typer.Option(help="A running gateway; else the stack runs in this process.")
     ] = None,
@@ -87,20 +104,34 @@ def command(
     Example: lakehouse run --kind airport_event --input notices.csv --column text --output out.jsonl
     """
     settings = read_config(context, config)
-    request = IterateRequest(kind=kind, model=model, constrain=constrain)
+    request = IterateRequest(
+        kind=kind,
+        model=model,
+        constrain=constrain,
+        temperature=raw_temperature(temperature),
+        max_tokens=max_tokens,
+        seed=seed,
+        system=system,
+        deadline_ms=deadline_ms,
+    )
     beside = output.with_name(output.name + ".rejects.jsonl")
-    job = _Job(request, source, column, output, rejects or beside, concurrency)
+    job = _Job(request, source, column, output, rejects or beside, concurrency, limit)
     if job.output.resolve() == job.rejects.resolve():
         raise SetupError("--output and --rejects must be two files.")
     tally = asyncio.run(_run(_door(settings, url, api_key_env, request), job))
+    raise typer.Exit(_conclude(tally, job.rejects))
+
+
+def _conclude(tally: Tally, rejects: Path) -> int:
+    """Say how the run ended, and give its exit code."""
     before = f", {tally.rejected_before} of them rejected" if tally.rejected_before else ""
     typer.echo(f"{tally.line()}; done before {tally.skipped}{before}")
     rejected = tally.rejected + tally.rejected_before
     if rejected:
-        typer.echo(f"{rejected} rejected in all, with their findings: {job.rejects}")
+        typer.echo(f"{rejected} rejected in all, with their findings: {rejects}")
     if tally.stopped:
         typer.echo(f"{tally.stopped} Go on with the same command.", err=True)
-    raise typer.Exit(3 if tally.infra or tally.stopped else int(rejected > 0))
+    return 3 if tally.infra or tally.stopped else int(rejected > 0)
 
 
 class _Job(msgspec.Struct, frozen=True):
@@ -110,6 +141,11 @@ class _Job(msgspec.Struct, frozen=True):
     output: Path
     rejects: Path
     concurrency: int
+    limit: int | None = None
+
+    def inputs(self) -> Iterator[Input]:
+        """Read the inputs of this run in order: the whole file, or the first `limit` rows."""
+        return itertools.islice(read_inputs(self.source, self.column), self.limit)
 
 
 @contextlib.contextmanager
@@ -131,7 +167,7 @@ def _pending(job: _Job, done: Mapping[int, str], tally: Tally) -> Iterator[Input
     Raises:
         SetupError: An input that is done has another text now.
     """
-    for one in read_inputs(job.source, job.column):
+    for one in job.inputs():
         digest = done.get(one.index)
         if digest is None:
             yield one
@@ -176,7 +212,7 @@ async def _run(door: contextlib.AbstractAsyncContextManager[Ask], job: _Job) -> 
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGINT, stop.set)
-    total = sum(1 for _ in read_inputs(job.source, job.column))
+    total = sum(1 for _ in job.inputs())
     console = Console(stderr=True, highlight=False)
     columns = (
         TextColumn("{task.description}"),
