@@ -6,11 +6,14 @@
     │   └── TableUnavailable
     └── SetupError         configuration or command line: printed, exit code 2
 
-`public` is what a caller may see. `internal` is for our own log and may hold paths and causes;
-neither ever holds a key.
+`public` is what a caller may see. `internal` is for the operator, in our own log and in the row's
+`error.detail`, and may hold paths and causes. Of an `InfraError` both are redacted where it is
+made, so that neither holds what looks like a key; a key without a look is cut out by who knows it.
 """
 
 from typing import ClassVar, Final, Literal
+
+from lakehouse.core.redaction import redact
 
 ProblemCode = Literal[
     "invalid_request",
@@ -138,7 +141,9 @@ class InfraError(LakehouseError):
         retryable: bool | None = None,
         retry_after_s: float | None = None,
     ) -> None:
-        super().__init__(public, hint=hint or INFRA_HINT[code], internal=internal)
+        super().__init__(
+            redact(public), hint=hint or INFRA_HINT[code], internal=redact(internal or public)
+        )
         self.code: InfraCode = code
         self.status = INFRA_STATUS[code]
         self.retryable = code not in _NOT_RETRYABLE if retryable is None else retryable
