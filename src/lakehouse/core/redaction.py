@@ -53,8 +53,10 @@ _SHAPES: Final = tuple(
         ),
         # Headers that are a secret as a whole: to the end of the line, or of the quoted text.
         (
-            rf"(?i){_START}((?:authorization|cookie){_QUOTE}\s{{0,8}}+[:=]\s{{0,8}}+{_QUOTE})"
-            r"[^\r\n\"'`\\]+",
+            (
+                rf"(?i){_START}((?:authorization|cookie){_QUOTE}\s{{0,8}}+[:=]\s{{0,8}}+{_QUOTE})"
+                r"[^\r\n\"'`\\]+"
+            ),
             rf"\1{MARK}",
         ),
         (
@@ -69,8 +71,10 @@ _SHAPES: Final = tuple(
         ),
         # `API key abc123... is not valid`: a name, no mark between, and a word with a digit.
         (
-            rf"(?i){_START}((?:key|token|secret)[:=]?\s{{1,8}}+{_QUOTE})"
-            r"(?=[A-Za-z._*-]{0,40}[0-9])[A-Za-z0-9._*-]{16,}",
+            (
+                rf"(?i){_START}((?:key|token|secret)[:=]?\s{{1,8}}+{_QUOTE})"
+                r"(?=[A-Za-z._*-]{0,40}[0-9])[A-Za-z0-9._*-]{16,}"
+            ),
             rf"\1{MARK}",
         ),
         # Keys that tell by their beginning whose they are.
