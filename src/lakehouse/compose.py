@@ -323,7 +323,7 @@ class Daemon:
 def model_names(config: Config) -> Mapping[str, ModelName]:
     """List the configured models by alias, the default one first."""
     return {
-        name: ModelName(name, settings.model, settings.provider)
+        name: ModelName(name, settings.model, settings.provider, settings.history)
         for name, settings in config.models.items()
     }
 

@@ -13,7 +13,7 @@ from lakehouse.core.kind import Kind, kind_digest
 from lakehouse.validation.schema import SchemaCache
 
 # Settings that decide a verdict or a prompt and came after the first digests were written.
-_GROWN: Final = ("repair",)
+_GROWN: Final = ("repair", "history", "reprompt")
 
 
 def load_kinds(config: Config, schemas: SchemaCache) -> Mapping[str, Kind]:
@@ -56,6 +56,8 @@ def _kind(name: str, settings: KindSettings, config: Config, schemas: SchemaCach
             grown=_grown(settings),
         ),
         repair=settings.repair,
+        history=settings.history,
+        reprompt=settings.reprompt,
     )
 
 

@@ -9,6 +9,7 @@ from typing import Final, Literal
 
 import msgspec
 
+from lakehouse.core.chat import History
 from lakehouse.core.kind import GroundingRule, SqlRule
 from lakehouse.core.limits import (
     DEADLINE_MS_DEFAULT,
@@ -84,7 +85,9 @@ class TracingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class KindSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[kinds.NAME]`. Exactly one of `schema` (a file) and `python` (`package.module:Model`).
 
-    `repair` lets broken JSON be mended before the checks; every mend is recorded.
+    `repair` lets broken JSON be fixed before the checks; every change is recorded. `history` says
+    what a later attempt sees of the earlier ones (the model's setting where it is not given), and
+    `reprompt` is a text to put before the findings.
     """
 
     schema: str | None = None
@@ -93,6 +96,8 @@ class KindSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     model: str | None = None
     max_iterations: int | None = None
     repair: bool = False
+    history: History | None = None
+    reprompt: str | None = None
     grounding: tuple[GroundingRule, ...] = ()
     rules: tuple[SqlRule, ...] = ()
 

@@ -8,6 +8,10 @@ from lakehouse.core.json_text import Int64, null
 
 Role = Literal["system", "user", "assistant"]
 FinishReason = Literal["stop", "length", "content_filter", "tool_calls", "other"]
+# What a later attempt sees of the earlier ones. `findings`: what was wrong with the last answer.
+# `answer_and_findings`: that answer too, as the model's own turn. `full`: every answer so far,
+# each followed by what was wrong with it.
+History = Literal["findings", "answer_and_findings", "full"]
 ModelState = Literal["ready", "loading", "missing", "unreachable"]
 
 
@@ -77,11 +81,15 @@ class CallLimits(msgspec.Struct, frozen=True):
 
 
 class ModelName(msgspec.Struct, frozen=True):
-    """One configured model: our alias, the provider's name for it, and the provider."""
+    """One configured model: our alias, the provider's name for it, and the provider.
+
+    `history` is what its later attempts see of the earlier ones; None is the default.
+    """
 
     name: str
     model: str
     provider: str
+    history: History | None = None
 
 
 class ModelStatus(msgspec.Struct, frozen=True):

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import msgspec
 import rfc8785
 
+from lakehouse.core.chat import History
 from lakehouse.core.json_text import JsonValue
 
 Match = Literal["exact", "casefold", "within", "quote"]
@@ -43,7 +44,9 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     """Everything a session takes from its kind. `schema` is raw JSON as configured.
 
     An inline schema makes a kind without a name. `model` is an alias. `repair` lets broken JSON
-    be mended before the checks; every mend is recorded in the attempt's `repairs`.
+    be fixed before the checks; every change is recorded in the attempt's `repairs`. `history` is
+    what a later attempt sees of the earlier ones, the model's setting where it is None. `reprompt`
+    is a text to put before the findings.
     """
 
     name: str | None
@@ -55,6 +58,8 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     model: str
     digest: str
     repair: bool = False
+    history: History | None = None
+    reprompt: str | None = None
 
     def tables(self) -> frozenset[str]:
         """Name the tables that the grounding rules need."""

@@ -8,7 +8,7 @@ from typing import Literal
 
 import msgspec
 
-from lakehouse.core.chat import Role, Usage
+from lakehouse.core.chat import History, Role, Usage
 from lakehouse.core.errors import InfraCode
 from lakehouse.core.finding import Truncated
 from lakehouse.core.json_text import Int64
@@ -24,13 +24,17 @@ class RowMessage(msgspec.Struct, frozen=True):
 
 
 class Settings(msgspec.Struct, frozen=True):
-    """The sampling and time settings in force; null = not set. `temperature` is raw JSON."""
+    """The sampling and time settings in force; null = not set. `temperature` is raw JSON.
+
+    `history` is left out where it is `findings`.
+    """
 
     constrain: Constrain
     temperature: msgspec.Raw
     max_tokens: Int64 | None
     seed: Int64 | None
     deadline_ms: Int64
+    history: History | msgspec.UnsetType = msgspec.UNSET
 
 
 class RowError(msgspec.Struct, frozen=True):

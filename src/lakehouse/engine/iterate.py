@@ -10,6 +10,7 @@ an `InfraError` that leaves the loop and spends no iteration; a bad answer is ne
 
 from lakehouse.core.chat import ChatReply, ChatRequest, Message
 from lakehouse.core.clock import Clock
+from lakehouse.core.conversation import later_turns
 from lakehouse.core.errors import InfraError
 from lakehouse.core.ids import new_span_id
 from lakehouse.core.json_text import NULL
@@ -18,7 +19,7 @@ from lakehouse.core.ports import ChatModel, TableSnapshot
 from lakehouse.core.session import Attempt, Verdict
 from lakehouse.engine.budget import Budget
 from lakehouse.engine.judge import Judgement, judge
-from lakehouse.engine.prompt import first_messages, next_messages, told_after
+from lakehouse.engine.prompt import first_messages, told_after
 from lakehouse.engine.strategy import Strategy, first_strategy
 from lakehouse.engine.task import SessionTask
 
@@ -90,8 +91,8 @@ async def iterate(
         if repeated and strategy.changed:
             return "max_iter_exhausted"
         strategy = strategy.after(reply, repeated=repeated)
-        told = told_after(judgement.findings)
-        messages = next_messages(first, told)
+        told = told_after(judgement.findings, task.reprompt)
+        messages = (*first, *later_turns(progress.attempts, told, task.settings.history))
     return "max_iter_exhausted"
 
 

@@ -1,9 +1,10 @@
 """What the model reads: the first conversation, and after a rejection what was wrong.
 
-History is last-only: every attempt gets the caller's messages and the findings of the answer
-before, as JSON data in one more user turn, never the answers themselves. The cost of a session
-grows linearly, nothing a model wrote comes back as text it might copy or obey, and small models
-do better: they repeat what they see (measured, docs/decisions/0007).
+The findings go back as JSON data in one more user turn. Whether the rejected answers go along is a
+setting of the kind or the model (`history`, core/conversation.py): by default they do not, since
+small models repeat what they see (measured, docs/decisions/0007). A finding quotes what the model
+wrote only as the name of a place or in its message, cut and as a JSON string; a kind's rejected
+artifact or answer comes back only where `history` says so.
 """
 
 from collections.abc import Sequence
@@ -13,7 +14,13 @@ import msgspec
 
 from lakehouse.core.chat import Message
 from lakehouse.core.finding import Finding
-from lakehouse.core.limits import FINDINGS_TOLD_MAX, TOLD_BYTES_MAX
+from lakehouse.core.limits import (
+    FINDINGS_TOLD_MAX,
+    TOLD_BYTES_MAX,
+    TOLD_EVIDENCE_BYTES_MAX,
+    TOLD_MESSAGE_BYTES_MAX,
+    TOLD_PATH_BYTES_MAX,
+)
 
 OPENING: Final = "Findings: "
 
@@ -35,35 +42,59 @@ def first_messages(system: str | None, messages: tuple[Message, ...]) -> tuple[M
     return messages if system is None else (Message("system", system), *messages)
 
 
-def told_after(findings: Sequence[Finding]) -> str:
+def told_after(findings: Sequence[Finding], reprompt: str | None = None) -> str:
     """Write the re-prompt: the findings of a rejected answer as a JSON list.
 
-    Findings that would read alike are told once. At most `FINDINGS_TOLD_MAX` findings and about
-    `TOLD_BYTES_MAX` bytes; how many were left out is said. The same findings give the same bytes.
+    Findings that would read alike are told once. At most `FINDINGS_TOLD_MAX` findings, and at
+    most `TOLD_BYTES_MAX` bytes whatever is in them; how many were left out is said. `reprompt`,
+    the kind's own text, stands before them and is not counted. The same findings give the same
+    bytes.
     """
     lines = list(dict.fromkeys(map(_line, findings)))
     kept: list[str] = []
-    size = 0
+    size = _FRAME_BYTES
     for line in lines[:FINDINGS_TOLD_MAX]:
-        size += len(line.encode("utf-8"))
-        if kept and size > TOLD_BYTES_MAX:
+        size += len(line.encode("utf-8")) + len(", ")
+        if size > TOLD_BYTES_MAX:
             break
         kept.append(line)
     left_out = len(lines) - len(kept)
-    more = f"\n({left_out} more findings are not shown.)" if left_out else ""
-    return f"{OPENING}[{', '.join(kept)}]{more}"
+    more = _more(left_out) if left_out else ""
+    opening = OPENING if reprompt is None else f"{reprompt.rstrip()}\n{OPENING}"
+    return f"{opening}[{', '.join(kept)}]{more}"
 
 
-def next_messages(first: tuple[Message, ...], told: str) -> tuple[Message, ...]:
-    """Build the conversation of the next attempt: the first one, and what is to be told."""
-    return (*first, Message("user", told))
+def _more(left_out: int) -> str:
+    return f"\n({left_out} more findings are not shown.)"
+
+
+_FRAME_BYTES: Final = len(f"{OPENING}[]{_more(1_000_000)}")
 
 
 def _line(finding: Finding) -> str:
-    if finding.nearest is not msgspec.UNSET:
-        told = _Told(finding.path, nearest=finding.nearest)
-    elif finding.code != "rule" and finding.expected is not msgspec.UNSET:
-        told = _Told(finding.path, expected=finding.expected)
+    path = _cut(finding.path, TOLD_PATH_BYTES_MAX)
+    if _fits(finding.nearest):
+        told = _Told(path, nearest=finding.nearest)
+    elif finding.code != "rule" and _fits(finding.expected):
+        told = _Told(path, expected=finding.expected)
     else:
-        told = _Told(finding.path, message=finding.message)
+        told = _Told(path, message=_cut(finding.message, TOLD_MESSAGE_BYTES_MAX))
     return msgspec.json.encode(told).decode("utf-8")
+
+
+def _fits(evidence: msgspec.Raw | msgspec.UnsetType) -> bool:
+    return evidence is not msgspec.UNSET and len(bytes(evidence)) <= TOLD_EVIDENCE_BYTES_MAX
+
+
+def _cut(text: str, bytes_max: int) -> str:
+    """Keep the beginning and the end of a text that takes more than `bytes_max` as JSON."""
+    if len(text) * 6 <= bytes_max or _json_bytes(text) <= bytes_max:
+        return text
+    kept = bytes_max // 2 - len("…")
+    while _json_bytes(shorter := f"{text[:kept]}…{text[-kept:]}") > bytes_max:
+        kept = kept * 3 // 4
+    return shorter
+
+
+def _json_bytes(text: str) -> int:
+    return len(msgspec.json.encode(text))

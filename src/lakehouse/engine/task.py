@@ -50,7 +50,7 @@ class SessionTask(msgspec.Struct, frozen=True, kw_only=True):
     """One session, ready to run: nothing in it is optional to understand any more.
 
     `messages` are the caller's (or the prompt as one user turn), `system` the text in force.
-    `sources` are the texts a quote may stand in.
+    `sources` are the texts a quote may stand in. `reprompt` is a text to put before the findings.
     """
 
     context: CallContext
@@ -64,6 +64,7 @@ class SessionTask(msgspec.Struct, frozen=True, kw_only=True):
     sources: tuple[str, ...]
     max_iterations: int
     settings: Settings
+    reprompt: str | None
     temperature: float | None
     load_budget_ms: int
     conversation_id: str | None
@@ -86,13 +87,15 @@ def plan(request: IterateRequest, context: CallContext, catalog: Catalog) -> Ses
     user_texts = tuple(message.content for message in messages if message.role == "user")
     _check_ranges(request)
     kind = _kind(request, catalog)
+    model = find_model(request.model or kind.model, catalog.models)
+    history = kind.history or model.history or "findings"
     deadline_ms = catalog.deadline_ms if request.deadline_ms is None else request.deadline_ms
     temperature, temperature_raw = _temperature(request)
     return SessionTask(
         context=context,
         kind=kind,
         schema=catalog.schemas.get(bytes(kind.schema)),
-        model=find_model(request.model or kind.model, catalog.models),
+        model=model,
         system=kind.system if request.system is None else request.system,
         prompt=user_texts[-1],
         messages=messages,
@@ -105,7 +108,9 @@ def plan(request: IterateRequest, context: CallContext, catalog: Catalog) -> Ses
             max_tokens=request.max_tokens,
             seed=request.seed,
             deadline_ms=deadline_ms,
+            history=msgspec.UNSET if history == "findings" else history,
         ),
+        reprompt=kind.reprompt,
         temperature=temperature,
         load_budget_ms=catalog.load_budget_ms,
         conversation_id=request.conversation_id,

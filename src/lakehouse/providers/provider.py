@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from lakehouse.core.chat import ChatReply, ChatRequest, ModelState
+from lakehouse.core.chat import ChatReply, ChatRequest, History, ModelState
 from lakehouse.core.errors import InfraCode, InfraError
 from lakehouse.core.limits import (
     CALL_SLOTS_DEFAULT,
@@ -29,7 +29,8 @@ class ModelSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     `base_url` ends in `/v1` for `openai`, and is the server's root for `ollama`. `preload` starts
     loading when the daemon starts. `slots` bounds calls at once. `context_tokens` is `num_ctx` for
     ollama and the context size for llama_cpp. `keep_alive` and `think` are ollama's own. `script`
-    is the file of answers of `scripted`.
+    is the file of answers of `scripted`. `history` is what a later attempt sees of the earlier
+    ones; a kind's own setting goes first.
     """
 
     provider: ProviderName
@@ -46,6 +47,7 @@ class ModelSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     keep_alive: str | None = None
     think: bool | None = None
     script: str | None = None
+    history: History | None = None
 
     def first_byte_ms(self) -> int:
         """Give the limit in force: what is set, else 90 s on this machine and 30 s elsewhere."""

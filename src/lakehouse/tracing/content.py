@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from lakehouse.core.chat import ChatReply, ChatRequest
+from lakehouse.core.conversation import later_turns
 from lakehouse.core.limits import TRUNCATED_TEXT_BYTES_MAX
 from lakehouse.core.row import Row
 from lakehouse.core.session import Attempt
@@ -18,14 +19,15 @@ from lakehouse.tracing.span import AttributeValue
 def messages(row: Row, attempt: Attempt) -> dict[str, AttributeValue]:
     """Give a model call's texts in the form of the GenAI conventions.
 
-    History is last-only (`engine/prompt.py`): the caller's messages, and what this attempt was
-    told.
+    The caller's messages, then what this attempt saw of the earlier ones and was told.
     """
     turns = [_turn("user", row.prompt)]
     if row.messages is not None:
         turns = [_turn(message.role, message.content) for message in row.messages]
     if attempt.told is not None:
-        turns.append(_turn("user", attempt.told))
+        earlier = row.attempts[: attempt.iteration]
+        later = later_turns(earlier, attempt.told, row.settings.history)
+        turns += [_turn(message.role, message.content) for message in later]
     answer = _turn("assistant", attempt.output) | {"finish_reason": attempt.finish_reason}
     found: dict[str, AttributeValue] = {
         "gen_ai.input.messages": json_text(turns),

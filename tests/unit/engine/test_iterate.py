@@ -12,11 +12,9 @@ from hypothesis import strategies as st
 from lakehouse.core.chat import Message, Usage
 from lakehouse.core.clock import FixedClock
 from lakehouse.core.errors import InfraError
-from lakehouse.core.finding import Finding
 from lakehouse.core.session import Verdict
 from lakehouse.engine.budget import Budget
 from lakehouse.engine.iterate import Progress, iterate
-from lakehouse.engine.prompt import told_after
 from lakehouse.engine.task import SessionTask
 from support.sessions import ListedChat, NoTables, answer, clock, task_of
 
@@ -233,31 +231,6 @@ def test_a_session_is_bounded_and_ends_with_the_first_good_answer(texts):
     assert [a.iteration for a in progress.attempts] == list(range(len(progress.attempts)))
     assert (verdict == "accepted") == (progress.attempts[-1].outcome == "accepted")
     assert all(a.outcome == "rejected" for a, _ in pairwise(progress.attempts))
-
-
-def test_a_flood_of_findings_is_capped():
-    """The re-prompt stays small, and says how much it leaves out."""
-    task = task_of()
-    value = json.dumps({"city": 1} | {f"n{i}": 1 for i in range(5)})
-    chat = ListedChat(value, GOOD)
-    _, progress = run(task, chat)
-    [finding] = progress.attempts[0].findings
-    findings = [msgspec.structs.replace(finding, path=f"/{n}") for n in range(500)]
-
-    told = told_after(findings * 2)
-
-    assert len(told.encode()) < 10_000
-    assert "(480 more findings are not shown.)" in told
-
-
-@given(st.text())
-def test_a_message_travels_as_json_data(text):
-    """Whatever a finding says, the re-prompt stays one JSON list after its opening."""
-    finding = Finding(code="no_json", path="", message=text)
-
-    told = told_after([finding])
-
-    assert json.loads(told.removeprefix("Findings: ")) == [{"path": "", "message": text}]
 
 
 def raw(text: str):

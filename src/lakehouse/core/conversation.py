@@ -1,0 +1,48 @@
+"""What the conversation of a later attempt holds, made of the attempts before it.
+
+The loop sends it and a trace tells it: both make it here, from what the row keeps.
+"""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from lakehouse.core.chat import History, Message
+from lakehouse.core.json_text import NULL
+from lakehouse.core.limits import ANSWER_SHOWN_BYTES_MAX
+from lakehouse.core.session import Attempt
+
+
+def later_turns(
+    attempts: Sequence[Attempt], told: str, history: History | msgspec.UnsetType
+) -> tuple[Message, ...]:
+    """Give the turns that follow the caller's messages after these rejected attempts.
+
+    `attempts` are all before the next one, oldest first, and `told` is what the next one is told.
+    An answer without text leaves no turn: endpoints refuse an empty one.
+    """
+    added = Message("user", told)
+    if history in (msgspec.UNSET, "findings"):
+        return (added,)
+    shown = attempts if history == "full" else attempts[-1:]
+    turns: list[Message] = []
+    for attempt in shown:
+        if attempt.told is not None and history == "full":
+            turns.append(Message("user", attempt.told))
+        answer = answer_shown(attempt)
+        if answer:
+            turns.append(Message("assistant", answer))
+    return (*turns, added)
+
+
+def answer_shown(attempt: Attempt) -> str:
+    """Give a rejected answer as the model sees it again.
+
+    The artifact that was taken from it, else its whole text; cut to `ANSWER_SHOWN_BYTES_MAX`.
+    """
+    taken = attempt.artifact != NULL
+    text = bytes(attempt.artifact).decode("utf-8") if taken else attempt.output.strip()
+    data = text.encode("utf-8")
+    if len(data) <= ANSWER_SHOWN_BYTES_MAX:
+        return text
+    return data[:ANSWER_SHOWN_BYTES_MAX].decode("utf-8", "ignore") + "…"
