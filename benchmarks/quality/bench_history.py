@@ -117,8 +117,7 @@ async def run(directory: Path, texts: list[dict], sessions_at_once: int) -> dict
 def table(scores: Mapping[str, Score]) -> list[str]:
     """Lay the arms side by side, with 95 % Wilson intervals."""
     lines = [
-        "| history | sessions | accepted at once | accepted | accepted and right | "
-        "calls a session | tokens a session |",
+        "| history | sessions | at once | accepted | accepted and right | calls | tokens |",
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     for arm, score in scores.items():
