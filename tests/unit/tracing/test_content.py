@@ -9,6 +9,7 @@ from lakehouse.core.row import Row
 from lakehouse.tracing.content import messages
 from support.rows import SETTINGS, make_attempt, make_row, rejected_attempt
 
+SHOWN = b'{"airport":"QQQ"}'
 TOLD = 'Findings: [{"path":"/airport","message":"not good"}]'
 
 
