@@ -6,13 +6,13 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import pytest
 
 from lakehouse.core.ids import is_id
 from support.stack import Answer, call, running_stack
+from support.waiting import wait_until
 
 CONFIG = """
 [log]
@@ -47,7 +47,7 @@ def test_kill_9_and_start_again(tmp_path: Path, apart: bool):
         ]
         for thread in threads:
             thread.start()
-        wait_for(lambda: started_lines(tmp_path / "log") == 4)
+        wait_until(lambda: started_lines(tmp_path / "log") == 4, "four started lines")
         killed.stop(signal.SIGKILL)
         for thread in threads:
             thread.join(WAIT_S)
@@ -57,7 +57,7 @@ def test_kill_9_and_start_again(tmp_path: Path, apart: bool):
 
     with running_stack(tmp_path, CONFIG, apart=apart) as stack:
         port = stack["gateway"].port
-        wait_for(lambda: len(sessions(port)) == 4)
+        wait_until(lambda: len(sessions(port)) == 4, "four rows")
         rows = {row["session_id"]: row for row in sessions(port)}
 
     assert set(rows) == {session_of(number) for number in (1, 2, 3, 9)}
@@ -101,10 +101,3 @@ def sessions(port: int) -> list[dict]:
 def started_lines(log: Path) -> int:
     files = (log / "active").glob("*.jsonl")
     return sum(file.read_bytes().count(b'"session.started.v1"') for file in files)
-
-
-def wait_for(condition) -> None:
-    until = time.monotonic() + WAIT_S
-    while not condition():
-        assert time.monotonic() < until, "it did not happen"
-        time.sleep(0.05)

@@ -1,7 +1,6 @@
 """One id from header to trace, in one process and in three, into a strict Langfuse."""
 
 import json
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,6 +10,7 @@ import pytest
 from support.langfuse import SECRET_KEY, LangfuseServer, langfuse
 from support.otlp import SeenSpan
 from support.stack import Answer, Process, call, running_stack
+from support.waiting import wait_until
 
 GOOD = '{"code": "LHR"}'
 SCRIPT = {
@@ -74,13 +74,12 @@ def iterate(processes: dict[str, Process], headers=None, **body) -> Answer:
 
 def arrived(server: LangfuseServer, trace_id: str, enough: Callable[[list[SeenSpan]], bool]):
     """Wait until enough of a trace is there; give all of it."""
-    deadline = time.monotonic() + ARRIVAL_S
-    while True:
-        spans = [span for (trace, _), span in list(server.spans.items()) if trace == trace_id]
-        if enough(spans):
-            return spans
-        assert time.monotonic() < deadline, [span.name for span in spans]
-        time.sleep(0.05)
+
+    def spans() -> list[SeenSpan]:
+        return [span for (trace, _), span in list(server.spans.items()) if trace == trace_id]
+
+    wait_until(lambda: enough(spans()), lambda: [span.name for span in spans()])
+    return spans()
 
 
 def named(spans: list[SeenSpan], name: str) -> list[SeenSpan]:
@@ -174,9 +173,10 @@ def test_a_verdict_becomes_scores_under_ids_that_stay(stack):
             if row_id in score["id"]
         }
 
-    deadline = time.monotonic() + ARRIVAL_S
-    while not scores(failed["row_id"]) and time.monotonic() < deadline:
-        time.sleep(0.05)
+    wait_until(
+        lambda: all(map(scores, (accepted["row_id"], exhausted["row_id"], failed["row_id"]))),
+        "scores",
+    )
 
     assert scores(accepted["row_id"]) == {
         "lakehouse.verdict": "accepted",

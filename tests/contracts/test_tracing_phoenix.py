@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 
 from support.phoenix import Phoenix, phoenix
 from support.stack import call, running_stack, untraced
+from support.waiting import wait_until
 
 CONFIG = """
 [log]
@@ -66,13 +66,12 @@ def project(directory: Path) -> Path:
 
 
 def arrived(receiver: Phoenix, trace_id: str, count: int) -> list[dict[str, Any]]:
-    deadline = time.monotonic() + ARRIVAL_S
-    while True:
-        spans = receiver.spans(trace_id)
-        if len(spans) >= count:
-            return spans
-        assert time.monotonic() < deadline, [span["name"] for span in spans]
-        time.sleep(0.2)
+    wait_until(
+        lambda: len(receiver.spans(trace_id)) >= count,
+        lambda: [span["name"] for span in receiver.spans(trace_id)],
+        every_s=0.2,
+    )
+    return receiver.spans(trace_id)
 
 
 def attribute(span: dict[str, Any], name: str) -> Any:

@@ -15,6 +15,7 @@ from lakehouse.core.ids import is_id
 from lakehouse.core.row_codec import crc_holds, decode_row
 from lakehouse.gateway.auth import new_key
 from support.stack import Answer, Process, call, free_port, running_stack
+from support.waiting import wait_until
 
 SCHEMA = {
     "type": "object",
@@ -411,12 +412,11 @@ def test_a_caller_who_goes_away_takes_no_row_along(gateway):
             timeout_s=0.4,
         )
 
-    deadline = time.monotonic() + 15
-    while time.monotonic() < deadline:
-        answer = call(gateway, "GET", f"/v1/sessions/{session_id}")
-        if answer.status == 200:
-            break
-        time.sleep(0.1)
+    def found() -> Answer:
+        return call(gateway, "GET", f"/v1/sessions/{session_id}")
+
+    wait_until(lambda: found().status == 200, "the row")
+    answer = found()
     assert answer.json()["rows"][0]["verdict"] == "accepted"
 
 
@@ -489,23 +489,18 @@ def test_a_validator_out_of_reach_leaves_a_row_of_the_gateways(tmp_path: Path):
 
 
 def _wait_for_started(log: Path, needle: bytes) -> None:
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        if any(needle in file.read_bytes() for file in (log / "active").iterdir()):
-            return
-        time.sleep(0.02)
-    raise AssertionError("the session never started")
+    wait_until(
+        lambda: any(needle in file.read_bytes() for file in (log / "active").iterdir()),
+        "the started line",
+    )
 
 
 def _wait_for_model_call(port: int) -> None:
     """Wait until chatd has a call under way beside the one that asks."""
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        text = call(port, "GET", "/metrics").body.decode()
-        if re.search(r'lakehouse_queue_depth\{[^}]*queue="requests"[^}]*\} ([2-9])', text):
-            return
-        time.sleep(0.02)
-    raise AssertionError("the model was never called")
+    waiting = re.compile(r'lakehouse_queue_depth\{[^}]*queue="requests"[^}]*\} ([2-9])')
+    wait_until(
+        lambda: waiting.search(call(port, "GET", "/metrics").body.decode()), "the model's call"
+    )
 
 
 def test_keys_are_asked_for_at_every_door(tmp_path: Path):

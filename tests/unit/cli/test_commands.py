@@ -5,12 +5,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from support.stack import SCRIPTED, call, running_stack
+from support.waiting import wait_until
 
 CONFIG = (
     SCRIPTED
@@ -126,9 +126,7 @@ def test_ctrl_c_keeps_what_is_done_and_the_next_run_goes_on(project):
         text=True,
     )
     output = project / "out.jsonl"
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline and not (output.exists() and output.stat().st_size):
-        time.sleep(0.02)
+    wait_until(lambda: output.exists() and output.stat().st_size, "a first line")
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=30)
 

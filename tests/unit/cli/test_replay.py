@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import termios
-import time
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -18,6 +17,7 @@ from lakehouse.core.row_codec import decode_row
 from lakehouse.replay.run import list_plans
 from lakehouse.sessionlog.reader import read_rows
 from support.replays import log_sessions, write_project
+from support.waiting import wait_until
 
 SESSIONS = 60
 
@@ -213,9 +213,7 @@ def start(project: Path, *arguments: str) -> subprocess.Popen[str]:
 
 
 def wait_for_lines(project: Path) -> None:
-    until = time.monotonic() + 30
-    while not (project / "log" / "replay_runs.jsonl").exists() and time.monotonic() < until:
-        time.sleep(0.01)
+    wait_until((project / "log" / "replay_runs.jsonl").exists, "a first replayed session")
 
 
 @pytest.mark.parametrize("how", ["signal", "deadline"])

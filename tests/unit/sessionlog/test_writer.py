@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections import Counter
 from pathlib import Path
 
@@ -25,6 +24,7 @@ from lakehouse.sessionlog.layout import lock_path
 from lakehouse.sessionlog.reader import bad_lines, count, find_rows, read_lines, read_rows
 from lakehouse.sessionlog.writer import SessionLogWriter
 from support.rows import make_row, make_started
+from support.waiting import wait_until
 
 SOURCE = str(Path(lakehouse.__file__).parent.parent)
 TESTS = str(Path(__file__).parents[2])
@@ -89,13 +89,6 @@ def writer(tmp_path: Path, disk: FaultyDisk):
 
 def segments(root: Path) -> list[Path]:
     return sorted((root / "active").iterdir())
-
-
-def eventually(condition, *, seconds: float = 10.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come true"
-        time.sleep(0.01)
 
 
 def test_the_bytes_of_a_segment(tmp_path: Path):
@@ -242,7 +235,7 @@ def test_syncs_that_keep_failing_are_said_and_heal(writer: SessionLogWriter, dis
     assert disk.fired["sync"] == 3
     with pytest.raises(Refusal, match="EIO"):
         writer.check_writable()
-    eventually(lambda: writer._failure is None)
+    wait_until(lambda: writer._failure is None, "healing")
     writer.check_writable()
     asyncio.run(writer.append(make_row()))
 
@@ -257,10 +250,10 @@ def test_a_full_disk_is_said_and_heals(writer: SessionLogWriter, disk: FaultyDis
     assert refused.value.code == "log_unavailable"
     assert refused.value.retry_after_s
     fired = disk.fired["write"]
-    eventually(lambda: disk.fired["write"] > fired)  # it tries by itself
+    wait_until(lambda: disk.fired["write"] > fired, "a try of its own")  # it tries by itself
     assert len(segments(tmp_path / "log")) == 1
     disk.writes_fail_with = None
-    eventually(lambda: writer._failure is None)
+    wait_until(lambda: writer._failure is None, "healing")
     row = make_row()
     asyncio.run(writer.append(row))
     assert find_rows(tmp_path / "log", row.row_id) == [encode_line(row)]
@@ -297,7 +290,7 @@ def test_a_removed_segment_is_noticed_and_replaced(writer: SessionLogWriter, tmp
     writer._space_at = 0.0
     with pytest.raises(Refusal, match="removed"):
         writer.check_writable()
-    eventually(lambda: writer._failure is None)
+    wait_until(lambda: writer._failure is None, "healing")
     assert writer.writer_id != old_id, "readers would take the old id for dead"
     assert lock_held(lock_path(tmp_path / "log", writer.writer_id))
     row = make_row()
