@@ -23,6 +23,7 @@ from lakehouse.core.errors import InfraError, SetupError, TableUnavailable
 from lakehouse.core.json_text import JsonScalar
 from lakehouse.core.kind import SqlRule
 from lakehouse.core.ports import RuleOutcome
+from lakehouse.sql.gate import NotAQuery, read_query
 
 RULE_TIMEOUT_MS: Final = 10_000  # for all rules of one answer, waiting for a thread included
 _THREADS: Final = 2  # that run rules; DuckDB itself uses one per query
@@ -72,6 +73,10 @@ def _prepare(
         raise SetupError(f"The rule {sql!r} is not SQL: {_first_line(error)}") from error
     if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
         raise SetupError(f"The rule {sql!r} must be one SELECT.")
+    try:
+        read_query(connection, sql, known=tables)
+    except NotAQuery as error:
+        raise SetupError(f"The rule {sql!r} must only read: {error}") from error
     names = _names(connection, sql)
     members = tuple(sorted(names.members))
     if len({member.lower() for member in members}) < len(members):

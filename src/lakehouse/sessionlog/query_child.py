@@ -15,6 +15,7 @@ import msgspec
 from lakehouse.core.errors import LakehouseError
 from lakehouse.sessionlog.query import RESULT_FILE, QueryAnswer, QueryColumn, QueryTask
 from lakehouse.sessionlog.views import find_sources, is_damage, open_views
+from lakehouse.sql.gate import NotAQuery, ReadQuery, one_line, read_query
 
 _TRIES_MAX: Final = 4  # a segment may be sealed, or a file go, between listing and reading
 _BATCH_ROWS: Final = 10_000
@@ -34,18 +35,20 @@ def main() -> None:
 
 
 def _answer(task: QueryTask) -> QueryAnswer:
-    problem = _problem(task.sql)
-    if problem is not None:
-        return QueryAnswer(error=problem, refused=True)
+    try:
+        with duckdb.connect(":memory:") as connection:
+            read = read_query(connection, task.sql)
+    except NotAQuery as error:
+        return QueryAnswer(error=str(error), refused=True)
     root = Path(task.root)
     damaged: str | None = None
     for last in (False,) * (_TRIES_MAX - 1) + (True,):
         try:
-            answer = _run(task, trusting=damaged is None)
+            answer = _run(task, read, trusting=damaged is None)
         except LakehouseError as error:
             return QueryAnswer(error=error.public)
         except duckdb.Error as error:
-            text = _one_line(error)
+            text = one_line(error)
             if damaged is None and is_damage(root, error):
                 damaged = f"Damaged lines are left out (lakehouse log verify): {text}"
             elif last or not _file_is_gone(error):
@@ -67,21 +70,7 @@ def _is_ours(root: Path, error: duckdb.Error) -> bool:
     return isinstance(error, duckdb.InvalidInputException) and f"{root}/" in str(error)
 
 
-def _problem(sql: str) -> str | None:
-    """Say why the SQL may not run; None if it is one SELECT."""
-    try:
-        statements = duckdb.extract_statements(sql)
-    except duckdb.Error as error:
-        return _one_line(error)
-    if len(statements) != 1:
-        return f"A query is one SELECT; this is {len(statements)} statements."
-    kind = statements[0].type
-    if kind != duckdb.StatementType.SELECT:
-        return f"A query is one SELECT; this is {kind.name}."
-    return None
-
-
-def _run(task: QueryTask, *, trusting: bool) -> QueryAnswer:
+def _run(task: QueryTask, read: ReadQuery, *, trusting: bool) -> QueryAnswer:
     root = Path(task.root)
     # The strict pass behind this view costs more than most queries: only for who names it.
     sources = find_sources(root, trusting=trusting)
@@ -90,7 +79,7 @@ def _run(task: QueryTask, *, trusting: bool) -> QueryAnswer:
     _limit(resource.RLIMIT_AS, _address_space_bytes() + task.memory_bytes)
     with open_views(root, sources, bad="log_bad_lines" in task.sql.lower()) as connection:
         _lock_down(connection, task, sources.paths)
-        relation = connection.sql(_without_end(task.sql))
+        relation = connection.sql(read.sql)
         assert relation is not None, "a SELECT gives a relation"
         columns = tuple(
             QueryColumn(name, str(kind))
@@ -146,16 +135,6 @@ def _lock_down(connection: duckdb.DuckDBPyConnection, task: QueryTask, paths: li
     connection.execute("SET lock_configuration = true")
 
 
-def _without_end(sql: str) -> str:
-    """Drop the semicolons and comments behind a statement: DuckDB cannot wrap a text with them."""
-    text = sql.encode("utf-8")
-    for offset, kind in reversed(duckdb.tokenize(sql)):  # offsets count bytes
-        if kind != duckdb.token_type.comment and text[offset : offset + 1] != b";":
-            break
-        text = text[:offset]
-    return text.decode("utf-8")
-
-
 def _unique(names: list[str]) -> list[str]:
     unique: list[str] = []
     for name in names:
@@ -171,11 +150,6 @@ def _raw(cell: str | None) -> msgspec.Raw:
     if cell is None:
         return msgspec.Raw(b"null")
     return msgspec.Raw(f'"{cell}"' if cell in _NOT_JSON else cell)
-
-
-def _one_line(error: BaseException) -> str:
-    text = str(error).split("\n\n")[0].split("\nLINE ")[0]
-    return " ".join(text.split())
 
 
 def _address_space_bytes() -> int:

@@ -135,7 +135,10 @@ def test_a_name_with_nul_makes_the_table_unavailable() -> None:
         ("SELECT nonsense($a)", "nonsense"),
         ("SELECT column_of_nothing", "column_of_nothing"),
         ("SELECT $a = 1 AND $A = 2", "case"),
-        ("SELECT count(*) > 0 FROM read_text('pyproject.toml')", "cannot work"),
+        ("SELECT count(*) > 0 FROM read_text('pyproject.toml')", "only read"),
+        ("WITH x AS (COPY (SELECT 1) TO 'x.csv') SELECT count(*) > 0 FROM x", "COPY does not"),
+        ("WITH x AS (DELETE FROM airports RETURNING 1) SELECT true FROM x", "DELETE does not"),
+        ("SELECT count(*) > 0 FROM query('SELECT 1')", "may not call query"),
     ],
 )
 def test_a_rule_that_can_never_work_is_told_at_start(sql: str, word: str) -> None:

@@ -1,0 +1,1 @@
+"""Child processes of ours: how they end, and what the operating system keeps them from."""

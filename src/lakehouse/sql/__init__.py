@@ -1,0 +1,1 @@
+"""What SQL of others may say before it runs."""
