@@ -77,6 +77,8 @@ _SHAPES: Final = tuple(
             ),
             rf"\1{MARK}",
         ),
+        # A key that its owner masked: what stands of it is of no use here either.
+        (_START + r"[A-Za-z0-9_-]{0,40}+\*{4,}[A-Za-z0-9_-]{0,40}", MARK),
         # Keys that tell by their beginning whose they are.
         (_START + r"(?:sk|rk|pk|csk|ek|sess)[-_][A-Za-z0-9*._-]{8,}", MARK),
         (_START + r"eyJ[A-Za-z0-9_-]{6,}\.[A-Za-z0-9._*-]{4,}", MARK),

@@ -28,6 +28,7 @@ from lakehouse.transport.connection import (
     HttpReply,
     TransportFault,
 )
+from lakehouse.transport.reason import reason_of
 
 __all__ = [
     "FaultKind",
@@ -158,11 +159,16 @@ class HttpClient:
                     "timeout_total", f"no connection within {limits.total_ms} ms", unsent=True
                 ) from error
             raise TransportFault(
-                "timeout_connect", f"no connection within {limits.connect_ms} ms", unsent=True
+                "timeout_connect",
+                f"{origin}: no connection within {limits.connect_ms} ms",
+                unsent=True,
+                reason="timeout",
             ) from error
         except (OSError, UnicodeError) as error:
             # UnicodeError: a host name that cannot be a DNS name.
-            raise TransportFault("connect", f"{origin}: {error}", unsent=True) from error
+            raise TransportFault(
+                "connect", f"{origin}: {error}", unsent=True, reason=reason_of(error)
+            ) from error
         return connection
 
     async def _open(self, origin: "_Origin") -> "Connection":
@@ -185,7 +191,13 @@ class HttpClient:
                 troubles.append(error)
             else:
                 return connection
-        raise OSError("; ".join(map(str, troubles)) or "the name has no address")
+        if not troubles:
+            raise socket.gaierror("the name has no address")
+        # All are told; the first of several addresses is the one that was meant most.
+        told = "; ".join(map(str, troubles))
+        raise TransportFault(
+            "connect", f"{origin}: {told}", unsent=True, reason=reason_of(troubles[0])
+        )
 
     def _context(self) -> ssl.SSLContext:
         if self._tls is None:

@@ -10,6 +10,7 @@ import httptools
 import msgspec
 
 from lakehouse.core.limits import UPSTREAM_HEADER_BYTES_MAX
+from lakehouse.transport.reason import Reason
 
 FaultKind = Literal[
     "connect",
@@ -50,14 +51,18 @@ class TransportFault(Exception):
     """No whole answer came. `connect` also means reset before the first byte of an answer.
 
     `unsent`: surely no byte of the request left, so nobody can have acted on it. `detail` is for
-    our own log; it never holds a header or a body.
+    the operator: it may hold an address, never a header or a body. `reason` says of `connect` and
+    `timeout_connect` why there was no connection.
     """
 
-    def __init__(self, kind: FaultKind, detail: str, *, unsent: bool = False) -> None:
+    def __init__(
+        self, kind: FaultKind, detail: str, *, unsent: bool = False, reason: Reason = "other"
+    ) -> None:
         super().__init__(f"{kind}: {detail}")
         self.kind: FaultKind = kind
         self.detail = detail
         self.unsent = unsent
+        self.reason: Reason = reason
 
 
 class Connection(asyncio.Protocol):
@@ -84,7 +89,9 @@ class Connection(asyncio.Protocol):
         """Send one request and wait for its whole answer; on a fault the connection is gone."""
         if not self._open:
             # The peer spoke or left before we did: a greeting of another protocol, or overload.
-            raise TransportFault("connect", "closed before the request was sent", unsent=True)
+            raise TransportFault(
+                "connect", "closed before the request was sent", unsent=True, reason="closed"
+            )
         now = self._loop.time()
         self._limits = limits
         self._total_at = total_at
@@ -224,7 +231,8 @@ class Connection(asyncio.Protocol):
     def _fail(self, kind: FaultKind, detail: str) -> None:
         self._keep_alive = False
         if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_exception(TransportFault(kind, detail))
+            reason: Reason = "closed" if kind == "connect" else "other"
+            self._waiter.set_exception(TransportFault(kind, detail, reason=reason))
         if self._open:
             self._open = False
             self._transport.abort()

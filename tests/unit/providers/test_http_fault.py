@@ -2,6 +2,7 @@
 
 import json
 import math
+import time
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -15,9 +16,11 @@ from lakehouse.providers.http_fault import (
     Malformed,
     decode,
     fault_of_status,
+    fault_of_transport,
+    malformed,
     retry_after_s,
 )
-from lakehouse.transport.client import HttpReply
+from lakehouse.transport.client import HttpReply, TransportFault
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 
@@ -172,9 +175,123 @@ def test_an_error_text_never_carries_the_key() -> None:
 
 
 def test_an_error_text_is_quoted_short_and_on_one_line() -> None:
-    """What an endpoint says goes to our log, not into it as lines of its own."""
-    fault = fault_of_status("m", reply(400, {"error": {"message": "too\nlong " * 1000}}))
-    assert "too long" in fault.internal
-    assert "too" not in fault.public
-    assert len(fault.internal) < 400
-    assert "\n" not in fault.internal
+    """What an endpoint says goes into our messages, not as lines of its own, and not for ever."""
+    fault = fault_of_status("m", reply(400, {"error": {"message": "too\nlong\x1b[2J " * 1000}}))
+    assert "too long" in fault.public
+    assert len(fault.public) <= 2_000
+    assert fault.public.isprintable()
+    assert fault.internal == fault.public
+
+
+@pytest.mark.parametrize(
+    ("body", "media_type", "said"),
+    [
+        ({"error": {"message": "over quota", "code": 429}}, "", "over quota"),
+        ({"error": "no such model"}, "", "no such model"),
+        ({"message": "Service Unavailable"}, "", "Service Unavailable"),
+        ({"Message": "AWS says no"}, "", "AWS says no"),
+        ({"detail": "Not Found"}, "", "Not Found"),
+        ({"detail": [{"loc": ["body"], "msg": "field required"}, {"msg": "two"}]}, "",
+         "field required; two"),
+        ([{"error": {"code": 400, "message": "API key not valid.", "status": "INVALID_ARGUMENT"}}],
+         "", "API key not valid"),
+        ({"errors": [{"message": "one"}, "two"]}, "", "one; two"),
+        ({"error": {"message": {"detail": "nested"}}}, "", "nested"),
+        ({"error_description": "the token expired", "error": None}, "", "the token expired"),
+        (b"upstream connect error or disconnect/reset before headers", "text/plain",
+         "upstream connect error"),
+        (b"<html><head><title>502 Bad Gateway</title></head><body>x</body></html>", "text/html",
+         "502 Bad Gateway"),
+        (b"<h1>no title</h1>", "", "no title"),
+        (b"\xff\xfe broken", "", "broken"),
+    ],
+)  # fmt: skip
+def test_the_endpoint_is_quoted_in_every_form(body: object, media_type: str, said: str) -> None:
+    """The words are found wherever the endpoint put them."""
+    fault = fault_of_status("m", reply(400, body, **{"content-type": media_type}))
+    assert said in fault.public
+
+
+@pytest.mark.parametrize("body", [b"<" * 65536, b"<title" * 10_000, b"[" * 65536, b"", b"null"])
+def test_no_error_body_breaks_the_reader(body: bytes) -> None:
+    """Whatever it is, the status is told, and soon."""
+    started = time.process_time()
+    assert "status 400" in fault_of_status("m", reply(400, body)).public
+    assert time.process_time() - started < 1
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "key", "part"),
+    [
+        (401, {}, "secret-key", "does not take the key"),
+        (401, {}, None, "wants a key"),
+        (402, {}, None, "quota"),
+        (403, {}, "secret-key", "rights"),
+        (429, {}, None, "how often"),
+        (429, {"error": {"type": "insufficient_quota"}}, None, "billing"),
+        (400, {"error": {"code": "insufficient_quota"}}, None, "billing"),
+        (308, {}, None, "redirects"),
+        (405, {}, None, "base_url"),
+        (413, {}, None, "too long"),
+        (422, {}, None, "refuses the request"),
+        (500, {}, None, "own log"),
+        (503, {}, None, "overloaded or down"),
+    ],
+)
+def test_a_hint_fits_its_cause(status: int, body: object, key: str | None, part: str) -> None:
+    """One code stands for many causes; what to do depends on the cause."""
+    hint = fault_of_status("m", reply(status, body), secret=key).hint
+    assert part in hint
+    assert "raise `slots`" not in hint
+
+
+@pytest.mark.parametrize(
+    ("fault", "public", "hint"),
+    [
+        (TransportFault("connect", "h:1: x", reason="refused"), "connection refused", "start the"),
+        (TransportFault("connect", "h:1: x", reason="no_name"), "does not resolve", "host name"),
+        (TransportFault("connect", "h:1: certificate verify failed: self-signed (_ssl.c:1)",
+                        reason="untrusted"), "not trusted: self-signed.", "SSL_CERT_FILE"),
+        (TransportFault("connect", "h:1: x", reason="not_tls"), "does not speak TLS", "http://"),
+        (TransportFault("connect", "h:1: x", reason="closed"), "closed the connection", "log"),
+        (TransportFault("connect", "h:1: x", reason="limit"), "no more connections", "ulimit"),
+        (TransportFault("timeout_connect", "h:1: no connection within 5 ms", reason="timeout"),
+         "took too long: no connection within 5 ms.", "reachable"),
+        (TransportFault("timeout_first_byte", "no answer within 9 ms"), "within 9 ms",
+         "first_byte_timeout_ms"),
+        (TransportFault("timeout_total", "no whole answer within 9 ms"), "9 ms", "deadline_ms"),
+        (TransportFault("timeout_idle", "nothing for 9 ms amid the answer"), "9 ms",
+         "idle_timeout"),
+        (TransportFault("malformed", "content-encoding 'br'"), "content-encoding 'br'", "base_url"),
+    ],
+)  # fmt: skip
+def test_a_lost_connection_says_why_and_what_to_do(
+    fault: TransportFault, public: str, hint: str
+) -> None:
+    """The caller reads why, without an address; the operator's text has it all."""
+    found = fault_of_transport("m", fault)
+    assert public in found.public
+    assert "h:1" not in found.public
+    assert hint in found.hint
+    assert fault.detail in found.internal
+
+
+@pytest.mark.parametrize(
+    ("media_type", "body", "reason", "hint"),
+    [
+        ("text/event-stream", b"data: {}", "streams", "streaming"),
+        ("application/x-ndjson", b"{}", "streams", "streaming"),
+        ("text/html; charset=utf-8", b"<title>Log in</title>", "web page", "base_url"),
+        ("application/json", b"", "empty", "base_url"),
+        ("application/json", b'{"x": 1}', "lacks choices", "base_url"),
+    ],
+)
+def test_an_answer_that_is_none_says_what_it_is(
+    media_type: str, body: bytes, reason: str, hint: str
+) -> None:
+    """What came instead of a completion is no secret of our log."""
+    answer = HttpReply(200, {"content-type": media_type}, body)
+    fault = malformed("m", answer, "it lacks choices")
+    assert reason in fault.public
+    assert hint in fault.hint
+    assert media_type in fault.internal
