@@ -18,6 +18,8 @@ from lakehouse.compose import Daemon, catalog, key_ring, tracer
 from lakehouse.config.settings import Config
 from lakehouse.core.chat import ModelStatus
 from lakehouse.core.errors import LakehouseError, SetupError, TableUnavailable
+from lakehouse.core.suggestion import did_you_mean
+from lakehouse.core.wording import counted
 from lakehouse.engine.task import Catalog
 from lakehouse.grounding.settings import TableSettings
 from lakehouse.grounding.sql import prepare_rules
@@ -62,7 +64,10 @@ def command(
     names = [check.name for check in found]
     found = [check for check in found if check.name.startswith(only)]
     if not found:
-        raise SetupError(f"No check begins with {only!r}; there are {', '.join(names)}.")
+        raise SetupError(
+            f"No check begins with {only!r}{did_you_mean(only, names)}; "
+            f"there are {', '.join(names)}."
+        )
     if json:
         print_json({"checks": found})
     else:
@@ -80,7 +85,7 @@ async def _checks(config: Config, environment: Mapping[str, str]) -> list[Check]
     rules = _after(kinds, "rules", lambda: _rules(config, known))
     keys = _guarded("keys", lambda: _keys(config, environment))
     checks = [
-        Check("config", "ok", f"{config.source}, {len(config.kinds)} kinds"),
+        Check("config", "ok", f"{config.source}, {counted(len(config.kinds), 'kind')}"),
         kinds,
         rules,
         keys,
@@ -127,7 +132,7 @@ def _kinds(config: Config) -> tuple[Check, Catalog | None]:
         known = catalog(config)
     except LakehouseError as error:
         return Check("kinds", "problem", error.internal, error.hint), None
-    return Check("kinds", "ok", f"{len(known.kinds)} kinds compile"), known
+    return Check("kinds", "ok", f"{counted(len(known.kinds), 'kind')} can be used"), known
 
 
 def _rules(config: Config, known: Catalog | None) -> str:
@@ -141,7 +146,7 @@ def _rules(config: Config, known: Catalog | None) -> str:
                 f"kinds.{kind.name}: {error.public}",
                 hint=f"correct `sql` under [[kinds.{kind.name}.rules]] in {config.source}",
             ) from error
-    return f"{count} SQL rules can be prepared"
+    return f"{counted(count, 'SQL rule')} can be prepared"
 
 
 def _keys(config: Config, environment: Mapping[str, str]) -> str:

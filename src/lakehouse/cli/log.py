@@ -9,6 +9,7 @@ import typer
 from lakehouse.cli.listing import ListingGroup
 from lakehouse.cli.options import ConfigOption, JsonOption, log_directory, read_config
 from lakehouse.cli.table import print_json
+from lakehouse.core.wording import counted
 from lakehouse.sessionlog.compacted import RETENTION_H, require_delta
 from lakehouse.sessionlog.layout import ACTIVE, INBOX
 from lakehouse.sessionlog.sealing import reap as reap_log
@@ -66,8 +67,9 @@ def seal(context: typer.Context, *, json: JsonOption = False, config: ConfigOpti
         print_json(msgspec.to_builtins(done))
         return
     typer.echo(
-        f"sealed {len(done.sealed)} segments, wrote {len(done.reaped)} rows of crashed sessions, "
-        f"let go of {len(done.writers_removed)} writers"
+        f"sealed {counted(len(done.sealed), 'segment')}, "
+        f"wrote {counted(len(done.reaped), 'row')} of crashed sessions, "
+        f"let go of {counted(len(done.writers_removed), 'writer')}"
     )
 
 
@@ -81,7 +83,7 @@ def reap(context: typer.Context, *, json: JsonOption = False, config: ConfigOpti
     if json:
         print_json({"reaped": list(reaped)})
     else:
-        typer.echo(f"wrote {len(reaped)} rows of crashed sessions")
+        typer.echo(f"wrote {counted(len(reaped), 'row')} of crashed sessions")
 
 
 @log_app.command()

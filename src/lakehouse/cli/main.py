@@ -11,6 +11,7 @@ import typer
 
 from lakehouse.cli.listing import ListingGroup
 from lakehouse.core.errors import InfraError, LakehouseError, Refusal, SetupError
+from lakehouse.core.suggestion import did_you_mean
 
 # Name → (module, one line of help). The order is the order of the help.
 COMMANDS: Final[dict[str, tuple[str, str]]] = {
@@ -19,9 +20,10 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "validatord": ("serve", "Run the sessions' daemon alone."),
     "chatd": ("serve", "Run the models' daemon alone."),
     "init": ("init", "Write a commented lakehouse.toml with a working kind."),
-    "doctor": ("doctor", "Say what is missing and how to mend it."),
+    "doctor": ("doctor", "Say what is missing and how to fix it."),
     "demo": ("demo", "Run the demo wave with the embedded model."),
-    "models": ("models", "Fetch the weights of the embedded model."),
+    "kinds": ("kinds", "List the kinds that can be asked for."),
+    "models": ("models", "List the models, and fetch the weights of the embedded one."),
     "keys": ("keys", "Make API keys."),
     "iterate": ("iterate", "Run one session against a running gateway."),
     "run": ("run", "Run a file of inputs through a kind."),
@@ -44,9 +46,9 @@ class _LazyGroup(ListingGroup):
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002  the base class's signature
         return list(COMMANDS)
 
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002  likewise
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if cmd_name not in COMMANDS:
-            return None
+            ctx.fail(f"No such command {cmd_name!r}{did_you_mean(cmd_name, COMMANDS)}.")
         module_name, _ = COMMANDS[cmd_name]
         module = importlib.import_module(f"lakehouse.cli.{module_name}")
         command = typer.main.get_command(getattr(module, f"{cmd_name}_app"))
@@ -60,7 +62,6 @@ class _LazyGroup(ListingGroup):
 
 app = typer.Typer(
     cls=_LazyGroup,
-    add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     no_args_is_help=True,

@@ -1,5 +1,8 @@
-"""`lakehouse models pull`: the weights of the embedded model, into the user's cache."""
+"""`lakehouse models`: which there are and how they are; the weights of the embedded one."""
 
+import asyncio
+import os
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -7,9 +10,16 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
 from lakehouse.cli.listing import ListingGroup
-from lakehouse.cli.table import console
+from lakehouse.cli.options import ConfigOption, JsonOption, read_config
+from lakehouse.cli.table import console, print_json, print_table
+from lakehouse.compose import Daemon
+from lakehouse.config.settings import Config
+from lakehouse.core.chat import ModelStatus
 from lakehouse.core.errors import SetupError
+from lakehouse.core.suggestion import did_you_mean
 from lakehouse.providers.weights import PullStage, model_path, pull_smollm2
+from lakehouse.sessionlog.memory import MemoryLog
+from lakehouse.tracing.destination import without_tracing
 
 models_app = typer.Typer(
     cls=ListingGroup, add_completion=False, rich_markup_mode=None, no_args_is_help=True
@@ -20,7 +30,33 @@ _NAMES = ("smollm2", "smollm2-135m-instruct")
 
 @models_app.callback()
 def models() -> None:
-    """Fetch the weights of the embedded model."""
+    """List the models, and fetch the weights of the embedded one."""
+
+
+@models_app.command(name="list")
+def list_models(
+    context: typer.Context, *, json: JsonOption = False, config: ConfigOption = None
+) -> None:
+    """List the configured models and how each is now; no model is loaded or asked anything.
+
+    Example: lakehouse models list
+    """
+    found = asyncio.run(_states(read_config(context, config)))
+    if json:
+        print_json({"models": found})
+        return
+    columns = ("model", "provider", "its name there", "state", "detail")
+    print_table(
+        columns, [(one.name, one.provider, one.model, one.state, one.detail) for one in found]
+    )
+
+
+async def _states(config: Config) -> Sequence[ModelStatus]:
+    daemon = Daemon(config, without_tracing(os.environ), "replay", sink=MemoryLog())
+    try:
+        return await daemon.models()
+    finally:
+        await daemon.close()
 
 
 @models_app.command()
@@ -33,7 +69,8 @@ def pull(
     """
     if name not in _NAMES:
         raise SetupError(
-            f"Model {name!r} cannot be pulled; there is {', '.join(_NAMES)}.",
+            f"Model {name!r} cannot be pulled{did_you_mean(name, _NAMES)}; "
+            f"there is {', '.join(_NAMES)}.",
             hint="Other weights: give a GGUF file's path as `model` with provider llama_cpp.",
         )
     pull_with_progress(console())

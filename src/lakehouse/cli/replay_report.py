@@ -9,6 +9,7 @@ import typer
 from lakehouse.cli.table import console
 from lakehouse.core.clock import SystemClock, timestamp
 from lakehouse.core.errors import SetupError
+from lakehouse.core.wording import counted
 from lakehouse.replay.pairing import PairedRun, read_pairs
 from lakehouse.replay.pairs import Pair, compare_runs
 from lakehouse.replay.run import Plan
@@ -142,7 +143,8 @@ def _unreplayed(plan: Plan, run: PairedRun) -> int:
 
 def _warnings(plan: Plan, run: PairedRun) -> list[str]:
     warnings = [
-        f"Table {name!r} was another for {count} pairs: verdicts may differ for that alone."
+        f"Table {name!r} was another for {counted(count, 'pair')}: "
+        "verdicts may differ for that alone."
         for name, count in run.tables_changed.items()
     ]
     unreplayed = _unreplayed(plan, run)

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
+from lakehouse.cli.known_names import check_names
 from lakehouse.cli.options import ConfigOption, JsonOption, log_directory, read_config
 from lakehouse.cli.table import print_json, print_table
 from lakehouse.core.limits import SESSIONS_LIMIT_DEFAULT
@@ -49,7 +50,10 @@ def command(
         since=None if since is None else moment(since, name="since"),
         until=None if until is None else moment(until, name="until"),
     )
-    page = list_sessions(log_directory(settings), where, limit=limit, cursor=cursor)
+    log = log_directory(settings)
+    page = list_sessions(log, where, limit=limit, cursor=cursor)
+    if not page.rows:
+        check_names(settings, log, where)
     if json:
         rows = [msgspec.Raw(row) for row in page.rows]
         print_json({"sessions": rows, "next": page.next})

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from lakehouse.cli.known_names import check_names
 from lakehouse.cli.options import ConfigOption, JsonOption, log_directory, read_config
 from lakehouse.cli.table import percent, print_json, print_table
 from lakehouse.sessionlog.filters import SessionFilter, moment
@@ -43,7 +44,10 @@ def command(
         until=None if until is None else moment(until, name="until"),
     )
     dimensions = [name.strip() for name in by.split(",") if name.strip()]
-    result = stats(log_directory(settings), by=dimensions, where=where)
+    log = log_directory(settings)
+    result = stats(log, by=dimensions, where=where)
+    if not result.sessions:
+        check_names(settings, log, where)
     if json:
         print_json(result)
         return

@@ -7,6 +7,7 @@ from lakehouse.config.settings import Config, KindSettings
 from lakehouse.core.errors import SetupError
 from lakehouse.core.kind import GroundingRule
 from lakehouse.core.limits import DEADLINE_MS_MAX, ITERATIONS_MAX
+from lakehouse.core.suggestion import did_you_mean
 from lakehouse.grounding.rules import fault_of, split
 from lakehouse.providers.provider import ModelSettings
 
@@ -76,7 +77,10 @@ def _check_kind(field: str, kind: KindSettings, config: Config, error: ErrorAt) 
     if (kind.schema is None) == (kind.python is None):
         raise error(f"{field}.schema", "give exactly one of `schema` (a file) and `python`")
     if kind.model is not None and kind.model not in config.models:
-        raise error(f"{field}.model", f"is {kind.model!r}; there is {', '.join(config.models)}")
+        near = did_you_mean(kind.model, config.models)
+        raise error(
+            f"{field}.model", f"is {kind.model!r}{near}; there is {', '.join(config.models)}"
+        )
     if kind.max_iterations is not None:
         _check_range(f"{field}.max_iterations", kind.max_iterations, 1, ITERATIONS_MAX, error)
     for index, rule in enumerate(kind.grounding):
@@ -91,7 +95,10 @@ def _check_grounding(field: str, rule: GroundingRule, config: Config, error: Err
         table, _ = split(rule.column)
         if table not in config.tables:
             known = ", ".join(config.tables) or "none"
-            raise error(f"{field}.column", f"table {table!r} is not configured; there is {known}")
+            near = did_you_mean(table, config.tables)
+            raise error(
+                f"{field}.column", f"table {table!r} is not configured{near}; there is {known}"
+            )
 
 
 def _check_listen(section: str, listen: str, config: Config, error: ErrorAt) -> None:

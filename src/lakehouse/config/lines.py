@@ -9,10 +9,13 @@ _KEY = re.compile(r"\s*([A-Za-z0-9_.\"'-]+)\s*=")
 def line_of(text: str, field: str) -> int | None:
     """Find the line (from 1) that sets a dotted field, else the one that opens its table.
 
-    Array tables are addressed as `kinds.k.grounding[0].path`. None if neither is written.
+    Array tables are addressed as `kinds.k.grounding[0].path`. A section that only its parts write
+    (`[tables.airports]` is the section `tables` too) stands where the first of them does. None if
+    nothing of the field is written.
     """
     counts: dict[str, int] = {}
     table, best, best_length = "", None, -1
+    part: int | None = None
     for number, line in enumerate(text.splitlines(), start=1):
         header = _HEADER.match(line)
         if header is not None:
@@ -29,7 +32,9 @@ def line_of(text: str, field: str) -> int | None:
         inside = field == place or field.startswith((place + ".", place + "["))
         if inside and len(place) > best_length:
             best, best_length = number, len(place)
-    return best
+        if part is None and place.startswith(field + "."):
+            part = number
+    return part if best is None else best
 
 
 def _bare(name: str) -> str:

@@ -28,6 +28,7 @@ from lakehouse.config.settings import (
 from lakehouse.config.words import type_at, type_words
 from lakehouse.core.errors import SetupError
 from lakehouse.core.kind import digest_of
+from lakehouse.core.suggestion import did_you_mean
 from lakehouse.grounding.settings import TableSettings
 from lakehouse.providers.provider import ModelSettings
 
@@ -73,8 +74,12 @@ def load_config(path: Path | None, environment: Mapping[str, str]) -> Config:
         elif section in _NAMED:
             values[section] = _named(source, section, content)
         else:
-            allowed = ", ".join(sorted([*_SECTIONS, *_NAMED]))
-            raise source.error(section, f"unknown section {section!r}; allowed are {allowed}")
+            names = sorted([*_SECTIONS, *_NAMED])
+            allowed = ", ".join(names)
+            raise source.error(
+                section,
+                f"unknown section {section!r}{did_you_mean(section, names)}; allowed are {allowed}",
+            )
     if not values.get("models"):
         values["models"] = DEFAULT_MODELS
     base = file.parent if file is not None else Path()
@@ -104,7 +109,8 @@ class _Source:
             fields = kind.__struct_encode_fields__
             if name not in fields:
                 allowed = ", ".join(sorted(fields))
-                raise self.error(f"{field}.{name}", f"unknown field; allowed are {allowed}")
+                near = did_you_mean(name, sorted(fields))
+                raise self.error(f"{field}.{name}", f"unknown field{near}; allowed are {allowed}")
         try:
             return msgspec.convert(content, kind)
         except msgspec.ValidationError as error:
@@ -125,9 +131,10 @@ class _Source:
         found = type_at(kind, inner)
         unknown = _UNKNOWN.fullmatch(match["what"])
         if unknown is not None and isinstance(found, msgspec.inspect.StructType):
-            allowed = ", ".join(sorted(one.encode_name for one in found.fields))
+            names = sorted(one.encode_name for one in found.fields)
+            near = did_you_mean(unknown["name"], names)
             name = f"{field}{inner}.{unknown['name']}"
-            return self.error(name, f"unknown field; allowed are {allowed}")
+            return self.error(name, f"unknown field{near}; allowed are {', '.join(names)}")
         value = _value_at(content, inner)
         return self.error(field + inner, f"is {value!r}; allowed: {type_words(found)}")
 

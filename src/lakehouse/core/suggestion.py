@@ -30,9 +30,9 @@ def nearest_names(name: str, known: Iterable[str]) -> list[str]:
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Give `; did you mean 'tables'?` for a message, or nothing where no known name is near."""
+    """Give ` (did you mean 'tables'?)` for a message, or nothing where no known name is near."""
     found = nearest_names(name, known)
-    return f"; did you mean {' or '.join(map(repr, found[:2]))}?" if found else ""
+    return f" (did you mean {' or '.join(map(repr, found[:2]))}?)" if found else ""
 
 
 def _plain(name: str) -> str:

@@ -25,6 +25,7 @@ from lakehouse.core.limits import (
 )
 from lakehouse.core.row import Settings
 from lakehouse.core.session import IterateRequest
+from lakehouse.core.suggestion import did_you_mean
 from lakehouse.validation.schema import CompiledSchema, SchemaCache
 
 TOKENS_MAX: Final = 1 << 20
@@ -129,7 +130,8 @@ def find_kind(name: str, kinds: Mapping[str, _Found]) -> _Found:
     if kind is None:
         raise Refusal(
             "unknown_kind",
-            f"kind {name!r} is not configured; there is {_names(kinds)}.",
+            f"kind {name!r} is not configured{did_you_mean(name, kinds)}; "
+            f"there is {_names(kinds)}.",
             hint="GET /v1/kinds lists the kinds, or send `schema` with a JSON Schema of your own.",
         )
     return kind
@@ -145,7 +147,8 @@ def find_model(name: str, models: Mapping[str, ModelName]) -> ModelName:
     if model is None:
         raise Refusal(
             "unknown_model",
-            f"model {name!r} is not configured; there is {_names(models)}.",
+            f"model {name!r} is not configured{did_you_mean(name, models)}; "
+            f"there is {_names(models)}.",
             hint="GET /v1/models lists the models with their state.",
         )
     return model

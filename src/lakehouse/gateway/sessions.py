@@ -10,6 +10,7 @@ import msgspec
 from lakehouse.core.errors import Refusal
 from lakehouse.core.ids import is_session_id
 from lakehouse.core.limits import SESSIONS_LIMIT_DEFAULT, SESSIONS_LIMIT_MAX
+from lakehouse.core.suggestion import did_you_mean
 from lakehouse.sessionlog.filters import SessionFilter, moment
 from lakehouse.sessionlog.reader import find_rows
 from lakehouse.sessionlog.sessions import list_sessions
@@ -49,8 +50,12 @@ def _criteria(query: Mapping[str, str]) -> tuple[SessionFilter, int, str | None]
     cursor = values.pop("cursor", None)
     for name in values:
         if name not in FILTERS:
-            allowed = ", ".join(sorted([*FILTERS, "limit", "cursor"]))
-            raise Refusal("invalid_request", f"Unknown parameter {name!r}; allowed are {allowed}.")
+            names = sorted([*FILTERS, "limit", "cursor"])
+            raise Refusal(
+                "invalid_request",
+                f"Unknown parameter {name!r}{did_you_mean(name, names)}; "
+                f"allowed are {', '.join(names)}.",
+            )
     for name in ("since", "until"):
         if name in values:
             values[name] = moment(values[name], name=name)

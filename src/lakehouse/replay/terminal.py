@@ -7,6 +7,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from lakehouse.core.wording import counted
 from lakehouse.replay.gate import Decision, Judgement, Outcome
 from lakehouse.replay.pairs import Pair
 from lakehouse.replay.report import (
@@ -56,7 +57,7 @@ def to_terminal(
         parts += [Text(""), _fields(summary)]
     found = flips(pairs)
     if found:
-        parts.append(_text(f"\n{len(found)} sessions flipped:"))
+        parts.append(_text(f"\n{counted(len(found), 'session')} flipped:"))
         parts += [
             _text(f"  {flip.change:<17} {flip.session_id}") for flip, _ in found[:_FLIPS_SHOWN]
         ]

@@ -12,6 +12,7 @@ import msgspec
 
 from lakehouse.core.errors import LakehouseError, Refusal
 from lakehouse.core.rates import wilson_interval
+from lakehouse.core.suggestion import did_you_mean
 from lakehouse.sessionlog.filters import REPLAY_DAEMON, SessionFilter
 from lakehouse.sessionlog.views import find_sources, is_damage, open_views
 
@@ -65,7 +66,8 @@ def stats(root: Path, *, by: Sequence[str] = (), where: SessionFilter | None = N
     for name in by:
         if name not in _EXPRESSIONS:
             allowed = ", ".join(get_args(Dimension))
-            message = f"`by` names {name!r}; it takes {allowed}."
+            near = did_you_mean(name, _EXPRESSIONS)
+            message = f"`by` names {name!r}{near}; it takes {allowed}."
             raise Refusal("invalid_request", message)
     condition, values = _conditions(where or SessionFilter())
     groups = "".join(f", {_EXPRESSIONS[name]} AS g{index}" for index, name in enumerate(by))

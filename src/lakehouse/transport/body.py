@@ -7,6 +7,7 @@ import msgspec
 
 from lakehouse.core.errors import Refusal
 from lakehouse.core.json_text import JsonError, JsonValue, parse_bytes
+from lakehouse.core.suggestion import did_you_mean
 
 _T = TypeVar("_T", bound=msgspec.Struct)
 _PLACE = re.compile(r"(?P<what>.*) - at `\$(?P<path>.*)`", re.DOTALL)
@@ -35,7 +36,8 @@ def decode(body: bytes, kind: type[_T]) -> _T:
         if name not in fields:
             raise Refusal(
                 "invalid_request",
-                f"Unknown field {name!r}; allowed are {', '.join(sorted(fields))}.",
+                f"Unknown field {name!r}{did_you_mean(name, fields)}; "
+                f"allowed are {', '.join(sorted(fields))}.",
                 hint=_HINT,
             )
     try:

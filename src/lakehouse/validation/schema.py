@@ -210,7 +210,7 @@ def compile_schema(raw: bytes) -> CompiledSchema:
     Cost: about 0.3 ms for a schema of 1 KB.
     """
     if len(raw) > SCHEMA_BYTES_MAX:
-        raise _refusal(f"it takes {len(raw)} bytes; at most {SCHEMA_BYTES_MAX} are allowed")
+        raise _refusal(f"it takes {len(raw):,} bytes; at most {SCHEMA_BYTES_MAX:,} are allowed")
     try:
         root = parse_bytes(raw)
     except JsonError as error:

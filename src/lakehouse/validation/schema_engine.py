@@ -13,6 +13,7 @@ import jsonschema_rs
 
 from lakehouse.core.json_text import JsonValue
 from lakehouse.core.limits import PATTERN_COMPILED_BYTES_MAX
+from lakehouse.core.suggestion import did_you_mean
 from lakehouse.validation.number_bounds import bound_holds, engine_keyword
 from lakehouse.validation.raw_tree import Place
 from lakehouse.validation.schema_document import (
@@ -29,6 +30,15 @@ _EXACT_KEYWORDS: Final = {keyword: engine_keyword(keyword) for keyword in BOUNDS
 _META: Final = jsonschema_rs.Draft202012Validator(
     {"$ref": DIALECT}, validate_formats=False, offline=True
 )
+
+_TYPES: Final = ("array", "boolean", "integer", "null", "number", "object", "string")
+_MAPS: Final = {
+    "properties": "property",
+    "$defs": "definition",
+    "definitions": "definition",
+    "patternProperties": "pattern",
+    "dependentSchemas": "property",
+}
 
 
 class EngineError(ValueError):
@@ -48,8 +58,30 @@ def check_against_dialect(schema: JsonValue) -> None:
     try:
         _META.validate(schema)
     except jsonschema_rs.ValidationError as error:
+        place = tuple(error.instance_path)
         why = error.message if len(error.message) <= 200 else error.message[:200] + "…"
-        raise EngineError(tuple(error.instance_path), why) from error
+        if place and place[-1] == "type" and error.instance not in ([], None):
+            why = _type_in_words(error.instance)
+        raise EngineError(place, f"{_in_words(place)}: {why}" if place else why) from error
+
+
+def _in_words(place: Place) -> str:
+    """Name the keyword and whose it is: what a person looks for in the file."""
+    *owner, last = place
+    if owner and owner[-1] in _MAPS:
+        return f"the schema of {_MAPS[str(owner[-1])]} {last!r}"
+    keyword = f"keyword {last!r}" if isinstance(last, str) else f"entry {last}"
+    if len(owner) >= 2 and owner[-2] in _MAPS:
+        return f"{keyword} of {_MAPS[str(owner[-2])]} {owner[-1]!r}"
+    return keyword if owner else f"{keyword} of the schema itself"
+
+
+def _type_in_words(found: object) -> str:
+    allowed = ", ".join(_TYPES)
+    near = did_you_mean(found, _TYPES) if isinstance(found, str) else ""
+    shown = repr(found)
+    shown = shown if len(shown) <= 80 else shown[:80] + "…"
+    return f"is {shown}{near}; allowed are {allowed}, or a list of them"
 
 
 def pattern_cost_bytes(engine_pattern: str) -> int:

@@ -21,7 +21,7 @@ SECTIONS = ["chatd", "gateway", "kinds", "log", "models", "session", "tables", "
 )
 def test_a_slip_of_the_pen_finds_the_name(name: str, meant: str):
     assert nearest_names(name, SECTIONS)[0] == meant
-    assert f"did you mean {meant!r}" in did_you_mean(name, SECTIONS)
+    assert f" (did you mean {meant!r}" in did_you_mean(name, SECTIONS)
 
 
 @pytest.mark.parametrize("name", ["", "zzz", "x" * 1_000_000, "☃"])

@@ -1,0 +1,41 @@
+"""`lakehouse kinds`: what can be asked for, as the configuration says."""
+
+import typer
+
+from lakehouse.cli.options import ConfigOption, JsonOption, read_config
+from lakehouse.cli.table import print_json, print_table
+from lakehouse.compose import catalog
+from lakehouse.core.kind import Kind
+
+kinds_app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+@kinds_app.command(name="kinds")
+def command(
+    context: typer.Context, *, json: JsonOption = False, config: ConfigOption = None
+) -> None:
+    """List the kinds that can be asked for.
+
+    Example: lakehouse kinds
+    """
+    known = catalog(read_config(context, config)).kinds
+    kinds = [kind for _, kind in sorted(known.items())]
+    if json:
+        print_json({"kinds": kinds})
+        return
+    columns = ("kind", "model", "attempts", "grounded in", "rules", "digest")
+    print_table(columns, [_cells(kind) for kind in kinds])
+    if not kinds:
+        typer.echo("No kind is configured. `lakehouse init DIRECTORY` writes an example.", err=True)
+
+
+def _cells(kind: Kind) -> list[object]:
+    grounded = [f"{rule.path}: {rule.column or rule.match}" for rule in kind.grounding]
+    return [
+        kind.name,
+        kind.model,
+        kind.max_iterations,
+        ", ".join(grounded) or "-",
+        len(kind.rules),
+        kind.digest[: len("sha256:") + 12],
+    ]
