@@ -22,6 +22,7 @@ from parity_cases import (
 )
 from parity_cases.case import Case, file_of
 from parity_cases.row_forms import BIG, FORMS
+from parity_cases.row_grown import GROWN
 from parity_cases.row_markers import CUT
 from parity_cases.row_members import DUPLICATES, MEMBERS
 from parity_cases.row_numbers import NUMBERS
@@ -39,6 +40,7 @@ SUITES: dict[str, list[Case]] = {
         *DUPLICATES,
         *FORMS,
         *TYPES,
+        *GROWN,
         *BIG,
     ],
     "validator": [

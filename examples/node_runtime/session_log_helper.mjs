@@ -63,6 +63,8 @@ const list = (type) => (value) => `[${is("list", value).items.map(type)}]`;
 const either = (one, other) => (value) => (value.kind === "text" ? one : other)(value);
 const word = (...words) => (value) =>
   words.includes(is("text", value).text) ? text(value) : refuse(`${value.raw} is none of ${words}`);
+const grown = (value) => // of a list that grows: any word, also one of a later version
+  /^[a-z_]{1,40}$/.test(is("text", value).text) ? text(value) : refuse(`${value.raw} is no word`);
 const int = (value) => {
   const digits = /^-?\d+$/.test(is("number", value).raw) ? BigInt(value.raw) : refuse(`${value.raw} is no integer`);
   return digits <= INT64_MAX && digits >= -INT64_MAX - 1n ? `${digits}` : refuse(`${digits} takes over 64 bits`);
@@ -86,20 +88,19 @@ const object = (shape) => (value) => {
 
 const marker = object({ truncated: bool, bytes: int, sha256: text });
 const usage = object({ prompt_tokens: maybe(int), completion_tokens: maybe(int) });
-const finding = object({ code: word("no_json", "invalid_json", "truncated", "refused", "empty", "too_large", "schema", "rule", "ungrounded"),
-  path: text, message: text, "message_truncated?": marker, "got?": raw, "expected?": raw, "nearest?": list(either(text, number)) });
+const finding = object({ code: grown, path: text, message: text, "message_truncated?": marker, "got?": raw, "expected?": raw, "nearest?": list(either(text, number)) });
+const narrowed = object({ path: text, column: text, mode: grown, candidates: int, digest: text });
 const attempt = object({ iteration: int, outcome: word("accepted", "rejected"), findings: list(finding), "findings_truncated?": marker,
   told: maybe(text), "told_truncated?": marker, output: text, "output_truncated?": marker, thinking: maybe(text),
   "thinking_truncated?": marker, artifact: raw, "artifact_truncated?": marker, repairs: list(object({ code: text, offset: int, message: text })),
-  "repairs_truncated?": marker, finish_reason: word("stop", "length", "content_filter", "tool_calls", "other"), usage, duration_ms: int, span_id: text });
+  "repairs_truncated?": marker, finish_reason: grown, usage, duration_ms: int, span_id: text, "narrowed?": list(narrowed) });
 const row = object({ schema: word("session.iterate.v1"), session_id: text, trace_id: text, row_id: text, timestamp: text, daemon: text,
   kind: maybe(text), model: text, model_alias: text, provider: text, prompt: text, "prompt_truncated?": marker,
   messages: maybe(list(object({ role: word("system", "user", "assistant"), content: text, "content_truncated?": marker }))),
   system: maybe(text), "system_truncated?": marker, max_iterations: int,
-  settings: object({ constrain: word("auto", "off"), temperature: maybe(number), max_tokens: maybe(int), seed: maybe(int), deadline_ms: int }),
+  settings: object({ constrain: word("auto", "off"), temperature: maybe(number), max_tokens: maybe(int), seed: maybe(int), deadline_ms: int, "history?": grown }),
   inline_schema: raw, verdict: word("accepted", "max_iter_exhausted", "infra_error"), iterations: int, accepted_iteration: maybe(int),
-  grounded: maybe(bool), artifact: raw, attempts: list(attempt), error: maybe(object({ code: word("connect", "upstream_malformed",
-    "upstream_status", "model_missing", "overloaded", "timeout", "model_loading", "table_unavailable", "log_unavailable", "shutdown", "crashed"), message: text })),
+  grounded: maybe(bool), artifact: raw, attempts: list(attempt), error: maybe(object({ code: grown, message: text, "detail?": maybe(text) })),
   usage, duration_ms: int, conversation_id: maybe(text), metadata: map(), trace_id_replaced: bool, config_digest: text, kind_digest: text,
   tables: map(byBytes) });
 

@@ -10,7 +10,7 @@ from lakehouse.core.chat import FinishReason, Role, Usage
 from lakehouse.core.errors import InfraCode
 from lakehouse.core.finding import Finding, FindingCode, Repair, Truncated
 from lakehouse.core.row import Row, RowError, RowMessage, Settings
-from lakehouse.core.session import Attempt, Constrain, Verdict
+from lakehouse.core.session import Attempt, Constrain, Narrowed, Verdict
 
 texts = st.text(max_size=12)
 counts = st.integers(0, 2**63 - 1)
@@ -50,6 +50,11 @@ def _enum(annotation: Any) -> st.SearchStrategy[Any]:
     return st.sampled_from(get_args(annotation))
 
 
+def _word(*listed: str) -> st.SearchStrategy[str]:
+    """Give words of a list that grows: those that are listed, and those of a later version."""
+    return st.sampled_from(listed) | st.text("abcz_", min_size=1, max_size=40)
+
+
 def _maybe(values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     return st.none() | values
 
@@ -67,13 +72,21 @@ _nearest = st.lists(
 ).map(lambda items: msgspec.Raw(("[" + ",".join(items) + "]").encode()))
 findings = st.builds(
     Finding,
-    code=_enum(FindingCode),
+    code=_word(*get_args(FindingCode)),
     path=st.sampled_from(["", "/a", "/a~1b/0"]),
     message=texts,
     message_truncated=_unset(truncated),
     got=_unset(raws),
     expected=_unset(raws),
     nearest=_unset(_nearest),
+)
+_narrowed = st.builds(
+    Narrowed,
+    path=st.sampled_from(["", "/a", "/a~1b/0"]),
+    column=texts,
+    mode=_word("decode", "hint"),
+    candidates=counts,
+    digest=_digests,
 )
 attempts = st.builds(
     Attempt,
@@ -91,10 +104,11 @@ attempts = st.builds(
     artifact_truncated=_unset(truncated),
     repairs=st.lists(st.builds(Repair, texts, counts, texts), max_size=2).map(tuple),
     repairs_truncated=_unset(truncated),
-    finish_reason=_enum(FinishReason),
+    finish_reason=_word(*get_args(FinishReason)),
     usage=usages,
     duration_ms=counts,
     span_id=_hex.map(lambda text: text[:16]),
+    narrowed=_unset(st.lists(_narrowed, max_size=2).map(tuple)),
 )
 _temperatures = (st.just("null") | _number_texts).map(lambda text: msgspec.Raw(text.encode()))
 settings = st.builds(
@@ -104,6 +118,7 @@ settings = st.builds(
     max_tokens=_maybe(counts),
     seed=_maybe(st.integers(-(2**63), 2**63 - 1)),
     deadline_ms=counts,
+    history=_unset(_word("answer_and_findings", "full")),
 )
 messages = st.builds(
     RowMessage, role=_enum(Role), content=texts, content_truncated=_unset(truncated)
@@ -140,7 +155,7 @@ rows = st.builds(
     grounded=_maybe(st.booleans()),
     artifact=raws,
     attempts=st.lists(attempts, max_size=2).map(tuple),
-    error=_maybe(st.builds(RowError, _enum(InfraCode), texts, _maybe(texts))),
+    error=_maybe(st.builds(RowError, _word(*get_args(InfraCode)), texts, _maybe(texts))),
     usage=usages,
     duration_ms=counts,
     conversation_id=_maybe(texts),

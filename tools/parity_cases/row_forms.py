@@ -37,6 +37,7 @@ INFRA = [
     "timeout",
     "model_loading",
     "table_unavailable",
+    "rule_broken",
     "log_unavailable",
     "shutdown",
     "crashed",
@@ -44,6 +45,7 @@ INFRA = [
 FINDINGS = [
     "no_json",
     "invalid_json",
+    "ambiguous",
     "truncated",
     "refused",
     "empty",
@@ -227,14 +229,14 @@ FORMS = [
     *(
         same(
             f"infra_code_{code}",
-            "One of the eleven reasons of an infra_error.",
-            "Infra codes (closed list).",
+            "One of the twelve reasons of an infra_error.",
+            "Infra codes (closed for writers).",
             row(
                 verdict='"infra_error"',
                 iterations="0",
                 accepted_iteration="null",
                 artifact="null",
-                error=f'{{"code":"{code}","message":"It could not be judged."}}',
+                error=f'{{"code":"{code}","message":"It could not be judged.","detail":null}}',
                 usage='{"prompt_tokens":null,"completion_tokens":null}',
             ),
         )
@@ -242,8 +244,8 @@ FORMS = [
     ),
     same(
         "finding_codes",
-        "All nine of them in one attempt.",
-        "Finding codes (closed list).",
+        "All ten of them in one attempt.",
+        "Finding codes (closed for writers).",
         row(
             verdict='"max_iter_exhausted"',
             accepted_iteration="null",

@@ -20,9 +20,6 @@ TYPES: list[Case] = [
         refused(f"unknown_{name}", "A word that is not in the closed list.", LISTS, line)
         for name, line in [
             ("verdict", row(verdict='"rejected"')),
-            ("infra_code", row(error='{"code":"dns","message":"no"}')),
-            ("finding_code", row(attempts=items(attempt(findings=items(finding(code='"bad"')))))),
-            ("finish_reason", row(attempts=items(attempt(finish_reason='"eos"')))),
             ("outcome", row(attempts=items(attempt(outcome='"skipped"')))),
             ("role", row(messages='[{"role":"tool","content":"x"}]')),
             ("constrain", row(settings=settings(constrain='"on"'))),

@@ -293,6 +293,57 @@ func TestWhatHasNoLineIsNotWritten(t *testing.T) {
 	}
 }
 
+func TestAWordOfTomorrowIsCarriedAndNeverMadeUp(t *testing.T) {
+	for _, c := range [][2]string{
+		{`"code":"ungrounded"`, `"code":"one_of_tomorrow"`},
+		{`"code":"connect"`, `"code":"one_of_tomorrow"`},
+		{`"finish_reason":"stop"`, `"finish_reason":"one_of_tomorrow"`},
+		{`"span_id":"00f067aa0ba902b7"`, `"span_id":"00f067aa0ba902b7","narrowed":[{"path":"/a","column":"t.c",` +
+			`"mode":"one_of_tomorrow","candidates":2,"digest":"d"}]`},
+	} {
+		line := replaced(t, c[0], c[1])
+		if got := rewritten(t, line); got != line {
+			t.Error(got)
+		}
+		for _, bad := range []string{"", "One", "one2", "one-two", strings.Repeat("a", 41), `one\n`, "größe"} {
+			refuse(t, replaced(t, c[0], strings.Replace(c[1], "one_of_tomorrow", bad, 1)), "is no word of 1 to 40")
+		}
+	}
+	row, err := sessionlog.DecodeSessionRow([]byte(replaced(t, `"code":"connect"`, `"code":"one_of_tomorrow"`)))
+	if err != nil || row.Error.Code != "one_of_tomorrow" {
+		t.Fatalf("%+v, %v", row, err)
+	}
+	row.Error.Code = "another"
+	if line, err := row.Encode(); err == nil || !strings.HasPrefix(err.Error(), `error.code: "another" is none of connect`) {
+		t.Errorf("%s, %v", line, err)
+	}
+	row.Error.Code = sessionlog.InfraRuleBroken
+	if _, err := row.Encode(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestTheDetailOfAnErrorIsWrittenUnlessTheRowIsOfBefore(t *testing.T) {
+	row, err := sessionlog.DecodeSessionRow([]byte(seal(body)))
+	if err != nil || row.Error.Detail != nil {
+		t.Fatalf("%+v, %v", row, err)
+	}
+	said := "why"
+	for _, c := range []struct {
+		error    *sessionlog.SessionError
+		expected string
+	}{
+		{row.Error, `{"code":"connect","message":"refused"}`},
+		{&sessionlog.SessionError{Code: "connect"}, `{"code":"connect","message":"","detail":null}`},
+		{&sessionlog.SessionError{Code: "connect", Detail: &said}, `{"code":"connect","message":"","detail":"why"}`},
+	} {
+		row.Error = c.error
+		if line, err := row.Encode(); err != nil || !strings.Contains(string(line), `"error":`+c.expected+",") {
+			t.Errorf("%s, %v", line, err)
+		}
+	}
+}
+
 func TestNothingIsNullOrEmptyOrLeftOut(t *testing.T) {
 	row := &sessionlog.SessionRow{
 		Settings: sessionlog.Settings{Constrain: sessionlog.ConstrainAuto},

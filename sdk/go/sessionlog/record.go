@@ -132,6 +132,9 @@ func readPairs(o object, pairs []jsontext.Pair) error {
 			if _, optional := field.value.(leftOut); !optional {
 				return &DecodeError{Reason: "missing", Place: field.name}
 			}
+			if later, ok := field.value.(laterMember); ok {
+				later.notThere()
+			}
 			continue
 		}
 		if err := field.value.read(pairs[found].Value); err != nil {

@@ -23,7 +23,10 @@ type Settings struct {
 	MaxTokens   *int64    // of one answer
 	Seed        *int64    // of the sampler
 	DeadlineMS  int64     // of the session
+	History     History   // what a later attempt saw of the earlier answers
 	Unknown     Unknown   // members that a later version added
+
+	came History // what History was read as
 }
 
 // Usage is the tokens of one model call, or their sum; nil where the provider does not say.
@@ -43,6 +46,8 @@ type Finding struct {
 	Expected         RawJSON     // what would have held
 	Nearest          []NearValue // values of the column, nearest first; at most 3
 	Unknown          Unknown     // members that a later version added
+
+	came FindingCode // what Code was read as
 }
 
 // A Repair is one change that opt-in repair made to get JSON.
@@ -51,6 +56,19 @@ type Repair struct {
 	Offset  int64   // UTF-8 bytes of Output before it
 	Message string  // for people
 	Unknown Unknown // members that a later version added
+}
+
+// A Narrowed is what the model could choose from at one place: values of a column that the source
+// names.
+type Narrowed struct {
+	Path       string    // JSON Pointer (RFC 6901) into the artifact
+	Column     string    // table.column
+	Mode       Narrowing // how the model was given them
+	Candidates int64     // how many there were
+	Digest     string    // of their list, by its RFC 8785 form: sha256: and 64 hex digits
+	Unknown    Unknown   // members that a later version added
+
+	came Narrowing // what Mode was read as
 }
 
 // An Attempt is one model answer, judged.
@@ -73,14 +91,21 @@ type Attempt struct {
 	Usage             Usage        // of this call
 	DurationMS        int64        // of the call and its checks, rounded down
 	SpanID            string       // the parent that the model call carried: 16 lowercase hex digits
+	Narrowed          []Narrowed   // what the model could choose from; nil is left out
 	Unknown           Unknown      // members that a later version added
+
+	came FinishReason // what FinishReason was read as
 }
 
 // A SessionError is why a session could not be judged.
 type SessionError struct {
 	Code    InfraCode // what was in the way
 	Message string    // for people
+	Detail  *string   // the cause in the words of whoever had it
 	Unknown Unknown   // members that a later version added
+
+	came     InfraCode // what Code was read as
+	noDetail bool      // a row of before there was one
 }
 
 // An Entry is one member of metadata, which keeps its order.
@@ -188,6 +213,7 @@ func (s *Settings) fields() []field {
 		{"max_tokens", intOrNull(&s.MaxTokens)},
 		{"seed", intOrNull(&s.Seed)},
 		{"deadline_ms", integer(&s.DeadlineMS)},
+		{"history", optionalWord[History]{grownMember[History]{wordMember[History]{&s.History, histories}, &s.came}}},
 	}
 }
 
@@ -200,7 +226,7 @@ func (u *Usage) fields() []field {
 
 func (f *Finding) fields() []field {
 	return []field{
-		{"code", word(&f.Code, findingCodes)},
+		{"code", grown(&f.Code, &f.came, findingCodes)},
 		{"path", text(&f.Path)},
 		{"message", text(&f.Message)},
 		{"message_truncated", marker(&f.MessageTruncated)},
@@ -215,6 +241,16 @@ func (r *Repair) fields() []field {
 		{"code", text(&r.Code)},
 		{"offset", integer(&r.Offset)},
 		{"message", text(&r.Message)},
+	}
+}
+
+func (n *Narrowed) fields() []field {
+	return []field{
+		{"path", text(&n.Path)},
+		{"column", text(&n.Column)},
+		{"mode", grown(&n.Mode, &n.came, narrowings)},
+		{"candidates", integer(&n.Candidates)},
+		{"digest", text(&n.Digest)},
 	}
 }
 
@@ -234,17 +270,19 @@ func (a *Attempt) fields() []field {
 		{"artifact_truncated", marker(&a.ArtifactTruncated)},
 		{"repairs", listMember[Repair]{&a.Repairs, one[Repair]}},
 		{"repairs_truncated", marker(&a.RepairsTruncated)},
-		{"finish_reason", word(&a.FinishReason, finishReasons)},
+		{"finish_reason", grown(&a.FinishReason, &a.came, finishReasons)},
 		{"usage", one(&a.Usage)},
 		{"duration_ms", integer(&a.DurationMS)},
 		{"span_id", text(&a.SpanID)},
+		{"narrowed", optionalListMember[Narrowed]{listMember[Narrowed]{&a.Narrowed, one[Narrowed]}}},
 	}
 }
 
 func (e *SessionError) fields() []field {
 	return []field{
-		{"code", word(&e.Code, infraCodes)},
+		{"code", grown(&e.Code, &e.came, infraCodes)},
 		{"message", text(&e.Message)},
+		{"detail", laterMember{nullableMember[string]{&e.Detail, text}, &e.noDetail}},
 	}
 }
 
@@ -333,6 +371,7 @@ func (s *Settings) unknown() *Unknown      { return &s.Unknown }
 func (u *Usage) unknown() *Unknown         { return &u.Unknown }
 func (f *Finding) unknown() *Unknown       { return &f.Unknown }
 func (r *Repair) unknown() *Unknown        { return &r.Unknown }
+func (n *Narrowed) unknown() *Unknown      { return &n.Unknown }
 func (a *Attempt) unknown() *Unknown       { return &a.Unknown }
 func (e *SessionError) unknown() *Unknown  { return &e.Unknown }
 func (r *SessionRow) unknown() *Unknown    { return &r.Unknown }

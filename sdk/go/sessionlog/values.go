@@ -103,6 +103,48 @@ func (m wordMember[T]) offList(word T) string {
 	return fmt.Sprintf("%q is none of %s", word, strings.Join(names, ", "))
 }
 
+// grownMember is a word of a list that grows: a reader takes any, as it stands. A writer has those of
+// the list, and may carry one that it read.
+type grownMember[T ~string] struct {
+	wordMember[T]
+	came *T
+}
+
+func (m grownMember[T]) read(value string) error {
+	text, err := readText(value)
+	if err != nil {
+		return err
+	}
+	if !isWord(text) {
+		return &DecodeError{Reason: fmt.Sprintf("%q is no word of 1 to 40 of a to z and _", text)}
+	}
+	*m.place, *m.came = T(text), T(text)
+	return nil
+}
+
+func (m grownMember[T]) write(out []byte) ([]byte, error) {
+	if *m.place != "" && *m.place == *m.came {
+		return writeText(out, string(*m.place))
+	}
+	return m.wordMember.write(out)
+}
+
+// optionalWord is one that the line may lack.
+type optionalWord[T ~string] struct{ grownMember[T] }
+
+func (m optionalWord[T]) isLeftOut() bool {
+	return *m.place == ""
+}
+
+func isWord(text string) bool {
+	for _, letter := range text {
+		if letter != '_' && (letter < 'a' || letter > 'z') {
+			return false
+		}
+	}
+	return 1 <= len(text) && len(text) <= 40
+}
+
 // --- Raw values ---------------------------------------------------------------------------------
 
 type rawMember struct{ place *RawJSON }
@@ -214,6 +256,21 @@ func (m markerMember) read(value string) error {
 
 func (m markerMember) isLeftOut() bool {
 	return *m.place == nil
+}
+
+// laterMember is a member that rows of before do not have, and that none of them gains by being
+// written again.
+type laterMember struct {
+	nullableMember[string]
+	lacks *bool
+}
+
+func (m laterMember) isLeftOut() bool {
+	return *m.lacks && *m.place == nil
+}
+
+func (m laterMember) notThere() {
+	*m.lacks = true
 }
 
 type listMember[T any] struct {
@@ -359,6 +416,10 @@ func boolOrNull(place **bool) member   { return nullableMember[bool]{place, bool
 
 func word[T ~string](place *T, list []T) member {
 	return wordMember[T]{place, list}
+}
+
+func grown[T ~string](place, came *T, list []T) member {
+	return grownMember[T]{wordMember[T]{place, list}, came}
 }
 
 func one[T any, P interface {

@@ -38,7 +38,8 @@ const (
 	RoleAssistant Role = "assistant" // the model
 )
 
-// A FinishReason is why the model stopped.
+// A FinishReason is why the model stopped. The list grows: a row of a later version may hold one that
+// is none of these.
 type FinishReason string
 
 // The finish reasons.
@@ -50,13 +51,36 @@ const (
 	FinishOther         FinishReason = "other"          // anything else
 )
 
-// A FindingCode is why an answer was rejected; a closed list.
+// A History is what a later attempt saw of the earlier answers. The list grows: a row of a later
+// version may hold one that is none of these.
+type History string
+
+// The histories.
+const (
+	HistoryFindings          History = ""                    // none of them; the member is left out
+	HistoryAnswerAndFindings History = "answer_and_findings" // the last one
+	HistoryFull              History = "full"                // all of them
+)
+
+// A Narrowing is how the values of a column were given to the model. The list grows: a row of a later
+// version may hold one that is none of these.
+type Narrowing string
+
+// The ways to narrow.
+const (
+	NarrowingDecode Narrowing = "decode" // in the schema that the model decoded under
+	NarrowingHint   Narrowing = "hint"   // in the prompt
+)
+
+// A FindingCode is why an answer was rejected. The list grows: a row of a later version may hold one
+// that is none of these.
 type FindingCode string
 
 // The finding codes.
 const (
 	FindingNoJSON      FindingCode = "no_json"      // nothing in the answer begins like an object or array
 	FindingInvalidJSON FindingCode = "invalid_json" // something does, and does not parse
+	FindingAmbiguous   FindingCode = "ambiguous"    // several different values pass the schema
 	FindingTruncated   FindingCode = "truncated"    // the text ended in the middle
 	FindingRefused     FindingCode = "refused"      // the provider says so
 	FindingEmpty       FindingCode = "empty"        // no text
@@ -66,7 +90,8 @@ const (
 	FindingUngrounded  FindingCode = "ungrounded"   // a value is not in its table
 )
 
-// An InfraCode is why a session could not be judged; a closed list.
+// An InfraCode is why a session could not be judged. The list grows: a row of a later version may hold
+// one that is none of these.
 type InfraCode string
 
 // The infra codes.
@@ -79,6 +104,7 @@ const (
 	InfraTimeout           InfraCode = "timeout"            // the deadline, or a transport limit
 	InfraModelLoading      InfraCode = "model_loading"      // the load budget ended; the load goes on
 	InfraTableUnavailable  InfraCode = "table_unavailable"  // a table cannot be read
+	InfraRuleBroken        InfraCode = "rule_broken"        // a rule fails whatever the artifact holds
 	InfraLogUnavailable    InfraCode = "log_unavailable"    // the row could not be made durable
 	InfraShutdown          InfraCode = "shutdown"           // the daemon was told to stop
 	InfraCrashed           InfraCode = "crashed"            // the process that ran the session died
@@ -93,12 +119,14 @@ var (
 		FinishStop, FinishLength, FinishContentFilter, FinishToolCalls, FinishOther,
 	}
 	findingCodes = []FindingCode{
-		FindingNoJSON, FindingInvalidJSON, FindingTruncated, FindingRefused, FindingEmpty,
-		FindingTooLarge, FindingSchema, FindingRule, FindingUngrounded,
+		FindingNoJSON, FindingInvalidJSON, FindingAmbiguous, FindingTruncated, FindingRefused,
+		FindingEmpty, FindingTooLarge, FindingSchema, FindingRule, FindingUngrounded,
 	}
 	infraCodes = []InfraCode{
 		InfraConnect, InfraUpstreamMalformed, InfraUpstreamStatus, InfraModelMissing,
 		InfraOverloaded, InfraTimeout, InfraModelLoading, InfraTableUnavailable,
-		InfraLogUnavailable, InfraShutdown, InfraCrashed,
+		InfraRuleBroken, InfraLogUnavailable, InfraShutdown, InfraCrashed,
 	}
+	histories  = []History{HistoryAnswerAndFindings, HistoryFull}
+	narrowings = []Narrowing{NarrowingDecode, NarrowingHint}
 )

@@ -56,6 +56,7 @@ fn started(ids: &CallIds, temperature: RawNumber) -> Started {
             max_tokens: Some(256),
             seed: None,
             deadline_ms: 120_000,
+            history: None,
             unknown: Unknown::default(),
         },
         inline_schema: RawJson::null(),
@@ -90,6 +91,7 @@ fn accepted(started: Started, artifact: RawJson, duration_ms: i64) -> SessionRow
         usage: usage.clone(),
         duration_ms,
         span_id: new_span_id(),
+        narrowed: None,
         unknown: Unknown::default(),
     };
     SessionRow {

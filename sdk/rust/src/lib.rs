@@ -49,7 +49,7 @@ pub use ids::{CallIds, TraceParent, is_session_id, new_id, new_span_id, trace_id
 pub use json::JsonError;
 pub use log::{Durability, LogError, Options, SessionLog};
 pub use raw::{RawJson, RawNumber};
-pub use record::{DecodeError, Unknown};
+pub use record::{DecodeError, LaterWord, Unknown};
 pub use row::*;
 pub use time::timestamp;
 

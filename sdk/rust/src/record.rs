@@ -303,6 +303,74 @@ macro_rules! words {
 }
 pub(crate) use words;
 
+/// A word that a later version wrote. It comes from reading only: this version has none to make.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct LaterWord(String);
+
+impl LaterWord {
+    /// The word as it is written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    pub(crate) fn read(word: String) -> Result<Self, DecodeError> {
+        let is_word = (1..=40).contains(&word.len())
+            && word.bytes().all(|letter| letter == b'_' || letter.is_ascii_lowercase());
+        if is_word {
+            return Ok(Self(word));
+        }
+        Err(DecodeError::new(format!("{word:?} is no word of 1 to 40 of a to z and _")))
+    }
+}
+
+/// Declares a list of words that grows: closed for writers, open for readers.
+macro_rules! growing_words {
+    ($(#[$about:meta])* pub enum $name:ident { $($(#[$note:meta])* $variant:ident = $word:literal,)* }) => {
+        $(#[$about])*
+        ///
+        /// The list grows: a row of a later version may hold a word that is none of these.
+        #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+        pub enum $name {
+            $($(#[$note])* #[doc = concat!("`", $word, "`")] $variant,)*
+            /// One that a later version wrote.
+            Later($crate::record::LaterWord),
+        }
+
+        impl $name {
+            /// The word as it is written.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                match self {
+                    $(Self::$variant => $word,)*
+                    Self::Later(word) => word.as_str(),
+                }
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                formatter.write_str(self.as_str())
+            }
+        }
+
+        impl $crate::record::Member for $name {
+            fn read(text: &str) -> Result<Self, $crate::record::DecodeError> {
+                let word = <String as $crate::record::Member>::read(text)?;
+                match word.as_str() {
+                    $($word => Ok(Self::$variant),)*
+                    _ => $crate::record::LaterWord::read(word).map(Self::Later),
+                }
+            }
+
+            fn write(&self, out: &mut String) {
+                $crate::json::write_string(self.as_str(), out);
+            }
+        }
+    };
+}
+pub(crate) use growing_words;
+
 /// `Option` means `null` for these types.
 macro_rules! nullable {
     ($($type:ty),* $(,)?) => {$(

@@ -1,9 +1,10 @@
 //! The lines of a session log and what is in them, member by member in the contract's order.
 //!
 //! A field is a member. `Option` is `null` where the contract says that nothing is `null`, and
-//! "left out" for `got`, `expected`, `nearest` and the `…_truncated` markers. A JSON value that is
-//! carried with its own bytes is a [`RawJson`]. Reading checks form, types and closed lists; the
-//! form of ids, times and digests, and whether members agree, is the writer's business.
+//! "left out" for `got`, `expected`, `nearest`, `narrowed`, `history` and the `…_truncated` markers. A JSON
+//! value that is carried with its own bytes is a [`RawJson`]. Reading checks form, types and closed
+//! lists, and takes any word of a list that grows; the form of ids, times and digests, and whether
+//! members agree, is the writer's business.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +12,7 @@ use indexmap::IndexMap;
 
 use crate::codec::Line;
 use crate::raw::{RawJson, RawNumber};
-use crate::record::{DecodeError, Member, left_out, nullable, record, words};
+use crate::record::{DecodeError, Member, growing_words, left_out, nullable, record, words};
 
 words! {
     /// How a session ended.
@@ -57,7 +58,7 @@ words! {
     }
 }
 
-words! {
+growing_words! {
     /// Why the model stopped.
     pub enum FinishReason {
         /// By itself:
@@ -73,13 +74,15 @@ words! {
     }
 }
 
-words! {
-    /// Why an answer was rejected; a closed list.
+growing_words! {
+    /// Why an answer was rejected.
     pub enum FindingCode {
         /// Nothing in the answer begins like an object or array:
         NoJson = "no_json",
         /// Something does, and does not parse:
         InvalidJson = "invalid_json",
+        /// Several different values pass the schema:
+        Ambiguous = "ambiguous",
         /// The text ended in the middle:
         Truncated = "truncated",
         /// The provider says so:
@@ -97,8 +100,8 @@ words! {
     }
 }
 
-words! {
-    /// Why a session could not be judged; a closed list.
+growing_words! {
+    /// Why a session could not be judged.
     pub enum InfraCode {
         /// Refused, DNS, TLS, or reset before the first byte:
         Connect = "connect",
@@ -116,6 +119,8 @@ words! {
         ModelLoading = "model_loading",
         /// A grounding table could not be read:
         TableUnavailable = "table_unavailable",
+        /// A rule fails whatever the artifact holds:
+        RuleBroken = "rule_broken",
         /// The session log could not be written:
         LogUnavailable = "log_unavailable",
         /// The daemon was stopping:
@@ -149,6 +154,16 @@ record! {
     }
 }
 
+growing_words! {
+    /// What a later attempt saw of the earlier answers, where it saw any.
+    pub enum History {
+        /// The last one:
+        AnswerAndFindings = "answer_and_findings",
+        /// All of them:
+        Full = "full",
+    }
+}
+
 record! {
     /// The sampling and time settings in force; `None` is "not set".
     pub struct Settings {
@@ -162,6 +177,8 @@ record! {
         seed: Option<i64>,
         /// Of the session, in milliseconds.
         deadline_ms: i64,
+        /// `None`, which is left out: a later attempt saw none of the earlier answers.
+        history: Option<History>,
     }
 }
 
@@ -207,6 +224,32 @@ record! {
     }
 }
 
+growing_words! {
+    /// How the values of a column were given to the model.
+    pub enum Narrowing {
+        /// In the schema that the model decoded under:
+        Decode = "decode",
+        /// In the prompt:
+        Hint = "hint",
+    }
+}
+
+record! {
+    /// What the model could choose from at one place: values of a column that the source names.
+    pub struct Narrowed {
+        /// JSON Pointer (RFC 6901) into the artifact.
+        path: String,
+        /// `table.column`.
+        column: String,
+        /// How the model was given them.
+        mode: Narrowing,
+        /// How many there were.
+        candidates: i64,
+        /// Of their list, by its RFC 8785 form: `sha256:` and 64 hex digits.
+        digest: String,
+    }
+}
+
 record! {
     /// One model answer, judged.
     pub struct Attempt {
@@ -246,6 +289,8 @@ record! {
         duration_ms: i64,
         /// The parent that the model call carried: 16 lowercase hex digits.
         span_id: String,
+        /// What the model could choose from; `None` is left out.
+        narrowed: Option<Vec<Narrowed>>,
     }
 }
 
@@ -256,6 +301,9 @@ record! {
         code: InfraCode,
         /// For people.
         message: String,
+        /// The cause in the words of whoever had it; `Some(None)` if there is none, and `None` in a
+        /// row of before there was one.
+        detail: Option<Option<String>>,
     }
 }
 
@@ -426,7 +474,7 @@ impl Member for NearValue {
 }
 
 nullable!(Vec<Message>, SessionError);
-left_out!(Truncated, Vec<NearValue>);
+left_out!(Truncated, History, Vec<NearValue>, Vec<Narrowed>, Option<String>);
 
 impl Line for SessionRow {
     const SCHEMA: &'static str = "session.iterate.v1";

@@ -51,6 +51,7 @@ pub(crate) fn row() -> SessionRow {
         usage: usage.clone(),
         duration_ms: 12,
         span_id: "00f067aa0ba902b7".to_owned(),
+        narrowed: None,
         unknown: Unknown::default(),
     };
     let row_id = new_id();
@@ -76,6 +77,7 @@ pub(crate) fn row() -> SessionRow {
             max_tokens: None,
             seed: Some(-1),
             deadline_ms: 120_000,
+            history: None,
             unknown: Unknown::default(),
         },
         inline_schema: RawJson::null(),

@@ -180,6 +180,45 @@ fn what_may_not_be_a_row_says_why_and_where() {
 }
 
 #[test]
+fn a_word_of_tomorrow_is_carried() {
+    let narrowed = r#""span_id":"00f067aa0ba902b7","narrowed":[{"path":"/a","column":"t.c","mode":"one_of_tomorrow","candidates":2,"digest":"d"}]"#;
+    for (old, new) in [
+        (r#""code":"ungrounded""#, r#""code":"one_of_tomorrow""#),
+        (r#""code":"connect""#, r#""code":"one_of_tomorrow""#),
+        (r#""finish_reason":"stop""#, r#""finish_reason":"one_of_tomorrow""#),
+        (r#""span_id":"00f067aa0ba902b7""#, narrowed),
+    ] {
+        let line = replaced(old, new);
+        assert_eq!(rewritten(&line), line);
+        for bad in ["", "One", "one2", "one-two", &"a".repeat(41), r"one\n", "größe"] {
+            let line = replaced(old, &new.replacen("one_of_tomorrow", bad, 1));
+            refused(&line, "is no word of 1 to 40");
+        }
+    }
+    let row = SessionRow::decode(&replaced("ungrounded", "one_of_tomorrow")).unwrap();
+    let FindingCode::Later(word) = &row.attempts[0].findings[0].code else { panic!("{row:?}") };
+    assert_eq!(word.as_str(), "one_of_tomorrow");
+}
+
+#[test]
+fn the_detail_of_an_error_is_written_unless_the_row_is_of_before() {
+    let mut row = SessionRow::decode(&seal(BODY)).unwrap();
+    let line = |row: &SessionRow| String::from_utf8(row.encode().unwrap()).unwrap();
+    for (detail, expected) in [
+        (None, r#""error":{"code":"connect","message":"refused"},"#),
+        (Some(None), r#""error":{"code":"connect","message":"refused","detail":null},"#),
+        (
+            Some(Some("why".to_owned())),
+            r#""error":{"code":"connect","message":"refused","detail":"why"},"#,
+        ),
+    ] {
+        row.error.as_mut().unwrap().detail = detail;
+        assert!(line(&row).contains(expected), "{expected}");
+        assert_eq!(SessionRow::decode(line(&row).as_bytes()).unwrap(), row);
+    }
+}
+
+#[test]
 fn evidence_of_64_levels_fits_a_row() {
     let deep = "[".repeat(64) + &"]".repeat(64);
     assert!(deep.parse::<RawJson>().is_ok());

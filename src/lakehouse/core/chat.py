@@ -1,6 +1,6 @@
 """What passes between the loop and a model: one question, one answer."""
 
-from typing import Literal
+from typing import Literal, get_args
 
 import msgspec
 
@@ -8,6 +8,7 @@ from lakehouse.core.json_text import Int64, null
 
 Role = Literal["system", "user", "assistant"]
 FinishReason = Literal["stop", "length", "content_filter", "tool_calls", "other"]
+"""The reasons that this version writes; a reader of rows takes any `Word`."""
 # What a later attempt sees of the earlier ones. `findings`: what was wrong with the last answer.
 # `answer_and_findings`: that answer too, as the model's own turn. `full`: every answer so far,
 # each followed by what was wrong with it.
@@ -100,6 +101,14 @@ class ModelStatus(msgspec.Struct, frozen=True):
     provider: str
     state: ModelState
     detail: str | None = None
+
+
+def known_reason(word: str) -> FinishReason:
+    """Judge an answer by a reason of tomorrow as by `other`: nothing is known of it here."""
+    return word if word in _REASONS else "other"  # type: ignore[return-value]  # just looked up
+
+
+_REASONS = frozenset(get_args(FinishReason))
 
 
 def _sum(left: int | None, right: int | None) -> int | None:

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 
 import msgspec
 
-from lakehouse.core.chat import History, Message
+from lakehouse.core.chat import Message
 from lakehouse.core.json_text import NULL
 from lakehouse.core.limits import ANSWER_SHOWN_BYTES_MAX
 from lakehouse.core.session import Attempt
 
 
 def later_turns(
-    attempts: Sequence[Attempt], told: str, history: History | msgspec.UnsetType
+    attempts: Sequence[Attempt], told: str, history: str | msgspec.UnsetType
 ) -> tuple[Message, ...]:
     """Give the turns that follow the caller's messages after these rejected attempts.
 

@@ -75,6 +75,8 @@ INFRA_STATUS: Final[dict[InfraCode, int]] = {
     "crashed": 502,
 }
 
+_LATER_STATUS: Final = 502
+
 INFRA_HINT: Final[dict[InfraCode, str]] = {
     "connect": "Check that the model's endpoint is up: `lakehouse doctor`.",
     "upstream_malformed": "The model's endpoint answered something that is not a chat completion; "
@@ -96,6 +98,11 @@ INFRA_HINT: Final[dict[InfraCode, str]] = {
 _NOT_RETRYABLE: Final[frozenset[InfraCode]] = frozenset(
     {"model_missing", "rule_broken", "upstream_status", "upstream_malformed"}
 )
+
+
+def infra_status(code: str) -> int:
+    """Give the HTTP status of an infra code; 502 for one that a later version added."""
+    return next((status for known, status in INFRA_STATUS.items() if known == code), _LATER_STATUS)
 
 
 class LakehouseError(Exception):

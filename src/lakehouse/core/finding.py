@@ -6,6 +6,7 @@ import msgspec
 
 from lakehouse.core.json_text import ENCODER, Int64
 from lakehouse.core.limits import GOT_BYTES_MAX
+from lakehouse.core.words import Word
 
 FindingCode = Literal[
     "no_json",
@@ -19,17 +20,19 @@ FindingCode = Literal[
     "rule",
     "ungrounded",
 ]
+"""The codes that this version writes; a reader takes any `Word`."""
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """One reason to reject, as it stands in rows, replies and re-prompts.
 
-    `path` is a JSON Pointer into the artifact, `""` for the whole. `got`, `expected` and
-    `nearest` are raw JSON and left out when there is none; `expected` of a schema finding is
-    `{keyword: value}`. `message` is for people and not compared between runtimes.
+    `code` is a `FindingCode`, or one that a later version wrote. `path` is a JSON Pointer into the
+    artifact, `""` for the whole. `got`, `expected` and `nearest` are raw JSON and left out when
+    there is none; `expected` of a schema finding is `{keyword: value}`. `message` is for people and
+    not compared between runtimes.
     """
 
-    code: FindingCode
+    code: Word
     path: str
     message: str
     message_truncated: "Truncated | msgspec.UnsetType" = msgspec.UNSET

@@ -8,11 +8,11 @@ from typing import Literal
 
 import msgspec
 
-from lakehouse.core.chat import History, Role, Usage
-from lakehouse.core.errors import InfraCode
+from lakehouse.core.chat import Role, Usage
 from lakehouse.core.finding import Truncated
 from lakehouse.core.json_text import Int64
 from lakehouse.core.session import Attempt, Constrain, Verdict
+from lakehouse.core.words import Word
 
 
 class RowMessage(msgspec.Struct, frozen=True):
@@ -26,7 +26,7 @@ class RowMessage(msgspec.Struct, frozen=True):
 class Settings(msgspec.Struct, frozen=True):
     """The sampling and time settings in force; null = not set. `temperature` is raw JSON.
 
-    `history` is left out where it is `findings`.
+    `history` is a `History`, or one that a later version wrote; left out where it is `findings`.
     """
 
     constrain: Constrain
@@ -34,16 +34,17 @@ class Settings(msgspec.Struct, frozen=True):
     max_tokens: Int64 | None
     seed: Int64 | None
     deadline_ms: Int64
-    history: History | msgspec.UnsetType = msgspec.UNSET
+    history: Word | msgspec.UnsetType = msgspec.UNSET
 
 
 class RowError(msgspec.Struct, frozen=True):
     """Why a session could not be judged. `detail` is the cause in the words of whoever had it.
 
-    Rows of before 2026-11-29 have no `detail`; what is written has it, null where there is none.
+    `code` is an `InfraCode`, or one that a later version wrote. Rows of before 2026-11-29 have no
+    `detail`; what is written has it, null where there is none.
     """
 
-    code: InfraCode
+    code: Word
     message: str
     detail: str | None = None
 

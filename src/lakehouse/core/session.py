@@ -4,10 +4,10 @@ from typing import Literal
 
 import msgspec
 
-from lakehouse.core.chat import FinishReason, Message, Usage
-from lakehouse.core.errors import InfraCode
+from lakehouse.core.chat import Message, Usage
 from lakehouse.core.finding import Finding, Repair, Truncated
 from lakehouse.core.json_text import Int64, null
+from lakehouse.core.words import Word
 
 Verdict = Literal["accepted", "max_iter_exhausted", "infra_error"]
 Constrain = Literal["auto", "off"]
@@ -37,12 +37,29 @@ class IterateRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, om
     metadata: dict[str, str] = {}
 
 
+class Narrowed(msgspec.Struct, frozen=True, kw_only=True):
+    """What the model could choose from at one place: values of a column that the source names.
+
+    `path` is a JSON Pointer into the artifact, `column` is `table.column`. `mode` is `decode`
+    where they stood in the schema that the model decoded under, `hint` where they stood in the
+    prompt. `candidates` counts them; `digest` is that of their list, as `digest_of` takes it.
+    """
+
+    path: str
+    column: str
+    mode: Word
+    candidates: Int64
+    digest: str
+
+
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     """One model answer, judged. Members in the order of contract section 4.
 
     `told` is what was added to the conversation for this attempt, null at iteration 0. `output`
     is the model's text with its thinking blocks; `thinking` the provider's reasoning, else those
-    blocks. `artifact` is raw JSON or `null`. `span_id` is the parent its model call carried.
+    blocks. `artifact` is raw JSON or `null`. `finish_reason` is a `FinishReason`, or one that a
+    later version wrote. `span_id` is the parent its model call carried. `narrowed` is left out
+    when nothing was.
     """
 
     iteration: Int64
@@ -59,16 +76,17 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     artifact_truncated: Truncated | msgspec.UnsetType = msgspec.UNSET
     repairs: tuple[Repair, ...]
     repairs_truncated: Truncated | msgspec.UnsetType = msgspec.UNSET
-    finish_reason: FinishReason
+    finish_reason: Word
     usage: Usage
     duration_ms: Int64
     span_id: str
+    narrowed: tuple[Narrowed, ...] | msgspec.UnsetType = msgspec.UNSET
 
 
 class ReplyError(msgspec.Struct, frozen=True):
     """Why a session is `infra_error`, with what to do."""
 
-    code: InfraCode
+    code: Word
     message: str
     retryable: bool
     hint: str

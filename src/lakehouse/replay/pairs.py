@@ -5,7 +5,6 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from lakehouse.core.chat import Usage
-from lakehouse.core.errors import InfraCode
 from lakehouse.core.session import Attempt, Verdict
 
 
@@ -19,7 +18,7 @@ class Side(msgspec.Struct, frozen=True, kw_only=True):
 
     model: str
     verdict: Verdict
-    error_code: InfraCode | None = None
+    error_code: str | None = None
     iterations: int
     accepted_iteration: int | None
     grounded: bool | None = None

@@ -11,9 +11,9 @@ from typing import Protocol
 
 import msgspec
 
-from lakehouse.core.chat import Usage
+from lakehouse.core.chat import Usage, known_reason
 from lakehouse.core.clock import Clock, timestamp
-from lakehouse.core.errors import InfraCode, InfraError, Refusal
+from lakehouse.core.errors import InfraError, Refusal
 from lakehouse.core.json_text import NULL
 from lakehouse.core.kind import Kind
 from lakehouse.core.observation import AttemptTimes
@@ -34,7 +34,7 @@ class Replayed(msgspec.Struct, frozen=True, kw_only=True):
 
     side: ReplaySide
     artifact: msgspec.Raw
-    error: InfraCode | None
+    error: str | None
 
 
 class Ended(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -128,7 +128,7 @@ class Rejudge:
         for logged in row.attempts:
             judgement = await judge(
                 logged.output,
-                logged.finish_reason,
+                known_reason(logged.finish_reason),
                 kind=kind,
                 schema=schema,
                 sources=_sources(row),

@@ -65,6 +65,7 @@ ATTEMPT_COLUMNS: Final[Columns] = {
     "usage": USAGE,
     "duration_ms": "BIGINT",
     "span_id": "VARCHAR",
+    "narrowed": "JSON",
 }
 FINDING_COLUMNS: Final[Columns] = {
     "code": "VARCHAR",

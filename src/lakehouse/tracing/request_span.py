@@ -1,6 +1,6 @@
 """The span of a request: of one just answered, or of the one that a logged row came from."""
 
-from lakehouse.core.errors import INFRA_STATUS
+from lakehouse.core.errors import infra_status
 from lakehouse.core.ids import REQUEST_SPAN, derived_span_bytes, span_seed
 from lakehouse.core.observation import RequestEnded
 from lakehouse.core.row import Row
@@ -32,7 +32,7 @@ def resent_request_span(row: Row, line: Timeline) -> Span:
     """Make the span of the request that a row came from, as far as the row knows it."""
     # Another program's row may be an `infra_error` that says no code.
     code = "crashed" if row.error is None else row.error.code
-    status = VERDICT_STATUS.get(row.verdict, INFRA_STATUS[code])
+    status = VERDICT_STATUS.get(row.verdict, infra_status(code))
     return Span(
         templates.request("POST", _ITERATE, status),
         Trace(row.trace_id, SAMPLED, None, session_pairs(row.session_id, row.row_id)),

@@ -6,7 +6,7 @@
 import msgspec
 
 from lakehouse.core.chat import CallLimits, ChatRequest
-from lakehouse.core.errors import INFRA_STATUS, Refusal
+from lakehouse.core.errors import Refusal, infra_status
 from lakehouse.core.limits import (
     DEADLINE_MS_DEFAULT,
     INLINE_TABLES_BYTES_MAX,
@@ -22,7 +22,7 @@ from lakehouse.transport.server import Call, Response, Routes, json_response
 def session_response(reply: SessionReply) -> Response:
     """Answer a session that was taken on: always in the session shape, the status by verdict."""
     if reply.error is not None:
-        status = INFRA_STATUS[reply.error.code]
+        status = infra_status(reply.error.code)
     else:
         status = VERDICT_STATUS[reply.verdict]
     return json_response(reply, status)

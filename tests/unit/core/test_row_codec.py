@@ -233,7 +233,7 @@ WRONG_TYPES: dict[str, list[object]] = {
     "grounded": [0, "true", []],
     "accepted_iteration": [0.0, "0", False],
     "attempts": [None, {}, [None], ["x"]],
-    "error": ["connect", {"code": "oops", "message": ""}, {"code": None, "message": ""}],
+    "error": ["connect", {"code": "Oops", "message": ""}, {"code": None, "message": ""}],
     "usage": [None, [], {"prompt_tokens": 1.0, "completion_tokens": 1}],
     "metadata": [None, [], {"a": 1}, {"a": None}],
     "trace_id_replaced": [None, 0, "false"],

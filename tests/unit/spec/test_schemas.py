@@ -1,6 +1,8 @@
 """The JSON Schemas under spec/v1 say what the types say: neither can drift from the other."""
 
+import ast
 import json
+from pathlib import Path
 from typing import Any, get_args
 
 import jsonschema_rs
@@ -8,18 +10,21 @@ import msgspec
 import pytest
 from msgspec import inspect
 
-from lakehouse.core.chat import ChatReply, ChatRequest
+from lakehouse.core.chat import ChatReply, ChatRequest, FinishReason, History
 from lakehouse.core.errors import InfraCode, ProblemCode
+from lakehouse.core.finding import FindingCode
 from lakehouse.core.ports import ValidateRequest
 from lakehouse.core.replay_row import Feedback, FeedbackRequest, ReplayRun
 from lakehouse.core.row import Row, RowError, SegmentHeader, Started
 from lakehouse.core.row_codec import encode_line
 from lakehouse.core.session import IterateRequest, SessionReply, ValidateReply
+from lakehouse.core.words import WORD_PATTERN
 from lakehouse.replay.report import Report
 from lakehouse.transport.problem import Problem
 from support.rows import make_feedback, make_replay_run, make_row, make_started
 from support.spec_files import fixtures, schema, schema_names, schema_validator
 
+ROOT = Path(__file__).parents[3]
 TYPES: dict[str, type[msgspec.Struct]] = {
     "row": Row,
     "started": Started,
@@ -121,6 +126,8 @@ class Comparison:
                 self.value(kind.value_type, node["additionalProperties"], file, at, "*")
         elif "const" not in node and "enum" not in node:
             self._is(node, SCALARS[type(kind)], at)
+            if getattr(kind, "pattern", None) and node.get("pattern") != WORD_PATTERN:
+                self._say(at, f"pattern {node.get('pattern')} is not {WORD_PATTERN}")
 
     def _is(self, node: dict[str, Any], expected: str, at: str) -> None:
         if node.get("type") != expected:
@@ -189,6 +196,39 @@ def test_the_comparison_notices_a_drift(monkeypatch: pytest.MonkeyPatch) -> None
     for document in changes():
         monkeypatch.setitem(globals(), "schema", lambda name, d=document: d)
         assert Comparison("row").differences != []
+
+
+@pytest.mark.parametrize(
+    ("file", "owner", "member", "words"),
+    [
+        ("row", "finding", "code", get_args(FindingCode)),
+        ("row", "error", "code", get_args(InfraCode)),
+        ("iterate.reply", "error", "code", get_args(InfraCode)),
+        ("row", "attempt", "finish_reason", get_args(FinishReason)),
+        ("row", "settings", "history", set(get_args(History)) - {"findings"}),
+    ],
+)
+def test_the_words_that_writers_use_are_told(
+    file: str, owner: str, member: str, words: Any
+) -> None:
+    """Of each list that grows; a reader takes any other, and nothing that is no word."""
+    found = schema(file)["$defs"][owner]["properties"][member]
+    assert found["$ref"].endswith("#/$defs/word")
+    assert sorted(found["examples"]) == sorted(words)
+
+
+def test_what_is_written_here_is_on_the_lists() -> None:
+    """The types of rows take any word, for readers: what our code makes is looked at instead."""
+    written = set()
+    for path in (ROOT / "src").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Finding":
+                code = next(word.value for word in node.keywords if word.arg == "code")
+                if isinstance(code, ast.Constant):
+                    written.add(code.value)
+                else:  # a variable, whose own type is the list
+                    assert isinstance(code, ast.Name), f"{path}:{node.lineno}"
+    assert {"schema", "ungrounded"} <= written <= set(get_args(FindingCode))
 
 
 def test_the_words_of_a_problem_are_the_contracts() -> None:

@@ -164,6 +164,7 @@ fn row(number: u64) -> SessionRow {
             max_tokens: None,
             seed: None,
             deadline_ms: 120_000,
+            history: None,
             unknown: Unknown::default(),
         },
         inline_schema: RawJson::null(),

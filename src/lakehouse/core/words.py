@@ -1,0 +1,16 @@
+"""Words of lists that grow: a version writes those that it lists, and reads those of tomorrow too.
+
+Finding codes, infra codes and finish reasons are such lists; their `Literal` types are what this
+version writes. Verdicts, outcomes and roles are closed for readers as well.
+"""
+
+from typing import Annotated, Final, TypeAlias
+
+import msgspec
+
+WORD_PATTERN: Final = "^[a-z_]{1,40}$"
+"""What a word may look like, as the JSON Schemas say it."""
+
+# `$` also holds before a line break at the end.
+Word: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"\A[a-z_]{1,40}\Z")]
+"""A word as a reader takes it: shown, counted and written again as it stands."""
