@@ -36,7 +36,7 @@ ROW = make_row(
     row_id="019ab3c4d5e77a1c8d3e4f5061728394",
     messages=(RowMessage("user", "hi", CUT),),
     verdict="infra_error",
-    error=ErrorMember("connect", "refused", "the endpoint's own words"),
+    error=ErrorMember("connect", "refused", "why"),
     metadata={"b": "1", "a": "2"},
     attempts=(
         make_attempt(
@@ -402,10 +402,10 @@ UNKNOWN_TIGHT = b'"x_\\u00e9":{"crc":"00000000","b":[1.0,"\\/"]},"crd":null'
 PLACES = {  # where each object begins → where it ends, known members first
     "settings": (b'"settings":{', b'"deadline_ms":120000'),
     "usage": (
-        b'"error":{"code":"connect","message":"refused"},"usage":{',
+        b'"detail":"why"},"usage":{',
         b'"completion_tokens":20',
     ),
-    "error": (b'"error":{', b'"message":"refused"'),
+    "error": (b'"error":{', b'"detail":"why"'),
     "attempt": (b'"attempts":[{', b'"span_id":"00f067aa0ba902b7"'),
     "attempt usage": (b'"finish_reason":"stop","usage":{', b'"completion_tokens":20'),
     "finding": (b'"findings":[{', b'"nearest":["LIS",1.50]'),
