@@ -278,7 +278,7 @@ class Daemon:
         from lakehouse.grounding.tables import TableFiles  # noqa: PLC0415  half a second
 
         settings = {
-            name: TableSettings(str(self.config.path(table.path)))
+            name: TableSettings(str(self.config.path(table.path)), table.types)
             for name, table in self.config.tables.items()
         }
         self._tables = TableFiles(settings, rules)

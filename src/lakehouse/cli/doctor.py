@@ -185,7 +185,8 @@ def _file_system(log: Path) -> Check:
 async def _tables(config: Config, known: Catalog) -> list[Check]:
     """Load the tables with every column that a kind asks of them."""
     settings = {
-        name: TableSettings(str(config.path(table.path))) for name, table in config.tables.items()
+        name: TableSettings(str(config.path(table.path)), table.types)
+        for name, table in config.tables.items()
     }
     rules = [rule for kind in known.kinds.values() for rule in kind.rules]
     tables = TableFiles(settings, rules)

@@ -152,7 +152,12 @@ class Column(Protocol):
 
     @property
     def numeric(self) -> bool:
-        """Whether the column holds numbers; else it holds text. The two never match each other."""
+        """Whether the column holds numbers. Numbers, booleans and texts never match each other."""
+        ...
+
+    @property
+    def boolean(self) -> bool:
+        """Whether the column holds booleans; what is neither number nor boolean is text."""
         ...
 
     def rows(self, value: JsonScalar, match: Match, tolerance: float | None) -> Collection[int]:

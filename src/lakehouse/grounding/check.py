@@ -314,7 +314,7 @@ async def _table_finding(
         nearest = await column.nearest(value, place.rule.match, rows)
     reason = "" if rows is None else " in the same row as the other values"
     if not _is_of_type(value, column):
-        reason = ": it must be a number" if column.numeric else ": it must be a string"
+        reason = f": it must be {_type_of(column)}"
     elif nearest:
         reason += "; nearest: " + ", ".join(bytes(item).decode("utf-8") for item in nearest)
     return Finding(
@@ -327,7 +327,15 @@ async def _table_finding(
     )
 
 
+def _type_of(column: Column) -> str:
+    if column.boolean:
+        return "true or false"
+    return "a number" if column.numeric else "a string"
+
+
 def _is_of_type(value: JsonValue, column: Column) -> bool:
+    if column.boolean:
+        return isinstance(value, bool)
     if column.numeric:
         return isinstance(value, int | float | Decimal) and not isinstance(value, bool)
     return isinstance(value, str)

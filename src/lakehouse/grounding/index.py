@@ -27,6 +27,7 @@ from lakehouse.core.json_text import JsonScalar, exact
 from lakehouse.core.kind import Match
 from lakehouse.core.limits import NEAREST_MAX
 from lakehouse.grounding.folding import fold
+from lakehouse.tabular.text_forms import Form, canonical
 
 Number = int | float | Decimal
 
@@ -35,6 +36,7 @@ Number = int | float | Decimal
 _DOWN = Context(prec=5_000, Emax=MAX_EMAX, Emin=MIN_EMIN, rounding=ROUND_FLOOR)
 _UP = Context(prec=5_000, Emax=MAX_EMAX, Emin=MIN_EMIN, rounding=ROUND_CEILING)
 _DOUBLE_INTEGER_MAX = 2**53  # up to here doubles are integers by either reading
+_BOOLEANS = ("false", "true")
 _VALUES_PER_STEP = 8_192  # of a pass; between steps other threads get their turn: about 1 ms
 _VALUES_INLINE_MAX = 4_096  # passes up to here cost less than handing them to a thread
 
@@ -51,9 +53,10 @@ class Postings(msgspec.Struct, frozen=True):
 
 
 class ColumnIndex:
-    """Implements `Column` for texts or for numbers. Immutable once folded; safe to share.
+    """Implements `Column` for texts, numbers or booleans. Immutable once folded; safe to share.
 
-    `values` are distinct, sorted, and without null, NaN or infinities. `texts` gives a number's
+    `values` are distinct, sorted, and without null, NaN or infinities; booleans come as `false`
+    and `true`. `form` says how texts are written (`tabular.text_forms`). `texts` gives a number's
     own JSON text where it is not the usual one. Cost: about 150 bytes per distinct text and 20 per
     distinct number, 8 per row; as much again per text once folded.
     """
@@ -63,12 +66,13 @@ class ColumnIndex:
         values: Sequence[str] | Sequence[Number],
         postings: Postings,
         *,
-        numeric: bool,
+        form: Form,
         texts: Mapping[Decimal, bytes] | None = None,
     ) -> None:
         self._values = values
         self._postings = postings
-        self._numeric = numeric
+        self._form = form
+        self._numeric = numeric = form == "number"
         self._texts = texts or {}
         self._codes_by_text: dict[str, int] = {}
         self._codes_by_fold: dict[str, tuple[int, ...]] | None = None if len(values) else {}
@@ -82,8 +86,13 @@ class ColumnIndex:
 
     @property
     def numeric(self) -> bool:
-        """Whether the column holds numbers; else it holds text."""
+        """Whether the column holds numbers."""
         return self._numeric
+
+    @property
+    def boolean(self) -> bool:
+        """Whether the column holds booleans; a column of neither kind holds text."""
+        return self._form == "boolean"
 
     @property
     def empty(self) -> bool:
@@ -105,10 +114,13 @@ class ColumnIndex:
 
     def rows(self, value: JsonScalar, match: Match, tolerance: float | None) -> Collection[int]:
         """Give the rows whose cell matches; empty for a value of the wrong type."""
-        if isinstance(value, str):
-            return () if self._numeric else self._rows_of_text(value, match)
-        if value is None or isinstance(value, bool) or not self._numeric:
+        if not self._is_of_type(value):
             return ()
+        if isinstance(value, bool):
+            return self._rows_of_text(_BOOLEANS[value], "exact")
+        if isinstance(value, str):
+            return self._rows_of_text(canonical(value, self._form), match)
+        assert value is not None
         if match == "within":
             assert tolerance is not None
             return self._rows_within(exact(value), exact(tolerance))
@@ -119,11 +131,21 @@ class ColumnIndex:
         self, value: JsonScalar, match: Match, rows: Collection[int] | None = None
     ) -> list[msgspec.Raw]:
         """Give the nearest distinct values as JSON; the pass runs in a thread where it is long."""
-        if value is None or isinstance(value, bool) or isinstance(value, str) == self._numeric:
+        if value is None or not self._is_of_type(value):
             return []
+        if isinstance(value, bool):
+            held: Sequence[str] = self._values if rows is None else self._values_in(rows)  # type: ignore[assignment]  # texts here
+            return [msgspec.Raw(text.encode("ascii")) for text in held]
         if len(self._values if rows is None else rows) <= _VALUES_INLINE_MAX:
             return self._nearest(value, match, rows)
         return await asyncio.to_thread(self._nearest, value, match, rows)
+
+    def _is_of_type(self, value: JsonScalar) -> bool:
+        if isinstance(value, bool):
+            return self.boolean
+        if isinstance(value, str):
+            return not self._numeric and not self.boolean
+        return value is not None and self._numeric
 
     def _code_of(self, value: Number) -> int | None:
         values: Sequence[Number] = self._values  # type: ignore[assignment]  # numbers here
@@ -177,6 +199,7 @@ class ColumnIndex:
     ) -> list[msgspec.Raw]:
         values = self._values if rows is None else self._values_in(rows)
         if isinstance(value, str):
+            value = canonical(value, self._form)
             texts: Sequence[str] = values  # type: ignore[assignment]  # a column of texts
             return [
                 _json(text) for text in _nearest_texts(texts, value, folded=match == "casefold")
@@ -243,12 +266,19 @@ class Rows(Collection[int]):
         return [slice(starts[code], starts[code + 1]) for code in self._codes]
 
 
-def index_texts(cells: Sequence[str | None]) -> ColumnIndex:
+def index_texts(cells: Sequence[str | None], *, form: Form = "text") -> ColumnIndex:
     """Index texts in plain Python: for tables that came as objects."""
     values = sorted({cell for cell in cells if cell is not None})
     codes = {value: code for code, value in enumerate(values)}
     return ColumnIndex(
-        values, _postings([-1 if cell is None else codes[cell] for cell in cells]), numeric=False
+        values, _postings([-1 if cell is None else codes[cell] for cell in cells]), form=form
+    )
+
+
+def index_booleans(cells: Sequence[bool | None]) -> ColumnIndex:
+    """Index booleans in plain Python."""
+    return index_texts(
+        [None if cell is None else _BOOLEANS[cell] for cell in cells], form="boolean"
     )
 
 
@@ -266,7 +296,7 @@ def index_numbers(
     values = sorted({cell for cell in cells if cell is not None})
     codes = {value: code for code, value in enumerate(values)}
     postings = _postings([-1 if cell is None else codes[cell] for cell in cells])
-    return ColumnIndex(values, postings, numeric=True, texts=texts)
+    return ColumnIndex(values, postings, form="number", texts=texts)
 
 
 def _postings(codes: list[int]) -> Postings:

@@ -13,7 +13,7 @@ import msgspec
 
 from lakehouse.core.errors import Refusal
 from lakehouse.core.json_text import NULL, JsonError, JsonValue, exact, parse_bytes
-from lakehouse.core.kind import Kind
+from lakehouse.core.kind import GroundingRule, Kind
 from lakehouse.core.limits import INLINE_TABLES_BYTES_MAX
 from lakehouse.core.ports import Column, TableSnapshot
 from lakehouse.grounding.arrow import ColumnFault
@@ -21,7 +21,7 @@ from lakehouse.grounding.index import index_texts
 from lakehouse.grounding.rules import fault_of, split
 from lakehouse.grounding.snapshot import Snapshot, TableVersion, references
 from lakehouse.grounding.sql import RuleDatabase, RuleRunner, Task, prepare_rules
-from lakehouse.grounding.table_data import ObjectData
+from lakehouse.grounding.table_data import MIXED, ObjectData
 
 InlineRows = Sequence[Mapping[str, msgspec.Raw]]
 
@@ -65,9 +65,7 @@ class InlineTables:
                 raise _refusal(f"Grounding names table {name!r}; `tables` has {self._names()}.")
             versions[name] = version
             try:
-                columns[reference] = (
-                    version.build(column, rule) if version.data.names else index_texts(())
-                )
+                columns[reference] = _column(version, column, rule)
             except ColumnFault as fault_found:
                 raise _refusal(f"Column {reference!r}: {fault_found}.") from fault_found
         tasks: dict[str, Task] = {}
@@ -81,6 +79,15 @@ class InlineTables:
 
     def _names(self) -> str:
         return ", ".join(sorted(self._versions)) or "none"
+
+
+def _column(version: TableVersion, column: str, rule: GroundingRule) -> Column:
+    if not version.data.names:
+        return index_texts(())
+    index = version.build(column, rule)
+    if index.boolean:  # every runtime judges inline tables: the contract gives them two types
+        raise ColumnFault(MIXED)
+    return index
 
 
 def _version(name: str, rows: InlineRows) -> TableVersion:

@@ -1,28 +1,28 @@
 """Reading one table file whole: Parquet, CSV, JSON lines, or a Delta directory.
 
 A file is read into memory once, and digest and content come from the same bytes. It refuses to
-guess: the kind of file is told by its name, CSV is comma-separated UTF-8 with a header and all its
-columns are text (an empty cell is null, `""` is the empty text), and every line of JSON lines is
-one object as strict as any JSON here.
+guess: the kind of file is told by its name, and its rows are read by the one strict reader there
+is (`tabular.rows`). All columns of CSV are text unless the configuration gives them types; an
+empty cell is null, `""` is the empty text.
 """
 
-import csv
 import hashlib
-import io
 import stat
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 import msgspec
 import pyarrow as pa
-import pyarrow.csv as pa_csv
 import pyarrow.parquet as pa_parquet
 
 from lakehouse.core.errors import TableUnavailable
 from lakehouse.core.json_text import JsonValue, parse_bytes
 from lakehouse.grounding.table_data import ArrowData, ObjectData, TableData
+from lakehouse.tabular import delta
+from lakehouse.tabular.csv_table import CellType, read_csv
 
 _TRIES_MAX: Final = 5  # readings of a file that changes while it is read
 _TRY_AGAIN_S: Final = 0.05
@@ -62,16 +62,24 @@ def stamp_of(path: Path) -> FileStamp | None:
     return FileStamp(status.st_ino, status.st_mtime_ns, status.st_ctime_ns, status.st_size)
 
 
-def load(name: str, path: Path, *, known_digest: str | None = None) -> LoadedTable:
+def load(
+    name: str,
+    path: Path,
+    types: Mapping[str, CellType] = MappingProxyType({}),
+    *,
+    known_digest: str | None = None,
+) -> LoadedTable:
     """Read a table; blocks. A file that changes meanwhile is read again, a few times.
+
+    `types` are those of a CSV file's columns; see `TableSettings`.
 
     Raises:
         TableUnavailable: Missing, unreadable, broken, or it kept changing.
     """
     try:
-        return (
-            _load_directory(path, known_digest) if path.is_dir() else _load_file(path, known_digest)
-        )
+        if path.is_dir():
+            return _load_directory(path, known_digest)
+        return _load_file(path, types, known_digest)
     except ModuleNotFoundError as error:
         cause = "a Delta table needs the extra `delta`: pip install 'lakehouse-stack[delta]'"
         raise TableUnavailable(name, f"{path}: {cause}") from error
@@ -81,8 +89,8 @@ def load(name: str, path: Path, *, known_digest: str | None = None) -> LoadedTab
         raise TableUnavailable(name, f"{path}: {error}") from error
 
 
-def _load_file(path: Path, known_digest: str | None) -> LoadedTable:
-    read = _reader(path)
+def _load_file(path: Path, types: Mapping[str, CellType], known_digest: str | None) -> LoadedTable:
+    read = _reader(path, types)
     stamp, content = _whole(path)
     settled = is_settled(stamp)
     digest = "sha256:" + hashlib.sha256(content).hexdigest()
@@ -111,26 +119,19 @@ def _load_directory(path: Path, known_digest: str | None) -> LoadedTable:
     stamp = stamp_of(path)
     if stamp is None:
         raise ValueError("the directory is not a Delta table: it has no _delta_log")
-    from deltalake import DeltaTable  # noqa: PLC0415 - an extra: loaded when a table needs it
-    from deltalake.exceptions import DeltaError  # noqa: PLC0415 - likewise
-
-    try:
-        table = DeltaTable(str(path))
-        version = f"{table.metadata().id}@{table.version()}"
-        digest = "sha256:" + hashlib.sha256(version.encode("utf-8")).hexdigest()
-        settled = is_settled(stamp)
-        if digest == known_digest:
-            return LoadedTable(stamp, settled, digest, None)
-        return LoadedTable(stamp, settled, digest, ArrowData(table.to_pyarrow_table()))
-    except DeltaError as error:
-        raise ValueError(str(error)) from error
+    version = delta.newest(path)
+    digest = "sha256:" + hashlib.sha256(version.key.encode("utf-8")).hexdigest()
+    settled = is_settled(stamp)
+    if digest == known_digest:
+        return LoadedTable(stamp, settled, digest, None)
+    return LoadedTable(stamp, settled, digest, _arrow_data(delta.read(version)))
 
 
-def _reader(path: Path) -> Callable[[bytes], TableData]:
-    readers = {
+def _reader(path: Path, types: Mapping[str, CellType]) -> Callable[[bytes], TableData]:
+    readers: dict[str, Callable[[bytes], TableData]] = {
         ".parquet": _read_parquet,
         ".pq": _read_parquet,
-        ".csv": _read_csv,
+        ".csv": lambda content: ArrowData(read_csv(content, types)),
         ".jsonl": _read_json_lines,
         ".ndjson": _read_json_lines,
     }
@@ -143,26 +144,6 @@ def _reader(path: Path) -> Callable[[bytes], TableData]:
 
 def _read_parquet(content: bytes) -> TableData:
     return _arrow_data(pa_parquet.ParquetFile(pa.BufferReader(content)).read())
-
-
-def _read_csv(content: bytes) -> TableData:
-    text = io.TextIOWrapper(io.BytesIO(content), encoding="utf-8-sig", newline="")
-    try:
-        names = next(csv.reader(text, strict=True), [])
-    except csv.Error as error:
-        raise ValueError(f"the header: {error}") from error
-    if not names:
-        raise ValueError("it has no header")
-    convert = pa_csv.ConvertOptions(
-        column_types=dict.fromkeys(names, pa.string()),
-        null_values=[""],
-        strings_can_be_null=True,
-        quoted_strings_can_be_null=False,
-    )
-    parse = pa_csv.ParseOptions(newlines_in_values=True)
-    return _arrow_data(
-        pa_csv.read_csv(pa.BufferReader(content), parse_options=parse, convert_options=convert)
-    )
 
 
 def _read_json_lines(content: bytes) -> TableData:

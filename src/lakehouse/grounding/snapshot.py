@@ -28,16 +28,34 @@ class TableVersion:
         Raises:
             ColumnFault: No such column, or one that the rule cannot be judged by.
         """
+        index = self.index(column)
+        check_fit(index, rule)
+        if rule.match == "casefold" and not index.folded:
+            index.fold()
+        return index
+
+    def index(self, column: str) -> ColumnIndex:
+        """Index a column, once, whoever asks and by whatever rule; blocks.
+
+        Raises:
+            ColumnFault: No such column, or its cells cannot be indexed.
+        """
         index = self._indexes.get(column)
         if index is None:
             if column not in self.data.names:
                 raise ColumnFault(f"there is no such column, only {', '.join(self.data.names)}")
             index = self._indexes[column] = self.data.index(column)
-        if rule.match == "within" and not (index.numeric or index.empty):
-            raise ColumnFault("it holds text; match = 'within' needs numbers")
-        if rule.match == "casefold" and not index.folded:
-            index.fold()
         return index
+
+
+def check_fit(index: ColumnIndex, rule: GroundingRule) -> None:
+    """See that a column can answer a rule.
+
+    Raises:
+        ColumnFault: `within` needs numbers, and the column holds none.
+    """
+    if rule.match == "within" and not (index.numeric or index.empty):
+        raise ColumnFault("match = 'within' needs numbers, and it holds none")
 
 
 class Snapshot:

@@ -9,8 +9,10 @@ import pyarrow as pa
 
 from lakehouse.core.json_text import JsonValue
 from lakehouse.grounding.arrow import ColumnFault, index_arrow
-from lakehouse.grounding.index import ColumnIndex, index_numbers, index_texts
+from lakehouse.grounding.index import ColumnIndex, index_booleans, index_numbers, index_texts
+from lakehouse.tabular.arrow_forms import shortest
 
+MIXED = "its cells are neither all strings nor all numbers"
 _ROWS_PLAIN_MAX = 10_000  # above, Arrow numbers the values: it lets go of the GIL
 
 
@@ -26,7 +28,7 @@ class TableData(Protocol):
         """Index one of the columns; blocks.
 
         Raises:
-            ColumnFault: It holds neither texts nor numbers throughout.
+            ColumnFault: It does not hold texts, numbers or booleans throughout.
         """
         ...
 
@@ -36,9 +38,16 @@ class TableData(Protocol):
 
 
 class ArrowData:
-    """A table that was read as Arrow."""
+    """A table that was read as Arrow.
+
+    Its narrow floats become doubles of the same shortest form, so that rules in SQL see the 0.1
+    that grounding sees.
+    """
 
     def __init__(self, table: Any) -> None:
+        for at, field in enumerate(table.schema):
+            if pa.types.is_floating(field.type) and not pa.types.is_float64(field.type):
+                table = table.set_column(at, field.name, shortest(table.column(at)))
         self._table = table
 
     @property
@@ -80,8 +89,10 @@ class ObjectData:
         """Index one of the columns."""
         cells: list[Any] = self._columns[column]
         if not all(cell is None or isinstance(cell, str) for cell in cells):
+            if all(cell is None or isinstance(cell, bool) for cell in cells):
+                return index_booleans(cells)
             if not all(cell is None or _is_number(cell) for cell in cells):
-                raise ColumnFault("its cells are neither all strings nor all numbers")
+                raise ColumnFault(MIXED)
             plain = self._arrow_numbers(cells) if len(cells) > _ROWS_PLAIN_MAX else None
             if plain is not None:
                 return index_arrow(plain)

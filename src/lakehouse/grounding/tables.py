@@ -6,6 +6,7 @@ next session gets the file's new content.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -21,7 +22,7 @@ from lakehouse.grounding.index import ColumnIndex
 from lakehouse.grounding.loading import FileStamp, is_settled, load, stamp_of
 from lakehouse.grounding.rules import split
 from lakehouse.grounding.settings import TableSettings
-from lakehouse.grounding.snapshot import Snapshot, TableVersion, references
+from lakehouse.grounding.snapshot import Snapshot, TableVersion, check_fit, references
 from lakehouse.grounding.sql import PreparedRule, RuleDatabase, RuleRunner, Task, prepare_rules
 
 _WAIT_S: Final = 60.0  # that a session waits for a table; its load goes on
@@ -49,6 +50,7 @@ class TableFiles:
             SetupError: A rule cannot work whatever the tables hold.
         """
         self._paths = {name: Path(settings.path) for name, settings in tables.items()}
+        self._types = {name: settings.types for name, settings in tables.items()}
         self._rules = prepare_rules(rules, tables.keys())
         self._runner = RuleRunner()
         self._known: dict[str, _Known] = {}
@@ -60,10 +62,7 @@ class TableFiles:
         """Give the tables that the kind's grounding and rules read; see the port."""
         versions: dict[str, TableVersion] = {}
         for name in self._names(kind):
-            version = self._unchanged(name)
-            if version is None:
-                version = await self._once(name, name, partial(self._reload, name))
-            versions[name] = version
+            versions[name] = self._unchanged(name) or await self._fresh(name)
         snapshot = self._snapshots.get(kind.digest)
         if snapshot is None or snapshot.versions != versions:
             snapshot = await self._assemble(kind, versions)
@@ -91,6 +90,23 @@ class TableFiles:
             raise TableUnavailable(name, known.failure)
         return known.version
 
+    async def _fresh(self, name: str) -> TableVersion:
+        """Read a table, or wait for a reading under way that is not older than this question.
+
+        A reading that began earlier may have missed a change since: then it is not taken.
+        """
+        if name in self._under_way:
+            asked = stamp_of(self._paths[name]) if name in self._paths else None
+            with contextlib.suppress(TableUnavailable):
+                await self._once(name, name, partial(self._reload, name))
+            known = self._known.get(name)
+            same = known is not None and known.settled and known.stamp == asked
+            if known is not None and same:
+                if known.version is None:
+                    raise TableUnavailable(name, known.failure)
+                return known.version
+        return await self._once(name, name, partial(self._reload, name))
+
     def _reload(self, name: str) -> TableVersion:
         """Read a table's file; in a worker thread. The same bytes are the same version."""
         path = self._paths.get(name)
@@ -100,7 +116,9 @@ class TableFiles:
         version = known.version if known is not None else None
         stamp = stamp_of(path)
         try:
-            loaded = load(name, path, known_digest=version.digest if version else None)
+            loaded = load(
+                name, path, self._types[name], known_digest=version.digest if version else None
+            )
         except TableUnavailable as error:
             settled = stamp is not None and is_settled(stamp)
             self._known[name] = _Known(
@@ -117,9 +135,7 @@ class TableFiles:
         columns: dict[str, Column] = {}
         for reference, rule in references(kind.grounding):
             name, column = split(reference)
-            key = (versions[name], column, rule.match == "casefold")
-            build = partial(_build, versions[name], column, rule)
-            columns[reference] = await self._once(key, name, build)
+            columns[reference] = await self._column(versions[name], column, rule)
         tasks: dict[str, Task] = {}
         prepared = [self._rules[rule.sql] for rule in kind.rules]
         for tables in {rule.tables for rule in prepared}:
@@ -129,6 +145,22 @@ class TableFiles:
             database = await self._once((tables, read, fitting), ", ".join(sorted(tables)), make)
             tasks |= {rule.sql: (rule, database) for rule in fitting}
         return Snapshot(versions, columns, tasks, self._runner)
+
+    async def _column(self, version: TableVersion, column: str, rule: GroundingRule) -> ColumnIndex:
+        """Give a column that can answer the rule.
+
+        What is shared while it is under way is the same for every rule, the index and its folding;
+        what the rule asks of it is each asker's own question.
+        """
+        try:
+            key = (version, column)
+            index = await self._once(key, version.name, partial(version.index, column))
+            check_fit(index, rule)
+            if rule.match == "casefold" and not index.folded:
+                await self._once((*key, "folded"), version.name, index.fold)
+        except ColumnFault as fault:
+            raise TableUnavailable(version.name, f"column {column!r}: {fault}") from fault
+        return index
 
     def _database(
         self,
@@ -162,10 +194,3 @@ class TableFiles:
             del self._under_way[key]
         if not task.cancelled():
             task.exception()
-
-
-def _build(version: TableVersion, column: str, rule: GroundingRule) -> ColumnIndex:
-    try:
-        return version.build(column, rule)
-    except ColumnFault as fault:
-        raise TableUnavailable(version.name, f"column {column!r}: {fault}") from fault

@@ -1,0 +1,88 @@
+"""What a strict reader gives: rows, and rows that could not be read, each with its place.
+
+The rules, the same for reference tables, the inputs of `lakehouse run` and whatever else reads
+such a file:
+
+- UTF-8, with or without a byte order mark; UTF-16, other encodings and compressed files are
+  refused. A row that is not UTF-8 is a bad row.
+- A column's name stands once in a header, a member's name once in an object.
+- A CSV row has as many cells as the header. A quote that opens closes, and closes the cell.
+- JSON is strict (`core.json_text`): no NaN, no infinities, no lone surrogates; numbers are exact.
+- A row takes at most `ROW_BYTES_MAX`. Blank lines are no rows.
+"""
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+import msgspec
+
+ROW_BYTES_MAX: Final = 64 << 20  # of one row of a text file, its line ends within cells included
+
+_UTF8_MARK: Final = b"\xef\xbb\xbf"
+_MARKS: Final = {  # how files begin that are not UTF-8 text
+    b"\xff\xfe": "it is UTF-16; save it as UTF-8",
+    b"\xfe\xff": "it is UTF-16; save it as UTF-8",
+    b"\x00\x00\xfe\xff": "it is UTF-32; save it as UTF-8",
+    b"\x1f\x8b": "it is compressed (gzip); unpack it first",
+    b"\x28\xb5\x2f\xfd": "it is compressed (zstd); unpack it first",
+    b"BZh": "it is compressed (bzip2); unpack it first",
+    b"\xfd7zXZ": "it is compressed (xz); unpack it first",
+    b"PK\x03\x04": "it is a ZIP archive or a workbook; save it as CSV",
+    b"PAR1": "it is Parquet; its name must end in .parquet",
+}
+
+
+class FileFault(ValueError):
+    """A file that cannot be read as what its name says; the message says why, for people."""
+
+
+class BadRow(msgspec.Struct, frozen=True):
+    """A row that is not as the rules say. `index` counts rows from 0, `line` lines from 1.
+
+    `raw` are the row's own bytes, as far as they were read; empty where the format has none.
+    """
+
+    index: int
+    line: int | None
+    reason: str
+    raw: bytes = b""
+
+    @property
+    def told(self) -> str:
+        """Say place and reason."""
+        return f"{place(self.index, self.line)}: {self.reason}"
+
+
+def place(index: int, line: int | None) -> str:
+    """Say where a row stands."""
+    return f"row {index}" if line is None else f"row {index} (line {line})"
+
+
+def without_mark(file: Any) -> None:
+    """Step over a UTF-8 byte order mark at the beginning of a binary file.
+
+    Raises:
+        FileFault: It begins like a file that is not UTF-8 text.
+    """
+    head = file.read(8)
+    for mark, told in _MARKS.items():
+        if head.startswith(mark):
+            raise FileFault(told)
+    if b"\0" in head:
+        raise FileFault("it is UTF-16 or binary; save it as UTF-8")
+    file.seek(len(_UTF8_MARK) if head.startswith(_UTF8_MARK) else 0)
+
+
+def lines(file: Any) -> Iterator[bytes]:
+    """Give the lines of a binary file with their ends, none longer than a row may be and a bit.
+
+    A longer line comes cut, without an end; what follows of it is skipped.
+    """
+    while line := file.readline(ROW_BYTES_MAX + 1):
+        yield line
+        while len(line) > ROW_BYTES_MAX and not line.endswith(b"\n"):
+            line = file.readline(1 << 20)
+            if not line:
+                return
+            if line.endswith(b"\n"):
+                break
