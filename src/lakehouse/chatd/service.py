@@ -17,7 +17,7 @@ from lakehouse.core.chat import CallLimits, ChatReply, ChatRequest, ModelState, 
 from lakehouse.core.clock import Clock, SystemClock
 from lakehouse.core.context import CallContext
 from lakehouse.core.errors import InfraError, Refusal
-from lakehouse.core.limits import ATTEMPT_MS_MIN, RETRIES_MAX, STATE_MS_MAX
+from lakehouse.core.limits import ATTEMPT_MS_MIN, RETRIES_MAX, RETRY_WAIT_MS_MAX, STATE_MS_MAX
 from lakehouse.providers.provider import ModelSettings, Provider, ProviderFault
 
 _LOG = logging.getLogger(__name__)
@@ -135,6 +135,8 @@ class ChatService:
         """Choose how long to wait before the next attempt; None to give the fault up."""
         if not fault.again or retries >= RETRIES_MAX:
             return None
+        if (fault.retry_after_s or 0.0) * 1000 > RETRY_WAIT_MS_MAX:
+            return None  # beyond our patience: the caller is told how long, and may have more
         delay_ms = backoff_ms(retries, fault.retry_after_s, self._rng)
         if delay_ms > call.left_ms() - ATTEMPT_MS_MIN:
             return None

@@ -75,6 +75,7 @@ RETRY_BACKOFF_MS_MAX: Final = 8_000
 RETRY_BUDGET_SHARE: Final = 0.1  # of the calls of the last minute
 RETRY_BUDGET_MIN: Final = 3  # retries a minute that are always allowed
 ATTEMPT_MS_MIN: Final = 100  # with less left of the deadline, no attempt is started
+RETRY_WAIT_MS_MAX: Final = 60_000  # of a wait that an endpoint asks for; a longer one ends the call
 COOLDOWN_MS_MAX: Final = 60_000  # longest pause one `Retry-After` imposes on a model's calls
 BREAKER_FAILURES_MAX: Final = 5  # transport failures in a row that open the breaker
 BREAKER_OPEN_MS: Final = 10_000  # before one probe call is let through

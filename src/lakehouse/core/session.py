@@ -84,12 +84,16 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReplyError(msgspec.Struct, frozen=True):
-    """Why a session is `infra_error`, with what to do."""
+    """Why a session is `infra_error`, with what to do.
+
+    `retry_after_s`: where somebody said how long to wait, whole seconds; also in `Retry-After`.
+    """
 
     code: Word
     message: str
     retryable: bool
     hint: str
+    retry_after_s: Int64 | msgspec.UnsetType = msgspec.UNSET
 
 
 class SessionReply(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,5 +1,6 @@
 """What a session leaves: the started line, the row and the reply, made from the same facts."""
 
+import math
 from collections.abc import Mapping
 from datetime import datetime
 from functools import reduce
@@ -132,10 +133,19 @@ def session_reply(task: SessionTask, outcome: Outcome) -> SessionReply:
         attempts=outcome.attempts,
         usage=outcome.usage,
         model=task.model.model,
-        error=None
-        if error is None
-        else ReplyError(error.code, error.public, error.retryable, error.hint),
+        error=None if error is None else _reply_error(error),
         duration_ms=outcome.duration_ms,
+    )
+
+
+def _reply_error(error: InfraError) -> ReplyError:
+    wait_s = error.retry_after_s
+    return ReplyError(
+        code=error.code,
+        message=error.public,
+        retryable=error.retryable,
+        hint=error.hint,
+        retry_after_s=msgspec.UNSET if wait_s is None else math.ceil(wait_s),
     )
 
 

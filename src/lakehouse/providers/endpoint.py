@@ -5,7 +5,6 @@ from typing import Any, Final
 
 import msgspec
 
-from lakehouse.core.chat import FinishReason
 from lakehouse.core.errors import SetupError
 from lakehouse.core.limits import UPSTREAM_BODY_BYTES_MAX
 from lakehouse.providers.http_fault import fault_of_status, fault_of_transport
@@ -20,14 +19,6 @@ from lakehouse.transport.client import (
 )
 
 STATE_MS: Final = 2_000  # the whole of one question about a model's state
-
-_FINISH_REASON: Final[dict[object, FinishReason]] = {
-    "stop": "stop",
-    "length": "length",
-    "content_filter": "content_filter",
-    "tool_calls": "tool_calls",
-    "function_call": "tool_calls",
-}
 
 
 class Endpoint:
@@ -44,7 +35,7 @@ class Endpoint:
         self._settings = settings
         self._http = http
         self._base_url = base_url.rstrip("/")
-        self._api_key = api_key
+        self.secrets = () if api_key is None else (api_key,)
         self._headers = {"content-type": "application/json"}
         if api_key is not None:
             self._headers["authorization"] = f"Bearer {api_key}"
@@ -104,7 +95,7 @@ class Endpoint:
         except TransportFault as fault:
             raise fault_of_transport(self.model, fault) from fault
         if not 200 <= reply.status < 300:
-            raise fault_of_status(self.model, reply, secret=self._api_key)
+            raise fault_of_status(self.model, reply, secrets=self.secrets)
         return reply
 
     def _limits(self, first_byte_ms: int, total_ms: int) -> HttpLimits:
@@ -115,11 +106,6 @@ class Endpoint:
             total_ms=total_ms,
             body_bytes_max=UPSTREAM_BODY_BYTES_MAX,
         )
-
-
-def finish_reason(value: object) -> FinishReason:
-    """Map a provider's word for why it stopped; unknown and absent words are `other`."""
-    return _FINISH_REASON.get(value, "other") if isinstance(value, str) else "other"
 
 
 def token_count(value: Any) -> int | None:

@@ -1,41 +1,69 @@
-"""What an endpoint's failures mean here: transport faults, statuses, error bodies, `Retry-After`.
+"""What an endpoint's failures mean here: transport faults, statuses, errors told inside a 2xx.
 
-One table for every provider that is reached by HTTP, so that a status means the same to all. What
-an endpoint wrote goes to the caller too, shortened and without keys, and each cause has its hint.
+One table for every provider that is reached by HTTP, so that a status means the same to all, and
+an error means the same wherever the endpoint tells it. What an endpoint wrote goes to the caller
+too, shortened and without keys, and each cause has its hint.
 """
 
 import json
-import math
 import re
-from collections.abc import Mapping
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any, Final, TypeVar
 
 import msgspec
 
-from lakehouse.providers.error_body import ErrorBody, error_of
+from lakehouse.core.errors import InfraCode
+from lakehouse.providers.error_body import EndpointError, read_body
 from lakehouse.providers.provider import ProviderFault
+from lakehouse.providers.status_hint import status_hint
+from lakehouse.providers.wait_hint import limit_reset_s, retry_after_s
 from lakehouse.transport.client import HttpReply, TransportFault
 from lakehouse.transport.reason import Reason, hint_for, words_of
-
-RETRY_AFTER_S_MAX: Final = 86_400.0  # a longer wait is taken for a broken clock and not believed
 
 _T = TypeVar("_T")
 _AGAIN_STATUS: Final = frozenset({408, 409})
 _NEVER_SERVED_STATUS: Final = frozenset({501, 505})  # the endpoint cannot, today or tomorrow
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _SURROGATE_ESCAPE = re.compile(rb"\\u[dD][89a-fA-F]")
-_NUMBER = re.compile(r"[0-9]{1,18}(\.[0-9]{1,18})?")
 _QUOTED_BYTES_MAX: Final = 200  # of an answer that is none, for the operator
-_QUOTA_CODES: Final = frozenset(
-    {"insufficient_quota", "billing_hard_limit_reached", "insufficient_balance", "quota_exceeded"}
-)
 _LASTING_REASONS: Final[frozenset[Reason]] = frozenset({"untrusted", "not_tls", "tls"})
 
 
 class Malformed(ValueError):
     """A body that is not what the endpoint's API documents; the message says why."""
+
+
+class EndpointFault(ProviderFault):
+    """The endpoint answered, and not with what it was asked for.
+
+    `http_status` is the status that stands for the failure: the answer's own, or the one that an
+    error inside a 2xx names. `error` is what the endpoint said of it.
+    """
+
+    def __init__(
+        self,
+        code: InfraCode,
+        public: str,
+        *,
+        again: bool,
+        http_status: int,
+        error: EndpointError,
+        hint: str = "",
+        internal: str = "",
+        retryable: bool | None = None,
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(
+            code,
+            public,
+            again=again,
+            hint=hint,
+            internal=internal,
+            retryable=retryable,
+            retry_after_s=retry_after_s,
+        )
+        self.http_status = http_status
+        self.error = error
 
 
 def decode(body: bytes, kind: type[_T]) -> _T:
@@ -63,7 +91,8 @@ def fault_of_transport(model: str, fault: TransportFault) -> ProviderFault:
     """Say what a failed exchange means.
 
     A wait for an answer is never repeated, only a failed connection or a lost answer is. A
-    deadline that passed says nothing about the endpoint, so it is no `transport` fault.
+    deadline that passed says nothing about the endpoint, so it is no `transport` fault; neither is
+    a whole answer that is too large, or compressed in a way that nobody asked for.
     """
     internal = f"model {model!r}: {fault}"
     match fault.kind:
@@ -90,6 +119,16 @@ def fault_of_transport(model: str, fault: TransportFault) -> ProviderFault:
                 "https:// as its port wants; else look up the server's log.",
                 internal=internal,
                 retryable=True,
+            )
+        case "encoding":
+            return ProviderFault(
+                "upstream_malformed",
+                f"The endpoint of model {model!r} compressed its answer, although it was asked not "
+                f"to, in a way that cannot be read: {fault.detail}.",
+                again=False,
+                hint="Switch the compression of answers off at the endpoint, or at the proxy "
+                "before it; gzip, deflate, br and zstd can be read.",
+                internal=internal,
             )
         case "too_large":
             return ProviderFault(
@@ -138,7 +177,7 @@ def malformed(model: str, reply: HttpReply, reason: str) -> ProviderFault:
         hint = "base_url leads to a web page: write the address of the API (often ending in /v1)."
     elif not reply.body.strip():
         reason = "it is empty"
-    said = error_of(reply.body[:_QUOTED_BYTES_MAX], media_type=media_type).message
+    said = read_body(reply.body[:_QUOTED_BYTES_MAX], media_type=media_type).message
     return ProviderFault(
         "upstream_malformed",
         f"The endpoint of model {model!r} answered something that is not a chat completion: "
@@ -150,117 +189,95 @@ def malformed(model: str, reply: HttpReply, reason: str) -> ProviderFault:
     )
 
 
-def fault_of_status(model: str, reply: HttpReply, *, secret: str | None = None) -> ProviderFault:
-    """Say what a status outside 2xx means; `secret` is cut out of whatever is quoted."""
-    status = reply.status
+def fault_of_status(
+    model: str, reply: HttpReply, *, secrets: tuple[str, ...] = ()
+) -> EndpointFault:
+    """Say what a status outside 2xx means; `secrets` are cut out of whatever is quoted."""
     media_type = reply.headers.get("content-type", "")
-    error = error_of(reply.body, media_type=media_type, secret=secret)
-    word = f" ({error.code})" if error.code is not None else ""
+    error = read_body(reply.body, media_type=media_type, secrets=secrets)
+    where = f"answered status {reply.status}"
+    return _fault(model, reply, error, reply.status, where, with_key=bool(secrets))
+
+
+def fault_of_error(
+    model: str, reply: HttpReply, error: EndpointError, *, with_key: bool = False
+) -> EndpointFault:
+    """Say what an error that an endpoint told inside a 2xx means: what the same status would.
+
+    An error that names no status is taken as a 500: the endpoint failed, and says nothing of why.
+    """
+    told = "" if error.told_status is None else f" {error.status}"
+    where = f"told the error{told} inside status {reply.status}"
+    return _fault(model, reply, error, error.status, where, with_key=with_key)
+
+
+def _fault(
+    model: str,
+    reply: HttpReply,
+    error: EndpointError,
+    status: int,
+    where: str,
+    *,
+    with_key: bool,
+) -> EndpointFault:
+    word = "" if error.code is None else f" ({error.code})"
     said = f": {error.message.rstrip('.')}." if error.message else "."
-    public = f"The endpoint of model {model!r} answered status {status}{word}{said}"
-    hint = _status_hint(status, error, with_key=secret is not None)
-    if status == 404 or error.code == "model_not_found":
-        return ProviderFault(
-            "model_missing",
+    internal = public = f"The endpoint of model {model!r} {where}{word}{said}"
+    code, again, retryable = _meaning(reply, error, status)
+    hint = status_hint(status, error, with_key=with_key)
+    if code == "model_missing":
+        hint = ""
+        public = (
             f"The endpoint of model {model!r} does not know it, or base_url is wrong "
-            f"(status {status}){said}",
-            again=False,
-            internal=public,
+            f"(status {status}){said}"
         )
-    wait_s = retry_after_s(reply.headers, datetime.now(UTC))
-    if status == 503 and _says_loading(error.message):
-        return ProviderFault(
-            "model_loading",
-            f"Model {model!r} is still loading at its endpoint{said}",
-            again=True,
-            internal=public,
-            retry_after_s=wait_s,
-        )
-    refused = _says_quota(error) or reply.headers.get("x-should-retry", "").lower() == "false"
+    elif code == "model_loading":
+        hint = ""
+        public = f"Model {model!r} is still loading at its endpoint{said}"
+    location = reply.headers.get("location", "") if 300 <= status < 400 else ""
+    if location:
+        internal = f"{public} It names {location!r}."
+    return EndpointFault(
+        code,
+        public,
+        again=again,
+        http_status=status,
+        error=error,
+        hint=hint,
+        internal=internal,
+        retryable=retryable,
+        retry_after_s=_wait_s(reply, error, status),
+    )
+
+
+def _meaning(
+    reply: HttpReply, error: EndpointError, status: int
+) -> tuple[InfraCode, bool, bool | None]:
+    """Give the code, whether to try again here, and whether the caller may."""
+    if status == 404 or "modelnotfound" in error.words:
+        return "model_missing", False, None
+    unnamed = 200 <= reply.status < 300 and error.told_status is None  # only its text can tell
+    if (status == 503 or unnamed) and error.says_loading:
+        return "model_loading", True, None
+    if unnamed and error.says_no_model:
+        return "model_missing", False, None
+    refused = error.out_of_quota or reply.headers.get("x-should-retry", "").lower() == "false"
     if status in {429, 503, 529}:
-        return ProviderFault(
-            "overloaded",
-            public,
-            again=not refused,
-            hint=hint,
-            retryable=not refused,
-            retry_after_s=wait_s,
-        )
+        return "overloaded", not refused, not refused
     again = not refused and (
         status in _AGAIN_STATUS or (status >= 500 and status not in _NEVER_SERVED_STATUS)
     )
-    location = reply.headers.get("location", "") if 300 <= status < 400 else ""
-    return ProviderFault(
-        "upstream_status",
-        public,
-        again=again,
-        hint=hint,
-        internal=f"{public} It names {location!r}." if location else "",
-        retryable=again,
-        retry_after_s=wait_s,
-    )
+    return "upstream_status", again, again
 
 
-def _status_hint(status: int, error: ErrorBody, *, with_key: bool) -> str:
-    """Say what to do about a status; the cause decides, not the code that it becomes here."""
-    if _says_quota(error) or status == 402:
-        return "The account's quota is used up: check its plan and billing at the provider."
-    if status == 401:
-        if with_key:
-            return "The endpoint does not take the key: check the variable that api_key_env names."
-        return "The endpoint wants a key: name a variable that holds it in api_key_env."
-    if 300 <= status < 400:
-        return "The endpoint redirects, which is not followed: write its final address in base_url."
-    hints = {
-        403: "The key may not use this model: check its rights, the region and the allowed models "
-        "at the provider.",
-        405: "base_url is wrong: it leads to a server, but not to its chat completions.",
-        413: "The request is too long for the endpoint: shorten the prompt or the schema.",
-        429: "The endpoint bounds how often it is asked: send fewer requests at once, or lower "
-        "`slots` of the model.",
-        503: "The endpoint is overloaded or down: ask again shortly, or look up its log.",
-        529: "The endpoint is overloaded: ask again shortly.",
-    }
-    if status in hints:
-        return hints[status]
-    if 400 <= status < 500 and status not in _AGAIN_STATUS:
-        return (
-            "The endpoint refuses the request as it is: correct what its message names, such as "
-            "a setting of the model, or a prompt that is too long."
-        )
-    return "Look up the endpoint's own log for this status: the trouble is on its side."
-
-
-def retry_after_s(headers: Mapping[str, str], now: datetime) -> float | None:
-    """Read how long an endpoint asks us to wait, in seconds; None for none or nonsense.
-
-    `retry-after-ms` before `Retry-After` as seconds or as an HTTP date (RFC 9110 section 10.2.3);
-    a date that has passed is 0. Negative, unreadable or over a day: not believed.
-    """
-    for name, scale in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
-        text = headers.get(name, "").strip()
-        if _NUMBER.fullmatch(text):
-            return _believed(float(text) * scale)
-    try:
-        date = parsedate_to_datetime(headers.get("retry-after", ""))
-    except (ValueError, TypeError, OverflowError):
-        return None
-    if date.tzinfo is None:  # "-0000": the time is UTC all the same in HTTP
-        date = date.replace(tzinfo=UTC)
-    return _believed(max(0.0, (date - now).total_seconds()))
-
-
-def _believed(seconds: float) -> float | None:
-    return seconds if math.isfinite(seconds) and seconds <= RETRY_AFTER_S_MAX else None
-
-
-def _says_quota(error: ErrorBody) -> bool:
-    return bool({error.code, error.type} & _QUOTA_CODES)
-
-
-def _says_loading(message: str) -> bool:
-    lower = message.lower()
-    return "loading" in lower and "model" in lower
+def _wait_s(reply: HttpReply, error: EndpointError, status: int) -> float | None:
+    now = datetime.now(UTC)
+    wait_s = retry_after_s(reply.headers, now)
+    if wait_s is None:
+        wait_s = error.wait_s
+    if wait_s is None and status in {429, 503, 529}:
+        wait_s = limit_reset_s(reply.headers, now)
+    return wait_s
 
 
 def _refuse_constant(name: str) -> None:

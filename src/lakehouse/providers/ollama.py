@@ -14,16 +14,20 @@ import msgspec
 
 from lakehouse.core.chat import ChatReply, ChatRequest, FinishReason, ModelState, Usage
 from lakehouse.core.json_text import NULL
-from lakehouse.providers.endpoint import Endpoint, finish_reason, token_count
-from lakehouse.providers.http_fault import Malformed, decode, malformed
+from lakehouse.providers.endpoint import Endpoint, token_count
+from lakehouse.providers.error_body import read_error
+from lakehouse.providers.finish_word import finish_reason
+from lakehouse.providers.http_fault import Malformed, decode, fault_of_error, malformed
 from lakehouse.providers.provider import ModelSettings, ProviderFault
-from lakehouse.transport.client import HttpClient, TransportFault
+from lakehouse.transport.client import HttpClient, HttpReply, TransportFault
 
 BASE_URL_DEFAULT: Final = "http://127.0.0.1:11434"
 
 # A loaded model answers the load call within milliseconds; longer means that it really loads.
 # `/api/ps` cannot tell: it lists a model from the moment its load begins.
 _LOADING_AFTER_S: Final = 1.0
+
+_ONLY_LOADED: Final = frozenset({"load", "unload"})  # `done_reason` of a call that asked nothing
 
 
 class _AnswerMessage(msgspec.Struct):
@@ -38,6 +42,10 @@ class _Answer(msgspec.Struct):
     done_reason: Any = None
     prompt_eval_count: Any = None
     eval_count: Any = None
+
+
+class _Told(msgspec.Struct):
+    error: Any = None
 
 
 class _Loaded(msgspec.Struct):
@@ -77,12 +85,7 @@ class OllamaProvider:
         reply = await self._endpoint.post(
             "/api/chat", self._body(request), trace=trace, deadline_ms=deadline_ms
         )
-        try:
-            answer = decode(reply.body, _Answer)
-            if not answer.done:
-                raise Malformed("`done` is false: the answer is not whole")
-        except Malformed as error:
-            raise malformed(self._settings.model, reply, str(error)) from error
+        answer = self._read(reply)
         message = answer.message
         return ChatReply(
             text=message.content or "",
@@ -128,6 +131,34 @@ class OllamaProvider:
             self._load_task.cancel()
             await asyncio.wait({self._load_task})
 
+    def _read(self, reply: HttpReply) -> _Answer:
+        """Read a 2xx answer, in which Ollama also tells what went wrong once it had begun."""
+        model = self._settings.model
+        self._check_told(reply)
+        try:
+            answer = decode(reply.body, _Answer)
+            if not answer.done:
+                raise Malformed("`done` is false: the answer is not whole")
+        except Malformed as error:
+            raise malformed(model, reply, str(error)) from error
+        if answer.done_reason in _ONLY_LOADED and not answer.message.content:
+            raise ProviderFault(
+                "model_loading",
+                f"Ollama only loaded model {model!r}, and did not answer.",
+                again=True,
+            )
+        return answer
+
+    def _check_told(self, reply: HttpReply) -> None:
+        """Raise the error that a 2xx answer tells, if it tells one."""
+        try:
+            told = decode(reply.body, _Told)
+        except Malformed:
+            return  # whoever reads the whole answer says why it cannot be read
+        error = read_error(told.error, secrets=self._endpoint.secrets)
+        if not error.empty:
+            raise fault_of_error(self._settings.model, reply, error)
+
     def _loads(self) -> bool:
         if self._load_task is None or self._load_task.done():
             return False
@@ -146,6 +177,7 @@ class OllamaProvider:
                 again=False,
                 internal=fault.internal,
             ) from fault
+        self._check_told(reply)
         try:
             if not decode(reply.body, _Loaded).done:
                 raise Malformed("`done` is false: the model is not loaded")

@@ -8,39 +8,24 @@ reasoning models take.
 """
 
 import asyncio
+import logging
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
 
-from lakehouse.core.chat import ChatReply, ChatRequest, FinishReason, ModelState, Usage
+from lakehouse.core.chat import ChatReply, ChatRequest, ModelState
 from lakehouse.core.errors import SetupError
 from lakehouse.core.json_text import NULL
-from lakehouse.providers.endpoint import Endpoint, finish_reason, token_count
-from lakehouse.providers.http_fault import Malformed, decode, malformed
+from lakehouse.providers.completion import read_completion, reply_of_fault
+from lakehouse.providers.endpoint import Endpoint
+from lakehouse.providers.http_fault import EndpointFault, Malformed, decode, malformed
 from lakehouse.providers.provider import ModelSettings, ProviderFault
 from lakehouse.transport.client import HttpClient, HttpReply, TransportFault
 
 _LOAD_POLL_S: Final = 0.5
-
-
-class _AnswerMessage(msgspec.Struct):
-    content: str | list[Any] | None = None
-    refusal: Any = None
-    tool_calls: Any = None
-    reasoning_content: Any = None
-    reasoning: Any = None
-
-
-class _Choice(msgspec.Struct):
-    message: _AnswerMessage
-    finish_reason: Any = None
-
-
-class _Completion(msgspec.Struct):
-    choices: list[_Choice]
-    usage: Any = None
+_LOG = logging.getLogger(__name__)
 
 
 class _Listed(msgspec.Struct):
@@ -75,21 +60,25 @@ class OpenAiProvider:
         self, request: ChatRequest, *, trace: Mapping[str, str], deadline_ms: int
     ) -> ChatReply:
         """Make one call; see the protocol. A server that says it is loading: `model_loading`."""
+        model = self._settings.model
         try:
-            reply = await self._endpoint.post(
+            answer = await self._endpoint.post(
                 "/chat/completions",
                 self._body(request),
                 trace=trace,
                 deadline_ms=deadline_ms,
             )
-        except ProviderFault as fault:
+            self._loading = False
+            return read_completion(model, answer, secrets=self._endpoint.secrets)
+        except EndpointFault as fault:
             self._loading = fault.code == "model_loading"
-            raise
-        self._loading = False
-        try:
-            return self._reply(decode(reply.body, _Completion))
+            reply = reply_of_fault(model, fault)
+            if reply is None:
+                raise
+            _LOG.info("%s Taken as an answer of the model: %s.", fault, reply.finish_reason)
+            return reply
         except Malformed as error:
-            raise malformed(self._settings.model, reply, str(error)) from error
+            raise malformed(model, answer, str(error)) from error
 
     async def load(self) -> None:
         """Return at once, unless the last call was told that the model is loading.
@@ -182,56 +171,6 @@ class OpenAiProvider:
                 },
             }
         return body
-
-    def _reply(self, completion: _Completion) -> ChatReply:
-        if not completion.choices:
-            raise Malformed("no choices")
-        choice = completion.choices[0]
-        message = choice.message
-        return ChatReply(
-            text=_text(message.content),
-            thinking=_nonempty(message.reasoning_content) or _nonempty(message.reasoning),
-            finish_reason=_finish_reason(choice),
-            usage=_usage(completion.usage),
-            model=self._settings.model,
-            provider="openai",
-        )
-
-
-def _text(content: str | list[Any] | None) -> str:
-    """Take the text: a string, null, or a list of parts, of which those of type text count."""
-    if isinstance(content, list):
-        return "".join(
-            part["text"]
-            for part in content
-            if isinstance(part, dict)
-            and part.get("type") == "text"
-            and isinstance(part.get("text"), str)
-        )
-    return content or ""
-
-
-def _finish_reason(choice: _Choice) -> FinishReason:
-    return "content_filter" if _nonempty(choice.message.refusal) else _reason(choice)
-
-
-def _reason(choice: _Choice) -> FinishReason:
-    reason = finish_reason(choice.finish_reason)
-    if reason in {"stop", "other"} and choice.message.tool_calls and not choice.message.content:
-        return "tool_calls"
-    return reason
-
-
-def _nonempty(value: Any) -> str | None:
-    return value if isinstance(value, str) and value else None
-
-
-def _usage(usage: Any) -> Usage:
-    if not isinstance(usage, dict):
-        return Usage()
-    return Usage(
-        token_count(usage.get("prompt_tokens")), token_count(usage.get("completion_tokens"))
-    )
 
 
 @lru_cache(maxsize=256)

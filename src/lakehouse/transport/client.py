@@ -6,8 +6,8 @@ pyreqwest 0.15 leaves a cancelled request running until its answer arrives (toke
 nobody) and cannot tell waiting for a connection from waiting for an answer; aiohttp costs four
 times the CPU.
 
-It refuses: redirects, proxies from the environment, cookies, HTTP/2, compressed bodies (so no
-bomb), and to send a request twice: the only retry loop of the stack is in `chatd`.
+It refuses: redirects, cookies, HTTP/2, and to send a request twice: the only retry loop of the
+stack is in `chatd`. It asks for no compression, and opens within its limit what comes compressed.
 """
 
 import asyncio

@@ -1,6 +1,7 @@
 """One client connection and one exchange on it, with every limit of the call enforced.
 
-Refuses what was not asked for: compressed bodies, other transfer codings, upgrades, second answers.
+Refuses what was not asked for: other transfer codings, upgrades, second answers. A compressed body
+was not asked for either, but says no less: it is opened, within the same limit.
 """
 
 import asyncio
@@ -10,6 +11,7 @@ import httptools
 import msgspec
 
 from lakehouse.core.limits import UPSTREAM_HEADER_BYTES_MAX
+from lakehouse.transport.content_coding import CodingFault, OversizedBody, codings_of, opened
 from lakehouse.transport.reason import Reason
 
 FaultKind = Literal[
@@ -19,6 +21,7 @@ FaultKind = Literal[
     "timeout_idle",
     "timeout_total",
     "malformed",
+    "encoding",
     "too_large",
 ]
 
@@ -40,7 +43,11 @@ class HttpLimits(msgspec.Struct, frozen=True):
 
 
 class HttpReply(msgspec.Struct, frozen=True):
-    """One whole answer. Header names are lowercase; fields of one name are joined by `, `."""
+    """One whole answer. Header names are lowercase; fields of one name are joined by `, `.
+
+    `body` is without its content coding. It is empty where only the status could be read: an error
+    whose body cannot be opened.
+    """
 
     status: int
     headers: dict[str, str]
@@ -49,6 +56,8 @@ class HttpReply(msgspec.Struct, frozen=True):
 
 class TransportFault(Exception):
     """No whole answer came. `connect` also means reset before the first byte of an answer.
+
+    `encoding`: the whole answer came, compressed in a way that cannot be read here.
 
     `unsent`: surely no byte of the request left, so nobody can have acted on it. `detail` is for
     the operator: it may hold an address, never a header or a body. `reason` says of `connect` and
@@ -190,7 +199,6 @@ class Connection(asyncio.Protocol):
             return
         self._headers_done = True
         headers = self._headers
-        encoding = headers.get("content-encoding", "identity")
         transfer = headers.get("transfer-encoding")
         self._until_close = (
             transfer is None
@@ -199,8 +207,6 @@ class Connection(asyncio.Protocol):
         )
         if sum(map(len, headers)) + sum(map(len, headers.values())) > UPSTREAM_HEADER_BYTES_MAX:
             self._fail("malformed", f"headers over {UPSTREAM_HEADER_BYTES_MAX} bytes")
-        elif encoding.lower() != "identity":
-            self._fail("malformed", f"content-encoding {encoding[:40]!r}, which was not asked for")
         elif transfer is not None and transfer.lower() != "chunked":
             self._fail("malformed", f"transfer-encoding {transfer[:40]!r}, which was not asked for")
         elif int(headers.get("content-length", "0")) > self._limits.body_bytes_max:
@@ -225,8 +231,22 @@ class Connection(asyncio.Protocol):
     # --- endings ---
 
     def _finish(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(HttpReply(self._status, self._headers, b"".join(self._chunks)))
+        if self._waiter is None or self._waiter.done():
+            return
+        body = b"".join(self._chunks)
+        codings = codings_of(self._headers.get("content-encoding", ""))
+        if codings:
+            try:
+                body = opened(body, codings, bytes_max=self._limits.body_bytes_max)
+            except OversizedBody:
+                self._fail("too_large", f"an opened body over {self._limits.body_bytes_max} bytes")
+                return
+            except CodingFault as fault:
+                if 200 <= self._status < 300:
+                    self._fail("encoding", f"content-encoding: {fault}")
+                    return
+                body = b""  # the status says enough
+        self._waiter.set_result(HttpReply(self._status, self._headers, body))
 
     def _fail(self, kind: FaultKind, detail: str) -> None:
         self._keep_alive = False

@@ -21,11 +21,13 @@ from lakehouse.transport.server import Call, Response, Routes, json_response
 
 def session_response(reply: SessionReply) -> Response:
     """Answer a session that was taken on: always in the session shape, the status by verdict."""
-    if reply.error is not None:
-        status = infra_status(reply.error.code)
-    else:
-        status = VERDICT_STATUS[reply.verdict]
-    return json_response(reply, status)
+    if reply.error is None:
+        return json_response(reply, VERDICT_STATUS[reply.verdict])
+    response = json_response(reply, infra_status(reply.error.code))
+    wait_s = reply.error.retry_after_s
+    if wait_s is msgspec.UNSET:
+        return response
+    return msgspec.structs.replace(response, headers=((b"retry-after", b"%d" % wait_s),))
 
 
 def validator_routes(validator: Validator) -> Routes:

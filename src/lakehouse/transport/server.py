@@ -8,6 +8,7 @@ framework middleware does not reach or costs more than the whole rest of a sessi
 import asyncio
 import contextlib
 import logging
+import math
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Final
@@ -329,7 +330,7 @@ def _body_too_large() -> Refusal:
 def _problem(error: Refusal | InfraError, context: CallContext) -> Response:
     headers: tuple[tuple[bytes, bytes], ...] = ()
     if error.retry_after_s is not None:
-        headers = ((b"retry-after", str(int(error.retry_after_s)).encode()),)
+        headers = ((b"retry-after", b"%d" % math.ceil(error.retry_after_s)),)
     if error.status == 413 or isinstance(error, _Stalled):
         headers = (*headers, (b"connection", b"close"))  # the rest of the body is not read
     if isinstance(error, _OtherMethod):

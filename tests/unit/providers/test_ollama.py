@@ -94,10 +94,6 @@ def test_what_was_not_asked_for_is_left_to_ollama() -> None:
             ("", "hm", "length", Usage()),
         ),
         (
-            {"message": {"content": ""}, "done": True, "done_reason": "load"},
-            ("", None, "other", Usage()),
-        ),
-        (
             {"message": {"content": "", "tool_calls": [{}]}, "done": True, "done_reason": "stop"},
             ("", None, "tool_calls", Usage()),
         ),

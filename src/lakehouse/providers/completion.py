@@ -1,0 +1,187 @@
+"""A chat completion of an OpenAI-compatible endpoint: an answer, a refusal, or an error in it.
+
+Endpoints and routers answer status 200 before they know how it ends. What they tell then is read
+here for what it is: an error is the failure that its code names, a filter's doing is a refusal, and
+only what is neither is the model's answer.
+"""
+
+from typing import Any, Final
+
+import msgspec
+
+from lakehouse.core.chat import ChatReply, FinishReason, Usage
+from lakehouse.providers.endpoint import token_count
+from lakehouse.providers.error_body import EndpointError, plain_word, read_error
+from lakehouse.providers.finish_word import failure_status, finish_reason
+from lakehouse.providers.http_fault import EndpointFault, Malformed, decode, fault_of_error
+from lakehouse.transport.client import HttpReply
+
+_FILTER_DEPTH_MAX: Final = 6
+_BAD_KEY_STATUS: Final = frozenset({401, 429})  # mean what they say, whatever words go with them
+
+
+class _Message(msgspec.Struct):
+    content: str | list[Any] | None = None
+    refusal: Any = None
+    tool_calls: Any = None
+    reasoning_content: Any = None
+    reasoning: Any = None
+
+
+class _Choice(msgspec.Struct):
+    message: _Message | None = None
+    finish_reason: Any = None
+    native_finish_reason: Any = None
+    error: Any = None
+    content_filter_results: Any = None
+
+
+class _Completion(msgspec.Struct):
+    choices: list[_Choice] | None = None
+    usage: Any = None
+    error: Any = None
+    prompt_filter_results: Any = None
+    prompt_feedback: Any = None
+    promptFeedback: Any = None  # noqa: N815  Gemini's own spelling
+
+
+def read_completion(model: str, reply: HttpReply, *, secrets: tuple[str, ...]) -> ChatReply:
+    """Read a 2xx answer.
+
+    Raises:
+        EndpointFault: It tells an error.
+        Malformed: It is no chat completion.
+    """
+    try:
+        completion = decode(reply.body, _Completion)
+    except Malformed:
+        _raise_told(model, reply, secrets)  # Malformed, too, where it is no JSON at all
+        raise
+    choice = completion.choices[0] if completion.choices else _Choice()
+    usage = _usage(completion.usage)
+    if _filtered(completion, choice):
+        return _answer(model, choice, "content_filter", usage)
+    for told in (choice.error, completion.error):
+        error = read_error(told, secrets=secrets)
+        if error.refused:
+            return _answer(model, choice, "content_filter", usage)
+        if not error.empty:
+            raise fault_of_error(model, reply, error, with_key=bool(secrets))
+    failed = failure_status(choice.finish_reason)
+    if failed is not None:
+        word = str(choice.finish_reason)[:64]
+        said = EndpointError(code=word, words=frozenset({plain_word(word)}), told_status=failed)
+        raise fault_of_error(model, reply, said)
+    if not completion.choices:
+        _raise_told(model, reply, secrets)
+        raise Malformed("no choices")
+    # Some leave the message out where the tokens ran out before the first of the answer.
+    if choice.message is None and finish_reason(choice.finish_reason) != "length":
+        raise Malformed("a choice without a message")
+    return _answer(model, choice, _reason(choice), usage)
+
+
+def reply_of_fault(model: str, fault: EndpointFault) -> ChatReply | None:
+    """Give the answer that an endpoint told as an error; None where it is an error indeed.
+
+    A prompt or an answer that a filter stopped is a refusal. An answer that the endpoint found to
+    be no JSON is an answer: judging it is ours.
+    """
+    if fault.error.refused and fault.http_status not in _BAD_KEY_STATUS:
+        return _answer(model, _Choice(), "content_filter", Usage())
+    if fault.error.generation:
+        return _answer(model, _Choice(_Message(fault.error.generation)), "stop", Usage())
+    return None
+
+
+def _raise_told(model: str, reply: HttpReply, secrets: tuple[str, ...]) -> None:
+    """Raise what a body without choices tells, where it tells an error at all."""
+    value = decode(reply.body, Any)
+    error = read_error(value if isinstance(value, dict | list) else None, secrets=secrets)
+    if error.message or error.told_status is not None:
+        raise fault_of_error(model, reply, error, with_key=bool(secrets))
+
+
+def _answer(model: str, choice: _Choice, reason: FinishReason, usage: Usage) -> ChatReply:
+    message = choice.message or _Message()
+    return ChatReply(
+        text=_text(message.content),
+        thinking=_nonempty(message.reasoning_content) or _nonempty(message.reasoning),
+        finish_reason=reason,
+        usage=usage,
+        model=model,
+        provider="openai",
+    )
+
+
+def _text(content: str | list[Any] | None) -> str:
+    """Take the text: a string, null, or a list of parts, of which those of type text count."""
+    if isinstance(content, list):
+        return "".join(
+            part["text"]
+            for part in content
+            if isinstance(part, dict)
+            and part.get("type") in {"text", "output_text"}
+            and isinstance(part.get("text"), str)
+        )
+    return content or ""
+
+
+def _reason(choice: _Choice) -> FinishReason:
+    message = choice.message or _Message()
+    reason = finish_reason(choice.finish_reason)
+    if reason in {"stop", "other"} and message.tool_calls and not message.content:
+        return "tool_calls"
+    return reason
+
+
+def _filtered(completion: _Completion, choice: _Choice) -> bool:
+    """Whether a filter or the model itself refused: by word, by part, by a result of the filter."""
+    message = choice.message or _Message()
+    if message.refusal or _has_refusal(message.content):
+        return True
+    if finish_reason(choice.finish_reason) == "content_filter":
+        return True
+    if _text(message.content):
+        return False
+    feedback = completion.prompt_feedback or completion.promptFeedback
+    blocked = isinstance(feedback, dict) and any(
+        feedback.get(name) for name in ("blockReason", "block_reason")
+    )
+    return (
+        blocked
+        or finish_reason(choice.native_finish_reason) == "content_filter"
+        or _says_filtered(choice.content_filter_results)
+        or (not completion.choices and _says_filtered(completion.prompt_filter_results))
+    )
+
+
+def _has_refusal(content: object) -> bool:
+    return isinstance(content, list) and any(
+        isinstance(part, dict) and (part.get("type") == "refusal" or bool(part.get("refusal")))
+        for part in content
+    )
+
+
+def _says_filtered(value: object, depth: int = _FILTER_DEPTH_MAX) -> bool:
+    if isinstance(value, dict):
+        if value.get("filtered") is True:
+            return True
+        value = list(value.values())
+    return (
+        isinstance(value, list)
+        and depth > 0
+        and any(_says_filtered(item, depth - 1) for item in value)
+    )
+
+
+def _nonempty(value: Any) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def _usage(usage: Any) -> Usage:
+    if not isinstance(usage, dict):
+        return Usage()
+    return Usage(
+        token_count(usage.get("prompt_tokens")), token_count(usage.get("completion_tokens"))
+    )
