@@ -139,21 +139,23 @@ def fault_of_transport(model: str, fault: TransportFault) -> ProviderFault:
                 hint="Lower max_tokens, or check that base_url leads to the model's server.",
                 internal=internal,
             )
-        case "timeout_connect":
-            hint = _reach_hint("timeout")
-        case "timeout_total":
-            hint = "Raise deadline_ms, ask for fewer tokens, or use a faster model."
-        case "timeout_first_byte":
-            hint = "Raise first_byte_timeout_ms of the model, or use a faster one."
-        case "timeout_idle":
-            hint = "Look up the endpoint's log: it fell silent; else raise idle_timeout_ms."
+    return _fault_of_wait(model, fault)
+
+
+def _fault_of_wait(model: str, fault: TransportFault) -> ProviderFault:
+    hints = {
+        "timeout_connect": _reach_hint("timeout"),
+        "timeout_total": "Raise deadline_ms, ask for fewer tokens, or use a faster model.",
+        "timeout_first_byte": "Raise first_byte_timeout_ms of the model, or use a faster one.",
+        "timeout_idle": "Look up the endpoint's log: it fell silent; else raise idle_timeout_ms.",
+    }
     return ProviderFault(
         "timeout",
         f"The endpoint of model {model!r} took too long: {_without_address(fault)}.",
         again=fault.kind == "timeout_connect",
         transport=fault.kind != "timeout_total",
-        hint=hint,
-        internal=internal,
+        hint=hints[fault.kind],
+        internal=f"model {model!r}: {fault}",
     )
 
 
