@@ -15,6 +15,7 @@ from rich.text import Text
 from lakehouse.cli.options import ConfigOption, JsonOption, read_config
 from lakehouse.cli.table import console, print_json
 from lakehouse.compose import Daemon, catalog, key_ring, tracer
+from lakehouse.config.kinds import doubts_about
 from lakehouse.config.settings import Config
 from lakehouse.core.chat import ModelStatus
 from lakehouse.core.errors import LakehouseError, SetupError, TableUnavailable
@@ -30,6 +31,7 @@ from lakehouse.tracing.destination import LANGFUSE_URLS, OTLP, without_tracing
 doctor_app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 State = Literal["ok", "warning", "problem", "skipped"]
+_NAME_IT: Final = "correct the pointer, or name the member under `properties` of the schema"
 _SHARED_FILE_SYSTEMS: Final = ("nfs", "cifs", "smb", "fuse", "overlay", "tmpfs", "9p")
 
 
@@ -83,10 +85,12 @@ async def _checks(config: Config, environment: Mapping[str, str]) -> list[Check]
     log = config.path(config.log.path)
     kinds, known = _kinds(config)
     rules = _after(kinds, "rules", lambda: _rules(config, known))
+    doubts = doubts_about(known.kinds, known.schemas) if known is not None else []
     keys = _guarded("keys", lambda: _keys(config, environment))
     checks = [
         Check("config", "ok", f"{config.source}, {counted(len(config.kinds), 'kind')}"),
         kinds,
+        *(Check("grounding", "warning", doubt, _NAME_IT) for doubt in doubts),
         rules,
         keys,
         _space(log),

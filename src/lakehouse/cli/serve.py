@@ -11,6 +11,7 @@ import uvloop
 
 from lakehouse.cli.options import ConfigOption, read_config
 from lakehouse.compose import Daemon, Role
+from lakehouse.config.kinds import doubts_about
 from lakehouse.config.settings import Config
 from lakehouse.transport.daemon import listen_on, serve
 
@@ -75,6 +76,8 @@ def _announcement(daemon: Daemon, url: str) -> Callable[[], None]:
         typer.echo(_tracing(daemon))
         if role in {"up", "validatord"}:
             _warn_of_missing_tables(config)
+            for doubt in doubts_about(daemon.catalog.kinds, daemon.catalog.schemas):
+                typer.echo(f"warning: {doubt}", err=True)
         sys.stdout.flush()
 
     return announce

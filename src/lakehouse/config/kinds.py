@@ -10,6 +10,7 @@ from lakehouse.config.settings import Config, KindSettings
 from lakehouse.core.errors import Refusal, SetupError
 from lakehouse.core.json_text import JsonError, compact, parse, parse_bytes
 from lakehouse.core.kind import Kind, kind_digest
+from lakehouse.validation.pointers import doubts_of
 from lakehouse.validation.schema import SchemaCache
 
 # Settings that decide a verdict or a prompt and came after the first digests were written.
@@ -29,13 +30,21 @@ def _kind(name: str, settings: KindSettings, config: Config, schemas: SchemaCach
     raw = _from_python(name, settings.python) if settings.python else _from_file(name, config)
     try:
         value = parse_bytes(raw)
-        schemas.get(raw)
+        schema = schemas.get(raw)
     except (JsonError, Refusal) as error:
         message = error.public if isinstance(error, Refusal) else f"not valid JSON: {error}"
         raise SetupError(
             f"kinds.{name}: the schema cannot be used: {message}",
             hint=error.hint if isinstance(error, Refusal) else "",
         ) from error
+    for index, rule in enumerate(settings.grounding):
+        for doubt in doubts_of(schema, rule):
+            if doubt.fatal:
+                raise SetupError(
+                    f"{config.source}: kinds.{name}.grounding[{index}].{doubt.member}: "
+                    f"{doubt.message}.",
+                    hint="Correct the pointer, or name the member in the kind's schema.",
+                )
     model = settings.model or next(iter(config.models))
     max_iterations = settings.max_iterations or config.session.max_iterations
     return Kind(
@@ -59,6 +68,16 @@ def _kind(name: str, settings: KindSettings, config: Config, schemas: SchemaCach
         history=settings.history,
         reprompt=settings.reprompt,
     )
+
+
+def doubts_about(kinds: Mapping[str, Kind], schemas: SchemaCache) -> list[str]:
+    """Name the checks of loaded kinds that their schemas do not promise to apply."""
+    return [
+        f"kinds.{name}.grounding[{index}].{doubt.member}: {doubt.message}"
+        for name, kind in kinds.items()
+        for index, rule in enumerate(kind.grounding)
+        for doubt in doubts_of(schemas.get(bytes(kind.schema)), rule)
+    ]
 
 
 def _grown(settings: KindSettings) -> dict[str, object]:

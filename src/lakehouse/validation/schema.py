@@ -57,6 +57,7 @@ from lakehouse.validation.schema_engine import (
     pattern_cost_bytes,
 )
 from lakehouse.validation.schema_places import Failure, locate
+from lakehouse.validation.schema_view import SchemaView
 
 _SHOWN_CHARS_MAX = 200
 _LONG_NUMBER = re.compile(rb"[0-9](?:[0-9.]{15}|[eE][-+]?0*[0-9]{3})")  # one that may be no double
@@ -80,6 +81,14 @@ class CompiledSchema:
         self._exact_engine: SchemaEngine | None = None
         self._exact_values_max = SCHEMA_EXACT_CHECKS_MAX // max(document.bound_uses, 1)
         self._raw = RawTree(raw)
+
+    def view(self) -> SchemaView:
+        """Give what the schema allows at each place, for what is decided before any answer.
+
+        Raises:
+            ViewTooLarge: Here or at a later step.
+        """
+        return SchemaView.of(self._document, self._engine)
 
     def accepts(self, value: JsonValue) -> bool:
         """Tell whether a value that `json_text.parse` gave holds. Cost: about 1 µs for 200 bytes.

@@ -26,6 +26,7 @@ from lakehouse.engine.record import Outcome, final_row, session_reply, started_r
 from lakehouse.engine.task import Catalog, SessionTask, find_kind, inline_kind, plan
 from lakehouse.grounding.no_tables import NoTables
 from lakehouse.grounding.rules import fault_of
+from lakehouse.validation.pointers import doubts_of
 
 _LOG = logging.getLogger(__name__)
 
@@ -149,11 +150,16 @@ class ValidatorService:
                 )
             return find_kind(request.kind, self.catalog.kinds)
         rules = tuple(rule.rule() for rule in request.grounding or ())
+        kind = inline_kind(request.schema, system=None, max_iterations=1, model="")
         for index, rule in enumerate(rules):
             fault = fault_of(rule)
             if fault is not None:
                 raise Refusal("invalid_request", f"`grounding[{index}]`: {fault}.")
-        kind = inline_kind(request.schema, system=None, max_iterations=1, model="")
+            for doubt in doubts_of(self.catalog.schemas.get(bytes(kind.schema)), rule):
+                if doubt.fatal:
+                    raise Refusal(
+                        "invalid_request", f"`grounding[{index}].{doubt.member}`: {doubt.message}."
+                    )
         return msgspec.structs.replace(kind, grounding=rules)
 
     async def _session(self, task: SessionTask) -> SessionReply:

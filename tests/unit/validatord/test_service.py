@@ -9,7 +9,7 @@ from lakehouse.core.chat import CallLimits, ChatReply, ChatRequest
 from lakehouse.core.context import CallContext, call_context
 from lakehouse.core.errors import InfraError, Refusal, TableUnavailable
 from lakehouse.core.kind import Kind
-from lakehouse.core.ports import TableSnapshot
+from lakehouse.core.ports import RequestedRule, TableSnapshot, ValidateRequest
 from lakehouse.core.session import IterateRequest, SessionReply
 from lakehouse.sessionlog.memory import MemoryLog
 from lakehouse.validatord.service import ValidatorService
@@ -200,3 +200,27 @@ def test_an_outer_daemons_deadline_is_kept():
 
     assert chat.limits[0].deadline_ms <= 700
     assert log.rows[0].settings.deadline_ms == 120_000
+
+
+@pytest.mark.parametrize(
+    ("rule", "words"),
+    [
+        (RequestedRule(path="/cty", column="t.c"), ["grounding[0].path", "'/city'"]),
+        (RequestedRule(path="/city/name", match="quote"), ["grounding[0].path", "'/city'"]),
+        (
+            RequestedRule(path="/city", column="t.c", with_={"/land": "t.d"}),
+            ["grounding[0].with", "'/land'"],
+        ),
+    ],
+)
+def test_inline_grounding_that_never_applies_is_a_bad_request(rule, words):
+    """A pointer that the inline schema rules out would check nothing."""
+    schema = msgspec.Raw(
+        b'{"type":"object","properties":{"city":{"type":"string"}},"additionalProperties":false}'
+    )
+    request = ValidateRequest(output=GOOD, schema=schema, grounding=(rule,), tables={"t": []})
+    with pytest.raises(Refusal) as caught:
+        asyncio.run(service(ListedChat(), MemoryLog()).validate(request))
+    assert caught.value.code == "invalid_request"
+    for word in words:
+        assert word in caught.value.public

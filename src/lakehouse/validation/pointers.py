@@ -1,0 +1,177 @@
+"""JSON Pointers held against a schema: can they lead to a value, and to one that can be judged?
+
+A check whose pointer leads nowhere never applies, and says nothing about that. So it is decided
+before the first answer: `missing` is refused, `open` is told.
+"""
+
+from collections.abc import Iterator
+from typing import Final, Literal
+
+import msgspec
+
+from lakehouse.core.json_text import pointer, pointer_parts
+from lakehouse.core.kind import GroundingRule
+from lakehouse.core.suggestion import SUGGESTIONS_MAX, nearest_names
+from lakehouse.validation.schema import CompiledSchema
+from lakehouse.validation.schema_view import SchemaView, ViewTooLarge
+
+_POINTERS_MAX: Final = 500  # looked at for the nearest
+_DEPTH_MAX: Final = 6
+_SCALARS: Final = frozenset({"boolean", "integer", "number", "string"})
+
+PointerState = Literal["declared", "open", "missing"]
+
+
+class Doubt(msgspec.Struct, frozen=True):
+    """What is wrong with one pointer of a rule. `fatal`: the check it belongs to cannot work.
+
+    `at` is the pointer, `member` the field of the rule that holds it.
+    """
+
+    at: str
+    member: Literal["path", "with"]
+    message: str
+    fatal: bool
+
+
+def state_of(view: SchemaView, at: str) -> PointerState:
+    """Say whether a value of the schema can have something at `at`."""
+    found = _follow(view, at)
+    if not found.possible:
+        return "missing"
+    return "declared" if found.declared else "open"
+
+
+def scalar_types(view: SchemaView, at: str, *, elements: bool = True) -> frozenset[str]:
+    """Name the types of the values that a check of the pointer meets.
+
+    Those of the array's items, where it points at an array and `elements` count.
+    """
+    found = _follow(view, at)
+    types = found.types
+    if elements and "array" in types:
+        types |= found.items().types
+    return types & _SCALARS
+
+
+def doubts_of(schema: CompiledSchema, rule: GroundingRule) -> list[Doubt]:
+    """Say what a grounding rule cannot check under this schema, and what it may not check.
+
+    Cost: about 1 ms; at most half a second, after which nothing is refused.
+    """
+    try:
+        view = schema.view()
+        found = list(_doubts(view, rule.path, "path", rule))
+        on_array = "array" in _follow(view, rule.path).types
+        for at in rule.with_:
+            found += _doubts(view, at, "with", rule, elements=on_array)
+    except ViewTooLarge:
+        why = "cannot be held against the schema, which has too many branches"
+        return [Doubt(rule.path, "path", f"{rule.path!r} {why}", fatal=False)]
+    return found
+
+
+def _doubts(
+    view: SchemaView,
+    at: str,
+    member: Literal["path", "with"],
+    rule: GroundingRule,
+    *,
+    elements: bool = True,
+) -> Iterator[Doubt]:
+    state = state_of(view, at)
+    if state == "missing":
+        yield Doubt(
+            at,
+            member,
+            f"{at!r} leads to no value that the schema allows{_why(view, at)}{_near(view, at)}",
+            fatal=True,
+        )
+        return
+    types = scalar_types(view, at, elements=elements)
+    wanted = {"quote": "a string", "within": "a number"}.get(rule.match, "a string or a number")
+    if not types & _matching(rule):
+        there = ", ".join(sorted(_follow(view, at).types))
+        yield Doubt(
+            at,
+            member,
+            f"{at!r} can only hold {_article(there)}; match = {rule.match!r} needs {wanted}"
+            f"{_near(view, at)}",
+            fatal=True,
+        )
+    elif state == "open":
+        yield Doubt(
+            at,
+            member,
+            f"{at!r} is not named in the schema, which leaves room for any member: "
+            f"an answer without it is not checked{_near(view, at)}",
+            fatal=False,
+        )
+
+
+def _matching(rule: GroundingRule) -> frozenset[str]:
+    if rule.match == "quote":
+        return frozenset({"string"})
+    if rule.match == "within":
+        return frozenset({"integer", "number"})
+    return _SCALARS
+
+
+def _why(view: SchemaView, at: str) -> str:
+    """Name the array that the pointer goes through without an index, if it does."""
+    here, done = view, ""
+    for part in pointer_parts(at):
+        there = here.step(part)
+        if not there.possible:
+            if here.types & {"array", "object"} != {"array"} or part.isdecimal():
+                return ""
+            return (
+                f": {f'{done!r} is' if done else 'the answer is'} an array, and a pointer goes "
+                f"into one by an index, such as {f'{done}/0'!r}; where the whole pointer leads to "
+                "an array, each of its elements is checked"
+            )
+        here, done = there, f"{done}{pointer(part)}"
+    return ""
+
+
+def _near(view: SchemaView, at: str) -> str:
+    real = list(pointers_of(view))
+    near = nearest_names(at, real)
+    if not near:
+        # The last name may be right at another depth.
+        last = pointer_parts(at)[-1:] or [""]
+        near = nearest_names(last[0], [one.rpartition("/")[2] for one in real])
+        near = [one for one in real if one.rpartition("/")[2] in near][:SUGGESTIONS_MAX]
+    if near:
+        return f"; the nearest are {', '.join(map(repr, near))}"
+    if real:
+        return f"; there are {', '.join(map(repr, real[:10]))}"
+    return "; the schema names no member"
+
+
+def pointers_of(view: SchemaView) -> Iterator[str]:
+    """List pointers to values that the schema names, outer ones first; of arrays the first item."""
+    pending: list[tuple[str, SchemaView, int]] = [("", view, 0)]
+    count = 0
+    while pending and count < _POINTERS_MAX:
+        at, here, depth = pending.pop(0)
+        items = here.items() if "array" in here.types and here.items().declared else None
+        judged = here.types | (items.types if items is not None else frozenset())
+        if at and judged & _SCALARS:
+            count += 1
+            yield at
+        if depth >= _DEPTH_MAX:
+            continue
+        pending += [(f"{at}{pointer(name)}", here.member(name), depth + 1) for name in here.names()]
+        if items is not None and items.types & {"object", "array"}:
+            pending.append((f"{at}/0", here.item(0), depth + 1))
+
+
+def _follow(view: SchemaView, at: str) -> SchemaView:
+    for part in pointer_parts(at):
+        view = view.step(part)
+    return view
+
+
+def _article(types: str) -> str:
+    return f"{types} values" if "," in types else f"{'an' if types[0] in 'aio' else 'a'} {types}"
