@@ -284,8 +284,6 @@ class SchemaView:
         """Tell whether a subschema lets a member of this name be there at all."""
         if "propertyNames" in node and not self._engine.holds((*place, "propertyNames"), name):
             return False
-        if node.get("maxProperties") == 0:
-            return False
         unwanted = node.get("not")
         return not (isinstance(unwanted, dict) and unwanted == {"required": [name]})
 
