@@ -13,7 +13,8 @@ from lakehouse.core.json_text import pointer, pointer_parts
 from lakehouse.core.kind import GroundingRule
 from lakehouse.core.suggestion import SUGGESTIONS_MAX, nearest_names
 from lakehouse.validation.schema import CompiledSchema
-from lakehouse.validation.schema_view import SchemaView, ViewTooLarge
+from lakehouse.validation.schema_choices import ViewTooLarge
+from lakehouse.validation.schema_view import SchemaView
 
 _POINTERS_MAX: Final = 500  # looked at for the nearest
 _DEPTH_MAX: Final = 6

@@ -10,55 +10,20 @@ than is: what a view calls impossible no value of the schema has.
 """
 
 from collections.abc import Iterator, Sequence
-from decimal import Decimal
-from typing import Final
 
 import msgspec
 
 from lakehouse.core.json_text import JsonValue
 from lakehouse.validation.raw_tree import ROOT, Place
-from lakehouse.validation.schema_document import REFERENCES, SchemaDocument
+from lakehouse.validation.schema_choices import (
+    ALTERNATIVES_MAX,
+    VALUES_MAX,
+    Alternative,
+    SchemaChoices,
+    strings,
+)
+from lakehouse.validation.schema_document import SchemaDocument
 from lakehouse.validation.schema_engine import SchemaEngine
-
-ALTERNATIVES_MAX: Final = 256  # choices of branches told apart at one place
-VALUES_MAX: Final = 256  # listed values looked into at one place
-VIEW_STEPS_MAX: Final = 300_000
-
-TYPES: Final = frozenset({"null", "boolean", "integer", "number", "string", "array", "object"})
-"""`number` stands for numbers that are no integers; a schema's `number` is both."""
-
-_Choice = tuple[frozenset[Place], bool]  # subschemas that apply together; False: more may apply
-
-
-class Alternative(msgspec.Struct, frozen=True):
-    """One way to hold the schema at one place.
-
-    `nodes` apply together. `values` are all that `const` and `enum` leave, None where they say
-    nothing. `exact` is False where more subschemas may apply than are listed. `declared` is
-    whether the schema names every member on the way here.
-    """
-
-    nodes: frozenset[Place]
-    values: tuple[JsonValue, ...] | None
-    types: frozenset[str]
-    exact: bool
-    declared: bool
-
-
-class ViewTooLarge(Exception):
-    """The schema has so many branches that what it allows cannot be told in good time."""
-
-
-class _Meter:
-    """Counts what a view and all views taken from it have cost; one step is about 1 µs."""
-
-    def __init__(self, steps_max: int) -> None:
-        self._left = steps_max
-
-    def take(self, steps: int = 1) -> None:
-        self._left -= steps
-        if self._left < 0:
-            raise ViewTooLarge
 
 
 class SchemaView:
@@ -69,11 +34,11 @@ class SchemaView:
         document: SchemaDocument,
         engine: SchemaEngine,
         alternatives: Sequence[Alternative],
-        meter: "_Meter",
+        choices: SchemaChoices,
     ) -> None:
         self._document = document
         self._engine = engine
-        self._meter = meter
+        self._choices = choices
         self.alternatives = tuple(alternatives)
 
     @classmethod
@@ -83,8 +48,9 @@ class SchemaView:
         Raises:
             ViewTooLarge: Here or at any later step.
         """
-        view = cls(document, engine, (), _Meter(VIEW_STEPS_MAX))
-        return view._made(view._held((ROOT,), None, exact=True, declared=True))
+        choices = SchemaChoices(document, engine)
+        held = choices.held((ROOT,), None, exact=True, declared=True)
+        return cls(document, engine, held, choices)
 
     @property
     def possible(self) -> bool:
@@ -147,7 +113,7 @@ class SchemaView:
             return None
         found: list[Alternative] = []
         for place in dict.fromkeys(covers):
-            found += self._held((place,), None, exact=True, declared=False)
+            found += self._choices.held((place,), None, exact=True, declared=False)
         return self._made(found)
 
     def item(self, index: int) -> "SchemaView":
@@ -188,7 +154,7 @@ class SchemaView:
 
     def holds(self, value: JsonValue) -> bool:
         """Tell whether a value holds everything of one alternative."""
-        return any(self._fits(one.nodes, value) for one in self.alternatives)
+        return any(self._choices.fits(one.nodes, value) for one in self.alternatives)
 
     def _made(self, alternatives: Sequence[Alternative]) -> "SchemaView":
         unique: dict[tuple[frozenset[Place], str], Alternative] = {}
@@ -202,12 +168,12 @@ class SchemaView:
                 msgspec.structs.replace(one, exact=False)
                 for one in sorted(kept, key=lambda one: not one.declared)[:ALTERNATIVES_MAX]
             ]
-        return SchemaView(self._document, self._engine, kept, self._meter)
+        return SchemaView(self._document, self._engine, kept, self._choices)
 
     # --- One step ---
 
     def _member(self, alternative: Alternative, name: str) -> list[Alternative]:
-        self._meter.take(2 * len(alternative.nodes))
+        self._choices.take(2 * len(alternative.nodes))
         children: list[Place] = []
         declared = alternative.values is not None
         for place in alternative.nodes:
@@ -235,7 +201,7 @@ class SchemaView:
                 for value in alternative.values
                 if isinstance(value, dict) and name in value
             ]
-        return self._held(
+        return self._choices.held(
             children,
             values,
             exact=alternative.exact,
@@ -243,7 +209,7 @@ class SchemaView:
         )
 
     def _item(self, alternative: Alternative, index: int) -> list[Alternative]:
-        self._meter.take(2 * len(alternative.nodes))
+        self._choices.take(2 * len(alternative.nodes))
         children: list[Place] = []
         declared = alternative.values is not None
         for place in alternative.nodes:
@@ -273,7 +239,7 @@ class SchemaView:
                 for value in alternative.values
                 if isinstance(value, list) and index < len(value)
             ]
-        return self._held(
+        return self._choices.held(
             children,
             values,
             exact=alternative.exact,
@@ -303,20 +269,20 @@ class SchemaView:
             return []
         properties = node.get("properties")
         names = list(properties) if isinstance(properties, dict) else []
-        names += _strings(node.get("required"))
+        names += strings(node.get("required"))
         dependents = node.get("dependentRequired")
         for trigger, needed in (dependents if isinstance(dependents, dict) else {}).items():
-            names += [trigger, *_strings(needed)]
+            names += [trigger, *strings(needed)]
         allowed = node.get("propertyNames")
         if isinstance(allowed, dict):
-            names += _strings(allowed.get("enum")) + _strings([allowed.get("const")])
+            names += strings(allowed.get("enum")) + strings([allowed.get("const")])
         return names
 
     def _evaluates(
         self, place: Place, at: str | int, nodes: frozenset[Place], *, own: bool = True
     ) -> bool:
         """Tell whether a subschema, or one applied in place by it, looks at a member or item."""
-        self._meter.take()
+        self._choices.take()
         node = self._document.at(place)
         if isinstance(node, bool):
             return False
@@ -332,146 +298,10 @@ class SchemaView:
             if isinstance(prefix, list) and at < len(prefix):
                 return True
         return any(
-            self._evaluates(one, at, nodes) for one in self._applied(place, node) if one in nodes
+            self._evaluates(one, at, nodes)
+            for one in self._choices.applied(place, node)
+            if one in nodes
         )
-
-    # --- Choices of branches ---
-
-    def _held(
-        self,
-        places: Sequence[Place],
-        values: Sequence[JsonValue] | None,
-        *,
-        exact: bool,
-        declared: bool,
-    ) -> list[Alternative]:
-        """Give the ways in which a value holds all of these subschemas."""
-        choices: list[_Choice] = [(frozenset(), exact)]
-        for place in dict.fromkeys(places):
-            choices = self._together(choices, self._choices(place))
-        found = []
-        for nodes, known in choices:
-            listed = self._values(nodes, values)
-            types = self._types(nodes, listed)
-            if types and listed != ():
-                found.append(Alternative(nodes, listed, types, known, declared))
-        return found
-
-    def _choices(self, place: Place) -> list[_Choice]:
-        self._meter.take(4)
-        node = self._document.at(place)
-        if isinstance(node, bool):
-            return [(frozenset({place}), True)] if node else []
-        choices: list[_Choice] = [(frozenset({place}), True)]
-        for keyword in REFERENCES:
-            if keyword in node:
-                choices = self._together(
-                    choices, self._choices(self._document.target(place, keyword))
-                )
-        for branch in _branches(place, node, "allOf"):
-            choices = self._together(choices, self._choices(branch))
-        for keyword in ("anyOf", "oneOf"):
-            if keyword in node:
-                branches = [
-                    one
-                    for branch in _branches(place, node, keyword)
-                    for one in self._choices(branch)
-                ]
-                choices = self._together(choices, branches)
-        if "if" in node:
-            holding = self._choices((*place, "if"))
-            if "then" in node:
-                holding = self._together(holding, self._choices((*place, "then")))
-            failing = self._choices((*place, "else")) if "else" in node else [(frozenset(), True)]
-            choices = self._together(choices, [*holding, *failing])
-        dependents = node.get("dependentSchemas")
-        for name in dependents if isinstance(dependents, dict) else ():
-            applied = self._choices((*place, "dependentSchemas", name))
-            choices = self._together(choices, [(frozenset(), True), *applied])
-        return choices
-
-    def _together(self, left: list[_Choice], right: list[_Choice]) -> list[_Choice]:
-        """Combine two lists of choices; past the limit the second one is left open."""
-        if len(left) * len(right) > ALTERNATIVES_MAX:
-            return [(nodes, False) for nodes, _ in left]
-        found: dict[frozenset[Place], bool] = {}
-        for one, known in left:
-            for other, too in right:
-                nodes = one | other
-                self._meter.take(1 + len(nodes) // 8)
-                found[nodes] = known and too
-        return list(found.items())
-
-    def _applied(self, place: Place, node: dict[str, JsonValue]) -> Iterator[Place]:
-        for keyword in REFERENCES:
-            if keyword in node:
-                yield self._document.target(place, keyword)
-        for keyword in ("allOf", "anyOf", "oneOf"):
-            yield from _branches(place, node, keyword)
-        for keyword in ("if", "then", "else"):
-            if keyword in node:
-                yield (*place, keyword)
-        dependents = node.get("dependentSchemas")
-        for name in dependents if isinstance(dependents, dict) else ():
-            yield (*place, "dependentSchemas", name)
-
-    def _values(
-        self, nodes: frozenset[Place], given: Sequence[JsonValue] | None
-    ) -> tuple[JsonValue, ...] | None:
-        listed = given
-        for place in nodes if listed is None else ():
-            node = self._document.at(place)
-            if isinstance(node, dict) and "const" in node:
-                listed = [node["const"]]
-            elif isinstance(node, dict) and isinstance(allowed := node.get("enum"), list):
-                listed = allowed
-        if listed is None or len(listed) > VALUES_MAX:
-            return None
-        return tuple(value for value in listed if self._fits(nodes, value))
-
-    def _fits(self, nodes: frozenset[Place], value: JsonValue) -> bool:
-        self._meter.take(1 + len(nodes))
-        return all(self._engine.holds(place, value) for place in nodes)
-
-    def _types(
-        self, nodes: frozenset[Place], values: tuple[JsonValue, ...] | None
-    ) -> frozenset[str]:
-        types = TYPES if values is None else frozenset(type_of(value) for value in values)
-        for place in nodes:
-            node = self._document.at(place)
-            if isinstance(node, dict) and "type" in node:
-                said = node["type"]
-                names = _strings(said if isinstance(said, list) else [said])
-                types &= frozenset(names) | ({"integer"} if "number" in names else set())
-        return types
-
-
-def type_of(value: JsonValue) -> str:
-    """Name the JSON type of a value; `integer` for every number without a fraction."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return "boolean"
-    if isinstance(value, str):
-        return "string"
-    if isinstance(value, list):
-        return "array"
-    if isinstance(value, dict):
-        return "object"
-    return "integer" if Decimal(value) == Decimal(value).to_integral_value() else "number"
-
-
-def _branches(place: Place, node: dict[str, JsonValue], keyword: str) -> list[Place]:
-    branches = node.get(keyword)
-    return (
-        [(*place, keyword, index) for index in range(len(branches))]
-        if isinstance(branches, list)
-        else []
-    )
-
-
-def _strings(names: JsonValue) -> list[str]:
-    return [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
 
 
 def _order(place: Place) -> tuple[tuple[bool, str, int], ...]:
