@@ -1,17 +1,19 @@
 """One SELECT over the log's views, in a child process that the operating system limits.
 
 DuckDB's own limits are no sandbox: a scalar can take any memory, and an interrupt is not heard in
-every function. The child may read the log's files and nothing else. It gets none of our environment
-but, for a table in an object store, the variables that open it, which SQL cannot read. Refuses to
-run more than one statement, or one that writes. Blocks: call it from a thread.
+every function. The child is kept by the operating system from writing anywhere but into its spill
+directory (decision 0020), and ends with us. It gets none of our environment but, for a table in an
+object store, the variables that open it, which SQL cannot read. Refuses to run more than one
+statement, one that writes, and any where the system cannot keep it from writing. Blocks: call it
+from a thread.
 """
 
 import contextlib
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -19,12 +21,12 @@ import msgspec
 
 import lakehouse
 from lakehouse.core.errors import LakehouseError, SetupError
+from lakehouse.process.children import Child
 from lakehouse.sessionlog.compacted import is_remote
 
 TIMEOUT_MS_DEFAULT: Final = 30_000
 MEMORY_BYTES_DEFAULT: Final = 2 << 30  # of address space; DuckDB gets half and spills to disk
 ROWS_MAX_DEFAULT: Final = 100_000
-RESULT_FILE: Final = "result.parquet"
 _RESULT_BYTES_MAX: Final = 256 << 20
 
 
@@ -58,7 +60,7 @@ class QueryResult(msgspec.Struct, frozen=True):
 class QueryTask(msgspec.Struct, frozen=True):
     """What the child is told on its stdin.
 
-    `parquet`: the rows go into `RESULT_FILE` of the spill directory, not into the answer.
+    `parquet`: a descriptor that the rows go to, instead of into the answer.
     """
 
     root: str
@@ -67,7 +69,7 @@ class QueryTask(msgspec.Struct, frozen=True):
     memory_bytes: int
     cpu_s: int
     spill_directory: str
-    parquet: bool = False
+    parquet: int | None = None
 
 
 class QueryAnswer(msgspec.Struct, frozen=True):
@@ -115,20 +117,54 @@ def query(
         sql.encode("utf-8")
     except UnicodeEncodeError as error:  # a shell passed bytes on that are not UTF-8
         raise SetupError("The SQL is not valid Unicode.", hint="Send it as UTF-8.") from error
-    with tempfile.TemporaryDirectory(prefix="lakehouse-query-") as spill_directory:
+    with (
+        tempfile.TemporaryDirectory(prefix="lakehouse-query-") as spill_directory,
+        _beside(parquet) as result,
+    ):
         task = QueryTask(
             root=str(root.expanduser().resolve()),
             sql=sql,
             rows_max=rows_max,
             memory_bytes=memory_bytes,
             cpu_s=-(-timeout_ms // 1000) * (os.cpu_count() or 1),
-            spill_directory=spill_directory,
-            parquet=parquet is not None,
+            spill_directory=str(Path(spill_directory).resolve()),
+            parquet=result,
         )
         answer = _answer(_run(task, timeout_ms))
-        if parquet is not None:
-            _put(Path(spill_directory) / RESULT_FILE, parquet)
     return QueryResult(answer.columns, answer.rows, answer.warning)
+
+
+@contextlib.contextmanager
+def _beside(target: Path | None) -> Iterator[int | None]:
+    """Open a file that takes the place of `target` when all went well, for a `with`.
+
+    Opened here, because the child can make none.
+    """
+    if target is None:
+        yield None
+        return
+    beside = target.with_name(f".{target.name}.tmp")
+    try:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
+        descriptor = os.open(beside, flags, 0o666)
+    except OSError as error:
+        raise SetupError(
+            f"Cannot write {target}: {error.strerror}.", hint="Choose another --output."
+        ) from error
+    try:
+        try:
+            yield descriptor
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        beside.replace(target)
+    except OSError as error:
+        raise QueryFailed(
+            f"Cannot write {target}: {error.strerror}.",
+            hint="Free some space there, or choose another --output.",
+        ) from error
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def _answer(output: bytes) -> QueryAnswer:
@@ -147,17 +183,6 @@ def _answer(output: bytes) -> QueryAnswer:
     return answer
 
 
-def _put(result: Path, target: Path) -> None:
-    beside = target.with_name(f".{target.name}.tmp")
-    try:
-        shutil.copyfile(result, beside)  # the spill directory may lie on another file system
-        beside.replace(target)
-    except OSError as error:
-        raise SetupError(
-            f"Cannot write {target}: {error.strerror}.", hint="Choose another --output."
-        ) from error
-
-
 _VIEWS: Final = ("sessions", "attempts", "findings", "replays", "feedback", "log_bad_lines")
 
 
@@ -174,17 +199,18 @@ def _run(task: QueryTask, timeout_ms: int) -> bytes:
             name: value for name, value in os.environ.items() if name.startswith("AWS_")
         }
     with tempfile.TemporaryFile() as output:
-        child = subprocess.Popen(
-            [sys.executable, "-m", "lakehouse.sessionlog.query_child"],
+        child = Child(
+            # -P: a file of the working directory is no module of ours.
+            [sys.executable, "-P", "-m", "lakehouse.sessionlog.query_child"],
             stdin=subprocess.PIPE,
             stdout=output,
-            stderr=subprocess.DEVNULL,
             env=environment,
-            start_new_session=True,
+            pass_fds=() if task.parquet is None else (task.parquet,),
+            remove=Path(task.spill_directory),
         )
         try:
             with contextlib.suppress(BrokenPipeError):  # it died early: seen by its silence
-                child.communicate(msgspec.json.encode(task), timeout=timeout_ms / 1000)
+                child.process.communicate(msgspec.json.encode(task), timeout=timeout_ms / 1000)
         except subprocess.TimeoutExpired as error:
             raise QueryFailed(
                 f"The query took longer than {timeout_ms / 1000:g} s.",
@@ -192,14 +218,13 @@ def _run(task: QueryTask, timeout_ms: int) -> bytes:
             ) from error
         finally:
             # Also on Ctrl-C: a query that nobody waits for must not go on.
-            child.kill()
-            child.wait()
+            code = child.end()
         output.seek(0)
         data = output.read(_RESULT_BYTES_MAX)
-    if not data and child.returncode >= 0:
+    if not data and code >= 0:
         raise QueryFailed(
             "The query's process ended without an answer.",
             hint="`lakehouse log verify` checks the log; `lakehouse doctor` the rest.",
-            internal=f"exit code {child.returncode}",
+            internal=f"exit code {code}",
         )
     return data

@@ -1,9 +1,12 @@
 """The child process of `query`: takes limits upon itself, then runs one SELECT and answers.
 
-Refuses everything that is not one SELECT, and has no way to write or to read outside the log by
-the time it looks at the SQL.
+Refuses everything that is not one SELECT, and has no way to write, or to read outside the log, by
+the time it looks at the SQL: where the operating system cannot take those ways from it, it does
+not look at the SQL.
 """
 
+import os
+import re
 import resource
 import sys
 from pathlib import Path
@@ -13,13 +16,23 @@ import duckdb
 import msgspec
 
 from lakehouse.core.errors import LakehouseError
-from lakehouse.sessionlog.query import RESULT_FILE, QueryAnswer, QueryColumn, QueryTask
+from lakehouse.process.confinement import Bounds, confine
+from lakehouse.sessionlog.compacted import is_remote, read_identity, table_uri
+from lakehouse.sessionlog.disk import reason
+from lakehouse.sessionlog.layout import ACTIVE, SEALED, log_files
+from lakehouse.sessionlog.query import QueryAnswer, QueryColumn, QueryTask
 from lakehouse.sessionlog.views import find_sources, is_damage, open_views
 from lakehouse.sql.gate import NotAQuery, ReadQuery, one_line, read_query
 
 _TRIES_MAX: Final = 4  # a segment may be sealed, or a file go, between listing and reading
 _BATCH_ROWS: Final = 10_000
-_NOT_JSON: Final = frozenset({"NaN", "Infinity", "-Infinity"})
+_TRIED_MAX: Final = 8  # files that writing is tried on; the rest lie in the same directories
+_STRING_OR_NOT_JSON: Final = re.compile(r'"(?:[^"\\]|\\.)*"|-?Infinity|NaN')
+# What libraries look up when they load or count the machine's memory and time zones.
+_SYSTEM: Final = (
+    *("/usr", "/lib", "/lib64", "/bin", "/opt", "/nix", "/proc", "/sys"),
+    *("/etc/ld.so.cache", "/etc/localtime", "/etc/timezone", "/dev/null", "/dev/urandom"),
+)
 
 
 def main() -> None:
@@ -28,13 +41,43 @@ def main() -> None:
     _limit(resource.RLIMIT_CPU, task.cpu_s)
     _limit(resource.RLIMIT_CORE, 0)
     try:
-        answer = _answer(task)
+        answer = _answer(task, spills=_confine(task))
     except MemoryError:
         answer = QueryAnswer(error="The query took more memory than it may.")
+    except LakehouseError as error:
+        answer = QueryAnswer(error=error.public)
+    except OSError as error:
+        answer = QueryAnswer(error=f"The query could not be run: {reason(error)}.")
     sys.stdout.buffer.write(msgspec.json.encode(answer))
 
 
-def _answer(task: QueryTask) -> QueryAnswer:
+def _confine(task: QueryTask) -> bool:
+    """Give up all rights but to read; say whether there is a place to spill to.
+
+    Raises:
+        NotConfined: The system cannot hold us to it.
+    """
+    root = Path(task.root)
+    files = [file.path for file in log_files(root)]
+    never = [root, *(root / part for part in (ACTIVE, SEALED)), *files[:_TRIED_MAX]]
+    remote = is_remote(root)
+    bounds = Bounds(
+        writable=Path(task.spill_directory),
+        readable=None if remote else _readable(root),
+        network=remote,
+    )
+    return confine(bounds, never).writable
+
+
+def _readable(root: Path) -> tuple[Path, ...]:
+    """List what may be read: the log, its table, and what the interpreter and libraries need."""
+    identity = read_identity(root)
+    table = [Path(table_uri(root, identity))] if identity is not None else []
+    python = {sys.prefix, sys.base_prefix, sys.exec_prefix, *filter(None, sys.path)}
+    return (root, *table, *map(Path, sorted(python)), *map(Path, _SYSTEM))
+
+
+def _answer(task: QueryTask, *, spills: bool) -> QueryAnswer:
     try:
         with duckdb.connect(":memory:") as connection:
             read = read_query(connection, task.sql)
@@ -44,7 +87,7 @@ def _answer(task: QueryTask) -> QueryAnswer:
     damaged: str | None = None
     for last in (False,) * (_TRIES_MAX - 1) + (True,):
         try:
-            answer = _run(task, read, trusting=damaged is None)
+            answer = _run(task, read, trusting=damaged is None, spills=spills)
         except LakehouseError as error:
             return QueryAnswer(error=error.public)
         except duckdb.Error as error:
@@ -70,7 +113,7 @@ def _is_ours(root: Path, error: duckdb.Error) -> bool:
     return isinstance(error, duckdb.InvalidInputException) and f"{root}/" in str(error)
 
 
-def _run(task: QueryTask, read: ReadQuery, *, trusting: bool) -> QueryAnswer:
+def _run(task: QueryTask, read: ReadQuery, *, trusting: bool, spills: bool) -> QueryAnswer:
     root = Path(task.root)
     # The strict pass behind this view costs more than most queries: only for who names it.
     sources = find_sources(root, trusting=trusting)
@@ -78,15 +121,15 @@ def _run(task: QueryTask, read: ReadQuery, *, trusting: bool) -> QueryAnswer:
     # themselves, and the query shall have all that it was promised.
     _limit(resource.RLIMIT_AS, _address_space_bytes() + task.memory_bytes)
     with open_views(root, sources, bad="log_bad_lines" in task.sql.lower()) as connection:
-        _lock_down(connection, task, sources.paths)
+        _lock_down(connection, task, sources.paths, spills=spills)
         relation = connection.sql(read.sql)
         assert relation is not None, "a SELECT gives a relation"
         columns = tuple(
             QueryColumn(name, str(kind))
             for name, kind in zip(_unique(relation.columns), relation.types, strict=True)
         )
-        if task.parquet:
-            return _write_parquet(relation, columns, task)
+        if task.parquet is not None:
+            return _write_parquet(relation, columns, task.parquet, task.rows_max)
         # DuckDB writes the JSON: Python would need a package more for times with a zone.
         cells = relation.project("to_json(COLUMNS(*))::VARCHAR").limit(task.rows_max + 1)
         rows = cells.fetchall()
@@ -96,13 +139,16 @@ def _run(task: QueryTask, read: ReadQuery, *, trusting: bool) -> QueryAnswer:
 
 
 def _write_parquet(
-    relation: duckdb.DuckDBPyRelation, columns: tuple[QueryColumn, ...], task: QueryTask
+    relation: duckdb.DuckDBPyRelation,
+    columns: tuple[QueryColumn, ...],
+    descriptor: int,
+    rows_max: int,
 ) -> QueryAnswer:
     """Write the rows as Parquet: by pyarrow, because SQL is left no way to write a file."""
     import pyarrow as pa  # noqa: PLC0415 - half a second, for the one format that needs it
     import pyarrow.parquet as pq  # noqa: PLC0415 - likewise
 
-    reader = relation.limit(task.rows_max + 1).to_arrow_reader(_BATCH_ROWS)
+    reader = relation.limit(rows_max + 1).to_arrow_reader(_BATCH_ROWS)
     names = [column.name for column in columns]
     written = 0
     # DuckDB marks JSON as a type of Arrow's that few readers of Parquet know; it is text.
@@ -111,11 +157,11 @@ def _write_parquet(
         for kind in reader.schema.types
     ]
     schema = pa.schema(list(zip(names, types, strict=True)))
-    with pq.ParquetWriter(Path(task.spill_directory) / RESULT_FILE, schema) as writer:
+    with os.fdopen(descriptor, "wb") as file, pq.ParquetWriter(file, schema) as writer:
         for batch in reader:
             written += batch.num_rows
-            if written > task.rows_max:
-                return QueryAnswer(error=f"The result has more than {task.rows_max} rows.")
+            if written > rows_max:
+                return QueryAnswer(error=f"The result has more than {rows_max} rows.")
             arrays = [
                 column.storage if isinstance(column, pa.ExtensionArray) else column
                 for column in batch.columns
@@ -124,9 +170,11 @@ def _write_parquet(
     return QueryAnswer(columns)
 
 
-def _lock_down(connection: duckdb.DuckDBPyConnection, task: QueryTask, paths: list[str]) -> None:
+def _lock_down(
+    connection: duckdb.DuckDBPyConnection, task: QueryTask, paths: list[str], *, spills: bool
+) -> None:
     connection.execute("SET memory_limit = ?", [f"{task.memory_bytes >> 21}MiB"])
-    connection.execute("SET temp_directory = ?", [task.spill_directory])
+    connection.execute("SET temp_directory = ?", [task.spill_directory if spills else ""])
     connection.execute("SET max_temp_directory_size = '4GiB'")
     connection.execute("SET python_enable_replacements = false")
     listed = ", ".join("'" + path.replace("'", "''") + "'" for path in paths)
@@ -147,9 +195,17 @@ def _unique(names: list[str]) -> list[str]:
 
 
 def _raw(cell: str | None) -> msgspec.Raw:
+    """Make a cell JSON: DuckDB writes NaN and Infinity, also inside lists, as JSON cannot."""
     if cell is None:
         return msgspec.Raw(b"null")
-    return msgspec.Raw(f'"{cell}"' if cell in _NOT_JSON else cell)
+    if "NaN" in cell or "Infinity" in cell:
+        cell = _STRING_OR_NOT_JSON.sub(_quote, cell)
+    return msgspec.Raw(cell)
+
+
+def _quote(found: re.Match[str]) -> str:
+    text = found.group()
+    return text if text.startswith('"') else f'"{text}"'
 
 
 def _address_space_bytes() -> int:

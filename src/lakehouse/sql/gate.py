@@ -20,7 +20,7 @@ _QUERY_NODES: Final = frozenset(
 TABLE_FUNCTIONS: Final = frozenset(
     {
         *("range", "generate_series", "unnest", "repeat", "repeat_row", "json_each", "json_tree"),
-        *("histogram", "histogram_values", "summary", "test_all_types", "query_table"),
+        *("histogram", "histogram_values", "summary", "test_all_types"),
         *("duckdb_columns", "duckdb_functions", "duckdb_keywords", "duckdb_schemas"),
         *("duckdb_tables", "duckdb_types", "duckdb_views", "pg_timezone_names"),
         *("pragma_version", "pragma_table_info", "pragma_show"),

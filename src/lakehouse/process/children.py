@@ -1,0 +1,70 @@
+"""Child processes that end with us, also when we are killed. Refuses to leave one behind."""
+
+import contextlib
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import IO, Final
+
+_SUPERVISOR: Final = Path(__file__).with_name("supervisor.py")
+_END_S: Final = 5.0  # beyond a child's grace, for its supervisor to have ended it
+
+
+class Child:
+    """A running child. `process` is what stands for it: it ends as the child ends."""
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        stdin: int | IO[bytes] | None = subprocess.DEVNULL,
+        stdout: int | IO[bytes] | None = subprocess.DEVNULL,
+        stderr: int | IO[bytes] | None = subprocess.DEVNULL,
+        env: Mapping[str, str] | None = None,
+        pass_fds: Sequence[int] = (),
+        grace_s: float = 0.0,
+        remove: Path | None = None,
+    ) -> None:
+        """Start it, in a session of its own: Ctrl-C reaches us, and we end it.
+
+        Args:
+            command: The program and its arguments.
+            stdin: As `subprocess.Popen` takes them; so are the two others.
+            stdout: See `stdin`.
+            stderr: See `stdin`.
+            env: All of its environment; ours if None.
+            pass_fds: Descriptors that it inherits under the same numbers.
+            grace_s: How long it has to end by itself after a SIGTERM, before it is killed.
+            remove: A directory that is removed when we end before the child does.
+
+        Raises:
+            OSError: There is no process to be had. A command that does not exist is exit code 127.
+        """
+        lifeline, self._own_end = os.pipe()
+        program = [sys.executable, "-I", "-S", str(_SUPERVISOR), str(lifeline), str(grace_s)]
+        try:
+            self.process: subprocess.Popen[bytes] = subprocess.Popen(  # noqa: S603 - our own program
+                [*program, str(remove or ""), "--", *command],
+                stdin=stdin,
+                stdout=stdout,
+                stderr=stderr,
+                env=env,
+                pass_fds=(lifeline, *pass_fds),
+                start_new_session=True,
+            )
+        except BaseException:
+            os.close(self._own_end)
+            raise
+        finally:
+            os.close(lifeline)
+        self._grace_s = grace_s
+
+    def end(self) -> int:
+        """End it, if it has not ended, and wait; its exit code, negative for a signal. Once."""
+        os.close(self._own_end)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return self.process.wait(self._grace_s + _END_S)
+        self.process.kill()
+        return self.process.wait()

@@ -1,0 +1,27 @@
+"""macOS's own sandbox: no writing but in one place, no network, no programs.
+
+`sandbox_init` is old and marked as deprecated, and what browsers stand on. Refuses to be believed:
+whoever calls it tries to write afterwards.
+"""
+
+import ctypes
+from pathlib import Path
+
+
+def restrict(writable: Path, *, network: bool) -> None:
+    """Take the right to write elsewhere than in `writable`, for good.
+
+    Raises:
+        OSError: The system refused, or has no such call.
+    """
+    place = str(writable.resolve()).replace("\\", "\\\\").replace('"', '\\"')
+    rules = ["(version 1)", "(allow default)", "(deny process-exec*)", "(deny file-write*)"]
+    rules += [f'(allow file-write* (subpath "{place}"))']
+    rules += [] if network else ["(deny network*)"]
+    try:
+        enter = ctypes.CDLL("/usr/lib/libSystem.B.dylib").sandbox_init
+    except (OSError, AttributeError) as error:
+        raise OSError("no sandbox_init") from error
+    told = ctypes.c_char_p()
+    if enter("".join(rules).encode(), ctypes.c_uint64(0), ctypes.byref(told)) != 0:
+        raise OSError(f"sandbox_init: {(told.value or b'').decode('utf-8', 'replace')}")
