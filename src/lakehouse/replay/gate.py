@@ -31,6 +31,8 @@ CLUSTERS_MIN: Final = 20
 """Conversations below which no resampling tells anything."""
 MISSING_SHARE_MAX: Final = 0.05
 """The share of outages, or of sessions not replayed, above which the rest may not stand for all."""
+UNDECIDED: Final = "The run as a whole cannot decide."
+"""The reason of every condition of a run that cannot: `Judgement.reasons` say why."""
 _BEYOND_QUANTILE_MIN: Final = 5  # pairs beyond a quantile, so that it can move both ways
 _NOISE: Final = 1e-9  # of floating point: a bound on the limit is not below it
 
@@ -140,7 +142,7 @@ def decide(
     outcome: Outcome = "pass"
     if reasons:
         outcome = "could_not_be_run"
-        decisions = tuple(_undecided(decision, reasons) for decision in decisions)
+        decisions = tuple(_undecided(decision) for decision in decisions)
     elif "regression" in outcomes:
         outcome = "regression"
     elif "could_not_be_run" in outcomes:
@@ -178,8 +180,8 @@ def _reasons(counts: Counts, n_min: int, unreplayed: int) -> list[str]:
     return reasons
 
 
-def _undecided(decision: Decision, reasons: list[str]) -> Decision:
-    return msgspec.structs.replace(decision, outcome="could_not_be_run", reason=" ".join(reasons))
+def _undecided(decision: Decision) -> Decision:
+    return msgspec.structs.replace(decision, outcome="could_not_be_run", reason=UNDECIDED)
 
 
 def _decide(

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 from xml.etree import ElementTree as ET
 
+from lakehouse.pages.printable import printable
 from lakehouse.replay.gate import Decision, Judgement
 from lakehouse.replay.pairs import Pair
 from lakehouse.replay.report import (
@@ -12,7 +13,6 @@ from lakehouse.replay.report import (
     changed,
     decision_numbers,
     flips,
-    printable,
 )
 from lakehouse.replay.summary import Summary
 
@@ -46,12 +46,12 @@ def to_junit(info: RunInfo, summary: Summary, judgement: Judgement, pairs: Seque
     }.items():
         ET.SubElement(properties, "property", {"name": name, "value": printable(text)})
     for decision in judgement.decisions:
-        _case(suite, decision)
+        _case(suite, decision, judgement.reasons)
     ET.SubElement(suite, "system-out").text = printable(_lines(info, summary, pairs))
     return bytes(ET.tostring(root, encoding="utf-8", xml_declaration=True))
 
 
-def _case(suite: ET.Element, decision: Decision) -> None:
+def _case(suite: ET.Element, decision: Decision, reasons: Sequence[str]) -> None:
     case = ET.SubElement(
         suite, "testcase", {"name": decision.condition, "classname": _SUITE, "time": "0"}
     )
@@ -59,6 +59,7 @@ def _case(suite: ET.Element, decision: Decision) -> None:
     if decision.outcome == "regression":
         ET.SubElement(case, "failure", {"type": "regression", "message": told})
     elif decision.outcome == "could_not_be_run":
+        told = printable(" ".join([told, *reasons]))
         ET.SubElement(case, "error", {"type": "could_not_be_run", "message": told})
     else:
         ET.SubElement(case, "system-out").text = told

@@ -1,163 +1,177 @@
-"""A run told as one HTML page that needs nothing else: plots inside, no script, no reference.
+"""A run told as one HTML page: the verdict first, then why, then the sessions that flipped.
 
-Texts of sessions come from models and callers: every one is escaped, and a policy in the page lets
-a browser load and run nothing, should an escape ever be forgotten.
+Texts of sessions come from models and callers: the template escapes every one of them.
 """
 
-import base64
-import hashlib
-from collections.abc import Callable, Iterable, Sequence
-from typing import Final
+from collections.abc import Callable, Mapping, Sequence
+from itertools import zip_longest
+from typing import Any, Final
 
 import lakehouse
-from lakehouse.replay.gate import Decision, Judgement, Outcome
-from lakehouse.replay.markup import Detailed, Row, legend, safe, table
-from lakehouse.replay.page_plots import change_plots, distribution_plots, level_plot
-from lakehouse.replay.page_sessions import flipped_sessions
-from lakehouse.replay.page_style import STYLE
-from lakehouse.replay.pairs import Pair
+from lakehouse.pages.environment import render
+from lakehouse.replay.gate import UNDECIDED, Decision, Judgement, Outcome
+from lakehouse.replay.page_plots import (
+    distribution_plots,
+    factor_plot,
+    level_plot,
+    limits_of,
+    point_plot,
+)
+from lakehouse.replay.pairs import Pair, Side
 from lakehouse.replay.plots import flow_plot
 from lakehouse.replay.report import (
+    Change,
+    Flip,
     RunInfo,
     amount,
     changed,
     decision_numbers,
     detectable_text,
+    flips,
     percent,
     probability,
 )
+from lakehouse.replay.statistics import state_of
 from lakehouse.replay.summary import STATE_WORDS, STATES, Estimate, Metric, Summary
+from lakehouse.replay.wording import MEASURE_WORDS, OUTCOME_WORDS, outcome_title
 
-_VERDICTS: Final[dict[Outcome, tuple[str, str]]] = {
-    "pass": ("Pass", "Nothing shows that the candidate misses a limit."),
-    "regression": ("Regression", "The candidate misses a limit by more than chance explains."),
-    "could_not_be_run": ("Could not be run", "The gate could not be decided."),
+_SENTENCES: Final[Mapping[Outcome, str]] = {
+    "pass": "Nothing shows that the candidate misses a limit.",
+    "regression": "The candidate misses a limit by more than chance explains.",
+    "could_not_be_run": "This run cannot tell whether the candidate is good enough.",
+}
+_CHANGES: Final[Mapping[Change, str]] = {
+    "lost": "no longer accepted",
+    "gained": "newly accepted",
+    "first_shot_lost": "no longer at the first attempt",
+    "first_shot_gained": "newly at the first attempt",
 }
 _DISTRIBUTIONS: Final = {
     "latency_ms": "Latency of a session, ms",
     "prompt_tokens": "Prompt tokens of a session",
     "completion_tokens": "Completion tokens of a session",
 }
+_SESSIONS_SHOWN: Final = 60
+
+Cell = str | tuple[str, str]
 
 
 def to_html(
     info: RunInfo, summary: Summary, judgement: Judgement | None, pairs: Sequence[Pair]
 ) -> str:
     """Write the page. Of the flipped sessions, the first sixty are told, lost ones first."""
-    digest = base64.b64encode(hashlib.sha256(STYLE.encode("utf-8")).digest()).decode("ascii")
-    policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
-    return "".join(
-        (
-            '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">',
-            f'<meta http-equiv="Content-Security-Policy" content="{policy}">',
-            '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            '<meta name="referrer" content="no-referrer">',
-            '<meta name="color-scheme" content="light dark">',
-            f"<title>Replay {safe(info.run_id)}</title><style>{STYLE}</style></head><body>",
-            _head(info, summary),
-            *_gate(judgement),
-            *_outages(summary),
-            _rates(summary, judgement),
-            _flow(summary),
-            *_distributions(summary),
-            *_fields(summary),
-            *_checked(summary),
-            *flipped_sessions(pairs),
-            _notes(summary),
-            "</body></html>\n",
-        )
+    found = flips(pairs)
+    limits = limits_of(judgement)
+    return render(
+        "replay.html",
+        info=info,
+        judgement=None if judgement is None else _judgement(judgement, summary),
+        headline=_headline(summary),
+        flips=[_flip(flip, pair) for flip, pair in found[:_SESSIONS_SHOWN]],
+        flips_total=len(found),
+        limits=limits,
+        level_plot=level_plot(summary),
+        point_plot=point_plot(summary, limits),
+        factor_plot=factor_plot(summary, limits),
+        measures=[_metric_cells(metric) for metric in summary.metrics],
+        flow_plot=flow_plot("Verdicts of the baseline and of the candidate", summary.flow),
+        flow_columns=("baseline \\ candidate", *(STATE_WORDS[state] for state in STATES)),
+        flow_rows=_flow_rows(summary),
+        outages=[(c.code, str(c.baseline), str(c.candidate)) for c in summary.counts.infra],
+        distributions=[
+            (_DISTRIBUTIONS[column], plot)
+            for column, plot in distribution_plots(summary.histograms)
+        ],
+        fields=_fields(summary),
+        fields_left_out=summary.fields_left_out,
+        checked=_checked(summary),
+        facts=_facts(info, summary),
+        resamples=f"{summary.resamples:,}",
     )
 
 
-def _head(info: RunInfo, summary: Summary) -> str:
-    counts = summary.counts
-    facts = {
-        "run": info.run_id,
-        "made at": info.made_at,
-        "corpus": info.corpus,
-        "compared": f"{counts.judged} of {counts.pairs} pairs, judged on both sides, "
-        f"of {counts.clusters} conversations",
-        "seed": f"{summary.seed}, {summary.resamples} resamples",
-        "version": f"lakehouse {lakehouse.__version__}",
-    }
-    return "".join(
-        (
-            '<header><p class="over">Replay report</p><h1>',
-            f'<span class="baseline name">{safe(info.baseline)}</span> ',
-            '<span class="against">against</span> ',
-            f'<span class="candidate name">{safe(info.candidate)}</span></h1>',
-            '<dl class="facts">',
-            *(f"<div><dt>{name}</dt><dd>{safe(fact)}</dd></div>" for name, fact in facts.items()),
-            "</dl></header>",
-            *(f'<p class="warning">{safe(warning)}</p>' for warning in info.warnings),
-        )
+def _headline(summary: Summary) -> str:
+    """Say in one sentence what became of acceptance; empty where nothing can be compared."""
+    accepted = summary.metric("accepted")
+    if accepted is None or accepted.baseline is None or accepted.change is None:
+        return ""
+    ours, theirs = accepted.baseline, accepted.candidate
+    return (
+        f"Accepted: {amount('rate', ours.value)} of {accepted.pairs} sessions before, "
+        f"{amount('rate', theirs.value)} now ({changed('rate', accepted.change.value)}, "
+        f"95 % interval {changed('rate', accepted.change.low)} to "
+        f"{changed('rate', accepted.change.high)})."
     )
 
 
-def _gate(judgement: Judgement | None) -> Iterable[str]:
-    if judgement is None:
-        return
-    title, sentence = _VERDICTS[judgement.outcome]
-    yield f'<section class="verdict {judgement.outcome}"><h2>{title}</h2><p>{sentence}</p>'
-    yield from (f"<p>{safe(reason)}</p>" for reason in judgement.reasons)
-    yield "</section>"
-    yield '<h2>Conditions</h2><div class="conditions">'
-    yield from map(_condition, judgement.decisions)
-    yield "</div>"
-    alarms = judgement.false_alarms
-    told = (
+def _judgement(judgement: Judgement, summary: Summary) -> dict[str, Any]:
+    chance = (
         "A candidate exactly at its limits is stopped in about "
         f"{percent(judgement.false_alarm)} of runs at most, all conditions together."
     )
+    alarms = judgement.false_alarms
     if alarms is not None:
-        told += (
+        chance += (
             f" On these sessions, with the sides exchanged at random, it was "
             f"{alarms.alarms} of {alarms.runs} runs: {percent(alarms.rate.value)} "
             f"({percent(alarms.rate.low)} to {percent(alarms.rate.high)})."
         )
-    yield f'<p class="note">{safe(told)}</p>'
+    return {
+        "outcome": judgement.outcome,
+        "title": outcome_title(judgement, summary).capitalize(),
+        "sentence": _SENTENCES[judgement.outcome],
+        "reasons": judgement.reasons,
+        "conditions": [_condition(decision) for decision in judgement.decisions],
+        "chance": chance,
+    }
 
 
-def _condition(decision: Decision) -> str:
-    seen = ""
+def _condition(decision: Decision) -> dict[str, str]:
+    told = f"{decision.reason} {decision_numbers(decision)}".strip()
+    detectable = ""
     if decision.detectable is not None:
-        seen = (
-            f'<p class="note">A run like this catches a shortfall of '
-            f"{safe(detectable_text(decision))} beyond the limit in 80 of 100 cases.</p>"
+        detectable = (
+            f"A run like this catches a shortfall of {detectable_text(decision)} beyond the limit "
+            "in 80 of 100 cases."
         )
-    return (
-        f'<article class="{decision.outcome}"><h3><code>{safe(decision.condition)}</code> '
-        f'<span class="badge">{_VERDICTS[decision.outcome][0].lower()}</span></h3>'
-        f"<p>{safe(decision.reason)} {safe(decision_numbers(decision))}</p>{seen}</article>"
-    )
+    return {
+        "condition": decision.condition,
+        "outcome": decision.outcome,
+        "badge": OUTCOME_WORDS[decision.outcome],
+        # Why a whole run cannot decide stands once, under the verdict.
+        "told": "" if decision.reason == UNDECIDED else told,
+        "detectable": detectable,
+    }
 
 
-def _outages(summary: Summary) -> Iterable[str]:
-    if summary.counts.infra:
-        rows = [(one.code, str(one.baseline), str(one.candidate)) for one in summary.counts.infra]
-        yield "<h2>Outages: counted here, left out of every comparison</h2>"
-        yield table(("code", "baseline", "candidate"), rows)
+def _flip(flip: Flip, pair: Pair) -> dict[str, Any]:
+    return {
+        "change": flip.change,
+        "words": _CHANGES[flip.change],
+        "session_id": flip.session_id,
+        "row_id": flip.row_id,
+        "kind": flip.kind,
+        "prompt": pair.prompt,
+        "baseline": _side(pair.baseline),
+        "candidate": _side(pair.candidate),
+        "attempts": list(zip_longest(pair.baseline.attempts, pair.candidate.attempts)),
+    }
 
 
-def _rates(summary: Summary, judgement: Judgement | None) -> str:
-    rows = [_metric_cells(metric) for metric in summary.metrics]
-    columns = ("measure", "pairs", "baseline", "candidate", "change", "lost / gained", "McNemar p")
-    return "".join(
-        (
-            "<h2>Rates</h2>",
-            legend(),
-            level_plot(summary),
-            change_plots(summary, judgement),
-            "<h2>All measures</h2>",
-            table(columns, rows),
-        )
-    )
+def _side(side: Side) -> dict[str, Any]:
+    artifact = side.artifact
+    return {
+        "model": side.model,
+        "ended": f"{STATE_WORDS[state_of(side)]} after {side.iterations}, {side.duration_ms:,} ms",
+        "accepted": side.accepted,
+        "artifact": None if artifact is None else artifact.decode("utf-8", "replace"),
+    }
 
 
-def _metric_cells(metric: Metric) -> Row:
+def _metric_cells(metric: Metric) -> tuple[Cell, ...]:
     unit, mcnemar = metric.unit, metric.mcnemar
     return (
-        metric.name,
+        MEASURE_WORDS[metric.name],
         str(metric.pairs),
         "" if metric.baseline is None else _estimate(amount, unit, metric.baseline),
         _estimate(amount, unit, metric.candidate),
@@ -167,44 +181,24 @@ def _metric_cells(metric: Metric) -> Row:
     )
 
 
-def _estimate(
-    show: Callable[[str, float | None], str], unit: str, estimate: Estimate
-) -> str | Detailed:
+def _estimate(show: Callable[[str, float | None], str], unit: str, estimate: Estimate) -> Cell:
     value = show(unit, estimate.value)
     if estimate.low is None or estimate.high is None:
         return value
-    return Detailed(value, f"{show(unit, estimate.low)} to {show(unit, estimate.high)}")
+    return value, f"{show(unit, estimate.low)} to {show(unit, estimate.high)}"
 
 
-def _flow(summary: Summary) -> str:
+def _flow_rows(summary: Summary) -> list[tuple[str, ...]]:
     counts = {(flow.baseline, flow.candidate): flow.pairs for flow in summary.flow}
-    rows: list[Row] = [
+    return [
         (STATE_WORDS[ours], *(str(counts.get((ours, theirs), 0)) for theirs in STATES))
         for ours in STATES
     ]
-    keys = "".join(
-        f'<span class="key {name}">{name}</span> ' for name in ("same", "better", "worse", "outage")
-    )
-    return "".join(
-        (
-            "<h2>How sessions ended: baseline on the left, candidate on the right</h2>",
-            f'<p class="legend">{keys}</p>',
-            flow_plot("Verdicts of the baseline and of the candidate", summary.flow),
-            table(("baseline \\ candidate", *(STATE_WORDS[state] for state in STATES)), rows),
-        )
-    )
 
 
-def _distributions(summary: Summary) -> Iterable[str]:
-    for column, plot in distribution_plots(summary.histograms):
-        yield f"<h2>{_DISTRIBUTIONS[column]}</h2>{legend()}{plot}"
-
-
-def _fields(summary: Summary) -> Iterable[str]:
-    if not summary.fields:
-        return
+def _fields(summary: Summary) -> list[tuple[Cell, ...]]:
     least = sorted(summary.fields, key=lambda field: field.equal / field.pairs)
-    rows = [
+    return [
         (
             field.path or "(the whole)",
             str(field.pairs),
@@ -213,17 +207,10 @@ def _fields(summary: Summary) -> Iterable[str]:
         )
         for field in least
     ]
-    yield "<h2>Where the artifacts agree</h2>"
-    yield '<p class="note">Of pairs accepted on both sides, the least alike first.</p>'
-    yield table(("field", "pairs", "equal", "rate"), rows)
-    if summary.fields_left_out:
-        yield f'<p class="note">{summary.fields_left_out} rarer fields are left out.</p>'
 
 
-def _checked(summary: Summary) -> Iterable[str]:
-    if not summary.checked_fields:
-        return
-    rows = [
+def _checked(summary: Summary) -> list[tuple[str, ...]]:
+    return [
         (
             field.path or "(the whole)",
             str(field.pairs),
@@ -232,20 +219,16 @@ def _checked(summary: Summary) -> Iterable[str]:
         )
         for field in summary.checked_fields
     ]
-    yield "<h2>Against the answers that a person checked</h2>"
-    yield (
-        '<p class="note">A session that was not accepted has no field right. Where the checked '
-        "answer is the baseline's own, the baseline cannot be wrong.</p>"
-    )
-    yield table(("field", "pairs", "baseline right", "candidate right"), rows)
 
 
-def _notes(summary: Summary) -> str:
-    return (
-        '<h2>How to read this</h2><p class="note">A pair is one session: the logged one and its '
-        "replay. Sessions that ended as infra_error on either side are no answers and are left "
-        "out of every rate. Intervals are 95 %: Wilson's for rates, widened where sessions share a "
-        "conversation; all others from drawing conversations anew "
-        f"{summary.resamples:,} times. p is exact, two-sided, and knows of no conversations. "
-        "Latencies compare only where both sides ran on the same machine under the same load.</p>"
-    )
+def _facts(info: RunInfo, summary: Summary) -> list[tuple[str, str]]:
+    counts = summary.counts
+    return [
+        ("run", info.run_id),
+        ("made at", info.made_at),
+        ("corpus", info.corpus),
+        ("compared", f"{counts.judged} of {counts.pairs} pairs, judged on both sides"),
+        ("conversations", f"{counts.clusters} among those"),
+        ("seed", f"{summary.seed}, {summary.resamples} resamples"),
+        ("version", f"lakehouse {lakehouse.__version__}"),
+    ]

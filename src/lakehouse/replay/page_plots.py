@@ -1,54 +1,67 @@
 """Which plots the page has, and how far their axes reach."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
 
-from lakehouse.replay.gate import Decision, Judgement
+from markupsafe import Markup
+
+from lakehouse.replay.gate import Judgement
 from lakehouse.replay.plots import Axis, IntervalRow, histogram_plot, interval_plot
 from lakehouse.replay.report import amount
 from lakehouse.replay.summary import Estimate, Histogram, Summary
+from lakehouse.replay.wording import MEASURE_WORDS
+
+_FACTOR_MAX: Final = 100.0  # a factor beyond it, or below its inverse, is told by its number
 
 
-def level_plot(summary: Summary) -> str:
+def level_plot(summary: Summary) -> Markup | None:
     """Draw the rates of both sides with their intervals."""
     rows = []
     for metric in summary.metrics:
         if metric.unit == "rate":
             sides = {"baseline": metric.baseline, "candidate": metric.candidate}
-            rows.append(IntervalRow(metric.name, {name: one for name, one in sides.items() if one}))
+            drawn = {name: one for name, one in sides.items() if one}
+            rows.append(IntervalRow(MEASURE_WORDS[metric.name], drawn))
     if not rows:
-        return ""
+        return None
     low, high = _reach(estimate for row in rows for estimate in row.estimates.values())
     axis = Axis(math.floor(low * 10) / 10, math.ceil(high * 10) / 10, False, _share)
     return interval_plot("Rates of both sides with 95 % intervals", rows, axis)
 
 
-def change_plots(summary: Summary, judgement: Judgement | None) -> str:
-    """Draw what changed, with the limits of the gate: points of rates, factors of the rest."""
-    limits = _limits(() if judgement is None else judgement.decisions)
-    points: list[IntervalRow] = []
-    factors: list[IntervalRow] = []
-    for metric in summary.metrics:
-        if metric.change is not None and metric.change.value is not None:
-            row = IntervalRow(metric.name, {"change": metric.change}, limits.get(metric.name))
-            (points if metric.unit == "rate" else factors).append(row)
-    drawn = '<p class="legend"><span class="key change">change, 95 % interval</span> '
-    drawn += '<span class="key limit">the gate\'s limit</span></p>' if limits else "</p>"
-    if points:
-        reach = max(0.02, *map(abs, _extent(points)))
-        axis = Axis(-reach * 1.1, reach * 1.1, False, _points)
-        drawn += "<h3>Change of rates, in points</h3>"
-        drawn += interval_plot("Change of rates, in points", points, axis, reference=0.0)
-    if factors:
-        extent = [value for value in _extent(factors) if value > 0]
-        reach = min(max(1.1, *extent, *(1 / value for value in extent)) ** 1.1, 1000.0)
-        axis = Axis(1 / reach, reach, True, _factor)
-        drawn += "<h3>What is spent, as a factor of the baseline's</h3>"
-        drawn += interval_plot("Factors of what is spent", factors, axis, reference=1.0)
-    return drawn if points or factors else ""
+def point_plot(summary: Summary, limits: Mapping[str, float]) -> Markup | None:
+    """Draw how rates changed, in points, with the limits of the gate."""
+    rows = _changes(summary, limits, rates=True)
+    if not rows:
+        return None
+    reach = max(0.02, *map(abs, _extent(rows)))
+    axis = Axis(-reach * 1.1, reach * 1.1, False, _points)
+    return interval_plot("Change of rates, in points", rows, axis, reference=0.0)
 
 
-def distribution_plots(histograms: Sequence[Histogram]) -> Iterable[tuple[str, str]]:
+def factor_plot(summary: Summary, limits: Mapping[str, float]) -> Markup | None:
+    """Draw what is spent as factors of the baseline's, on a logarithmic axis around 1.
+
+    The axis reaches as far as the values do, and at most `_FACTOR_MAX`: what lies beyond, such as
+    a factor of 0, has no place on it and is told in numbers.
+    """
+    rows = _changes(summary, limits, rates=False)
+    if not rows:
+        return None
+    within = [v for v in _extent(rows) if 1 / _FACTOR_MAX <= v <= _FACTOR_MAX]
+    reach = max(1.1, *within, *(1 / value for value in within)) ** 1.1
+    axis = Axis(1 / reach, reach, True, _factor)
+    return interval_plot("Factors of what is spent", rows, axis, reference=1.0)
+
+
+def limits_of(judgement: Judgement | None) -> dict[str, float]:
+    """Give the limits of a gate that are relative to the baseline, by measure."""
+    decisions = () if judgement is None else judgement.decisions
+    return {one.measure: one.limit for one in decisions if one.against_baseline}
+
+
+def distribution_plots(histograms: Sequence[Histogram]) -> Iterable[tuple[str, Markup]]:
     """Draw how values lie: (column, plot)."""
     for histogram in histograms:
         axis = Axis(
@@ -60,13 +73,20 @@ def distribution_plots(histograms: Sequence[Histogram]) -> Iterable[tuple[str, s
         yield histogram.column, histogram_plot(f"{histogram.column} of both sides", histogram, axis)
 
 
-def _limits(decisions: Sequence[Decision]) -> dict[str, float]:
-    return {one.measure: one.limit for one in decisions if one.against_baseline}
+def _changes(summary: Summary, limits: Mapping[str, float], *, rates: bool) -> list[IntervalRow]:
+    return [
+        IntervalRow(MEASURE_WORDS[metric.name], {"change": metric.change}, limits.get(metric.name))
+        for metric in summary.metrics
+        if metric.change is not None
+        and metric.change.value is not None
+        and (metric.unit == "rate") == rates
+    ]
 
 
 def _extent(rows: Sequence[IntervalRow]) -> list[float]:
-    low, high = _reach(estimate for row in rows for estimate in row.estimates.values())
-    return [low, high, *(row.limit for row in rows if row.limit is not None)]
+    estimates = [estimate for row in rows for estimate in row.estimates.values()]
+    found = [v for one in estimates for v in (one.value, one.low, one.high) if v is not None]
+    return [*found, *(row.limit for row in rows if row.limit is not None)]
 
 
 def _reach(estimates: Iterable[Estimate]) -> tuple[float, float]:

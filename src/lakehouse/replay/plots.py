@@ -1,23 +1,23 @@
-"""Plots as SVG text that stands in a page by itself: classes for colours, no script, no reference.
+"""Plots as SVG that stands in a page by itself: classes for colours, no script, no reference.
 
-Everything is drawn in a box of `WIDTH` units that the page scales; texts are escaped here.
+A plot is as wide as its page and as high as its pixels say: across it is laid out in per cent, so
+that its letters keep their size on a phone. Texts are escaped here.
 """
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from html import escape
 from typing import Final
 
 import msgspec
+from markupsafe import Markup, escape
 
 from lakehouse.replay.summary import STATE_WORDS, STATES, Estimate, Flow, Histogram, State
 
-WIDTH: Final = 720
-_LEFT: Final = 190  # room for row labels
-_RIGHT: Final = 20
-_ROW: Final = 44
-_AXIS: Final = 34
-_TICKS: Final = 6
+_LEFT: Final = 2.0  # per cent
+_RIGHT: Final = 98.0
+_ROW: Final = 48  # pixels: a line for the label, and the whiskers under it
+_AXIS: Final = 28
+_TICKS: Final = 5
 
 
 class Axis(msgspec.Struct, frozen=True):
@@ -28,12 +28,16 @@ class Axis(msgspec.Struct, frozen=True):
     logarithmic: bool
     show: Callable[[float], str]
 
-    def x(self, value: float, left: float, right: float) -> float:
-        """Place a value between two x coordinates; outside values lie on the edge."""
+    def x(self, value: float) -> float:
+        """Place a value between the edges, in per cent of the width; others lie on the edge."""
         low, high, at = self.low, self.high, min(max(value, self.low), self.high)
         if self.logarithmic:
             low, high, at = math.log(low), math.log(high), math.log(at)
-        return left + (right - left) * ((at - low) / (high - low))
+        return _LEFT + (_RIGHT - _LEFT) * ((at - low) / (high - low))
+
+    def holds(self, value: float) -> bool:
+        """Tell whether the scale reaches a value."""
+        return self.low <= value <= self.high
 
     def ticks(self) -> list[float]:
         """Choose round values, at most about `_TICKS`."""
@@ -46,7 +50,7 @@ class Axis(msgspec.Struct, frozen=True):
 
 
 class IntervalRow(msgspec.Struct, frozen=True):
-    """A label and what is drawn beside it: estimates by their CSS class, and a limit's tick."""
+    """A label and what is drawn under it: estimates by their CSS class, and a limit's tick."""
 
     label: str
     estimates: Mapping[str, Estimate]
@@ -55,73 +59,82 @@ class IntervalRow(msgspec.Struct, frozen=True):
 
 def interval_plot(
     title: str, rows: Sequence[IntervalRow], axis: Axis, *, reference: float | None = None
-) -> str:
-    """Draw dots with whiskers, one row for each label; `reference` is a line through all rows."""
-    bottom = len(rows) * _ROW + 6
-    left, right = _LEFT, WIDTH - _RIGHT
-    parts = [_grid(axis, left, right, bottom)]
+) -> Markup:
+    """Draw dots with whiskers, one row for each label; `reference` is a line through all rows.
+
+    A value that the axis does not reach is no dot: an arrow at the edge says what it is.
+    """
+    bottom = len(rows) * _ROW
+    parts = [_grid(axis, bottom)]
     if reference is not None:
-        x = axis.x(reference, left, right)
+        x = axis.x(reference)
         parts.append(_line(x, 0, x, bottom, "reference"))
     for index, row in enumerate(rows):
-        middle = index * _ROW + _ROW / 2 + 3
-        parts.append(_label(row.label, left - 12, middle + 4, "end"))
-        gap = 13 if len(row.estimates) > 1 else 0
+        top = index * _ROW
+        parts.append(_label(row.label, "0", top + 15, "start", "label"))
+        gap = 11 if len(row.estimates) > 1 else 0
         for place, (name, estimate) in enumerate(row.estimates.items()):
-            parts.append(_whisker(axis, estimate, name, middle + gap * (place - 0.5) * (gap > 0)))
-        if row.limit is not None:
-            x = axis.x(row.limit, left, right)
-            parts.append(_line(x, middle - 15, x, middle + 15, "limit"))
+            y = top + 32 + gap * (place - 0.5) * (gap > 0)
+            parts.append(_whisker(axis, estimate, name, y))
+        if row.limit is not None and axis.holds(row.limit):
+            x = axis.x(row.limit)
+            parts.append(_line(x, top + 20, x, top + 44, "limit"))
     return _svg(title, bottom + _AXIS, parts)
 
 
-def histogram_plot(title: str, histogram: Histogram, axis: Axis) -> str:
-    """Draw both sides' counts as filled outlines over one another."""
-    height, left, right = 190, 56, WIDTH - _RIGHT
+def histogram_plot(title: str, histogram: Histogram, axis: Axis) -> Markup:
+    """Draw both sides' counts as bars over one another."""
+    height = 190
     top = max(1, *histogram.baseline, *histogram.candidate)
     step = max(1, round(_round_step(top / 4)))
-    parts = [_grid(axis, left, right, height)]
+    parts = [_grid(axis, height)]
     for count in range(step, top + 1, step):
         y = height - count / top * (height - 14)
-        parts.append(_line(left, y, right, y, "grid"))
-        parts.append(_label(str(count), left - 8, y + 4, "end", "tick"))
+        parts.append(_line(_LEFT, y, _RIGHT, y, "grid"))
+        parts.append(_label(str(count), f"{_LEFT}%", y - 3, "start", "tick"))
     for name, counts in (("baseline", histogram.baseline), ("candidate", histogram.candidate)):
-        points = [f"{left:.1f},{height:.1f}"]
         for index, count in enumerate(counts):
-            y = height - count / top * (height - 14)
-            ends = (axis.x(edge, left, right) for edge in histogram.edges[index : index + 2])
-            points += [f"{x:.1f},{y:.1f}" for x in ends]
-        points.append(f"{right:.1f},{height:.1f}")
-        parts.append(f'<polygon class="area {name}" points="{" ".join(points)}"/>')
+            tall = count / top * (height - 14)
+            left, right = (axis.x(edge) for edge in histogram.edges[index : index + 2])
+            if count:
+                place = f'x="{left:.2f}%" y="{height - tall:.1f}"'
+                size = f'width="{right - left:.2f}%" height="{tall:.1f}"'
+                parts.append(f'<rect class="area {name}" {place} {size}/>')
     return _svg(title, height + _AXIS, parts)
 
 
-def flow_plot(title: str, flows: Sequence[Flow]) -> str:
+def flow_plot(title: str, flows: Sequence[Flow]) -> Markup:
     """Draw how many pairs went from which end to which, as bands between two columns."""
-    height, gap, bar, left, right = 250, 26, 14, 150, WIDTH - 150
+    height, gap = 250, 26
     total = sum(flow.pairs for flow in flows) or 1
     scale = (height - gap * (len(STATES) - 1)) / total
-    parts: list[str] = []
+    nodes: list[str] = []
+    labels: list[str] = []
     starts: list[dict[State, float]] = []
-    for side, x in enumerate((left, right - bar)):
+    for side, (x, text_x, anchor) in enumerate(((0.0, "5%", "start"), (97.0, "95%", "end"))):
         y = 8.0
         starts.append({})
         for state in STATES:
             count = sum(f.pairs for f in flows if (f.baseline, f.candidate)[side] == state)
             starts[side][state] = y
             tall = count * scale
-            parts.append(_rectangle(x, y, bar, max(tall, 1), f"node {state}"))
-            anchor, text_x = ("end", x - 8) if side == 0 else ("start", x + bar + 8)
+            nodes.append(
+                f'<rect class="node {state}" x="{x}%" y="{y:.1f}" width="3%" '
+                f'height="{max(tall, 1):.1f}"/>'
+            )
             text = f"{STATE_WORDS[state]} {count}"
-            parts.append(_label(text, text_x, y + tall / 2 + 4, anchor))
+            labels.append(_label(text, text_x, y + tall / 2 + 4, anchor, "label"))
             y += tall + gap
+    bands = []
     for flow in sorted(flows, key=_place):
         tall = flow.pairs * scale
         y0, y1 = starts[0][flow.baseline], starts[1][flow.candidate]
         starts[0][flow.baseline] += tall
         starts[1][flow.candidate] += tall
-        parts.append(_band((left + bar, y0), (right - bar, y1), tall, flow))
-    return _svg(title, height + 24, parts)
+        bands.append(_band(y0, y1, tall, flow))
+    tall = height + 24
+    box = f'x="3%" width="94%" height="{tall}" viewBox="0 0 100 {tall}" preserveAspectRatio="none"'
+    return _svg(title, tall, [f"<svg {box}>{''.join(bands)}</svg>", *nodes, *labels])
 
 
 def direction(flow: Flow) -> str:
@@ -136,36 +149,37 @@ def _place(flow: Flow) -> tuple[int, int]:
     return STATES.index(flow.baseline), STATES.index(flow.candidate)
 
 
-def _band(start: tuple[float, float], end: tuple[float, float], tall: float, flow: Flow) -> str:
-    (x0, y0), (x1, y1) = start, end
-    middle = (x0 + x1) / 2
+def _band(y0: float, y1: float, tall: float, flow: Flow) -> str:
     path = (
-        f"M{x0:.1f},{y0:.1f} C{middle:.1f},{y0:.1f} {middle:.1f},{y1:.1f} {x1:.1f},{y1:.1f} "
-        f"L{x1:.1f},{y1 + tall:.1f} C{middle:.1f},{y1 + tall:.1f} {middle:.1f},{y0 + tall:.1f} "
-        f"{x0:.1f},{y0 + tall:.1f} Z"
+        f"M0,{y0:.1f} C50,{y0:.1f} 50,{y1:.1f} 100,{y1:.1f} L100,{y1 + tall:.1f} "
+        f"C50,{y1 + tall:.1f} 50,{y0 + tall:.1f} 0,{y0 + tall:.1f} Z"
     )
     told = f"{STATE_WORDS[flow.baseline]} → {STATE_WORDS[flow.candidate]}: {flow.pairs}"
     return f'<path class="band {direction(flow)}" d="{path}"><title>{escape(told)}</title></path>'
 
 
 def _whisker(axis: Axis, estimate: Estimate, name: str, y: float) -> str:
-    if estimate.value is None:
+    value = estimate.value
+    if value is None:
         return ""
-    left, right = _LEFT, WIDTH - _RIGHT
-    x = axis.x(estimate.value, left, right)
-    drawn = f'<circle class="{name}" cx="{x:.1f}" cy="{y:.1f}" r="4.5"/>'
-    if estimate.low is None or estimate.high is None:
-        return drawn
-    low, high = axis.x(estimate.low, left, right), axis.x(estimate.high, left, right)
-    return _line(low, y, high, y, f"whisker {name}") + drawn
+    drawn = ""
+    low, high = estimate.low, estimate.high
+    if low is not None and high is not None and any(map(axis.holds, (low, value, high))):
+        drawn = _line(axis.x(low), y, axis.x(high), y, f"whisker {name}")
+    if axis.holds(value):
+        return drawn + f'<circle class="{name}" cx="{axis.x(value):.2f}%" cy="{y:.1f}" r="4.5"/>'
+    if value < axis.low:
+        return drawn + _label(f"◂ {axis.show(value)}", "0", y + 4, "start", f"beyond {name}")
+    return drawn + _label(f"{axis.show(value)} ▸", "100%", y + 4, "end", f"beyond {name}")
 
 
-def _grid(axis: Axis, left: float, right: float, bottom: float) -> str:
+def _grid(axis: Axis, bottom: float) -> str:
     parts = []
     for tick in axis.ticks():
-        x = axis.x(tick, left, right)
+        x = axis.x(tick)
         parts.append(_line(x, 0, x, bottom, "grid"))
-        parts.append(_label(axis.show(tick), x, bottom + 20, "middle", "tick"))
+        anchor = "start" if x < 6 else "end" if x > 94 else "middle"
+        parts.append(_label(axis.show(tick), f"{x:.2f}%", bottom + 18, anchor, "tick"))
     return "".join(parts)
 
 
@@ -180,22 +194,18 @@ def _round_step(rough: float) -> float:
     return next(step * magnitude for step in (1, 2, 5, 10) if step * magnitude >= rough * 0.999)
 
 
-def _svg(title: str, height: float, parts: Sequence[str]) -> str:
-    return (
-        f'<svg viewBox="0 0 {WIDTH} {height:.0f}" role="img" aria-label="{escape(title)}">'
+def _svg(title: str, height: float, parts: Sequence[str]) -> Markup:
+    return Markup(  # noqa: S704 - made of numbers, words of ours and what `escape` gave
+        f'<svg width="100%" height="{height:.0f}" role="img" aria-label="{escape(title)}">'
         f"<title>{escape(title)}</title>{''.join(parts)}</svg>"
     )
 
 
 def _line(x0: float, y0: float, x1: float, y1: float, name: str) -> str:
-    return f'<line class="{name}" x1="{x0:.1f}" y1="{y0:.1f}" x2="{x1:.1f}" y2="{y1:.1f}"/>'
+    ends = f'x1="{x0:.2f}%" y1="{y0:.1f}" x2="{x1:.2f}%" y2="{y1:.1f}"'
+    return f'<line class="{name}" {ends}/>'
 
 
-def _rectangle(x: float, y: float, wide: float, tall: float, name: str) -> str:
-    return f'<rect class="{name}" x="{x:.1f}" y="{y:.1f}" width="{wide:.1f}" height="{tall:.1f}"/>'
-
-
-def _label(text: str, x: float, y: float, anchor: str, name: str = "label") -> str:
-    return (
-        f'<text class="{name}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
-    )
+def _label(text: str, x: str, y: float, anchor: str, name: str) -> str:
+    place = f'x="{x}" y="{y:.1f}" text-anchor="{anchor}"'
+    return f'<text class="{name}" {place}>{escape(text)}</text>'

@@ -1,6 +1,5 @@
 """A run told as one JSON object, and what all its reports have in common."""
 
-import re
 from collections.abc import Sequence
 from typing import Final, Literal
 
@@ -24,9 +23,6 @@ from lakehouse.replay.summary import (
 
 Change = Literal["lost", "gained", "first_shot_lost", "first_shot_gained"]
 CHANGES: Final[tuple[Change, ...]] = ("lost", "gained", "first_shot_lost", "first_shot_gained")
-
-# What no XML may hold and no terminal should: controls, lone surrogates, noncharacters.
-_UNPRINTABLE: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 
 
 class RunInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -116,11 +112,6 @@ def flips(pairs: Sequence[Pair]) -> list[tuple[Flip, Pair]]:
             )
             found.append((flip, pair))
     return sorted(found, key=lambda one: (CHANGES.index(one[0].change), one[0].row_id))
-
-
-def printable(text: str) -> str:
-    """Put U+FFFD for what could steer a terminal or break a document."""
-    return _UNPRINTABLE.sub("\ufffd", text)
 
 
 def percent(rate: float | None) -> str:

@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lakehouse.core.wording import counted
+from lakehouse.pages.printable import printable
 from lakehouse.replay.gate import Decision, Judgement, Outcome
 from lakehouse.replay.pairs import Pair
 from lakehouse.replay.report import (
@@ -18,10 +19,10 @@ from lakehouse.replay.report import (
     detectable_text,
     flips,
     percent,
-    printable,
     probability,
 )
 from lakehouse.replay.summary import STATE_WORDS, STATES, Estimate, Metric, Summary
+from lakehouse.replay.wording import OUTCOME_WORDS, outcome_title
 
 _FLIPS_SHOWN: Final = 10
 _FIELDS_SHOWN: Final = 12
@@ -64,7 +65,7 @@ def to_terminal(
         if len(found) > _FLIPS_SHOWN:
             parts.append(_text(f"  and {len(found) - _FLIPS_SHOWN} more"))
     if judgement is not None:
-        parts += [Text(""), *_gate(judgement)]
+        parts += [Text(""), *_gate(judgement, summary)]
     return Group(*parts)
 
 
@@ -118,7 +119,7 @@ def _fields(summary: Summary) -> Table:
     return table
 
 
-def _gate(judgement: Judgement) -> list[RenderableType]:
+def _gate(judgement: Judgement, summary: Summary) -> list[RenderableType]:
     parts: list[RenderableType] = [_decision(decision) for decision in judgement.decisions]
     alarms = judgement.false_alarms
     if alarms is not None:
@@ -130,12 +131,13 @@ def _gate(judgement: Judgement) -> list[RenderableType]:
             )
         )
     parts += [_text(reason, "yellow") for reason in judgement.reasons]
-    parts.append(_text(f"gate: {_words(judgement.outcome)}", f"bold {STYLES[judgement.outcome]}"))
+    title = outcome_title(judgement, summary)
+    parts.append(_text(f"gate: {title}", f"bold {STYLES[judgement.outcome]}"))
     return parts
 
 
 def _decision(decision: Decision) -> Text:
-    told = _text(f"{_words(decision.outcome)}: ", STYLES[decision.outcome])
+    told = _text(f"{OUTCOME_WORDS[decision.outcome]}: ", STYLES[decision.outcome])
     told.append(f"{decision.condition}\n", "bold")
     told.append(f"  {decision.reason} {decision_numbers(decision)}".rstrip())
     if decision.detectable is not None:
@@ -156,7 +158,3 @@ def _table(*columns: str) -> Table:
 
 def _text(text: str, style: str = "") -> Text:
     return Text(printable(text), style=style)
-
-
-def _words(outcome: Outcome) -> str:
-    return outcome.replace("_", " ")

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 from rich.console import Console
 
+from lakehouse.core.chat import Usage
 from lakehouse.replay.conditions import parse_conditions
 from lakehouse.replay.false_alarms import false_alarms
 from lakehouse.replay.gate import judge
@@ -183,7 +184,7 @@ def test_the_page_tells_the_run(run):
         "with the sides exchanged at random",
     ):
         assert words in page.text, words
-    assert page.tags.count("svg") == 7
+    assert page.tags.count("svg") == 8  # seven plots, and a box for the bands of one
     assert page.tags.count("details") == 60
 
 
@@ -257,7 +258,7 @@ def test_a_long_text_is_cut_and_says_so():
     long = make_side(attempts=(make_attempt(output="x" * 5_000),))
     pairs = [make_pair(0, baseline=long, candidate=exhausted())]
     html = to_html(INFO, summarize(pairs, 1), None, pairs)
-    assert "x" * 4_000 + " … 1000 more characters" in html
+    assert "x" * 4_000 + " … 1,000 more characters" in html
     assert "x" * 4_001 not in html
 
 
@@ -277,7 +278,69 @@ def test_a_page_of_nothing_is_a_page():
     for pairs in ([], [make_pair(0, candidate=outage())]):
         summary = summarize(pairs, 1)
         page = Page(to_html(INFO, summary, judge(summary, CONDITIONS), pairs))
-        assert "Could not be run" in page.text
-        assert "gate: could not be run" in terminal(
+        assert "Undecided: 0 of 50 pairs" in page.text
+        assert page.text.count("0 pairs were judged on both sides; 50 are needed.") == 1
+        assert "gate: undecided: 0 of 50 pairs" in terminal(
             INFO, summary, judge(summary, CONDITIONS), pairs
         )
+
+
+def test_the_verdict_stands_first_and_the_digests_last(run):
+    """What a reader came for: verdict, why, flipped sessions, rates; the run's facts at the end."""
+    pairs, summary, judgement = run
+    text = Page(to_html(INFO, summary, judgement, pairs)).text
+    order = [
+        "Regression",
+        "The candidate misses a limit",
+        "What was asked of the candidate",
+        "Sessions that flipped",
+        "All measures",
+        "About this run",
+        INFO.corpus,
+    ]
+    places = [text.index(words, text.index("Replay report")) for words in order]
+    assert places == sorted(places)
+
+
+def test_two_flipped_sessions_are_open(run):
+    """The first two are there to be read; the others unfold."""
+    pairs, summary, judgement = run
+    page = Page(to_html(INFO, summary, judgement, pairs))
+    assert page.attributes.count(("open", None)) == 2
+
+
+def test_measures_are_named_in_words(run):
+    """No identifier of the code is a label."""
+    pairs, summary, judgement = run
+    text = to_html(INFO, summary, judgement, pairs)
+    for words in ("Latency, median", "Accepted at the first attempt", "Prompt tokens, mean"):
+        assert words in text
+    labels = re.findall(r'<text class="label"[^>]*>([^<]*)</text>', text)
+    assert labels
+    assert not [label for label in labels if "_" in label]
+
+
+@pytest.mark.parametrize("tokens", [0, 1, 100_000])
+def test_a_factor_that_the_axis_cannot_hold_is_told_in_numbers(tokens: int):
+    """Nothing spent, or thousands of times as much: an arrow with the number, never a dot."""
+    side = make_side(usage=Usage(10, 20_000 if tokens < 100 else 20))
+    spent = make_side(usage=Usage(10, tokens))
+    pairs = [make_pair(index, baseline=side, candidate=spent) for index in range(60)]
+    text = to_html(INFO, summarize(pairs, 1, resamples=50), None, pairs)
+
+    plot = text[text.index("Factors of what is spent") :]
+    plot = plot[: plot.index("</svg>")]
+    beyond = re.findall(r'<text class="beyond change"[^>]*>([^<]*)</text>', plot)
+    assert len(beyond) == 1
+    assert ("◂" in beyond[0]) == (tokens < 100)
+    assert plot.count("<circle") == 5  # the other five factors
+
+
+def test_letters_of_plots_keep_their_size(run):
+    """No plot is scaled with its page: on a phone its letters would be 6 px."""
+    pairs, summary, judgement = run
+    text = to_html(INFO, summary, judgement, pairs)
+    assert re.findall(r"<svg [^>]*viewBox[^>]*>", text) == re.findall(
+        r'<svg x="3%" [^>]*preserveAspectRatio="none">', text
+    )
+    assert "<text" not in text[text.index("viewBox") : text.index("</svg>", text.index("viewBox"))]
