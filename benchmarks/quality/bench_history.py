@@ -1,6 +1,6 @@
 """What a model should see of its own rejected answers: each `history`, on texts with known answers.
 
-    python benchmarks/quality/bench_history.py --data DIRECTORY [--texts 100]
+    python benchmarks/quality/bench_history.py --data DIRECTORY [--texts 150] [--skip 0] [--arm …]
 
 DIRECTORY holds e2e_dev.jsonl and e2e_places.csv (the E2E NLG Challenge's devset reversed, CC BY-SA
 4.0; one JSON object `{text, gold}` a line, and a CSV of its name,near pairs). Every text goes
@@ -90,12 +90,14 @@ class Score:
         self.right += all(artifact[member] == gold[member] for member in ("name", "near"))
 
 
-async def run(directory: Path, texts: list[dict], sessions_at_once: int) -> dict[str, Score]:
+async def run(
+    directory: Path, texts: list[dict], arms: list[str], sessions_at_once: int
+) -> dict[str, Score]:
     """Send every text through every arm, the arms in turn, in this process."""
     config = load_config(directory / "lakehouse.toml", {})
     daemon = Daemon(config, os.environ, "replay", sink=MemoryLog())
     await daemon.start()
-    scores = {arm: Score() for arm in ARMS}
+    scores = {arm: Score() for arm in arms}
     free = asyncio.Semaphore(sessions_at_once)
 
     async def one(arm: str, number: int, text: dict) -> None:
@@ -108,7 +110,8 @@ async def run(directory: Path, texts: list[dict], sessions_at_once: int) -> dict
         scores[arm].add(reply, text["gold"])
 
     try:
-        await asyncio.gather(*(one(arm, n, text) for text in texts for n, arm in enumerate(ARMS)))
+        numbers = {arm: number for number, arm in enumerate(ARMS)}
+        await asyncio.gather(*(one(arm, numbers[arm], text) for text in texts for arm in arms))
     finally:
         await daemon.close()
     return scores
@@ -134,7 +137,9 @@ def main() -> None:
     """Measure and write the result."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--texts", type=int, default=100)
+    parser.add_argument("--texts", type=int, default=150)
+    parser.add_argument("--skip", type=int, default=0, help="texts to leave out before those")
+    parser.add_argument("--arm", action="append", choices=ARMS, help="only these, each given once")
     parser.add_argument("--output", type=Path, default=Path(__file__).parent.parent / "runs")
     options = parser.parse_args()
     lines = (options.data / "e2e_dev.jsonl").read_text("utf-8").splitlines()
@@ -152,10 +157,15 @@ def main() -> None:
             for number, settings in enumerate(ARMS.values())
         ]
         (directory / "lakehouse.toml").write_text(CONFIG + "".join(kinds))
-        scores = asyncio.run(run(directory, texts[: options.texts], 2))
-    command = f"python benchmarks/quality/bench_history.py --data DIRECTORY --texts {options.texts}"
+        chosen = texts[options.skip : options.skip + options.texts]
+        arms = options.arm or list(ARMS)
+        scores = asyncio.run(run(directory, chosen, arms, 2))
+    command = "python benchmarks/quality/bench_history.py --data DIRECTORY " + " ".join(
+        [f"--texts {options.texts} --skip {options.skip}", *(f"--arm '{arm}'" for arm in arms)]
+    )
     report = heading("What a re-prompt shows of the rejected answer", command, "embedded model")
-    write_result(options.output, "history", "\n".join([*report, *table(scores), ""]))
+    name = f"history-{options.skip}-{options.skip + options.texts}"
+    write_result(options.output, name, "\n".join([*report, *table(scores), ""]))
     print("\n".join(table(scores)))
 
 
