@@ -190,6 +190,7 @@ class Daemon:
             calls=self._calls,
             observer=self._observer,
             metrics=self._metrics.routes(),
+            allowed_origins=self.config.gateway.allowed_origins,
         )
 
     def _observers(self) -> tuple[Observer, ...]:

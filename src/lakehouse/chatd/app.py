@@ -19,7 +19,7 @@ def chatd_app(
 ) -> ASGIApp:
     """Assemble the daemon. It writes no log, so its readiness is its models' alone."""
     return build_app(
-        {**chat_routes(chat), **health_routes(chat, None), **(metrics or {})},
+        {**chat_routes(chat), **health_routes(chat, None, authorize), **(metrics or {})},
         calls=calls,
         inner=True,
         authorize=authorize,

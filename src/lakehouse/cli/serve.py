@@ -14,6 +14,7 @@ from lakehouse.compose import Daemon, Role
 from lakehouse.config.kinds import doubts_about
 from lakehouse.config.settings import Config
 from lakehouse.transport.daemon import listen_on, serve
+from lakehouse.transport.door import DoorLimits, connections_max
 
 _HELP = {
     "up": "Run the whole stack in one process and open the gateway's port.\n\n"
@@ -59,6 +60,7 @@ async def _serve(config: Config, role: Role) -> bool:
             drain=daemon.drain,
             drain_ms=config.session.drain_ms,
             on_ready=_announcement(daemon, f"http://{host}:{port}"),
+            limits=DoorLimits(connections_max=connections_max()),
         )
     finally:
         complete = await daemon.close()

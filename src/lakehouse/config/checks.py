@@ -5,11 +5,13 @@ from typing import Final
 
 from lakehouse.config.settings import Config, KindSettings
 from lakehouse.core.errors import SetupError
+from lakehouse.core.integers import whole_number
 from lakehouse.core.kind import GroundingRule
 from lakehouse.core.limits import DEADLINE_MS_MAX, ITERATIONS_MAX
 from lakehouse.core.suggestion import did_you_mean
 from lakehouse.grounding.rules import fault_of, split
 from lakehouse.providers.provider import ModelSettings
+from lakehouse.transport.origins import origin_fault
 
 ErrorAt = Callable[[str, str], SetupError]
 
@@ -35,6 +37,10 @@ def check(config: Config, error: ErrorAt) -> None:
     _check_range("session.max_iterations", config.session.max_iterations, 1, ITERATIONS_MAX, error)
     _check_range("session.load_budget_ms", config.session.load_budget_ms, 0, 3_600_000, error)
     _check_range("session.drain_ms", config.session.drain_ms, 0, 3_600_000, error)
+    for index, origin in enumerate(config.gateway.allowed_origins):
+        fault = origin_fault(origin)
+        if fault is not None:
+            raise error(f"gateway.allowed_origins[{index}]", f"is {origin!r}; it {fault}")
     _check_range(
         "gateway.sessions_at_once_max", config.gateway.sessions_at_once_max, 1, 100_000, error
     )
@@ -47,9 +53,10 @@ def listen_address(listen: str) -> tuple[str, int]:
         ValueError: It has another form.
     """
     host, colon, port = listen.rpartition(":")
-    if not colon or not host or not port.isdigit() or int(port) > 65_535:
+    number = whole_number(port, 65_535)
+    if not colon or not host or number is None:
         raise ValueError(listen)
-    return host.strip("[]"), int(port)
+    return host.strip("[]"), number
 
 
 def _check_model(field: str, model: ModelSettings, error: ErrorAt) -> None:

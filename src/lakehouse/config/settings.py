@@ -43,11 +43,13 @@ class GatewaySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[gateway]`. `api_keys_env` names the variable that holds `name:sha256-hex` entries.
 
     `sessions_at_once_max` bounds the sessions under way; more are told `rate_limited`.
+    `allowed_origins` are those of web pages that may ask, such as `https://app.example`.
     """
 
     listen: str = GATEWAY_LISTEN
     api_keys_env: str | None = None
     sessions_at_once_max: int = SESSIONS_AT_ONCE_MAX
+    allowed_origins: tuple[str, ...] = ()
 
 
 class DaemonSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

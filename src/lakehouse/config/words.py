@@ -11,7 +11,6 @@ _NAMES = {
     "BoolType": "true or false",
     "NoneType": "nothing",
     "DictType": "table of texts",
-    "VarTupleType": "list of tables",
     "StructType": "table",
 }
 _STEP = re.compile(r"\.(?P<name>\w+)|\[(\d+|\.\.\.)\]")
@@ -24,6 +23,8 @@ def type_words(kind: msgspec.inspect.Type) -> str:
         return " or ".join(name for name in names if name != "nothing")
     if isinstance(kind, msgspec.inspect.LiteralType):
         return ", ".join(f"`{value}`" for value in kind.values)
+    if isinstance(kind, msgspec.inspect.VarTupleType):
+        return f"list of {type_words(kind.item_type)}s"
     return _NAMES[type(kind).__name__]
 
 

@@ -1,5 +1,6 @@
 """The public door as one ASGI application: routes, keys, and the bound on sessions at once."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from starlette.types import ASGIApp
@@ -37,6 +38,7 @@ def gateway_app(
     calls: Calls,
     observer: Observer,
     metrics: Routes,
+    allowed_origins: Iterable[str] = (),
 ) -> ASGIApp:
     """Assemble the gateway. It knows its validator only as a port, here or far away."""
     routes = dict(validator_routes(validator))
@@ -44,7 +46,8 @@ def gateway_app(
     routes |= chat_routes(chat)
     routes |= session_routes(log)
     routes |= feedback_routes(log, catalog)
-    routes |= health_routes(chat, sink)
+    authorize = None if keys is None else keys.authorize
+    routes |= health_routes(chat, sink, authorize)
     routes |= metrics
     api = document(with_keys=keys is not None)
 
@@ -52,8 +55,13 @@ def gateway_app(
         return json_response(api)
 
     routes["/openapi.json"] = {"GET": openapi}
-    authorize = None if keys is None else keys.authorize
-    return build_app(routes, calls=calls, authorize=authorize, observer=observer)
+    return build_app(
+        routes,
+        calls=calls,
+        authorize=authorize,
+        observer=observer,
+        allowed_origins=frozenset(allowed_origins),
+    )
 
 
 def _bounded(handler: Handler, at_once_max: int) -> Handler:

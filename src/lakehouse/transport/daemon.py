@@ -1,12 +1,13 @@
 """Running one ASGI application on one socket: start, signals, drain, end.
 
-On SIGTERM or Ctrl-C: stop accepting, let the work under way end, cancel what is left shortly
-before the drain is over so that it can still be answered and written, then end. A second signal
-cancels at once.
+On SIGTERM, SIGHUP or Ctrl-C: stop accepting, let the work under way end, cancel what is left
+shortly before the drain is over so that it can still be answered and written, then end. A second
+signal cancels at once. A SIGHUP that `nohup` switched off stays switched off.
 """
 
 import asyncio
 import contextlib
+import functools
 import signal
 import socket
 from collections.abc import Awaitable, Callable, Iterator
@@ -14,10 +15,11 @@ from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from lakehouse.core.errors import SetupError
-from lakehouse.core.limits import DRAIN_MARGIN_MS, HEADER_BYTES_MAX
+from lakehouse.core.limits import DRAIN_MARGIN_MS
+from lakehouse.transport.door import Door, DoorLimits
+from lakehouse.transport.inbound import Inbound
 
 Drain = Callable[[int], Awaitable[None]]
 """Ends the work of a daemon; the argument is how many milliseconds to wait before cancelling."""
@@ -54,8 +56,9 @@ async def serve(
     drain: Drain,
     drain_ms: int,
     on_ready: Callable[[], None],
+    limits: DoorLimits | None = None,
 ) -> None:
-    """Serve until SIGTERM or SIGINT, then drain. Returns when every answer has been sent.
+    """Serve until SIGTERM, SIGINT or SIGHUP, then drain. Returns when every answer has been sent.
 
     Args:
         app: The application.
@@ -63,11 +66,15 @@ async def serve(
         drain: Called on the first signal with the patience, again with 0 on the second.
         drain_ms: From the signal to the end.
         on_ready: Called once connections are accepted.
+        limits: Of connections; by default those of `core.limits`.
     """
+    door = Door(limits or DoorLimits())
+    # uvicorn takes whatever makes a protocol, but says that it must be a class.
+    protocol: Any = functools.partial(Inbound, door=door)
     server = _Server(
         uvicorn.Config(
             app,
-            http=_BoundedProtocol,
+            http=protocol,
             ws="none",
             lifespan="off",
             log_config=None,
@@ -86,41 +93,20 @@ async def serve(
         drains.append(asyncio.create_task(_as_coroutine(drain(patience_ms))))
 
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    stops = [signal.SIGTERM, signal.SIGINT]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        stops.append(signal.SIGHUP)
+    for number in stops:
         loop.add_signal_handler(number, stop)
+    watch = asyncio.create_task(door.keep_watch())
     try:
         await server.serve(sockets=[listener])
         if drains:
             await asyncio.gather(*drains)
     finally:
-        for number in (signal.SIGTERM, signal.SIGINT):
+        watch.cancel()
+        for number in stops:
             loop.remove_signal_handler(number)
-
-
-class _BoundedProtocol(HttpToolsProtocol):
-    """uvicorn's protocol, which collects request headers without end, with an end.
-
-    A caller may send a head of twice the limit, to be told of it; past that the connection closes.
-    """
-
-    def __init__(self, *arguments: Any, **named: Any) -> None:
-        super().__init__(*arguments, **named)
-        self._head_bytes: int | None = 0  # None once the head of the request is whole
-
-    def on_message_begin(self) -> None:
-        self._head_bytes = 0
-        super().on_message_begin()
-
-    def on_headers_complete(self) -> None:
-        self._head_bytes = None
-        super().on_headers_complete()
-
-    def data_received(self, data: bytes) -> None:
-        super().data_received(data)
-        if self._head_bytes is not None:
-            self._head_bytes += len(data)
-            if self._head_bytes > 2 * HEADER_BYTES_MAX:
-                self.transport.close()
 
 
 class _Server(uvicorn.Server):

@@ -1,38 +1,63 @@
 """Liveness and readiness. Neither ever asks a model anything: a cold start must not look dead."""
 
+from collections import Counter
+
 import msgspec
 
 from lakehouse.core.chat import ModelStatus
 from lakehouse.core.errors import Refusal
 from lakehouse.core.ports import ChatModel, RecordSink
-from lakehouse.transport.server import Call, Response, Routes, json_response
+from lakehouse.transport.server import Authorize, Call, Response, Routes, json_response
 
 
 class Readiness(msgspec.Struct, frozen=True):
-    """The body of `GET /readyz`. `log` is null where the daemon writes none."""
+    """The body of `GET /readyz`. `log` is null where the daemon writes none.
+
+    `states` counts the models by state. `models` is null for a caller who would need a key to
+    learn their names and has sent none; `log` then only says `writable` or `unavailable`.
+    """
 
     ready: bool
     log: str | None
-    models: tuple[ModelStatus, ...]
+    states: dict[str, int]
+    models: tuple[ModelStatus, ...] | None
 
 
-def health_routes(chat: ChatModel, sink: RecordSink | None) -> Routes:
+def health_routes(
+    chat: ChatModel, sink: RecordSink | None, authorize: Authorize | None = None
+) -> Routes:
     """Serve `/livez` (the process answers) and `/readyz`.
 
-    Ready: the log is writable and at least one model is ready or loading.
+    Ready: the log is writable and at least one model is ready or loading. Probes carry no key and
+    learn just that; `authorize` says who may learn more.
     """
 
     async def livez(_: Call) -> Response:
         return json_response({"alive": True})
 
-    async def readyz(_: Call) -> Response:
+    async def readyz(call: Call) -> Response:
         log = None if sink is None else _log_state(sink)
         models = await chat.models()
         answering = any(model.state in {"ready", "loading"} for model in models)
         ready = answering and log in {None, "writable"}
-        return json_response(Readiness(ready, log, models), 200 if ready else 503)
+        states: dict[str, int] = dict(sorted(Counter(model.state for model in models).items()))
+        if _may_learn_more(call, authorize):
+            told = Readiness(ready, log, states, models)
+        else:
+            log = log if log in {None, "writable"} else "unavailable"
+            told = Readiness(ready, log, states, None)
+        return json_response(told, 200 if ready else 503)
 
     return {"/livez": {"GET": livez}, "/readyz": {"GET": readyz}}
+
+
+def _may_learn_more(call: Call, authorize: Authorize | None) -> bool:
+    try:
+        if authorize is not None:
+            authorize(call.headers)
+    except Refusal:
+        return False
+    return True
 
 
 def _log_state(sink: RecordSink) -> str:

@@ -6,11 +6,11 @@ framework middleware does not reach or costs more than the whole rest of a sessi
 """
 
 import asyncio
-import contextlib
 import logging
 import math
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from http import HTTPStatus
 from typing import Final
 from urllib.parse import parse_qsl
 
@@ -29,14 +29,17 @@ from lakehouse.core.context import (
 )
 from lakehouse.core.errors import InfraError, Refusal
 from lakehouse.core.ids import is_id
-from lakehouse.core.limits import BODY_BYTES_MAX, BODY_IDLE_MS_MAX, HEADER_BYTES_MAX
+from lakehouse.core.integers import whole_number
+from lakehouse.core.limits import ANSWER_PIECE_BYTES, HEADER_BYTES_MAX
 from lakehouse.core.observation import Observer, RequestEnded
+from lakehouse.transport.host import check_host
+from lakehouse.transport.origins import check_origin, cors_fields, is_from_page, preflight_fields
 from lakehouse.transport.problem import PROBLEM_TYPE, problem_of
+from lakehouse.transport.request_body import Gone, Stalled, check_media_type, read_body
 
 _LOG = logging.getLogger(__name__)
-_MILLISECONDS_DIGITS_MAX: Final = 9
-_DISCARD_BYTES_MAX: Final = 8 << 20  # of a body that is refused for its size
-_DISCARD_S_MAX: Final = 2.0
+_MILLISECONDS_MAX: Final = 999_999_999
+AUTHORITY_STATE: Final = "authority"  # in a scope's state: that of a target in absolute form
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -50,12 +53,16 @@ class Call(msgspec.Struct, frozen=True):
 
 
 class Response(msgspec.Struct, frozen=True):
-    """One response; ids and length are added when it is sent."""
+    """One response; ids and length are added when it is sent.
+
+    `on_sent` is called once the caller has taken it, or is gone.
+    """
 
     status: int
     body: bytes
     content_type: str = "application/json"
     headers: tuple[tuple[bytes, bytes], ...] = ()
+    on_sent: Callable[[], None] | None = None
 
 
 Handler = Callable[[Call], Awaitable[Response]]
@@ -97,21 +104,6 @@ class Calls:
             await asyncio.wait(self._tasks)
 
 
-class _Gone(Exception):
-    """The caller went away while its request was read."""
-
-
-class _Stalled(Refusal):
-    """The caller stopped amid its body; what may still come of it is no next request."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            "invalid_request",
-            f"The body is not whole, and nothing more of it came for {BODY_IDLE_MS_MAX} ms.",
-            hint="Send as many bytes as Content-Length says, without a pause.",
-        )
-
-
 def json_response(value: object, status: int = 200) -> Response:
     """Encode a value of ours."""
     return Response(status, msgspec.json.encode(value))
@@ -124,6 +116,7 @@ def build_app(
     inner: bool = False,
     authorize: Authorize | None = None,
     observer: Observer | None = None,
+    allowed_origins: frozenset[str] = frozenset(),
 ) -> ASGIApp:
     """Make the ASGI application of one daemon.
 
@@ -131,13 +124,21 @@ def build_app(
         routes: Path → method → handler, in the path syntax of Starlette.
         calls: Counts the requests under way.
         inner: Whether callers are our own daemons, whose row ids and deadlines are believed.
-        authorize: Raises a `Refusal` for callers without a key; not asked on `OPEN_PATHS`.
+        authorize: Raises a `Refusal` for callers without a key; not asked on `OPEN_PATHS`. Without
+            it, only requests to loopback names and addresses are served.
         observer: Hears of every answered request but those of `UNOBSERVED_PATHS`.
+        allowed_origins: Of web pages that may ask, beside the daemon's own.
     """
 
     def endpoint(path: str, methods: Mapping[str, Handler]) -> _Endpoint:
         return _Endpoint(
-            path, methods, calls=calls, inner=inner, authorize=authorize, observer=observer
+            path,
+            methods,
+            calls=calls,
+            inner=inner,
+            authorize=authorize,
+            observer=observer,
+            allowed_origins=allowed_origins,
         )
 
     return Router(
@@ -159,11 +160,14 @@ class _Endpoint:
         inner: bool,
         authorize: Authorize | None,
         observer: Observer | None,
+        allowed_origins: frozenset[str],
     ) -> None:
         self._path = path
         self._methods = methods
         self._calls = calls
         self._inner = inner
+        self._loopback_only = authorize is None
+        self._allowed_origins = allowed_origins
         self._authorize = None if path in OPEN_PATHS else authorize
         self._observer = None if path in UNOBSERVED_PATHS else observer
 
@@ -175,9 +179,11 @@ class _Endpoint:
         headers = _headers(scope)
         context = _context(headers, inner=self._inner)
         task = self._calls.begin()
+        page: str | None = None
         try:
-            response = await self._respond(scope, receive, headers, context)
-        except _Gone:
+            page = self._check_source(scope, headers)
+            response = await self._respond(scope, receive, headers, context, page)
+        except Gone:
             return
         except asyncio.CancelledError:
             task.uncancel()
@@ -192,7 +198,7 @@ class _Endpoint:
             )
         finally:
             self._calls.end(task)
-        await _send(send, response, context)
+        await _send(send, response, context, () if page is None else cors_fields(page))
         if self._observer is not None:
             duration_ms = (time.perf_counter() - started_s) * 1000
             method, status = scope["method"], response.status
@@ -200,22 +206,42 @@ class _Endpoint:
                 RequestEnded(context, method, self._path, status, started_at_ns, duration_ms)
             )
 
+    def _check_source(self, scope: Scope, headers: Mapping[str, Sequence[str]]) -> str | None:
+        """Refuse what was sent to somebody else, or for a page; give an allowed page's origin."""
+        if sum(len(name) + len(value) for name, value in scope["headers"]) > HEADER_BYTES_MAX:
+            raise Refusal("too_large", f"The headers take more than {HEADER_BYTES_MAX} bytes.")
+        host = check_host(
+            headers,
+            http_version=scope["http_version"],
+            target_authority=scope["state"].get(AUTHORITY_STATE),
+            loopback_only=self._loopback_only,
+        )
+        if not is_from_page(headers):
+            return None
+        return check_origin(headers, host, self._allowed_origins)
+
     async def _respond(
         self,
         scope: Scope,
         receive: Receive,
         headers: Mapping[str, Sequence[str]],
         context: CallContext,
+        page: str | None,
     ) -> Response:
-        if sum(len(name) + len(value) for name, value in scope["headers"]) > HEADER_BYTES_MAX:
-            raise Refusal("too_large", f"The headers take more than {HEADER_BYTES_MAX} bytes.")
+        if (
+            page is not None
+            and scope["method"] == "OPTIONS"
+            and "access-control-request-method" in headers
+            and self._methods
+        ):
+            return Response(204, b"", headers=preflight_fields(_allowed(self._methods)))
         if self._authorize is not None:
             self._authorize(headers)
         handler = self._handler(scope)
         body = b""
         if scope["method"] == "POST":
-            _check_media_type(headers)
-            body = await _read_body(headers, receive)
+            check_media_type(headers)
+            body = await read_body(headers, receive)
         query = {}
         if scope["query_string"]:
             query = dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True))
@@ -228,7 +254,8 @@ class _Endpoint:
                 f"There is nothing at {scope['path']!r}.",
                 hint="GET /openapi.json lists the routes.",
             )
-        handler = self._methods.get(scope["method"])
+        method = "GET" if scope["method"] == "HEAD" else scope["method"]
+        handler = self._methods.get(method)
         if handler is None:
             raise _OtherMethod(scope, self._methods)
         return handler
@@ -238,11 +265,15 @@ class _OtherMethod(Refusal):
     """A route asked with a method that it does not have; RFC 9110 wants those it has told."""
 
     def __init__(self, scope: Scope, methods: Iterable[str]) -> None:
-        self.allowed = ", ".join(sorted(methods))
+        self.allowed = ", ".join(sorted(_allowed(methods)))
         super().__init__(
             "method_not_allowed",
             f"{scope['method']} is not allowed at {scope['path']!r}; allowed: {self.allowed}.",
         )
+
+
+def _allowed(methods: Iterable[str]) -> set[str]:
+    return {*methods, "HEAD"} if "GET" in methods else {*methods}
 
 
 def _headers(scope: Scope) -> dict[str, list[str]]:
@@ -267,71 +298,27 @@ def _context(headers: Mapping[str, Sequence[str]], *, inner: bool) -> CallContex
 
 def _milliseconds(headers: Mapping[str, Sequence[str]], name: str) -> int | None:
     values = headers.get(name, ())
-    if len(values) != 1 or not (values[0].isascii() and values[0].isdigit()):
-        return None
-    return int(values[0]) if len(values[0]) <= _MILLISECONDS_DIGITS_MAX else None
+    return whole_number(values[0], _MILLISECONDS_MAX) if len(values) == 1 else None
 
 
-def _check_media_type(headers: Mapping[str, Sequence[str]]) -> None:
-    for value in headers.get("content-type", ()):
-        media_type = value.partition(";")[0].strip().lower()
-        if media_type != "application/json" and not media_type.endswith("+json"):
-            raise Refusal(
-                "unsupported_media_type",
-                f"Content-Type is {media_type!r}; allowed is application/json.",
-                hint="With curl: -H 'Content-Type: application/json', or --json.",
-            )
-    for value in headers.get("content-encoding", ()):
-        if value.strip().lower() != "identity":
-            raise Refusal("unsupported_media_type", f"Content-Encoding {value!r} is not supported.")
+def refusal_message(refusal: Refusal, date: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """Write the whole answer to what was no request, with which its connection ends.
 
-
-async def _read_body(headers: Mapping[str, Sequence[str]], receive: Receive) -> bytes:
-    length = headers.get("content-length", ("0",))[0]
-    if length.isdigit() and int(length) > BODY_BYTES_MAX:
-        await _discard(receive)
-        raise _body_too_large()
-    chunks: list[bytes] = []
-    size = 0
-    while True:
-        try:
-            async with asyncio.timeout(BODY_IDLE_MS_MAX / 1000):
-                message = await receive()
-        except TimeoutError:
-            raise _Stalled from None
-        if message["type"] == "http.disconnect":
-            raise _Gone
-        chunk: bytes = message.get("body", b"")
-        size += len(chunk)
-        if size > BODY_BYTES_MAX:
-            await _discard(receive)
-            raise _body_too_large()
-        chunks.append(chunk)
-        if not message.get("more_body", False):
-            return chunks[0] if len(chunks) == 1 else b"".join(chunks)
-
-
-async def _discard(receive: Receive) -> None:
-    """Read on for a little while: a caller still sending would meet a reset, not our answer."""
-    size = 0
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(_DISCARD_S_MAX):
-            while size <= _DISCARD_BYTES_MAX:
-                message = await receive()
-                if message["type"] == "http.disconnect" or not message.get("more_body", False):
-                    return
-                size += len(message.get("body", b""))
-
-
-def _body_too_large() -> Refusal:
-    return Refusal("too_large", f"The body is over {BODY_BYTES_MAX} bytes.")
+    It has ids of its own, as every answer has: where the head cannot be read, neither can its ids.
+    """
+    context = call_context((), ())
+    response = _problem(refusal, context)
+    fields = [*date, *_fields(response, context), (b"connection", b"close")]
+    status = f"HTTP/1.1 {response.status} {HTTPStatus(response.status).phrase}\r\n".encode()
+    lines = [b"%b: %b\r\n" % field for field in dict(fields).items()]
+    return b"".join([status, *lines, b"\r\n", response.body])
 
 
 def _problem(error: Refusal | InfraError, context: CallContext) -> Response:
     headers: tuple[tuple[bytes, bytes], ...] = ()
     if error.retry_after_s is not None:
         headers = ((b"retry-after", b"%d" % math.ceil(error.retry_after_s)),)
-    if error.status == 413 or isinstance(error, _Stalled):
+    if error.status == 413 or isinstance(error, Stalled):
         headers = (*headers, (b"connection", b"close"))  # the rest of the body is not read
     if isinstance(error, _OtherMethod):
         headers = (*headers, (b"allow", error.allowed.encode()))
@@ -341,16 +328,38 @@ def _problem(error: Refusal | InfraError, context: CallContext) -> Response:
     return Response(error.status, body, PROBLEM_TYPE, headers)
 
 
-async def _send(send: Send, response: Response, context: CallContext) -> None:
-    headers = [
+def _fields(response: Response, context: CallContext) -> list[tuple[bytes, bytes]]:
+    fields = [
         (b"content-type", response.content_type.encode()),
         (b"content-length", str(len(response.body)).encode()),
+    ]
+    return [
+        *(() if response.status == 204 else fields),
         (b"x-lakehouse-trace-id", context.session_id.encode()),
         (b"traceparent", context.traceparent().encode()),
         *response.headers,
     ]
-    await send({"type": "http.response.start", "status": response.status, "headers": headers})
-    await send({"type": "http.response.body", "body": response.body})
+
+
+async def _send(
+    send: Send, response: Response, context: CallContext, cors: Sequence[tuple[bytes, bytes]]
+) -> None:
+    """Send a response, a large one piece by piece: no more of it waits than one piece."""
+    body = response.body
+    try:
+        headers = [*_fields(response, context), *cors]
+        await send({"type": "http.response.start", "status": response.status, "headers": headers})
+        if len(body) > ANSWER_PIECE_BYTES:
+            view = memoryview(body)
+            for start in range(0, len(body), ANSWER_PIECE_BYTES):
+                piece = view[start : start + ANSWER_PIECE_BYTES]
+                more = start + len(piece) < len(body)
+                await send({"type": "http.response.body", "body": piece, "more_body": more})
+        else:
+            await send({"type": "http.response.body", "body": body})
+    finally:
+        if response.on_sent is not None:
+            response.on_sent()
 
 
 async def _close_other(scope: Scope, receive: Receive, send: Send) -> None:

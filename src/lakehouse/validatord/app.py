@@ -23,7 +23,7 @@ def validatord_app(
     routes = {
         **validator_routes(validator),
         **chat_routes(chat),
-        **health_routes(chat, sink),
+        **health_routes(chat, sink, authorize),
         **metrics,
     }
     return build_app(routes, calls=calls, inner=True, authorize=authorize, observer=observer)

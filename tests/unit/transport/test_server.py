@@ -9,13 +9,14 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 import pytest
+from starlette.types import Message
 
-import lakehouse.transport.server as server_module
+import lakehouse.transport.request_body as body_module
 from lakehouse.transport.daemon import listen_on, serve
 from lakehouse.transport.server import Call, Calls, Response, build_app, json_response
 
 IDLE_MS = 200
-HEAD = b"POST /echo HTTP/1.1\r\nhost: h\r\ncontent-type: application/json\r\n"
+HEAD = b"POST /echo HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
 
 
 async def echo(call: Call) -> Response:
@@ -56,7 +57,7 @@ def test_a_body_that_stops_is_refused_and_its_connection_closed(
     begun: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A 400 with a stable code after the limit, not before; nothing of the request is left."""
-    monkeypatch.setattr(server_module, "BODY_IDLE_MS_MAX", IDLE_MS)
+    monkeypatch.setattr(body_module, "BODY_IDLE_MS_MAX", IDLE_MS)
 
     async def use(port: int, calls: Calls) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -77,9 +78,26 @@ def test_a_body_that_stops_is_refused_and_its_connection_closed(
     with_server(use)
 
 
+def test_a_body_that_drips_for_too_long_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No pause is long, and yet the whole ends."""
+    monkeypatch.setattr(body_module, "BODY_MS_MAX", IDLE_MS)
+    pieces = 0
+
+    async def receive() -> Message:
+        nonlocal pieces
+        pieces += 1
+        assert pieces < 1_000
+        await asyncio.sleep(IDLE_MS / 20_000)
+        return {"type": "http.request", "body": b" ", "more_body": True}
+
+    with pytest.raises(body_module.Stalled, match=f"{IDLE_MS} ms have passed"):
+        asyncio.run(body_module.read_body({"content-length": ["1000000"]}, receive))
+    assert pieces > 1
+
+
 def test_a_slow_body_is_taken_while_it_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     """The limit is of each pause, not of the whole."""
-    monkeypatch.setattr(server_module, "BODY_IDLE_MS_MAX", IDLE_MS)
+    monkeypatch.setattr(body_module, "BODY_IDLE_MS_MAX", IDLE_MS)
 
     async def use(port: int, _: Calls) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)

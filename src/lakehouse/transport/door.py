@@ -1,0 +1,138 @@
+"""The connections of one daemon: how many, and how long each may keep it waiting.
+
+A connection is listed under what it is waited for. One sweep a second looks at the oldest of each
+list, so that no request pays for a timer. When the daemon has as many as it can hold, whoever has
+kept it waiting longest makes room: a caller that sends its request at once always gets in. Refuses
+to cut a request that is under way.
+"""
+
+import asyncio
+import resource
+from typing import Final, Literal, Protocol
+
+import msgspec
+
+from lakehouse.core.limits import (
+    ANSWER_IDLE_MS_MAX,
+    CONNECTIONS_MAX,
+    DESCRIPTORS_RESERVED,
+    HEAD_MS_MAX,
+    KEEP_ALIVE_MS,
+)
+
+Phase = Literal["idle", "head", "body", "answer"]
+"""Waited for: the next request, the rest of its head or of its body, that an answer is taken."""
+
+_SWEEP_MS: Final = 1_000
+
+
+class DoorLimits(msgspec.Struct, frozen=True):
+    """How long each phase may last, and how many connections there may be.
+
+    A body is bounded where it is read. What is overdue is noticed within `sweep_ms`.
+    """
+
+    connections_max: int = CONNECTIONS_MAX
+    idle_ms: int = KEEP_ALIVE_MS
+    head_ms: int = HEAD_MS_MAX
+    answer_ms: int = ANSWER_IDLE_MS_MAX
+    sweep_ms: int = _SWEEP_MS
+
+
+class Visitor(Protocol):
+    """One connection, as the door sees it."""
+
+    def has_taken(self) -> bool:
+        """Say whether any of the waiting answer was taken since this was last asked."""
+
+    def overdue(self, phase: Phase) -> None:
+        """End the phase, which has lasted too long; it is not listed any more."""
+
+    def evict(self) -> None:
+        """End at once, to make room."""
+
+
+class Door:
+    """The connections of one listening socket, for one event loop."""
+
+    def __init__(self, limits: DoorLimits) -> None:
+        self.limits = limits
+        self._present: set[Visitor] = set()
+        self._lists: dict[Phase, dict[Visitor, float]] = {
+            "idle": {},
+            "head": {},
+            "body": {},
+            "answer": {},
+        }
+        self._limit_s: dict[Phase, float] = {
+            "idle": limits.idle_ms / 1000,
+            "head": limits.head_ms / 1000,
+            "answer": limits.answer_ms / 1000,
+        }
+        self._loop = asyncio.get_running_loop()
+
+    def admit(self, visitor: Visitor) -> bool:
+        """Count a new connection; False if there are too many and none can make room."""
+        self._present.add(visitor)
+        while len(self._present) > self.limits.connections_max:
+            oldest = next((next(iter(each)) for each in self._lists.values() if each), None)
+            if oldest is None:
+                return False
+            self.leave(oldest)
+            oldest.evict()
+        return True
+
+    def leave(self, visitor: Visitor) -> None:
+        """Forget a connection that has ended."""
+        self._present.discard(visitor)
+        for each in self._lists.values():
+            each.pop(visitor, None)
+
+    def wait(self, visitor: Visitor, phase: Phase) -> None:
+        """List a connection under what it is waited for, from now on."""
+        self._lists[phase][visitor] = self._loop.time()
+
+    def done(self, visitor: Visitor, phase: Phase) -> None:
+        """Wait no more for it."""
+        self._lists[phase].pop(visitor, None)
+
+    async def keep_watch(self) -> None:
+        """Sweep until cancelled."""
+        while True:
+            await asyncio.sleep(self.limits.sweep_ms / 1000)
+            self.sweep()
+
+    def sweep(self) -> None:
+        """End what has lasted too long. Cost: as much as there is to end, and slow readers."""
+        now = self._loop.time()
+        answers = self._lists["answer"]
+        for visitor in [each for each in answers if each.has_taken()]:
+            del answers[visitor]  # the lists are ordered by when waiting began
+            answers[visitor] = now
+        for phase, limit_s in self._limit_s.items():
+            each = self._lists[phase]
+            while each:
+                visitor, since = next(iter(each.items()))
+                if since + limit_s > now:
+                    break
+                del each[visitor]
+                visitor.overdue(phase)
+
+
+def connections_max() -> int:
+    """Say how many connections a daemon may hold, and let the process have descriptors for them.
+
+    Each may need a second descriptor, for a call to a model or an inner daemon; some are kept for
+    the log. The soft limit is raised as far as the hard one lets it.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 2 * CONNECTIONS_MAX + DESCRIPTORS_RESERVED
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        target = wanted if hard == resource.RLIM_INFINITY else min(hard, wanted)
+        if target > soft:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (target, hard))
+            soft = target
+    if soft == resource.RLIM_INFINITY:
+        return CONNECTIONS_MAX
+    reserved = min(DESCRIPTORS_RESERVED, soft // 2)
+    return max(1, min(CONNECTIONS_MAX, (soft - reserved) // 2))

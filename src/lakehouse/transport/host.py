@@ -1,0 +1,124 @@
+"""What a request says it was sent to, and whether that is us: the guard against DNS rebinding.
+
+A web page can make a name of its own resolve to 127.0.0.1 and then read whatever answers there;
+the browser sends that name as `Host`. Where no key is asked for, only names and addresses that
+are loopback for everybody are served. Refuses to resolve a name, and to read an address leniently:
+what a browser may send is the canonical form.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import Final
+
+import msgspec
+
+from lakehouse.core.errors import Refusal
+from lakehouse.core.integers import whole_number
+
+_AUTHORITY: Final = re.compile(
+    r"(?P<host>[A-Za-z0-9._-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::(?P<port>[0-9]{0,5}))?"
+)
+_SHOWN_CHARS_MAX: Final = 80  # of a value that is refused
+DEFAULT_PORTS: Final[Mapping[str, int]] = {"http": 80, "https": 443}
+
+
+class Authority(msgspec.Struct, frozen=True):
+    """A host in lower case, without the dot that may end a name, and a port where one is named."""
+
+    host: str
+    port: int | None
+
+    def at(self, scheme: str) -> tuple[str, int | None]:
+        """Give host and port as they are reached under a scheme."""
+        return self.host, DEFAULT_PORTS.get(scheme) if self.port is None else self.port
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether it means this machine wherever it is looked up: no name but `localhost` does."""
+        if self.host == "localhost":
+            return True
+        address = _address(self.host)
+        if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+            address = address.ipv4_mapped
+        return address is not None and address.is_loopback
+
+
+@lru_cache(maxsize=256)
+def parse_authority(text: str) -> Authority | None:
+    """Read `host` or `host:port`; None for anything else, user names and spaces included."""
+    match = _AUTHORITY.fullmatch(text)
+    if match is None:
+        return None
+    host = match["host"].lower()
+    if host.startswith("["):
+        if _address(host) is None:
+            return None
+    else:
+        host = host.removesuffix(".")
+    port = whole_number(match["port"], 65_535) if match["port"] else None
+    if not host or (match["port"] and port is None):
+        return None
+    return Authority(host, port)
+
+
+def check_host(
+    headers: Mapping[str, Sequence[str]],
+    *,
+    http_version: str,
+    target_authority: str | None,
+    loopback_only: bool,
+) -> Authority | None:
+    """Find out what a request was sent to.
+
+    Args:
+        headers: Of the request, in lower case.
+        http_version: `1.0` or `1.1`; the older one may come without a `Host`.
+        target_authority: That of a target in absolute form.
+        loopback_only: Whether names and addresses of other machines are refused.
+
+    Raises:
+        Refusal: `invalid_request`: no host or several, none that can be read, or another's.
+    """
+    values = headers.get("host", ())
+    if len(values) > 1 or (not values and http_version != "1.0"):
+        count = len(values) or "no"
+        raise Refusal(
+            "invalid_request",
+            f"The request has {count} `Host` fields; it must have one.",
+            hint="Every HTTP/1.1 client sends one; look for a proxy that adds or removes it.",
+        )
+    found = None
+    for value in (*values, *(() if target_authority is None else (target_authority,))):
+        authority = parse_authority(value)
+        if authority is None or (found is not None and authority.at("http") != found.at("http")):
+            raise Refusal(
+                "invalid_request",
+                f"`Host` is {_shown(value)}; it must be one host name or address, with or "
+                "without a port, and the same as in the request's target.",
+            )
+        if loopback_only and not authority.is_loopback:
+            raise Refusal(
+                "invalid_request",
+                f"`Host` is {_shown(value)}; without API keys only localhost and loopback "
+                "addresses such as 127.0.0.1 and [::1] are served.",
+                hint="Call it as http://127.0.0.1, let the proxy send that Host, or set "
+                "`api_keys_env` under [gateway] to serve other names.",
+            )
+        found = authority
+    return found
+
+
+def _address(host: str) -> IPv4Address | IPv6Address | None:
+    """Read an address in its full form; `127.1` and `0x7f000001` are none."""
+    bracketed = host.startswith("[")
+    try:
+        address = ip_address(host.strip("[]"))
+    except ValueError:
+        return None
+    return address if isinstance(address, IPv6Address) == bracketed else None
+
+
+def _shown(value: str) -> str:
+    return repr(value if len(value) <= _SHOWN_CHARS_MAX else value[:_SHOWN_CHARS_MAX] + "…")
