@@ -35,6 +35,7 @@ HEAD_MS_MAX: Final = 10_000  # from the first byte of a request to the end of it
 KEEP_ALIVE_MS: Final = 5_000  # between two requests; as uvicorn and Node have it
 ANSWER_IDLE_MS_MAX: Final = 30_000  # a caller that takes nothing of its answer for so long is cut
 ANSWER_PIECE_BYTES: Final = 64 << 10  # written of an answer before we look whether it is taken
+ANSWER_SYSTEM_BYTES: Final = 256 << 10  # of an answer in the system's hands, for each connection
 PIPELINED_MAX: Final = 64  # requests of one connection that wait for the one under way
 CONNECTIONS_MAX: Final = 8_192  # at once, where the system would let us have more
 DESCRIPTORS_RESERVED: Final = 128  # kept for the log, tables and threads

@@ -17,7 +17,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from lakehouse.core.errors import SetupError
-from lakehouse.core.limits import DRAIN_MARGIN_MS
+from lakehouse.core.limits import ANSWER_SYSTEM_BYTES, DRAIN_MARGIN_MS
 from lakehouse.transport.door import Door, DoorLimits
 from lakehouse.transport.inbound import Inbound
 
@@ -36,6 +36,8 @@ def listen_on(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    # Its connections inherit it. The system would let megabytes of each wait for a slow caller.
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, ANSWER_SYSTEM_BYTES)
     try:
         listener.bind((host, port))
     except OSError as error:

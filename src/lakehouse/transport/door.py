@@ -7,7 +7,11 @@ to cut a request that is under way.
 """
 
 import asyncio
+import contextlib
+import fcntl
 import resource
+import sys
+import termios
 from typing import Final, Literal, Protocol
 
 import msgspec
@@ -117,6 +121,20 @@ class Door:
                     break
                 del each[visitor]
                 visitor.overdue(phase)
+
+
+def untaken_bytes(transport: asyncio.Transport) -> int:
+    """Count what a caller has not taken of what was written, as far as the system tells.
+
+    The system takes more from us only when a good part of what it holds is gone, so what we still
+    hold stands still for long while a slow caller reads.
+    """
+    waiting: int = transport.get_write_buffer_size()
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError):  # it was closed meanwhile
+            held = fcntl.ioctl(transport.get_extra_info("socket"), termios.TIOCOUTQ, bytes(4))
+            waiting += int.from_bytes(held, sys.byteorder)
+    return waiting
 
 
 def connections_max() -> int:

@@ -16,7 +16,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from lakehouse.core.errors import Refusal
 from lakehouse.core.limits import HEADER_BYTES_MAX, PIPELINED_MAX
-from lakehouse.transport.door import Door, Phase
+from lakehouse.transport.door import Door, Phase, untaken_bytes
 from lakehouse.transport.server import AUTHORITY_STATE, refusal_message
 
 # A caller may send a head of twice the limit, to be told of it by the route; so much may also
@@ -123,7 +123,7 @@ class Inbound(HttpToolsProtocol):
     def pause_writing(self) -> None:
         """Wait for the caller to take what it asked for."""
         super().pause_writing()
-        self._unsent_bytes = self.transport.get_write_buffer_size()
+        self._unsent_bytes = untaken_bytes(self.transport)
         self._wait_for("answer")
 
     def resume_writing(self) -> None:
@@ -136,7 +136,7 @@ class Inbound(HttpToolsProtocol):
 
     def has_taken(self) -> bool:
         """Say whether the caller took any of its answer since this was last asked."""
-        before, self._unsent_bytes = self._unsent_bytes, self.transport.get_write_buffer_size()
+        before, self._unsent_bytes = self._unsent_bytes, untaken_bytes(self.transport)
         return self._unsent_bytes < before
 
     def overdue(self, phase: Phase) -> None:
@@ -380,5 +380,5 @@ class Inbound(HttpToolsProtocol):
 
     def _wait_until_taken(self) -> None:
         """See that a closed connection ends, although its caller may take nothing of the rest."""
-        self._unsent_bytes = self.transport.get_write_buffer_size()
-        self._wait_for("answer" if self._unsent_bytes else None)
+        self._unsent_bytes = untaken_bytes(self.transport)
+        self._wait_for("answer" if self.transport.get_write_buffer_size() else None)
