@@ -49,7 +49,9 @@ class Inbound(HttpToolsProtocol):
 
     # --- asyncio's callbacks ---
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(  # type: ignore[override]  # uvicorn narrows it too
+        self, transport: asyncio.Transport
+    ) -> None:
         """Come in, or be told that there is no room."""
         super().connection_made(transport)
         if self._door.admit(self):
@@ -109,7 +111,7 @@ class Inbound(HttpToolsProtocol):
                 )
             )
 
-    def eof_received(self) -> bool:  # type: ignore[override]
+    def eof_received(self) -> bool:  # type: ignore[override]  # asyncio's, which uvicorn narrows
         """Answer the requests that came whole, then close: the caller may only have stopped asking.
 
         Returns:
