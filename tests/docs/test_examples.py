@@ -201,7 +201,7 @@ def test_there_are_blocks_to_run():
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_every_block_is_of_a_language_that_is_checked(page: Path, tmp_path: Path):
-    """toml loads as a configuration, json parses; no fence escapes the pattern."""
+    """toml loads as a configuration, json parses, Python has a name to run by; no fence escapes."""
     found = blocks(page)
     assert len(FENCE.findall(page.read_text("utf-8"))) == 2 * len(found)
     for block in found:
@@ -211,6 +211,8 @@ def test_every_block_is_of_a_language_that_is_checked(page: Path, tmp_path: Path
             load_config(example, {})
         elif block.language == "json":
             json.loads(block.body)
+        elif block.language == "python":
+            assert block.file, f"{page}: a Python block names its file, so that the page can run it"
         else:
             assert block.language in {"", "text", "sh", "sql"}, f"{page}: {block.language}"
 
