@@ -82,3 +82,24 @@ def test_a_refusal_is_a_finding_and_spends_an_iteration(tmp_path: Path) -> None:
         assert (reply["verdict"], reply["accepted_iteration"]) == ("accepted", 1)
         assert [found["code"] for found in reply["attempts"][0]["findings"]] == ["refused"]
         assert len(server.calls) == 2
+
+
+@pytest.mark.parametrize("apart", [False, True], ids=["one process", "apart"])
+def test_what_we_add_ourselves_never_ends_a_session(tmp_path: Path, *, apart: bool) -> None:
+    """No schema mode, no temperature, no length: the session is judged all the same."""
+
+    def picky(body: dict[str, Any]) -> Answer:
+        for member in ("response_format", "temperature", "max_tokens", "max_completion_tokens"):
+            if member in body:
+                return refusal(f"Unsupported parameter: '{member}'", param=member)
+        return completion('{"city": 5}', finish="length")
+
+    with stack_at(tmp_path, picky, apart=apart) as (port, server):
+        reply = iterate(port, max_iterations=5).json()
+        assert (reply["verdict"], reply["error"]) == ("max_iter_exhausted", None)
+        assert reply["iterations"] == 3, "repeated, changed, repeated again"
+        assert {"temperature", "max_tokens"} <= set().union(*server.calls)
+
+        plain = iterate(port, temperature=0.5).json()
+        assert plain["verdict"] == "infra_error"
+        assert "Unsupported parameter: 'temperature'" in plain["error"]["message"]

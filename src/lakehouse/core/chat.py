@@ -37,12 +37,32 @@ class Usage(msgspec.Struct, frozen=True):
         )
 
 
+class Sampling(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How a model chooses its tokens; None where nobody says, which leaves it to the model."""
+
+    temperature: float | None = None
+    top_p: float | None = None
+    max_tokens: Int64 | None = None
+    seed: Int64 | None = None
+    stop: tuple[str, ...] | None = None
+
+    def over(self, other: "Sampling") -> "Sampling":
+        """Give what is set here, and of the rest what is set in `other`."""
+        return Sampling(
+            **{
+                name: getattr(other, name) if getattr(self, name) is None else getattr(self, name)
+                for name in self.__struct_fields__
+            }
+        )
+
+
 class ChatRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One model call: the body of `POST /v1/chat`.
 
     `model` is an alias of ours. `schema` is a JSON Schema that the model may decode under, if it
     can, or raw `null`; the answer is never trusted to follow it. `temperature` is a JSON number as
-    it came.
+    it came. `fallback` says that the sampling was changed by us, and from what: an endpoint that
+    refuses a changed value is asked with the one of `fallback` instead.
     """
 
     model: str
@@ -51,6 +71,20 @@ class ChatRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     temperature: float | None = None
     max_tokens: Int64 | None = None
     seed: Int64 | None = None
+    top_p: float | None = None
+    stop: tuple[str, ...] | None = None
+    fallback: Sampling | None = None
+
+    @property
+    def sampling(self) -> Sampling:
+        """The members that say how tokens are chosen."""
+        return Sampling(
+            temperature=self.temperature,
+            top_p=self.top_p,
+            max_tokens=self.max_tokens,
+            seed=self.seed,
+            stop=self.stop,
+        )
 
 
 class ChatReply(msgspec.Struct, frozen=True):

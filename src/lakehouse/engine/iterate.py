@@ -8,7 +8,7 @@ Pure: it touches the world only through `ChatModel` and a table snapshot. Troubl
 an `InfraError` that leaves the loop and spends no iteration; a bad answer is never an error.
 """
 
-from lakehouse.core.chat import ChatReply, ChatRequest, Message
+from lakehouse.core.chat import ChatReply, ChatRequest, Message, Sampling
 from lakehouse.core.clock import Clock
 from lakehouse.core.conversation import later_turns
 from lakehouse.core.errors import InfraError
@@ -119,7 +119,20 @@ def _request(task: SessionTask, messages: tuple[Message, ...], strategy: Strateg
         temperature=strategy.temperature,
         max_tokens=strategy.max_tokens,
         seed=strategy.seed,
+        fallback=_fallback(task, strategy),
     )
+
+
+def _fallback(task: SessionTask, strategy: Strategy) -> Sampling | None:
+    """Give what was set before the strategy changed it: an endpoint may refuse the change."""
+    first = first_strategy(task)
+    if (strategy.temperature, strategy.max_tokens, strategy.seed) == (
+        first.temperature,
+        first.max_tokens,
+        first.seed,
+    ):
+        return None
+    return Sampling(temperature=first.temperature, max_tokens=first.max_tokens, seed=first.seed)
 
 
 def _attempt(

@@ -13,7 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from lakehouse.core.chat import ChatReply, ChatRequest, FinishReason, ModelState, Usage
-from lakehouse.core.json_text import NULL
+from lakehouse.providers.capability import FORMS, Ask, Capabilities
 from lakehouse.providers.endpoint import Endpoint, token_count
 from lakehouse.providers.error_body import read_error
 from lakehouse.providers.finish_word import finish_reason
@@ -77,15 +77,22 @@ class OllamaProvider:
         self._endpoint = Endpoint(settings, http, settings.base_url or BASE_URL_DEFAULT, api_key)
         self._load_task: asyncio.Task[None] | None = None
         self._load_began_at = 0.0
+        self._capabilities = Capabilities(settings.model, FORMS[1:], tokens_fields=("num_predict",))
 
     async def complete(
         self, request: ChatRequest, *, trace: Mapping[str, str], deadline_ms: int
     ) -> ChatReply:
         """Make one call; see the protocol."""
-        reply = await self._endpoint.post(
-            "/api/chat", self._body(request), trace=trace, deadline_ms=deadline_ms
-        )
-        answer = self._read(reply)
+
+        async def call(ask: Ask, left_ms: int) -> ChatReply:
+            reply = await self._endpoint.post(
+                "/api/chat", self._body(request, ask), trace=trace, deadline_ms=left_ms
+            )
+            return self._reply(self._read(reply))
+
+        return await self._capabilities.ask(request, call, deadline_ms=deadline_ms)
+
+    def _reply(self, answer: _Answer) -> ChatReply:
         message = answer.message
         return ChatReply(
             text=message.content or "",
@@ -193,17 +200,19 @@ class OllamaProvider:
             body["options"] = {"num_ctx": self._settings.context_tokens}
         return body
 
-    def _body(self, request: ChatRequest) -> dict[str, Any]:
+    def _body(self, request: ChatRequest, ask: Ask) -> dict[str, Any]:
         body = self._common()
         body["messages"] = request.messages
         if self._settings.think is not None:
             body["think"] = self._settings.think
-        if request.schema != NULL:
-            body["format"] = request.schema
+        if ask.form != "none":
+            body["format"] = "json" if ask.form == "json_object" else request.schema
         asked = {
-            "temperature": request.temperature,
-            "seed": request.seed,
-            "num_predict": request.max_tokens,
+            "temperature": ask.sampling.temperature,
+            "top_p": ask.sampling.top_p,
+            "seed": ask.sampling.seed,
+            ask.tokens_field: ask.sampling.max_tokens,
+            "stop": ask.sampling.stop,
         }
         options = {name: value for name, value in asked.items() if value is not None}
         if options:

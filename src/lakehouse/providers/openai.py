@@ -3,21 +3,19 @@
 Answers are asked for whole, not streamed: nothing is shown before it is validated, and one body
 costs the least CPU. An endpoint that streams all the same is `upstream_malformed`: what it sends
 cannot be told from a broken answer, and guessing at frames would only hide that it ignores us.
-Endpoints differ in the length parameter; `max_tokens` is sent, which all but OpenAI's own
-reasoning models take.
+Endpoints differ in what they take; what is asked of each is `capability.py`'s.
 """
 
 import asyncio
 import logging
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
 
-from lakehouse.core.chat import ChatReply, ChatRequest, ModelState
+from lakehouse.core.chat import ChatReply, ChatRequest, Message, ModelState
 from lakehouse.core.errors import SetupError
-from lakehouse.core.json_text import NULL
+from lakehouse.providers.capability import FORMS, TOKENS_FIELDS, Ask, Capabilities
 from lakehouse.providers.completion import read_completion, reply_of_fault
 from lakehouse.providers.endpoint import Endpoint
 from lakehouse.providers.http_fault import EndpointFault, Malformed, decode, malformed
@@ -25,6 +23,7 @@ from lakehouse.providers.provider import ModelSettings, ProviderFault
 from lakehouse.transport.client import HttpClient, HttpReply, TransportFault
 
 _LOAD_POLL_S: Final = 0.5
+_JSON_WANTED: Final = "Answer with one JSON object."
 _LOG = logging.getLogger(__name__)
 
 
@@ -54,19 +53,26 @@ class OpenAiProvider:
             )
         self._settings = settings
         self._endpoint = Endpoint(settings, http, settings.base_url, api_key)
+        self._capabilities = Capabilities(settings.model, FORMS, tokens_fields=TOKENS_FIELDS)
         self._loading = False
 
     async def complete(
         self, request: ChatRequest, *, trace: Mapping[str, str], deadline_ms: int
     ) -> ChatReply:
         """Make one call; see the protocol. A server that says it is loading: `model_loading`."""
+
+        async def call(ask: Ask, left_ms: int) -> ChatReply:
+            return await self._call(self._body(request, ask), trace, left_ms)
+
+        return await self._capabilities.ask(request, call, deadline_ms=deadline_ms)
+
+    async def _call(
+        self, body: dict[str, Any], trace: Mapping[str, str], deadline_ms: int
+    ) -> ChatReply:
         model = self._settings.model
         try:
             answer = await self._endpoint.post(
-                "/chat/completions",
-                self._body(request),
-                trace=trace,
-                deadline_ms=deadline_ms,
+                "/chat/completions", body, trace=trace, deadline_ms=deadline_ms
             )
             self._loading = False
             return read_completion(model, answer, secrets=self._endpoint.secrets)
@@ -149,48 +155,35 @@ class OpenAiProvider:
         some = ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
         return "missing", f"the endpoint lists {some[:200]}"
 
-    def _body(self, request: ChatRequest) -> dict[str, Any]:
+    def _body(self, request: ChatRequest, ask: Ask) -> dict[str, Any]:
         body: dict[str, Any] = {
             "model": self._settings.model,
             "messages": request.messages,
             "stream": False,
         }
-        if request.temperature is not None:
-            body["temperature"] = request.temperature
-        if request.max_tokens is not None:
-            body["max_tokens"] = request.max_tokens
-        if request.seed is not None:
-            body["seed"] = request.seed
-        if request.schema != NULL:
-            body["response_format"] = {
-                "type": "json_schema",
-                "json_schema": {
-                    "name": "artifact",
-                    "schema": request.schema,
-                    "strict": _may_be_strict(bytes(request.schema)),
-                },
-            }
+        sampling = ask.sampling
+        asked = {
+            "temperature": sampling.temperature,
+            "top_p": sampling.top_p,
+            ask.tokens_field: sampling.max_tokens,
+            "seed": sampling.seed,
+            "stop": sampling.stop,
+        }
+        body |= {name: value for name, value in asked.items() if value is not None}
+        if ask.form == "json_object":
+            body["response_format"] = {"type": "json_object"}
+            body["messages"] = _naming_json(request.messages)
+        elif ask.form != "none":
+            named = {"name": "artifact", "schema": request.schema, "strict": ask.form == "strict"}
+            body["response_format"] = {"type": "json_schema", "json_schema": named}
         return body
 
 
-@lru_cache(maxsize=256)
-def _may_be_strict(schema: bytes) -> bool:
-    """Say whether OpenAI takes a schema in strict mode; one it does not take is a 400 there.
-
-    Every object must be closed and require all its properties (OpenAI's guide to structured
-    outputs). Other servers decode under the schema either way.
-    """
-
-    def fits(node: object) -> bool:
-        if isinstance(node, list):
-            return all(map(fits, node))
-        if not isinstance(node, dict):
-            return True
-        if node.get("type") == "object" or "properties" in node:
-            properties = node.get("properties", {})
-            closed = node.get("additionalProperties") is False
-            if not closed or set(properties) != set(node.get("required", ())):
-                return False
-        return all(map(fits, node.values()))
-
-    return fits(msgspec.json.decode(schema))
+def _naming_json(messages: tuple[Message, ...]) -> tuple[Message, ...]:
+    """Say JSON in the conversation: OpenAI refuses json_object mode where nobody does."""
+    if any("json" in message.content.lower() for message in messages):
+        return messages
+    at = max((n for n, turn in enumerate(messages) if turn.role == "user"), default=-1)
+    turn = messages[at]
+    named = Message(turn.role, f"{turn.content}\n\n{_JSON_WANTED}")
+    return (*messages[:at], named, *messages[at + 1 :]) if at >= 0 else (*messages[:-1], named)

@@ -1,0 +1,277 @@
+"""What an endpoint does not take, found out by asking, and remembered for a while.
+
+Everything that we add to a call by ourselves (the schema to decode under, the name of the length
+member, sampling that the loop changed) may be more than an endpoint knows. A refusal that can be
+about one of these is answered by asking again without it, until the call is only what the caller
+set; a refusal of that is the caller's to hear. These repeats are no retries: they are bounded here,
+and the retry loop never sees them.
+"""
+
+import logging
+import re
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from typing import Final, Literal
+
+import msgspec
+
+from lakehouse.core.chat import ChatReply, ChatRequest, Sampling
+from lakehouse.core.json_text import NULL
+from lakehouse.core.limits import ATTEMPT_MS_MIN
+from lakehouse.providers.error_body import EndpointError
+from lakehouse.providers.http_fault import EndpointFault
+from lakehouse.providers.strict_schema import is_of_objects, may_be_strict
+
+Form = Literal["strict", "json_schema", "json_object", "none"]
+FORMS: Final[tuple[Form, ...]] = ("strict", "json_schema", "json_object", "none")
+TOKENS_FIELDS: Final = ("max_tokens", "max_completion_tokens")
+REPEATS_MAX: Final = 6  # of one call: three forms, the length member, and the sampling
+
+_REMEMBER_S: Final = 3_600.0  # endpoints learn; then it is tried again
+_PAUSE_S: Final = 60.0  # after guesses that did not help, fewer are made: it is in trouble
+_SCHEMAS_MAX: Final = 256
+_STATUS: Final = frozenset({400, 404, 415, 422, 500, 501})
+_CHANGED: Final = ("temperature", "top_p", "seed", "max_tokens")
+
+_FORMAT: Final = re.compile(
+    r"response_?format|json_?(schema|object|mode)|json schema|structured.?output|guided|grammar"
+    r"|schema|\bstrict\b|['\"`]format['\"`]|invalid format|xgrammar|outlines"
+)
+_SCHEMA_AT_FAULT: Final = re.compile(
+    r"invalid.{0,20}schema|schema.{0,40}(invalid|too (large|complex|many|deep)|must be)|grammar"
+    r"|oneof|anyof|allof|\$ref|additionalproperties|'required'|unsupported keyword|compil"
+)
+_VALUE_AT_FAULT: Final = re.compile(r"too (large|big|high|long)|exceed|maximum|at most|less than")
+_TOO_LONG: Final = re.compile(r"context.?(length|window|size)|too long|maximum.{0,20}tokens")
+_SAMPLING: Final = {name: re.compile(rf"\b{name}\b") for name in (*_CHANGED, "stop")}
+_TOKENS: Final = re.compile(r"\bmax_(completion_|output_)?tokens\b")
+
+_LOG = logging.getLogger(__name__)
+
+
+class Ask(msgspec.Struct, frozen=True):
+    """How one call is put. `sampling` is what is sent of it."""
+
+    form: Form
+    tokens_field: str
+    sampling: Sampling
+
+
+class _Known(msgspec.Struct, frozen=True):
+    form: Form
+    until_s: float
+
+
+class Capabilities:
+    """What one model's endpoint takes. For one event loop; never persisted."""
+
+    def __init__(
+        self,
+        model: str,
+        forms: tuple[Form, ...],
+        *,
+        tokens_fields: tuple[str, ...],
+        now_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Know nothing yet.
+
+        Args:
+            model: The endpoint's name for it, for messages.
+            forms: How a schema may be handed over, the best first; the last one is always taken.
+            tokens_fields: The names of the length member, the usual one first.
+            now_s: A clock that only goes on.
+        """
+        self._model = model
+        self._forms = forms
+        self._tokens_fields = tokens_fields
+        self._now_s = now_s
+        self._by_schema: OrderedDict[bytes, _Known] = OrderedDict()
+        self._by_model: _Known | None = None
+        self._other_tokens_until_s = 0.0
+        self._refused_until_s: dict[str, float] = {}
+        self._pause_until_s = 0.0
+        self._worked: set[Form] = set()
+        self._guessed: set[Form] = set()
+        self._told: set[str] = set()
+
+    async def ask(
+        self,
+        request: ChatRequest,
+        call: Callable[[Ask, int], Awaitable[ChatReply]],
+        *,
+        deadline_ms: int,
+    ) -> ChatReply:
+        """Make a call in the best way that the endpoint takes, within the deadline.
+
+        `call` puts it once, in the milliseconds that it is given.
+
+        Raises:
+            ProviderFault: The first one that asking otherwise cannot help.
+        """
+        end_s = self._now_s() + deadline_ms / 1000
+        first = ask = self.first(request)
+        refusal: EndpointFault | None = None
+        for repeats in range(REPEATS_MAX + 1):
+            try:
+                reply = await call(ask, int((end_s - self._now_s()) * 1000))
+            except EndpointFault as fault:
+                other = self.after(ask, fault, request)
+                late = (end_s - self._now_s()) * 1000 < ATTEMPT_MS_MIN
+                if other is None or late or repeats == REPEATS_MAX:
+                    if refusal is not None:  # asking otherwise did not help
+                        self._pause_until_s = self._now_s() + _PAUSE_S
+                    raise
+                refusal, ask = fault, other
+            else:
+                break
+        self._answered(request, first, ask, refusal)
+        return reply
+
+    def first(self, request: ChatRequest) -> Ask:
+        """Put a call in the best way that is not known to be refused."""
+        now_s = self._now_s()
+        sampling = request.sampling
+        for name, until_s in self._refused_until_s.items():
+            if now_s < until_s:
+                sampling = _reverted(sampling, request.fallback, name)
+        other = now_s < self._other_tokens_until_s
+        return Ask(self._ladder(request)[0], self._tokens_fields[-1 if other else 0], sampling)
+
+    def after(self, ask: Ask, fault: EndpointFault, request: ChatRequest) -> Ask | None:
+        """Put a refused call in another way; None where all that is left is the caller's."""
+        error = fault.error
+        if fault.http_status not in _STATUS or error.refused or error.out_of_quota:
+            return None
+        text = f"{error.param} {error.message}".lower()
+        other = self._other_field(ask, text)
+        if other is not None:
+            return other
+        changed = [name for name in _CHANGED if _differs(ask.sampling, request.fallback, name)]
+        named = [name for name, pattern in _SAMPLING.items() if _names(pattern, name, error, text)]
+        if _TOKENS.search(text) or _TOO_LONG.search(text):
+            named.append("max_tokens")
+        revert = [name for name in changed if name in named]
+        if revert:
+            return _without(ask, request, revert)
+        below = self._below(ask, request)
+        if _FORMAT.search(text):
+            return below
+        if named or error.says_no_model:
+            return None
+        # It says nothing of what it does not like: what we added goes, step by step.
+        if self._now_s() >= self._pause_until_s:
+            return below or (_without(ask, request, changed) if changed else None)
+        if fault.http_status >= 500:
+            return None
+        bare = _without(ask, request, changed)
+        bare = msgspec.structs.replace(bare, form=self._ladder(request)[-1])
+        return None if bare == ask else bare
+
+    def _answered(
+        self, request: ChatRequest, first: Ask, last: Ask, fault: EndpointFault | None
+    ) -> None:
+        """Learn from a call that was answered in the end; `fault` is the last refusal before."""
+        self._worked.add(last.form)
+        if fault is None:
+            self._guessed.discard(last.form)
+            return
+        until_s = self._now_s() + _REMEMBER_S
+        if last.form != first.form:
+            self._learn_form(request, first.form, last.form, fault, until_s)
+        if last.tokens_field != first.tokens_field:
+            self._other_tokens_until_s = until_s
+            self._tell(f"`{first.tokens_field}`", f"`{last.tokens_field}`", fault)
+        for name in _CHANGED:
+            before, now = getattr(first.sampling, name), getattr(last.sampling, name)
+            if before != now:
+                if name != "max_tokens":  # of a length only this value is refused
+                    self._refused_until_s[name] = until_s
+                self._tell(f"a changed `{name}`", "the one that was set, if any", fault)
+
+    def _learn_form(
+        self, request: ChatRequest, tried: Form, taken: Form, fault: EndpointFault, until_s: float
+    ) -> None:
+        self._tell(f"`response_format` {tried}", taken, fault)
+        text = f"{fault.error.param} {fault.error.message}".lower()
+        if fault.http_status >= 500 and not _FORMAT.search(text) and tried not in self._guessed:
+            # It may have been a failure that passed by itself; the second time tells.
+            self._guessed.add(tried)
+            return
+        known = _Known(taken, until_s)
+        if tried in self._worked or _SCHEMA_AT_FAULT.search(text):
+            self._by_schema[bytes(request.schema)] = known
+            self._by_schema.move_to_end(bytes(request.schema))
+            if len(self._by_schema) > _SCHEMAS_MAX:
+                self._by_schema.popitem(last=False)
+        else:
+            self._by_model = known
+
+    def _ladder(self, request: ChatRequest) -> tuple[Form, ...]:
+        """List the forms for a call, the best first."""
+        if request.schema == NULL:
+            return ("none",)
+        schema = bytes(request.schema)
+        forms = [form for form in self._forms if _fits(form, schema)] or ["none"]
+        for known in (self._by_model, self._by_schema.get(schema)):
+            if known is not None and self._now_s() < known.until_s:
+                lowest = FORMS.index(known.form)
+                forms = [form for form in forms if FORMS.index(form) >= lowest] or forms[-1:]
+        return tuple(forms)
+
+    def _below(self, ask: Ask, request: ChatRequest) -> Ask | None:
+        rest = [f for f in self._ladder(request) if FORMS.index(f) > FORMS.index(ask.form)]
+        return msgspec.structs.replace(ask, form=rest[0]) if rest else None
+
+    def _other_field(self, ask: Ask, text: str) -> Ask | None:
+        """Name the length otherwise, where its name is what is refused."""
+        fields = self._tokens_fields
+        if ask.sampling.max_tokens is None or len(fields) < 2 or ask.tokens_field == fields[-1]:
+            return None
+        if not re.search(rf"\b{ask.tokens_field}\b", text) or _VALUE_AT_FAULT.search(text):
+            return None
+        return msgspec.structs.replace(ask, tokens_field=fields[-1])
+
+    def _tell(self, refused: str, taken: str, fault: EndpointFault) -> None:
+        if refused in self._told:
+            return
+        self._told.add(refused)
+        _LOG.warning(
+            "Model %r: its endpoint does not take %s; asked with %s instead, and again in %d "
+            "minutes. %s",
+            self._model,
+            refused,
+            taken,
+            _REMEMBER_S // 60,
+            fault.public,
+        )
+
+
+def _fits(form: Form, schema: bytes) -> bool:
+    if form == "strict":
+        return may_be_strict(schema)
+    return form != "json_object" or is_of_objects(schema)
+
+
+def _names(pattern: re.Pattern[str], name: str, error: EndpointError, text: str) -> bool:
+    """Whether an error is about a member; `stop` is a common word, so only as the parameter."""
+    if name == "stop":
+        return error.param.rpartition(".")[2] == "stop"
+    return pattern.search(text) is not None
+
+
+def _differs(sampling: Sampling, fallback: Sampling | None, name: str) -> bool:
+    return fallback is not None and getattr(sampling, name) != getattr(fallback, name)
+
+
+def _reverted(sampling: Sampling, fallback: Sampling | None, name: str) -> Sampling:
+    if fallback is None:
+        return sampling
+    return msgspec.structs.replace(sampling, **{name: getattr(fallback, name)})
+
+
+def _without(ask: Ask, request: ChatRequest, names: list[str]) -> Ask:
+    sampling = ask.sampling
+    for name in names:
+        sampling = _reverted(sampling, request.fallback, name)
+    return msgspec.structs.replace(ask, sampling=sampling)

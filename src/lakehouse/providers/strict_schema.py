@@ -1,0 +1,50 @@
+"""Whether a schema may be sent in OpenAI's strict mode, and whether its artifacts are objects.
+
+Strict mode knows a part of JSON Schema only (OpenAI's guide to structured outputs): every object is
+closed and requires all its properties, and of the keywords that combine schemas only `anyOf` is
+known. Other servers decode under the schema either way. A doubt means: not strict.
+"""
+
+from functools import lru_cache
+from typing import Any, Final
+
+import msgspec
+
+_KEYWORDS: Final = frozenset(
+    {
+        "$defs", "$ref", "$schema", "additionalProperties", "anyOf", "const", "definitions",
+        "description", "enum", "exclusiveMaximum", "exclusiveMinimum", "format", "items",
+        "maxItems", "maximum", "minItems", "minimum", "multipleOf", "pattern", "properties",
+        "required", "title", "type",
+    }
+)  # fmt: skip
+_MAPS: Final = ("properties", "$defs", "definitions")
+
+
+@lru_cache(maxsize=256)
+def may_be_strict(schema: bytes) -> bool:
+    """Say whether OpenAI takes a schema in strict mode; one it does not take is a 400 there."""
+    value = msgspec.json.decode(schema)
+    return isinstance(value, dict) and "anyOf" not in value and _fits(value)
+
+
+@lru_cache(maxsize=256)
+def is_of_objects(schema: bytes) -> bool:
+    """Say whether what a schema accepts may be an object; json_object mode gives nothing else."""
+    value = msgspec.json.decode(schema)
+    kinds = value.get("type", "object") if isinstance(value, dict) else "object"
+    return "object" in kinds if isinstance(kinds, list) else kinds == "object"
+
+
+def _fits(node: Any) -> bool:
+    if not isinstance(node, dict) or not _KEYWORDS.issuperset(node):
+        return False
+    if node.get("type") == "object" or "properties" in node:
+        closed = node.get("additionalProperties") is False
+        if not closed or set(node.get("properties", {})) != set(node.get("required", ())):
+            return False
+    inner = [node["items"]] if "items" in node else []
+    inner += node.get("anyOf", ())
+    for name in _MAPS:
+        inner += node.get(name, {}).values()
+    return all(map(_fits, inner))
