@@ -324,7 +324,9 @@ class Daemon:
 def model_names(config: Config) -> Mapping[str, ModelName]:
     """List the configured models by alias, the default one first."""
     return {
-        name: ModelName(name, settings.model, settings.provider, settings.history)
+        name: ModelName(
+            name, settings.model, settings.provider, settings.history, settings.reasoning_marks
+        )
         for name, settings in config.models.items()
     }
 

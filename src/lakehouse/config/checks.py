@@ -12,6 +12,7 @@ from lakehouse.core.suggestion import did_you_mean
 from lakehouse.grounding.rules import fault_of, split
 from lakehouse.providers.provider import ModelSettings
 from lakehouse.transport.origins import origin_fault
+from lakehouse.validation.reasoning_marks import pair_fault
 
 ErrorAt = Callable[[str, str], SetupError]
 
@@ -72,6 +73,10 @@ def _check_model(field: str, model: ModelSettings, error: ErrorAt) -> None:
         raise error(f"{field}.base_url", f"provider {model.provider!r} takes none")
     if model.provider == "scripted" and model.script is None:
         raise error(f"{field}.script", "is missing; provider 'scripted' needs a file of answers")
+    for index, pair in enumerate(model.reasoning_marks):
+        why = pair_fault(*pair)
+        if why is not None:
+            raise error(f"{field}.reasoning_marks", f"pair {index + 1}, {list(pair)!r}: {why}")
     if model.slots is not None:
         _check_range(f"{field}.slots", model.slots, 1, 10_000, error)
     for name in ("connect", "load", "first_byte", "idle"):

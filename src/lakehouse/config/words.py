@@ -11,6 +11,7 @@ _NAMES = {
     "BoolType": "true or false",
     "NoneType": "nothing",
     "DictType": "table of texts",
+    "TupleType": "text pair",
     "StructType": "table",
 }
 _STEP = re.compile(r"\.(?P<name>\w+)|\[(\d+|\.\.\.)\]")
@@ -40,6 +41,8 @@ def type_at(kind: type[msgspec.Struct], path: str) -> msgspec.inspect.Type:
             found = next(one.type for one in found.fields if one.encode_name == step["name"])
         elif isinstance(found, msgspec.inspect.VarTupleType):
             found = found.item_type
+        elif isinstance(found, msgspec.inspect.TupleType):
+            found = found.item_types[0]
         elif isinstance(found, msgspec.inspect.DictType):
             found = found.value_type
     return found

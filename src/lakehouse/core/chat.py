@@ -119,12 +119,14 @@ class ModelName(msgspec.Struct, frozen=True):
     """One configured model: our alias, the provider's name for it, and the provider.
 
     `history` is what its later attempts see of the earlier ones; None is the default.
+    `reasoning_marks` are pairs that its answers may hold beside those that everybody knows.
     """
 
     name: str
     model: str
     provider: str
     history: History | None = None
+    reasoning_marks: tuple[tuple[str, str], ...] = ()
 
 
 class ModelStatus(msgspec.Struct, frozen=True):

@@ -105,6 +105,19 @@ def dumps(value: object) -> str:
     return ENCODER.encode(value).decode("utf-8")
 
 
+def equal_values(left: JsonValue, right: JsonValue) -> bool:
+    """Compare as JSON does: `true` is not `1`, numbers by value, objects without order."""
+    if isinstance(left, bool) or isinstance(right, bool):
+        return left is right
+    if isinstance(left, dict) and isinstance(right, dict):
+        return left.keys() == right.keys() and all(
+            equal_values(value, right[name]) for name, value in left.items()
+        )
+    if isinstance(left, list) and isinstance(right, list):
+        return len(left) == len(right) and all(map(equal_values, left, right))
+    return left == right
+
+
 def exact(number: float | Decimal) -> Decimal:
     """Give the number that was written: of a float, its shortest decimal form."""
     if isinstance(number, Decimal):

@@ -21,6 +21,8 @@ PATTERN_COMPILED_BYTES_MAX: Final = 4 << 20  # the compiled form of one `pattern
 PATTERNS_COMPILED_BYTES_MAX: Final = 16 << 20  # of all patterns of one schema
 SCHEMAS_CACHED_MAX: Final = 256  # compiled schemas kept
 SCHEMAS_CACHED_BYTES_MAX: Final = 64 << 20  # what they may take together, as we estimate it
+POINTER_KEPT_CHARS_MAX: Final = 256  # of a JSON Pointer that is kept taken apart
+INLINE_DIGESTS_CACHED_MAX: Final = 256  # digests of inline kinds kept, by a hash of what was sent
 MESSAGES_MAX: Final = 64  # turns in one conversation
 METADATA_ENTRIES_MAX: Final = 64  # members of `metadata`
 ITERATIONS_MAX: Final = 10  # answers judged in one session
@@ -63,6 +65,7 @@ SCHEMA_CHECKS_MAX: Final = 5_000_000  # a schema's nodes x an answer's values: a
 SCHEMA_EXACT_CHECKS_MAX: Final = 1_000_000  # the same for bounds checked in decimals, one by one
 SCHEMA_MATCHED_CHARS_MAX: Final = 2 << 20  # a schema's patterns x an answer's characters: 1 s too
 UNCLOSED_REGIONS_MAX: Final = 4  # brackets without an end behind which thinking is looked for
+BLOCKS_DEEP_MAX: Final = 4  # fenced blocks within fenced blocks that JSON is looked for in
 REPAIR_BYTES_MAX: Final = 64 << 10  # broken JSON that repair is tried on
 REPAIR_REGIONS_MAX: Final = 8  # places in one answer that repair is tried on
 

@@ -108,6 +108,7 @@ async def _judge(
         tables=tables,
         times=times,
         clock=clock,
+        reasoning_marks=task.model.reasoning_marks,
     )
 
 

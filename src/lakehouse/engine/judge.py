@@ -48,15 +48,23 @@ async def judge(
     tables: TableSnapshot,
     times: AttemptTimes,
     clock: Clock,
+    reasoning_marks: tuple[tuple[str, str], ...] = (),
 ) -> Judgement:
     """Judge one answer. Grounding and rules run only when the schema holds, both then in full.
 
+    `reasoning_marks` are those that the model's configuration adds to the known ones.
     Notes in `times` when extraction and the schema check ended.
 
     Raises:
         TableUnavailable: A table or column is not there; the answer is not judged.
     """
-    found = extract(text, finish_reason=finish_reason, accepts=schema.accepts, repair=kind.repair)
+    found = extract(
+        text,
+        finish_reason=finish_reason,
+        accepts=schema.accepts,
+        repair=kind.repair,
+        own_marks=reasoning_marks,
+    )
     times.extracted_ms = clock.monotonic_ms()
     if found.artifact is None:
         return Judgement(NULL, found.findings, None, found.repairs, found.thinking)

@@ -3,8 +3,9 @@
 This is where a bad request is refused, before any model is called. Knows nothing of HTTP.
 """
 
+import hashlib
+from collections import OrderedDict
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Final, TypeVar
 
 import msgspec
@@ -17,6 +18,7 @@ from lakehouse.core.kind import Kind, kind_digest
 from lakehouse.core.limits import (
     DEADLINE_MS_DEFAULT,
     DEADLINE_MS_MAX,
+    INLINE_DIGESTS_CACHED_MAX,
     ITERATIONS_DEFAULT,
     ITERATIONS_MAX,
     LOAD_BUDGET_MS_DEFAULT,
@@ -26,7 +28,7 @@ from lakehouse.core.limits import (
 from lakehouse.core.row import Settings
 from lakehouse.core.session import IterateRequest
 from lakehouse.core.suggestion import did_you_mean
-from lakehouse.validation.schema import CompiledSchema, SchemaCache
+from lakehouse.validation.schema import CompiledSchema, SchemaCache, check_schema_size
 
 TOKENS_MAX: Final = 1 << 20
 SEED_MAX: Final = 2**63 - 1
@@ -160,12 +162,14 @@ def inline_kind(
     """Make the nameless kind of an inline schema: no grounding, no rules.
 
     Raises:
-        Refusal: `invalid_schema` comes later, from the schema cache; `invalid_request` never.
+        Refusal: `invalid_schema`, for one that is too large; all else that can be wrong with it
+            is found later, by the schema cache.
     """
-    raw = bytes(schema)
+    raw = compact(bytes(schema).decode("utf-8"))
+    check_schema_size(raw)
     return Kind(
         name=None,
-        schema=msgspec.Raw(compact(raw.decode("utf-8"))),
+        schema=msgspec.Raw(raw),
         system=system,
         grounding=(),
         rules=(),
@@ -175,16 +179,29 @@ def inline_kind(
     )
 
 
-@lru_cache(maxsize=256)
+_inline_digests: OrderedDict[bytes, str] = OrderedDict()
+
+
 def _inline_digest(schema: bytes, system: str | None, max_iterations: int, model: str) -> str:
-    return kind_digest(
-        parse(schema.decode("utf-8")),
-        system=system,
-        grounding=(),
-        rules=(),
-        max_iterations=max_iterations,
-        model=model,
-    )
+    """Digest an inline kind, once for requests that are alike.
+
+    What callers send is kept as a hash: an entry takes some 250 bytes, whatever they send.
+    """
+    asked = msgspec.msgpack.encode((schema, system, max_iterations, model))
+    key = hashlib.sha256(asked).digest()
+    digest = _inline_digests.get(key)
+    if digest is None:
+        digest = _inline_digests[key] = kind_digest(
+            parse(schema.decode("utf-8")),
+            system=system,
+            grounding=(),
+            rules=(),
+            max_iterations=max_iterations,
+            model=model,
+        )
+        if len(_inline_digests) > INLINE_DIGESTS_CACHED_MAX:
+            _inline_digests.popitem(last=False)
+    return digest
 
 
 def _kind(request: IterateRequest, catalog: Catalog) -> Kind:

@@ -31,7 +31,7 @@ import rfc8785
 from lakehouse.core.finding import Finding
 from lakehouse.core.json_text import JsonScalar, JsonValue, compact, pointer, pointer_parts
 from lakehouse.core.kind import GroundingRule, SqlRule
-from lakehouse.core.limits import GOT_BYTES_MAX
+from lakehouse.core.limits import GOT_BYTES_MAX, POINTER_KEPT_CHARS_MAX
 from lakehouse.core.ports import Column, TableSnapshot
 
 _ROWS_PER_TURN = 4_096  # looked at before other sessions get their turn: about 1 ms
@@ -234,8 +234,13 @@ def _resolve(artifact: JsonValue, at: str) -> JsonValue:
     return value
 
 
-@lru_cache(maxsize=1024)
 def _parts(at: str) -> tuple[str, ...]:
+    # A caller of /v1/validate sends pointers too: a long one is not kept.
+    return _kept_parts(at) if len(at) <= POINTER_KEPT_CHARS_MAX else tuple(pointer_parts(at))
+
+
+@lru_cache(maxsize=1024)
+def _kept_parts(at: str) -> tuple[str, ...]:
     return tuple(pointer_parts(at))
 
 

@@ -30,7 +30,8 @@ class ModelSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     loading when the daemon starts. `slots` bounds calls at once. `context_tokens` is `num_ctx` for
     ollama and the context size for llama_cpp. `keep_alive` and `think` are ollama's own. `script`
     is the file of answers of `scripted`. `history` is what a later attempt sees of the earlier
-    ones; a kind's own setting goes first.
+    ones; a kind's own setting goes first. `reasoning_marks` are pairs of an opening and a closing
+    mark between which this model thinks, beside those that are known.
     """
 
     provider: ProviderName
@@ -48,6 +49,7 @@ class ModelSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     think: bool | None = None
     script: str | None = None
     history: History | None = None
+    reasoning_marks: tuple[tuple[str, str], ...] = ()
 
     def first_byte_ms(self) -> int:
         """Give the limit in force: what is set, else 90 s on this machine and 30 s elsewhere."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from lakehouse.core.json_text import JsonError, JsonValue, parse_bytes, pointer
+from lakehouse.core.json_text import JsonError, JsonValue, equal_values, parse_bytes, pointer
 
 
 class Artifact:
@@ -34,19 +34,6 @@ def equal_artifacts(left: bytes, right: bytes) -> bool:
         return True
     ours, theirs = Artifact(left), Artifact(right)
     return ours.parsed and theirs.parsed and equal_values(ours.value, theirs.value)
-
-
-def equal_values(left: JsonValue, right: JsonValue) -> bool:
-    """Compare as JSON does: `true` is not `1`, numbers by value, objects without order."""
-    if isinstance(left, bool) or isinstance(right, bool):
-        return left is right
-    if isinstance(left, dict) and isinstance(right, dict):
-        return left.keys() == right.keys() and all(
-            equal_values(value, right[name]) for name, value in left.items()
-        )
-    if isinstance(left, list) and isinstance(right, list):
-        return len(left) == len(right) and all(map(equal_values, left, right))
-    return left == right
 
 
 def equal_fields(left: Artifact, right: Artifact) -> dict[str, bool]:

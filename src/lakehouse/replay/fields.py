@@ -4,7 +4,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
-from lakehouse.replay.agreement import Artifact, equal_fields, equal_values
+from lakehouse.core.json_text import equal_values
+from lakehouse.replay.agreement import Artifact, equal_fields
 from lakehouse.replay.intervals import wilson
 from lakehouse.replay.pairs import Pair, Side
 from lakehouse.replay.sample import both_accepted

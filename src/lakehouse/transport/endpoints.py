@@ -12,6 +12,7 @@ from lakehouse.core.limits import (
     INLINE_TABLES_BYTES_MAX,
     LOAD_BUDGET_MS_DEFAULT,
     MESSAGES_MAX,
+    SCHEMA_BYTES_MAX,
 )
 from lakehouse.core.ports import ChatModel, ValidateRequest, Validator
 from lakehouse.core.session import VERDICT_STATUS, IterateRequest, SessionReply
@@ -67,6 +68,12 @@ def chat_routes(chat: ChatModel) -> Routes:
             raise Refusal(
                 "invalid_request",
                 f"`messages` has {len(request.messages)} entries; allowed is 1 to {MESSAGES_MAX}.",
+            )
+        if (size := len(bytes(request.schema))) > SCHEMA_BYTES_MAX:  # providers keep schemas
+            raise Refusal(
+                "invalid_schema",
+                f"`schema` takes {size} bytes; at most {SCHEMA_BYTES_MAX} are allowed.",
+                hint="Send a smaller schema: leave out descriptions, examples and spare spaces.",
             )
         context = call.context
         limits = CallLimits(

@@ -5,31 +5,29 @@ take the same value from the same text. It refuses to guess: text that is broken
 unless the kind asked for repair, and what repair did is reported.
 
 Decided here, where the contract leaves it open:
-- Candidates come fenced first, then from prose, each in the order of the text.
+- An `ambiguous` answer has no artifact: none of its values is the one that was meant.
 - After thinking is set aside, a rest in one piece may be JSON as a whole too, scalars included.
 - An answer of nothing but thinking is `empty`.
 - `refused` and `too_large` come before everything; `finish_reason` length without a candidate is
   `truncated`, also when there is no text at all: a larger token budget is what helps.
 - Brackets of both kinds count alike when the end of a region is searched; a region in prose ends
-  at the next fence at the latest; a broken value is `truncated` only where it meets the text's end.
+  at the next fence at the latest; a broken value is `truncated` only where it meets the text's end
+  and more is missing there than brackets.
 """
 
 from collections.abc import Callable
+from typing import Final
 
 import msgspec
 
 from lakehouse.core.chat import FinishReason
 from lakehouse.core.finding import Finding, FindingCode, Repair
-from lakehouse.core.json_text import JsonError, JsonValue, compact, parse
+from lakehouse.core.json_text import JsonError, JsonValue, compact, equal_values, parse
 from lakehouse.core.limits import OUTPUT_BYTES_MAX, REPAIR_REGIONS_MAX
-from lakehouse.validation.text_scan import (
-    BLANK,
-    Region,
-    Scan,
-    begins_like_json,
-    is_cut_off,
-    scan,
-)
+from lakehouse.validation.regions import BLANK, Region, begins_like_json, is_cut_off
+from lakehouse.validation.text_scan import Scan, scan
+
+_AMBIGUOUS: Final = "the answer holds different JSON values that pass the schema; give one answer"
 
 
 class Extraction(msgspec.Struct, frozen=True):
@@ -54,14 +52,19 @@ def extract(
     finish_reason: FinishReason,
     accepts: Callable[[JsonValue], bool],
     repair: bool = False,
+    own_marks: tuple[tuple[str, str], ...] = (),
 ) -> Extraction:
-    """Take the artifact out of an answer: the first candidate that `accepts` takes, else the last.
+    """Take the artifact out of an answer: the one value that `accepts` takes, else the last.
+
+    Candidates in fenced blocks come before those in prose. Where two different values of the same
+    class are accepted, none is chosen: the finding is `ambiguous`.
 
     Args:
         text: The answer as it came, thinking blocks included.
         finish_reason: What the provider said; `content_filter` is a refusal.
         accepts: The schema's yes or no. Called once for each distinct candidate.
         repair: Whether broken JSON may be mended when nothing parses as it stands.
+        own_marks: The reasoning marks of this model, as pairs, beside those that are known.
 
     Cost: about 8 µs for 200 bytes that are JSON as a whole; linear in the text.
     """
@@ -74,27 +77,29 @@ def extract(
     try:
         return Extraction(parse(text), msgspec.Raw(compact(text)), ())
     except JsonError:
-        return _search(text, finish_reason, accepts, repair=repair)
+        return _search(text, scan(text, own_marks), finish_reason, accepts, repair=repair)
 
 
 def _search(
     text: str,
+    parts: Scan,
     finish_reason: FinishReason,
     accepts: Callable[[JsonValue], bool],
     *,
     repair: bool,
 ) -> Extraction:
-    parts = scan(text)
     thinking = "\n\n".join(filter(None, map(str.strip, parts.thinking))) or None
     candidates = _Candidates(text, accepts)
     whole = _only_piece(text, parts)
     if whole is None or not candidates.take_whole(whole):
-        candidates.take_first_accepted([*parts.fenced, *parts.prose])
+        candidates.take_from(parts.fenced, parts.prose)
+    if candidates.ambiguous:
+        return _nothing("ambiguous", _AMBIGUOUS, thinking)
     if candidates.chosen is not None:
         source, value = candidates.chosen
         return Extraction(value, msgspec.Raw(compact(source)), (), (), thinking)
     cut = finish_reason == "length" or parts.unfinished
-    cut = cut or any(is_cut_off(text, region) for region in parts.last_regions())
+    cut = cut or any(is_cut_off(text, region) for region in (*parts.fenced, *parts.prose))
     if repair and not cut:
         mended = _mended(text, candidates.broken, accepts)
         if mended is not None:
@@ -108,7 +113,9 @@ class _Candidates:
 
     def __init__(self, text: str, accepts: Callable[[JsonValue], bool]) -> None:
         self.chosen: tuple[str, JsonValue] | None = None
+        self.ambiguous = False
         self.broken: list[tuple[Region, str]] = []
+        self._known: dict[str, tuple[JsonValue, bool] | None] = {}
         self._text = text
         self._accepts = accepts
 
@@ -121,28 +128,41 @@ class _Candidates:
             return False
         return True
 
-    def take_first_accepted(self, regions: list[Region]) -> None:
-        """Take the first candidate that is accepted, else the last.
+    def take_from(self, *classes: list[Region]) -> None:
+        """Take what is accepted in the first class that holds such, else the last candidate.
 
         The first few regions that begin like JSON and do not parse are kept with the reason.
         """
-        rejected: dict[str, JsonValue] = {}
-        failed: set[str] = set()
+        for regions in classes:
+            if self._take_accepted(regions) or self.ambiguous:
+                return
+
+    def _take_accepted(self, regions: list[Region]) -> bool:
+        accepted: tuple[str, JsonValue] | None = None
         for region in regions:
             source = self._text[region.start : region.end]
-            if source in failed:
+            known = self._read(source, region)
+            if known is None:
                 continue
-            if source not in rejected:
-                try:
-                    rejected[source] = parse(source)
-                except JsonError as error:
-                    failed.add(source)
-                    self._note(region, str(error))
-                    continue
-                if self._accepts(rejected[source]):
-                    self.chosen = source, rejected[source]
-                    return
-            self.chosen = source, rejected[source]
+            value, passes = known
+            if accepted is None:
+                self.chosen = source, value
+                accepted = self.chosen if passes else None
+            elif passes and not equal_values(value, accepted[1]):
+                self.ambiguous = True
+                return False
+        return accepted is not None
+
+    def _read(self, source: str, region: Region) -> tuple[JsonValue, bool] | None:
+        """Give a candidate's value and whether it is accepted; None for what does not parse."""
+        if source not in self._known:
+            try:
+                value = parse(source)
+                self._known[source] = value, self._accepts(value)
+            except JsonError as error:
+                self._known[source] = None
+                self._note(region, str(error))
+        return self._known[source]
 
     def _note(self, region: Region, why: str) -> None:
         if len(self.broken) < REPAIR_REGIONS_MAX and begins_like_json(self._text, region):

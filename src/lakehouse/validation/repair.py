@@ -19,7 +19,7 @@ import json_repair
 from lakehouse.core.finding import Repair
 from lakehouse.core.json_text import JsonError, JsonValue, dumps, parse
 from lakehouse.core.limits import JSON_DEPTH_MAX, REPAIR_BYTES_MAX, REPAIR_REGIONS_MAX
-from lakehouse.validation.text_scan import Region
+from lakehouse.validation.regions import Region
 
 _TOKEN = re.compile(
     r'"(?:[^"\\]|\\.)*+"'

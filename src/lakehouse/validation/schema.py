@@ -210,6 +210,16 @@ class SchemaCache:
         return schema
 
 
+def check_schema_size(raw: bytes) -> None:
+    """Refuse a schema that is too large, before anything is done with it.
+
+    Raises:
+        Refusal: `invalid_schema`.
+    """
+    if len(raw) > SCHEMA_BYTES_MAX:
+        raise _refusal(f"it takes {len(raw):,} bytes; at most {SCHEMA_BYTES_MAX:,} are allowed")
+
+
 def compile_schema(raw: bytes) -> CompiledSchema:
     """Compile a JSON Schema (2020-12) that may come from anybody.
 
@@ -218,8 +228,7 @@ def compile_schema(raw: bytes) -> CompiledSchema:
 
     Cost: about 0.3 ms for a schema of 1 KB.
     """
-    if len(raw) > SCHEMA_BYTES_MAX:
-        raise _refusal(f"it takes {len(raw):,} bytes; at most {SCHEMA_BYTES_MAX:,} are allowed")
+    check_schema_size(raw)
     try:
         root = parse_bytes(raw)
     except JsonError as error:

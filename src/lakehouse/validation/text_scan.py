@@ -1,53 +1,40 @@
 """A model's text taken apart: fenced blocks, thinking, and what looks like JSON in the prose.
 
 One pass from left to right. Each mark either begins something whose end is searched once and then
-skipped, or is passed over; only `UNCLOSED_REGIONS_MAX` regions without an end are read twice.
+skipped, or is passed over; only `UNCLOSED_REGIONS_MAX` regions without an end are read twice, and
+blocks within blocks are looked for `BLOCKS_DEEP_MAX` times.
 
-Sources: fences as in CommonMark 0.31, section 4.5 (at most three spaces before them, the closing
-one at least as long, an unclosed one reaches the end); thinking and regions as in the contract and
-in `spec/v1/README.md`.
+Sources: thinking and regions as in the contract and in `spec/v1/README.md`.
 """
 
 import re
 from typing import Final, NamedTuple
 
 from lakehouse.core.json_text import JsonError, parse
-from lakehouse.core.limits import UNCLOSED_REGIONS_MAX
-
-BLANK: Final = (
-    " \t\n\v\f\r\x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000"
-    "\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
+from lakehouse.core.limits import BLOCKS_DEEP_MAX, UNCLOSED_REGIONS_MAX
+from lakehouse.validation.fences import block_of, fence_at, next_fence
+from lakehouse.validation.reasoning_marks import Mark, Marks
+from lakehouse.validation.regions import (
+    BLANK,
+    STRING,
+    Region,
+    balanced,
+    begins_array,
+    ends_within,
+    nest_end,
 )
-"""Unicode's white space. Not `str.isspace`, which takes four control characters for it as well."""
 
-_FENCE: Final = r" {0,3}(?:`{3,}+(?=[^`\n]*$)|~{3,}+)"
-_NAMES: Final = r"(?:think|thinking|reasoning)>"
-_STRING: Final = r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?'
-
-_MARK = re.compile(rf"(?P<fence>^{_FENCE})|(?P<tag></?{_NAMES})|[\[{{]", re.MULTILINE)
-_FENCE_LINE = re.compile(rf"^{_FENCE}", re.MULTILINE)
-_FENCE_HERE = re.compile(_FENCE, re.MULTILINE)
-_TAG = re.compile(rf"</?{_NAMES}")
-_STRING_OR_TAG = re.compile(rf"{_STRING}|<{_NAMES}", re.DOTALL)
-_BRACKETS = re.compile(rf"{_STRING}|[\[{{]++|[\]}}]++", re.DOTALL)
-_NEST = re.compile(r"\[(?:[ \t\n\r]*+\[)*+")
-_ELEMENT = re.compile(r'[ \t\n\r]*+(?:[]"{]|-?[0-9]|(?:true|false|null)(?=[ \t\n\r,\]]|\Z)|\Z)')
-
-
-class Region(NamedTuple):
-    """A stretch of the text, in characters, that may be JSON. `closed`: its end was there."""
-
-    start: int
-    end: int
-    closed: bool
+_BRACKET = re.compile(r"[\[{]")
+_STRING = re.compile(STRING, re.DOTALL)
+_NOWHERE: Final = -1
 
 
 class Scan(NamedTuple):
     """What a text holds. `fenced` and `prose` come in the order of the text.
 
-    `thinking` are the texts of thinking blocks; `rest` is what stands between and around them,
-    empty where nothing was set aside. `unfinished`: the text ends within thinking, or within a
-    region that has thinking in it.
+    `thinking` are the texts of thinking blocks; `rest` is what stands between and around what was
+    set aside, empty where nothing was. `unfinished`: the text ends within thinking, or within a
+    value that has thinking in it.
     """
 
     fenced: list[Region]
@@ -56,83 +43,78 @@ class Scan(NamedTuple):
     rest: list[Region]
     unfinished: bool
 
-    def last_regions(self) -> list[Region]:
-        """Give the regions that may meet the end of the text."""
-        return [*self.fenced[-1:], *self.prose[-1:]]
 
+def scan(text: str, own_marks: tuple[tuple[str, str], ...] = ()) -> Scan:
+    """Take a text apart. Cost: linear in the text, whatever it holds.
 
-def scan(text: str) -> Scan:
-    """Take a text apart. Cost: linear, about 0.3 s for 1 MiB of nothing but brackets."""
-    return _Scanner(text).run()
-
-
-def begins_like_json(text: str, region: Region) -> bool:
-    """Tell whether a region begins as an object or an array does."""
-    return _json_start(text, region) is not None
-
-
-def is_cut_off(text: str, region: Region) -> bool:
-    """Tell whether a region is an object or array that the end of the text cut off.
-
-    An unclosed fence may hold a value that ends, and is merely broken.
+    `own_marks` are a model's pairs of reasoning marks, beside those that everybody knows.
     """
-    if region.closed or region.end < len(text):
-        return False
-    start = _json_start(text, region)
-    return start is not None and not _balanced(text, start, len(text)).closed
+    return _Scanner(text, Marks(text, own_marks)).run()
 
 
 class _Scanner:
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, marks: Marks) -> None:
         self._text = text
+        self._marks = marks
         self._fenced: list[Region] = []
         self._prose: list[Region] = []
         self._thinking: list[str] = []
         self._rest: list[Region] = []
         self._rest_start = 0
-        self._next_fence = -1
-        self._has_tags = _TAG.search(text) is not None
+        self._set_anything_aside = False
+        self._answered = False
+        self._bracket = self._fence = _NOWHERE  # the next ones, once looked for
         self._unclosed = 0
         self._unfinished = False
 
     def run(self) -> Scan:
         text = self._text
         at = 0
-        while (mark := _MARK.search(text, at)) is not None:
-            if mark["fence"] is not None:
-                at = self._fence(mark)
-            elif mark["tag"] is not None:
-                at = self._tag(mark)
+        while at < len(text):
+            mark = self._marks.first(at, len(text))
+            fence, bracket = self._next_fence(at), self._next_bracket(at)
+            first = min(fence, bracket, len(text) if mark is None else mark.start)
+            if first == len(text):
+                break
+            if mark is not None and mark.start == first:
+                at = self._mark(mark)
+            elif fence == first:
+                at = self._block(first)
             else:
-                at = self._bracket(mark.start())
-        if self._thinking:
+                at = self._region(first)
+        if self._set_anything_aside:
             self._set_aside(len(text), len(text))
         return Scan(self._fenced, self._prose, self._thinking, self._rest, self._unfinished)
 
+    def _next_bracket(self, at: int) -> int:
+        if self._bracket < at:
+            found = _BRACKET.search(self._text, at)
+            self._bracket = len(self._text) if found is None else found.start()
+        return self._bracket
+
+    def _next_fence(self, at: int) -> int:
+        if self._fence < at:
+            found = next_fence(self._text, at, len(self._text))
+            self._fence = len(self._text) if found is None else found.start()
+        return self._fence
+
     # --- Fenced blocks ---
 
-    def _fence(self, mark: re.Match[str]) -> int:
-        text = self._text
-        fence = mark[0].lstrip(" ")
-        line_end = text.find("\n", mark.end())
-        start = len(text) if line_end < 0 else line_end + 1
-        closing = re.compile(
-            rf"^ {{0,3}}{re.escape(fence[0])}{{{len(fence)},}}+[ \t]*+\r?$", re.MULTILINE
-        ).search(text, start)
-        if closing is None:
-            region, after = Region(start, len(text), closed=False), len(text)
-        else:
-            region, after = Region(start, closing.start(), closed=True), closing.end()
-        if not self._tag_outside_json(region):
-            self._fenced.append(region)
-            return after
-        ended = self._think_in_block(region)
-        return after if ended is None else ended
+    def _block(self, start: int) -> int:
+        opening = fence_at(self._text, start)
+        assert opening is not None, "a fence stands here"
+        block = block_of(self._text, opening, len(self._text))
+        mark = self._mark_outside_json(block.content)
+        if mark is None:
+            self._take_block(block.content)
+            return block.after
+        ended = self._think_in_block(block.content)
+        return block.after if ended is None else ended
 
     def _think_in_block(self, region: Region) -> int | None:
         """Set thinking in a block aside, and take what is left if that is one piece.
 
-        An opening tag whose end does not come in a closed block is content, as in an example.
+        An opening mark whose end does not come in a closed block is content, as in an example.
 
         Returns:
             Where the block was left early, because thinking from the start ended in it.
@@ -140,81 +122,112 @@ class _Scanner:
         text = self._text
         pieces: list[Region] = []
         piece = at = region.start
-        while (tag := _TAG.search(text, at, region.end)) is not None:
-            at = tag.end()
-            if tag[0].startswith("</"):
-                if not self._thinking:
-                    return self._end_thinking(tag)
+        while (mark := self._marks.first(at, region.end)) is not None:
+            at = mark.end
+            if mark.kind == "answer" or (mark.kind == "close" and not self._thinking):
+                return self._mark(mark)
+            if mark.kind != "open":
                 continue
-            end = text.find(_end_tag(tag), at, region.end)
-            if end < 0 and region.closed:
+            end = self._marks.end_of(mark, region.end)
+            if end is None and region.closed:
                 continue
-            pieces.append(Region(piece, tag.start(), closed=True))
-            piece = at = self._think(tag, end)
+            pieces.append(Region(piece, mark.start, closed=True))
+            piece = at = self._think(mark, end)
         pieces.append(region._replace(start=piece))
         left = [one for one in pieces if text[one.start : one.end].strip(BLANK)]
-        self._fenced += left if len(left) <= 1 else [region]
+        for one in left if len(left) <= 1 else [region]:
+            self._take_block(one)
         return None
+
+    def _take_block(self, region: Region, deep: int = 1) -> None:
+        """Take a block's content, and where that is no JSON the blocks within it."""
+        self._fenced.append(region)
+        if deep == BLOCKS_DEEP_MAX:
+            return
+        text = self._text
+        opening = next_fence(text, region.start, region.end)
+        if opening is None or _parses(text[region.start : region.end]):
+            return
+        while opening is not None:
+            block = block_of(text, opening, region.end)
+            self._take_block(block.content, deep + 1)
+            opening = next_fence(text, block.after, region.end)
 
     # --- Thinking ---
 
-    def _tag(self, mark: re.Match[str]) -> int:
-        if mark["tag"].startswith("</"):
-            return self._end_thinking(mark)
-        end = self._text.find(_end_tag(mark), mark.end())
-        return self._behind_thinking(self._think(mark, end))
+    def _mark(self, mark: Mark) -> int:
+        """Do what a mark outside JSON says.
 
-    def _think(self, tag: re.Match[str], end: int) -> int:
-        """Set aside what stands from an opening tag to its closing one; below 0: to the end."""
-        content_end = len(self._text) if end < 0 else end
-        after = content_end if end < 0 else end + len(_end_tag(tag))
-        self._unfinished |= end < 0
-        self._thinking.append(self._text[tag.end() : content_end])
-        self._set_aside(tag.start(), after)
+        Returns:
+            Where the text goes on.
+        """
+        if mark.kind == "open":
+            return self._behind(self._think(mark, self._marks.end_of(mark, len(self._text))))
+        if mark.kind == "token" or (mark.kind == "answer" and self._answered):
+            self._set_aside(mark.start, mark.end)
+            return self._behind(mark.end)
+        if mark.kind == "close" and self._thinking:
+            return mark.end  # a second one ends nothing
+        self._answered = mark.kind == "answer"
+        self._forget(mark)
+        return self._behind(mark.end)
+
+    def _think(self, mark: Mark, end: tuple[int, int] | None) -> int:
+        """Set aside what stands from an opening mark to its end, or to the end of the text."""
+        content_end, after = end or (len(self._text), len(self._text))
+        self._unfinished |= end is None
+        self._thinking.append(self._text[mark.end : content_end])
+        self._set_aside(mark.start, after)
         return after
 
-    def _end_thinking(self, tag: re.Match[str]) -> int:
-        """Take a closing tag without an opening one; a second one ends nothing."""
-        if self._thinking:
-            return tag.end()
-        self._thinking.append(self._text[: tag.start()])
+    def _forget(self, mark: Mark) -> None:
+        """Take all before a mark as thinking: its end came, or the answer begins."""
+        if mark.start > self._rest_start:
+            self._rest.append(Region(self._rest_start, mark.start, closed=True))
+        self._thinking += [self._text[piece.start : piece.end] for piece in self._rest]
+        self._thinking = self._thinking or [""]
         self._fenced.clear()
         self._prose.clear()
-        self._set_aside(0, tag.end())
-        return self._behind_thinking(tag.end())
+        self._rest.clear()
+        self._unfinished = False
+        self._rest_start = mark.end
+        self._set_anything_aside = True
 
-    def _behind_thinking(self, at: int) -> int:
+    def _behind(self, at: int) -> int:
         """Go on where thinking ended: a line begins there, and so may a fence."""
-        fence = _FENCE_HERE.match(self._text, at)
-        return at if fence is None else self._fence(fence)
+        return at if fence_at(self._text, at) is None else self._block(at)
 
     def _set_aside(self, start: int, end: int) -> None:
         if start > self._rest_start:
             self._rest.append(Region(self._rest_start, start, closed=True))
         self._rest_start = end
+        self._set_anything_aside = True
 
-    def _tag_outside_json(self, region: Region) -> re.Match[str] | None:
-        """Give the first tag in a region that is no JSON."""
-        if not self._has_tags:
+    def _mark_outside_json(self, region: Region) -> Mark | None:
+        """Give the first mark in a region that is no JSON; the answer's, if that begins in it."""
+        first = self._marks.first(region.start, region.end) if self._marks else None
+        if first is None or _parses(self._text[region.start : region.end]):
             return None
-        tag = _TAG.search(self._text, region.start, region.end)
-        return None if tag is None or _parses(self._text[region.start : region.end]) else tag
+        if self._answered:
+            return first
+        marks = self._marks.within(first.start, region.end)
+        return next((mark for mark in marks if mark.kind == "answer"), first)
 
     # --- Regions ---
 
-    def _bracket(self, start: int) -> int:
+    def _region(self, start: int) -> int:
         text = self._text
-        if text[start] == "[" and not _begins_array(text, start, len(text)):
-            return _nest_end(text, start)
-        if self._next_fence < start:
-            fence = _FENCE_LINE.search(text, start)
-            self._next_fence = len(text) if fence is None else fence.start()
-        region = _balanced(text, start, self._next_fence)
-        tag = self._tag_outside_json(region)
-        if tag is not None:
+        if text[start] == "[" and not begins_array(text, start, len(text)):
+            end = nest_end(text, start)
+            inner = self._marks.first(start, len(text))
+            return end if inner is None else min(end, inner.start)
+        region = balanced(text, start, self._next_fence(start))
+        mark = self._mark_outside_json(region)
+        if mark is not None:
             # Brackets and quotes mean nothing in thinking that began at the start.
-            if not self._thinking and tag[0].startswith("</"):
-                return self._end_thinking(tag)
+            ends_thinking = mark.kind == "close" and not self._thinking
+            if ends_thinking or (mark.kind == "answer" and not self._answered):
+                return self._mark(mark)
             if not region.closed:
                 region = self._up_to_thinking(region)
         self._prose.append(region)
@@ -225,52 +238,18 @@ class _Scanner:
         if self._unclosed == UNCLOSED_REGIONS_MAX:
             return region
         self._unclosed += 1
-        for match in _STRING_OR_TAG.finditer(self._text, region.start, region.end):
-            if match[0].startswith("<"):
-                self._unfinished |= region.end == len(self._text)
-                return region._replace(end=match.start())
+        text = self._text
+        strings = _STRING.finditer(text, region.start, region.end)
+        string = next(strings, None)
+        for mark in self._marks.within(region.start, region.end):
+            while string is not None and string.end() <= mark.start:
+                string = next(strings, None)
+            outside = string is None or mark.start < string.start()
+            if outside and mark.kind != "close":
+                if region.end == len(text):
+                    self._unfinished |= ends_within(text, region.start, mark.start)
+                return region._replace(end=mark.start)
         return region
-
-
-def _end_tag(opening: re.Match[str]) -> str:
-    return opening[0].replace("<", "</")
-
-
-def _json_start(text: str, region: Region) -> int | None:
-    source = text[region.start : region.end]
-    start = region.start + len(source) - len(source.lstrip(BLANK))
-    begins = text.startswith("{", start, region.end) or _begins_array(text, start, region.end)
-    return start if begins else None
-
-
-def _begins_array(text: str, start: int, end: int) -> bool:
-    """Tell whether a JSON array begins here: a bracket before anything else is prose."""
-    nest = _NEST.match(text, start, end)
-    return nest is not None and _ELEMENT.match(text, nest.end(), end) is not None
-
-
-def _nest_end(text: str, start: int) -> int:
-    nest = _NEST.match(text, start)
-    assert nest is not None, "a bracket stands here"
-    return nest.end()
-
-
-def _balanced(text: str, start: int, limit: int) -> Region:
-    """Find the bracket that closes the one at `start`, strings aside, before `limit`.
-
-    Brackets of both kinds count alike: `[1}` is one region, which does not parse.
-    """
-    depth = 0
-    for mark in _BRACKETS.finditer(text, start, limit):
-        first = text[mark.start()]
-        count = mark.end() - mark.start()
-        if first in "[{":
-            depth += count
-        elif first != '"':
-            if count >= depth:
-                return Region(start, mark.start() + depth, closed=True)
-            depth -= count
-    return Region(start, limit, closed=False)
 
 
 def _parses(text: str) -> bool:

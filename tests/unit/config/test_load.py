@@ -113,6 +113,21 @@ def test_the_digest_follows_meaning_and_nothing_else(tmp_path):
         (("[models.small]", "[models.Small]"), ["models.Small", "lowercase"]),
         (('schema = "e.json"', ""), ["kinds.event.schema", "python"]),
         (("[log]", "[log"), ["TOML", "line 2"]),
+        *(
+            (
+                ('provider = "scripted"', f'provider = "scripted"\nreasoning_marks = {marks}'),
+                ["models.small.reasoning_marks", *said],
+            )
+            for marks, said in [
+                ("['<a>']", ["is '<a>'", "list of pairs of texts"]),
+                ("[['<a>']]", ["is ['<a>']", "text pair"]),
+                ("[['<a>', 7]]", ["is 7; allowed: text"]),
+                ("[['<a>', '</a>'], ['<b>', '']]", ["pair 2", "'' has 0 characters", "3 to 64"]),
+                ("[['{{{', '}}}']]", ["pair 1", "'{{{' must not begin with"]),
+                ("[['<a>', '<A>']]", ["must differ"]),
+                (f"[['<a>', '{'b' * 65}']]", ["has 65 characters"]),
+            ]
+        ),
     ],
 )
 def test_a_bad_file_is_one_message_with_its_place(tmp_path, change, expected):

@@ -180,6 +180,33 @@ def test_loading_does_not_count_against_the_deadline():
     assert chat.limits[1].load_budget_ms == chat.limits[0].load_budget_ms - 20_000
 
 
+def test_the_reasoning_marks_of_the_model_are_set_aside():
+    """What its configuration adds counts in its sessions, and is kept as thinking."""
+    text = '<<plan>>{"city": "Bern"}<</plan>>' + GOOD
+    task = task_of()
+    own = msgspec.structs.replace(task.model, reasoning_marks=(("<<plan>>", "<</plan>>"),))
+
+    plain, without = run(msgspec.structs.replace(task, max_iterations=1), ListedChat(text))
+    verdict, progress = run(msgspec.structs.replace(task, model=own), ListedChat(text))
+
+    assert plain == "max_iter_exhausted"
+    assert [finding.code for finding in without.attempts[0].findings] == ["ambiguous"]
+    assert bytes(without.attempts[0].artifact) == b"null"
+    assert verdict == "accepted"
+    assert progress.attempts[0].thinking == '{"city": "Bern"}'
+
+
+def test_an_ambiguous_answer_is_told_and_asked_again():
+    """The model hears that one answer is wanted."""
+    chat = ListedChat(f'{GOOD} or {{"city": "Bern"}}', GOOD)
+
+    verdict, progress = run(task_of(), chat)
+
+    assert verdict == "accepted"
+    assert progress.attempts[0].findings[0].code == "ambiguous"
+    assert "one answer" in (progress.attempts[1].told or "")
+
+
 def test_the_schema_is_handed_over_only_when_asked_for():
     """`constrain: off` never shows the model a schema; validation happens either way."""
     free, constrained = ListedChat(GOOD), ListedChat(GOOD)
