@@ -12,6 +12,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from parity_cases import (
     body_extraction,
     body_grounding,
+    body_marks,
     body_nothing,
     body_numbers,
     body_pairs,
@@ -49,6 +50,7 @@ SUITES: dict[str, list[Case]] = {
         *body_extraction.REGIONS,
         *body_extraction.THOUGHTS,
         *body_thinking.THOUGHTS,
+        *body_marks.FAMILIES,
         *body_nothing.NOTHINGS,
         *body_numbers.NUMBERS,
         *body_refusals.EDGES,

@@ -129,7 +129,12 @@ PROSE += [
     "\n    ```\n",
     '{"a":"```"}',
 ]
-TAGS = ["<think>", "</think>", "<thinking>", "</thinking>", "<reasoning>", "</reasoning>"]
+PROSE += ["```", "~~~", '{"a":1}```', "```json ", "\n``````\n", "<|return|>", '"a"', "tru", '{"b"']
+TAGS = ["<think>", "</think>", "<thinking>", "</Thinking>", "<reasoning>", "</REASONING>"]
+TAGS += ["[THINK]", "[/THINK]", "◁think▷", "◁/think▷", "assistantfinal", "<|START_THINKING|>"]
+TAGS += ["<|start|>", "assistant", "<|channel|>", "final", "analysis", "<|message|>", "<|end|>"]
+TAGS += ["<|start|>assistant<|channel|>final<|message|>", "<|channel|>analysis<|message|>"]
+TAGS += ["Here is my thought process:", "Here is my response:", "<|constrain|>", "<|START|>user"]
 THOUGHTS = [
     *TAGS,
     "<think>hm</think>",

@@ -21,7 +21,16 @@ THINKING = (
     "Thinking (<think>, <thinking>, <reasoning> outside JSON; a closing tag without an opening one "
     "ends thinking that began at the start) is set aside."
 )
-FIRST = "The first candidate that passes the schema is judged on, else the last is reported."
+CHOSEN = (
+    "The candidate that passes the schema is judged on, those in fences first, else the last is "
+    "reported."
+)
+AMBIGUOUS = (
+    "Within one of the two classes equal values (as JSON) are one; different values that pass the "
+    "schema are the finding ambiguous."
+)
+INNER = "A JSON fence inside another block is found."
+TIGHT = "A fence that ends on the JSON's last line is found."
 EMPTY = "empty: no text."
 NO_JSON = "no_json: nothing that begins like an object or array."
 INVALID = (
@@ -29,8 +38,12 @@ INVALID = (
     "surrogates do not parse."
 )
 CUT = (
-    "truncated: the text ended in the middle (finish_reason length, an unclosed value or thinking "
-    "block) and holds no whole candidate."
+    "truncated needs finish_reason length, an unclosed thinking block, or an end in the middle of a "
+    "string, a literal or a member, and no whole candidate."
+)
+UNBALANCED = (
+    "Brackets that never balance although the text ended by itself (finish_reason stop) are "
+    "invalid_json."
 )
 STRICT = "Strict RFC 8259: Depth counts objects and arrays that are open at once; 64 is allowed, 65 is not."
 A = '{"type":"object","required":["a"]}'
@@ -126,7 +139,7 @@ FENCES = [
     takes(
         "fence_second_passes",
         "The first block does not pass the schema.",
-        FIRST,
+        CHOSEN,
         '```\n{"b":1}\n```\nor\n```\n{"a":2}\n```\n',
         '{"a":2}',
         A,
@@ -134,7 +147,7 @@ FENCES = [
     takes(
         "fence_fails_prose_passes",
         "No block passes, the prose does.",
-        FIRST,
+        CHOSEN,
         '```\n{"b":1}\n```\nor {"a":3}.',
         '{"a":3}',
         A,
@@ -171,6 +184,19 @@ FENCES = [
     ),
     takes("fence_three_spaces_in", "As far in as a fence may stand; its content keeps its own white space.", COMMONMARK, 'So:\n   ```\n   [1]\n   ```\n', "[1]"),
     finds("fence_four_spaces_in", "No fence: what stands there is prose, and a scalar is none of it.", COMMONMARK, "So:\n    ```\n42\n    ```\n", "no_json"),
+    takes("fence_on_the_last_line", "The fence stands right behind the value.", TIGHT, 'So:\n```json\n{"a":\n1}```', '{"a":1}'),
+    takes("fence_on_the_last_line_then_words", "What stands behind it is prose.", TIGHT, 'So:\n~~~~\r\n42 ~~~~~ and so on, [1]', "42"),
+    takes("fence_on_the_last_line_then_a_block", "The next block is one of its own.", TIGHT, '```\n{"a":1}```\nby\n```\ncode\n```\n', '{"a":1}'),
+    takes("fence_on_the_first_line", "The value begins where an info string would.", TIGHT, 'So:\n```json {"a":\n1}\n```\nDone.', '{"a":1}'),
+    takes("fence_on_one_line", "All of it on one line, of tildes.", TIGHT, 'So:\n~~~json {"a":1} ~~~ Done.', '{"a":1}'),
+    takes("fence_of_braces_in_its_info", "An info string with braces that is not the value.", FENCE, '```{r}\n{"a":1}\n```\n', '{"a":1}'),
+    takes("fence_then_a_special_token", "A token of a chat format behind the closing fence.", COMMONMARK, "So:\n```\n42\n```<|return|>", "42"),
+    finds("fence_on_the_last_line_of_a_cut_value", "Only a bracket is missing.", UNBALANCED, '```json\n{"a":[1]```', "invalid_json"),
+    takes("fence_in_a_block_of_prose", "A block of backticks in one of backticks.", INNER, '```\nHere it is:\n```json\n{"a":1}\n```\nDone.\n```\n', '{"a":1}'),
+    takes("fence_in_a_longer_fence", "A block in a longer one.", INNER, '````md\n# Title\n~~~\n[1]\n~~~\nEnd.\n````\n[2]', "[1]"),
+    takes("fence_four_deep", "As deep as blocks are looked for.", INNER, '``````\na\n`````\nb\n````\nc\n```\n42\n```\n````\n`````\n``````\n', "42"),
+    finds("fence_five_deep", "Deeper than that.", INNER, '```````\na\n``````\nb\n`````\nc\n````\nd\n```\n42\n```\n````\n`````\n``````\n```````\n', "no_json"),
+    finds("fences_in_a_block_with_two_answers", "They are one class with all blocks.", AMBIGUOUS, '````\na\n```\n[1]\n```\nb\n```\n[2]\n```\n````\n', "ambiguous"),
     takes("fence_not_closed", "A block that reaches the end, with a whole value.", COMMONMARK, 'So:\n```json\n{"a":1}\n', '{"a":1}'),
     takes("fence_closed_by_a_longer_one", "At least as long, with white space behind it.", COMMONMARK, "So:\n```\n[1]\n`````  \nSo {}", "[1]"),
     finds("fence_not_closed_by_words", "A fence with words behind it closes nothing.", COMMONMARK, "So:\n```\n42\n``` end\n", "no_json"),
@@ -205,24 +231,62 @@ REGIONS = [
     takes(
         "region_second_passes",
         "The first does not pass the schema, the second does.",
-        FIRST,
-        'Either {"b":1} or {"a":2} or {"a":3}.',
+        CHOSEN,
+        'Either {"b":1} or {"a":2} or {"c":3}.',
         '{"a":2}',
         A,
     ),
     Case(
         "region_none_passes",
         "No candidate passes: the last is reported.",
-        FIRST,
+        CHOSEN,
         body('Either {"b":1} or {"c":2}.', schema=A),
         reply('{"c":2}', schema_finding("", '{"c":2}', MISSING_A)),
     ),
-    takes(
-        "region_first_of_all",
-        "Every candidate passes: the first is judged on.",
-        FIRST,
+    finds(
+        "region_two_of_all",
+        "Different candidates pass: none of them is chosen.",
+        AMBIGUOUS,
         'Either {"a":1} or {"a":2}.',
-        '{"a":1}',
+        "ambiguous",
+    ),
+    finds(
+        "region_two_of_three",
+        "One does not pass; the two others differ in a member.",
+        AMBIGUOUS,
+        'Not {"b":1}, but {"a":1,"b":null} or {"a":1}.',
+        "ambiguous",
+        A,
+    ),
+    takes(
+        "region_twice_the_same",
+        "Numbers are equal by value, members without order: the first one's bytes are kept.",
+        AMBIGUOUS,
+        'It is {"a":1.0,"b":[2]}. Again: { "b": [2.00], "a": 1 }.',
+        '{"a":1.0,"b":[2]}',
+    ),
+    finds(
+        "region_true_is_not_1",
+        "Values of two types are different.",
+        AMBIGUOUS,
+        '{"a":true} or {"a":1}',
+        "ambiguous",
+    ),
+    finds(
+        "fences_with_two_answers",
+        "The same within fences; what stands in prose does not matter.",
+        AMBIGUOUS,
+        '{"a":1}\n```\n{"a":2}\n```\n```\n{"a":3}\n```\n',
+        "ambiguous",
+        A,
+    ),
+    takes(
+        "fences_twice_the_same",
+        "Two blocks say the same, the prose something else.",
+        AMBIGUOUS,
+        '{"a":1}\n```\n{"a":2}\n```\n```\n{ "a":2.0 }\n```\n',
+        '{"a":2}',
+        A,
     ),
     takes(
         "region_skipped_whole",
@@ -248,11 +312,11 @@ REGIONS = [
     ),
     takes("region_empty_object", "{} is an object.", REGION, "Nothing: {}.", "{}"),
     takes("region_empty_array", "[] is an array.", REGION, "Nothing: [].", "[]"),
-    finds("region_of_other_brackets", "[1} is one region, which does not parse.", "Brackets of both kinds count alike when the end of a region is searched.", 'So [1} and ["a"', "truncated"),
+    finds("region_of_other_brackets", "[1} is one region, which does not parse.", "Brackets of both kinds count alike when the end of a region is searched.", 'So [1} and ["a', "truncated"),
     takes(
         "region_footnote_then_object",
         "[1] is an array, and does not pass.",
-        FIRST,
+        CHOSEN,
         'As said [1], it is {"a":1}.',
         '{"a":1}',
         A,

@@ -1,6 +1,16 @@
 """Bodies about answers that hold no JSON value, and the one reason why."""
 
-from parity_cases.body_extraction import CUT, EMPTY, INVALID, NO_JSON, STRICT, WHOLE, finds, takes
+from parity_cases.body_extraction import (
+    CUT,
+    EMPTY,
+    INVALID,
+    NO_JSON,
+    STRICT,
+    UNBALANCED,
+    WHOLE,
+    finds,
+    takes,
+)
 from parity_cases.body_parts import accepted
 
 NUMBERS = (
@@ -71,8 +81,22 @@ NOTHINGS = [
             ("array", "An array that is not closed.", 'It is ["LIS", "OP'),
             ("in_name", "The text ends in a name.", '{"a":1,"airp'),
             ("after_escape", "The text ends in an escape.", '{"a":"x\\'),
-            ("brace_alone", "A brace at the end of the text.", "The answer: {"),
+            ("in_literal", "The text ends in a literal.", '{"a":[true,fal'),
+            ("in_number", "A number that ends with the text may lack digits.", '{"a":1'),
+            ("behind_a_name", "A member without its value.", '[{"a":1},{"b"'),
+            ("behind_a_comma", "A comma announces more.", '{"a":1,\n'),
             ("after_broken", "A region before it does not parse.", 'Not {x} but {"a":'),
+        ]
+    ),
+    *(
+        finds(f"unbalanced_{name}", about, UNBALANCED, output, "invalid_json")
+        for name, about, output in [
+            ("brace_alone", "A brace at the end of the text.", "The answer: {"),
+            ("twice_opened", "A brace too many.", '{\n\n{\n"city":"Oslo","n":3\n}'),
+            ("array", "An array whose last item is whole.", '["a","b"'),
+            ("object", "An object whose last member is whole.", '{"a":{"b":true}'),
+            ("number_and_space", "White space ends a number.", '{"a":[1 \n'),
+            ("words", "A brace before prose.", "I use { to begin, and so on"),
         ]
     ),
     takes(

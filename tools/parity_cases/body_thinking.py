@@ -1,5 +1,6 @@
 """Bodies about thinking beside regions and blocks, and about brackets that begin no array."""
 
+from parity_cases.body_extraction import UNBALANCED
 from parity_cases.case import Case
 
 THINKING = (
@@ -49,10 +50,20 @@ THOUGHTS = [
         ),
     ),
     Case(
-        'thinking_behind_a_cut_value',
-        "The value is not closed when the text ends.",
-        CUT,
+        'thinking_behind_a_value_without_its_brace',
+        "Only a bracket is missing before the thinking, which ends the text.",
+        UNBALANCED,
         '{"schema":{},"output":"{\\"a\\":1 <think>x</think>"}',
+        (
+            '{"verdict":"rejected","artifact":null,"grounded":null,"findings":[{"co'
+            'de":"invalid_json","path":"","message":""}]}'
+        ),
+    ),
+    Case(
+        'thinking_behind_a_cut_value',
+        "A member lacks its value when the text ends.",
+        CUT,
+        '{"schema":{},"output":"{\\"a\\": <think>x</think>"}',
         (
             '{"verdict":"rejected","artifact":null,"grounded":null,"findings":[{"co'
             'de":"truncated","path":"","message":""}]}'

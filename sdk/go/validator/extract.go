@@ -9,12 +9,12 @@ import (
 
 const outputBytesMax = 1 << 20 // of one answer; more is the finding too_large
 
-// extraction is what an answer holds: candidates in the order in which they are tried, or the code
-// and the words for why there is none.
+// extraction is what an answer holds: candidates in the order in which they are tried, those of a class
+// together, or the code and the words for why there is none.
 type extraction struct {
-	candidates []*value
-	code       sessionlog.FindingCode
-	message    string
+	classes [][]*value
+	code    sessionlog.FindingCode
+	message string
 }
 
 func failed(code sessionlog.FindingCode, message string) extraction {
@@ -30,25 +30,26 @@ func extract(output string) extraction {
 		return failed(sessionlog.FindingEmpty, "The answer is empty.")
 	}
 	if whole, err := parse(output); err == nil {
-		return extraction{candidates: []*value{whole}}
+		return extraction{classes: [][]*value{{whole}}}
 	}
 	parts := scan(output)
 	pieces := slices.DeleteFunc(parts.rest, func(r region) bool { return isBlank(output[r.start:r.end]) })
-	if parts.thought && len(pieces) == 1 {
+	if len(pieces) == 1 {
 		if whole, err := parse(output[pieces[0].start:pieces[0].end]); err == nil {
-			return extraction{candidates: []*value{whole}}
+			return extraction{classes: [][]*value{{whole}}}
 		}
 	}
-	found := judge(output, append(slices.Clone(parts.fenced), parts.prose...))
-	cutOff := parts.unfinished || endsWithin(output, parts.fenced) || endsWithin(output, parts.prose)
+	fenced, prose := judge(output, parts.fenced), judge(output, parts.prose)
+	atEnd := func(r region) bool { return isCutOff(output, r) }
+	cutOff := parts.unfinished || slices.ContainsFunc(parts.fenced, atEnd) || slices.ContainsFunc(parts.prose, atEnd)
 	switch {
-	case len(found.candidates) > 0:
-		return extraction{candidates: found.candidates}
+	case len(fenced.candidates)+len(prose.candidates) > 0:
+		return extraction{classes: [][]*value{fenced.candidates, prose.candidates}}
 	case cutOff:
 		return failed(sessionlog.FindingTruncated, "The answer ends in the middle.")
 	case parts.thought && len(pieces) == 0:
 		return failed(sessionlog.FindingEmpty, "The answer holds nothing but thinking.")
-	case found.begun:
+	case fenced.begun || prose.begun:
 		return failed(sessionlog.FindingInvalidJSON, "What begins like JSON does not parse.")
 	default:
 		return failed(sessionlog.FindingNoJSON, "The answer holds no JSON.")
@@ -81,22 +82,4 @@ func judge(text string, regions []region) judged {
 		found.begun = found.begun || begins
 	}
 	return found
-}
-
-// endsWithin says whether the text ends within the last of some regions: an object or an array that
-// is not closed. A block that is not closed may hold one that is, and is merely broken.
-func endsWithin(text string, regions []region) bool {
-	if len(regions) == 0 {
-		return false
-	}
-	last := regions[len(regions)-1]
-	source := strings.TrimSpace(text[last.start:last.end])
-	if last.closed || last.end < len(text) || source == "" || source[0] != '{' && source[0] != '[' {
-		return false
-	}
-	if begins, _ := beginsRegion(source, 0); !begins {
-		return false
-	}
-	_, closed := regionEnd(source, 0)
-	return !closed
 }

@@ -1,6 +1,7 @@
 package validator
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -28,8 +29,15 @@ func TestExtraction(t *testing.T) {
 		{"```{\"a\":1}```", `{"a":1}`},
 		// The content of a block is one candidate, as a whole.
 		{"```\n{\"a\":1}\n{\"b\":2}\n```", "invalid_json"},
-		{"```\n~~~\n{\"a\":1}\n~~~\n```", "no_json"},
-		{"````\n```\n{\"a\":1}\n```\n````", "no_json"},
+		{"```\nx = {1}\n```\n", "no_json"},
+		// Where that is no JSON, the blocks within it count.
+		{"```\n~~~\n{\"a\":1}\n~~~\n```", `{"a":1}`},
+		{"````\n```\n{\"a\":1}\n```\n````", `{"a":1}`},
+		{"```\nprose\n```json\n{\"a\":1}\n```\n```", `{"a":1}`},
+		// Fences that CommonMark does not know.
+		{"```json\n{\"a\":1}```", `{"a":1}`}, {"~~~{\"a\":1}~~~ x", `{"a":1}`},
+		{"```json {\"a\":1}\n```", `{"a":1}`}, {"x\n```\n42\n```<|return|>", "42"},
+		{"```{r}\n[1]\n```", "[1]"}, {"```\n\"a``` b\"```", "\"a``` b\""},
 		{"```\nx = {1}\n```", "no_json"},
 		// Balanced regions in prose, strings aside.
 		{`Sure: {"a":"}"} and [1,2].`, `{"a":"}"} [1,2]`},
@@ -51,8 +59,11 @@ func TestExtraction(t *testing.T) {
 		{`{"a":` + strings.Repeat("9", 4301) + "}", "invalid_json"},
 		{`{"a":1e400}`, `{"a":1e400}`}, {`{"a":1e10000000000000000000}`, "invalid_json"},
 		// The text ended in the middle, and holds no whole candidate.
-		{`{"a":1`, "truncated"}, {`{"a":"}`, "truncated"}, {`[1,`, "truncated"}, {"x [", "truncated"},
-		{"```json\n{\"a\":1", "truncated"}, {`{"a":[1}`, "truncated"}, {"<think>hm", "truncated"},
+		{`{"a":1`, "truncated"}, {`{"a":"}`, "truncated"}, {`[1,`, "truncated"}, {"x [", "invalid_json"},
+		{`{"a"`, "truncated"}, {`{"a":tru`, "truncated"}, {`{"a":`, "truncated"}, {`["a","b`, "truncated"},
+		{`{"a":"b"`, "invalid_json"}, {`["a","b"`, "invalid_json"}, {`{"a":true`, "invalid_json"},
+		{"{\n\n{\n\"city\":\"Oslo\",\"n\":3\n}", "invalid_json"}, {`{"a":1 `, "invalid_json"},
+		{"```json\n{\"a\":1", "truncated"}, {`{"a":[1}`, "invalid_json"}, {"<think>hm", "truncated"},
 		{`{"a":1} {"b":`, `{"a":1}`}, {"{\"a\":1} <think>hm", `{"a":1}`},
 		{"```\n{\"a\":1\n```\nDone.", "invalid_json"}, {"{ hm\n```\nhm\n```\nDone.", "invalid_json"},
 		// Thinking is set aside.
@@ -60,8 +71,13 @@ func TestExtraction(t *testing.T) {
 		{"<thinking>{</thinking>42", "42"}, {"<reasoning>[</reasoning> [1]", "[1]"},
 		{"{\"a\":1}</think>{\"a\":2}", `{"a":2}`}, {"hm</think>42", "42"},
 		{"<think>a<think>b</think>c</think>{\"a\":1}", `{"a":1}`},
-		{"<think>a</thinking>{\"a\":1}", "truncated"}, {"<Think>x</Think> {\"a\":1}", `{"a":1}`},
-		{`{"a":1 <think>x</think>`, "truncated"}, {"{ open <think>hm</think> {\"a\":1}", `{"a":1}`},
+		{"<think>a</thinking>{\"a\":1}", "truncated"}, {"<Think>{}</tHINK> {\"a\":1}", `{"a":1}`},
+		{`{"a":1 <think>x</think>`, "invalid_json"}, {`{"a": <think>x</think>`, "truncated"},
+		{"<|channel|>analysis<|message|>{}<|end|><|start|>assistant<|channel|>final<|message|>{\"a\":1}", `{"a":1}`},
+		{"[THINK]{}[/THINK][1]", "[1]"}, {"◁think▷{}◁/think▷42", "42"}, {"{}assistantfinal[1]", "[1]"},
+		{"Here is my thought process: {} Here is my response: [1]", "[1]"}, {"Here is my response: [1]", "[1]"},
+		{"<|start|>user<|message|>{}", "truncated"}, {"<|channel|>commentary<|message|>{}<|call|>", "empty"},
+		{"{ open <think>hm</think> {\"a\":1}", `{"a":1}`},
 		{"hm { the </think> {\"a\":1} }", `{"a":1}`},
 		{"<think>a</think>{\"a\":1} b</think>", `{"a":1}`}, {"see [\n```\nhm\n```\n", "no_json"},
 		// Not inside of JSON.
@@ -75,11 +91,11 @@ func TestExtraction(t *testing.T) {
 }
 
 func told(found extraction) string {
-	if len(found.candidates) == 0 {
+	if len(found.classes) == 0 {
 		return string(found.code)
 	}
 	var all []string
-	for _, candidate := range found.candidates {
+	for _, candidate := range slices.Concat(found.classes...) {
 		all = append(all, candidate.raw)
 	}
 	return strings.Join(all, " ")
@@ -87,7 +103,7 @@ func told(found extraction) string {
 
 func TestAnAnswerHasAtMost1MiB(t *testing.T) {
 	fits := `"` + strings.Repeat("x", outputBytesMax-2) + `"`
-	if got := extract(fits); len(got.candidates) != 1 {
+	if got := extract(fits); len(got.classes) != 1 {
 		t.Error(got.code)
 	}
 	if got := extract(fits + " "); got.code != "too_large" {
@@ -96,7 +112,7 @@ func TestAnAnswerHasAtMost1MiB(t *testing.T) {
 }
 
 func TestHostileTextsCostLittle(t *testing.T) {
-	for _, part := range []string{"{", "[", "[[[1", "{</think>", "<think>", "```\n", "{\"", "[\"a", "{}", "\\", "<", "[ \n"} {
+	for _, part := range []string{"{", "[", "[[[1", "{</think>", "<think>", "```\n", "{\"", "[\"a", "{}", "\\", "<", "[ \n", "<|start|>", "<|end|>", "{<|channel|>final<|message|>", "```\n<think>\n```\n", "~~~{\n"} {
 		for _, text := range []string{
 			strings.Repeat(part, outputBytesMax/len(part)), strings.Repeat(part, outputBytesMax/len(part)-1) + "x",
 		} {

@@ -1,6 +1,9 @@
 package validator
 
-import "strings"
+import (
+	"strings"
+	"unicode"
+)
 
 // block is a fenced block: where its content stands, where the text goes on, whether it was closed.
 type block struct {
@@ -8,24 +11,140 @@ type block struct {
 	closed            bool
 }
 
-// blockAt reads the fenced block whose fence stands at a place, where a line begins.
-func blockAt(text string, start int) (block, bool) {
+// blockAt reads the fenced block whose fence stands at a place, where a line begins, before a limit.
+//
+// Beside CommonMark's fences it knows a closing one right behind the value on its last line, one with
+// special tokens behind it, and a value that begins on the line of the opening one.
+func blockAt(text string, start, limit int) (block, bool) {
+	text = text[:limit]
 	line, contentStart := lineAt(text, start)
-	line = unindented(line)
+	indented := len(line) - len(unindented(line))
+	line = line[indented:]
 	fence := fenceOf(line)
 	if !opensBlock(line, fence) {
 		return block{}, false
 	}
+	found := block{contentStart, limit, limit, false}
 	for at := contentStart; at < len(text); {
 		line, next := lineAt(text, at)
-		line = unindented(strings.TrimSuffix(line, "\r"))
-		closing := fenceOf(line)
-		if strings.HasPrefix(closing, fence) && strings.Trim(line[len(closing):], " \t") == "" {
-			return block{contentStart, at, at + len(strings.TrimSuffix(text[at:next], "\n")), true}, true
+		indent := len(line) - len(unindented(line))
+		if length := closingLength(line[indent:], fence); length > 0 {
+			found = block{contentStart, at, at + indent + length, true}
+			break
 		}
 		at = next
 	}
-	return block{contentStart, len(text), len(text), false}, true
+	if value, ok := valueInInfo(text, start+indented+len(fence), found, fence); ok {
+		found.start = value
+	}
+	if end, ok := valueEnd(text, found.start, found.end); ok {
+		if after, ok := runAt(text, end, found.end, fence); ok {
+			return block{found.start, end, after, true}, true
+		}
+	}
+	return found, true
+}
+
+// closingLength is the length of the fence if a line closes a block: it stands alone there, special
+// tokens aside.
+func closingLength(line, fence string) int {
+	run := fenceOf(line)
+	if !strings.HasPrefix(run, fence) {
+		return 0
+	}
+	rest := strings.TrimSuffix(line[len(run):], "\r")
+	for {
+		rest = strings.TrimLeft(rest, " \t")
+		if rest == "" {
+			return len(run)
+		}
+		length := specialToken(rest)
+		if length == 0 {
+			return 0
+		}
+		rest = rest[length:]
+	}
+}
+
+// specialToken is the length of a token such as <|return|> that a text begins with.
+func specialToken(text string) int {
+	rest, ok := strings.CutPrefix(text, "<|")
+	if !ok {
+		return 0
+	}
+	name := strings.IndexFunc(rest, func(c rune) bool {
+		return (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && c != '_'
+	})
+	if name < 1 || name > 32 || !strings.HasPrefix(rest[name:], "|>") {
+		return 0
+	}
+	return 2 + name + 2
+}
+
+// valueInInfo finds a value that begins in the info string and is all there is in a block.
+func valueInInfo(text string, info int, b block, fence string) (start int, ok bool) {
+	offset := strings.IndexAny(text[info:max(info, b.start)], "{[")
+	if offset < 0 {
+		return 0, false
+	}
+	start = info + offset
+	end, closed := regionEnd(text[:b.end], start)
+	if !closed {
+		return 0, false
+	}
+	if _, fenced := runAt(text, end, b.end, fence); !fenced && !isBlank(text[end:b.end]) {
+		return 0, false
+	}
+	_, err := parse(text[start:end])
+	return start, err == nil
+}
+
+// valueEnd tells where the value ends that a block begins with. A scalar has to be JSON.
+func valueEnd(text string, start, end int) (valueEnd int, ok bool) {
+	at := end - len(strings.TrimLeftFunc(text[start:end], unicode.IsSpace))
+	if at == end {
+		return 0, false
+	}
+	if text[at] == '{' || text[at] == '[' {
+		if begins, _ := beginsRegion(text[:end], at); begins {
+			return regionEnd(text[:end], at)
+		}
+	}
+	valueEnd = at
+	if text[at] == '"' {
+		valueEnd = stringEnd(text[:end], at)
+	} else {
+		length := strings.IndexAny(text[at:end], " \t\n\r`~")
+		if length < 0 {
+			length = end - at
+		}
+		valueEnd = at + length
+	}
+	_, err := parse(text[at:valueEnd])
+	return valueEnd, err == nil
+}
+
+// stringEnd tells where the string ends that begins at a place, or the text.
+func stringEnd(text string, start int) int {
+	for i := start + 1; i < len(text); i++ {
+		switch text[i] {
+		case '\\':
+			i++
+		case '"':
+			return i + 1
+		}
+	}
+	return len(text)
+}
+
+// runAt finds the closing fence right behind a value.
+func runAt(text string, at, end int, fence string) (after int, ok bool) {
+	rest := strings.TrimLeft(text[at:end], " \t")
+	run := fenceOf(rest)
+	if !strings.HasPrefix(run, fence) {
+		return 0, false
+	}
+	return end - len(rest) + len(run), true
 }
 
 // nextFence finds the line from a place on that opens a block: where it begins, or the text's end.

@@ -162,9 +162,11 @@ func TestATableOfCSVHoldsTexts(t *testing.T) {
 	}
 }
 
-func TestTheFirstCandidateThatPassesIsJudgedElseTheLastIsReported(t *testing.T) {
+func TestTheCandidateThatPassesIsJudgedElseTheLastIsReported(t *testing.T) {
 	for output, expected := range map[string]string{
-		`{"b":1} {"a":1} {"a":2}`: `{"verdict":"accepted","artifact":{"a":1},"grounded":null,"findings":[]}`,
+		`{"b":1} {"a":1} {"a":1.0}`: `{"verdict":"accepted","artifact":{"a":1},"grounded":null,"findings":[]}`,
+		`{"b":1} {"a":1} {"a":2}`: `{"verdict":"rejected","artifact":null,"grounded":null,"findings":[{"code":"ambiguous","path":"",` +
+			`"message":"The answer holds different values that pass the schema: give one answer."}]}`,
 		`{"b":1} {"c":2}`: `{"verdict":"rejected","artifact":{"c":2},"grounded":null,"findings":[{"code":"schema",` +
 			`"path":"","message":"The member \"a\" is missing.","got":{"c":2},"expected":{"required":"a"}}]}`,
 		`none`: `{"verdict":"rejected","artifact":null,"grounded":null,"findings":[{"code":"no_json","path":"",` +

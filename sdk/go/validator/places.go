@@ -32,6 +32,16 @@ func (s *Schema) findings(v *value) ([]sessionlog.Finding, error) {
 	return ordered(w.found), err
 }
 
+// accepts says whether a value holds.
+func (s *Schema) accepts(v *value) (bool, error) {
+	w := &walk{schema: s, steps: schemaStepsMax}
+	holds, _, err := w.holds(s.root, v)
+	if errors.Is(err, errTooMuch) {
+		return false, nil
+	}
+	return holds, err
+}
+
 func tooLarge() sessionlog.Finding {
 	return sessionlog.Finding{
 		Code:    sessionlog.FindingTooLarge,

@@ -41,27 +41,26 @@ type Reply struct {
 
 // Judge takes the JSON out of an answer and checks it. Quotes must stand in source.
 //
-// Of several candidates the first that passes the schema is judged on, else the last is reported. An
-// error means that the answer could not be judged.
+// Of several candidates the one that passes the schema is judged on, those in blocks first, else the last
+// is reported. Different ones of which both pass are the finding ambiguous. An error means that the answer
+// could not be judged.
 func (v *Validator) Judge(output, source string) (*Reply, error) {
 	extracted := extract(output)
-	if len(extracted.candidates) == 0 {
-		finding := sessionlog.Finding{Code: extracted.code, Message: extracted.message}
-		return &Reply{Findings: []sessionlog.Finding{finding}}, nil
+	if len(extracted.classes) == 0 {
+		return rejected(extracted.code, extracted.message), nil
 	}
-	var artifact *value
-	var findings []sessionlog.Finding
-	for _, artifact = range extracted.candidates {
-		var err error
-		if findings, err = v.schema.findings(artifact); err != nil {
-			return nil, err
-		}
-		if len(findings) == 0 {
-			break
-		}
+	artifact, ambiguous, err := v.choose(extracted.classes)
+	if err != nil {
+		return nil, err
+	}
+	if ambiguous {
+		return rejected(sessionlog.FindingAmbiguous, "The answer holds different values that pass the schema: give one answer."), nil
+	}
+	findings, err := v.schema.findings(artifact)
+	if err != nil {
+		return nil, err
 	}
 	reply := &Reply{Findings: findings}
-	var err error
 	if reply.Artifact, err = sessionlog.ParseRawJSON(artifact.raw); err != nil {
 		return nil, err
 	}
@@ -72,6 +71,41 @@ func (v *Validator) Judge(output, source string) (*Reply, error) {
 	}
 	reply.Accepted = len(reply.Findings) == 0
 	return reply, nil
+}
+
+func rejected(code sessionlog.FindingCode, message string) *Reply {
+	return &Reply{Findings: []sessionlog.Finding{{Code: code, Message: message}}}
+}
+
+// choose takes the candidate that passes the schema in the first class that has one, else the last of
+// all. It is ambiguous if that class has different ones.
+func (v *Validator) choose(classes [][]*value) (chosen *value, ambiguous bool, err error) {
+	holds := make(map[string]bool)
+	for _, candidates := range classes {
+		var passed *value
+		for _, candidate := range candidates {
+			passes, known := holds[candidate.raw]
+			if !known {
+				if passes, err = v.schema.accepts(candidate); err != nil {
+					return nil, false, err
+				}
+				holds[candidate.raw] = passes
+			}
+			switch {
+			case passed == nil:
+				chosen = candidate
+				if passes {
+					passed = candidate
+				}
+			case passes && !candidate.equal(passed):
+				return nil, true, nil
+			}
+		}
+		if passed != nil {
+			return passed, false, nil
+		}
+	}
+	return chosen, false, nil
 }
 
 func (v *Validator) ground(reply *Reply, artifact *value, source string) error {

@@ -119,7 +119,7 @@ def test_the_digest_follows_meaning_and_nothing_else(tmp_path):
                 ["models.small.reasoning_marks", *said],
             )
             for marks, said in [
-                ("['<a>']", ["is '<a>'", "list of pairs of texts"]),
+                ("['<a>']", ["reasoning_marks[0]: is '<a>'", "text pair"]),
                 ("[['<a>']]", ["is ['<a>']", "text pair"]),
                 ("[['<a>', 7]]", ["is 7; allowed: text"]),
                 ("[['<a>', '</a>'], ['<b>', '']]", ["pair 2", "'' has 0 characters", "3 to 64"]),

@@ -15,7 +15,7 @@ from support.spec_files import SPEC, fixtures
 
 ROOT = Path(__file__).parents[3]
 LEAST = {"session_log": 60, "validator": 120}
-NOT_OF_VALIDATE = {"refused", "rule", "too_large", "ambiguous"}  # spec/v1/parity/README.md says why
+NOT_OF_VALIDATE = {"refused", "rule", "too_large"}  # spec/v1/parity/README.md says why
 KEYWORDS = (
     {
         "type",
