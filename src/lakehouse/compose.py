@@ -4,7 +4,9 @@ Everything else holds ports and cannot tell the difference.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
@@ -19,6 +21,7 @@ from lakehouse.config.checks import listen_address
 from lakehouse.config.kinds import load_kinds
 from lakehouse.config.settings import CHATD_LISTEN, VALIDATORD_LISTEN, Config
 from lakehouse.core.chat import ModelName, ModelStatus
+from lakehouse.core.closing import Step, close_all
 from lakehouse.core.errors import SetupError
 from lakehouse.core.observation import Observer
 from lakehouse.core.ports import ChatModel, RecordSink, TableSource, Validator
@@ -125,26 +128,35 @@ class Daemon:
 
         Then the requests: those of sessions are answered by now, others get a moment more.
         """
-        if self._validator_service is not None:
-            await self._validator_service.drain(patience_ms=patience_ms)
-            patience_ms = min(patience_ms, _ANSWER_MS)
-        await self._calls.drain(patience_ms)
+        async with contextlib.AsyncExitStack() as steps:  # the second also when the first fails
+            service = self._validator_service
+            steps.push_async_callback(
+                self._calls.drain,
+                patience_ms if service is None else min(patience_ms, _ANSWER_MS),
+            )
+            if service is not None:
+                await service.drain(patience_ms=patience_ms)
 
     async def close(self) -> bool:
-        """Release everything; says whether every session that was taken on has its row."""
+        """Release everything; says whether all of it went well and every session has its row.
+
+        Every step is tried, whatever became of the others: the log is closed last, and must be.
+        """
+        steps: dict[str, Step] = {}
         if self._chat_service is not None:
-            await self._chat_service.close()
+            steps["chatd"] = self._chat_service.close
         if self.tracer is not None:
-            await self.tracer.close()
-        await self._http.close()
+            steps["tracing"] = self.tracer.close
+        steps["the HTTP client"] = self._http.close
         if self._tables is not None:
-            self._tables.close()
+            steps["the tables"] = partial(asyncio.to_thread, self._tables.close)
         if self._maintenance is not None:
-            await asyncio.to_thread(self._maintenance.stop)
+            steps["the log's upkeep"] = partial(asyncio.to_thread, self._maintenance.stop)
         if self._sink is not None:
-            await asyncio.to_thread(self._sink.close)
+            steps["the session log"] = partial(asyncio.to_thread, self._sink.close)
+        closed = await close_all(steps)
         service = self._validator_service
-        return service is None or service.rows_written == service.sessions_taken
+        return closed and (service is None or service.rows_written == service.sessions_taken)
 
     def _listen(self) -> str:
         config = self.config

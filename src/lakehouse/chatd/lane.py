@@ -4,6 +4,7 @@ One attempt goes through here from start to end. Refuses to retry: that is `serv
 """
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 
 from lakehouse.chatd.breaker import Breaker
@@ -13,12 +14,16 @@ from lakehouse.core.chat import CallLimits, ChatReply, ChatRequest
 from lakehouse.core.clock import Clock
 from lakehouse.core.limits import (
     ATTEMPT_MS_MIN,
+    BREAKER_FAILURES_MAX,
+    BREAKER_OPEN_MS,
     COOLDOWN_MS_MAX,
     RETRY_BACKOFF_MS_MIN,
     SLOT_QUEUE_MAX,
     SLOT_WAIT_MS_MAX,
 )
 from lakehouse.providers.provider import ModelSettings, Provider, ProviderFault
+
+_LOG = logging.getLogger(__name__)
 
 
 class Call:
@@ -96,6 +101,7 @@ class Lane:
                 f"Model {self._name!r} was still loading when the load budget of "
                 f"{call.load_budget_ms} ms ended.",
                 again=False,
+                hint="Its load goes on: ask again shortly, or raise session.load_budget_ms.",
             )
 
     async def _ask_loaded(
@@ -115,6 +121,7 @@ class Lane:
                     f"Of the deadline of {call.deadline_ms} ms less than {ATTEMPT_MS_MIN} ms were "
                     f"left to ask model {self._name!r}.",
                     again=False,
+                    hint="Raise deadline_ms, or raise `slots` where calls wait for one.",
                 )
             return await self._complete(request, trace, int(left_ms))
         finally:
@@ -133,18 +140,18 @@ class Lane:
         except BaseException:
             breaker.abandoned()
             raise
-        breaker.succeeded()
+        self._answered()
         return reply
 
     def _note(self, fault: ProviderFault) -> None:
         """Draw a failed call's consequences for the ones to come."""
         now_ms = self._clock.monotonic_ms()
         if fault.transport:
-            self._breaker.failed(now_ms)
+            self._unreachable(now_ms)
             # Its server may have been started anew, and then has to load the model again.
             self.load.forget()
             return
-        self._breaker.succeeded()
+        self._answered()
         if fault.code == "overloaded" and fault.again:
             asked_ms = (fault.retry_after_s or 0.0) * 1000
             # Bounded above: one absurd header must not take a model out for good.
@@ -153,7 +160,24 @@ class Lane:
 
     def _load_failed(self, fault: ProviderFault) -> None:
         if fault.transport:
-            self._breaker.failed(self._clock.monotonic_ms())
+            self._unreachable(self._clock.monotonic_ms())
+
+    def _answered(self) -> None:
+        if not self._breaker.closed:
+            _LOG.info("model %r answers again", self._name)
+        self._breaker.succeeded()
+
+    def _unreachable(self, now_ms: float) -> None:
+        was_closed = self._breaker.closed
+        self._breaker.failed(now_ms)
+        if was_closed and not self._breaker.closed:
+            _LOG.warning(
+                "model %r could not be reached %d times in a row; it is not asked for %d s, and "
+                "then once to see whether it is back",
+                self._name,
+                BREAKER_FAILURES_MAX,
+                BREAKER_OPEN_MS // 1000,
+            )
 
     def _check_breaker(self) -> None:
         if self._breaker.closed:
@@ -165,6 +189,7 @@ class Lane:
                 f"Model {self._name!r} could not be reached several times in a row; it is not "
                 f"asked for the next {refused_ms / 1000:.1f} s.",
                 again=False,
+                hint="Bring the model's endpoint back; the daemon's log says why it was given up.",
                 retry_after_s=max(refused_ms / 1000, 1.0),
             )
 
@@ -185,6 +210,7 @@ class Lane:
                 f"All {self.settings.call_slots()} slots of model {self._name!r} were busy for "
                 f"{wait_ms:.0f} ms, with {self.waiting - 1} other calls waiting.",
                 again=False,
+                hint="Send fewer requests at once, or raise `slots` of the model.",
             ) from None
         finally:
             self.waiting -= 1
@@ -201,6 +227,7 @@ class Lane:
                     f"The endpoint of model {self._name!r} asked to be left alone for another "
                     f"{rest_ms / 1000:.1f} s.",
                     again=False,
+                    hint="Wait as long as it asks, and send fewer requests at once.",
                     retry_after_s=rest_ms / 1000,
                 )
             else:

@@ -15,6 +15,7 @@ from lakehouse.chatd.lane import Call, Lane
 from lakehouse.chatd.retry import backoff_ms
 from lakehouse.core.chat import CallLimits, ChatReply, ChatRequest, ModelState, ModelStatus
 from lakehouse.core.clock import Clock, SystemClock
+from lakehouse.core.closing import close_all
 from lakehouse.core.context import CallContext
 from lakehouse.core.errors import InfraError, Refusal
 from lakehouse.core.limits import ATTEMPT_MS_MIN, RETRIES_MAX, RETRY_WAIT_MS_MAX, STATE_MS_MAX
@@ -95,6 +96,14 @@ class ChatService:
                 delay_ms = self._retry_delay_ms(fault, retries, lane, call)
                 if delay_ms is None:
                     raise
+                _LOG.info(
+                    "model %r is asked again in %.0f ms, retry %d of %d, after %s",
+                    request.model,
+                    delay_ms,
+                    retries + 1,
+                    RETRIES_MAX,
+                    fault.told,
+                )
             else:
                 break
             retries += 1
@@ -113,8 +122,17 @@ class ChatService:
     async def close(self) -> None:
         """End loads under way and close the providers. Later calls are `shutdown`."""
         self._closed = True
-        await asyncio.gather(*(lane.load.close() for lane in self._lanes.values()))
-        await asyncio.gather(*(lane.provider.close() for lane in self._lanes.values()))
+        await asyncio.gather(
+            *(
+                close_all(
+                    {
+                        f"the load of model {name!r}": lane.load.close,
+                        f"the provider of model {name!r}": lane.provider.close,
+                    }
+                )
+                for name, lane in self._lanes.items()
+            )
+        )
 
     def _lane(self, name: str) -> Lane:
         lane = self._lanes.get(name)
@@ -158,6 +176,7 @@ async def _status(name: str, lane: Lane) -> ModelStatus:
 def _log_failure(name: str) -> Callable[[asyncio.Task[None]], None]:
     def log(task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
-            _LOG.warning("Model %r could not be loaded: %s", name, error)
+            told = error.told if isinstance(error, InfraError) else error
+            _LOG.warning("model %r could not be loaded: %s", name, told)
 
     return log

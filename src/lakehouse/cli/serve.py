@@ -9,13 +9,17 @@ from collections.abc import Callable
 import typer
 import uvloop
 
+from lakehouse.cli.daemon_log import DaemonLog, LogLevel, LogLevelOption
 from lakehouse.cli.options import ConfigOption, read_config
 from lakehouse.compose import Daemon, Role
 from lakehouse.config.kinds import doubts_about
 from lakehouse.config.settings import Config
+from lakehouse.core.errors import LakehouseError
 from lakehouse.transport.daemon import listen_on, serve
 from lakehouse.transport.door import DoorLimits, connections_max
 
+_LOG = logging.getLogger(__name__)
+_SECRET_VARIABLES = ("LANGFUSE_SECRET_KEY", "LANGFUSE_PUBLIC_KEY")
 _HELP = {
     "up": "Run the whole stack in one process and open the gateway's port.\n\n"
     "Example: lakehouse up --config lakehouse.toml",
@@ -30,12 +34,21 @@ _HELP = {
 def _app(role: Role) -> typer.Typer:
     app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
-    def command(context: typer.Context, config: ConfigOption = None) -> None:
-        settings = read_config(context, config)
-        _log_to_stderr()
-        whole = asyncio.Runner(loop_factory=uvloop.new_event_loop)
-        with whole as runner:
-            complete = runner.run(_serve(settings, role))
+    def command(
+        context: typer.Context,
+        config: ConfigOption = None,
+        log_level: LogLevelOption = LogLevel.INFO,
+    ) -> None:
+        with DaemonLog(log_level) as log:
+            try:
+                settings = read_config(context, config)
+                log.secrets = _secrets(settings)
+                with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                    complete = runner.run(_serve(settings, role))
+            except LakehouseError as error:
+                if not log.for_people:  # people read the error itself, below
+                    _LOG.error("%s did not start: %s", role, error.internal)
+                raise
         sys.exit(0 if complete else 1)
 
     app.command(name=role, help=_HELP[role])(command)
@@ -50,9 +63,9 @@ chatd_app = _app("chatd")
 
 async def _serve(config: Config, role: Role) -> bool:
     daemon = Daemon(config, os.environ, role)
-    listener = listen_on(daemon.host, daemon.port)
-    host, port = listener.getsockname()[:2]
     try:
+        listener = listen_on(daemon.host, daemon.port)
+        host, port = listener.getsockname()[:2]
         await daemon.start()
         await serve(
             daemon.app,
@@ -65,6 +78,13 @@ async def _serve(config: Config, role: Role) -> bool:
     finally:
         complete = await daemon.close()
     return complete
+
+
+def _secrets(config: Config) -> tuple[str, ...]:
+    """List the secrets that the configuration names, to be cut out of whatever is logged."""
+    models = (model.api_key_env for model in config.models.values())
+    names = {*models, config.chatd.api_key_env, config.validatord.api_key_env, *_SECRET_VARIABLES}
+    return tuple(os.environ.get(name, "") for name in names if name is not None)
 
 
 def _announcement(daemon: Daemon, url: str) -> Callable[[], None]:
@@ -119,9 +139,3 @@ def _curl(config: Config, url: str) -> str:
         body = f'{{"schema": {schema}, "prompt": "Name a city, as JSON."}}'
     key = ' -H "Authorization: Bearer $KEY"' if config.gateway.api_keys_env else ""
     return f"  curl -s {url}/v1/iterate{key} --json '{body}'"
-
-
-def _log_to_stderr() -> None:
-    logging.basicConfig(
-        level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )

@@ -1,6 +1,8 @@
 """Which session a call belongs to: the id rules of contract section 2, as one pure function."""
 
 from collections.abc import Sequence
+from contextvars import ContextVar
+from typing import Final
 
 import msgspec
 
@@ -26,6 +28,9 @@ ROW_ID_HEADER = "x-lakehouse-row-id"
 DEADLINE_HEADER = "x-lakehouse-deadline-ms"
 REPLACED_HEADER = "x-lakehouse-trace-id-replaced"
 LOAD_BUDGET_HEADER = "x-lakehouse-load-budget-ms"
+
+current_session: Final[ContextVar[str | None]] = ContextVar("current_session", default=None)
+"""The session that the running task works for: lines of the daemon's log name it."""
 
 
 class CallContext(msgspec.Struct, frozen=True):

@@ -78,21 +78,20 @@ INFRA_STATUS: Final[dict[InfraCode, int]] = {
 _LATER_STATUS: Final = 502
 
 INFRA_HINT: Final[dict[InfraCode, str]] = {
-    "connect": "Check that the model's endpoint is up: `lakehouse doctor`.",
+    "connect": "Check that what was asked is up and can be reached: `lakehouse doctor`.",
     "upstream_malformed": "The model's endpoint answered something that is not a chat completion; "
     "check its base_url.",
-    "upstream_status": "Look up the endpoint's own log for this status; "
-    "the request was not retried further.",
+    "upstream_status": "Look up the endpoint's own log for this status.",
     "model_missing": "Pull or serve the model at its endpoint, or correct `model` in the "
     "configuration: `lakehouse doctor`.",
-    "overloaded": "Send fewer requests at once, or raise `slots` of the model.",
-    "timeout": "Raise deadline_ms, or use a faster model.",
+    "overloaded": "Send fewer requests at once, and ask again later.",
+    "timeout": "Raise deadline_ms, or ask for less.",
     "model_loading": "The model is still loading and our load goes on: ask again shortly.",
     "table_unavailable": "Check the table's path and columns: `lakehouse doctor`.",
     "rule_broken": "Correct the rule in the configuration: it fails whatever the artifact holds.",
     "log_unavailable": "Check the disk behind the session log: `lakehouse doctor`.",
     "shutdown": "The daemon was stopping: send the request again.",
-    "crashed": "The process that ran the session ended: its row, if any, is found by the row_id.",
+    "crashed": "Look up the daemon's log; the row, if there is one, is found by the row_id.",
 }
 
 _NOT_RETRYABLE: Final[frozenset[InfraCode]] = frozenset(
@@ -156,13 +155,26 @@ class InfraError(LakehouseError):
         self.retryable = code not in _NOT_RETRYABLE if retryable is None else retryable
         self.retry_after_s = retry_after_s
 
+    @property
+    def told(self) -> str:
+        """All there is to say, in one line of our own log."""
+        return f"{self.code}: {self.public}" + (f" [{self.detail}]" if self.detail else "")
+
+    @property
+    def detail(self) -> str | None:
+        """The cause in the operator's words; None where it says nothing beyond the message."""
+        return None if self.internal == self.public else self.internal
+
 
 class TableUnavailable(InfraError):
     """A grounding table, or a column a rule names, could not be read. Retryable."""
 
-    def __init__(self, table: str, cause: str) -> None:
+    def __init__(self, table: str, cause: str, *, hint: str = "") -> None:
         super().__init__(
-            "table_unavailable", f"Table {table!r} is unavailable.", internal=f"{table}: {cause}"
+            "table_unavailable",
+            f"Table {table!r} is unavailable.",
+            hint=hint,
+            internal=f"{table}: {cause}",
         )
         self.table = table
 

@@ -80,6 +80,11 @@ SLOT_WAIT_MS_MAX: Final = 30_000  # waiting for a free slot of a model: then `ov
 SLOT_QUEUE_MAX: Final = 512  # calls waiting for the slots of one model; more are `overloaded`
 CALL_SLOTS_DEFAULT: Final = 64  # calls at once to an endpoint; the embedded model has its own
 MAX_TOKENS_DEFAULT: Final = 512  # of an embedded model's answer: tiny models ramble without end
+CHECK_GRACE_MS: Final = 1_000  # for judging an answer that came at the end of the deadline
+LOG_GRACE_MS: Final = 1_500  # after the deadline, for its row: nobody waits 2 s beyond it
+VALIDATE_MS_MAX: Final = 25_000  # one /v1/validate, which has no deadline of its own
+ALIVE_MS: Final = 1_800  # for a daemon past a call's deadline to say that it lives
+ALIVE_PAUSE_MS: Final = 1_000  # between two such questions
 DRAIN_MS_DEFAULT: Final = 25_000  # from SIGTERM to exit; under Kubernetes' 30 s
 DRAIN_MARGIN_MS: Final = 3_000  # of the drain, kept for writing the rows of cancelled sessions
 

@@ -1,7 +1,12 @@
 """What a session may still take: its deadline, which stands still while a model loads."""
 
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
 from lakehouse.core.chat import CallLimits
 from lakehouse.core.clock import Clock
+from lakehouse.core.errors import InfraError
 
 
 class Budget:
@@ -27,6 +32,23 @@ class Budget:
         """Milliseconds left before the deadline; zero or less when it has passed."""
         spent = self._clock.monotonic_ms() - self._started_ms - self._loaded_ms
         return int(self._deadline_ms - spent)
+
+    @asynccontextmanager
+    async def bound(
+        self, error: Callable[[], InfraError], *, grace_ms: int = 0
+    ) -> AsyncIterator[None]:
+        """End what is awaited inside when the deadline passes, as what `error` makes.
+
+        It has at least `grace_ms`, also past the deadline.
+        """
+        scope = asyncio.timeout(max(self.left_ms(), grace_ms, 0) / 1000)
+        try:
+            async with scope:
+                yield
+        except TimeoutError:
+            if not scope.expired():
+                raise  # another timeout, of what ran inside
+            raise error() from None
 
     def limits(self) -> CallLimits:
         """Give the next model call what is left of both."""

@@ -8,12 +8,15 @@ Pure: it touches the world only through `ChatModel` and a table snapshot. Troubl
 an `InfraError` that leaves the loop and spends no iteration; a bad answer is never an error.
 """
 
+from functools import partial
+
 from lakehouse.core.chat import ChatReply, ChatRequest, Message, Sampling
 from lakehouse.core.clock import Clock
 from lakehouse.core.conversation import later_turns
 from lakehouse.core.errors import InfraError
 from lakehouse.core.ids import new_span_id
 from lakehouse.core.json_text import NULL
+from lakehouse.core.limits import CHECK_GRACE_MS
 from lakehouse.core.observation import AttemptTimes
 from lakehouse.core.ports import ChatModel, TableSnapshot
 from lakehouse.core.session import Attempt, Verdict
@@ -72,7 +75,13 @@ async def iterate(
         )
         times.answered_ms = clock.monotonic_ms()
         budget.exclude_load(reply.load_ms)
-        judgement = await _judge(task, reply, tables, times, clock)
+        if task.kind.grounding or task.kind.rules:
+            async with budget.bound(
+                partial(_checks_too_long, task, iteration), grace_ms=CHECK_GRACE_MS
+            ):
+                judgement = await _judge(task, reply, tables, times, clock)
+        else:
+            judgement = await _judge(task, reply, tables, times, clock)
         times.ended_ms = clock.monotonic_ms()
         repeated = any(attempt.output == reply.text for attempt in progress.attempts)
         progress.attempts.append(
@@ -165,4 +174,14 @@ def _deadline_passed(task: SessionTask, iteration: int) -> InfraError:
     return InfraError(
         "timeout",
         f"The deadline of {task.settings.deadline_ms} ms passed before attempt {iteration}.",
+        hint="Raise deadline_ms, lower max_iterations, or use a faster model.",
+    )
+
+
+def _checks_too_long(task: SessionTask, iteration: int) -> InfraError:
+    return InfraError(
+        "timeout",
+        f"The deadline of {task.settings.deadline_ms} ms passed while the answer of attempt "
+        f"{iteration} was checked against the kind's tables and rules.",
+        hint="Make the kind's rules cheaper, or raise deadline_ms.",
     )

@@ -104,7 +104,7 @@ def final_row(task: SessionTask, outcome: Outcome, *, daemon: str, moment: datet
         grounded=outcome.grounded,
         artifact=outcome.artifact,
         attempts=outcome.attempts,
-        error=None if error is None else RowError(error.code, error.public, None),
+        error=None if error is None else RowError(error.code, error.public, error.detail),
         usage=outcome.usage,
         duration_ms=outcome.duration_ms,
         conversation_id=task.conversation_id,

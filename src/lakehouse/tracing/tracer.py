@@ -122,8 +122,10 @@ class Tracer:
     async def close(self) -> None:
         """Send what waits, for a bounded time, and let go of the connections."""
         self._make()
-        await asyncio.gather(*(channel.close(FLUSH_S_MAX) for channel in self.channels))
-        await self._http.close()
+        try:
+            await asyncio.gather(*(channel.close(FLUSH_S_MAX) for channel in self.channels))
+        finally:
+            await self._http.close()
         for channel in self.channels:
             if channel.total.dropped:
                 _LOG.warning(

@@ -24,9 +24,11 @@ def decode_answer(reply: HttpReply, kind: type[_T], *, daemon: str, unreadable: 
             raise error
     try:
         return msgspec.json.decode(reply.body, type=kind)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        media_type = reply.headers.get("content-type", "")[:80]
         raise InfraError(
             unreadable,
-            f"The answer of {daemon} cannot be read.",
-            internal=f"{daemon}: status {reply.status}: {error}",
+            f"The answer of {daemon} cannot be read: status {reply.status}, {media_type!r}.",
+            hint=f"Check that {daemon}.url leads to a {daemon} of this version, and to no proxy.",
+            internal=f"{daemon}: status {reply.status}, {media_type!r}: {error}",
         ) from error

@@ -1,6 +1,7 @@
 """The only place that turns our errors into HTTP: RFC 9457 problem bodies, and back.
 
-Internal messages never pass through here.
+The operator's cause goes with it between our own daemons only, so that the row and the log of the
+outer one have it; a gateway tells nobody.
 """
 
 from http import HTTPStatus
@@ -14,7 +15,10 @@ PROBLEM_TYPE: Final = "application/problem+json"
 
 
 class Problem(msgspec.Struct, frozen=True):
-    """An RFC 9457 body with our members. `detail` is for people, `code` for programs."""
+    """An RFC 9457 body with our members. `detail` is for people, `code` for programs.
+
+    `cause` is the operator's, sent by `validatord` and `chatd` where it says more than `detail`.
+    """
 
     type: str
     title: str
@@ -24,10 +28,15 @@ class Problem(msgspec.Struct, frozen=True):
     session_id: str
     retryable: bool
     hint: str
+    cause: str | msgspec.UnsetType = msgspec.UNSET
 
 
-def problem_of(error: Refusal | InfraError, session_id: str) -> Problem:
-    """Describe an error to the caller whose session (or call) it ended."""
+def problem_of(error: Refusal | InfraError, session_id: str, *, inner: bool) -> Problem:
+    """Describe an error to the caller whose session (or call) it ended.
+
+    `inner`: the caller is a daemon of ours, and is told the cause.
+    """
+    cause = error.detail if inner and isinstance(error, InfraError) else None
     return Problem(
         type=f"urn:lakehouse:problem:{error.code}",
         title=HTTPStatus(error.status).phrase,
@@ -37,6 +46,7 @@ def problem_of(error: Refusal | InfraError, session_id: str) -> Problem:
         session_id=session_id,
         retryable=error.retryable,
         hint=error.hint,
+        cause=msgspec.UNSET if cause is None else cause,
     )
 
 
@@ -60,6 +70,7 @@ def error_of(body: bytes, retry_after: str = "") -> Refusal | InfraError | None:
                 infra_code,
                 problem.detail,
                 hint=problem.hint,
+                internal="" if problem.cause is msgspec.UNSET else problem.cause,
                 retryable=problem.retryable,
                 retry_after_s=wait_s,
             )

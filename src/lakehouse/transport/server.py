@@ -26,6 +26,7 @@ from lakehouse.core.context import (
     TRACE_ID_HEADER,
     CallContext,
     call_context,
+    current_session,
 )
 from lakehouse.core.errors import InfraError, Refusal
 from lakehouse.core.ids import is_id
@@ -178,6 +179,7 @@ class _Endpoint:
         started_at_ns, started_s = time.time_ns(), time.perf_counter()
         headers = _headers(scope)
         context = _context(headers, inner=self._inner)
+        current_session.set(context.session_id)
         task = self._calls.begin()
         page: str | None = None
         try:
@@ -187,13 +189,13 @@ class _Endpoint:
             return
         except asyncio.CancelledError:
             task.uncancel()
-            response = _problem(InfraError("shutdown", "The daemon is stopping."), context)
+            response = self._problem(InfraError("shutdown", "The daemon is stopping."), context)
         except (Refusal, InfraError) as error:
-            response = _problem(error, context)
+            response = self._problem(error, context)
         except Exception:  # noqa: BLE001  the boundary: whatever it was, the caller gets an answer
             # A bug of ours: the caller learns that and nothing more, our log learns everything.
             _LOG.exception("request failed: %s %s", scope["method"], scope["path"])
-            response = _problem(
+            response = self._problem(
                 InfraError("crashed", "The request failed inside Lakehouse."), context
             )
         finally:
@@ -219,6 +221,11 @@ class _Endpoint:
         if not is_from_page(headers):
             return None
         return check_origin(headers, host, self._allowed_origins)
+
+    def _problem(self, error: Refusal | InfraError, context: CallContext) -> Response:
+        if isinstance(error, InfraError):
+            _LOG.warning("%s: %s", self._path, error.told)
+        return _problem(error, context, inner=self._inner)
 
     async def _respond(
         self,
@@ -307,14 +314,14 @@ def refusal_message(refusal: Refusal, date: Iterable[tuple[bytes, bytes]]) -> by
     It has ids of its own, as every answer has: where the head cannot be read, neither can its ids.
     """
     context = call_context((), ())
-    response = _problem(refusal, context)
+    response = _problem(refusal, context, inner=False)
     fields = [*date, *_fields(response, context), (b"connection", b"close")]
     status = f"HTTP/1.1 {response.status} {HTTPStatus(response.status).phrase}\r\n".encode()
     lines = [b"%b: %b\r\n" % field for field in dict(fields).items()]
     return b"".join([status, *lines, b"\r\n", response.body])
 
 
-def _problem(error: Refusal | InfraError, context: CallContext) -> Response:
+def _problem(error: Refusal | InfraError, context: CallContext, *, inner: bool) -> Response:
     headers: tuple[tuple[bytes, bytes], ...] = ()
     if error.retry_after_s is not None:
         headers = ((b"retry-after", b"%d" % math.ceil(error.retry_after_s)),)
@@ -324,7 +331,7 @@ def _problem(error: Refusal | InfraError, context: CallContext) -> Response:
         headers = (*headers, (b"allow", error.allowed.encode()))
     if error.status == 401:
         headers = (*headers, (b"www-authenticate", b"Bearer"))
-    body = msgspec.json.encode(problem_of(error, context.session_id))
+    body = msgspec.json.encode(problem_of(error, context.session_id, inner=inner))
     return Response(error.status, body, PROBLEM_TYPE, headers)
 
 

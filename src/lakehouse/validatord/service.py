@@ -7,14 +7,16 @@ its row along. Everything that ends a session ends here, in one place, as one ro
 import asyncio
 import logging
 from collections.abc import Mapping
+from functools import partial
 
 import msgspec
 
 from lakehouse.core.clock import Clock, SystemClock
-from lakehouse.core.context import CallContext
+from lakehouse.core.context import CallContext, current_session
 from lakehouse.core.errors import InfraError, Refusal
 from lakehouse.core.json_text import NULL
 from lakehouse.core.kind import Kind
+from lakehouse.core.limits import LOG_GRACE_MS, VALIDATE_MS_MAX
 from lakehouse.core.observation import AttemptTimes, Observer, SessionEnded, SessionTimes
 from lakehouse.core.ports import ChatModel, KindInfo, RecordSink, TableSource, ValidateRequest
 from lakehouse.core.row import Row
@@ -81,17 +83,19 @@ class ValidatorService:
     async def validate(self, request: ValidateRequest) -> ValidateReply:
         """Judge a given answer; see the port for what holds."""
         kind = self._kind_to_judge_by(request)
-        tables = await self._tables_of(request).snapshot(kind)
-        judgement = await judge(
-            request.output,
-            "stop",
-            kind=kind,
-            schema=self.catalog.schemas.get(bytes(kind.schema)),
-            sources=() if request.source is None else (request.source,),
-            tables=tables,
-            times=AttemptTimes("", 0.0),
-            clock=self._clock,
-        )
+        budget = Budget(self._clock, deadline_ms=VALIDATE_MS_MAX, load_budget_ms=0)
+        async with budget.bound(_validate_too_long):
+            tables = await self._tables_of(request).snapshot(kind)
+            judgement = await judge(
+                request.output,
+                "stop",
+                kind=kind,
+                schema=self.catalog.schemas.get(bytes(kind.schema)),
+                sources=() if request.source is None else (request.source,),
+                tables=tables,
+                times=AttemptTimes("", 0.0),
+                clock=self._clock,
+            )
         return ValidateReply(
             "accepted" if judgement.accepted else "rejected",
             judgement.artifact,
@@ -163,6 +167,7 @@ class ValidatorService:
         return msgspec.structs.replace(kind, grounding=rules)
 
     async def _session(self, task: SessionTask) -> SessionReply:
+        current_session.set(task.context.session_id)
         budget = Budget(
             self._clock,
             deadline_ms=_tighter(task.settings.deadline_ms, task.context.deadline_ms),
@@ -172,19 +177,24 @@ class ValidatorService:
             self._sink.started(started_record(task, daemon=self._daemon, moment=self._clock.now()))
         except InfraError as error:
             outcome = _infra(error, Progress(), {}, budget)
+            _LOG.error("the session leaves no row: %s", error.told)
             moment, ended_ms = self._clock.now(), self._clock.monotonic_ms()
             row = final_row(task, outcome, daemon=self._daemon, moment=moment)
             self._tell(task, row, outcome, (budget.started_ms, ended_ms), logged=False)
             return session_reply(task, outcome)
         outcome = await self._outcome(task, budget)
+        if outcome.error is not None:
+            _LOG.warning("the session ends as infra_error: %s", outcome.error.told)
         moment, ended_ms = self._clock.now(), self._clock.monotonic_ms()
         row = final_row(task, outcome, daemon=self._daemon, moment=moment)
         logged = True
         self.rows_waiting += 1
         try:
-            await self._sink.append(row)
+            async with budget.bound(_log_too_late, grace_ms=budget.left_ms() + LOG_GRACE_MS):
+                await self._sink.append(row)
         except InfraError as error:
             outcome, logged = _unlogged(outcome, error), False
+            _LOG.error("the session leaves no row: %s", error.told)
             row = final_row(task, outcome, daemon=self._daemon, moment=moment)
         else:
             self.rows_written += 1
@@ -216,7 +226,8 @@ class ValidatorService:
         try:
             if self._draining:
                 raise _shutdown()
-            tables = await self._tables.snapshot(task.kind)
+            async with budget.bound(partial(_tables_too_late, task)):
+                tables = await self._tables.snapshot(task.kind)
             digests = tables.digests
             verdict = await iterate(
                 task,
@@ -231,11 +242,17 @@ class ValidatorService:
         except asyncio.CancelledError:
             session.uncancel()
             return _infra(_shutdown(), progress, digests, budget)
-        except Exception:  # noqa: BLE001  the boundary: whatever it was, the caller gets an answer
+        except Exception as error:  # noqa: BLE001  the boundary: the caller gets an answer
             # A bug of ours must not lose the row: it is written as what it is, and told in full
             # to our own log only.
-            _LOG.exception("session %s failed", task.context.session_id)
-            crash = InfraError("crashed", "The session failed inside Lakehouse.", retryable=False)
+            _LOG.exception("the session failed")
+            crash = InfraError(
+                "crashed",
+                "The session failed inside Lakehouse.",
+                hint="A bug of ours: please report it with the traceback in the daemon's log.",
+                internal=f"{type(error).__name__}: {error}",
+                retryable=False,
+            )
             return _infra(crash, progress, digests, budget)
         finally:
             self._in_loop.discard(session)
@@ -271,6 +288,32 @@ def _unlogged(outcome: Outcome, error: InfraError) -> Outcome:
 
 def _shutdown() -> InfraError:
     return InfraError("shutdown", "The daemon stopped before the session ended.")
+
+
+def _tables_too_late(task: SessionTask) -> InfraError:
+    return InfraError(
+        "timeout",
+        f"The deadline of {task.settings.deadline_ms} ms passed while the tables of the kind "
+        "were loaded.",
+        hint="Their load goes on: ask again shortly, or raise deadline_ms.",
+    )
+
+
+def _validate_too_long() -> InfraError:
+    return InfraError(
+        "timeout",
+        f"The answer was not judged within {VALIDATE_MS_MAX} ms.",
+        hint="A table may still be loading: ask again shortly; else make the kind's rules cheaper.",
+    )
+
+
+def _log_too_late() -> InfraError:
+    return InfraError(
+        "log_unavailable",
+        "The session log cannot be written.",
+        hint="The disk behind the session log is too slow or hangs: `lakehouse doctor`.",
+        internal=f"session log: no sync within {LOG_GRACE_MS} ms after the deadline",
+    )
 
 
 def _tighter(own_ms: int, outer_ms: int | None) -> int:
