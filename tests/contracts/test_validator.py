@@ -143,7 +143,10 @@ def test_a_dead_endpoint_is_an_infra_error_with_a_row(gateway):
     assert reply["error"]["retryable"] is True
     assert reply["error"]["hint"]
     [row] = rows_of(gateway, reply["session_id"])
-    assert row["error"] == {"code": "connect", "message": reply["error"]["message"]}
+    assert row["error"]["code"] == "connect"
+    assert row["error"]["message"] == reply["error"]["message"]
+    assert "Connection refused" in row["error"]["detail"]  # the operator's words, through all hops
+    assert "127.0.0.1" not in json.dumps(reply)
 
 
 def test_numbers_keep_their_own_bytes(gateway):

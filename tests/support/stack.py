@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,14 +44,21 @@ class Answer(msgspec.Struct, frozen=True):
 class Process:
     """One `lakehouse` daemon."""
 
-    def __init__(self, role: str, config: Path, port: int, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        role: str,
+        config: Path,
+        port: int,
+        environment: Mapping[str, str],
+        options: Sequence[str] = (),
+    ) -> None:
         self.role = role
         self.port = port
         self.url = f"http://127.0.0.1:{port}"
         self.output = config.parent / f"{role}-{port}.txt"
         with self.output.open("wb") as output:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "lakehouse", "--config", str(config), role],
+                [sys.executable, "-m", "lakehouse", "--config", str(config), role, *options],
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 cwd=config.parent,
@@ -143,6 +150,7 @@ def running_stack(
     *,
     apart: bool,
     environment: Mapping[str, str] | None = None,
+    options: Sequence[str] = (),
 ) -> Iterator[dict[str, Process]]:
     """Run `up` in one process, or the three daemons apart; the same configuration text.
 
@@ -161,12 +169,12 @@ def running_stack(
                 "LAKEHOUSE_CHATD__LISTEN": f'"127.0.0.1:{chatd}"',
                 "LAKEHOUSE_VALIDATORD__LISTEN": f'"127.0.0.1:{validatord}"',
             }
-            processes["chatd"] = Process("chatd", file, chatd, variables)
+            processes["chatd"] = Process("chatd", file, chatd, variables, options)
             variables |= {"LAKEHOUSE_CHATD__URL": f'"http://127.0.0.1:{chatd}"'}
-            processes["validatord"] = Process("validatord", file, validatord, variables)
+            processes["validatord"] = Process("validatord", file, validatord, variables, options)
             variables |= {"LAKEHOUSE_VALIDATORD__URL": f'"http://127.0.0.1:{validatord}"'}
         role = "gateway" if apart else "up"
-        processes["gateway"] = Process(role, file, gateway, variables)
+        processes["gateway"] = Process(role, file, gateway, variables, options)
         yield processes
     finally:
         for process in reversed(list(processes.values())):

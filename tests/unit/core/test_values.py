@@ -100,6 +100,7 @@ def test_the_codes_have_the_contracts_status() -> None:
         "timeout": 504,
         "model_loading": 504,
         "table_unavailable": 503,
+        "rule_broken": 503,
         "log_unavailable": 503,
         "shutdown": 503,
         "crashed": 502,
