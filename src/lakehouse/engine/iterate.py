@@ -75,13 +75,7 @@ async def iterate(
         )
         times.answered_ms = clock.monotonic_ms()
         budget.exclude_load(reply.load_ms)
-        if task.kind.grounding or task.kind.rules:
-            async with budget.bound(
-                partial(_checks_too_long, task, iteration), grace_ms=CHECK_GRACE_MS
-            ):
-                judgement = await _judge(task, reply, tables, times, clock)
-        else:
-            judgement = await _judge(task, reply, tables, times, clock)
+        judgement = await _judge(task, reply, tables, times, clock=clock, budget=budget)
         times.ended_ms = clock.monotonic_ms()
         repeated = any(attempt.output == reply.text for attempt in progress.attempts)
         progress.attempts.append(
@@ -106,9 +100,15 @@ async def iterate(
 
 
 async def _judge(
-    task: SessionTask, reply: ChatReply, tables: TableSnapshot, times: AttemptTimes, clock: Clock
+    task: SessionTask,
+    reply: ChatReply,
+    tables: TableSnapshot,
+    times: AttemptTimes,
+    *,
+    clock: Clock,
+    budget: Budget,
 ) -> Judgement:
-    return await judge(
+    judging = judge(
         reply.text,
         reply.finish_reason,
         kind=task.kind,
@@ -119,6 +119,11 @@ async def _judge(
         clock=clock,
         reasoning_marks=task.model.reasoning_marks,
     )
+    if not task.kind.grounding and not task.kind.rules:
+        return await judging  # it waits for nothing
+    too_long = partial(_checks_too_long, task)
+    async with budget.bound(too_long, grace_ms=CHECK_GRACE_MS):
+        return await judging
 
 
 def _request(task: SessionTask, messages: tuple[Message, ...], strategy: Strategy) -> ChatRequest:
@@ -178,10 +183,10 @@ def _deadline_passed(task: SessionTask, iteration: int) -> InfraError:
     )
 
 
-def _checks_too_long(task: SessionTask, iteration: int) -> InfraError:
+def _checks_too_long(task: SessionTask) -> InfraError:
     return InfraError(
         "timeout",
-        f"The deadline of {task.settings.deadline_ms} ms passed while the answer of attempt "
-        f"{iteration} was checked against the kind's tables and rules.",
+        f"The deadline of {task.settings.deadline_ms} ms passed while an answer was checked "
+        "against the kind's tables and rules.",
         hint="Make the kind's rules cheaper, or raise deadline_ms.",
     )
