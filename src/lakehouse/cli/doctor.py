@@ -26,12 +26,14 @@ from lakehouse.grounding.settings import TableSettings
 from lakehouse.grounding.sql import prepare_rules
 from lakehouse.grounding.tables import TableFiles
 from lakehouse.sessionlog.disk import free_bytes_required
+from lakehouse.sessionlog.odd_entries import odd_entries
 from lakehouse.tracing.destination import LANGFUSE_URLS, OTLP, without_tracing
 
 doctor_app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 State = Literal["ok", "warning", "problem", "skipped"]
 _NAME_IT: Final = "correct the pointer, or name the member under `properties` of the schema"
+_ENTRIES_SHOWN_MAX: Final = 3
 _SHARED_FILE_SYSTEMS: Final = ("nfs", "cifs", "smb", "fuse", "overlay", "tmpfs", "9p")
 
 
@@ -94,6 +96,7 @@ async def _checks(config: Config, environment: Mapping[str, str]) -> list[Check]
         rules,
         keys,
         _space(log),
+        _entries(log),
         _file_system(log),
     ]
     if "eatmydata" in environment.get("LD_PRELOAD", ""):
@@ -165,6 +168,17 @@ def _space(log: Path) -> Check:
     if usage.free < needed:
         return Check("log space", "problem", detail, "free some space, or move log.path")
     return Check("log space", "ok", detail)
+
+
+def _entries(log: Path) -> Check:
+    """Tell what lies in the log and cannot be part of it."""
+    found = odd_entries(log)
+    if not found:
+        return Check("log entries", "ok", "every entry can be read")
+    listed = "; ".join(f"{odd.file}: {odd.reason}" for odd in found[:_ENTRIES_SHOWN_MAX])
+    more = len(found) - _ENTRIES_SHOWN_MAX
+    detail = listed + (f"; and {more} more: lakehouse log verify" if more > 0 else "")
+    return Check("log entries", "warning", detail, "move it out of the log: it is stepped over")
 
 
 def _file_system(log: Path) -> Check:

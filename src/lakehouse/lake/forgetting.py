@@ -4,6 +4,7 @@ Refuses to touch what a living program may be writing to: such files are named, 
 they are sealed and somebody asks again.
 """
 
+import os
 from pathlib import Path
 
 import msgspec
@@ -29,6 +30,7 @@ from lakehouse.sessionlog.layout import (
     prepare,
 )
 from lakehouse.sessionlog.reader import find_rows
+from lakehouse.sessionlog.regular_file import NotRegular, open_regular
 from lakehouse.sessionlog.sealing import LOCK_WAIT_S, seal
 from lakehouse.sessionlog.shared_file import blank_lines
 
@@ -142,11 +144,11 @@ def _holds(path: Path, session_id: str) -> bool:
     needle = b'"%b"' % session_id.encode("utf-8")
     overlap = b""
     try:
-        with path.open("rb") as file:
+        with os.fdopen(open_regular(path), "rb") as file:
             while block := file.read(_BLOCK_BYTES):
                 if needle in overlap + block:
                     return True
                 overlap = block[-len(needle) :]
-    except FileNotFoundError:
+    except (FileNotFoundError, NotRegular):
         return False
     return False

@@ -18,6 +18,7 @@ import msgspec
 
 from lakehouse.core.errors import LakehouseError, SetupError
 from lakehouse.sessionlog.layout import COMPACTED, IDENTITY, TABLE_STATE
+from lakehouse.sessionlog.regular_file import read_regular
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -277,7 +278,7 @@ def durable_version(uri: str) -> int | None:
         return None
     path = durable_path(table)
     try:
-        return msgspec.json.decode(path.read_bytes(), type=DurableVersion).version
+        return msgspec.json.decode(read_regular(path), type=DurableVersion).version
     except FileNotFoundError:
         return None
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
@@ -318,10 +319,10 @@ def read_identity(root: Path) -> LogIdentity | None:
     """
     path = root / IDENTITY
     try:
-        return msgspec.json.decode(path.read_bytes(), type=LogIdentity)
+        return msgspec.json.decode(read_regular(path), type=LogIdentity)
     except FileNotFoundError:
         return None
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise LakehouseError(
             f"{path} is damaged: {error}",
             hint="It names the log and its table; restore it from a copy.",
@@ -337,7 +338,7 @@ def read_plans(root: Path) -> list[Plan]:
     plans = []
     for path in (root / COMPACTED).glob("*.json"):
         try:
-            plans.append(msgspec.json.decode(path.read_bytes(), type=Plan))
+            plans.append(msgspec.json.decode(read_regular(path), type=Plan))
         except FileNotFoundError:
             continue  # its segments are gone, and it with them
         except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from lakehouse.core.errors import LakehouseError
+from lakehouse.sessionlog.regular_file import open_regular
 
 FREE_BYTES_MIN = 16 << 20  # never less than this, however small the file system is
 FREE_BYTES_MAX = 256 << 20  # and never more, however large
@@ -125,12 +126,15 @@ def take_lock(path: Path) -> int | None:
 def lock_held(path: Path) -> bool:
     """Say whether some process holds the lock; a missing lock file is held by nobody.
 
+    One that cannot be asked counts as held: nobody's sessions are taken for crashed on a guess.
     Asks for a shared lock and gives it back at once, so that readers never exclude each other.
     """
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        descriptor = open_regular(path)
     except FileNotFoundError:
         return False
+    except OSError:
+        return True
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -147,8 +151,7 @@ def exclusively(path: Path, wait_s: float) -> Iterator[None]:
     Raises:
         Busy: Somebody else held it for all of `wait_s`.
     """
-    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-    descriptor = os.open(path, flags, 0o600)
+    descriptor = open_regular(path, os.O_RDWR | os.O_CREAT)
     try:
         until = time.monotonic() + wait_s
         while True:
@@ -183,8 +186,7 @@ def write_durably(path: Path, data: bytes) -> None:
     call for the same path replaces.
     """
     beside = path.with_name(f".{path.name}.tmp")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
-    descriptor = os.open(beside, flags, 0o600)
+    descriptor = open_regular(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     try:
         view = memoryview(data)
         while view:

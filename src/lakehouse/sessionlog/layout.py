@@ -13,6 +13,7 @@ import msgspec
 
 from lakehouse.core.errors import SetupError
 from lakehouse.sessionlog.disk import is_shared, make_directories, reason
+from lakehouse.sessionlog.regular_file import NotRegular, open_regular, read_regular, sort_of
 
 ACTIVE: Final = "active"
 SEALED: Final = "sealed"
@@ -58,14 +59,17 @@ class LogFile(msgspec.Struct, frozen=True):
         return f"{self.directory}/{self.name}" if self.directory else self.name
 
     def open(self) -> int | None:
-        """Open for reading wherever the file is by now; None when it is gone for good."""
+        """Open for reading wherever the file is by now; None when it is gone for good.
+
+        None also for what is no regular file, or may not be read: `odd_entries` tells of it.
+        """
         paths = [self.path]
         if self.directory == ACTIVE:
             paths.append(self.root / SEALED / self.name)
         for path in paths:
             try:
-                return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-            except FileNotFoundError:
+                return open_regular(path)
+            except (FileNotFoundError, NotRegular, PermissionError):
                 continue
         return None
 
@@ -103,18 +107,20 @@ def manifest_path(root: Path, name: str) -> Path:
 def log_files(root: Path) -> list[LogFile]:
     """List the files that hold rows: segments in the order of their names, the inbox last.
 
+    What has the name of a segment and is no regular file is none.
+
     A directory that is not there holds none. Active segments are listed before sealed ones, so
     that a segment on its way from one to the other is seen once and never missed.
     """
     found: dict[str, LogFile] = {}
     for directory in (ACTIVE, SEALED):
-        for name in _names(root / directory):
+        for name in _file_names(root / directory):
             match = _SEGMENT_NAME.fullmatch(name)
             if match is not None and name not in found:
                 number = int(match["segment"])
                 found[name] = LogFile(root, directory, name, match["writer_id"], number)
     files = sorted(found.values(), key=lambda file: (file.writer_id or "", file.segment))
-    if (root / INBOX).is_file():
+    if os.path.lexists(root / INBOX) and sort_of(root / INBOX) is None:
         files.append(LogFile(root, "", INBOX, None, 0))
     return files
 
@@ -122,7 +128,7 @@ def log_files(root: Path) -> list[LogFile]:
 def sealed_clean(root: Path, name: str) -> bool:
     """Say whether a sealed segment's manifest counts no bad line; no manifest says nothing."""
     try:
-        text = (root / SEALED / f"{name}.manifest.json").read_bytes()
+        text = read_regular(root / SEALED / f"{name}.manifest.json")
         return not msgspec.json.decode(text, type=dict[str, object]).get("bad_lines", True)
     except (OSError, msgspec.MsgspecError):
         return False
@@ -184,8 +190,16 @@ def _check(path: Path) -> None:
         )
 
 
-def _names(directory: Path) -> list[str]:
+def is_segment_name(name: str) -> bool:
+    """Say whether a file of this name in `active` or `sealed` holds rows."""
+    return _SEGMENT_NAME.fullmatch(name) is not None
+
+
+def _file_names(directory: Path) -> list[str]:
+    if directory.is_symlink():
+        return []
     try:
-        return os.listdir(directory)  # noqa: PTH208 - names only, of a directory that may be gone
-    except (FileNotFoundError, NotADirectoryError):
+        with os.scandir(directory) as entries:
+            return [entry.name for entry in entries if entry.is_file(follow_symlinks=False)]
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
         return []

@@ -3,6 +3,7 @@
 Refuses to guess: bytes that are not surely a whole row are never shown as one.
 """
 
+import errno
 import os
 from collections.abc import Iterator
 from typing import Final, Literal
@@ -81,8 +82,25 @@ def split(descriptor: int, offset: int = 0, number: int = 1) -> Iterator[Line]:
         if len(rest) > _LINE_BYTES_MAX:
             skipped += len(rest) - _LINE_BYTES_MAX
             rest = rest[:_LINE_BYTES_MAX]
+        if skipped:  # over-long already: a hole in the file is only more of it, however large
+            data_at = _next_data(descriptor, position)
+            skipped += data_at - position
+            position = data_at
     if rest:
         yield Line(offset, number, rest, ended=False, bytes=skipped + len(rest))
+
+
+def is_hole(descriptor: int, start: int, end: int) -> bool:
+    """Say whether a sparse file holds nothing there: zeros that need not be read."""
+    return _next_data(descriptor, start) >= end
+
+
+def _next_data(descriptor: int, position: int) -> int:
+    try:
+        return os.lseek(descriptor, position, os.SEEK_DATA)
+    except OSError as error:
+        # Nothing but a hole is left; or the system does not tell.
+        return os.fstat(descriptor).st_size if error.errno == errno.ENXIO else position
 
 
 def classify_file(file: LogFile, *, strict: bool) -> Iterator[LogLine]:

@@ -13,6 +13,7 @@ import msgspec
 from lakehouse.sessionlog.layout import LogFile, manifest_path
 from lakehouse.sessionlog.lines import LogLine, classify, crc_is_required, read_header, split
 from lakehouse.sessionlog.reader import row_key
+from lakehouse.sessionlog.regular_file import read_regular
 from lakehouse.sessionlog.segments import RUNTIME
 
 
@@ -104,7 +105,7 @@ def digest(descriptor: int) -> str:
 def read_manifest(root: Path, name: str) -> Manifest | None:
     """Read a sealed segment's manifest; None if it is missing or no manifest."""
     try:
-        return msgspec.json.decode(manifest_path(root, name).read_bytes(), type=Manifest)
+        return msgspec.json.decode(read_regular(manifest_path(root, name)), type=Manifest)
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
         return None
 

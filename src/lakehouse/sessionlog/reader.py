@@ -19,6 +19,7 @@ from lakehouse.sessionlog.compacted import open_compacted, row_ids_compacted
 from lakehouse.sessionlog.forgotten import forgotten_sessions
 from lakehouse.sessionlog.layout import INBOX_WRITER, LogFile, log_files
 from lakehouse.sessionlog.lines import (
+    Line,
     LogLine,
     classify,
     classify_file,
@@ -26,6 +27,7 @@ from lakehouse.sessionlog.lines import (
     may_be_writing,
     split,
 )
+from lakehouse.sessionlog.odd_entries import odd_entries
 
 _POLL_S: Final = 0.2
 _RECENT_MAX: Final = 10_000  # row ids that a follower remembers, against showing a row twice
@@ -95,8 +97,14 @@ def _all_rows(root: Path) -> Iterator[bytes]:
 
 
 def bad_lines(root: Path) -> Iterator[LogLine]:
-    """Give the lines that are damage, strictly checked; a living writer's tail is none."""
-    return (entry for entry in read_lines(root) if entry.kind == "bad")
+    """Give the lines that are damage, strictly checked; a living writer's tail is none.
+
+    What lies in the log and is no file of it comes first, as line 0 of itself.
+    """
+    nothing = Line(0, 0, b"", ended=True, bytes=0)
+    for odd in odd_entries(root):
+        yield LogLine(odd.file, nothing, "bad", odd.reason)
+    yield from (entry for entry in read_lines(root) if entry.kind == "bad")
 
 
 def count(root: Path) -> Counts:

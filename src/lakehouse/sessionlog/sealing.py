@@ -5,7 +5,9 @@ not complete. Refuses to seal what a living process may still write to, to chang
 and to cut or rename the inbox: its whole lines are copied.
 """
 
+import errno
 import hashlib
+import logging
 import os
 import time
 from collections.abc import Callable, Collection
@@ -38,12 +40,20 @@ from lakehouse.sessionlog.manifest import (
     read_manifest,
 )
 from lakehouse.sessionlog.reaper import dead_writers, reap_dead
+from lakehouse.sessionlog.regular_file import NotRegular, open_regular, read_regular
 
 LOCK_WAIT_S: Final = 10.0
 LOCK_AGE_S_MIN: Final = 60.0  # of a lock without segments: its writer may be about to begin
 _INBOX_BYTES_MAX: Final = 64 << 20  # of one sealed copy
 _COPY_MANIFEST: Final = ".jsonl.manifest.json"
+# Something that is no file of ours lies where one should go: told by `odd_entries`, tried again.
+_IN_THE_WAY: Final = frozenset(
+    {errno.EISDIR, errno.ENOTDIR, errno.ELOOP, errno.ENXIO, errno.EEXIST, errno.ENOTEMPTY}
+    | {os.EX_NOINPUT, errno.EACCES, errno.EPERM}
+)
 _TAIL_BYTES: Final = 4096  # compared to notice a cut; a row ends in its own crc
+
+_log = logging.getLogger(__name__)
 
 
 class Sealed(msgspec.Struct, frozen=True):
@@ -98,7 +108,13 @@ def seal(
         reaped = reap_dead(root, dead, disk=disk)
         sealed = []
         for file in _finished(root, dead, {*own, *reaped.segments}):
-            _seal_one(file, disk)
+            try:
+                _seal_one(file, disk)
+            except OSError as error:
+                if error.errno not in _IN_THE_WAY:
+                    raise
+                _log.warning("%s could not be sealed: %s", file.label, error)
+                continue
             on_sealed(file.name)
             sealed.append(file.name)
         while (name := _seal_inbox(root, disk)) is not None:
@@ -136,7 +152,7 @@ def _finished(root: Path, dead: Collection[str], own: Collection[str]) -> list[L
 
 def _seal_one(file: LogFile, disk: Disk) -> None:
     root = file.root
-    descriptor = os.open(file.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    descriptor = open_regular(file.path)
     try:
         disk.sync(descriptor)
         manifest, bad = examine(file, descriptor)
@@ -153,7 +169,7 @@ def _quarantine(root: Path, name: str, bad: list[bytes], disk: Disk) -> None:
     if not bad:
         return
     directory = root / QUARANTINE
-    if not directory.is_dir():
+    if not directory.is_dir() or directory.is_symlink():
         directory.mkdir(mode=0o700)
         disk.sync_directory(root)
     write_durably(directory / f"{name}.bad", b"".join(line + b"\n" for line in bad))
@@ -165,9 +181,9 @@ def _quarantine(root: Path, name: str, bad: list[bytes], disk: Disk) -> None:
 def _seal_inbox(root: Path, disk: Disk) -> str | None:
     """Copy the whole lines that came into the inbox since the last copy; None if there are none."""
     try:
-        source = os.open(root / INBOX, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return None
+        source = open_regular(root / INBOX)
+    except (FileNotFoundError, NotRegular, PermissionError):
+        return None  # `odd_entries` tells of what is no inbox
     try:
         last, past = _last_inbox_copy(root)
         start = _reached(source, past)
@@ -183,7 +199,7 @@ def _seal_inbox(root: Path, disk: Disk) -> str | None:
     beside = root / SEALED / f".{name}.tmp"
     write_durably(beside, data)
     copy = LogFile(root, SEALED, name, INBOX_WRITER, 0)
-    descriptor = os.open(beside, os.O_RDONLY | os.O_CLOEXEC)
+    descriptor = open_regular(beside)
     try:
         manifest, bad = examine(copy, descriptor)
     finally:
@@ -221,10 +237,17 @@ def _copy_name(root: Path, number: int, data: bytes) -> str:
     then nothing else holds its lines, and it is passed over.
     """
     name = segment_name(INBOX_WRITER, number)
-    while (path := root / SEALED / name).exists() and not data.startswith(path.read_bytes()):
+    while os.path.lexists(path := root / SEALED / name) and not _begins_with(data, path):
         number += 1
         name = segment_name(INBOX_WRITER, number)
     return name
+
+
+def _begins_with(data: bytes, path: Path) -> bool:
+    try:
+        return data.startswith(read_regular(path))
+    except OSError:
+        return False  # something else bears the name
 
 
 def _reached(inbox: int, part: InboxPart | None) -> int:
@@ -277,8 +300,13 @@ def _remove_writers(root: Path) -> list[str]:
             continue
         if age_s < LOCK_AGE_S_MIN and not _has_sealed(root, writer):
             continue
-        reserve_path(root, writer).unlink(missing_ok=True)
-        lock.unlink(missing_ok=True)
+        try:
+            reserve_path(root, writer).unlink(missing_ok=True)
+            lock.unlink(missing_ok=True)
+        except OSError as error:
+            if error.errno not in _IN_THE_WAY:
+                raise
+            continue
         removed.append(writer)
     return removed
 

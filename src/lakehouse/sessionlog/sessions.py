@@ -25,7 +25,7 @@ from lakehouse.sessionlog.compacted import Compacted, moment_of, open_compacted
 from lakehouse.sessionlog.filters import REPLAY_DAEMON, SessionFilter
 from lakehouse.sessionlog.forgotten import forgotten_sessions
 from lakehouse.sessionlog.layout import LogFile, log_files
-from lakehouse.sessionlog.lines import Line, classify, crc_is_required
+from lakehouse.sessionlog.lines import Line, classify, crc_is_required, is_hole
 
 _BLOCK_BYTES: Final = 1 << 20
 # A file holds no row of a later moment than its last change, unless a clock was set; by this much
@@ -296,6 +296,9 @@ def _backwards(descriptor: int) -> Iterator[Line]:
     ended = False
     while end > 0:
         start = max(0, end - _BLOCK_BYTES)
+        if held > ROW_BYTES_MAX and is_hole(descriptor, start, end):
+            rest, held, end = [], held + end - start, start
+            continue
         pieces = os.pread(descriptor, end - start, start).split(b"\n")
         offset = end
         for index in range(len(pieces) - 1, 0, -1):

@@ -12,9 +12,11 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from lakehouse.core.errors import LakehouseError
 from lakehouse.core.row_codec import crc_holds
 from lakehouse.sessionlog.disk import Disk
 from lakehouse.sessionlog.lines import split
+from lakehouse.sessionlog.regular_file import open_regular
 
 
 def append_lines(path: Path, lines: Iterable[bytes]) -> None:
@@ -59,7 +61,7 @@ def blank_lines(path: Path, unwanted: Callable[[bytes], bool]) -> int:
 @contextmanager
 def _locked(path: Path, flags: int) -> Iterator[int]:
     """Open a file and hold it alone, for a `with`."""
-    descriptor = os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    descriptor = open_regular(path, flags)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield descriptor
@@ -68,11 +70,20 @@ def _locked(path: Path, flags: int) -> Iterator[int]:
 
 
 def whole_lines(path: Path) -> Iterator[bytes]:
-    """Give the lines whose crc holds, oldest first; none of a file that is not there."""
+    """Give the lines whose crc holds, oldest first; none of a file that is not there.
+
+    Raises:
+        LakehouseError: Something else than a file is there, or it may not be read.
+    """
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = open_regular(path)
     except FileNotFoundError:
         return
+    except OSError as error:
+        raise LakehouseError(
+            f"{path} cannot be read: {error.strerror}.",
+            hint="It is part of the session log: put the file back, or give this user the right.",
+        ) from error
     try:
         for line in split(descriptor):
             if crc_holds(line.data) is True:

@@ -17,6 +17,7 @@ from lakehouse.sessionlog.compacted import open_compacted
 from lakehouse.sessionlog.layout import INBOX_WRITER, SEALED, TABLE, LogFile, log_files
 from lakehouse.sessionlog.lines import LogLine, classify, crc_is_required, may_be_writing, split
 from lakehouse.sessionlog.manifest import Manifest, digest, read_manifest
+from lakehouse.sessionlog.odd_entries import odd_entries
 from lakehouse.sessionlog.reader import row_key
 from lakehouse.sessionlog.sealing import inbox_sealed_to
 
@@ -90,6 +91,7 @@ def verify(root: Path) -> Verification:
     is fetched where it lies in an object store. Memory: about 100 bytes a session.
     """
     tally = _Tally()
+    tally.bad += [Damage(odd.file, 0, 0, 0, odd.reason, listed=False) for odd in odd_entries(root)]
     files = log_files(root)
     for file in files:
         _verify_file(file, tally)
