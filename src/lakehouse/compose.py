@@ -49,6 +49,7 @@ from lakehouse.validatord.client import ValidatorClient
 from lakehouse.validatord.service import ValidatorService
 
 if TYPE_CHECKING:
+    from lakehouse.config.rules import PreparedRules
     from lakehouse.grounding.tables import TableFiles
     from lakehouse.tracing.tracer import Tracer
 
@@ -81,6 +82,7 @@ class Daemon:
         self._chat_port: ChatModel
         self._tables: TableFiles | None = None
         self._table_port: TableSource = NoTables()
+        self.rules: PreparedRules = {}
         self._validator_service: ValidatorService | None = None
         self.tracer = tracer(config, environment, role)
         self._metrics = DaemonMetrics(role, depths=self._depths, traced=self._traced)
@@ -117,9 +119,17 @@ class Daemon:
         return await self._chat_port.models()
 
     async def start(self) -> None:
-        """Begin what a daemon does before the first request: preload models, load tables."""
+        """Begin what a daemon does before the first request: preload models, try rules.
+
+        Raises:
+            SetupError: A rule fails whatever an answer holds.
+        """
         if self._maintenance is not None:
             self._maintenance.start()
+        if self.rules:
+            from lakehouse.config.rules import try_on_tables  # noqa: PLC0415  loads DuckDB
+
+            await try_on_tables(self.rules, self.catalog.kinds, self._table_port)
         if self._chat_service is not None:
             await self._chat_service.start()
 
@@ -285,16 +295,17 @@ class Daemon:
         return service
 
     def _table_source(self, known: Catalog) -> TableSource:
-        rules = [rule for kind in known.kinds.values() for rule in kind.rules]
-        if not self.config.tables and not rules:
+        if not self.config.tables and not any(kind.rules for kind in known.kinds.values()):
             return NoTables()
-        from lakehouse.grounding.tables import TableFiles  # noqa: PLC0415  half a second
+        from lakehouse.config.rules import prepare_kinds  # noqa: PLC0415  half a second
+        from lakehouse.grounding.tables import TableFiles  # noqa: PLC0415  likewise
 
         settings = {
             name: TableSettings(str(self.config.path(table.path)), table.types)
             for name, table in self.config.tables.items()
         }
-        self._tables = TableFiles(settings, rules)
+        self.rules = prepare_kinds(known.kinds, known.schemas, self.config)
+        self._tables = TableFiles(settings, self.rules)
         return self._tables
 
     def _open_sink(self) -> RecordSink:

@@ -18,7 +18,7 @@ from lakehouse.core.ports import TableSnapshot, TableSource
 from lakehouse.grounding.inline import InlineTables
 from lakehouse.grounding.settings import TableSettings
 from lakehouse.grounding.tables import TableFiles
-from support.grounding import kind_of, raw_rows
+from support.grounding import kind_of, prepared, raw_rows
 
 Rows = Sequence[Mapping[str, Any]]
 Make = Callable[[Rows, Sequence[SqlRule]], TableSource]
@@ -54,7 +54,7 @@ def make(request: pytest.FixtureRequest, tmp_path: Path) -> Make:
         if request.param == "inline":
             return InlineTables({"t": raw_rows(rows)})
         path = write(tmp_path / request.param, rows)
-        source = TableFiles({"t": TableSettings(str(path))}, rules)
+        source = TableFiles({"t": TableSettings(str(path))}, prepared(rules))
         request.addfinalizer(source.close)
         return source
 

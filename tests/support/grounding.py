@@ -9,8 +9,10 @@ import msgspec
 from lakehouse.core.json_text import JsonValue, parse_bytes
 from lakehouse.core.kind import GroundingRule, Kind, SqlRule
 from lakehouse.core.ports import TableSnapshot
+from lakehouse.grounding.binding import PreparedRule
 from lakehouse.grounding.check import GroundingResult, check_grounding
 from lakehouse.grounding.inline import InlineTables
+from lakehouse.grounding.preparing import prepare_rules
 
 
 def kind_of(grounding: Sequence[GroundingRule] = (), rules: Sequence[SqlRule] = ()) -> Kind:
@@ -25,6 +27,11 @@ def kind_of(grounding: Sequence[GroundingRule] = (), rules: Sequence[SqlRule] = 
         model="m",
         digest=repr((grounding, rules)),
     )
+
+
+def prepared(rules: Sequence[SqlRule]) -> dict[str, dict[str, PreparedRule]]:
+    """The rules of that kind, made ready over a table `t`."""
+    return {"k": prepare_rules(rules, ["t"])}
 
 
 def raw_rows(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, msgspec.Raw]]:

@@ -12,18 +12,19 @@ import msgspec
 import typer
 from rich.text import Text
 
+from lakehouse.cli.doubts import doubts_of
 from lakehouse.cli.options import ConfigOption, JsonOption, read_config
 from lakehouse.cli.table import console, print_json
 from lakehouse.compose import Daemon, catalog, key_ring, tracer
-from lakehouse.config.kinds import doubts_about
+from lakehouse.config.rules import PreparedRules, prepare_kinds
 from lakehouse.config.settings import Config
 from lakehouse.core.chat import ModelStatus
-from lakehouse.core.errors import LakehouseError, SetupError, TableUnavailable
+from lakehouse.core.errors import InfraError, LakehouseError, SetupError, TableUnavailable
 from lakehouse.core.suggestion import did_you_mean
 from lakehouse.core.wording import counted
 from lakehouse.engine.task import Catalog
+from lakehouse.grounding.binding import PreparedRule
 from lakehouse.grounding.settings import TableSettings
-from lakehouse.grounding.sql import prepare_rules
 from lakehouse.grounding.tables import TableFiles
 from lakehouse.sessionlog.disk import free_bytes_required
 from lakehouse.sessionlog.odd_entries import odd_entries
@@ -86,13 +87,14 @@ def command(
 async def _checks(config: Config, environment: Mapping[str, str]) -> list[Check]:
     log = config.path(config.log.path)
     kinds, known = _kinds(config)
-    rules = _after(kinds, "rules", lambda: _rules(config, known))
-    doubts = doubts_about(known.kinds, known.schemas) if known is not None else []
+    prepared: dict[str, Mapping[str, PreparedRule]] = {}
+    rules = _after(kinds, "rules", lambda: _rules(config, known, prepared))
+    doubts = doubts_of(known, prepared) if known is not None else []
     keys = _guarded("keys", lambda: _keys(config, environment))
     checks = [
         Check("config", "ok", f"{config.source}, {counted(len(config.kinds), 'kind')}"),
         kinds,
-        *(Check("grounding", "warning", doubt, _NAME_IT) for doubt in doubts),
+        *(Check("checks", "warning", doubt, _NAME_IT) for doubt in doubts),
         rules,
         keys,
         _space(log),
@@ -113,7 +115,7 @@ async def _checks(config: Config, environment: Mapping[str, str]) -> list[Check]
     if known is None or broken is not None:
         checks += [_skipped(f"table {name}", broken or kinds.name) for name in config.tables]
     else:
-        checks += await _tables(config, known)
+        checks += await _tables(config, known, prepared)
     if keys.state == "problem":
         broken = broken or keys.name
     return checks + await _daemon(config, environment, broken)
@@ -142,17 +144,13 @@ def _kinds(config: Config) -> tuple[Check, Catalog | None]:
     return Check("kinds", "ok", f"{counted(len(known.kinds), 'kind')} can be used"), known
 
 
-def _rules(config: Config, known: Catalog | None) -> str:
-    """Prepare the SQL rules, as far as that goes without the tables' columns."""
-    count = 0
-    for kind in known.kinds.values() if known is not None else ():
-        try:
-            count += len(prepare_rules(kind.rules, config.tables))
-        except SetupError as error:
-            raise SetupError(
-                f"kinds.{kind.name}: {error.public}",
-                hint=f"correct `sql` under [[kinds.{kind.name}.rules]] in {config.source}",
-            ) from error
+def _rules(
+    config: Config, known: Catalog | None, prepared: dict[str, Mapping[str, PreparedRule]]
+) -> str:
+    """Prepare the SQL rules into `prepared`, and try those that read no table."""
+    if known is not None:
+        prepared.update(prepare_kinds(known.kinds, known.schemas, config))
+    count = sum(map(len, prepared.values()))
     return f"{counted(count, 'SQL rule')} can be prepared"
 
 
@@ -200,14 +198,14 @@ def _file_system(log: Path) -> Check:
     return Check("log file system", "ok", kind)
 
 
-async def _tables(config: Config, known: Catalog) -> list[Check]:
+async def _tables(config: Config, known: Catalog, prepared: PreparedRules) -> list[Check]:
     """Load the tables with every column that a kind asks of them."""
     settings = {
         name: TableSettings(str(config.path(table.path)), table.types)
         for name, table in config.tables.items()
     }
-    rules = [rule for kind in known.kinds.values() for rule in kind.rules]
-    tables = TableFiles(settings, rules)
+    tables = TableFiles(settings, prepared)
+    broken: list[Check] = []
     digests: dict[str, str] = {}
     faults: dict[str, Check] = {}
     try:
@@ -219,9 +217,13 @@ async def _tables(config: Config, known: Catalog) -> list[Check]:
                 name = error.table.partition(", ")[0]
                 mend = f"correct what kinds.{kind.name} asks of it, or tables.{name}.path"
                 faults.setdefault(name, Check(f"table {name}", "problem", error.internal, mend))
+            except InfraError as error:
+                mend = f"correct `sql` under [[kinds.{kind.name}.rules]]"
+                told = f"kinds.{kind.name}: {error.public}"
+                broken.append(Check("rules on tables", "problem", told, mend))
     finally:
         tables.close()
-    return [
+    return broken + [
         faults.get(name) or _table(name, config.path(table.path), digests.get(name), faults)
         for name, table in config.tables.items()
     ]

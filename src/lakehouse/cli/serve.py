@@ -10,9 +10,9 @@ import typer
 import uvloop
 
 from lakehouse.cli.daemon_log import DaemonLog, LogLevel, LogLevelOption
+from lakehouse.cli.doubts import doubts_of
 from lakehouse.cli.options import ConfigOption, read_config
 from lakehouse.compose import Daemon, Role
-from lakehouse.config.kinds import doubts_about
 from lakehouse.config.settings import Config
 from lakehouse.core.errors import LakehouseError
 from lakehouse.transport.daemon import listen_on, serve
@@ -98,7 +98,7 @@ def _announcement(daemon: Daemon, url: str) -> Callable[[], None]:
         typer.echo(_tracing(daemon))
         if role in {"up", "validatord"}:
             _warn_of_missing_tables(config)
-            for doubt in doubts_about(daemon.catalog.kinds, daemon.catalog.schemas):
+            for doubt in doubts_of(daemon.catalog, daemon.rules):
                 typer.echo(f"warning: {doubt}", err=True)
         sys.stdout.flush()
 

@@ -11,7 +11,7 @@ import msgspec
 
 from lakehouse.core.chat import CallLimits, ChatReply, ChatRequest, ModelStatus
 from lakehouse.core.context import CallContext
-from lakehouse.core.json_text import JsonScalar, null
+from lakehouse.core.json_text import JsonScalar, JsonValue, null
 from lakehouse.core.kind import GroundingRule, Kind, Match, SqlRule
 from lakehouse.core.row import Row, Started
 from lakehouse.core.session import IterateRequest, SessionReply, ValidateReply
@@ -208,7 +208,7 @@ class TableSnapshot(Protocol):
         ...
 
     async def outcomes(
-        self, rules: Sequence[SqlRule], members: Mapping[str, JsonScalar]
+        self, rules: Sequence[SqlRule], members: Mapping[str, JsonValue]
     ) -> list[RuleOutcome]:
         """Run SQL rules of the kind with the artifact's members bound, off the event loop.
 

@@ -29,10 +29,10 @@ import msgspec
 import rfc8785
 
 from lakehouse.core.finding import Finding
-from lakehouse.core.json_text import JsonScalar, JsonValue, compact, pointer, pointer_parts
+from lakehouse.core.json_text import JsonValue, compact, pointer, pointer_parts
 from lakehouse.core.kind import GroundingRule, SqlRule
 from lakehouse.core.limits import GOT_BYTES_MAX, POINTER_KEPT_CHARS_MAX
-from lakehouse.core.ports import Column, TableSnapshot
+from lakehouse.core.ports import Column, RuleOutcome, TableSnapshot
 
 _ROWS_PER_TURN = 4_096  # looked at before other sessions get their turn: about 1 ms
 _ROWS_FIRST = 64  # where rows match often, the first few already tell
@@ -87,31 +87,39 @@ async def check_rules(
     """Report every SQL rule that does not give TRUE, one finding each.
 
     The path is the member that the rule binds where it binds just one, and `got` that member.
-    Objects and arrays are bound as their JSON text.
+    Where the answer's values made the rule fail, the message ends in the text of that error.
 
     Raises:
         TableUnavailable: A rule names a table or column that is not there.
-        InfraError: `timeout`, where a rule took longer than its bound.
+        InfraError: `timeout`, where a rule took longer than its bound; `rule_broken`, where it
+            fails whatever the answer holds.
     """
     if not rules:
         return []
     findings = []
-    outcomes = await snapshot.outcomes(rules, _members(artifact, raw))
+    members = artifact if isinstance(artifact, dict) else {}
+    outcomes = await snapshot.outcomes(rules, members)
     for rule, outcome in zip(rules, outcomes, strict=True):
         if outcome.holds:
             continue
         path = pointer(*outcome.members) if len(outcome.members) == 1 else ""
-        there = path != "" and isinstance(artifact, dict) and outcome.members[0] in artifact
+        there = path != "" and outcome.members[0] in members
         findings.append(
             Finding(
                 code="rule",
                 path=path,
-                message=rule.message,
+                message=_rule_message(rule, outcome),
                 got=_got(raw, path) if there else msgspec.UNSET,
                 expected=msgspec.Raw(msgspec.json.encode({"sql": rule.sql})),
             )
         )
     return findings
+
+
+def _rule_message(rule: SqlRule, outcome: RuleOutcome) -> str:
+    if outcome.error is None:
+        return rule.message
+    return f"{rule.message} (the rule fails on these values: {outcome.error})"
 
 
 class _Place(msgspec.Struct, frozen=True):
@@ -249,21 +257,6 @@ def _array_index(part: str) -> int | None:
     if not (part.isascii() and part.isdigit()) or (part[0] == "0" and part != "0"):
         return None
     return int(part) if len(part) < 10 else None
-
-
-def _members(artifact: JsonValue, raw: bytes) -> dict[str, JsonScalar]:
-    """Give the top-level members as SQL parameters: scalars as they are, the rest as JSON text."""
-    if not isinstance(artifact, dict):
-        return {}
-    members: dict[str, JsonScalar] = {}
-    texts: dict[str, msgspec.Raw] | None = None
-    for name, value in artifact.items():
-        if isinstance(value, list | dict):
-            texts = texts or msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
-            members[name] = compact(bytes(texts[name]).decode("utf-8")).decode("utf-8")
-        else:
-            members[name] = value
-    return members
 
 
 # --- Evidence -----------------------------------------------------------------------------------

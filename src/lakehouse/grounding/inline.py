@@ -18,9 +18,10 @@ from lakehouse.core.limits import INLINE_TABLES_BYTES_MAX
 from lakehouse.core.ports import Column, TableSnapshot
 from lakehouse.grounding.arrow import ColumnFault
 from lakehouse.grounding.index import index_texts
+from lakehouse.grounding.preparing import prepare_rules
 from lakehouse.grounding.rules import fault_of, split
 from lakehouse.grounding.snapshot import Snapshot, TableVersion, references
-from lakehouse.grounding.sql import RuleDatabase, RuleRunner, Task, prepare_rules
+from lakehouse.grounding.sql import RuleDatabase, RuleRunner, Task
 from lakehouse.grounding.table_data import MIXED, ObjectData
 
 InlineRows = Sequence[Mapping[str, msgspec.Raw]]

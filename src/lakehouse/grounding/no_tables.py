@@ -6,7 +6,7 @@ DuckDB and Arrow take half a second to import, which a stack that grounds nothin
 from collections.abc import Mapping, Sequence
 
 from lakehouse.core.errors import TableUnavailable
-from lakehouse.core.json_text import JsonScalar
+from lakehouse.core.json_text import JsonValue
 from lakehouse.core.kind import Kind, SqlRule
 from lakehouse.core.ports import Column, RuleOutcome, TableSnapshot
 
@@ -28,7 +28,7 @@ class NoTables:
         raise TableUnavailable(reference.partition(".")[0], "no tables are configured")
 
     async def outcomes(
-        self, rules: Sequence[SqlRule], members: Mapping[str, JsonScalar]
+        self, rules: Sequence[SqlRule], members: Mapping[str, JsonValue]
     ) -> list[RuleOutcome]:
         """Give no outcome for no rule; anything else is a mistake of the assembly."""
         assert not rules, members

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from lakehouse.core.errors import TableUnavailable
-from lakehouse.core.json_text import JsonScalar
+from lakehouse.core.json_text import JsonValue
 from lakehouse.core.kind import GroundingRule, SqlRule
 from lakehouse.core.ports import Column, RuleOutcome
 from lakehouse.grounding.arrow import ColumnFault
@@ -90,7 +90,7 @@ class Snapshot:
             raise TableUnavailable(name, f"column {column!r} is not in this snapshot") from None
 
     async def outcomes(
-        self, rules: Sequence[SqlRule], members: Mapping[str, JsonScalar]
+        self, rules: Sequence[SqlRule], members: Mapping[str, JsonValue]
     ) -> list[RuleOutcome]:
         """Run SQL rules of the kind; see the port for what holds."""
         if not rules:

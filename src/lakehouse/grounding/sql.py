@@ -2,33 +2,28 @@
 
 A rule is one SELECT. It holds when it gives exactly one row of one column, and that is TRUE.
 Rules come from the configuration and are trusted as code; the values they judge are not.
-
-How members are bound: null and missing ones as NULL, booleans, doubles and strings as such,
-integers exactly up to 128 bits, larger numbers as their text, objects and arrays as JSON text.
+How members become values is said in `binding`, how a rule is made ready in `preparing`.
 """
 
 import asyncio
-import json
-import math
+import re
 import threading
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from decimal import Decimal
 from typing import Any, Final
 
 import duckdb
-import msgspec
 
-from lakehouse.core.errors import InfraError, SetupError, TableUnavailable
-from lakehouse.core.json_text import JsonScalar
-from lakehouse.core.kind import SqlRule
+from lakehouse.core.errors import InfraError, TableUnavailable
+from lakehouse.core.json_text import JsonValue
 from lakehouse.core.ports import RuleOutcome
-from lakehouse.sql.gate import NotAQuery, read_query
+from lakehouse.grounding.binding import BindingFault, PreparedRule, bind, quoted
+from lakehouse.grounding.trial import trouble_of
 
 RULE_TIMEOUT_MS: Final = 10_000  # for all rules of one answer, waiting for a thread included
 _THREADS: Final = 2  # that run rules; DuckDB itself uses one per query
 _PENDING_MAX: Final = 256  # answers waiting for a thread; beyond, a session is not judged
-_CONFIG: Final[dict[str, str | bool | int | float | list[str]]] = {
+CONFIG: Final[dict[str, str | bool | int | float | list[str]]] = {
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
     "enable_external_access": "false",
@@ -40,92 +35,9 @@ _CONFIG: Final[dict[str, str | bool | int | float | list[str]]] = {
 _MEMORY_MB: Final = 256  # that the queries of one database may take, besides its tables
 _INTERRUPTS_MAX: Final = 20  # one may come before its query begins, and is then lost
 _INTERRUPT_WAIT_S: Final = 0.1
-_INTEGER_MAX: Final = 2**127 - 1
+_COLUMN_MISSING: Final = re.compile(r"column.*(?:not found|does not (?:have|exist))", re.IGNORECASE)
 # What a failed query says about us and not about the artifact.
 _OURS = (duckdb.FatalException, duckdb.InternalException, duckdb.IOException)
-
-
-class PreparedRule(msgspec.Struct, frozen=True):
-    """A rule that parses. `members` are the names it binds, sorted; `tables` what it reads."""
-
-    sql: str
-    members: tuple[str, ...]
-    tables: frozenset[str]
-
-
-def prepare_rules(rules: Sequence[SqlRule], tables: Collection[str]) -> dict[str, PreparedRule]:
-    """Prepare rules by their SQL, as far as that goes without the tables' columns. Blocks.
-
-    Raises:
-        SetupError: A rule is not one SELECT that DuckDB understands, or reads a table that is
-            not among `tables`.
-    """
-    with duckdb.connect(":memory:", config=_CONFIG) as connection:
-        return {rule.sql: _prepare(connection, rule.sql, tables) for rule in rules}
-
-
-def _prepare(
-    connection: duckdb.DuckDBPyConnection, sql: str, tables: Collection[str]
-) -> PreparedRule:
-    try:
-        statements = connection.extract_statements(sql)
-    except duckdb.Error as error:
-        raise SetupError(f"The rule {sql!r} is not SQL: {_first_line(error)}") from error
-    if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
-        raise SetupError(f"The rule {sql!r} must be one SELECT.")
-    try:
-        read_query(connection, sql, known=tables)
-    except NotAQuery as error:
-        raise SetupError(f"The rule {sql!r} must only read: {error}") from error
-    names = _names(connection, sql)
-    members = tuple(sorted(names.members))
-    if len({member.lower() for member in members}) < len(members):
-        raise SetupError(f"The rule {sql!r} binds names that differ only in case.")
-    # SQL names ignore case; a name defined by WITH hides a table of that name at worst.
-    known = {name.lower(): name for name in tables}
-    unknown = sorted(name for name in names.tables if name not in known.keys() | names.defined)
-    if unknown:
-        allowed = ", ".join(sorted(tables)) or "there are none"
-        raise SetupError(
-            f"The rule {sql!r} reads {unknown[0]!r}, which is not a configured table: {allowed}."
-        )
-    read = frozenset(known[name] for name in names.tables if name in known)
-    if not read:
-        try:
-            connection.execute(f"PREPARE rule AS {sql}")
-            connection.execute("DEALLOCATE rule")
-        except duckdb.Error as error:
-            raise SetupError(f"The rule {sql!r} cannot work: {_first_line(error)}") from error
-    return PreparedRule(sql, members, read)
-
-
-class _Names(msgspec.Struct, frozen=True):
-    """What a statement names: parameters as written, tables and WITH names in lower case."""
-
-    members: set[str]
-    tables: set[str]
-    defined: set[str]
-
-
-def _names(connection: duckdb.DuckDBPyConnection, sql: str) -> _Names:
-    """Read the names off DuckDB's own syntax tree."""
-    row = connection.execute("SELECT json_serialize_sql(?)", [sql]).fetchone()
-    assert row is not None
-    names = _Names(set(), set(), set())
-    pending: list[Any] = [json.loads(row[0])]
-    while pending:
-        node = pending.pop()
-        if isinstance(node, list):
-            pending += node
-        elif isinstance(node, dict):
-            if node.get("type") == "BASE_TABLE" and node.get("schema_name") in {"", "main"}:
-                names.tables.add(node["table_name"].lower())
-            elif node.get("type") == "VALUE_PARAMETER":
-                names.members.add(node["identifier"])
-            if isinstance(node.get("cte_map"), dict):
-                names.defined.update(entry["key"].lower() for entry in node["cte_map"]["map"])
-            pending += node.values()
-    return names
 
 
 class RuleDatabase:
@@ -138,37 +50,44 @@ class RuleDatabase:
             TableUnavailable: DuckDB cannot take a table.
         """
         memory_mb = _MEMORY_MB + sum(table.nbytes for table in tables.values()) * 2 // 2**20
-        config = {**_CONFIG, "memory_limit": f"{memory_mb}MB"}
+        config = {**CONFIG, "memory_limit": f"{memory_mb}MB"}
         if not tables:
             config["disabled_optimizers"] = _optimizers()
         self._connection = duckdb.connect(":memory:", config=config)
         self._names = ", ".join(sorted(tables))
-        self._checked: set[str] = set()
+        self._checked: set[PreparedRule] = set()
         self._idle: list[duckdb.DuckDBPyConnection] = []
         for name, table in tables.items():
             try:
                 self._connection.register("incoming", table)
                 self._connection.execute(f"CREATE TABLE main.{quoted(name)} AS FROM temp.incoming")
                 self._connection.unregister("incoming")
-            except duckdb.Error as error:
+            except (duckdb.Error, BindingFault) as error:
                 raise TableUnavailable(name, f"DuckDB does not take it: {error}") from error
 
     def check(self, rules: Sequence[PreparedRule]) -> None:
-        """Prepare rules against the tables' columns, each once; blocks.
+        """Prepare rules against the tables' columns and try them, each once; blocks.
 
         Raises:
             TableUnavailable: A rule names a column that is not there.
+            InfraError: `rule_broken`: with these tables it fails whatever the answer holds.
         """
         for rule in rules:
-            if rule.sql in self._checked:
+            if rule in self._checked:
                 continue
             cursor = self._connection.cursor()
             try:
-                cursor.execute(f"PREPARE rule AS {rule.sql}")
+                cursor.execute(f"PREPARE rule AS {rule.query}")
             except duckdb.Error as error:
-                cause = f"the rule {rule.sql!r} does not fit it: {_first_line(error)}"
+                text = first_line(error)
+                if _COLUMN_MISSING.search(text) is None:
+                    raise _broken(rule, text) from error
+                cause = f"the rule {rule.sql!r} does not fit it: {text}"
                 raise TableUnavailable(self._names, cause) from error
-            self._checked.add(rule.sql)
+            trouble = trouble_of(rule, cursor)
+            if trouble is not None:
+                raise _broken(rule, trouble)
+            self._checked.add(rule)
 
     def take(self) -> duckdb.DuckDBPyConnection:
         """Take a connection for one thread; give it back with `release`."""
@@ -194,7 +113,7 @@ class RuleRunner:
         self._pending = 0
 
     async def run(
-        self, tasks: Sequence[Task], members: Mapping[str, JsonScalar]
+        self, tasks: Sequence[Task], members: Mapping[str, JsonValue]
     ) -> list[RuleOutcome]:
         """Run the rules of one answer, one after the other in one thread.
 
@@ -236,7 +155,7 @@ class RuleRunner:
 class _Job:
     """The rules of one answer in a worker thread, and the way to stop them from outside."""
 
-    def __init__(self, tasks: Sequence[Task], members: Mapping[str, JsonScalar]) -> None:
+    def __init__(self, tasks: Sequence[Task], members: Mapping[str, JsonValue]) -> None:
         self._tasks = tasks
         self._members = members
         self._lock = threading.Lock()  # protects the two below: never interrupt another's query
@@ -270,41 +189,30 @@ class _Job:
 def _outcome(
     rule: PreparedRule,
     connection: duckdb.DuckDBPyConnection,
-    members: Mapping[str, JsonScalar],
+    members: Mapping[str, JsonValue],
 ) -> RuleOutcome:
-    values = {name: _bound(members.get(name)) for name in rule.members}
     try:
-        rows = connection.execute(rule.sql, values).fetchmany(2)
+        bound = bind(rule, members)
+        rows = connection.execute(bound.query, bound.values).fetchmany(2)
     except duckdb.InterruptException:
         raise
+    except duckdb.OutOfMemoryException as error:
+        raise InfraError(
+            "rule_broken",
+            f"The rule {rule.sql!r} needs more than {_MEMORY_MB} MB of memory.",
+            hint="Make the rule cheaper: it runs for every answer.",
+        ) from error
     except _OURS as error:
         raise TableUnavailable(", ".join(sorted(rule.tables)), str(error)) from error
     except (duckdb.Error, ValueError, OverflowError) as error:
-        return RuleOutcome(False, rule.members, _first_line(error))
+        return RuleOutcome(False, rule.members, first_line(error))
     # `is True`: 1 and 'true' are no verdicts.
     holds = len(rows) == 1 and len(rows[0]) == 1 and rows[0][0] is True
     return RuleOutcome(holds, rule.members)
 
 
-def quoted(name: str) -> str:
-    """Quote a name for SQL, whatever it holds. NUL cannot stand in SQL text and is refused."""
-    if "\0" in name:
-        raise duckdb.InvalidInputException("a name holds NUL")
-    return '"' + name.replace('"', '""') + '"'
-
-
-def _bound(value: JsonScalar) -> JsonScalar:
-    if isinstance(value, Decimal) and math.isfinite(float(value)):
-        return float(value)
-    if isinstance(value, Decimal) or (
-        isinstance(value, int) and not -_INTEGER_MAX <= value <= _INTEGER_MAX
-    ):
-        return str(value)
-    return value
-
-
 def _optimizers() -> str:
-    with duckdb.connect(":memory:", config=_CONFIG) as connection:
+    with duckdb.connect(":memory:", config=CONFIG) as connection:
         rows = connection.execute("SELECT name FROM duckdb_optimizers()").fetchall()
     return ",".join(name for (name,) in rows)
 
@@ -315,5 +223,12 @@ def _drop(future: "asyncio.Future[list[RuleOutcome]]") -> None:
         future.exception()
 
 
-def _first_line(error: Exception) -> str:
+def _broken(rule: PreparedRule, text: str) -> InfraError:
+    return InfraError(
+        "rule_broken", f"The rule {rule.sql!r} fails whatever the answer holds: {text}"
+    )
+
+
+def first_line(error: Exception) -> str:
+    """Give what DuckDB says, without its drawing of the place."""
     return str(error).partition("\n")[0]

@@ -15,15 +15,16 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from lakehouse.core.errors import TableUnavailable
-from lakehouse.core.kind import GroundingRule, Kind, SqlRule
+from lakehouse.core.kind import GroundingRule, Kind
 from lakehouse.core.ports import Column, TableSnapshot
 from lakehouse.grounding.arrow import ColumnFault
+from lakehouse.grounding.binding import PreparedRule
 from lakehouse.grounding.index import ColumnIndex
 from lakehouse.grounding.loading import FileStamp, is_settled, load, stamp_of
 from lakehouse.grounding.rules import split
 from lakehouse.grounding.settings import TableSettings
 from lakehouse.grounding.snapshot import Snapshot, TableVersion, check_fit, references
-from lakehouse.grounding.sql import PreparedRule, RuleDatabase, RuleRunner, Task, prepare_rules
+from lakehouse.grounding.sql import RuleDatabase, RuleRunner, Task
 
 _WAIT_S: Final = 60.0  # that a session waits for a table; its load goes on
 _SNAPSHOTS_MAX: Final = 256  # kinds whose last snapshot is kept
@@ -40,18 +41,20 @@ class _Known(msgspec.Struct, frozen=True):
     failure: str = ""
 
 
+Rules = Mapping[str, PreparedRule]
+"""The prepared rules of one kind by their SQL."""
+
+
 class TableFiles:
     """Implements `TableSource` over files. Belongs to one event loop at a time."""
 
-    def __init__(self, tables: Mapping[str, TableSettings], rules: Sequence[SqlRule] = ()) -> None:
-        """Prepare the SQL rules of all kinds; no table is read yet.
-
-        Raises:
-            SetupError: A rule cannot work whatever the tables hold.
-        """
+    def __init__(
+        self, tables: Mapping[str, TableSettings], rules: Mapping[str, Rules] | None = None
+    ) -> None:
+        """Take the tables and the prepared rules of the kinds, by name; no table is read yet."""
         self._paths = {name: Path(settings.path) for name, settings in tables.items()}
         self._types = {name: settings.types for name, settings in tables.items()}
-        self._rules = prepare_rules(rules, tables.keys())
+        self._rules = rules or {}
         self._runner = RuleRunner()
         self._known: dict[str, _Known] = {}
         self._databases: dict[frozenset[str], tuple[tuple[TableVersion, ...], RuleDatabase]] = {}
@@ -77,9 +80,16 @@ class TableFiles:
 
     def _names(self, kind: Kind) -> list[str]:
         names = {split(reference)[0] for reference, _ in references(kind.grounding)}
-        for rule in kind.rules:
-            names |= self._rules[rule.sql].tables
+        for rule in self._prepared(kind):
+            names |= rule.tables
         return sorted(names)
+
+    def _prepared(self, kind: Kind) -> list[PreparedRule]:
+        if not kind.rules:
+            return []
+        assert kind.name is not None, "an inline kind has no rules"
+        rules = self._rules[kind.name]
+        return [rules[rule.sql] for rule in kind.rules]
 
     def _unchanged(self, name: str) -> TableVersion | None:
         """Give the version in memory if the file is still the one it was read from."""
@@ -137,7 +147,7 @@ class TableFiles:
             name, column = split(reference)
             columns[reference] = await self._column(versions[name], column, rule)
         tasks: dict[str, Task] = {}
-        prepared = [self._rules[rule.sql] for rule in kind.rules]
+        prepared = self._prepared(kind)
         for tables in {rule.tables for rule in prepared}:
             fitting = tuple(rule for rule in prepared if rule.tables == tables)
             read = tuple(versions[name] for name in sorted(tables))

@@ -144,6 +144,15 @@ class SchemaView:
             found += self.item(index).alternatives
         return self._made(found)
 
+    def named(self) -> "SchemaView":
+        """View only what the schema names, where it names this place in some branch."""
+        declared = [one for one in self.alternatives if one.declared]
+        return self._made(declared) if declared else self
+
+    def branches(self) -> "list[SchemaView]":
+        """Give a view of each alternative by itself."""
+        return [self._made([one]) for one in self.alternatives]
+
     def nodes(self) -> Iterator[tuple[Alternative, dict[str, JsonValue]]]:
         """Give each subschema that applies here, with the alternative that it belongs to."""
         for alternative in self.alternatives:

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from lakehouse.core.finding import Finding
-from lakehouse.core.json_text import JsonScalar, parse_bytes
+from lakehouse.core.json_text import JsonValue, parse_bytes
 from lakehouse.core.kind import GroundingRule, SqlRule
 from lakehouse.core.ports import Column, RuleOutcome
 from lakehouse.grounding.check import check_rules
@@ -297,14 +297,14 @@ class Outcomes:
 
     def __init__(self, *outcomes: RuleOutcome) -> None:
         self._outcomes = list(outcomes)
-        self.members: Mapping[str, JsonScalar] = {}
+        self.members: Mapping[str, JsonValue] = {}
         self.digests: Mapping[str, str] = {}
 
     def column(self, reference: str) -> Column:
         raise AssertionError(reference)
 
     async def outcomes(
-        self, rules: Sequence[SqlRule], members: Mapping[str, JsonScalar]
+        self, rules: Sequence[SqlRule], members: Mapping[str, JsonValue]
     ) -> list[RuleOutcome]:
         self.members = members
         return self._outcomes[: len(rules)]
@@ -322,7 +322,16 @@ def test_a_rule_that_does_not_hold_is_a_finding_at_the_member_it_names() -> None
         "expected": '{"sql":"SELECT $delay < 5"}',
     }
     assert findings[0].message == "delay must be under 5"
-    assert snapshot.members == {"delay": 7.0, "x": '{"a":[1.10,18446744073709551617]}'}
+    assert snapshot.members == {"delay": 7.0, "x": {"a": [1.1, 18446744073709551617]}}
+
+
+def test_an_error_of_the_values_is_told_with_the_rules_message() -> None:
+    rule = SqlRule("SELECT $day::DATE < today()", "day must be past")
+    snapshot = Outcomes(RuleOutcome(False, ("day",), "Conversion Error: 'soon' is no date"))
+    findings = asyncio.run(check_rules([rule], {"day": "soon"}, b'{"day":"soon"}', snapshot))
+    assert one(findings)["code"] == "rule"
+    assert findings[0].message.startswith("day must be past")
+    assert "Conversion Error: 'soon' is no date" in findings[0].message
 
 
 def test_a_rule_over_several_members_or_none_is_about_the_whole() -> None:

@@ -17,7 +17,7 @@ from lakehouse.core.errors import TableUnavailable
 from lakehouse.core.kind import GroundingRule, SqlRule
 from lakehouse.grounding.settings import TableSettings
 from lakehouse.grounding.tables import TableFiles
-from support.grounding import check_with, kind_of
+from support.grounding import check_with, kind_of, prepared
 
 RULE = GroundingRule(path="/v", column="t.v")
 NOON = datetime(2024, 5, 1, 12, 0, 0, 500_000)  # noqa: DTZ001
@@ -138,7 +138,7 @@ def test_what_duckdb_writes(tmp_path: Path) -> None:
 def test_a_rule_in_sql_sees_the_float_that_grounding_sees(tmp_path: Path, kind: Any) -> None:
     path = parquet(tmp_path, pa.array([0.1], kind))
     rule = SqlRule("SELECT $v IN (SELECT v FROM t)", "m")
-    source = TableFiles({"t": TableSettings(str(path))}, [rule])
+    source = TableFiles({"t": TableSettings(str(path))}, prepared([rule]))
     snapshot = asyncio.run(source.snapshot(kind_of([], [rule])))
     assert asyncio.run(snapshot.outcomes([rule], {"v": 0.1}))[0].holds
     source.close()

@@ -14,7 +14,8 @@ from lakehouse.core.errors import InfraError, SetupError, TableUnavailable
 from lakehouse.core.json_text import JsonScalar
 from lakehouse.core.kind import SqlRule
 from lakehouse.core.ports import RuleOutcome
-from lakehouse.grounding.sql import RuleDatabase, RuleRunner, prepare_rules
+from lakehouse.grounding.preparing import prepare_rules
+from lakehouse.grounding.sql import RuleDatabase, RuleRunner
 
 AIRPORTS = pa.table({"iata": ["ZRH", "BSL", None], "runways": [3, 2, 1]})
 

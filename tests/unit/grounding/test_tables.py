@@ -19,14 +19,14 @@ from lakehouse.core.kind import GroundingRule, SqlRule
 from lakehouse.grounding import loading
 from lakehouse.grounding.settings import TableSettings
 from lakehouse.grounding.tables import TableFiles
-from support.grounding import check_with, kind_of
+from support.grounding import check_with, kind_of, prepared
 
 CODE = GroundingRule(path="/code", column="t.code")
 IN_TABLE = SqlRule("SELECT $code IN (SELECT code FROM t)", "m")
 
 
 def files(path: Path, rules: Sequence[SqlRule] = ()) -> TableFiles:
-    return TableFiles({"t": TableSettings(str(path))}, rules)
+    return TableFiles({"t": TableSettings(str(path))}, prepared(rules))
 
 
 def sha256(data: bytes) -> str:

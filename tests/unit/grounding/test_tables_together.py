@@ -18,7 +18,7 @@ from lakehouse.grounding import loading, table_data
 from lakehouse.grounding.check import check_grounding
 from lakehouse.grounding.settings import TableSettings
 from lakehouse.grounding.tables import TableFiles
-from support.grounding import kind_of
+from support.grounding import kind_of, prepared
 
 EXACT = GroundingRule(path="/v", column="t.v")
 FOLDED = GroundingRule(path="/v", column="t.v", match="casefold")
@@ -152,7 +152,7 @@ def test_a_column_that_is_not_there_harms_only_who_asks_for_it(
 def test_rules_that_need_other_columns_do_no_harm_to_each_other(tmp_path: Path) -> None:
     good, bad = SqlRule("SELECT $v IN (SELECT v FROM t)", "m"), SqlRule("SELECT w = 1 FROM t", "m")
     pq.write_table(pa.table({"v": ["A"]}), tmp_path / "t.parquet")
-    source = TableFiles({"t": TableSettings(str(tmp_path / "t.parquet"))}, [good, bad])
+    source = TableFiles({"t": TableSettings(str(tmp_path / "t.parquet"))}, prepared([good, bad]))
 
     async def run() -> None:
         for rules in ((good, bad), (bad, good)):

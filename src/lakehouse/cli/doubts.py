@@ -1,0 +1,20 @@
+"""Checks that a schema does not promise to apply, named at the start and by `doctor`."""
+
+from typing import TYPE_CHECKING
+
+from lakehouse.config.kinds import doubts_about
+from lakehouse.engine.task import Catalog
+
+if TYPE_CHECKING:
+    from lakehouse.config.rules import PreparedRules
+
+
+def doubts_of(known: Catalog, rules: "PreparedRules") -> list[str]:
+    """List what may silently not be checked: pointers and `$names` that a schema leaves open."""
+    found = doubts_about(known.kinds, known.schemas)
+    if rules:
+        from lakehouse.config.rules import doubts_about_rules  # noqa: PLC0415  loads DuckDB
+
+        kinds = {name: known.kinds[name] for name in rules}
+        found += doubts_about_rules(rules, kinds, known.schemas)
+    return found

@@ -1,0 +1,117 @@
+"""The SQL rules of all kinds, held against schemas and tried, before the first session.
+
+Apart from the kinds, because this loads DuckDB, which a gateway and a stack without rules need not.
+"""
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from typing import Final, Literal
+
+from lakehouse.config.settings import Config
+from lakehouse.core.errors import InfraError, SetupError, TableUnavailable
+from lakehouse.core.json_text import pointer
+from lakehouse.core.kind import Kind
+from lakehouse.core.ports import TableSource
+from lakehouse.core.shape import RuleInputs
+from lakehouse.core.suggestion import did_you_mean
+from lakehouse.grounding.binding import PreparedRule
+from lakehouse.grounding.preparing import prepare_rules
+from lakehouse.validation.pointers import state_of
+from lakehouse.validation.samples import samples_of
+from lakehouse.validation.schema import CompiledSchema, SchemaCache
+from lakehouse.validation.schema_choices import ViewTooLarge
+from lakehouse.validation.shapes import member_shapes
+
+_TRY_S: Final = 10.0
+
+PreparedRules = Mapping[str, Mapping[str, PreparedRule]]
+"""By kind, then by the rule's SQL."""
+
+
+def prepare_kinds(kinds: Mapping[str, Kind], schemas: SchemaCache, config: Config) -> PreparedRules:
+    """Prepare the rules of every kind. Rules that read no table are also tried. Blocks.
+
+    Raises:
+        SetupError: Naming the kind and the rule: it is no query, reads what is not configured,
+            binds a member that the schema cannot have, or fails whatever the answer holds.
+    """
+    return {
+        name: _prepared(kind, schemas.get(bytes(kind.schema)), config)
+        for name, kind in kinds.items()
+        if kind.rules
+    }
+
+
+async def try_on_tables(
+    rules: PreparedRules, kinds: Mapping[str, Kind], tables: TableSource
+) -> None:
+    """Try the rules that read tables, as far as the tables can be read now, for `_TRY_S` a kind.
+
+    A table that cannot be read is no error here: it may come, and sessions try the rules again.
+
+    Raises:
+        SetupError: A rule fails whatever an answer holds.
+    """
+    for name, prepared in rules.items():
+        if not any(rule.tables for rule in prepared.values()):
+            continue
+        try:
+            await asyncio.wait_for(tables.snapshot(kinds[name]), _TRY_S)
+        except (TableUnavailable, TimeoutError):
+            continue
+        except InfraError as error:
+            raise SetupError(f"kinds.{name}.rules: {error.public}", hint=error.hint) from error
+
+
+def doubts_about_rules(
+    rules: PreparedRules, kinds: Mapping[str, Kind], schemas: SchemaCache
+) -> list[str]:
+    """Name the members that rules bind and that schemas leave room for without naming them."""
+    return [
+        f"kinds.{name}.rules[{index}].sql: ${member} is not named in the schema, which leaves "
+        "room for any member: an answer without it binds NULL"
+        for name, kind in kinds.items()
+        for index, rule in enumerate(kind.rules)
+        for member, state in _states(rules[name][rule.sql], schemas.get(bytes(kind.schema)))
+        if state == "open"
+    ]
+
+
+def _prepared(kind: Kind, schema: CompiledSchema, config: Config) -> Mapping[str, PreparedRule]:
+    inputs = RuleInputs(member_shapes(schema), samples_of(schema))
+    prepared: dict[str, PreparedRule] = {}
+    for index, rule in enumerate(kind.rules):
+        field = f"{config.source}: kinds.{kind.name}.rules[{index}].sql"
+        try:
+            one = prepare_rules([rule], config.tables, inputs)[rule.sql]
+        except SetupError as error:
+            raise SetupError(
+                f"{field}: {error.public}",
+                hint=error.hint or f"Correct `sql` under [[kinds.{kind.name}.rules]].",
+            ) from error
+        for member, state in _states(one, schema):
+            if state == "missing":
+                raise SetupError(
+                    f"{field}: the rule {rule.sql!r} binds ${member}, a member that the schema "
+                    f"does not allow{_known(member, inputs)}.",
+                    hint="Correct the name, or name the member in the kind's schema.",
+                )
+        prepared[rule.sql] = one
+    return prepared
+
+
+def _states(
+    rule: PreparedRule, schema: CompiledSchema
+) -> Iterator[tuple[str, Literal["declared", "open", "missing"]]]:
+    for member in rule.members:
+        try:
+            yield member, state_of(schema.view(), pointer(member))
+        except ViewTooLarge:
+            yield member, "open"
+
+
+def _known(member: str, inputs: RuleInputs) -> str:
+    if not inputs.shapes:
+        return "; it names none"
+    names = ", ".join(f"${name}" for name in inputs.shapes)
+    return f"{did_you_mean(member, inputs.shapes)}; there are {names}"

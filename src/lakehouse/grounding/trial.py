@@ -1,0 +1,78 @@
+"""A rule tried on answers made from the schema: does it fail whatever the answer holds?
+
+A rule that errors for every answer would be told to the model as its own fault, for ever. So it is
+run before the first answer: with all members null, and with sample answers. It is broken if every
+run errors, or if the types of the schema alone make every sample err. Errors of single values, such
+as a text that is no date, say nothing: real answers may hold better ones.
+"""
+
+import threading
+from collections.abc import Mapping
+from typing import Final
+
+import duckdb
+
+from lakehouse.core.json_text import JsonValue
+from lakehouse.grounding.binding import PreparedRule, bind
+
+TRIAL_TIMEOUT_MS: Final = 10_000  # for all runs of one rule
+# Errors that types cause, and no value does.
+_OF_TYPES: Final = (
+    duckdb.BinderException,
+    duckdb.CatalogException,
+    duckdb.ParserException,
+    duckdb.SyntaxException,
+    duckdb.NotImplementedException,
+)
+_NOTHING: Final[Mapping[str, JsonValue]] = {}
+
+
+def trouble_of(rule: PreparedRule, connection: duckdb.DuckDBPyConnection) -> str | None:
+    """Say why a rule can work on no answer; None if it may. Blocks."""
+    stopped = threading.Event()
+
+    def stop() -> None:
+        stopped.set()
+        connection.interrupt()
+
+    timer = threading.Timer(TRIAL_TIMEOUT_MS / 1000, stop)
+    timer.daemon = True
+    timer.start()
+    try:
+        return _trouble(rule, connection)
+    except duckdb.InterruptException:
+        if not stopped.is_set():
+            raise
+        return f"it takes longer than {TRIAL_TIMEOUT_MS} ms on a sample answer"
+    finally:
+        timer.cancel()
+
+
+def _trouble(rule: PreparedRule, connection: duckdb.DuckDBPyConnection) -> str | None:
+    bare = _error(rule, connection, _NOTHING)
+    samples = [_error(rule, connection, sample) for sample in rule.samples]
+    errors = [bare, *samples]
+    if all(error is not None for error in errors):
+        return _text(samples[0] or bare if samples else bare)
+    # With a member of no type, or of several, a sample may just have the wrong one.
+    typed = all(name in rule.shapes and rule.shapes[name].kind != "json" for name in rule.members)
+    if samples and typed and all(isinstance(error, _OF_TYPES) for error in samples):
+        return _text(samples[0])
+    return None
+
+
+def _error(
+    rule: PreparedRule, connection: duckdb.DuckDBPyConnection, members: Mapping[str, JsonValue]
+) -> Exception | None:
+    try:
+        bound = bind(rule, members)
+        connection.execute(bound.query, bound.values).fetchmany(2)
+    except duckdb.InterruptException:
+        raise
+    except (duckdb.Error, ValueError, OverflowError) as error:
+        return error
+    return None
+
+
+def _text(error: Exception | None) -> str:
+    return str(error).partition("\n")[0]
