@@ -30,7 +30,6 @@ from lakehouse.gateway.app import gateway_app
 from lakehouse.gateway.auth import KeyRing
 from lakehouse.gateway.outage import OutageRecorder
 from lakehouse.grounding.no_tables import NoTables
-from lakehouse.grounding.settings import TableSettings
 from lakehouse.metrics.daemon import DaemonMetrics
 from lakehouse.providers.llama_cpp import LlamaCppProvider
 from lakehouse.providers.ollama import OllamaProvider
@@ -49,8 +48,7 @@ from lakehouse.validatord.client import ValidatorClient
 from lakehouse.validatord.service import ValidatorService
 
 if TYPE_CHECKING:
-    from lakehouse.config.rules import PreparedRules
-    from lakehouse.grounding.tables import TableFiles
+    from lakehouse.grounding.tables import Rules, TableFiles
     from lakehouse.tracing.tracer import Tracer
 
 _ANSWER_MS = 500  # for sending what is answered already
@@ -82,7 +80,6 @@ class Daemon:
         self._chat_port: ChatModel
         self._tables: TableFiles | None = None
         self._table_port: TableSource = NoTables()
-        self.rules: PreparedRules = {}
         self._validator_service: ValidatorService | None = None
         self.tracer = tracer(config, environment, role)
         self._metrics = DaemonMetrics(role, depths=self._depths, traced=self._traced)
@@ -108,6 +105,11 @@ class Daemon:
         return self._table_port
 
     @property
+    def rules(self) -> "Mapping[str, Rules]":
+        """The prepared SQL rules of this process's kinds, by kind."""
+        return self._tables.rules if self._tables is not None else {}
+
+    @property
     def sink(self) -> RecordSink:
         """Where this process writes rows; likewise."""
         found = self._given_sink or self._sink
@@ -126,10 +128,10 @@ class Daemon:
         """
         if self._maintenance is not None:
             self._maintenance.start()
-        if self.rules:
+        if self._tables is not None:
             from lakehouse.config.rules import try_on_tables  # noqa: PLC0415  loads DuckDB
 
-            await try_on_tables(self.rules, self.catalog.kinds, self._table_port)
+            await try_on_tables(self._tables, self.catalog.kinds)
         if self._chat_service is not None:
             await self._chat_service.start()
 
@@ -297,15 +299,9 @@ class Daemon:
     def _table_source(self, known: Catalog) -> TableSource:
         if not self.config.tables and not any(kind.rules for kind in known.kinds.values()):
             return NoTables()
-        from lakehouse.config.rules import prepare_kinds  # noqa: PLC0415  half a second
-        from lakehouse.grounding.tables import TableFiles  # noqa: PLC0415  likewise
+        from lakehouse.config.rules import table_files  # noqa: PLC0415  half a second
 
-        settings = {
-            name: TableSettings(str(self.config.path(table.path)), table.types)
-            for name, table in self.config.tables.items()
-        }
-        self.rules = prepare_kinds(known.kinds, known.schemas, self.config)
-        self._tables = TableFiles(settings, self.rules)
+        self._tables = table_files(known.kinds, known.schemas, self.config)
         return self._tables
 
     def _open_sink(self) -> RecordSink:

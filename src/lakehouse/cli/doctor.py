@@ -16,15 +16,13 @@ from lakehouse.cli.doubts import doubts_of
 from lakehouse.cli.options import ConfigOption, JsonOption, read_config
 from lakehouse.cli.table import console, print_json
 from lakehouse.compose import Daemon, catalog, key_ring, tracer
-from lakehouse.config.rules import PreparedRules, prepare_kinds
+from lakehouse.config.rules import table_files
 from lakehouse.config.settings import Config
 from lakehouse.core.chat import ModelStatus
 from lakehouse.core.errors import InfraError, LakehouseError, SetupError, TableUnavailable
 from lakehouse.core.suggestion import did_you_mean
 from lakehouse.core.wording import counted
 from lakehouse.engine.task import Catalog
-from lakehouse.grounding.binding import PreparedRule
-from lakehouse.grounding.settings import TableSettings
 from lakehouse.grounding.tables import TableFiles
 from lakehouse.sessionlog.disk import free_bytes_required
 from lakehouse.sessionlog.odd_entries import odd_entries
@@ -87,9 +85,9 @@ def command(
 async def _checks(config: Config, environment: Mapping[str, str]) -> list[Check]:
     log = config.path(config.log.path)
     kinds, known = _kinds(config)
-    prepared: dict[str, Mapping[str, PreparedRule]] = {}
-    rules = _after(kinds, "rules", lambda: _rules(config, known, prepared))
-    doubts = doubts_of(known, prepared) if known is not None else []
+    made: list[TableFiles] = []
+    rules = _after(kinds, "rules", lambda: _rules(config, known, made))
+    doubts = doubts_of(known, made[0].rules if made else {}) if known is not None else []
     keys = _guarded("keys", lambda: _keys(config, environment))
     checks = [
         Check("config", "ok", f"{config.source}, {counted(len(config.kinds), 'kind')}"),
@@ -115,7 +113,7 @@ async def _checks(config: Config, environment: Mapping[str, str]) -> list[Check]
     if known is None or broken is not None:
         checks += [_skipped(f"table {name}", broken or kinds.name) for name in config.tables]
     else:
-        checks += await _tables(config, known, prepared)
+        checks += await _tables(config, known, made[0])
     if keys.state == "problem":
         broken = broken or keys.name
     return checks + await _daemon(config, environment, broken)
@@ -144,13 +142,11 @@ def _kinds(config: Config) -> tuple[Check, Catalog | None]:
     return Check("kinds", "ok", f"{counted(len(known.kinds), 'kind')} can be used"), known
 
 
-def _rules(
-    config: Config, known: Catalog | None, prepared: dict[str, Mapping[str, PreparedRule]]
-) -> str:
-    """Prepare the SQL rules into `prepared`, and try those that read no table."""
-    if known is not None:
-        prepared.update(prepare_kinds(known.kinds, known.schemas, config))
-    count = sum(map(len, prepared.values()))
+def _rules(config: Config, known: Catalog | None, made: list[TableFiles]) -> str:
+    """Prepare the SQL rules, try those that read no table, and keep the tables in `made`."""
+    assert known is not None
+    made.append(table_files(known.kinds, known.schemas, config))
+    count = sum(map(len, made[0].rules.values()))
     return f"{counted(count, 'SQL rule')} can be prepared"
 
 
@@ -198,13 +194,8 @@ def _file_system(log: Path) -> Check:
     return Check("log file system", "ok", kind)
 
 
-async def _tables(config: Config, known: Catalog, prepared: PreparedRules) -> list[Check]:
-    """Load the tables with every column that a kind asks of them."""
-    settings = {
-        name: TableSettings(str(config.path(table.path)), table.types)
-        for name, table in config.tables.items()
-    }
-    tables = TableFiles(settings, prepared)
+async def _tables(config: Config, known: Catalog, tables: TableFiles) -> list[Check]:
+    """Load the tables with every column that a kind asks of them, and try the rules on them."""
     broken: list[Check] = []
     digests: dict[str, str] = {}
     faults: dict[str, Check] = {}

@@ -1,15 +1,16 @@
 """Checks that a schema does not promise to apply, named at the start and by `doctor`."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from lakehouse.config.kinds import doubts_about
 from lakehouse.engine.task import Catalog
 
 if TYPE_CHECKING:
-    from lakehouse.config.rules import PreparedRules
+    from lakehouse.grounding.tables import Rules
 
 
-def doubts_of(known: Catalog, rules: "PreparedRules") -> list[str]:
+def doubts_of(known: Catalog, rules: "Mapping[str, Rules]") -> list[str]:
     """List what may silently not be checked: pointers and `$names` that a schema leaves open."""
     found = doubts_about(known.kinds, known.schemas)
     if rules:

@@ -7,15 +7,17 @@ import asyncio
 from collections.abc import Iterator, Mapping
 from typing import Final, Literal
 
+import msgspec
+
 from lakehouse.config.settings import Config
 from lakehouse.core.errors import InfraError, SetupError, TableUnavailable
 from lakehouse.core.json_text import pointer
 from lakehouse.core.kind import Kind
-from lakehouse.core.ports import TableSource
 from lakehouse.core.shape import RuleInputs
 from lakehouse.core.suggestion import did_you_mean
 from lakehouse.grounding.binding import PreparedRule
 from lakehouse.grounding.preparing import prepare_rules
+from lakehouse.grounding.tables import Rules, TableFiles
 from lakehouse.validation.pointers import state_of
 from lakehouse.validation.samples import samples_of
 from lakehouse.validation.schema import CompiledSchema, SchemaCache
@@ -24,11 +26,10 @@ from lakehouse.validation.shapes import member_shapes
 
 _TRY_S: Final = 10.0
 
-PreparedRules = Mapping[str, Mapping[str, PreparedRule]]
-"""By kind, then by the rule's SQL."""
 
-
-def prepare_kinds(kinds: Mapping[str, Kind], schemas: SchemaCache, config: Config) -> PreparedRules:
+def prepare_kinds(
+    kinds: Mapping[str, Kind], schemas: SchemaCache, config: Config
+) -> Mapping[str, Rules]:
     """Prepare the rules of every kind. Rules that read no table are also tried. Blocks.
 
     Raises:
@@ -42,9 +43,16 @@ def prepare_kinds(kinds: Mapping[str, Kind], schemas: SchemaCache, config: Confi
     }
 
 
-async def try_on_tables(
-    rules: PreparedRules, kinds: Mapping[str, Kind], tables: TableSource
-) -> None:
+def table_files(kinds: Mapping[str, Kind], schemas: SchemaCache, config: Config) -> TableFiles:
+    """Make the tables of a configuration, with the rules that read them; see `prepare_kinds`."""
+    settings = {
+        name: msgspec.structs.replace(table, path=str(config.path(table.path)))
+        for name, table in config.tables.items()
+    }
+    return TableFiles(settings, prepare_kinds(kinds, schemas, config))
+
+
+async def try_on_tables(tables: TableFiles, kinds: Mapping[str, Kind]) -> None:
     """Try the rules that read tables, as far as the tables can be read now, for `_TRY_S` a kind.
 
     A table that cannot be read is no error here: it may come, and sessions try the rules again.
@@ -52,7 +60,7 @@ async def try_on_tables(
     Raises:
         SetupError: A rule fails whatever an answer holds.
     """
-    for name, prepared in rules.items():
+    for name, prepared in tables.rules.items():
         if not any(rule.tables for rule in prepared.values()):
             continue
         try:
@@ -64,7 +72,7 @@ async def try_on_tables(
 
 
 def doubts_about_rules(
-    rules: PreparedRules, kinds: Mapping[str, Kind], schemas: SchemaCache
+    rules: Mapping[str, Rules], kinds: Mapping[str, Kind], schemas: SchemaCache
 ) -> list[str]:
     """Name the members that rules bind and that schemas leave room for without naming them."""
     return [

@@ -54,7 +54,7 @@ class TableFiles:
         """Take the tables and the prepared rules of the kinds, by name; no table is read yet."""
         self._paths = {name: Path(settings.path) for name, settings in tables.items()}
         self._types = {name: settings.types for name, settings in tables.items()}
-        self._rules = rules or {}
+        self.rules = rules or {}
         self._runner = RuleRunner()
         self._known: dict[str, _Known] = {}
         self._databases: dict[frozenset[str], tuple[tuple[TableVersion, ...], RuleDatabase]] = {}
@@ -88,7 +88,7 @@ class TableFiles:
         if not kind.rules:
             return []
         assert kind.name is not None, "an inline kind has no rules"
-        rules = self._rules[kind.name]
+        rules = self.rules[kind.name]
         return [rules[rule.sql] for rule in kind.rules]
 
     def _unchanged(self, name: str) -> TableVersion | None:

@@ -2,8 +2,8 @@
 
 A type is given only where the schema leaves one: text, a number, a boolean, a list of one type, an
 object with named members, or a map of one type. Of a member that one branch names and another
-leaves open, the type is that of the branch that names it. Everything else is `json`: values without a
-type or with several, a schema within itself, names that SQL cannot tell apart.
+leaves open, the type is that of the branch that names it. Everything else is `json`: values
+without a type or with several, a schema within itself, names that SQL cannot tell apart.
 """
 
 from decimal import Decimal
