@@ -7,6 +7,7 @@ empty cell is null, `""` is the empty text.
 """
 
 import hashlib
+import io
 import stat
 import time
 from collections.abc import Callable, Mapping
@@ -19,10 +20,12 @@ import pyarrow as pa
 import pyarrow.parquet as pa_parquet
 
 from lakehouse.core.errors import TableUnavailable
-from lakehouse.core.json_text import JsonValue, parse_bytes
+from lakehouse.core.json_text import JsonValue
 from lakehouse.grounding.table_data import ArrowData, ObjectData, TableData
 from lakehouse.tabular import delta
 from lakehouse.tabular.csv_table import CellType, read_csv
+from lakehouse.tabular.json_rows import json_rows
+from lakehouse.tabular.rows import BadRow, FileFault
 
 _TRIES_MAX: Final = 5  # readings of a file that changes while it is read
 _TRY_AGAIN_S: Final = 0.05
@@ -149,16 +152,10 @@ def _read_parquet(content: bytes) -> TableData:
 def _read_json_lines(content: bytes) -> TableData:
     columns: dict[str, list[JsonValue]] = {}
     count = 0
-    for number, line in enumerate(content.split(b"\n"), start=1):
-        if not line.strip():
-            continue
-        try:
-            row = parse_bytes(line)
-        except ValueError as error:
-            raise ValueError(f"line {number}: {error}") from error
-        if not isinstance(row, dict):
-            raise ValueError(f"line {number} is not an object")  # noqa: TRY004 - the world's fault
-        for name, cell in row.items():
+    for row in json_rows(io.BytesIO(content)):
+        if isinstance(row, BadRow):
+            raise FileFault(row.told)
+        for name, cell in row.members.items():
             cells = columns.setdefault(name, [])
             cells.extend([None] * (count - len(cells)))
             cells.append(cell)

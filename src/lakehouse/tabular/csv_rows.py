@@ -13,6 +13,7 @@ from lakehouse.tabular.rows import ROW_BYTES_MAX, BadRow, FileFault, lines, with
 Cells = list[str | None]
 
 _CELL: Final = re.compile(r'(?:^|,)(""(?=[,\r\n]|$)|"(?:[^"]|"")*"|[^,\r\n"]*)')
+_UNCLOSED: Final = "a quote is opened and never closed; nothing after it was read"
 _LINE_ENDS: Final = "\r\n"
 
 
@@ -70,7 +71,7 @@ class CsvRows:
         try:
             row = next(self._reader, None)
         except csv.Error as error:
-            reason = "a quote is opened and never closed" if self._lines.ended else str(error)
+            reason = _UNCLOSED if self._lines.ended else f"{error}; a quote in a cell is doubled"
             return BadRow(0, self._lines.first, reason, self._lines.taken())
         except _TooLong:
             reason = f"it takes more than {ROW_BYTES_MAX >> 20} MiB"

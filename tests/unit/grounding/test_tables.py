@@ -231,7 +231,7 @@ def test_a_session_that_leaves_does_not_stop_the_load(tmp_path: Path) -> None:
         ("t.csv", b"code,code\nA,B\n", "more than one column 'code'"),
         ("t.csv", b"code\n\xff\n", "utf"),
         ("t.jsonl", b'{"code":"A"}\n{"code":\n', "line 2"),
-        ("t.jsonl", b"[1]\n", "line 1 is not an object"),
+        ("t.jsonl", b"[1]\n", "row 0 (line 1): it is not an object"),
         ("t.jsonl", b'{"code":"A","code":"B"}\n', "duplicate"),
         ("t.jsonl", b"", "no such column"),
         ("t.xlsx", b"x", ".parquet, .pq, .csv"),
