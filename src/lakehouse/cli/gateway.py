@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Mapping
 import msgspec
 
 from lakehouse.core.chat import ModelName
-from lakehouse.core.errors import InfraError, SetupError
+from lakehouse.core.errors import InfraError, Refusal, SetupError
 from lakehouse.core.limits import DEADLINE_MS_MAX, LOAD_BUDGET_MS_DEFAULT, ROW_BYTES_MAX
 from lakehouse.core.session import IterateRequest, SessionReply
 from lakehouse.engine.task import find_kind, find_model
@@ -18,10 +18,20 @@ _LIMITS = HttpLimits(5_000, _ANSWER_MS, _ANSWER_MS, _ANSWER_MS, 4 * ROW_BYTES_MA
 
 class _Named(msgspec.Struct):
     name: str
+    model: str = ""
+    digest: str = ""
 
 
 class _Kinds(msgspec.Struct):
     kinds: tuple[_Named, ...]
+
+
+class _JudgedBy(msgspec.Struct):
+    tables: dict[str, str]
+
+
+class _Rows(msgspec.Struct):
+    rows: tuple[_JudgedBy, ...]
 
 
 class _Models(msgspec.Struct):
@@ -50,14 +60,24 @@ class GatewayCaller:
         """
         return msgspec.json.decode((await self.post(request)).body, type=SessionReply)
 
-    async def check(self, request: IterateRequest) -> None:
-        """See that the gateway knows the kind and the model; raises as `iterate` does."""
-        if request.kind is not None:
-            kinds = msgspec.json.decode(await self._get("/v1/kinds"), type=_Kinds).kinds
-            find_kind(request.kind, {kind.name: kind for kind in kinds})
-        if request.model is not None:
-            models = msgspec.json.decode(await self._get("/v1/models"), type=_Models).models
-            find_model(request.model, {model.name: model for model in models})
+    async def facts(self, request: IterateRequest) -> tuple[str, str]:
+        """Give the digest of the request's kind and its model's own name, as the gateway has them.
+
+        Raises as `iterate` does, and where the gateway does not know the kind or the model.
+        """
+        kinds = msgspec.json.decode(await self._get("/v1/kinds"), type=_Kinds).kinds
+        kind = find_kind(request.kind or "", {kind.name: kind for kind in kinds})
+        models = msgspec.json.decode(await self._get("/v1/models"), type=_Models).models
+        alias = request.model or kind.model
+        return kind.digest, find_model(alias, {model.name: model for model in models}).model
+
+    async def tables(self, row_id: str) -> dict[str, str] | None:
+        """Give the digests of the tables that judged a session; None if its row is not there."""
+        try:
+            rows = msgspec.json.decode(await self._get(f"/v1/sessions/{row_id}"), type=_Rows).rows
+        except Refusal:
+            return None
+        return rows[0].tables if rows else None
 
     async def post(self, request: IterateRequest) -> HttpReply:
         """Run one session and give the reply's own bytes; raises as `iterate` does."""

@@ -1,0 +1,147 @@
+"""The way of `lakehouse run` to sessions: a gateway that is up, or the whole stack in this process.
+
+A gateway is used where `--url` names one, and where one runs for this very configuration: a
+process writes into the configured log, and what answers at `gateway.listen` has the same kind and
+the same model. Then no second model is loaded.
+"""
+
+import contextlib
+import os
+from collections.abc import AsyncIterator
+from typing import Final, Protocol
+
+import msgspec
+import typer
+
+from lakehouse.cli.gateway import GatewayCaller
+from lakehouse.compose import Daemon, catalog
+from lakehouse.config.settings import Config
+from lakehouse.core.context import session_context
+from lakehouse.core.errors import InfraError, LakehouseError
+from lakehouse.core.session import IterateRequest, SessionReply
+from lakehouse.engine.task import find_kind, find_model, plan
+from lakehouse.sessionlog.disk import lock_held
+
+_DRAIN_MS: Final = 10_000
+
+
+class Facts(msgspec.Struct, frozen=True):
+    """What judges: the kind's digest, the model's own name, the tables' digests where known."""
+
+    kind_digest: str
+    model: str
+    tables: dict[str, str] | None
+
+
+class Door(Protocol):
+    """Runs sessions. `place` says where, for people."""
+
+    place: str
+    facts: Facts
+
+    async def iterate(self, request: IterateRequest) -> SessionReply:
+        """Run one session; raises `Refusal` or `InfraError` where it is not taken on."""
+        ...
+
+    async def tables(self, reply: SessionReply) -> dict[str, str] | None:
+        """Give the tables that judged a session, where `facts` does not know them."""
+        ...
+
+
+@contextlib.asynccontextmanager
+async def open_door(
+    config: Config, url: str | None, api_key_env: str | None, request: IterateRequest
+) -> AsyncIterator[Door]:
+    """Open the way to sessions, and close what was opened.
+
+    Raises:
+        Refusal: The kind or the model of the request is not known there.
+        InfraError: `connect`: no gateway answers at `url`.
+    """
+    found = url or await _running(config, api_key_env, request)
+    if found is None:
+        async with _own_stack(config, request) as own:
+            yield own
+        return
+    caller = GatewayCaller(found, api_key_env, os.environ)
+    try:
+        yield _Gateway(found, caller, Facts(*await caller.facts(request), None))
+    finally:
+        await caller.close()
+
+
+class _Gateway:
+    """A gateway that is up."""
+
+    def __init__(self, place: str, caller: GatewayCaller, facts: Facts) -> None:
+        self.place = place
+        self.facts = facts
+        self._caller = caller
+
+    async def iterate(self, request: IterateRequest) -> SessionReply:
+        """Run one session there."""
+        return await self._caller.iterate(request)
+
+    async def tables(self, reply: SessionReply) -> dict[str, str] | None:
+        """Ask the gateway for the session's row."""
+        with contextlib.suppress(InfraError):
+            return await self._caller.tables(reply.row_id)
+        return None
+
+
+class _OwnStack:
+    """The whole stack, in this process."""
+
+    place = "this process"
+
+    def __init__(self, daemon: Daemon, facts: Facts) -> None:
+        self.facts = facts
+        self._daemon = daemon
+
+    async def iterate(self, request: IterateRequest) -> SessionReply:
+        """Run one session here."""
+        return await self._daemon.validator.iterate(request, session_context())
+
+    async def tables(self, reply: SessionReply) -> dict[str, str] | None:  # noqa: ARG002  the port's
+        """They are known from the start."""
+        return self.facts.tables
+
+
+@contextlib.asynccontextmanager
+async def _own_stack(config: Config, request: IterateRequest) -> AsyncIterator[Door]:
+    daemon = Daemon(config, os.environ, "up")
+    try:
+        task = plan(msgspec.structs.replace(request, prompt="?"), session_context(), daemon.catalog)
+        await daemon.start()
+        tables: dict[str, str] | None = None
+        with contextlib.suppress(InfraError):  # then each session says that it has no table
+            tables = dict((await daemon.tables.snapshot(task.kind)).digests)
+        yield _OwnStack(daemon, Facts(task.kind.digest, task.model.model, tables))
+    finally:
+        await daemon.drain(_DRAIN_MS)
+        await daemon.close()
+
+
+async def _running(config: Config, api_key_env: str | None, request: IterateRequest) -> str | None:
+    """Find the gateway of this configuration, if it is up and has the same kind and model."""
+    writers = config.path(config.log.path) / "writers"
+    if not any(lock_held(lock) for lock in writers.glob("*.lock")):
+        return None
+    url = f"http://{config.gateway.listen}"
+    known = catalog(config)
+    kind = find_kind(request.kind or "", known.kinds)
+    ours = (kind.digest, find_model(request.model or kind.model, known.models).model)
+    caller = GatewayCaller(url, api_key_env, os.environ)
+    try:
+        same = await caller.facts(request) == ours
+    except LakehouseError as error:
+        if not isinstance(error, InfraError):
+            typer.echo(f"The gateway at {url} is not used: {error.public}", err=True)
+        return None
+    except ValueError:  # what answers there is no gateway
+        return None
+    finally:
+        await caller.close()
+    if same:
+        typer.echo(f"Using the stack that is up at {url}.", err=True)
+    return url if same else None

@@ -1,0 +1,52 @@
+"""Options of `lakehouse run` that say how a row becomes a prompt and what goes with it."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lakehouse.cli.run_inputs import Inputs, Template
+from lakehouse.core.errors import SetupError
+
+SourceOption = Annotated[
+    Path, typer.Option("--input", help="A .csv, .jsonl or .parquet file.", metavar="F")
+]
+ColumnOption = Annotated[
+    str | None, typer.Option(help="The column that holds the prompt.", metavar="C")
+]
+TemplateOption = Annotated[
+    Path | None,
+    typer.Option(help="Instead of --column: a Jinja2 template of the prompt.", metavar="FILE"),
+]
+KeepOption = Annotated[
+    list[str] | None,
+    typer.Option(help="A column to copy into the results; may be repeated.", metavar="C"),
+]
+MetadataOption = Annotated[
+    list[str] | None,
+    typer.Option(help="A column to send as metadata; may be repeated.", metavar="C"),
+]
+RetryOption = Annotated[
+    bool, typer.Option("--retry-rejects", help="Run the rows of the rejects file again.")
+]
+MixedOption = Annotated[
+    bool, typer.Option("--mixed", help="Go on though the kind, the model or a table changed.")
+]
+
+
+def inputs(
+    source: Path,
+    column: str | None,
+    template: Path | None,
+    keep: list[str] | None,
+    metadata: list[str] | None,
+) -> Inputs:
+    """Say how the rows of a file are read.
+
+    Raises:
+        SetupError: Not exactly one of `--column` and `--template`, or a template that is none.
+    """
+    if (column is None) == (template is None):
+        raise SetupError("Give exactly one of --column and --template.")
+    made = None if template is None else Template(template)
+    return Inputs(source, column, made, tuple(keep or ()), tuple(metadata or ()))

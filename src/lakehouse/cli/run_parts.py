@@ -1,0 +1,117 @@
+"""What a run was made with, so that no other kind, model or table is mixed in silently.
+
+The file `OUTPUT.run.json` beside the results lists the parts, each with what was in force.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from lakehouse.core.errors import SetupError
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True):
+    """What was in force: digests of the kind and of its tables, the model's own name.
+
+    `system` is the text that `--system` put in place of the kind's. `tables` is null where it is
+    not known, and then nothing is compared.
+    """
+
+    kind: str
+    kind_digest: str
+    model: str
+    tables: dict[str, str] | None
+    system: str | None
+
+    def changes(self, later: "Part") -> list[str]:
+        """Say what another part has changed, for people."""
+        told = []
+        if later.kind != self.kind:
+            told.append(f"the kind was {self.kind!r} and is {later.kind!r}")
+        elif later.kind_digest != self.kind_digest:
+            told.append(f"the kind {self.kind!r} changed")
+        if later.model != self.model:
+            told.append(f"the model was {self.model!r} and is {later.model!r}")
+        if self.tables is not None and later.tables is not None:
+            names = sorted(self.tables.keys() | later.tables.keys())
+            told += [
+                f"the table {name!r} changed"
+                for name in names
+                if self.tables.get(name) != later.tables.get(name)
+            ]
+        if later.system != self.system:
+            told.append("the text of --system changed")
+        return told
+
+
+class _File(msgspec.Struct, frozen=True):
+    parts: tuple[Part, ...]
+
+
+class Parts:
+    """The parts of one run, kept beside its output."""
+
+    def __init__(self, output: Path) -> None:
+        self._path = output.with_name(output.name + ".run.json")
+
+    def begin(self, part: Part, *, fresh: bool, mixed: bool) -> list[str]:
+        """Begin a part, and say what is other than in the last one.
+
+        `fresh`: there is no result yet, so nothing can be mixed.
+
+        Raises:
+            SetupError: Something changed, and `mixed` was not asked for; nothing is written then.
+        """
+        before = () if fresh else self._read()
+        changes = before[-1].changes(part) if before else []
+        self._refuse(changes, mixed=mixed)
+        if not before or changes:
+            self._write((*before, part))
+        elif before[-1].tables is None and part.tables is not None:
+            self._write((*before[:-1], part))
+        return changes
+
+    def tables(self, found: Mapping[str, str], *, mixed: bool) -> list[str]:
+        """Note the tables of this part, which only its first session could tell.
+
+        Raises:
+            SetupError: As `begin`.
+        """
+        *before, last = self._read()
+        part = msgspec.structs.replace(last, tables=dict(found))
+        changes = last.changes(part)
+        self._refuse(changes, mixed=mixed)
+        if changes or last.tables is None:
+            self._write((*before, *((last,) if changes else ()), part))
+        return changes
+
+    def _refuse(self, changes: list[str], *, mixed: bool) -> None:
+        if changes and not mixed:
+            raise SetupError(
+                f"{self._path}: since the first part of this run, {'; '.join(changes)}.",
+                hint="Choose a new --output, or go on with --mixed: results of both are mixed.",
+            )
+
+    def _read(self) -> tuple[Part, ...]:
+        try:
+            return msgspec.json.decode(self._path.read_bytes(), type=_File).parts
+        except FileNotFoundError:
+            return ()
+        except (OSError, msgspec.MsgspecError) as error:
+            raise SetupError(
+                f"{self._path}: cannot be read: {error}.",
+                hint="It says what the results beside it were made with; choose a new --output.",
+            ) from error
+
+    def _write(self, parts: tuple[Part, ...]) -> None:
+        beside = self._path.with_name(self._path.name + ".new")
+        try:
+            with beside.open("wb") as file:
+                file.write(msgspec.json.encode(_File(parts)) + b"\n")
+                file.flush()
+                os.fsync(file.fileno())
+            beside.replace(self._path)
+        except OSError as error:
+            raise SetupError(f"{self._path}: cannot be written: {error.strerror}.") from error
