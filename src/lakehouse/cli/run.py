@@ -25,12 +25,16 @@ from lakehouse.cli.run_files import ResultFile
 from lakehouse.cli.run_inputs import Input, Inputs, Refused
 from lakehouse.cli.run_options import (
     ColumnOption,
+    ConstrainOption,
     KeepOption,
+    LimitOption,
     MetadataOption,
     MixedOption,
+    RejectsOption,
     RetryOption,
     SourceOption,
     TemplateOption,
+    UrlOption,
     inputs,
 )
 from lakehouse.cli.run_parts import Part, Parts
@@ -44,7 +48,7 @@ from lakehouse.cli.sampling_options import (
 )
 from lakehouse.config.settings import Config
 from lakehouse.core.errors import SetupError
-from lakehouse.core.session import Constrain, IterateRequest
+from lakehouse.core.session import IterateRequest
 
 run_app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -64,29 +68,19 @@ def command(
     template: TemplateOption = None,
     keep: KeepOption = None,
     metadata: MetadataOption = None,
-    rejects: Annotated[
-        Path | None,
-        typer.Option(help="The rest, with findings. Default: --output with .rejects.jsonl added."),
-    ] = None,
+    rejects: RejectsOption = None,
     retry_rejects: RetryOption = False,
     mixed: MixedOption = False,
     concurrency: Annotated[int, typer.Option(min=1, max=AT_ONCE_MAX, help="Sessions at once.")] = 8,
     model: Annotated[str | None, typer.Option(help="Another model than the kind's.")] = None,
-    constrain: Annotated[
-        Constrain, typer.Option(help="Whether the model decodes under the schema if it can.")
-    ] = "auto",
+    constrain: ConstrainOption = "auto",
     temperature: TemperatureOption = None,
     max_tokens: MaxTokensOption = None,
     seed: SeedOption = None,
     system: SystemOption = None,
     deadline_ms: DeadlineOption = None,
-    limit: Annotated[
-        int | None, typer.Option(min=1, help="Only the first rows of the file.", metavar="ROWS")
-    ] = None,
-    url: Annotated[
-        str | None,
-        typer.Option(help="A running gateway; else that of the configuration if it is up."),
-    ] = None,
+    limit: LimitOption = None,
+    url: UrlOption = None,
     api_key_env: Annotated[
         str | None, typer.Option(help="The variable that holds the gateway's key.")
     ] = None,

@@ -1,4 +1,4 @@
-"""Options of `lakehouse run` that say how a row becomes a prompt and what goes with it."""
+"""Options of `lakehouse run`: how a row becomes a prompt, what goes with it, where it is run."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,6 +7,7 @@ import typer
 
 from lakehouse.cli.run_inputs import Inputs, Template
 from lakehouse.core.errors import SetupError
+from lakehouse.core.session import Constrain
 
 SourceOption = Annotated[
     Path, typer.Option("--input", help="A .csv, .jsonl or .parquet file.", metavar="F")
@@ -31,6 +32,20 @@ RetryOption = Annotated[
 ]
 MixedOption = Annotated[
     bool, typer.Option("--mixed", help="Go on though the kind, the model or a table changed.")
+]
+
+RejectsOption = Annotated[
+    Path | None,
+    typer.Option(help="The rest, with findings. Default: --output with .rejects.jsonl added."),
+]
+LimitOption = Annotated[
+    int | None, typer.Option(min=1, help="Only the first rows of the file.", metavar="ROWS")
+]
+UrlOption = Annotated[
+    str | None, typer.Option(help="A running gateway; else that of the configuration if it is up.")
+]
+ConstrainOption = Annotated[
+    Constrain, typer.Option(help="Whether the model decodes under the schema if it can.")
 ]
 
 
