@@ -51,6 +51,8 @@ class Process:
         port: int,
         environment: Mapping[str, str],
         options: Sequence[str] = (),
+        *,
+        wrapped: Sequence[str] = (),
     ) -> None:
         self.role = role
         self.port = port
@@ -58,7 +60,11 @@ class Process:
         self.output = config.parent / f"{role}-{port}.txt"
         with self.output.open("wb") as output:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "lakehouse", "--config", str(config), role, *options],
+                [
+                    *wrapped,
+                    *(sys.executable, "-m", "lakehouse", "--config", str(config), role),
+                    *options,
+                ],
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 cwd=config.parent,
@@ -151,8 +157,11 @@ def running_stack(
     apart: bool,
     environment: Mapping[str, str] | None = None,
     options: Sequence[str] = (),
+    wrapped: Sequence[str] = (),
 ) -> Iterator[dict[str, Process]]:
     """Run `up` in one process, or the three daemons apart; the same configuration text.
+
+    `wrapped` is a command that runs the public one, such as `nohup`.
 
     Gives the processes by role; the public one is under `gateway` either way. All of them are
     ended on the way out, whatever happened.
@@ -174,7 +183,9 @@ def running_stack(
             processes["validatord"] = Process("validatord", file, validatord, variables, options)
             variables |= {"LAKEHOUSE_VALIDATORD__URL": f'"http://127.0.0.1:{validatord}"'}
         role = "gateway" if apart else "up"
-        processes["gateway"] = Process(role, file, gateway, variables, options)
+        processes["gateway"] = Process(
+            role, file, gateway, variables, options, wrapped=wrapped
+        )
         yield processes
     finally:
         for process in reversed(list(processes.values())):

@@ -38,12 +38,11 @@ KEEP_ALIVE_MS: Final = 5_000  # between two requests; as uvicorn and Node have i
 ANSWER_IDLE_MS_MAX: Final = 30_000  # a caller that takes nothing of its answer for so long is cut
 ANSWER_PIECE_BYTES: Final = 64 << 10  # written of an answer before we look whether it is taken
 ANSWER_SYSTEM_BYTES: Final = 256 << 10  # of an answer in the system's hands, for each connection
+ANSWERS_BYTES_MAX: Final = 64 << 20  # of all answers that wait for slow callers
 PIPELINED_MAX: Final = 64  # requests of one connection that wait for the one under way
 CONNECTIONS_MAX: Final = 8_192  # at once, where the system would let us have more
 DESCRIPTORS_RESERVED: Final = 128  # kept for the log, tables and threads
 PAGE_BYTES_MAX: Final = 8 << 20  # of rows in one answer; the rest is the next page
-PAGES_AT_ONCE_MAX: Final = 8  # answers full of rows that are made or sent
-PAGE_WAIT_MS_MAX: Final = 10_000  # for one of those: then `rate_limited`
 TRACESTATE_CHARS_MAX: Final = 4_096  # sent on; an inner hop's headers must fit the limit above
 
 # --- What a model may send back ---

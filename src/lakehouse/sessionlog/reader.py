@@ -136,22 +136,29 @@ def find_rows(root: Path, identity: str) -> list[bytes]:
     Nothing of a forgotten session. Cost: a byte search over all files, about 1 GB/s, of which only
     lines that hold the id are read; 0.1 s for the compacted table.
     """
+    found: dict[str, tuple[RowKey, bytes]] = {}
+    for key, line in rows_of(root, identity):
+        found.setdefault(key.row_id, (key, line))
+    ordered = sorted(found.values(), key=lambda pair: order_of(pair[0]), reverse=True)
+    return [line for _, line in ordered]
+
+
+def rows_of(root: Path, identity: str) -> Iterator[tuple[RowKey, bytes]]:
+    """Give what `find_rows` finds one by one, in no order; a row may come twice."""
     hidden = forgotten_sessions(root)
     needle = b'"%b"' % identity.encode("utf-8")
-    found: dict[str, tuple[RowKey, bytes]] = {}
     for file in log_files(root):
         for entry in _matching(file, needle):
             key = row_key(entry.line.data) if entry.kind == "row" else None
-            if key is not None and identity in {key.session_id, key.row_id}:
-                found.setdefault(key.row_id, (key, entry.line.data))
+            if key is None or key.session_id in hidden:
+                continue
+            if identity in {key.session_id, key.row_id}:
+                yield key, entry.line.data
     compacted = open_compacted(root)
     for line in compacted.find(identity) if compacted is not None else ():
         key = row_key(line)
-        if key is not None:
-            found.setdefault(key.row_id, (key, line))
-    shown = (pair for pair in found.values() if pair[0].session_id not in hidden)
-    ordered = sorted(shown, key=lambda pair: order_of(pair[0]), reverse=True)
-    return [line for _, line in ordered]
+        if key is not None and key.session_id not in hidden:
+            yield key, line
 
 
 def unfinished(root: Path) -> list[Unfinished]:

@@ -8,7 +8,6 @@ thread.
 import base64
 import binascii
 import functools
-import heapq
 import os
 import re
 from collections.abc import Iterator
@@ -20,12 +19,19 @@ import msgspec
 
 from lakehouse.core.clock import timestamp
 from lakehouse.core.errors import Refusal
-from lakehouse.core.limits import ROW_BYTES_MAX, SESSIONS_LIMIT_DEFAULT, SESSIONS_LIMIT_MAX
+from lakehouse.core.limits import (
+    PAGE_BYTES_MAX,
+    ROW_BYTES_MAX,
+    SESSIONS_LIMIT_DEFAULT,
+    SESSIONS_LIMIT_MAX,
+)
 from lakehouse.sessionlog.compacted import Compacted, moment_of, open_compacted
 from lakehouse.sessionlog.filters import REPLAY_DAEMON, SessionFilter
 from lakehouse.sessionlog.forgotten import forgotten_sessions
 from lakehouse.sessionlog.layout import LogFile, log_files
 from lakehouse.sessionlog.lines import Line, classify, crc_is_required, is_hole
+from lakehouse.sessionlog.newest import NewestRows, Order
+from lakehouse.sessionlog.reader import rows_of
 
 _BLOCK_BYTES: Final = 1 << 20
 # A file holds no row of a later moment than its last change, unless a clock was set; by this much
@@ -35,12 +41,12 @@ _CLOCK_ERROR: Final = timedelta(hours=1)
 # in bunches. So many rows in a row that are older than the page, and the rest is older too.
 _OLD_ROWS_MAX: Final = 5_000
 
+_SESSION_ROWS_MAX: Final = 10_000  # in one page of one session; rows are at least 800 bytes
+
 # The moment of a row whose timestamp is no time: it comes last.
 _UNDATED: Final = "0001-01-01T00:00:00.000000Z"
 
 _OUR_FORM: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}(:[0-9]{2}){2}\.[0-9]{6}Z")
-
-_Order = tuple[str, str]
 
 
 class SessionsPage(msgspec.Struct, frozen=True):
@@ -93,7 +99,7 @@ def list_sessions(
     Args:
         root: The log directory; one that is not there has no sessions.
         where: Which sessions.
-        limit: 1 to 200.
+        limit: 1 to 200; a page may have fewer rows where they take over `PAGE_BYTES_MAX`.
         cursor: `next` of the page before.
 
     Raises:
@@ -107,7 +113,7 @@ def list_sessions(
         raise Refusal("invalid_request", message)
     before = _decode_cursor(cursor) if cursor is not None else None
     hidden = forgotten_sessions(root)
-    search = _Search(where or SessionFilter(), limit=limit + 1, before=before, hidden=hidden)
+    search = _Search(where or SessionFilter(), limit=limit, before=before, hidden=hidden)
     for changed_at, file in _newest_first(root):
         if file.writer_id is not None and search.ended_before(changed_at, _CLOCK_ERROR):
             break
@@ -116,29 +122,45 @@ def list_sessions(
     compacted = open_compacted(root)
     if compacted is not None:
         search.read_compacted(compacted)
-    found = search.result()
-    page = found[:limit]
-    more = _encode_cursor(page[-1][0]) if len(found) > limit else None
-    return SessionsPage(tuple(_without_attempts(line) for _, line in page), more)
+    return _page(search.newest)
+
+
+def session_rows(root: Path, identity: str, *, cursor: str | None = None) -> SessionsPage:
+    """Give the rows of a session, or the one with that `row_id`: whole lines, newest first.
+
+    One page of at most `PAGE_BYTES_MAX`. Raises and costs as `list_sessions` and `find_rows` do.
+    """
+    before = _decode_cursor(cursor) if cursor is not None else None
+    newest = NewestRows(rows_max=_SESSION_ROWS_MAX, bytes_max=PAGE_BYTES_MAX)
+    for key, line in rows_of(root, identity):
+        order = (_moment(key.timestamp), key.row_id)
+        if before is None or order < before:
+            newest.offer(order, line)
+    return _page(newest)
+
+
+def _page(newest: NewestRows) -> SessionsPage:
+    rows = newest.page()
+    more = _encode_cursor(rows[-1][0]) if newest.floor is not None else None
+    return SessionsPage(tuple(line for _, line in rows), more)
 
 
 class _Search:
-    """The best rows so far, as a heap whose root is the oldest of them."""
+    """The newest rows so far that were asked for."""
 
     def __init__(
         self,
         where: SessionFilter,
         *,
         limit: int,
-        before: _Order | None,
+        before: Order | None,
         hidden: frozenset[str],
     ) -> None:
+        self.newest = NewestRows(rows_max=limit, bytes_max=PAGE_BYTES_MAX)
         self._where = where
         self._hidden = hidden
         self._limit = limit
         self._before = before
-        self._heap: list[tuple[_Order, bytes]] = []
-        self._orders: set[_Order] = set()
         whole = where.code is not None
         self._decoder = msgspec.json.Decoder(_Whole if whole else _Head)
         wanted = (where.kind, where.model, where.verdict, where.code, where.daemon)
@@ -153,8 +175,8 @@ class _Search:
     def ended_before(self, moment: str, tolerance: timedelta = timedelta(0)) -> bool:
         """Say whether all rows up to a moment come after the page."""
         oldest = self._where.since or ""
-        if len(self._heap) == self._limit:
-            oldest = max(oldest, self._heap[0][0][0])
+        if self.newest.floor is not None:
+            oldest = max(oldest, self.newest.floor[0])
         return oldest != "" and moment < _earlier(oldest, tolerance)
 
     def read(self, file: LogFile) -> None:
@@ -184,11 +206,10 @@ class _Search:
 
     def read_compacted(self, compacted: Compacted) -> None:
         condition, values = _table_condition(self._where, self._before, self._hidden)
-        for line in compacted.newest(condition, values, self._limit):
-            self._offer(line)
-
-    def result(self) -> list[tuple[_Order, bytes]]:
-        return sorted(self._heap, reverse=True)
+        for batch in compacted.newest(condition, values, self._limit + 1, PAGE_BYTES_MAX):
+            oldest = min(filter(None, map(self._offer, batch)), default="")
+            if self.ended_before(oldest):
+                return
 
     def _offer(self, line: bytes) -> str | None:
         """Take a row into the page if it belongs there; give its moment."""
@@ -197,18 +218,12 @@ class _Search:
         except (msgspec.MsgspecError, UnicodeDecodeError):
             return None
         order = (_moment(row.timestamp), row.row_id)
-        if order in self._orders or not self._wanted(row, order):
-            return order[0]
-        if len(self._heap) < self._limit:
-            heapq.heappush(self._heap, (order, line))
-            self._orders.add(order)
-        elif order > self._heap[0][0]:
-            dropped, _ = heapq.heapreplace(self._heap, (order, line))
-            self._orders.remove(dropped)
-            self._orders.add(order)
+        if self._wanted(row, order):
+            shown = _without_attempts(line) if self.newest.has_room_for(order) else line
+            self.newest.offer(order, shown)
         return order[0]
 
-    def _wanted(self, row: _Head, order: _Order) -> bool:
+    def _wanted(self, row: _Head, order: Order) -> bool:
         where = self._where
         return (
             (self._before is None or order < self._before)
@@ -227,7 +242,7 @@ class _Search:
 
 
 def _table_condition(
-    where: SessionFilter, before: _Order | None, hidden: frozenset[str]
+    where: SessionFilter, before: Order | None, hidden: frozenset[str]
 ) -> tuple[str, list[object]]:
     """Write `_wanted` as a condition on the compacted table, with the values to bind."""
     tests: list[tuple[str, list[object]]] = [
@@ -328,11 +343,11 @@ def _without_attempts(line: bytes) -> bytes:
     return msgspec.json.format(msgspec.json.encode(members), indent=-1)
 
 
-def _encode_cursor(order: _Order) -> str:
+def _encode_cursor(order: Order) -> str:
     return base64.urlsafe_b64encode("\n".join(order).encode()).decode().rstrip("=")
 
 
-def _decode_cursor(cursor: str) -> _Order:
+def _decode_cursor(cursor: str) -> Order:
     try:
         text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), b"-_", validate=True).decode()
         moment, row_id = text.split("\n")

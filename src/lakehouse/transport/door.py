@@ -18,6 +18,7 @@ import msgspec
 
 from lakehouse.core.limits import (
     ANSWER_IDLE_MS_MAX,
+    ANSWERS_BYTES_MAX,
     CONNECTIONS_MAX,
     DESCRIPTORS_RESERVED,
     HEAD_MS_MAX,
@@ -31,7 +32,7 @@ _SWEEP_MS: Final = 1_000
 
 
 class DoorLimits(msgspec.Struct, frozen=True):
-    """How long each phase may last, and how many connections there may be.
+    """How long each phase may last, how many connections there may be, and what they may hold.
 
     A body is bounded where it is read. What is overdue is noticed within `sweep_ms`.
     """
@@ -40,6 +41,7 @@ class DoorLimits(msgspec.Struct, frozen=True):
     idle_ms: int = KEEP_ALIVE_MS
     head_ms: int = HEAD_MS_MAX
     answer_ms: int = ANSWER_IDLE_MS_MAX
+    answers_bytes_max: int = ANSWERS_BYTES_MAX
     sweep_ms: int = _SWEEP_MS
 
 
@@ -48,6 +50,9 @@ class Visitor(Protocol):
 
     def has_taken(self) -> bool:
         """Say whether any of the waiting answer was taken since this was last asked."""
+
+    def held_bytes(self) -> int:
+        """Count what is held in memory of its answer."""
 
     def overdue(self, phase: Phase) -> None:
         """End the phase, which has lasted too long; it is not listed any more."""
@@ -113,6 +118,7 @@ class Door:
         for visitor in [each for each in answers if each.has_taken()]:
             del answers[visitor]  # the lists are ordered by when waiting began
             answers[visitor] = now
+        self._bound_answers()
         for phase, limit_s in self._limit_s.items():
             each = self._lists[phase]
             while each:
@@ -121,6 +127,17 @@ class Door:
                     break
                 del each[visitor]
                 visitor.overdue(phase)
+
+    def _bound_answers(self) -> None:
+        """Cut those that have waited longest, where slow callers hold too much in memory."""
+        held = {each: each.held_bytes() for each in self._lists["answer"]}
+        excess = sum(held.values()) - self.limits.answers_bytes_max
+        for visitor, size in held.items():
+            if excess <= 0:
+                return
+            excess -= size
+            self.leave(visitor)
+            visitor.evict()
 
 
 def untaken_bytes(transport: asyncio.Transport) -> int:

@@ -141,6 +141,11 @@ class Inbound(HttpToolsProtocol):
         before, self._unsent_bytes = self._unsent_bytes, untaken_bytes(self.transport)
         return self._unsent_bytes < before
 
+    def held_bytes(self) -> int:
+        """Count what is written and what is still to be written of the answer under way."""
+        unwritten: int = self.cycle.expected_content_length if self._is_answering() else 0
+        return unwritten + self.transport.get_write_buffer_size()
+
     def overdue(self, phase: Phase) -> None:
         """Close, with an answer where a request had begun and cannot be whole any more."""
         self._phase = None

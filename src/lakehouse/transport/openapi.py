@@ -129,11 +129,17 @@ def _session() -> dict[str, Any]:
         "properties": {
             "session_id": _TEXT,
             "rows": {"type": "array", "items": _ref("Row")},
+            "next": {"type": ["string", "null"]},
         },
-        "required": ["session_id", "rows"],
+        "required": ["session_id", "rows", "next"],
     }
-    operation = _get("Every row of a session, or the row of a row id.", schema, problems={401, 404})
-    operation["parameters"] = [{"name": "id", "in": "path", "required": True, "schema": _TEXT}]
+    operation = _get(
+        "Every row of a session, or the row of a row id.", schema, problems={400, 401, 404}
+    )
+    operation["parameters"] = [
+        {"name": "id", "in": "path", "required": True, "schema": _TEXT},
+        {"name": "cursor", "in": "query", "schema": _TEXT},
+    ]
     return operation
 
 

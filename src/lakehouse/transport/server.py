@@ -54,16 +54,12 @@ class Call(msgspec.Struct, frozen=True):
 
 
 class Response(msgspec.Struct, frozen=True):
-    """One response; ids and length are added when it is sent.
-
-    `on_sent` is called once the caller has taken it, or is gone.
-    """
+    """One response; ids and length are added when it is sent."""
 
     status: int
     body: bytes
     content_type: str = "application/json"
     headers: tuple[tuple[bytes, bytes], ...] = ()
-    on_sent: Callable[[], None] | None = None
 
 
 Handler = Callable[[Call], Awaitable[Response]]
@@ -352,21 +348,16 @@ async def _send(
     send: Send, response: Response, context: CallContext, cors: Sequence[tuple[bytes, bytes]]
 ) -> None:
     """Send a response, a large one piece by piece: no more of it waits than one piece."""
-    body = response.body
-    try:
-        headers = [*_fields(response, context), *cors]
-        await send({"type": "http.response.start", "status": response.status, "headers": headers})
-        if len(body) > ANSWER_PIECE_BYTES:
-            view = memoryview(body)
-            for start in range(0, len(body), ANSWER_PIECE_BYTES):
-                piece = view[start : start + ANSWER_PIECE_BYTES]
-                more = start + len(piece) < len(body)
-                await send({"type": "http.response.body", "body": piece, "more_body": more})
-        else:
-            await send({"type": "http.response.body", "body": body})
-    finally:
-        if response.on_sent is not None:
-            response.on_sent()
+    headers = [*_fields(response, context), *cors]
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
+    start = 0
+    if len(response.body) > ANSWER_PIECE_BYTES:
+        whole = memoryview(response.body)
+        while len(whole) - start > ANSWER_PIECE_BYTES:
+            piece = whole[start : start + ANSWER_PIECE_BYTES]
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+            start += ANSWER_PIECE_BYTES
+    await send({"type": "http.response.body", "body": response.body[start:]})
 
 
 async def _close_other(scope: Scope, receive: Receive, send: Send) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from lakehouse.core.observation import ModelCallEnded, RequestEnded, SessionEnded
 from lakehouse.transport.daemon import listen_on, serve
 from lakehouse.transport.door import Door, DoorLimits, Phase
 from lakehouse.transport.server import Call, Calls, Response, build_app
@@ -35,7 +36,17 @@ class Served:
         return Response(200, b"{}")
 
     async def large(self, _: Call) -> Response:
-        return Response(200, bytes(LARGE_BYTES), on_sent=self.sent.set)
+        return Response(200, bytes(LARGE_BYTES))
+
+    def request(self, ended: RequestEnded) -> None:
+        if ended.route == "/large":
+            self.sent.set()
+
+    def session(self, ended: SessionEnded) -> None:
+        raise AssertionError
+
+    def model_call(self, ended: ModelCallEnded) -> None:
+        raise AssertionError
 
     async def slow(self, _: Call) -> Response:
         self.waiting.set()
@@ -58,7 +69,7 @@ def with_limits(limits: DoorLimits, use: Callable[[Served], Awaitable[None]]) ->
         }
         serving = asyncio.create_task(
             serve(
-                build_app(routes, calls=calls),
+                build_app(routes, calls=calls, observer=served),
                 listener,
                 drain=calls.drain,
                 drain_ms=4_000,
@@ -290,6 +301,9 @@ class Guest:
 
     def has_taken(self) -> bool:
         return False
+
+    def held_bytes(self) -> int:
+        return 0
 
     def overdue(self, phase: Phase) -> None:
         self.told.append(phase)
