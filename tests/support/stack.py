@@ -183,9 +183,7 @@ def running_stack(
             processes["validatord"] = Process("validatord", file, validatord, variables, options)
             variables |= {"LAKEHOUSE_VALIDATORD__URL": f'"http://127.0.0.1:{validatord}"'}
         role = "gateway" if apart else "up"
-        processes["gateway"] = Process(
-            role, file, gateway, variables, options, wrapped=wrapped
-        )
+        processes["gateway"] = Process(role, file, gateway, variables, options, wrapped=wrapped)
         yield processes
     finally:
         for process in reversed(list(processes.values())):
