@@ -35,8 +35,7 @@ _VERSIONED: Final = re.compile(
     r"([0-9]{20}\.)?(?P<version>[0-9]{20})\.(json|crc|compacted\.json|checkpoint\..+)"
 )
 _ROWS_AT_ONCE: Final = 1_000
-_FOUND_MAX: Final = 1_000_000  # rows of one session
-_FOUND_BATCH_BYTES: Final = 8 << 20
+_AMONG: Final = "WHERE row_id IN (SELECT unnest($1::VARCHAR[]))"
 _DATASET: Final = "compacted_table"
 
 
@@ -129,12 +128,6 @@ class Compacted:
             if relation is not None:
                 connection.execute(f"SELECT bit_xor(hash(t)) FROM {relation} AS t").fetchall()  # noqa: S608 - constants of ours
 
-    def find(self, identity: str) -> Iterator[bytes]:
-        """Find the rows of a session, or the one with that `row_id`. Cost: about 0.1 s."""
-        condition = "(session_id = ? OR row_id = ?)"
-        for batch in self.newest(condition, [identity] * 2, _FOUND_MAX, _FOUND_BATCH_BYTES):
-            yield from batch
-
     def row_ids_among(self, row_ids: Collection[str], since: str) -> set[str]:
         """Say which of these row ids are in the table.
 
@@ -148,48 +141,31 @@ class Compacted:
             relation = self.relation(connection, day_of(moment) if moment else None)
             if relation is None or not row_ids:
                 return set()
-            query = f"SELECT row_id FROM {relation} WHERE row_id IN (SELECT unnest($1::VARCHAR[]))"  # noqa: S608 - constants of ours; values are bound
+            query = f"SELECT row_id FROM {relation} {_AMONG}"  # noqa: S608 - constants of ours; values are bound
             return {row_id for (row_id,) in connection.execute(query, [list(row_ids)]).fetchall()}
 
-    def newest(
-        self, condition: str, values: list[Any], limit: int, batch_bytes: int
-    ) -> Iterator[list[bytes]]:
-        """Give the rows that hold a condition, at most `limit`, in batches of about that size.
+    def newest(self, condition: str, values: list[Any], limit: int) -> list[tuple[str, int]]:
+        """Give the ids of rows that hold a condition, newest first, undated last; their sizes.
 
-        Every row of a batch is newer than those of the next one; within a batch there is no order.
-        A row without a time is older than all others.
-
-        In three steps: sorting whole rows would take the memory of all that hold it.
+        In two steps: sorting whole rows would take the memory of all that hold it.
         """
         with _connected(self._table) as connection:
             relation = self.relation(connection)
             if relation is None:
-                return
+                return []
             keys = connection.execute(
                 f"SELECT row_id FROM {relation} WHERE {condition} "  # noqa: S608 - constants of ours; values are bound
                 f"ORDER BY timestamp DESC NULLS LAST, row_id DESC LIMIT {limit}",
                 values,
             ).fetchall()
             ids = list(dict.fromkeys(row_id for (row_id,) in keys))
-            found = connection.execute(
-                f"SELECT row_id, strlen(line) FROM {relation} "  # noqa: S608 - likewise
-                "WHERE row_id IN (SELECT unnest($1::VARCHAR[]))",
-                [ids],
-            ).fetchall()
-        sizes = dict(found)
-        batch: list[str] = []
-        size = 0
-        for row_id in ids:
-            if batch and size + sizes[row_id] > batch_bytes:
-                yield self._lines_of(batch)
-                batch, size = [], 0
-            batch.append(row_id)
-            size += sizes[row_id]
-        if batch:
-            yield self._lines_of(batch)
+            query = f"SELECT row_id, strlen(line) FROM {relation} {_AMONG}"  # noqa: S608 - likewise
+            sizes = dict(connection.execute(query, [ids]).fetchall())
+        return [(row_id, sizes[row_id]) for row_id in ids]
 
-    def _lines_of(self, row_ids: list[str]) -> list[bytes]:
-        return list(self.lines("WHERE row_id IN (SELECT unnest($1::VARCHAR[]))", [row_ids]))
+    def lines_of(self, row_ids: list[str]) -> list[bytes]:
+        """Give these rows, in no order."""
+        return list(self.lines(_AMONG, [row_ids]))
 
 
 def open_compacted(root: Path) -> Compacted | None:

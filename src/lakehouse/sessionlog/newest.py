@@ -5,6 +5,11 @@ who asked for the first of them.
 """
 
 import heapq
+from collections.abc import Iterator
+from typing import Any
+
+from lakehouse.core.limits import PAGE_BYTES_MAX
+from lakehouse.sessionlog.compacted import Compacted
 
 Order = tuple[str, str]
 """What rows are ordered by: the moment, then the row id, so that the order is total."""
@@ -49,3 +54,22 @@ class NewestRows:
     def page(self) -> list[tuple[Order, bytes]]:
         """Give the rows, newest first."""
         return sorted(self._heap, reverse=True)
+
+
+def compacted_batches(
+    compacted: Compacted, condition: str, values: list[Any], limit: int
+) -> Iterator[list[bytes]]:
+    """Give the table's rows that hold a condition, at most `limit`, about a page at a time.
+
+    Every row of a batch is newer than those of the next one; within a batch there is no order.
+    """
+    batch: list[str] = []
+    size = 0
+    for row_id, line_bytes in compacted.newest(condition, values, limit):
+        if batch and size + line_bytes > PAGE_BYTES_MAX:
+            yield compacted.lines_of(batch)
+            batch, size = [], 0
+        batch.append(row_id)
+        size += line_bytes
+    if batch:
+        yield compacted.lines_of(batch)

@@ -27,9 +27,11 @@ from lakehouse.sessionlog.lines import (
     may_be_writing,
     split,
 )
+from lakehouse.sessionlog.newest import compacted_batches
 from lakehouse.sessionlog.odd_entries import odd_entries
 
 _POLL_S: Final = 0.2
+_SESSION_ROWS_MAX: Final = 1_000_000  # looked for in the compacted table
 _RECENT_MAX: Final = 10_000  # row ids that a follower remembers, against showing a row twice
 
 
@@ -155,10 +157,14 @@ def rows_of(root: Path, identity: str) -> Iterator[tuple[RowKey, bytes]]:
             if identity in {key.session_id, key.row_id}:
                 yield key, entry.line.data
     compacted = open_compacted(root)
-    for line in compacted.find(identity) if compacted is not None else ():
-        key = row_key(line)
-        if key is not None and key.session_id not in hidden:
-            yield key, line
+    if compacted is None:
+        return
+    condition = "(session_id = ? OR row_id = ?)"
+    for batch in compacted_batches(compacted, condition, [identity] * 2, _SESSION_ROWS_MAX):
+        for line in batch:
+            key = row_key(line)
+            if key is not None and key.session_id not in hidden:
+                yield key, line
 
 
 def unfinished(root: Path) -> list[Unfinished]:

@@ -30,7 +30,7 @@ from lakehouse.sessionlog.filters import REPLAY_DAEMON, SessionFilter
 from lakehouse.sessionlog.forgotten import forgotten_sessions
 from lakehouse.sessionlog.layout import LogFile, log_files
 from lakehouse.sessionlog.lines import Line, classify, crc_is_required, is_hole
-from lakehouse.sessionlog.newest import NewestRows, Order
+from lakehouse.sessionlog.newest import NewestRows, Order, compacted_batches
 from lakehouse.sessionlog.reader import rows_of
 
 _BLOCK_BYTES: Final = 1 << 20
@@ -206,7 +206,7 @@ class _Search:
 
     def read_compacted(self, compacted: Compacted) -> None:
         condition, values = _table_condition(self._where, self._before, self._hidden)
-        for batch in compacted.newest(condition, values, self._limit + 1, PAGE_BYTES_MAX):
+        for batch in compacted_batches(compacted, condition, values, self._limit + 1):
             oldest = min(filter(None, map(self._offer, batch)), default="")
             if self.ended_before(oldest):
                 return
