@@ -247,7 +247,10 @@ class Daemon:
             chat = self._chat(remote=self.config.chatd.url is not None)
             return self._at_the_door(chat), self._validator(chat, sink)
         validator = ValidatorClient(
-            self._http, url, api_key=self._key(self.config.validatord.api_key_env)
+            self._http,
+            url,
+            api_key=self._key(self.config.validatord.api_key_env),
+            deadline_ms=self.config.session.deadline_ms,
         )
         recorder = OutageRecorder(
             validator, catalog=catalog(self.config), sink=sink, observer=self._observer

@@ -7,7 +7,7 @@ from lakehouse.config.settings import Config, KindSettings
 from lakehouse.core.errors import SetupError
 from lakehouse.core.integers import whole_number
 from lakehouse.core.kind import GroundingRule
-from lakehouse.core.limits import DEADLINE_MS_MAX, ITERATIONS_MAX
+from lakehouse.core.limits import DEADLINE_MS_MAX, ITERATIONS_MAX, LOAD_BUDGET_MS_MAX
 from lakehouse.core.suggestion import did_you_mean
 from lakehouse.grounding.rules import fault_of, split
 from lakehouse.providers.provider import ModelSettings
@@ -36,7 +36,9 @@ def check(config: Config, error: ErrorAt) -> None:
             _check_listen(section, listen, config, error)
     _check_range("session.deadline_ms", config.session.deadline_ms, 1, DEADLINE_MS_MAX, error)
     _check_range("session.max_iterations", config.session.max_iterations, 1, ITERATIONS_MAX, error)
-    _check_range("session.load_budget_ms", config.session.load_budget_ms, 0, 3_600_000, error)
+    _check_range(
+        "session.load_budget_ms", config.session.load_budget_ms, 0, LOAD_BUDGET_MS_MAX, error
+    )
     _check_range("session.drain_ms", config.session.drain_ms, 0, 3_600_000, error)
     for index, origin in enumerate(config.gateway.allowed_origins):
         fault = origin_fault(origin)

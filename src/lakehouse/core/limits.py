@@ -69,6 +69,7 @@ REPAIR_BYTES_MAX: Final = 64 << 10  # broken JSON that repair is tried on
 REPAIR_REGIONS_MAX: Final = 8  # places in one answer that repair is tried on
 
 # --- Time ---
+LOAD_BUDGET_MS_MAX: Final = 3_600_000
 LOAD_BUDGET_MS_DEFAULT: Final = 180_000  # waiting for a model to load, once per session
 CONNECT_TIMEOUT_MS_DEFAULT: Final = 5_000
 FIRST_BYTE_TIMEOUT_MS_LOCAL: Final = 90_000  # a model on this machine may think that long
@@ -81,8 +82,11 @@ CALL_SLOTS_DEFAULT: Final = 64  # calls at once to an endpoint; the embedded mod
 MAX_TOKENS_DEFAULT: Final = 512  # of an embedded model's answer: tiny models ramble without end
 CHECK_GRACE_MS: Final = 1_000  # for judging an answer that came at the end of the deadline
 LOG_GRACE_MS: Final = 1_500  # after the deadline, for its row: nobody waits 2 s beyond it
+LOG_MS_MIN: Final = 700  # for the row of a session that ended later than that
 VALIDATE_MS_MAX: Final = 25_000  # one /v1/validate, which has no deadline of its own
-ALIVE_MS: Final = 1_800  # for a daemon past a call's deadline to say that it lives
+ALIVE_MS: Final = 1_800  # for a validatord past a session's deadline to say that it lives
+CHAT_ALIVE_MS: Final = 1_300  # for a chatd: the session's row is written after that
+CONNECT_GRACE_MS: Final = 1_500  # to reach a daemon of ours past a call's deadline
 ALIVE_PAUSE_MS: Final = 1_000  # between two such questions
 DRAIN_MS_DEFAULT: Final = 25_000  # from SIGTERM to exit; under Kubernetes' 30 s
 DRAIN_MARGIN_MS: Final = 3_000  # of the drain, kept for writing the rows of cancelled sessions

@@ -29,7 +29,8 @@ class ChatModel(Protocol):
         provider as the parent of the call. Cancelling stops the call, never a model's load.
 
         Raises:
-            InfraError: No answer could be had; ends within `limits` and 250 ms.
+            InfraError: No answer could be had; ends within `limits` and 250 ms, and within 2 s
+                of its deadline where whoever owns the model does not say that it lives.
             Refusal: `unknown_model`.
         """
         ...

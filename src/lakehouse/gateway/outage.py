@@ -5,21 +5,31 @@ cannot know, it says so with the row id and leaves the row to the validator or t
 """
 
 import asyncio
+import logging
 
 import msgspec
 
+from lakehouse.core.chat import ModelName
 from lakehouse.core.clock import Clock, SystemClock
 from lakehouse.core.context import CallContext
 from lakehouse.core.errors import InfraError
+from lakehouse.core.kind import Kind, kind_digest
+from lakehouse.core.limits import ITERATIONS_DEFAULT
 from lakehouse.core.observation import Observer, SessionEnded, SessionTimes
 from lakehouse.core.ports import KindInfo, RecordSink, ValidateRequest, Validator
 from lakehouse.core.session import IterateRequest, SessionReply, ValidateReply
 from lakehouse.engine.record import Outcome, final_row, session_reply
 from lakehouse.engine.task import Catalog, SessionTask, plan
 
+_LOG = logging.getLogger(__name__)
+
 
 class OutageRecorder:
-    """A `Validator` around a remote one. Its row says `infra_error/connect`, daemon `gateway`."""
+    """A `Validator` around a remote one. Its row says `infra_error/connect`, daemon `gateway`.
+
+    Kinds and models may be configured at the validator alone; the row then holds their names, and
+    says of the rest that it is not known here.
+    """
 
     def __init__(
         self,
@@ -48,10 +58,15 @@ class OutageRecorder:
             current = asyncio.current_task()
             assert current is not None
             current.uncancel()
-            error = InfraError("crashed", "The gateway stopped before the session ended.")
+            error = InfraError(
+                "crashed",
+                "The gateway stopped before the session ended.",
+                hint="The session goes on at its validator: its row is found by the row_id.",
+            )
         except InfraError as infra_error:
             error = infra_error
-        task = plan(request, context, self._catalog)
+        _LOG.warning("the session ends as infra_error: %s", error.told)
+        task = plan(request, context, _with_names(self._catalog, request))
         outcome = Outcome(
             verdict="infra_error",
             attempts=(),
@@ -81,9 +96,38 @@ class OutageRecorder:
         try:
             await self._sink.append(row)
         except InfraError as error:
+            _LOG.error("the session leaves no row: %s", error.told)
             outcome, logged = msgspec.structs.replace(outcome, error=error), False
             row = final_row(task, outcome, daemon=self._daemon, moment=moment)
         if self._observer is not None:
             times = SessionTimes(started_ms, ended_ms, self._clock.monotonic_ms())
             self._observer.session(SessionEnded(row, task.context, times, logged))
         return outcome
+
+
+def _with_names(catalog: Catalog, request: IterateRequest) -> Catalog:
+    """Give a catalog that knows what the request names: only the validator could deny it."""
+    kinds, models = dict(catalog.kinds), dict(catalog.models)
+    name = request.kind
+    if name is not None and name not in kinds:
+        kinds[name] = _unknown_kind(name, request.model or next(iter(models), ""))
+    for alias in (request.model, kinds[name].model if name is not None else None):
+        if alias is not None and alias not in models:
+            models[alias] = ModelName(alias, "", "")
+    return msgspec.structs.replace(catalog, kinds=kinds, models=models)
+
+
+def _unknown_kind(name: str, model: str) -> Kind:
+    digest = kind_digest(
+        True, system=None, grounding=(), rules=(), max_iterations=ITERATIONS_DEFAULT, model=model
+    )
+    return Kind(
+        name=name,
+        schema=msgspec.Raw(b"true"),
+        system=None,
+        grounding=(),
+        rules=(),
+        max_iterations=ITERATIONS_DEFAULT,
+        model=model,
+        digest=digest,
+    )

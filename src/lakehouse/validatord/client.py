@@ -4,23 +4,33 @@ What happened is kept apart by what can be known: a daemon that surely never saw
 `connect`; one that may have seen it is `crashed`, and its row, if any, is its own.
 """
 
+from collections.abc import Coroutine
+from typing import Any
+
 import msgspec
 
 from lakehouse.core.context import DEADLINE_HEADER, CallContext
 from lakehouse.core.errors import InfraError
 from lakehouse.core.limits import (
+    CONNECT_GRACE_MS,
     CONNECT_TIMEOUT_MS_DEFAULT,
     DEADLINE_MS_DEFAULT,
-    LOAD_BUDGET_MS_DEFAULT,
+    DEADLINE_MS_MAX,
+    LOAD_BUDGET_MS_MAX,
     ROW_BYTES_MAX,
+    VALIDATE_MS_MAX,
 )
 from lakehouse.core.ports import KindInfo, ValidateRequest
 from lakehouse.core.session import IterateRequest, SessionReply, ValidateReply
 from lakehouse.transport.answer import decode_answer
 from lakehouse.transport.client import HttpClient, HttpLimits, HttpReply, TransportFault
+from lakehouse.transport.liveness import Silent, while_alive
+from lakehouse.transport.reason import hint_for, words_of
 
-_ANSWER_MARGIN_MS = 10_000  # beyond deadline and load budget: for the row, and a slow disk
-_CHECK_MS = 30_000  # for the routes that ask no model
+# How long a session takes is the validator's to say; who waits asks whether it lives.
+_SESSION_MS = DEADLINE_MS_MAX + LOAD_BUDGET_MS_MAX + 10_000
+_CHECK_MS = VALIDATE_MS_MAX + 5_000  # for the routes that ask no model
+_CHECK_PATIENCE_MS = 3_000  # of those routes; then the daemon is asked whether it lives
 
 
 class _Kinds(msgspec.Struct):
@@ -28,11 +38,23 @@ class _Kinds(msgspec.Struct):
 
 
 class ValidatorClient:
-    """Speaks to a `validatord` at a base URL such as `http://127.0.0.1:4112`."""
+    """Speaks to a `validatord` at a base URL such as `http://127.0.0.1:4112`.
 
-    def __init__(self, http: HttpClient, url: str, *, api_key: str | None = None) -> None:
+    `deadline_ms` is that of a session whose request names none. Past a session's deadline it is
+    waited for only while the daemon says that it lives.
+    """
+
+    def __init__(
+        self,
+        http: HttpClient,
+        url: str,
+        *,
+        api_key: str | None = None,
+        deadline_ms: int = DEADLINE_MS_DEFAULT,
+    ) -> None:
         self._http = http
         self._url = url.rstrip("/")
+        self._deadline_ms = deadline_ms
         self._headers = {} if api_key is None else {"authorization": f"Bearer {api_key}"}
 
     async def iterate(self, request: IterateRequest, context: CallContext) -> SessionReply:
@@ -41,7 +63,6 @@ class ValidatorClient:
         Raises:
             InfraError: `connect`: the daemon surely never saw the call. `crashed`: it may have.
         """
-        deadline_ms = request.deadline_ms or DEADLINE_MS_DEFAULT
         headers = context.hop_headers()
         if request.deadline_ms is not None:
             headers[DEADLINE_HEADER] = str(request.deadline_ms)
@@ -49,40 +70,51 @@ class ValidatorClient:
             "/v1/iterate",
             msgspec.json.encode(request),
             headers,
-            deadline_ms + LOAD_BUDGET_MS_DEFAULT + _ANSWER_MARGIN_MS,
+            total_ms=_SESSION_MS,
+            patience_ms=request.deadline_ms or self._deadline_ms,
         )
         return decode_answer(reply, SessionReply, daemon="validatord", unreadable="crashed")
 
     async def validate(self, request: ValidateRequest) -> ValidateReply:
         """Send a check on; see the port."""
-        reply = await self._post("/v1/validate", msgspec.json.encode(request), {}, _CHECK_MS)
+        reply = await self._post(
+            "/v1/validate",
+            msgspec.json.encode(request),
+            {},
+            total_ms=_CHECK_MS,
+            patience_ms=_CHECK_PATIENCE_MS,
+        )
         return decode_answer(reply, ValidateReply, daemon="validatord", unreadable="crashed")
 
     async def kinds(self) -> tuple[KindInfo, ...]:
         """Ask for the kinds; see the port."""
-        try:
-            reply = await self._http.get(
-                self._url + "/v1/kinds", headers=self._headers, limits=_limits(_CHECK_MS)
-            )
-        except TransportFault as fault:
-            raise _unreached(fault) from fault
+        call = self._http.get(
+            self._url + "/v1/kinds",
+            headers=self._headers,
+            limits=_limits(_CHECK_MS, _CHECK_PATIENCE_MS),
+        )
+        reply = await self._answer(call, _CHECK_PATIENCE_MS)
         return decode_answer(reply, _Kinds, daemon="validatord", unreadable="crashed").kinds
 
     async def _post(
-        self, path: str, body: bytes, headers: dict[str, str], total_ms: int
+        self, path: str, body: bytes, headers: dict[str, str], *, total_ms: int, patience_ms: int
     ) -> HttpReply:
         headers |= self._headers | {"content-type": "application/json"}
+        call = self._http.post(
+            self._url + path, headers=headers, body=body, limits=_limits(total_ms, patience_ms)
+        )
+        return await self._answer(call, patience_ms)
+
+    async def _answer(self, call: Coroutine[Any, Any, HttpReply], patience_ms: int) -> HttpReply:
         try:
-            return await self._http.post(
-                self._url + path, headers=headers, body=body, limits=_limits(total_ms)
-            )
+            return await while_alive(call, http=self._http, url=self._url, patience_ms=patience_ms)
         except TransportFault as fault:
             raise _unreached(fault) from fault
 
 
-def _limits(total_ms: int) -> HttpLimits:
+def _limits(total_ms: int, patience_ms: int) -> HttpLimits:
     return HttpLimits(
-        connect_ms=CONNECT_TIMEOUT_MS_DEFAULT,
+        connect_ms=min(CONNECT_TIMEOUT_MS_DEFAULT, patience_ms + CONNECT_GRACE_MS),
         first_byte_ms=total_ms,
         idle_ms=total_ms,
         total_ms=total_ms,
@@ -91,12 +123,26 @@ def _limits(total_ms: int) -> HttpLimits:
 
 
 def _unreached(fault: TransportFault) -> InfraError:
+    internal = f"validatord: {fault}"
+    if isinstance(fault, Silent):
+        return InfraError(
+            "crashed",
+            "The validator does not answer any more.",
+            hint="Look at the process of validatord: it is stopped, or hangs. The row, if there is "
+            "one, is found by the row_id.",
+            internal=internal,
+        )
     if fault.kind in {"connect", "timeout_connect"} and fault.unsent:
         return InfraError(
-            "connect", "The validator cannot be reached.", internal=f"validatord: {fault}"
+            "connect",
+            f"The validator cannot be reached: {words_of(fault.reason, fault.detail)}.",
+            hint=hint_for(fault.reason, server="validatord", setting="validatord.url"),
+            internal=internal,
         )
     return InfraError(
         "crashed",
         "The validator went away during the session.",
-        internal=f"validatord: {fault}",
+        hint="Look up validatord's log for why it ended. The row, if there is one, is found by the "
+        "row_id.",
+        internal=internal,
     )

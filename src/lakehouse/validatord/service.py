@@ -16,7 +16,7 @@ from lakehouse.core.context import CallContext, current_session
 from lakehouse.core.errors import InfraError, Refusal
 from lakehouse.core.json_text import NULL
 from lakehouse.core.kind import Kind
-from lakehouse.core.limits import LOG_GRACE_MS, VALIDATE_MS_MAX
+from lakehouse.core.limits import LOG_GRACE_MS, LOG_MS_MIN, VALIDATE_MS_MAX
 from lakehouse.core.observation import AttemptTimes, Observer, SessionEnded, SessionTimes
 from lakehouse.core.ports import ChatModel, KindInfo, RecordSink, TableSource, ValidateRequest
 from lakehouse.core.row import Row
@@ -190,7 +190,8 @@ class ValidatorService:
         logged = True
         self.rows_waiting += 1
         try:
-            async with budget.bound(_log_too_late, grace_ms=budget.left_ms() + LOG_GRACE_MS):
+            log_ms = max(budget.left_ms() + LOG_GRACE_MS, LOG_MS_MIN)
+            async with budget.bound(_log_too_late, grace_ms=log_ms):
                 await self._sink.append(row)
         except InfraError as error:
             outcome, logged = _unlogged(outcome, error), False
@@ -312,7 +313,7 @@ def _log_too_late() -> InfraError:
         "log_unavailable",
         "The session log cannot be written.",
         hint="The disk behind the session log is too slow or hangs: `lakehouse doctor`.",
-        internal=f"session log: no sync within {LOG_GRACE_MS} ms after the deadline",
+        internal="session log: no sync in time, counted from the session's deadline",
     )
 
 
