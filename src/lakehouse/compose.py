@@ -233,12 +233,7 @@ class Daemon:
         return depths
 
     def _traced(self) -> dict[tuple[str, ...], float]:
-        found: dict[tuple[str, ...], float] = {}
-        for channel in () if self.tracer is None else self.tracer.channels:
-            found[channel.name, ""] = channel.total.sent
-            for reason, count in channel.total.dropped.items():
-                found[channel.name, reason] = count
-        return found
+        return {} if self.tracer is None else self.tracer.totals()
 
     def _gateway_ports(self, sink: RecordSink) -> tuple[ChatModel, Validator]:
         url = self.config.validatord.url

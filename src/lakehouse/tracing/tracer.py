@@ -119,6 +119,15 @@ class Tracer:
         done.add(await self._spans.deliver(_encoded([span], done), retries=0))
         return context.trace_id, done
 
+    def totals(self) -> dict[tuple[str, ...], float]:
+        """Count what was sent and dropped so far, by channel and reason; sent has no reason."""
+        found: dict[tuple[str, ...], float] = {}
+        for channel in self.channels:
+            found[channel.name, ""] = channel.total.sent
+            for reason, count in channel.total.dropped.items():
+                found[channel.name, reason] = count
+        return found
+
     async def close(self) -> None:
         """Send what waits, for a bounded time, and let go of the connections."""
         self._make()
