@@ -41,17 +41,15 @@ SCHEMA = {
     "required": ["name", "near"],
     "additionalProperties": False,
 }
-SENTENCE = "Your answer was rejected. Answer again with the whole JSON object, corrected."
+OBJECT = "Your answer was rejected. Answer again with the whole JSON object, corrected."
 ARMS: Mapping[str, Mapping[str, str]] = {
-    "findings": {},
+    "findings": {"history": "findings"},
     "answer_and_findings": {"history": "answer_and_findings"},
     "full": {"history": "full"},
-    "findings, with a sentence": {"reprompt": SENTENCE},
-    "answer_and_findings, with a sentence": {
-        "history": "answer_and_findings",
-        "reprompt": SENTENCE,
-    },
-    "full, with a sentence": {"history": "full", "reprompt": SENTENCE},
+    "findings, no sentence": {"reprompt": ""},
+    "answer_and_findings, no sentence": {"history": "answer_and_findings", "reprompt": ""},
+    "full, no sentence": {"history": "full", "reprompt": ""},
+    "findings, another sentence": {"reprompt": OBJECT},
 }
 CONFIG = """
 [models.small]

@@ -13,6 +13,7 @@ import pytest
 
 from lakehouse.core.ids import is_id
 from lakehouse.core.row_codec import crc_holds, decode_row
+from lakehouse.engine.prompt import REPROMPT
 from lakehouse.gateway.auth import new_key
 from support.stack import Answer, Process, call, free_port, running_stack
 from support.waiting import wait_until
@@ -117,7 +118,8 @@ def test_a_rejected_answer_is_told_and_corrected(gateway):
     [finding] = reply["attempts"][0]["findings"]
     assert (finding["code"], finding["path"], finding["got"]) == ("ungrounded", "/code", "XXX")
     assert set(finding["nearest"]) == {"LGW", "LHR"}
-    assert reply["attempts"][1]["told"] == 'Findings: [{"path":"/code","nearest":["LGW","LHR"]}]'
+    told = reply["attempts"][1]["told"]
+    assert told == f'{REPROMPT}\nFindings: [{{"path":"/code","nearest":["LGW","LHR"]}}]'
 
 
 def test_exhaustion_is_a_422_with_its_findings(gateway):

@@ -89,7 +89,8 @@ class KindSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     `repair` lets broken JSON be fixed before the checks; every change is recorded. `history` says
     what a later attempt sees of the earlier ones (the model's setting where it is not given), and
-    `reprompt` is a text to put before the findings.
+    `reprompt` is the text that stands before the findings, ours where it is not given; empty:
+    none.
     """
 
     schema: str | None = None

@@ -46,7 +46,7 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     An inline schema makes a kind without a name. `model` is an alias. `repair` lets broken JSON
     be fixed before the checks; every change is recorded in the attempt's `repairs`. `history` is
     what a later attempt sees of the earlier ones, the model's setting where it is None. `reprompt`
-    is a text to put before the findings.
+    is the text before the findings, ours where it is None, none where it is empty.
     """
 
     name: str | None

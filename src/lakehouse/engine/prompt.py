@@ -22,6 +22,7 @@ from lakehouse.core.limits import (
     TOLD_PATH_BYTES_MAX,
 )
 
+REPROMPT: Final = "Your answer was rejected. Answer again with the whole JSON, corrected."
 OPENING: Final = "Findings: "
 
 
@@ -46,9 +47,9 @@ def told_after(findings: Sequence[Finding], reprompt: str | None = None) -> str:
     """Write the re-prompt: the findings of a rejected answer as a JSON list.
 
     Findings that would read alike are told once. At most `FINDINGS_TOLD_MAX` findings, and at
-    most `TOLD_BYTES_MAX` bytes whatever is in them; how many were left out is said. `reprompt`,
-    the kind's own text, stands before them and is not counted. The same findings give the same
-    bytes.
+    most `TOLD_BYTES_MAX` bytes whatever is in them; how many were left out is said. `reprompt`
+    stands before them and is not counted: the kind's own text, `REPROMPT` where it has none,
+    nothing where it is empty. The same findings give the same bytes.
     """
     lines = list(dict.fromkeys(map(_line, findings)))
     kept: list[str] = []
@@ -60,7 +61,8 @@ def told_after(findings: Sequence[Finding], reprompt: str | None = None) -> str:
         kept.append(line)
     left_out = len(lines) - len(kept)
     more = _more(left_out) if left_out else ""
-    opening = OPENING if reprompt is None else f"{reprompt.rstrip()}\n{OPENING}"
+    text = REPROMPT if reprompt is None else reprompt.rstrip()
+    opening = f"{text}\n{OPENING}" if text else OPENING
     return f"{opening}[{', '.join(kept)}]{more}"
 
 

@@ -53,7 +53,7 @@ class SessionTask(msgspec.Struct, frozen=True, kw_only=True):
     """One session, ready to run: nothing in it is optional to understand any more.
 
     `messages` are the caller's (or the prompt as one user turn), `system` the text in force.
-    `sources` are the texts a quote may stand in. `reprompt` is a text to put before the findings.
+    `sources` are the texts a quote may stand in. `reprompt` is the kind's text before the findings.
     """
 
     context: CallContext

@@ -11,12 +11,13 @@ from lakehouse.core.limits import ANSWER_SHOWN_BYTES_MAX
 from lakehouse.core.session import Attempt, IterateRequest
 from lakehouse.engine.budget import Budget
 from lakehouse.engine.iterate import Progress, iterate
+from lakehouse.engine.prompt import REPROMPT
 from lakehouse.engine.task import SessionTask, inline_kind, plan
 from support.sessions import CITY_SCHEMA, ListedChat, NoTables, answer, catalog, clock
 
 ASKED = Message("user", "Name the city: Zürich.")
-NOT_TEXT = 'Findings: [{"path":"/city","expected":{"type":"string"}}]'
-MISSING = 'Findings: [{"path":"","expected":{"required":"city"}}]'
+NOT_TEXT = f'{REPROMPT}\nFindings: [{{"path":"/city","expected":{{"type":"string"}}}}]'
+MISSING = f'{REPROMPT}\nFindings: [{{"path":"","expected":{{"required":"city"}}}}]'
 
 
 def task_with(history: str | None, *, model_history: str | None = None) -> SessionTask:

@@ -15,6 +15,7 @@ from lakehouse.core.errors import InfraError
 from lakehouse.core.session import Verdict
 from lakehouse.engine.budget import Budget
 from lakehouse.engine.iterate import Progress, iterate
+from lakehouse.engine.prompt import REPROMPT
 from lakehouse.engine.task import SessionTask
 from support.sessions import ListedChat, NoTables, answer, clock, task_of
 
@@ -57,7 +58,7 @@ def test_a_rejected_answer_goes_back_with_its_findings():
     first, second = progress.attempts
     assert [finding.code for finding in first.findings] == ["schema"]
     assert chat.requests[1].messages[-1] == Message("user", second.told or "")
-    assert second.told == 'Findings: [{"path":"","expected":{"required":"city"}}]'
+    assert second.told == f'{REPROMPT}\nFindings: [{{"path":"","expected":{{"required":"city"}}}}]'
 
 
 def test_history_is_last_only():
@@ -68,7 +69,8 @@ def test_history_is_last_only():
 
     contents = [message.content for message in chat.requests[2].messages]
     assert contents[0] == "Name the city: Zürich."
-    assert contents[1:] == ['Findings: [{"path":"/city","expected":{"type":"string"}}]']
+    findings = 'Findings: [{"path":"/city","expected":{"type":"string"}}]'
+    assert contents[1:] == [f"{REPROMPT}\n{findings}"]
 
 
 def test_exhaustion_keeps_the_last_artifact():

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from lakehouse.core.finding import Finding
 from lakehouse.core.limits import TOLD_BYTES_MAX
-from lakehouse.engine.prompt import OPENING, told_after
+from lakehouse.engine.prompt import OPENING, REPROMPT, told_after
 
 HUGE = 900_000
 
@@ -20,7 +20,7 @@ def finding(path: str = "", message: str = "wrong", **evidence: object) -> Findi
 
 
 def told_list(told: str) -> list[dict[str, object]]:
-    return json.loads(told.removeprefix(OPENING).partition("\n")[0])
+    return json.loads(told.removeprefix(f"{REPROMPT}\n{OPENING}").partition("\n")[0])
 
 
 def test_a_flood_of_findings_is_capped():
@@ -89,3 +89,4 @@ def test_the_kind_s_own_text_stands_before_the_findings():
     told = told_after([finding("/a", "wrong")], "That was rejected. Correct it:\n")
 
     assert told == 'That was rejected. Correct it:\nFindings: [{"path":"/a","message":"wrong"}]'
+    assert told_after([finding("/a", "wrong")], "") == told.partition("\n")[2]
