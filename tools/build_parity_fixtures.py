@@ -20,6 +20,7 @@ from parity_cases import (
     body_refusals,
     body_schema,
     body_thinking,
+    body_unions,
 )
 from parity_cases.case import Case, file_of
 from parity_cases.row_forms import BIG, FORMS
@@ -59,6 +60,7 @@ SUITES: dict[str, list[Case]] = {
         *body_schema.ARRAYS,
         *body_schema.PLACES,
         *body_schema.REFUSED,
+        *body_unions.UNIONS,
         *body_grounding.VALUES,
         *body_grounding.ARRAYS,
         *body_grounding.FOLDED,

@@ -151,6 +151,8 @@ THOUGHTS = [
     "\u00a0",
     "\u001c",
 ]
+SIMPLE = ['{"type":"null"}', "false", "true", '{"type":["array","string"]}', '{"const":3}']
+RECURSIVE = '{"properties":{"v":{"$ref":"#/$defs/r"}},"required":["v"],"title":"r"}'
 ANY = ["{}", '{"type":"object","required":["a"]}', '{"type":"array"}', "true"]
 
 
@@ -164,6 +166,7 @@ class Bodies:
         """Draw one kind: schemas, tables, answers in prose or with thinking, long numbers."""
         kinds: list[Callable[[], str]] = [
             self._of_schema,
+            self._of_union,
             self._of_table,
             self._of_prose,
             self._of_thinking,
@@ -173,6 +176,70 @@ class Bodies:
 
     def _of_schema(self) -> str:
         return f'{{"schema":{self._schema(3)},"output":{json.dumps(self._value(3))}}}'
+
+    def _of_union(self) -> str:
+        """Draw a union whose branches may be told apart by members, and a value for it."""
+        choice = self._chance.choice
+        values = ['"a"', '"b"', '"c"', "1", "1.0", "null", "true", "[1]", "{}"]
+
+        def constants() -> str:
+            listed = ",".join(self._some(values, 1, 3, distinct=True))
+            named = '{"$ref":"#/$defs/k"}'
+            return choice(
+                [
+                    f'{{"const":{choice(values)}}}',
+                    f'{{"enum":[{listed}]}}',
+                    f'{{"type":"string","const":{choice(values)},"title":"t"}}',
+                    f'{{"anyOf":[{{"const":{choice(values)}}},{{"enum":[{listed}]}}]}}',
+                    choice([named, f'{{"allOf":[{named}]}}', '{"type":"string"}']),
+                ]
+            )
+
+        def branch(depth: int = 1, to: str = "xyr") -> str:
+            tags = self._some(["k", "l", "é"], 1, 2, distinct=True)
+            members = self._object(tags, constants)[:-1] + ',"v":{"type":"integer"}}'
+            required = json.dumps(choice([tags, tags, tags[:1], [*tags, "v"], ["v"]]))
+            extra = choice(
+                ["", ',"type":"object"', ',"additionalProperties":false', ',"maxProperties":1']
+            )
+            plain = f'{{"properties":{members},"required":{required}{extra}}}'
+            inner = (
+                f'{{"{choice(["anyOf", "oneOf"])}":[{plain},{branch(0, to)}]}}' if depth else plain
+            )
+            return choice(
+                [
+                    plain,
+                    plain,
+                    inner,
+                    f'{{"allOf":[{plain}]}}',
+                    choice(SIMPLE),
+                    f'{{"$ref":"#/$defs/{choice(to)}"}}',
+                ]
+            )
+
+        def union(to: str = "xyr") -> str:
+            branches = ",".join(branch(1, to) for _ in self._times(1, 3))
+            return f'"{choice(["anyOf", "oneOf"])}":[{branches}]'
+
+        condition = f'"if":{branch(0)},"then":{branch()},"else":{branch()}'
+        closed = '"unevaluatedProperties":false'
+        here = choice(
+            [union(), union(), f"{union()},{closed}", condition, f"{union()},{condition}"]
+        )
+        named = self._joined(
+            {
+                "x": branch(0, "r"),
+                "y": f'{{"type":"object",{union("xr")}}}',
+                "k": f'{{"enum":[{choice(values)},{choice(values)}]}}',
+                "r": RECURSIVE,
+            }
+        )
+        members = self._some(["k", "l", "é", "v", "w"], 0, 4, distinct=True)
+        answer = choice([self._object(members, lambda: choice([*values, "2"]))] * 4 + ["3", "[]"])
+        if choice([True, False]):
+            here, answer = f'"items":{{{here}}}', f"[{answer}]"
+        schema = f'{{{here},"$defs":{named}}}'
+        return f'{{"schema":{schema},"output":{json.dumps(answer)}}}'
 
     def _of_prose(self) -> str:
         answer = "".join(self._some(PROSE, 1, 8))

@@ -168,7 +168,7 @@ func (a *application) extra(keyword string, member member) error {
 		path:     a.path,
 		got:      member.token,
 		keyword:  keyword,
-		expected: a.node.member(keyword).raw,
+		expected: a.schema.resolved(keyword, a.node.member(keyword)),
 		name:     member.name,
 	})
 }
@@ -235,7 +235,12 @@ func (a *application) checkBranches() error {
 		if err != nil {
 			return err
 		}
-		if err := a.expect(choice.isRight(count), choice.keyword); err != nil {
+		if count == 0 {
+			err = a.noneOf(choice.keyword, choice.subs)
+		} else {
+			err = a.expect(choice.isRight(count), choice.keyword)
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -285,6 +290,9 @@ func (a *application) checkCondition() error {
 	holds, seen, err = a.holds(branch, a.value)
 	if err != nil {
 		return err
+	}
+	if !holds && a.asked == 0 && a.value.kind == kindObject && a.testsConstants(a.sub.If) {
+		return a.enter(branch)
 	}
 	a.seen.add(seen)
 	return a.expect(holds, "if")

@@ -56,6 +56,8 @@ type walk struct {
 	found  []located
 	told   map[string]bool
 	bytes  int
+	unions map[*jsonschema.Schema]*union // by their first branches
+	asked  int                           // applications under way whose answer is only yes or no
 }
 
 // failure is a keyword that does not hold: where, on what, and what it expects.
@@ -156,7 +158,9 @@ func (w *walk) tell(f failure) error {
 
 // holds says whether a value holds under a subschema, telling nobody.
 func (w *walk) holds(sub *jsonschema.Schema, v *value) (bool, evaluated, error) {
+	w.asked++
 	seen, err := w.apply(sub, v, "", quiet)
+	w.asked--
 	if errors.Is(err, errFailed) {
 		return false, evaluated{}, nil
 	}
@@ -201,7 +205,7 @@ func (a *application) expect(holds bool, keyword string) error {
 	if holds {
 		return nil
 	}
-	return a.fail(keyword, a.node.member(keyword).raw, a.value.raw)
+	return a.fail(keyword, a.schema.resolved(keyword, a.node.member(keyword)), a.value.raw)
 }
 
 func (a *application) fail(keyword, expected, got string) error {

@@ -34,6 +34,7 @@ type Schema struct {
 	document *value // with its own bytes, for what findings expect
 	root     *jsonschema.Schema
 	nodes    map[*jsonschema.Schema]*value
+	subs     map[*value]*jsonschema.Schema
 	// resources are the places of the nearest $id above each schema; dynamic are the schemas with
 	// a $dynamicAnchor, by resource and anchor.
 	resources map[*jsonschema.Schema]string
@@ -67,6 +68,7 @@ func compile(document *value) (*Schema, error) {
 	s := &Schema{
 		document:  document,
 		nodes:     make(map[*jsonschema.Schema]*value),
+		subs:      make(map[*value]*jsonschema.Schema),
 		resources: make(map[*jsonschema.Schema]string),
 		dynamic:   make(map[string]map[string]*jsonschema.Schema),
 	}
@@ -112,6 +114,7 @@ func (s *Schema) compileAll(compiler *jsonschema.Compiler, places []place) error
 			s.root = compiled
 		}
 		s.nodes[compiled] = place.value
+		s.subs[place.value] = compiled
 		s.resources[compiled] = place.resource
 		if anchor := place.value.member("$dynamicAnchor"); anchor != nil {
 			if s.dynamic[place.resource] == nil {

@@ -59,6 +59,7 @@ GOT_BYTES_MAX: Final = 256  # `got` of a finding; longer values are left out
 NEAREST_MAX: Final = 3  # near values named by one finding
 SCHEMA_FINDINGS_MAX: Final = 1_000  # schema findings of one answer; ten attempts must fit a row
 SCHEMA_FINDINGS_BYTES_MAX: Final = 256 << 10  # what they may take together
+EXPECTED_RESOLVED_BYTES_MAX: Final = 8 << 10  # of `expected` with references replaced
 SCHEMA_STEPS_MAX: Final = 1_000_000  # subschemas tried to locate what is wrong in one answer
 SCHEMA_CHECKS_MAX: Final = 5_000_000  # a schema's nodes x an answer's values: about 1 s at worst
 SCHEMA_EXACT_CHECKS_MAX: Final = 1_000_000  # the same for bounds checked in decimals, one by one

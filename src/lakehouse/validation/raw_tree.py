@@ -35,14 +35,25 @@ class RawTree:
         parent, last = place[:-1], place[-1]
         if isinstance(last, str):
             return self._members(parent)[last][1]
-        items = self._arrays.get(parent)
-        if items is None:
-            items = self._arrays[parent] = _ARRAY.decode(self.at(parent))
-        return bytes(items[last])
+        return bytes(self._items(parent)[last])
 
     def name(self, place: Place, name: str) -> bytes:
         """Give the bytes of a member's name in the object at a place, with its own escapes."""
         return self._members(place)[name][0]
+
+    def names(self, place: Place) -> list[tuple[str, bytes]]:
+        """Give the names of the object at a place in their order, decoded and as they stand."""
+        return [(name, token) for name, (token, _) in self._members(place).items()]
+
+    def length(self, place: Place) -> int:
+        """Count the items of the array at a place."""
+        return len(self._items(place))
+
+    def _items(self, place: Place) -> list[msgspec.Raw]:
+        items = self._arrays.get(place)
+        if items is None:
+            items = self._arrays[place] = _ARRAY.decode(self.at(place))
+        return items
 
     def _members(self, place: Place) -> dict[str, tuple[bytes, bytes]]:
         members = self._objects.get(place)

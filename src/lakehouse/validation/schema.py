@@ -14,7 +14,10 @@ The shape of a schema finding, beyond the contract's words, so that another runt
   but `additionalProperties` and `unevaluatedProperties` are findings of their own object.
 - `got`: the bytes of the value at `path`; for an extra member its name as it stands there. Left
   out over 256 bytes. Two findings that differ only in `got` are ordered by the name.
-- `if` is the keyword of a failing `then` or `else`, with the value of `if`.
+- A union (`anyOf`, `oneOf`) whose branch the constants of a value decide gives the findings of that
+  branch, or of the tag; so does an `if` that compares constants. See `schema_tags`.
+- References in `expected` are replaced by what they refer to. See `schema_expected`.
+- Else `if` is the keyword of a failing `then` or `else`, with the value of `if`.
 - `propertyNames` and `unevaluatedItems` are one finding for the object or array.
 - At most `SCHEMA_FINDINGS_MAX` findings and `SCHEMA_FINDINGS_BYTES_MAX` bytes of one answer.
 """
@@ -56,7 +59,9 @@ from lakehouse.validation.schema_engine import (
     check_against_dialect,
     pattern_cost_bytes,
 )
+from lakehouse.validation.schema_expected import ExpectedText
 from lakehouse.validation.schema_places import Failure, locate
+from lakehouse.validation.schema_tags import SchemaTags
 from lakehouse.validation.schema_view import SchemaView
 
 _SHOWN_CHARS_MAX = 200
@@ -81,6 +86,8 @@ class CompiledSchema:
         self._exact_engine: SchemaEngine | None = None
         self._exact_values_max = SCHEMA_EXACT_CHECKS_MAX // max(document.bound_uses, 1)
         self._raw = RawTree(raw)
+        self._tags = SchemaTags(document)
+        self._expected = ExpectedText(document, self._raw)
 
     def view(self) -> SchemaView:
         """Give what the schema allows at each place, for what is decided before any answer.
@@ -121,7 +128,7 @@ class CompiledSchema:
         engine = self._engine_for(inexact=inexact)
         if engine.accepts(value):
             return ()
-        failures = locate(self._document, engine, value)
+        failures = locate(self._document, engine, self._tags, value)
         if not failures:
             return (Finding(code="schema", path="", message="the schema does not hold"),)
         failures.sort(key=lambda failure: (failure.name or "").encode())
@@ -154,9 +161,12 @@ class CompiledSchema:
         expected = _FALSE
         shown = branch = ""
         if failure.expected is not None:
-            value = self._raw.at(failure.expected)
+            value = self._expected.of(failure.expected)
             expected = b"{%b:%b}" % (ENCODER.encode(failure.keyword), value)
             shown = _shown(value)
+        elif failure.constants is not None:
+            value = self._expected.of_constants(failure.constants)
+            expected, shown = b'{"enum":%b}' % value, _shown(value)
         if failure.branch is not None:
             branch = _shown(self._raw.at(failure.branch))
         if failure.name is not None and failure.keyword in _EXTRA:
@@ -343,7 +353,7 @@ _MESSAGES = {
 
 
 def _message(failure: Failure, expected: str, branch: str) -> str:
-    if failure.expected is None:
+    if failure.expected is None and failure.constants is None:
         return "is not allowed here"
     template = _MESSAGES.get(failure.keyword, "must hold {keyword} {expected}")
     name = _shown(dumps(failure.name).encode()) if failure.name is not None else ""

@@ -41,11 +41,11 @@ _COUNTS: Final = frozenset(
     | {"minContains", "maxContains"}
 )
 _COUNT_MAX: Final = 2**62  # no value has so many characters, items or members
-_SINGLE: Final = frozenset(
+SINGLE: Final = frozenset(
     {"not", "if", "then", "else", "contains", "items", "additionalProperties"}
 ) | {"propertyNames", "unevaluatedItems", "unevaluatedProperties"}
-_NAMED: Final = frozenset({"properties", "patternProperties", "dependentSchemas"})
-_LISTED: Final = frozenset({"allOf", "anyOf", "oneOf", "prefixItems"})
+NAMED: Final = frozenset({"properties", "patternProperties", "dependentSchemas"})
+LISTED: Final = frozenset({"allOf", "anyOf", "oneOf", "prefixItems"})
 _KEPT_NAMED: Final = frozenset({"$defs", "definitions"})  # hold schemas, assert nothing
 _KEPT_SINGLE: Final = frozenset({"contentSchema"})
 _IN_PLACE_SINGLE: Final = ("not", "if", "then", "else")
@@ -108,6 +108,18 @@ class SchemaDocument:
         """Give the subschema at a place."""
         return self._nodes[place]
 
+    def value(self, place: Place) -> JsonValue:
+        """Give the value that stands at a place of the document, subschema or not."""
+        value: JsonValue = self.root
+        for step in place:
+            if isinstance(value, dict):
+                value = value[str(step)]
+            else:
+                assert isinstance(value, list)
+                assert isinstance(step, int)
+                value = value[step]
+        return value
+
     def target(self, place: Place, keyword: str) -> Place:
         """Give the place that a reference of the subschema at `place` leads to."""
         return self._targets[place, keyword]
@@ -137,13 +149,13 @@ class SchemaDocument:
                 bounds[keyword] = value
             elif keyword in _LEAVES:
                 form[keyword] = engine_value(keyword, value)
-            elif keyword in _SINGLE:
+            elif keyword in SINGLE:
                 form[keyword] = self.engine_form(here, guarded=guarded)
-            elif keyword in _LISTED and isinstance(value, list):
+            elif keyword in LISTED and isinstance(value, list):
                 form[keyword] = [
                     self.engine_form((*here, i), guarded=guarded) for i in range(len(value))
                 ]
-            elif keyword in _NAMED and isinstance(value, dict):
+            elif keyword in NAMED and isinstance(value, dict):
                 form[keyword] = self._named_form(here, value, guarded=guarded)
         more = self._references(place, node)
         if bounds:
@@ -345,12 +357,12 @@ class SchemaDocument:
 def _children(node: dict[str, JsonValue], place: Place) -> Iterator[tuple[Place, JsonValue]]:
     for keyword, value in node.items():
         here = (*place, keyword)
-        if keyword in _SINGLE or keyword in _KEPT_SINGLE:
+        if keyword in SINGLE or keyword in _KEPT_SINGLE:
             yield here, value
-        elif keyword in _LISTED:
+        elif keyword in LISTED:
             for index, child in enumerate(_list(value)):
                 yield (*here, index), child
-        elif (keyword in _NAMED or keyword in _KEPT_NAMED) and isinstance(value, dict):
+        elif (keyword in NAMED or keyword in _KEPT_NAMED) and isinstance(value, dict):
             for name, child in value.items():
                 yield (*here, name), child
 

@@ -2,7 +2,8 @@
 
 The contract's own rules, which no validator's error list follows: a member's name is a failure of
 its own for `required`, `dependentRequired`, `additionalProperties` and `unevaluatedProperties`;
-`anyOf`, `oneOf`, `not` and `if` fail as a whole; every other applicator is entered. Whether a
+`anyOf`, `oneOf`, `not` and `if` fail as a whole, unless constants of the value decide the branch;
+every other applicator is entered. Whether a
 subschema holds is asked of the engine, so this module decides places and never validity.
 """
 
@@ -18,6 +19,7 @@ from lakehouse.validation.raw_tree import ROOT, Place
 from lakehouse.validation.schema_document import ALONE, REFERENCES, SchemaDocument
 from lakehouse.validation.schema_engine import SchemaEngine
 from lakehouse.validation.schema_evaluated import evaluated_items, evaluated_names
+from lakehouse.validation.schema_tags import Constants, SchemaTags
 
 
 class Failure(msgspec.Struct, frozen=True):
@@ -26,7 +28,8 @@ class Failure(msgspec.Struct, frozen=True):
     `expected` is where the keyword's value stands in the schema: for `required` and
     `dependentRequired` the place of the one name; None for a `false` schema, which fails as the
     `not: {}` that the standard defines it to be. `name` is the member that is missing or extra.
-    `branch` is where the `then` or `else` stands that an `if` led to.
+    `branch` is where the `then` or `else` stands that an `if` led to. `constants` are the values
+    that the branches of a union list for a member: an `enum` that is written nowhere.
     """
 
     place: Place
@@ -34,6 +37,7 @@ class Failure(msgspec.Struct, frozen=True):
     expected: Place | None
     name: str | None = None
     branch: Place | None = None
+    constants: Constants | None = None
 
 
 _Task = tuple[Place, JsonValue, Place]  # a subschema to hold against a value at a place
@@ -43,7 +47,9 @@ class _TooManySteps(Exception):
     """The answer is so large, or so wrong, that what was found has to do."""
 
 
-def locate(document: SchemaDocument, engine: SchemaEngine, value: JsonValue) -> list[Failure]:
+def locate(
+    document: SchemaDocument, engine: SchemaEngine, tags: SchemaTags, value: JsonValue
+) -> list[Failure]:
     """Find what fails, in no particular order, each once.
 
     Stops at `SCHEMA_FINDINGS_MAX` failures and after `SCHEMA_STEPS_MAX` subschemas tried.
@@ -51,7 +57,7 @@ def locate(document: SchemaDocument, engine: SchemaEngine, value: JsonValue) -> 
     Returns:
         Nothing only if the value holds the schema, or the steps ran out before the first failure.
     """
-    search = _Search(document, engine)
+    search = _Search(document, engine, tags)
     with suppress(_TooManySteps):
         search.run(value)
     return search.failures
@@ -60,13 +66,14 @@ def locate(document: SchemaDocument, engine: SchemaEngine, value: JsonValue) -> 
 class _Search:
     """One search, with a stack of its own: schema and answer together may nest 64 x 64 deep."""
 
-    def __init__(self, document: SchemaDocument, engine: SchemaEngine) -> None:
+    def __init__(self, document: SchemaDocument, engine: SchemaEngine, tags: SchemaTags) -> None:
         self.failures: list[Failure] = []
         self._document = document
+        self._tags = tags
         self._engine = engine
         self._steps = 0
         self._seen: set[tuple[Place, Place]] = set()
-        self._known: set[tuple[Place, str, Place | str | None]] = set()
+        self._known: set[tuple[Place, str, Place | Constants | str | None]] = set()
         self._checks: dict[str, Callable[[Place, JsonValue, Place], None]] = {
             "required": self._required,
             "dependentRequired": self._dependent_required,
@@ -74,10 +81,7 @@ class _Search:
             "unevaluatedProperties": self._unevaluated_properties,
             "contains": self._contains,
             "unevaluatedItems": self._unevaluated_items,
-            "anyOf": self._any_of,
-            "oneOf": self._one_of,
             "not": self._not,
-            "if": self._if,
         }
         self._ways: dict[str, Callable[[Place, JsonValue, Place], Iterator[_Task]]] = {
             "properties": self._properties,
@@ -87,6 +91,9 @@ class _Search:
             "prefixItems": self._prefix_items,
             "items": self._items,
             "allOf": self._all_of,
+            "anyOf": self._any_of,
+            "oneOf": self._one_of,
+            "if": self._if,
         }
 
     def run(self, value: JsonValue) -> None:
@@ -131,11 +138,8 @@ class _Search:
         return self._engine.holds(schema, value)
 
     def _fail(self, failure: Failure) -> None:
-        key = (
-            failure.place,
-            failure.keyword,
-            failure.expected if failure.name is None else failure.name,
-        )
+        told = failure.constants if failure.constants is not None else failure.expected
+        key = failure.place, failure.keyword, told if failure.name is None else failure.name
         if key in self._known:
             return
         self._known.add(key)
@@ -227,7 +231,9 @@ class _Search:
         keyword = "unevaluatedProperties"
         if isinstance(value, dict):
             here = (*schema, keyword)
-            names = evaluated_names(self._document, self._engine, schema, value, own=False)
+            names = evaluated_names(
+                self._document, self._engine, self._tags, schema, value, own=False
+            )
             for name, member in value.items():
                 if name not in names and not self._holds(here, member):
                     self._fail(Failure(place, keyword, here, name))
@@ -264,7 +270,9 @@ class _Search:
     def _unevaluated_items(self, schema: Place, value: JsonValue, place: Place) -> None:
         here = (*schema, "unevaluatedItems")
         if isinstance(value, list):
-            indexes = evaluated_items(self._document, self._engine, schema, value, own=False)
+            indexes = evaluated_items(
+                self._document, self._engine, self._tags, schema, value, own=False
+            )
             for index, item in enumerate(value):
                 if index not in indexes and not self._holds(here, item):
                     self._fail(Failure(place, "unevaluatedItems", here))
@@ -276,24 +284,46 @@ class _Search:
         for branch in self._branches(schema, "allOf"):
             yield branch, value, place
 
-    def _any_of(self, schema: Place, value: JsonValue, place: Place) -> None:
+    def _any_of(self, schema: Place, value: JsonValue, place: Place) -> Iterator[_Task]:
         if not any(self._holds(branch, value) for branch in self._branches(schema, "anyOf")):
-            self._fail(Failure(place, "anyOf", (*schema, "anyOf")))
+            yield from self._none_of(schema, "anyOf", value, place)
 
-    def _one_of(self, schema: Place, value: JsonValue, place: Place) -> None:
-        if sum(self._holds(branch, value) for branch in self._branches(schema, "oneOf")) != 1:
+    def _one_of(self, schema: Place, value: JsonValue, place: Place) -> Iterator[_Task]:
+        count = sum(self._holds(branch, value) for branch in self._branches(schema, "oneOf"))
+        if count == 0:
+            yield from self._none_of(schema, "oneOf", value, place)
+        elif count > 1:
             self._fail(Failure(place, "oneOf", (*schema, "oneOf")))
+
+    def _none_of(
+        self, schema: Place, keyword: str, value: JsonValue, place: Place
+    ) -> Iterator[_Task]:
+        """Go into the branch that the tags of a value decide for, or tell what is wrong."""
+        decision = self._tags.decide(schema, keyword, value)
+        if decision.branch is not None:
+            yield decision.branch, value, place
+        elif decision.missing or decision.wrong:
+            for name, required in decision.missing:
+                self._fail(Failure(place, "required", required, name))
+            for name, constants in decision.wrong:
+                self._fail(Failure((*place, name), "enum", None, constants=constants))
+        else:
+            self._fail(Failure(place, keyword, (*schema, keyword)))
 
     def _not(self, schema: Place, value: JsonValue, place: Place) -> None:
         here = (*schema, "not")
         if self._holds(here, value):
             self._fail(Failure(place, "not", here))
 
-    def _if(self, schema: Place, value: JsonValue, place: Place) -> None:
+    def _if(self, schema: Place, value: JsonValue, place: Place) -> Iterator[_Task]:
         node = self._document.at(schema)
         assert isinstance(node, dict)
         chosen = "then" if self._holds((*schema, "if"), value) else "else"
-        if chosen in node and not self._holds((*schema, chosen), value):
+        if chosen not in node or self._holds((*schema, chosen), value):
+            return
+        if isinstance(value, dict) and self._tags.tests_constants((*schema, "if")):
+            yield (*schema, chosen), value, place
+        else:
             self._fail(Failure(place, "if", (*schema, "if"), branch=(*schema, chosen)))
 
     # --- The schema ---
