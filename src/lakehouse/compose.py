@@ -31,7 +31,9 @@ from lakehouse.gateway.auth import KeyRing
 from lakehouse.gateway.outage import OutageRecorder
 from lakehouse.grounding.no_tables import NoTables
 from lakehouse.metrics.daemon import DaemonMetrics
+from lakehouse.providers.access import access_of
 from lakehouse.providers.llama_cpp import LlamaCppProvider
+from lakehouse.providers.model_clients import ModelClients
 from lakehouse.providers.ollama import OllamaProvider
 from lakehouse.providers.openai import OpenAiProvider
 from lakehouse.providers.provider import ModelSettings, Provider
@@ -72,6 +74,7 @@ class Daemon:
         self.config = config
         self._environment = environment
         self._http = HttpClient()
+        self._model_http = ModelClients(environment)
         self._calls = Calls()
         self._given_sink = sink
         self._sink: SessionLogWriter | None = None
@@ -160,6 +163,7 @@ class Daemon:
         if self.tracer is not None:
             steps["tracing"] = self.tracer.close
         steps["the HTTP client"] = self._http.close
+        steps["the models' HTTP clients"] = self._model_http.close
         if self._tables is not None:
             steps["the tables"] = partial(asyncio.to_thread, self._tables.close)
         if self._maintenance is not None:
@@ -321,10 +325,11 @@ class Daemon:
             assert settings.script is not None
             script = self.config.path(settings.script)
             return ScriptedProvider(name, msgspec.structs.replace(settings, script=str(script)))
-        key = self._key(settings.api_key_env)
-        if settings.provider == "openai":
-            return OpenAiProvider(settings, self._http, api_key=key)
-        return OllamaProvider(settings, self._http, api_key=key)
+        access = access_of(name, settings, self._environment, source=self.config.source)
+        ca_file = None if settings.ca_file is None else self.config.path(settings.ca_file)
+        http = self._model_http.client(f"models.{name}", proxy=access.proxy, ca_file=ca_file)
+        kind = OpenAiProvider if settings.provider == "openai" else OllamaProvider
+        return kind(settings, http, access=access)
 
     def _key(self, variable: str | None) -> str | None:
         if variable is None:
@@ -340,12 +345,7 @@ class Daemon:
 
 def model_names(config: Config) -> Mapping[str, ModelName]:
     """List the configured models by alias, the default one first."""
-    return {
-        name: ModelName(
-            name, settings.model, settings.provider, settings.history, settings.reasoning_marks
-        )
-        for name, settings in config.models.items()
-    }
+    return {name: settings.named(name) for name, settings in config.models.items()}
 
 
 def catalog(config: Config) -> Catalog:

@@ -8,8 +8,7 @@ import typer
 
 from lakehouse.core.errors import SetupError
 from lakehouse.core.json_text import null
-from lakehouse.core.limits import DEADLINE_MS_MAX
-from lakehouse.engine.task import SEED_MAX, TEMPERATURE_MAX, TOKENS_MAX
+from lakehouse.core.limits import DEADLINE_MS_MAX, SEED_MAX, TEMPERATURE_MAX, TOKENS_MAX
 
 TemperatureOption = Annotated[
     float | None,

@@ -1,23 +1,17 @@
 """What must hold between the fields of a configuration, beyond each one's type."""
 
-from collections.abc import Callable
 from typing import Final
 
+from lakehouse.config.model_checks import ErrorAt, check_model, check_range, check_sampling
 from lakehouse.config.settings import Config, KindSettings
-from lakehouse.core.errors import SetupError
 from lakehouse.core.integers import whole_number
 from lakehouse.core.kind import GroundingRule
 from lakehouse.core.limits import DEADLINE_MS_MAX, ITERATIONS_MAX, LOAD_BUDGET_MS_MAX
 from lakehouse.core.suggestion import did_you_mean
 from lakehouse.grounding.rules import fault_of, split
-from lakehouse.providers.provider import ModelSettings
 from lakehouse.transport.origins import origin_fault
-from lakehouse.validation.reasoning_marks import pair_fault
-
-ErrorAt = Callable[[str, str], SetupError]
 
 LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
-_NEEDS_URL: Final = frozenset({"openai", "ollama"})
 
 
 def check(config: Config, error: ErrorAt) -> None:
@@ -27,24 +21,24 @@ def check(config: Config, error: ErrorAt) -> None:
         SetupError: Made by `error(field, message)` for the first thing that does not hold.
     """
     for name, model in config.models.items():
-        _check_model(f"models.{name}", model, error)
+        check_model(f"models.{name}", model, error)
     for name, kind in config.kinds.items():
         _check_kind(f"kinds.{name}", kind, config, error)
     for section in ("gateway", "chatd", "validatord"):
         listen = getattr(config, section).listen
         if listen is not None:
             _check_listen(section, listen, config, error)
-    _check_range("session.deadline_ms", config.session.deadline_ms, 1, DEADLINE_MS_MAX, error)
-    _check_range("session.max_iterations", config.session.max_iterations, 1, ITERATIONS_MAX, error)
-    _check_range(
+    check_range("session.deadline_ms", config.session.deadline_ms, 1, DEADLINE_MS_MAX, error)
+    check_range("session.max_iterations", config.session.max_iterations, 1, ITERATIONS_MAX, error)
+    check_range(
         "session.load_budget_ms", config.session.load_budget_ms, 0, LOAD_BUDGET_MS_MAX, error
     )
-    _check_range("session.drain_ms", config.session.drain_ms, 0, 3_600_000, error)
+    check_range("session.drain_ms", config.session.drain_ms, 0, 3_600_000, error)
     for index, origin in enumerate(config.gateway.allowed_origins):
         fault = origin_fault(origin)
         if fault is not None:
             raise error(f"gateway.allowed_origins[{index}]", f"is {origin!r}; it {fault}")
-    _check_range(
+    check_range(
         "gateway.sessions_at_once_max", config.gateway.sessions_at_once_max, 1, 100_000, error
     )
 
@@ -62,31 +56,6 @@ def listen_address(listen: str) -> tuple[str, int]:
     return host.strip("[]"), number
 
 
-def _check_model(field: str, model: ModelSettings, error: ErrorAt) -> None:
-    url = model.base_url
-    if model.provider in _NEEDS_URL:
-        if url is None:
-            raise error(f"{field}.base_url", f"is missing; provider {model.provider!r} needs it")
-        if not url.startswith(("http://", "https://")):
-            raise error(f"{field}.base_url", f"is {url!r}; it must begin with http:// or https://")
-        if model.provider == "openai" and not url.rstrip("/").endswith("/v1"):
-            raise error(f"{field}.base_url", f"is {url!r}; it must end in /v1")
-    elif url is not None:
-        raise error(f"{field}.base_url", f"provider {model.provider!r} takes none")
-    if model.provider == "scripted" and model.script is None:
-        raise error(f"{field}.script", "is missing; provider 'scripted' needs a file of answers")
-    for index, pair in enumerate(model.reasoning_marks):
-        why = pair_fault(*pair)
-        if why is not None:
-            raise error(f"{field}.reasoning_marks", f"pair {index + 1}, {list(pair)!r}: {why}")
-    if model.slots is not None:
-        _check_range(f"{field}.slots", model.slots, 1, 10_000, error)
-    for name in ("connect", "load", "first_byte", "idle"):
-        value = getattr(model, f"{name}_timeout_ms")
-        if value is not None:
-            _check_range(f"{field}.{name}_timeout_ms", value, 1, 3_600_000, error)
-
-
 def _check_kind(field: str, kind: KindSettings, config: Config, error: ErrorAt) -> None:
     if (kind.schema is None) == (kind.python is None):
         raise error(f"{field}.schema", "give exactly one of `schema` (a file) and `python`")
@@ -96,7 +65,8 @@ def _check_kind(field: str, kind: KindSettings, config: Config, error: ErrorAt) 
             f"{field}.model", f"is {kind.model!r}{near}; there is {', '.join(config.models)}"
         )
     if kind.max_iterations is not None:
-        _check_range(f"{field}.max_iterations", kind.max_iterations, 1, ITERATIONS_MAX, error)
+        check_range(f"{field}.max_iterations", kind.max_iterations, 1, ITERATIONS_MAX, error)
+    check_sampling(field, kind.sampling(), error)
     for index, rule in enumerate(kind.grounding):
         _check_grounding(f"{field}.grounding[{index}]", rule, config, error)
 
@@ -126,8 +96,3 @@ def _check_listen(section: str, listen: str, config: Config, error: ErrorAt) -> 
             f"is {listen!r}, which other machines can reach: that needs API keys. Set "
             '`api_keys_env = "LAKEHOUSE_API_KEYS"` under [gateway]',
         )
-
-
-def _check_range(field: str, value: int, low: int, high: int, error: ErrorAt) -> None:
-    if not low <= value <= high:
-        raise error(field, f"is {value}; allowed is {low} to {high}")

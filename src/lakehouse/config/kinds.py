@@ -67,6 +67,7 @@ def _kind(name: str, settings: KindSettings, config: Config, schemas: SchemaCach
         repair=settings.repair,
         history=settings.history,
         reprompt=settings.reprompt,
+        sampling=settings.sampling(),
     )
 
 
@@ -81,13 +82,19 @@ def doubts_about(kinds: Mapping[str, Kind], schemas: SchemaCache) -> list[str]:
 
 
 def _grown(settings: KindSettings) -> dict[str, object]:
-    """Give the settings of `_GROWN` that differ from their defaults, for the kind's digest."""
+    """Give the settings of `_GROWN` that differ from their defaults, for the kind's digest.
+
+    What is set of the sampling is one of them, under one name.
+    """
     default = KindSettings()
-    return {
+    grown = {
         name: getattr(settings, name)
         for name in _GROWN
         if getattr(settings, name) != getattr(default, name)
     }
+    sampling = msgspec.structs.asdict(settings.sampling())
+    asked = {name: value for name, value in sampling.items() if value is not None}
+    return grown | ({"sampling": asked} if asked else {})
 
 
 def _from_file(name: str, config: Config) -> bytes:

@@ -9,7 +9,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from lakehouse.core.chat import History
+from lakehouse.core.chat import History, Sampling
 from lakehouse.core.kind import GroundingRule, SqlRule
 from lakehouse.core.limits import (
     DEADLINE_MS_DEFAULT,
@@ -18,7 +18,7 @@ from lakehouse.core.limits import (
     LOAD_BUDGET_MS_DEFAULT,
 )
 from lakehouse.grounding.settings import TableSettings
-from lakehouse.providers.provider import ModelSettings
+from lakehouse.providers.provider import ModelSettings, sampling_of
 
 GATEWAY_LISTEN: Final = "127.0.0.1:4110"
 CHATD_LISTEN: Final = "127.0.0.1:4111"
@@ -90,7 +90,8 @@ class KindSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     `repair` lets broken JSON be fixed before the checks; every change is recorded. `history` says
     what a later attempt sees of the earlier ones (the model's setting where it is not given), and
     `reprompt` is the text that stands before the findings, ours where it is not given; empty:
-    none.
+    none. `temperature`, `top_p`, `max_tokens`, `seed` and `stop` hold for its sessions where a
+    request does not set them, over those of the model.
     """
 
     schema: str | None = None
@@ -101,8 +102,17 @@ class KindSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     repair: bool = False
     history: History | None = None
     reprompt: str | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    max_tokens: int | None = None
+    seed: int | None = None
+    stop: tuple[str, ...] | None = None
     grounding: tuple[GroundingRule, ...] = ()
     rules: tuple[SqlRule, ...] = ()
+
+    def sampling(self) -> Sampling:
+        """Give how its answers are sampled, where it says."""
+        return sampling_of(self)
 
 
 DEFAULT_MODELS: Final[Mapping[str, ModelSettings]] = {

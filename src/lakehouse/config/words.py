@@ -10,7 +10,7 @@ _NAMES = {
     "FloatType": "number",
     "BoolType": "true or false",
     "NoneType": "nothing",
-    "DictType": "table of texts",
+    "AnyType": "value",
     "TupleType": "text pair",
     "StructType": "table",
 }
@@ -26,6 +26,8 @@ def type_words(kind: msgspec.inspect.Type) -> str:
         return ", ".join(f"`{value}`" for value in kind.values)
     if isinstance(kind, msgspec.inspect.VarTupleType):
         return f"list of {type_words(kind.item_type)}s"
+    if isinstance(kind, msgspec.inspect.DictType):
+        return f"table of {type_words(kind.value_type)}s"
     return _NAMES[type(kind).__name__]
 
 

@@ -75,6 +75,12 @@ class ChatRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     stop: tuple[str, ...] | None = None
     fallback: Sampling | None = None
 
+    def with_defaults(self, defaults: Sampling) -> "ChatRequest":
+        """Fill in what is not set."""
+        if defaults == Sampling():
+            return self
+        return msgspec.structs.replace(self, **msgspec.structs.asdict(self.sampling.over(defaults)))
+
     @property
     def sampling(self) -> Sampling:
         """The members that say how tokens are chosen."""
@@ -120,6 +126,7 @@ class ModelName(msgspec.Struct, frozen=True):
 
     `history` is what its later attempts see of the earlier ones; None is the default.
     `reasoning_marks` are pairs that its answers may hold beside those that everybody knows.
+    `sampling` holds where neither a request nor a kind says anything.
     """
 
     name: str
@@ -127,6 +134,7 @@ class ModelName(msgspec.Struct, frozen=True):
     provider: str
     history: History | None = None
     reasoning_marks: tuple[tuple[str, str], ...] = ()
+    sampling: Sampling = Sampling()
 
 
 class ModelStatus(msgspec.Struct, frozen=True):

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import msgspec
 import rfc8785
 
-from lakehouse.core.chat import History
+from lakehouse.core.chat import History, Sampling
 from lakehouse.core.json_text import JsonValue
 
 Match = Literal["exact", "casefold", "within", "quote"]
@@ -46,7 +46,8 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     An inline schema makes a kind without a name. `model` is an alias. `repair` lets broken JSON
     be fixed before the checks; every change is recorded in the attempt's `repairs`. `history` is
     what a later attempt sees of the earlier ones, the model's setting where it is None. `reprompt`
-    is the text before the findings, ours where it is None, none where it is empty.
+    is the text before the findings, ours where it is None, none where it is empty. `sampling`
+    holds where a request says nothing.
     """
 
     name: str | None
@@ -60,6 +61,7 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     repair: bool = False
     history: History | None = None
     reprompt: str | None = None
+    sampling: Sampling = Sampling()
 
     def tables(self) -> frozenset[str]:
         """Name the tables that the grounding rules need."""

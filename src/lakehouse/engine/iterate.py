@@ -10,7 +10,7 @@ an `InfraError` that leaves the loop and spends no iteration; a bad answer is ne
 
 from functools import partial
 
-from lakehouse.core.chat import ChatReply, ChatRequest, Message, Sampling
+from lakehouse.core.chat import ChatReply, ChatRequest, Message
 from lakehouse.core.clock import Clock
 from lakehouse.core.conversation import later_turns
 from lakehouse.core.errors import InfraError
@@ -134,20 +134,11 @@ def _request(task: SessionTask, messages: tuple[Message, ...], strategy: Strateg
         temperature=strategy.temperature,
         max_tokens=strategy.max_tokens,
         seed=strategy.seed,
-        fallback=_fallback(task, strategy),
+        top_p=task.sampling.top_p,
+        stop=task.sampling.stop,
+        # An endpoint may refuse what the strategy changed.
+        fallback=None if strategy == first_strategy(task) else task.sampling,
     )
-
-
-def _fallback(task: SessionTask, strategy: Strategy) -> Sampling | None:
-    """Give what was set before the strategy changed it: an endpoint may refuse the change."""
-    first = first_strategy(task)
-    if (strategy.temperature, strategy.max_tokens, strategy.seed) == (
-        first.temperature,
-        first.max_tokens,
-        first.seed,
-    ):
-        return None
-    return Sampling(temperature=first.temperature, max_tokens=first.max_tokens, seed=first.seed)
 
 
 def _attempt(

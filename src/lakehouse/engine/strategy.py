@@ -51,5 +51,6 @@ class Strategy(msgspec.Struct, frozen=True):
 
 
 def first_strategy(task: SessionTask) -> Strategy:
-    """Start from what the caller set."""
-    return Strategy(task.temperature, task.settings.max_tokens, task.settings.seed)
+    """Start from what is set: by the request, the kind or the model."""
+    sampling = task.sampling
+    return Strategy(sampling.temperature, sampling.max_tokens, sampling.seed)

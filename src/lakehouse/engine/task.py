@@ -6,11 +6,11 @@ This is where a bad request is refused, before any model is called. Knows nothin
 import hashlib
 from collections import OrderedDict
 from collections.abc import Mapping
-from typing import Final, TypeVar
+from typing import TypeVar
 
 import msgspec
 
-from lakehouse.core.chat import Message, ModelName
+from lakehouse.core.chat import Message, ModelName, Sampling
 from lakehouse.core.context import CallContext
 from lakehouse.core.errors import Refusal
 from lakehouse.core.json_text import NULL, compact, parse
@@ -24,15 +24,14 @@ from lakehouse.core.limits import (
     LOAD_BUDGET_MS_DEFAULT,
     MESSAGES_MAX,
     METADATA_ENTRIES_MAX,
+    SEED_MAX,
+    TEMPERATURE_MAX,
+    TOKENS_MAX,
 )
 from lakehouse.core.row import Settings
 from lakehouse.core.session import IterateRequest
 from lakehouse.core.suggestion import did_you_mean
 from lakehouse.validation.schema import CompiledSchema, SchemaCache, check_schema_size
-
-TOKENS_MAX: Final = 1 << 20
-SEED_MAX: Final = 2**63 - 1
-TEMPERATURE_MAX: Final = 2.0
 
 _Found = TypeVar("_Found")
 
@@ -68,7 +67,7 @@ class SessionTask(msgspec.Struct, frozen=True, kw_only=True):
     max_iterations: int
     settings: Settings
     reprompt: str | None
-    temperature: float | None
+    sampling: Sampling
     load_budget_ms: int
     conversation_id: str | None
     metadata: dict[str, str]
@@ -93,7 +92,10 @@ def plan(request: IterateRequest, context: CallContext, catalog: Catalog) -> Ses
     model = find_model(request.model or kind.model, catalog.models)
     history = kind.history or model.history or "findings"
     deadline_ms = catalog.deadline_ms if request.deadline_ms is None else request.deadline_ms
-    temperature, temperature_raw = _temperature(request)
+    defaults = kind.sampling.over(model.sampling)
+    temperature, temperature_raw = _temperature(request, defaults)
+    asked = Sampling(temperature=temperature, max_tokens=request.max_tokens, seed=request.seed)
+    sampling = asked.over(defaults)
     return SessionTask(
         context=context,
         kind=kind,
@@ -108,13 +110,13 @@ def plan(request: IterateRequest, context: CallContext, catalog: Catalog) -> Ses
         settings=Settings(
             constrain=request.constrain,
             temperature=temperature_raw,
-            max_tokens=request.max_tokens,
-            seed=request.seed,
+            max_tokens=sampling.max_tokens,
+            seed=sampling.seed,
             deadline_ms=deadline_ms,
             history=msgspec.UNSET if history == "findings" else history,
         ),
         reprompt=kind.reprompt,
-        temperature=temperature,
+        sampling=sampling,
         load_budget_ms=catalog.load_budget_ms,
         conversation_id=request.conversation_id,
         metadata=request.metadata,
@@ -254,10 +256,12 @@ def _check_range(field: str, value: int | None, low: int, high: int) -> None:
         raise _invalid(f"`{field}` is {value}; allowed is {low} to {high}.")
 
 
-def _temperature(request: IterateRequest) -> tuple[float | None, msgspec.Raw]:
+def _temperature(request: IterateRequest, defaults: Sampling) -> tuple[float | None, msgspec.Raw]:
+    """Give the temperature in force, as a number and as the row keeps it."""
     raw = request.temperature
     if raw == NULL:
-        return None, NULL
+        default = defaults.temperature
+        return default, NULL if default is None else msgspec.Raw(msgspec.json.encode(default))
     text = bytes(raw).decode("utf-8")
     value = parse(text)
     if isinstance(value, bool | str | list | dict) or value is None:

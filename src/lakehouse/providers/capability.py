@@ -50,6 +50,13 @@ _TOKENS: Final = re.compile(r"\bmax_(completion_|output_)?tokens\b")
 _LOG = logging.getLogger(__name__)
 
 
+def forms_for(setting: str | None, forms: tuple[Form, ...]) -> tuple[Form, ...]:
+    """Give the forms to try: all, or only what a setting names. Strictness is never set."""
+    if setting is None:
+        return forms
+    return tuple(form for form in forms if (form if form != "strict" else "json_schema") == setting)
+
+
 class Ask(msgspec.Struct, frozen=True):
     """How one call is put. `sampling` is what is sent of it."""
 

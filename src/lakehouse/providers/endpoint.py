@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping
 from typing import Any, Final
+from urllib.parse import urlencode
 
 import msgspec
 
 from lakehouse.core.errors import SetupError
 from lakehouse.core.limits import UPSTREAM_BODY_BYTES_MAX
+from lakehouse.providers.access import Access
 from lakehouse.providers.http_fault import fault_of_status, fault_of_transport
 from lakehouse.providers.provider import ModelSettings
 from lakehouse.transport.client import (
@@ -29,14 +31,16 @@ class Endpoint:
     """
 
     def __init__(
-        self, settings: ModelSettings, http: HttpClient, base_url: str, api_key: str | None
+        self, settings: ModelSettings, http: HttpClient, base_url: str, access: Access
     ) -> None:
         self.model = settings.model
         self._settings = settings
         self._http = http
         self._base_url = base_url.rstrip("/")
-        self.secrets = () if api_key is None else (api_key,)
-        self._headers = {"content-type": "application/json"}
+        self._query = f"?{urlencode(access.query)}" if access.query else ""
+        api_key = access.api_key
+        self.secrets = access.secrets
+        self._headers = {**access.headers, "content-type": "application/json"}
         if api_key is not None:
             self._headers["authorization"] = f"Bearer {api_key}"
         try:
@@ -80,14 +84,16 @@ class Endpoint:
             TransportFault: No answer.
         """
         limits = self._limits(STATE_MS, STATE_MS)
-        return await self._http.get(self._base_url + path, headers=self._headers, limits=limits)
+        return await self._http.get(
+            self._base_url + path + self._query, headers=self._headers, limits=limits
+        )
 
     async def _post(
         self, path: str, body: object, headers: dict[str, str], limits: HttpLimits
     ) -> HttpReply:
         try:
             reply = await self._http.post(
-                self._base_url + path,
+                self._base_url + path + self._query,
                 headers=headers,
                 body=msgspec.json.encode(body),
                 limits=limits,

@@ -67,6 +67,8 @@ class _Body(msgspec.Struct):
     max_tokens: int
     temperature: float | msgspec.UnsetType = msgspec.UNSET
     seed: int | msgspec.UnsetType = msgspec.UNSET
+    top_p: float | msgspec.UnsetType = msgspec.UNSET
+    stop: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
     response_format: _ResponseFormat | msgspec.UnsetType = msgspec.UNSET
     stream: bool = True
     stream_options: _StreamOptions = msgspec.field(default_factory=_StreamOptions)
@@ -148,6 +150,7 @@ class LlamaCppProvider:
             )
         generation = _Generation(deadline_ms)
         self._running.add(generation)
+        request = request.with_defaults(self._settings.sampling())
         answer = asyncio.wrap_future(self._threads.submit(self._generate, request, generation))
         first_ms = min(deadline_ms, self._settings.first_byte_ms())
         try:
@@ -355,6 +358,8 @@ def _ask(
         max_tokens=MAX_TOKENS_DEFAULT if request.max_tokens is None else request.max_tokens,
         temperature=msgspec.UNSET if request.temperature is None else request.temperature,
         seed=msgspec.UNSET if request.seed is None else request.seed,
+        top_p=msgspec.UNSET if request.top_p is None else request.top_p,
+        stop=msgspec.UNSET if request.stop is None else request.stop,
         response_format=(
             msgspec.UNSET if schema == NULL else _ResponseFormat(_NamedSchema(schema))
         ),

@@ -13,7 +13,8 @@ from typing import Any, Final
 import msgspec
 
 from lakehouse.core.chat import ChatReply, ChatRequest, FinishReason, ModelState, Usage
-from lakehouse.providers.capability import FORMS, Ask, Capabilities
+from lakehouse.providers.access import OPEN, Access
+from lakehouse.providers.capability import FORMS, Ask, Capabilities, forms_for
 from lakehouse.providers.endpoint import Endpoint, token_count
 from lakehouse.providers.error_body import read_error
 from lakehouse.providers.finish_word import finish_reason
@@ -70,19 +71,22 @@ class OllamaProvider:
         SetupError: `base_url` is unfit, or the key cannot stand in a header.
     """
 
-    def __init__(
-        self, settings: ModelSettings, http: HttpClient, *, api_key: str | None = None
-    ) -> None:
+    def __init__(self, settings: ModelSettings, http: HttpClient, *, access: Access = OPEN) -> None:
         self._settings = settings
-        self._endpoint = Endpoint(settings, http, settings.base_url or BASE_URL_DEFAULT, api_key)
+        self._endpoint = Endpoint(settings, http, settings.base_url or BASE_URL_DEFAULT, access)
         self._load_task: asyncio.Task[None] | None = None
         self._load_began_at = 0.0
-        self._capabilities = Capabilities(settings.model, FORMS[1:], tokens_fields=("num_predict",))
+        self._capabilities = Capabilities(
+            settings.model,
+            forms_for(settings.response_format, FORMS[1:]),
+            tokens_fields=("num_predict",),
+        )
 
     async def complete(
         self, request: ChatRequest, *, trace: Mapping[str, str], deadline_ms: int
     ) -> ChatReply:
         """Make one call; see the protocol."""
+        request = request.with_defaults(self._settings.sampling())
 
         async def call(ask: Ask, left_ms: int) -> ChatReply:
             reply = await self._endpoint.post(
@@ -193,11 +197,16 @@ class OllamaProvider:
 
     def _common(self) -> dict[str, Any]:
         """Give what load and chat must say alike: another `num_ctx` would load the model anew."""
-        body: dict[str, Any] = {"model": self._settings.model, "stream": False}
+        body: dict[str, Any] = {
+            **self._settings.extra_body,
+            "model": self._settings.model,
+            "stream": False,
+        }
         if self._settings.keep_alive is not None:
             body["keep_alive"] = self._settings.keep_alive
         if self._settings.context_tokens is not None:
-            body["options"] = {"num_ctx": self._settings.context_tokens}
+            options = body.get("options", {})
+            body["options"] = options | {"num_ctx": self._settings.context_tokens}
         return body
 
     def _body(self, request: ChatRequest, ask: Ask) -> dict[str, Any]:

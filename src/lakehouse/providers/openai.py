@@ -15,7 +15,8 @@ import msgspec
 
 from lakehouse.core.chat import ChatReply, ChatRequest, Message, ModelState
 from lakehouse.core.errors import SetupError
-from lakehouse.providers.capability import FORMS, TOKENS_FIELDS, Ask, Capabilities
+from lakehouse.providers.access import OPEN, Access
+from lakehouse.providers.capability import FORMS, TOKENS_FIELDS, Ask, Capabilities, forms_for
 from lakehouse.providers.completion import read_completion, reply_of_fault
 from lakehouse.providers.endpoint import Endpoint
 from lakehouse.providers.http_fault import EndpointFault, Malformed, decode, malformed
@@ -38,28 +39,32 @@ class _Models(msgspec.Struct):
 
 
 class OpenAiProvider:
-    """One model at one endpoint. `api_key` goes into the `Authorization` header and nowhere else.
+    """One model at one endpoint. What `access` holds goes to that endpoint and nowhere else.
 
     Raises:
         SetupError: `base_url` is missing or unfit, or the key cannot stand in a header.
     """
 
-    def __init__(
-        self, settings: ModelSettings, http: HttpClient, *, api_key: str | None = None
-    ) -> None:
+    def __init__(self, settings: ModelSettings, http: HttpClient, *, access: Access = OPEN) -> None:
         if settings.base_url is None:
             raise SetupError(
                 f"Model {settings.model!r} of provider 'openai' needs base_url, ending in /v1."
             )
         self._settings = settings
-        self._endpoint = Endpoint(settings, http, settings.base_url, api_key)
-        self._capabilities = Capabilities(settings.model, FORMS, tokens_fields=TOKENS_FIELDS)
+        self._endpoint = Endpoint(settings, http, settings.base_url, access)
+        field = settings.max_tokens_field
+        self._capabilities = Capabilities(
+            settings.model,
+            forms_for(settings.response_format, FORMS),
+            tokens_fields=TOKENS_FIELDS if field is None else (field,),
+        )
         self._loading = False
 
     async def complete(
         self, request: ChatRequest, *, trace: Mapping[str, str], deadline_ms: int
     ) -> ChatReply:
         """Make one call; see the protocol. A server that says it is loading: `model_loading`."""
+        request = request.with_defaults(self._settings.sampling())
 
         async def call(ask: Ask, left_ms: int) -> ChatReply:
             return await self._call(self._body(request, ask), trace, left_ms)
@@ -157,6 +162,7 @@ class OpenAiProvider:
 
     def _body(self, request: ChatRequest, ask: Ask) -> dict[str, Any]:
         body: dict[str, Any] = {
+            **self._settings.extra_body,
             "model": self._settings.model,
             "messages": request.messages,
             "stream": False,

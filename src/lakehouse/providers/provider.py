@@ -5,11 +5,11 @@ the stack is in `chatd/service.py`.
 """
 
 from collections.abc import Mapping
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import msgspec
 
-from lakehouse.core.chat import ChatReply, ChatRequest, History, ModelState
+from lakehouse.core.chat import ChatReply, ChatRequest, History, ModelName, ModelState, Sampling
 from lakehouse.core.errors import InfraCode, InfraError
 from lakehouse.core.limits import (
     CALL_SLOTS_DEFAULT,
@@ -26,12 +26,19 @@ ProviderName = Literal["llama_cpp", "ollama", "openai", "scripted"]
 class ModelSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[models.NAME]` of the configuration. None means the provider's default.
 
-    `base_url` ends in `/v1` for `openai`, and is the server's root for `ollama`. `preload` starts
+    `base_url` is the API's address for `openai`, often ending in `/v1`, and the server's root for
+    `ollama`. `preload` starts
     loading when the daemon starts. `slots` bounds calls at once. `context_tokens` is `num_ctx` for
     ollama and the context size for llama_cpp. `keep_alive` and `think` are ollama's own. `script`
     is the file of answers of `scripted`. `history` is what a later attempt sees of the earlier
     ones; a kind's own setting goes first. `reasoning_marks` are pairs of an opening and a closing
     mark between which this model thinks, beside those that are known.
+
+    `temperature`, `top_p`, `max_tokens`, `seed` and `stop` hold where neither a request nor a kind
+    sets them. `max_tokens_field` is the member that `max_tokens` goes out as, `response_format` how
+    a schema is handed over; by default both are found out. `extra_body` goes into every call as it
+    is, `headers` and `query` beside it. `$NAME` in `headers`, `query` and `proxy` is read from the
+    environment. `ca_file` holds authorities to trust beside the system's.
     """
 
     provider: ProviderName
@@ -46,10 +53,37 @@ class ModelSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     idle_timeout_ms: int = IDLE_TIMEOUT_MS_DEFAULT
     context_tokens: int | None = None
     keep_alive: str | None = None
-    think: bool | None = None
+    think: bool | Literal["low", "medium", "high"] | None = None
     script: str | None = None
     history: History | None = None
     reasoning_marks: tuple[tuple[str, str], ...] = ()
+    temperature: float | None = None
+    top_p: float | None = None
+    max_tokens: int | None = None
+    seed: int | None = None
+    stop: tuple[str, ...] | None = None
+    max_tokens_field: Literal["max_tokens", "max_completion_tokens"] | None = None
+    response_format: Literal["json_schema", "json_object", "none"] | None = None
+    extra_body: dict[str, Any] = {}
+    headers: dict[str, str] = {}
+    query: dict[str, str] = {}
+    proxy: str | None = None
+    ca_file: str | None = None
+
+    def sampling(self) -> Sampling:
+        """Give how its answers are sampled where nobody else says."""
+        return sampling_of(self)
+
+    def named(self, alias: str) -> ModelName:
+        """Give what sessions need to know of the model, under our alias for it."""
+        return ModelName(
+            alias,
+            self.model,
+            self.provider,
+            self.history,
+            self.reasoning_marks,
+            self.sampling(),
+        )
 
     def first_byte_ms(self) -> int:
         """Give the limit in force: what is set, else 90 s on this machine and 30 s elsewhere."""
@@ -75,6 +109,11 @@ class ModelSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         if self.preload is not None:
             return self.preload
         return self.provider in {"llama_cpp", "ollama"}
+
+
+def sampling_of(settings: msgspec.Struct) -> Sampling:
+    """Take the sampling out of the settings of a model or a kind."""
+    return Sampling(**{name: getattr(settings, name) for name in Sampling.__struct_fields__})
 
 
 class ProviderFault(InfraError):

@@ -14,9 +14,9 @@ import asyncio
 import re
 import socket
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
@@ -28,7 +28,9 @@ from lakehouse.transport.connection import (
     HttpReply,
     TransportFault,
 )
-from lakehouse.transport.reason import reason_of
+from lakehouse.transport.proxy import Proxies, ProxyAddress
+from lakehouse.transport.reason import reason_of, words_of
+from lakehouse.transport.tunnel import TunnelHandshake
 
 __all__ = [
     "FaultKind",
@@ -44,6 +46,7 @@ __all__ = [
 # from crossing with the server's close, which could not be told from a lost request.
 _IDLE_S: Final = 4.0
 _IDLE_CONNECTIONS_MAX: Final = 64  # kept per origin; calls at once are bounded by their callers
+_Protocol = TypeVar("_Protocol", Connection, TunnelHandshake)
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 
@@ -70,12 +73,16 @@ def check_header(name: str, value: str) -> None:
 class HttpClient:
     """A pool of keep-alive connections, for one event loop.
 
-    TLS certificates are verified against the system's authorities, or by `tls` where given.
+    TLS certificates are verified against the system's authorities, or by `tls` where given. Calls
+    go straight, or through what `proxies` chooses for them.
     Cancelling a call closes its connection at once. Cost: about 35 µs of CPU a call.
     """
 
-    def __init__(self, *, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self, *, tls: ssl.SSLContext | None = None, proxies: Proxies | None = None
+    ) -> None:
         self._tls = tls
+        self._proxies = proxies or Proxies()
         self._idle: dict[_Origin, list[Connection]] = {}
         self._busy: set[Connection] = set()
         self._lookups = _Lookups()
@@ -112,10 +119,12 @@ class HttpClient:
     ) -> HttpReply:
         total_at = asyncio.get_running_loop().time() + limits.total_ms / 1000
         target = _target(url)
-        data = _request(method, target, headers, body)
-        connection = self._take(target.origin)
+        origin = target.origin
+        proxy = self._proxies.find(tls=origin.tls, host=origin.host, port=origin.port)
+        data = _request(method, target, headers, body, None if origin.tls else proxy)
+        connection = self._take(origin)
         if connection is None:
-            connection = await self._connect(target.origin, limits, total_at)
+            connection = await self._connect(origin, proxy, limits, total_at)
         self._busy.add(connection)
         try:
             reply = await connection.exchange(data, limits, total_at)
@@ -124,7 +133,7 @@ class HttpClient:
             raise
         finally:
             self._busy.discard(connection)
-        self._give_back(target.origin, connection)
+        self._give_back(origin, connection)
         return reply
 
     def _take(self, origin: "_Origin") -> "Connection | None":
@@ -146,13 +155,17 @@ class HttpClient:
             connection.abort("not kept")
 
     async def _connect(
-        self, origin: "_Origin", limits: HttpLimits, total_at: float
+        self,
+        origin: "_Origin",
+        proxy: ProxyAddress | None,
+        limits: HttpLimits,
+        total_at: float,
     ) -> "Connection":
         loop = asyncio.get_running_loop()
         connect_at = loop.time() + limits.connect_ms / 1000
         try:
             async with asyncio.timeout_at(min(connect_at, total_at)):
-                connection = await self._open(origin)
+                connection = await self._open(origin, proxy)
         except TimeoutError as error:
             if total_at < connect_at:
                 raise TransportFault(
@@ -171,33 +184,58 @@ class HttpClient:
             ) from error
         return connection
 
-    async def _open(self, origin: "_Origin") -> "Connection":
+    async def _open(self, origin: "_Origin", proxy: ProxyAddress | None) -> "Connection":
+        """Open a way to the origin: straight, or through a proxy."""
+        loop = asyncio.get_running_loop()
+        if proxy is None:
+            context = self._context() if origin.tls else None
+            return await self._reach(origin, lambda: Connection(loop), context, origin.host)
+        at = _Origin(False, proxy.host, proxy.port)
+        try:
+            if not origin.tls:
+                return await self._reach(at, lambda: Connection(loop), None, None)
+            handshake = await self._reach(at, lambda: TunnelHandshake(loop), None, None)
+        except (TransportFault, socket.gaierror) as fault:
+            found = fault.reason if isinstance(fault, TransportFault) else reason_of(fault)
+            raise TransportFault(
+                "connect",
+                f"{at}: the proxy cannot be reached: {words_of(found, '')}",
+                unsent=True,
+                reason="proxy",
+            ) from fault
+        return await handshake.open(origin.host, origin.port, proxy, self._context())
+
+    async def _reach(
+        self,
+        at: "_Origin",
+        protocol: Callable[[], _Protocol],
+        context: ssl.SSLContext | None,
+        name: str | None,
+    ) -> _Protocol:
         """Connect to the first of the host's addresses that takes us."""
         loop = asyncio.get_running_loop()
         troubles: list[OSError] = []
-        for family, _, _, _, address in await self._lookups.addresses(origin.host, origin.port):
+        for family, _, _, _, address in await self._lookups.addresses(at.host, at.port):
             try:
-                _, connection = await loop.create_connection(
-                    lambda: Connection(loop),
+                _, connected = await loop.create_connection(
+                    protocol,
                     _numeric_host(address),
-                    origin.port,
+                    at.port,
                     family=family,
-                    ssl=self._context() if origin.tls else None,
-                    server_hostname=origin.host if origin.tls else None,
+                    ssl=context,
+                    server_hostname=None if context is None else name,
                 )
             except ssl.SSLError:
                 raise  # a peer whom we do not trust is not asked for under another address
             except OSError as error:
                 troubles.append(error)
             else:
-                return connection
+                return connected
         if not troubles:
             raise socket.gaierror("the name has no address")
         # All are told; the first of several addresses is the one that was meant most.
         told = "; ".join(map(str, troubles))
-        raise TransportFault(
-            "connect", f"{origin}: {told}", unsent=True, reason=reason_of(troubles[0])
-        )
+        raise TransportFault("connect", f"{at}: {told}", unsent=True, reason=reason_of(troubles[0]))
 
     def _context(self) -> ssl.SSLContext:
         if self._tls is None:
@@ -264,6 +302,7 @@ class _Origin(msgspec.Struct, frozen=True):
 
 class _Target(msgspec.Struct, frozen=True):
     origin: _Origin
+    netloc: str
     head: str  # what follows the method, through the fixed headers
 
 
@@ -288,11 +327,22 @@ def _target(url: str) -> _Target:
         f" {path} HTTP/1.1\r\nhost: {netloc}\r\nuser-agent: lakehouse\r\n"
         "accept: application/json\r\naccept-encoding: identity\r\n"
     )
-    return _Target(origin, head)
+    return _Target(origin, netloc, head)
 
 
-def _request(method: str, target: _Target, headers: Mapping[str, str], body: bytes | None) -> bytes:
+def _request(
+    method: str,
+    target: _Target,
+    headers: Mapping[str, str],
+    body: bytes | None,
+    proxy: ProxyAddress | None,
+) -> bytes:
+    """Write a request; one for a plain proxy names the whole URL, and says who asks."""
     lines = [method, target.head]
+    if proxy is not None:
+        lines[1:] = [f" http://{target.netloc}{target.head[1:]}"]
+        if proxy.authorization is not None:
+            lines.append(f"proxy-authorization: {proxy.authorization}\r\n")
     for name, value in headers.items():
         check_header(name, value)
         lines.append(f"{name}: {value}\r\n")

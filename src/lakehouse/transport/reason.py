@@ -9,6 +9,8 @@ import socket
 import ssl
 from typing import Final, Literal
 
+from lakehouse.transport.proxy import ProxyRefused
+
 Reason = Literal[
     "refused",
     "no_name",
@@ -19,6 +21,7 @@ Reason = Literal[
     "closed",
     "timeout",
     "limit",
+    "proxy",
     "other",
 ]
 
@@ -43,6 +46,8 @@ _WORDS: Final[dict[Reason, str]] = {
 
 def reason_of(error: BaseException) -> Reason:
     """Say which of the reasons an error of a connection is."""
+    if isinstance(error, ProxyRefused):
+        return "proxy"
     if isinstance(error, ssl.SSLCertVerificationError):
         return "untrusted"
     if isinstance(error, ssl.SSLError):
@@ -60,7 +65,9 @@ def reason_of(error: BaseException) -> Reason:
 
 
 def words_of(reason: Reason, detail: str) -> str:
-    """Say a reason in words that name no address; of an untrusted certificate, why."""
+    """Say a reason in words that name no address; of a certificate and of a proxy, why."""
+    if reason == "proxy":
+        return detail.partition(": ")[2]
     if reason == "untrusted":
         _, found, why = detail.partition("certificate verify failed: ")
         if found:
@@ -81,6 +88,8 @@ def hint_for(reason: Reason, *, server: str, setting: str) -> str:
         "closed": f"Look up the log of {server}: it closed the connection. If its port speaks TLS, "
         f"write https:// in {setting}.",
         "timeout": f"Check that {server} is up and reachable: nothing answered at {setting}.",
+        "proxy": "Check the proxy: `proxy` of the model, else HTTP_PROXY and HTTPS_PROXY; NO_PROXY "
+        "names the hosts that are reached without it.",
         "limit": "Raise the limit on open files of this process (ulimit -n).",
     }
     return hints.get(reason, f"Check that {server} is up, and that {setting} is right.")

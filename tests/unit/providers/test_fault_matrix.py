@@ -12,6 +12,7 @@ import pytest
 import uvloop
 
 from lakehouse.core.chat import ChatReply, ChatRequest, Message, Usage
+from lakehouse.providers.access import Access
 from lakehouse.providers.ollama import OllamaProvider
 from lakehouse.providers.openai import OpenAiProvider
 from lakehouse.providers.provider import ModelSettings, ProviderFault
@@ -142,7 +143,7 @@ def provider_at(
         **settings,
     )
     kind = OpenAiProvider if dialect == "openai" else OllamaProvider
-    return kind(model, http, api_key=KEY)
+    return kind(model, http, access=Access(api_key=KEY))
 
 
 async def outcome(provider: OpenAiProvider | OllamaProvider) -> ChatReply | ProviderFault:

@@ -9,6 +9,7 @@ import pytest
 
 from lakehouse.core.chat import ChatReply, ChatRequest, Message, Usage
 from lakehouse.core.errors import SetupError
+from lakehouse.providers.access import Access
 from lakehouse.providers.openai import OpenAiProvider
 from lakehouse.providers.provider import ModelSettings, ProviderFault
 from lakehouse.transport.client import HttpClient
@@ -38,7 +39,9 @@ def asked(
 
         async with RawServer(handler) as server:
             http = HttpClient()
-            provider = OpenAiProvider(settings(server.url + "/v1/"), http, api_key=key)
+            provider = OpenAiProvider(
+                settings(server.url + "/v1/"), http, access=Access(api_key=key)
+            )
             reply = await provider.complete(
                 request, trace={"traceparent": TRACEPARENT}, deadline_ms=2_000
             )
@@ -199,7 +202,7 @@ def test_a_key_that_no_header_may_hold_stops_the_start() -> None:
     """A key with a line break would be two headers; it is refused, and not repeated."""
     for key in ("sk-1\n", "sk\r\nx: y", "sk-→"):
         with pytest.raises(SetupError) as caught:
-            OpenAiProvider(settings("http://h/v1"), HttpClient(), api_key=key)
+            OpenAiProvider(settings("http://h/v1"), HttpClient(), access=Access(api_key=key))
         assert "sk" not in str(caught.value)
 
 

@@ -10,6 +10,7 @@ import pytest
 import xllamacpp
 
 from lakehouse.core.ids import new_id, new_span_id
+from lakehouse.providers.access import Access
 from lakehouse.providers.openai import OpenAiProvider
 from lakehouse.providers.provider import ModelSettings, ProviderFault
 from lakehouse.transport.client import HttpClient
@@ -42,7 +43,7 @@ async def served(*, key: str | None = None) -> AsyncIterator[OpenAiProvider]:
         base_url=f"{server.listening_address}/v1",
     )
     http = HttpClient()
-    provider = OpenAiProvider(settings, http, api_key=key)
+    provider = OpenAiProvider(settings, http, access=Access(api_key=key))
     try:
         yield provider
     finally:

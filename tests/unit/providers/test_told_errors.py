@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from lakehouse.core.chat import ChatReply, ChatRequest, Message
+from lakehouse.providers.access import Access
 from lakehouse.providers.ollama import OllamaProvider
 from lakehouse.providers.openai import OpenAiProvider
 from lakehouse.providers.provider import ModelSettings, ProviderFault
@@ -36,7 +37,7 @@ def outcome(
             settings = ModelSettings(provider=dialect, model="m", base_url=url)  # type: ignore[arg-type]
             kind = OpenAiProvider if dialect == "openai" else OllamaProvider
             try:
-                return await kind(settings, http, api_key=KEY).complete(
+                return await kind(settings, http, access=Access(api_key=KEY)).complete(
                     REQUEST, trace={}, deadline_ms=2_000
                 )
             except ProviderFault as fault:

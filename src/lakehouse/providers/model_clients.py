@@ -1,0 +1,69 @@
+"""The HTTP clients of models: one for all that are reached alike, others for those that are not.
+
+A proxy of a model's own, or authorities of its own, need a client of their own; everybody else
+shares the one that does as the environment says.
+"""
+
+import ssl
+from collections.abc import Mapping
+from pathlib import Path
+
+from lakehouse.core.errors import SetupError
+from lakehouse.transport.client import HttpClient
+from lakehouse.transport.proxy import Proxies
+
+
+class ModelClients:
+    """Makes clients, and closes them all."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = environment
+        self._clients: dict[tuple[str | None, Path | None], HttpClient] = {}
+
+    def client(self, field: str, *, proxy: str | None, ca_file: Path | None) -> HttpClient:
+        """Give the client of a model; `field` names it in messages.
+
+        Raises:
+            SetupError: The proxy or the file of authorities cannot be used.
+        """
+        key = proxy, ca_file
+        if key not in self._clients:
+            self._clients[key] = HttpClient(
+                tls=None if ca_file is None else _trusting(ca_file, f"{field}.ca_file"),
+                proxies=self._proxies(field, proxy),
+            )
+        return self._clients[key]
+
+    async def close(self) -> None:
+        """Close every client; calls under way end as `connect`."""
+        for client in self._clients.values():
+            await client.close()
+
+    def _proxies(self, field: str, proxy: str | None) -> Proxies:
+        try:
+            if proxy is not None:
+                return Proxies.fixed(proxy)
+            return Proxies.of_environment(self._environment)
+        except ValueError as fault:
+            place = f"{field}.proxy" if proxy is not None else f"{field}: the environment's"
+            raise SetupError(
+                f"{place} {fault}.",
+                hint="Correct it, or name the hosts to be reached without a proxy in NO_PROXY."
+                if proxy is None
+                else "Write http://host:port, or name a variable that holds it.",
+            ) from fault
+
+
+def _trusting(ca_file: Path, field: str) -> ssl.SSLContext:
+    """Trust the system's authorities and those of a file."""
+    context = ssl.create_default_context()
+    try:
+        context.load_verify_locations(cafile=ca_file)
+    except OSError as error:  # ssl.SSLError is one
+        cause = "it holds no certificate in PEM form" if isinstance(error, ssl.SSLError) else None
+        raise SetupError(
+            f"{field}: {ca_file}: {cause or error.strerror}.",
+            hint="The path is relative to the configuration file; it holds one or more "
+            "certificates of authorities, each between BEGIN and END CERTIFICATE.",
+        ) from error
+    return context
