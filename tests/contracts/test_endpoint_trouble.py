@@ -103,3 +103,37 @@ def test_what_we_add_ourselves_never_ends_a_session(tmp_path: Path, *, apart: bo
         plain = iterate(port, temperature=0.5).json()
         assert plain["verdict"] == "infra_error"
         assert "Unsupported parameter: 'temperature'" in plain["error"]["message"]
+
+
+@pytest.mark.parametrize("apart", [False, True], ids=["one process", "apart"])
+def test_settings_of_model_and_kind_reach_endpoint_and_row(tmp_path: Path, *, apart: bool) -> None:
+    """Through a proxy that the environment names, with a key in a header of its own."""
+    (tmp_path / "city.json").write_text(json.dumps(SCHEMA))
+    with endpoint(lambda _: completion('{"city": "Oslo"}')) as proxy:
+        config = (
+            '[log]\npath = "log"\n[models.m]\nprovider = "openai"\nmodel = "m"\n'
+            'base_url = "http://models.invalid/api/v3"\ntop_p = 0.5\nmax_tokens = 9\nseed = 1\n'
+            'headers = { "api-key" = "$MODEL_KEY" }\nquery = { "api-version" = "7" }\n'
+            "extra_body = { top_k = 3 }\n"
+            '[kinds.city]\nschema = "city.json"\ntemperature = 0.25\nseed = 2\nstop = ["##"]\n'
+        )
+        variables = {"HTTP_PROXY": proxy.url, "MODEL_KEY": "canary"}
+        with running_stack(tmp_path, config, apart=apart, environment=variables) as processes:
+            port = processes["gateway"].port
+            body = {"kind": "city", "prompt": "Which city?", "seed": 3}
+            reply = call(port, "POST", "/v1/iterate", body).json()
+            assert reply["verdict"] == "accepted", reply
+            [row] = call(port, "GET", f"/v1/sessions/{reply['row_id']}").json()["rows"]
+        [sent] = proxy.requests
+        assert sent.path == "http://models.invalid/api/v3/chat/completions?api-version=7"
+        assert sent.header("api-key") == "canary"
+        [asked] = proxy.calls
+        found = {name: asked[name] for name in ("temperature", "top_p", "max_tokens", "seed")}
+        assert found == {"temperature": 0.25, "top_p": 0.5, "max_tokens": 9, "seed": 3}
+        assert (asked["stop"], asked["top_k"]) == (["##"], 3)
+        settings = row["settings"]
+        found = {name: settings[name] for name in ("temperature", "max_tokens", "seed")}
+        assert found == {"temperature": 0.25, "max_tokens": 9, "seed": 3}
+        assert b"canary" not in b"".join(
+            file.read_bytes() for file in (tmp_path / "log").rglob("*") if file.is_file()
+        )

@@ -164,6 +164,11 @@ def _without_address(fault: TransportFault) -> str:
 
 
 def _reach_hint(reason: Reason) -> str:
+    if reason == "untrusted":
+        return (
+            "Write the file of the authority that signed the certificate as `ca_file` of the "
+            "model (or name it in SSL_CERT_FILE), or correct the host name in base_url."
+        )
     return hint_for(reason, server="the model's server", setting="base_url")
 
 

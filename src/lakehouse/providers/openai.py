@@ -134,7 +134,7 @@ class OpenAiProvider:
         except TransportFault as fault:
             return "unreachable", str(fault)
         if reply.status in {404, 405, 501}:
-            return "ready", "the endpoint does not list its models"
+            return "ready", "the endpoint does not list its models; base_url is not proved right"
         if reply.status == 503 and b"loading" in reply.body.lower():
             return "loading", None
         if not 200 <= reply.status < 300:
