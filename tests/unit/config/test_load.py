@@ -183,7 +183,11 @@ def test_an_unknown_override_is_refused(tmp_path):
     [
         ("LAKEHOUSE_SESSION__DEADLINE_MS", "abc", "is 'abc'; allowed: integer"),
         ("LAKEHOUSE_SESSION__DEADLINE_MS", "700000", "is 700000; allowed is 1 to 600000"),
-        ("LAKEHOUSE_LOG__PATHH", "x", "unknown field; allowed are durability, path, table"),
+        (
+            "LAKEHOUSE_LOG__PATHH",
+            "x",
+            "unknown field (did you mean 'path'?); allowed are durability, path, table",
+        ),
         ("LAKEHOUSE_LOGS__PATH", "x", "unknown section 'logs'"),
         ("LAKEHOUSE_MODELS__BIG__MODEL", "m", "models.big.provider: is missing"),
         ("LAKEHOUSE_KINDS__EVENT__MODEL", "big", "is 'big'; there is small"),
