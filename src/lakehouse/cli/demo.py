@@ -22,6 +22,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from lakehouse.cli.demo_report import Told, print_report
 from lakehouse.cli.init import write_project
 from lakehouse.cli.models import pull_with_progress
+from lakehouse.cli.terminal import console as terminal_console
 from lakehouse.core.errors import SetupError
 from lakehouse.core.session import SessionReply
 from lakehouse.demo.notices import Notice, load_notices
@@ -55,7 +56,7 @@ def demo(
 
     Example: lakehouse demo
     """
-    console = Console(highlight=False)
+    console = terminal_console()
     _prepare(directory)
     if model_path("smollm2-135m-instruct") is None:
         pull_with_progress(console)

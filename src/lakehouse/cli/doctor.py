@@ -14,7 +14,8 @@ from rich.text import Text
 
 from lakehouse.cli.doubts import doubts_of
 from lakehouse.cli.options import ConfigOption, JsonOption, read_config
-from lakehouse.cli.table import console, print_json
+from lakehouse.cli.table import print_json
+from lakehouse.cli.terminal import console
 from lakehouse.compose import Daemon, catalog, key_ring, tracer
 from lakehouse.config.rules import table_files
 from lakehouse.config.settings import Config

@@ -8,6 +8,7 @@ import typer
 
 from lakehouse.cli.options import ConfigOption, JsonOption, log_directory, read_config
 from lakehouse.cli.table import print_json
+from lakehouse.cli.terminal import say
 from lakehouse.compose import catalog
 from lakehouse.core.clock import SystemClock
 from lakehouse.core.errors import SetupError
@@ -54,7 +55,7 @@ def command(
     if json:
         print_json(given)
     else:
-        typer.echo(f"{given.feedback_id}: row {given.row_id} is {given.label}")
+        say(f"{given.feedback_id}: row {given.row_id} is {given.label}")
 
 
 def _read(path: Path) -> msgspec.Raw:

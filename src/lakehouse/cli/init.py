@@ -6,6 +6,7 @@ from typing import Annotated, Final
 
 import typer
 
+from lakehouse.cli.terminal import say
 from lakehouse.core.errors import SetupError
 
 init_app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -34,9 +35,9 @@ def command(
             )
     write_project(directory)
     for name in _FILES:
-        typer.echo(f"wrote {directory / name}")
+        say(f"wrote {directory / name}")
     here = "" if directory == Path() else f"cd {directory} && "
-    typer.echo(f"Next: {here}lakehouse models pull smollm2 && lakehouse doctor && lakehouse up")
+    say(f"Next: {here}lakehouse models pull smollm2 && lakehouse doctor && lakehouse up")
 
 
 def write_project(directory: Path) -> None:

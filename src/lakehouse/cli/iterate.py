@@ -12,7 +12,7 @@ import typer
 from lakehouse.cli.gateway import GatewayCaller
 from lakehouse.cli.options import ConfigOption, read_config
 from lakehouse.cli.show import print_attempt, print_fact
-from lakehouse.cli.table import console
+from lakehouse.cli.terminal import console, say_json
 from lakehouse.core.errors import SetupError
 from lakehouse.core.json_text import JsonError, compact, null, parse
 from lakehouse.core.session import IterateRequest, SessionReply
@@ -52,7 +52,7 @@ def command(
     answer = asyncio.run(_ask(url or f"http://{settings.gateway.listen}", api_key_env, request))
     reply = msgspec.json.decode(answer.body, type=SessionReply)
     if json:
-        typer.echo(answer.body.decode("utf-8"))
+        say_json(answer.body)
     else:
         _print(reply)
     raise typer.Exit({"accepted": 0, "max_iter_exhausted": 1, "infra_error": 3}[reply.verdict])
@@ -84,4 +84,4 @@ def _print(reply: SessionReply) -> None:
         verdict += f": {reply.error.code}: {reply.error.message} {reply.error.hint}"
     print_fact(out, "verdict", verdict)
     print_fact(out, "session", reply.session_id)
-    typer.echo(bytes(reply.artifact).decode("utf-8"))
+    say_json(bytes(reply.artifact))

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from lakehouse.cli.listing import ListingGroup
+from lakehouse.cli.terminal import say
 from lakehouse.gateway.auth import new_key
 
 keys_app = typer.Typer(
@@ -32,8 +33,8 @@ def new(
     Example: lakehouse keys new billing
     """
     key = new_key(name)
-    typer.echo("The caller sends (shown only now):")
-    typer.echo(f"  Authorization: Bearer {key.secret}")
-    typer.echo("The gateway's environment holds (several are joined with commas):")
-    typer.echo(f"  LAKEHOUSE_API_KEYS={key.entry}")
-    typer.echo('and its lakehouse.toml says:  [gateway] api_keys_env = "LAKEHOUSE_API_KEYS"')
+    say("The caller sends (shown only now):")
+    say(f"  Authorization: Bearer {key.secret}")
+    say("The gateway's environment holds (several are joined with commas):")
+    say(f"  LAKEHOUSE_API_KEYS={key.entry}")
+    say('and its lakehouse.toml says:  [gateway] api_keys_env = "LAKEHOUSE_API_KEYS"')

@@ -4,6 +4,7 @@ import typer
 
 from lakehouse.cli.options import ConfigOption, JsonOption, read_config
 from lakehouse.cli.table import print_json, print_table
+from lakehouse.cli.terminal import say
 from lakehouse.compose import catalog
 from lakehouse.core.kind import Kind
 
@@ -26,7 +27,7 @@ def command(
     columns = ("kind", "model", "attempts", "grounded in", "rules", "digest")
     print_table(columns, [_cells(kind) for kind in kinds])
     if not kinds:
-        typer.echo("No kind is configured. `lakehouse init DIRECTORY` writes an example.", err=True)
+        say("No kind is configured. `lakehouse init DIRECTORY` writes an example.", err=True)
 
 
 def _cells(kind: Kind) -> list[object]:

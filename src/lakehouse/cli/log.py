@@ -9,6 +9,7 @@ import typer
 from lakehouse.cli.listing import ListingGroup
 from lakehouse.cli.options import ConfigOption, JsonOption, log_directory, read_config
 from lakehouse.cli.table import print_json
+from lakehouse.cli.terminal import on_one_line, say
 from lakehouse.core.wording import counted
 from lakehouse.sessionlog.compacted import RETENTION_H, require_delta
 from lakehouse.sessionlog.layout import ACTIVE, INBOX
@@ -66,7 +67,7 @@ def seal(context: typer.Context, *, json: JsonOption = False, config: ConfigOpti
     if json:
         print_json(msgspec.to_builtins(done))
         return
-    typer.echo(
+    say(
         f"sealed {counted(len(done.sealed), 'segment')}, "
         f"wrote {counted(len(done.reaped), 'row')} of crashed sessions, "
         f"let go of {counted(len(done.writers_removed), 'writer')}"
@@ -83,7 +84,7 @@ def reap(context: typer.Context, *, json: JsonOption = False, config: ConfigOpti
     if json:
         print_json({"reaped": list(reaped)})
     else:
-        typer.echo(f"wrote {counted(len(reaped), 'row')} of crashed sessions")
+        say(f"wrote {counted(len(reaped), 'row')} of crashed sessions")
 
 
 @log_app.command()
@@ -114,13 +115,13 @@ def compact(
     if json:
         print_json(msgspec.to_builtins(done))
     else:
-        typer.echo(
+        say(
             f"added {done.rows} rows of {done.segments} segments to {done.table} "
             f"({done.duplicates} were there already, {done.forgotten} forgotten); "
             f"merged {done.merged} files, deleted {done.removed} segments"
         )
         for name in done.damaged:
-            typer.echo(f"sealed/{name} is damaged and was left out: lakehouse log verify")
+            say(f"sealed/{name} is damaged and was left out: lakehouse log verify")
     if done.damaged:
         raise typer.Exit(1)
 
@@ -144,9 +145,9 @@ def forget(
     if json:
         print_json(msgspec.to_builtins(done))
         return
-    typer.echo(f"forgot {done.session_id}: {done.rows} rows, hidden from every reader")
+    say(f"forgot {done.session_id}: {done.rows} rows, hidden from every reader")
     for name in done.left:
-        typer.echo(f"still in {name}: {_mend(name)}")
+        say(f"still in {name}: {_mend(name)}")
 
 
 def _mend(name: str) -> str:
@@ -159,14 +160,15 @@ def _mend(name: str) -> str:
 
 
 def _print(found: Verification) -> None:
-    typer.echo(
+    say(
         f"{found.files} files, {found.rows} rows, {found.compacted} of them in the table, "
         f"{found.duplicates} written twice, "
         f"{found.unchecked} without crc, {found.unfinished} sessions without a row"
     )
     for damage in found.bad[:_SHOWN_MAX]:
         known = " (listed)" if damage.listed else ""
-        typer.echo(f"{damage.file}:{damage.line} at byte {damage.offset}: {damage.reason}{known}")
+        place = f"{damage.file}:{damage.line} at byte {damage.offset}"
+        say(on_one_line(f"{place}: {damage.reason}{known}"))
     if len(found.bad) > _SHOWN_MAX:
-        typer.echo(f"and {len(found.bad) - _SHOWN_MAX} more: lakehouse log verify --json")
-    typer.echo("sound" if found.sound else "damaged")
+        say(f"and {len(found.bad) - _SHOWN_MAX} more: lakehouse log verify --json")
+    say("sound" if found.sound else "damaged")

@@ -3,13 +3,16 @@
 Its help must answer at once, so no command's module is imported for it.
 """
 
+import errno
 import importlib
+import os
 import sys
 from typing import Annotated, Any, Final
 
 import typer
 
 from lakehouse.cli.listing import ListingGroup
+from lakehouse.cli.terminal import say
 from lakehouse.core.errors import InfraError, LakehouseError, Refusal, SetupError
 from lakehouse.core.suggestion import did_you_mean
 
@@ -73,7 +76,7 @@ def _version(wanted: bool) -> None:  # noqa: FBT001  Typer calls it with the fla
     if wanted:
         from lakehouse import __version__  # noqa: PLC0415  only this flag needs it
 
-        typer.echo(f"lakehouse {__version__}")
+        say(f"lakehouse {__version__}")
         raise typer.Exit
 
 
@@ -99,12 +102,31 @@ def main() -> None:
     try:
         app(prog_name="lakehouse")
     except LakehouseError as error:
-        typer.echo(f"error: {error.public}", err=True)
+        say(f"error: {error.public}", err=True)
         if isinstance(error, InfraError) and error.internal != error.public:
-            typer.echo(f"cause: {error.internal}", err=True)
+            say(f"cause: {error.internal}", err=True)
         if error.hint:
-            typer.echo(f"hint: {error.hint}", err=True)
+            say(f"hint: {error.hint}", err=True)
         sys.exit(_exit_code(error))
+    except BrokenPipeError:
+        # Who read our output has gone; Python would complain once more when it flushes.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        say(f"error: {where}{error.strerror or error}", err=True)
+        say(f"hint: {_SYSTEM_HINTS.get(error.errno or 0, _SYSTEM_HINT)}", err=True)
+        sys.exit(3)
+
+
+_SYSTEM_HINTS: Final = {
+    errno.ENOSPC: "The disk is full. Free some space and run the command again: what is written "
+    "stays, and nothing was taken away.",
+    errno.EDQUOT: "The quota is used up. Free some space and run the command again.",
+    errno.EROFS: "The file system is read-only.",
+    errno.EMFILE: "Too many files are open: raise `ulimit -n`.",
+}
+_SYSTEM_HINT: Final = "The operating system refused it; check the path and the rights on it."
 
 
 def _exit_code(error: LakehouseError) -> int:

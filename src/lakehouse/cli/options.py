@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from lakehouse.cli.terminal import say
 from lakehouse.config.load import BUILT_IN, FILE_NAME, load_config
 from lakehouse.config.settings import Config
 
@@ -34,7 +35,7 @@ def log_directory(config: Config) -> Path:
     """
     log = config.path(config.log.path)
     if config.source == BUILT_IN and not log.exists():
-        typer.echo(
+        say(
             f"No {FILE_NAME} here: built-in defaults are used; the log would be {log.absolute()}.",
             err=True,
         )

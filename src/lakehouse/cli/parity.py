@@ -9,6 +9,7 @@ import typer
 
 from lakehouse.cli.options import JsonOption
 from lakehouse.cli.table import print_table
+from lakehouse.cli.terminal import say, say_json
 from lakehouse.core.clock import SystemClock, timestamp
 from lakehouse.core.errors import SetupError
 from lakehouse.parity.fixtures import (
@@ -69,7 +70,7 @@ def command(
     if save is not None:
         _save(report, save, made_at)
     if json:
-        typer.echo(to_json(report, made_at=made_at))
+        say_json(to_json(report, made_at=made_at))
     else:
         _print(report)
     if not report.passed:
@@ -119,22 +120,22 @@ def _save(report: Report, directory: Path, made_at: str) -> None:
     stem = directory / f"parity-{made_at[:19].replace(':', '')}Z"
     stem.with_suffix(".json").write_bytes(to_json(report, made_at=made_at))
     stem.with_suffix(".html").write_text(to_html(report, made_at=made_at), "utf-8")
-    typer.echo(f"saved {stem}.json and .html", err=True)
+    say(f"saved {stem}.json and .html", err=True)
 
 
 def _print(report: Report) -> None:
     print_table(("runtime", "suite", "passed", "else"), summary(report))
     if report.pairs:
-        typer.echo("")
+        say("")
         print_table(("pair", "suite", "equal"), pair_lines(report))
     failed = failures(report)
     for check in failed[:_SHOWN_MAX]:
-        typer.echo(f"\n{check.peer}: {check.fixture}: {check.reason}")
+        say(f"\n{check.peer}: {check.fixture}: {check.reason}")
         if check.difference is not None:
-            typer.echo(f"  expected {check.difference.expected}")
-            typer.echo(f"  got      {check.difference.got}")
+            say(f"  expected {check.difference.expected}")
+            say(f"  got      {check.difference.got}")
     if len(failed) > _SHOWN_MAX:
-        typer.echo(f"and {len(failed) - _SHOWN_MAX} more: --json")
+        say(f"and {len(failed) - _SHOWN_MAX} more: --json")
     for complaint in report.complaints:
-        typer.echo(complaint)
-    typer.echo("\nparity holds" if report.passed else "\nparity is broken")
+        say(complaint)
+    say("\nparity holds" if report.passed else "\nparity is broken")

@@ -1,15 +1,15 @@
 """`lakehouse query`: one SELECT over the log, while it is written."""
 
-import csv
 import enum
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from lakehouse.cli.csv_export import csv_lines
 from lakehouse.cli.options import ConfigOption, JsonOption, log_directory, read_config
 from lakehouse.cli.table import cell_text, print_table
+from lakehouse.cli.terminal import say, say_json, say_lines
 from lakehouse.core.errors import SetupError
 from lakehouse.sessionlog.query import QueryResult, query
 
@@ -40,6 +40,9 @@ def command(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="The file that --format parquet writes.")
     ] = None,
+    raw: Annotated[
+        bool, typer.Option("--raw", help="With --format csv: leave cells that begin like formulas.")
+    ] = False,
     json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
@@ -49,6 +52,8 @@ def command(
     """
     if json:
         format_ = Format.JSON
+    if raw and format_ is not Format.CSV:
+        raise SetupError("--raw goes with --format csv: the other formats change no cell.")
     if (output is None) == (format_ is Format.PARQUET):
         raise SetupError(
             "--output goes with --format parquet, and --format parquet with --output.",
@@ -57,30 +62,28 @@ def command(
     settings = read_config(context, config)
     result = query(log_directory(settings), sql, parquet=output)
     if result.warning is not None:
-        typer.echo(f"warning: {result.warning}", err=True)
+        say(f"warning: {result.warning}", err=True)
     if format_ is not Format.PARQUET:
-        _print(result, format_)
+        _print(result, format_, raw=raw)
 
 
-def _print(result: QueryResult, format_: Format) -> None:
+def _print(result: QueryResult, format_: Format, *, raw: bool) -> None:
     if format_ is Format.JSON:
-        typer.echo(result.json().decode("utf-8"))
+        say_json(result.json())
         return
     names = [column.name for column in result.columns]
-    rows = [[cell_text(cell) for cell in row] for row in result.rows]
     if format_ is Format.CSV:
-        writer = csv.writer(sys.stdout, lineterminator="\n")
-        writer.writerow(names)
-        writer.writerows(rows)
+        say_lines(csv_lines(names, result.rows, raw=raw))
     elif format_ is Format.MARKDOWN:
+        rows = [[cell_text(cell) for cell in row] for row in result.rows]
         lines: list[list[str | None]] = [[*names], ["---"] * len(names), *rows]
         for cells in lines:
-            typer.echo(f"| {' | '.join(_markdown(cell) for cell in cells)} |")
+            say(f"| {' | '.join(_markdown(cell) for cell in cells)} |")
     else:
-        print_table(names, rows)
+        print_table(names, ([cell_text(cell) for cell in row] for row in result.rows))
 
 
 def _markdown(cell: str | None) -> str:
     """Keep a cell in its cell: a line break or a bar would end it."""
     text = "" if cell is None else cell
-    return " ".join(text.replace("\\", "\\\\").replace("|", "\\|").split("\n"))
+    return " ".join(text.replace("\\", "\\\\").replace("|", "\\|").splitlines())

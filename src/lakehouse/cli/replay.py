@@ -37,6 +37,7 @@ from lakehouse.cli.replay_options import (
 from lakehouse.cli.replay_report import Asked, report_comparison, report_run
 from lakehouse.cli.replay_run import Job, check_engine, duration_s, run_job
 from lakehouse.cli.table import print_json, print_table
+from lakehouse.cli.terminal import say
 from lakehouse.compose import catalog
 from lakehouse.config.settings import Config
 from lakehouse.core.clock import SystemClock
@@ -222,7 +223,7 @@ def _asked(
 def _run(job: Job, asked: Asked) -> int:
     plan = job.plan
     changed = plan.candidate.words()
-    typer.echo(f"run {plan.run_id}: {plan.counts.sessions} sessions, changed: {changed}", err=True)
+    say(f"run {plan.run_id}: {plan.counts.sessions} sessions, changed: {changed}", err=True)
     return _end(job.root, plan, run_job(job), asked)
 
 
@@ -248,11 +249,11 @@ def _begin(settings: Config, selection: Selection, candidate: Candidate, *, reju
 def _end(root: Path, plan: Plan, tally: Tally, asked: Asked) -> int:
     resume = f"Go on with: lakehouse replay --resume {plan.run_id}"
     if tally.stopped:
-        typer.echo(f"{tally.stopped} {tally.unanswered} sessions are left. {resume}", err=True)
+        say(f"{tally.stopped} {tally.unanswered} sessions are left. {resume}", err=True)
         return 3
     if tally.before + tally.done == 0:
         why = tally.refusal or "no replay was answered"
-        typer.echo(f"error: None of {tally.total} sessions could be replayed: {why}", err=True)
+        say(f"error: None of {tally.total} sessions could be replayed: {why}", err=True)
         return 3
     warnings = []
     if tally.refused:
@@ -264,9 +265,9 @@ def _end(root: Path, plan: Plan, tally: Tally, asked: Asked) -> int:
     code = report_run(root, plan, asked, warnings=warnings)
     if plan.mode == "rejudge":
         judged = tally.before + tally.done
-        typer.echo(f"{tally.verdicts_equal} of {judged} verdicts are as logged", err=True)
+        say(f"{tally.verdicts_equal} of {judged} verdicts are as logged", err=True)
     if tally.unanswered:
-        typer.echo(f"{tally.unanswered} sessions met outages only. {resume}", err=True)
+        say(f"{tally.unanswered} sessions met outages only. {resume}", err=True)
     return 3 if tally.unanswered and not asked.conditions else code
 
 

@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
-import typer
 
-from lakehouse.cli.table import console
+from lakehouse.cli.terminal import console, say_json
 from lakehouse.core.clock import SystemClock, timestamp
 from lakehouse.core.errors import SetupError
 from lakehouse.core.wording import counted
@@ -124,7 +123,7 @@ def _report(
     if asked.junit is not None and judgement is not None:
         _write(asked.junit, to_junit(info, summary, judgement, pairs))
     if asked.json:
-        typer.echo(to_json(info, summary, judgement, pairs))
+        say_json(to_json(info, summary, judgement, pairs))
     else:
         console().print(to_terminal(info, summary, judgement, pairs))
     return 0 if judgement is None else judgement.exit_code

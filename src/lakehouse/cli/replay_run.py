@@ -12,9 +12,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 import msgspec
-import typer
 import uvloop
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -27,6 +25,8 @@ from rich.progress import (
 from rich.text import Text
 
 from lakehouse.cli.table import percent
+from lakehouse.cli.terminal import console as terminal_console
+from lakehouse.cli.terminal import say
 from lakehouse.compose import Daemon
 from lakehouse.config.settings import Config
 from lakehouse.core.clock import SystemClock
@@ -199,7 +199,7 @@ async def _warn_of_changed_tables(daemon: Daemon, plan: Plan) -> None:
             now |= (await daemon.tables.snapshot(kind)).digests
     for name, digests in plan.tables.items():
         if name in now and set(digests) != {now[name]}:
-            typer.echo(
+            say(
                 f"warning: table {name!r} is not what it was when these sessions were judged: "
                 "verdicts may differ for that alone.",
                 err=True,
@@ -247,7 +247,7 @@ class _Rate(ProgressColumn):
 @contextlib.contextmanager
 def _bar(tally: Tally) -> Iterator[Callable[[], None]]:
     """Show a bar on a terminal: rate, time left, and first-shot rates so far, baseline first."""
-    console = Console(stderr=True, highlight=False)
+    console = terminal_console(err=True)
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),

@@ -15,7 +15,6 @@ from typing import Annotated, Final
 
 import msgspec
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from lakehouse.cli.options import ConfigOption, read_config
@@ -46,6 +45,8 @@ from lakehouse.cli.sampling_options import (
     TemperatureOption,
     raw_temperature,
 )
+from lakehouse.cli.terminal import console as terminal_console
+from lakehouse.cli.terminal import say
 from lakehouse.config.settings import Config
 from lakehouse.core.errors import SetupError
 from lakehouse.core.session import IterateRequest
@@ -123,16 +124,16 @@ def command(
 def _conclude(tally: Tally, rejects: Path) -> int:
     """Say how the run ended, and give its exit code."""
     before = f", {tally.rejected_before} of them rejected" if tally.rejected_before else ""
-    typer.echo(f"{tally.line()}; done before {tally.skipped}{before}")
+    say(f"{tally.line()}; done before {tally.skipped}{before}")
     rejected = tally.rejected + tally.refused + tally.rejected_before
     if rejected:
-        typer.echo(f"{rejected} rejected in all, with their findings: {rejects}")
+        say(f"{rejected} rejected in all, with their findings: {rejects}")
     if tally.refused:
-        typer.echo(f"{tally.refused} refused without a session; the reasons stand there too.")
+        say(f"{tally.refused} refused without a session; the reasons stand there too.")
     if tally.stopped:
-        typer.echo(f"{tally.stopped} Go on with the same command.", err=True)
+        say(f"{tally.stopped} Go on with the same command.", err=True)
     elif tally.infra:
-        typer.echo(f"The last outage: {tally.cause}", err=True)
+        say(f"The last outage: {tally.cause}", err=True)
     return 3 if tally.infra or tally.stopped else int(rejected > 0)
 
 
@@ -233,12 +234,12 @@ async def _judge(
 
 def _tell_changes(changes: list[str]) -> None:
     for change in changes:
-        typer.echo(f"Mixed: {change}.", err=True)
+        say(f"Mixed: {change}.", err=True)
 
 
 @contextlib.contextmanager
 def _progress(tally: Tally, total: int) -> Iterator[Tell]:
-    console = Console(stderr=True, highlight=False)
+    console = terminal_console(err=True)
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),

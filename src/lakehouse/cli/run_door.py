@@ -11,9 +11,9 @@ from collections.abc import AsyncIterator
 from typing import Final, Protocol
 
 import msgspec
-import typer
 
 from lakehouse.cli.gateway import GatewayCaller
+from lakehouse.cli.terminal import say
 from lakehouse.compose import Daemon, catalog
 from lakehouse.config.settings import Config
 from lakehouse.core.context import session_context
@@ -136,12 +136,12 @@ async def _running(config: Config, api_key_env: str | None, request: IterateRequ
         same = await caller.facts(request) == ours
     except LakehouseError as error:
         if not isinstance(error, InfraError):
-            typer.echo(f"The gateway at {url} is not used: {error.public}", err=True)
+            say(f"The gateway at {url} is not used: {error.public}", err=True)
         return None
     except ValueError:  # what answers there is no gateway
         return None
     finally:
         await caller.close()
     if same:
-        typer.echo(f"Using the stack that is up at {url}.", err=True)
+        say(f"Using the stack that is up at {url}.", err=True)
     return url if same else None

@@ -12,6 +12,7 @@ import uvloop
 from lakehouse.cli.daemon_log import DaemonLog, LogLevel, LogLevelOption
 from lakehouse.cli.doubts import doubts_of
 from lakehouse.cli.options import ConfigOption, read_config
+from lakehouse.cli.terminal import say
 from lakehouse.compose import Daemon, Role
 from lakehouse.config.settings import Config
 from lakehouse.core.errors import LakehouseError
@@ -91,15 +92,15 @@ def _announcement(daemon: Daemon, url: str) -> Callable[[], None]:
     config, role = daemon.config, daemon.role
 
     def announce() -> None:
-        typer.echo(f"lakehouse {role} is listening at {url} (config: {config.source})")
+        say(f"lakehouse {role} is listening at {url} (config: {config.source})")
         if role in {"up", "gateway"}:
-            typer.echo(f"Sessions are logged under {config.path(config.log.path)}")
-            typer.echo("Try:\n" + _curl(config, url))
-        typer.echo(_tracing(daemon))
+            say(f"Sessions are logged under {config.path(config.log.path)}")
+            say("Try:\n" + _curl(config, url))
+        say(_tracing(daemon))
         if role in {"up", "validatord"}:
             _warn_of_missing_tables(config)
             for doubt in doubts_of(daemon.catalog, daemon.rules):
-                typer.echo(f"warning: {doubt}", err=True)
+                say(f"warning: {doubt}", err=True)
         sys.stdout.flush()
 
     return announce
@@ -121,7 +122,7 @@ def _warn_of_missing_tables(config: Config) -> None:
     for name, table in config.tables.items():
         path = config.path(table.path)
         if not path.exists():
-            typer.echo(
+            say(
                 f"warning: tables.{name}.path: {path} is not there; until it is, sessions that "
                 "need it end as `table_unavailable`",
                 err=True,

@@ -8,6 +8,7 @@ import typer
 from lakehouse.cli.known_names import check_names
 from lakehouse.cli.options import ConfigOption, JsonOption, log_directory, read_config
 from lakehouse.cli.table import print_json, print_table
+from lakehouse.cli.terminal import say
 from lakehouse.core.limits import SESSIONS_LIMIT_DEFAULT
 from lakehouse.core.session import Verdict
 from lakehouse.sessionlog.filters import SessionFilter, moment
@@ -63,7 +64,7 @@ def command(
         [_cells(msgspec.json.decode(row)) for row in page.rows],
     )
     if page.next is not None:
-        typer.echo(f"More with: --cursor {page.next}")
+        say(f"More with: --cursor {page.next}")
 
 
 def _cells(row: dict[str, Any]) -> list[object]:

@@ -8,7 +8,8 @@ from rich.console import Console
 from rich.text import Text
 
 from lakehouse.cli.options import ConfigOption, JsonOption, log_directory, read_config
-from lakehouse.cli.table import console, print_json
+from lakehouse.cli.table import print_json
+from lakehouse.cli.terminal import console, on_one_line, visible
 from lakehouse.core.errors import Refusal
 from lakehouse.core.row import Row
 from lakehouse.core.row_codec import decode_row
@@ -48,7 +49,7 @@ def command(
 
 
 def _print_row(row: Row, out: Console) -> None:
-    out.print(Text(f"session {row.session_id}", style="bold"))
+    out.print(Text(on_one_line(f"session {row.session_id}"), style="bold"))
     label = row.model_alias if row.model_alias == row.model else f"{row.model_alias} ({row.model})"
     facts = {
         "row": row.row_id,
@@ -84,8 +85,6 @@ def print_attempt(attempt: Attempt, out: Console) -> None:
 
 
 def print_fact(out: Console, name: str, value: str) -> None:
-    """Print a label and a text; control characters of a model cannot reach the terminal."""
-    lines = value.splitlines() or [""]
-    clean = ("".join(c if c.isprintable() else "�" for c in line) for line in lines)
-    text = ("\n" + " " * 11).join(clean)
+    """Print a label and a text, whose further lines stand below its first."""
+    text = visible(value).replace("\n", "\n" + " " * 11)
     out.print(Text(f"  {name:>7}: ", style="dim") + Text(text), soft_wrap=True)

@@ -3,31 +3,25 @@
 from collections.abc import Iterable, Sequence
 
 import msgspec
-import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+from lakehouse.cli.terminal import console, say_json, visible
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Print a table; a cell that is None stays empty. Text of models is never read as markup."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
-        table.add_column(column)
+        table.add_column(Text(visible(column)))
     for row in rows:
-        table.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
+        table.add_row(*(Text("" if cell is None else visible(str(cell))) for cell in row))
     console().print(table)
 
 
 def print_json(value: object) -> None:
     """Print one JSON value on one line."""
-    typer.echo(msgspec.json.encode(value).decode("utf-8"))
-
-
-def console() -> Console:
-    """Give a console that colours nothing by itself and folds lines only on a terminal."""
-    found = Console(highlight=False)
-    return found if found.is_terminal else Console(highlight=False, width=200, soft_wrap=True)
+    say_json(msgspec.json.encode(value))
 
 
 def percent(rate: float | None) -> str:

@@ -7,8 +7,9 @@ import msgspec
 import typer
 
 from lakehouse.cli.options import ConfigOption, log_directory, read_config
+from lakehouse.cli.terminal import on_one_line, say, say_json
 from lakehouse.core.limits import SESSIONS_LIMIT_MAX
-from lakehouse.sessionlog.reader import Follower, find_rows
+from lakehouse.sessionlog.reader import Follower
 from lakehouse.sessionlog.sessions import list_sessions
 
 tail_app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -33,12 +34,12 @@ def command(
     log = log_directory(settings)
     follower = Follower(log)
     for row in _last(log, count):
-        _print(row, log, json=json)
+        _print(row, json=json)
     if not follow:
         return
     try:
         for line in follower.follow(lambda: False):
-            _print(line, log, json=json)
+            _print(line, json=json)
     except KeyboardInterrupt:
         return
 
@@ -46,18 +47,24 @@ def command(
 def _last(log: Path, count: int) -> list[bytes]:
     if count == 0:
         return []
-    return list(reversed(list_sessions(log, limit=count).rows))
+    found: list[bytes] = []
+    page = list_sessions(log, limit=count, whole=True)
+    found += page.rows
+    while page.next is not None and len(found) < count:  # a page has a limit of bytes, too
+        page = list_sessions(log, limit=count - len(found), cursor=page.next, whole=True)
+        found += page.rows
+    return found[::-1]
 
 
-def _print(line: bytes, log: Path, *, json: bool) -> None:
-    row: dict[str, Any] = msgspec.json.decode(line)
+def _print(line: bytes, *, json: bool) -> None:
     if json:
-        whole = line if "attempts" in row else find_rows(log, row["row_id"])[0]
-        typer.echo(whole.decode("utf-8"))
+        say_json(line)
         return
+    row: dict[str, Any] = msgspec.json.decode(line)
     error = row["error"]
     verdict = row["verdict"] if error is None else f"{row['verdict']} ({error['code']})"
-    typer.echo(
+    text = (
         f"{row['timestamp'][:19]}  {row['session_id']}  {row['kind'] or '-'}  "
         f"{row['model_alias']}  {verdict}  {row['iterations']} attempts  {row['duration_ms']} ms"
     )
+    say(on_one_line(text))

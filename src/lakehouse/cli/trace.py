@@ -9,12 +9,13 @@ from typing import Annotated, Final
 
 import msgspec
 import typer
-from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn
 
 from lakehouse.cli.listing import ListingGroup
 from lakehouse.cli.options import ConfigOption, JsonOption, log_directory, read_config
 from lakehouse.cli.table import print_json
+from lakehouse.cli.terminal import console as terminal_console
+from lakehouse.cli.terminal import say
 from lakehouse.compose import tracer
 from lakehouse.core.errors import InfraError, SetupError
 from lakehouse.core.row import Row
@@ -119,7 +120,7 @@ def resend(
             }
         )
     else:
-        typer.echo(
+        say(
             f"sent {done.sent} spans and scores of {sessions} sessions to "
             f"{sender.destination.traces_url}; {dropped} dropped, {chosen.unreadable} unreadable"
         )
@@ -130,14 +131,14 @@ def resend(
             hint="Send again when it is back: what arrived already is not doubled.",
         )
     if dropped:
-        typer.echo(f"error: {done.trouble}", err=True)
+        say(f"error: {done.trouble}", err=True)
         raise typer.Exit(1)
 
 
 async def _send(sender: Tracer, chosen: _Chosen) -> tuple[int, Delivered]:
     total = Delivered()
     sessions = 0
-    console = Console(stderr=True, highlight=False)
+    console = terminal_console(err=True)
     columns = (SpinnerColumn(), TextColumn("{task.completed} sessions"))
     try:
         with Progress(*columns, console=console, disable=not console.is_terminal) as progress:

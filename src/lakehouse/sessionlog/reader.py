@@ -148,7 +148,10 @@ def find_rows(root: Path, identity: str) -> list[bytes]:
 def rows_of(root: Path, identity: str) -> Iterator[tuple[RowKey, bytes]]:
     """Give what `find_rows` finds one by one, in no order; a row may come twice."""
     hidden = forgotten_sessions(root)
-    needle = b'"%b"' % identity.encode("utf-8")
+    try:
+        needle = msgspec.json.encode(identity)
+    except UnicodeEncodeError:  # a shell passed bytes on that are not UTF-8: no id has them
+        return
     for file in log_files(root):
         for entry in _matching(file, needle):
             key = row_key(entry.line.data) if entry.kind == "row" else None
@@ -289,7 +292,8 @@ def _matching(file: LogFile, needle: bytes) -> Iterator[LogLine]:
     try:
         required = crc_is_required(descriptor, file)
         for line in split(descriptor):
-            if needle in line.data:
+            # A foreign writer may have escaped what need not be.
+            if needle in line.data or b"\\u" in line.data or b"\\/" in line.data:
                 yield classify(
                     line, file=file.label, crc_required=required, alive=True, strict=False
                 )

@@ -50,7 +50,7 @@ _OUR_FORM: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}(:[0-9]{2}){2
 
 
 class SessionsPage(msgspec.Struct, frozen=True):
-    """Rows without `attempts` and `crc`, each a JSON object's own bytes; `next` begins the rest."""
+    """Rows, each a JSON object's own bytes; `next` begins the rest."""
 
     rows: tuple[bytes, ...]
     next: str | None
@@ -91,6 +91,7 @@ def list_sessions(
     *,
     limit: int = SESSIONS_LIMIT_DEFAULT,
     cursor: str | None = None,
+    whole: bool = False,
 ) -> SessionsPage:
     """Give one page of sessions, newest first by timestamp, then by `row_id`.
 
@@ -101,6 +102,7 @@ def list_sessions(
         where: Which sessions.
         limit: 1 to 200; a page may have fewer rows where they take over `PAGE_BYTES_MAX`.
         cursor: `next` of the page before.
+        whole: Give the rows as they were written, `attempts` and `crc` included.
 
     Raises:
         Refusal: `invalid_request`; the limit or the cursor is none of ours.
@@ -113,7 +115,9 @@ def list_sessions(
         raise Refusal("invalid_request", message)
     before = _decode_cursor(cursor) if cursor is not None else None
     hidden = forgotten_sessions(root)
-    search = _Search(where or SessionFilter(), limit=limit, before=before, hidden=hidden)
+    search = _Search(
+        where or SessionFilter(), limit=limit, before=before, hidden=hidden, whole=whole
+    )
     for changed_at, file in _newest_first(root):
         if file.writer_id is not None and search.ended_before(changed_at, _CLOCK_ERROR):
             break
@@ -155,14 +159,15 @@ class _Search:
         limit: int,
         before: Order | None,
         hidden: frozenset[str],
+        whole: bool,
     ) -> None:
         self.newest = NewestRows(rows_max=limit, bytes_max=PAGE_BYTES_MAX)
         self._where = where
         self._hidden = hidden
         self._limit = limit
         self._before = before
-        whole = where.code is not None
-        self._decoder = msgspec.json.Decoder(_Whole if whole else _Head)
+        self._whole = whole
+        self._decoder = msgspec.json.Decoder(_Head if where.code is None else _Whole)
         wanted = (where.kind, where.model, where.verdict, where.code, where.daemon)
         # Minted escapes aside, a value stands in its row as we would write it: most rows are
         # ruled out by a byte search, 20 times as fast as reading them.
@@ -219,7 +224,8 @@ class _Search:
             return None
         order = (_moment(row.timestamp), row.row_id)
         if self._wanted(row, order):
-            shown = _without_attempts(line) if self.newest.has_room_for(order) else line
+            cut = not self._whole and self.newest.has_room_for(order)
+            shown = _without_attempts(line) if cut else line
             self.newest.offer(order, shown)
         return order[0]
 

@@ -50,7 +50,7 @@ def test_an_operator_finds_reaps_and_seals(tmp_path: Path):
         "unfinished": 1,
         "bad": [],
     }
-    assert log(tmp_path, "reap").stdout == "wrote 1 rows of crashed sessions\n"
+    assert log(tmp_path, "reap").stdout == "wrote 1 row of crashed sessions\n"
     assert "sealed 2 segments" in log(tmp_path, "seal").stdout
     after = log(tmp_path, "verify").stdout
     assert after.startswith(

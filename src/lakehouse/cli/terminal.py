@@ -1,0 +1,87 @@
+"""The only place that writes to the terminal: nothing of others that steers it comes through.
+
+Prompts, answers, ids, names of files and kinds are written by models and by other programs. A
+terminal obeys escape sequences, C1 controls and marks of direction among them, so each such
+character is shown as its number. JSON and CSV for programs keep their bytes, unless they go to a
+terminal.
+"""
+
+import re
+import sys
+from collections.abc import Iterable
+from typing import Final
+
+import typer
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
+
+# C0 but tab and line break, DEL and C1, marks of direction, separators of lines, interlinear and
+# tag characters, and what no encoding can carry.
+_STEERING: Final = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u206f\ufff9-\ufffb"
+    "\ud800-\udfff\U000e0000-\U000e007f]"
+)
+_ALSO_BREAKS: Final = re.compile(f"[\t\n]|{_STEERING.pattern}")
+
+
+def visible(text: str) -> str:
+    r"""Show what would steer a terminal as `\x1b` or `\u202e`; line breaks and tabs stay."""
+    return _STEERING.sub(_number, text)
+
+
+def on_one_line(text: str) -> str:
+    r"""Show line breaks and tabs as `\n` and `\t` too, for a text that must not begin a line."""
+    return _ALSO_BREAKS.sub(_number, text)
+
+
+def say(text: str, *, err: bool = False) -> None:
+    """Print a text for people, and a line break."""
+    typer.echo(visible(text), err=err)
+
+
+def say_json(data: bytes | str) -> None:
+    """Print JSON for programs, byte for byte; on a terminal, equal JSON that cannot steer it."""
+    text = data.decode("utf-8") if isinstance(data, bytes) else data
+    typer.echo(_STEERING.sub(_json_number, text) if sys.stdout.isatty() else text)
+
+
+def say_lines(lines: Iterable[str]) -> None:
+    """Print lines of a format for programs, as they are; not so on a terminal."""
+    shown = visible if sys.stdout.isatty() else str
+    for line in lines:
+        sys.stdout.write(shown(line))
+
+
+class _Console(Console):
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterable[Segment]:
+        """Give the segments of a renderable, none of which can steer but Rich's own."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else segment._replace(text=visible(segment.text))
+
+
+def console(*, err: bool = False) -> Console:
+    """Give a console that colours nothing by itself and folds lines only on a terminal."""
+    found = _Console(highlight=False, stderr=err)
+    if found.is_terminal:
+        return found
+    return _Console(highlight=False, stderr=err, width=200, soft_wrap=True)
+
+
+def _number(found: re.Match[str]) -> str:
+    code = ord(found.group())
+    if found.group() in "\t\n":
+        return "\\t" if found.group() == "\t" else "\\n"
+    return (
+        f"\\x{code:02x}"
+        if code < 0x100
+        else f"\\u{code:04x}"
+        if code < 0x10000
+        else f"\\U{code:08x}"
+    )
+
+
+def _json_number(found: re.Match[str]) -> str:
+    units = found.group().encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[at]:02x}{units[at + 1]:02x}" for at in range(0, len(units), 2))
