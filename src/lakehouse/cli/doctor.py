@@ -17,10 +17,13 @@ from lakehouse.cli.options import ConfigOption, JsonOption, read_config
 from lakehouse.cli.table import print_json
 from lakehouse.cli.terminal import console
 from lakehouse.compose import Daemon, catalog, key_ring, tracer
+from lakehouse.config.columns import misfits
 from lakehouse.config.rules import table_files
 from lakehouse.config.settings import Config
 from lakehouse.core.chat import ModelStatus
 from lakehouse.core.errors import InfraError, LakehouseError, SetupError, TableUnavailable
+from lakehouse.core.kind import Kind
+from lakehouse.core.ports import TableSnapshot
 from lakehouse.core.suggestion import did_you_mean
 from lakehouse.core.wording import counted
 from lakehouse.engine.task import Catalog
@@ -203,7 +206,9 @@ async def _tables(config: Config, known: Catalog, tables: TableFiles) -> list[Ch
     try:
         for kind in known.kinds.values():
             try:
-                digests |= (await tables.snapshot(kind)).digests
+                snapshot = await tables.snapshot(kind)
+                digests |= snapshot.digests
+                broken += _misfits(kind, known, snapshot)
             except TableUnavailable as error:
                 # A rule over several tables is told under the first: once is enough.
                 name = error.table.partition(", ")[0]
@@ -219,6 +224,12 @@ async def _tables(config: Config, known: Catalog, tables: TableFiles) -> list[Ch
         faults.get(name) or _table(name, config.path(table.path), digests.get(name), faults)
         for name, table in config.tables.items()
     ]
+
+
+def _misfits(kind: Kind, known: Catalog, snapshot: TableSnapshot) -> list[Check]:
+    schema = known.schemas.get(bytes(kind.schema))
+    mend = "ground in a column of the schema's type, or correct the schema"
+    return [Check("columns", "problem", told, mend) for told in misfits(kind, schema, snapshot)]
 
 
 def _table(name: str, path: Path, digest: str | None, faults: Mapping[str, Check]) -> Check:

@@ -1,5 +1,6 @@
 """What must hold between the fields of a configuration, beyond each one's type."""
 
+from pathlib import PurePath
 from typing import Final
 
 from lakehouse.config.model_checks import ErrorAt, check_model, check_range, check_sampling
@@ -22,6 +23,11 @@ def check(config: Config, error: ErrorAt) -> None:
     """
     for name, model in config.models.items():
         check_model(f"models.{name}", model, error)
+    for name, table in config.tables.items():
+        if table.types and PurePath(table.path).suffix.lower() != ".csv":
+            raise error(
+                f"tables.{name}.types", f"{table.path} has types of its own: only CSV needs them"
+            )
     for name, kind in config.kinds.items():
         _check_kind(f"kinds.{name}", kind, config, error)
     for section in ("gateway", "chatd", "validatord"):

@@ -6,6 +6,7 @@ from typing import Any, Final, cast
 
 import msgspec
 
+from lakehouse.config.columns import check_columns
 from lakehouse.config.settings import Config, KindSettings
 from lakehouse.core.errors import Refusal, SetupError
 from lakehouse.core.json_text import JsonError, compact, parse, parse_bytes
@@ -47,7 +48,7 @@ def _kind(name: str, settings: KindSettings, config: Config, schemas: SchemaCach
                 )
     model = settings.model or next(iter(config.models))
     max_iterations = settings.max_iterations or config.session.max_iterations
-    return Kind(
+    kind = Kind(
         name=name,
         schema=msgspec.Raw(raw),
         system=settings.system,
@@ -69,6 +70,8 @@ def _kind(name: str, settings: KindSettings, config: Config, schemas: SchemaCach
         reprompt=settings.reprompt,
         sampling=settings.sampling(),
     )
+    check_columns(name, kind, schema, config)
+    return kind
 
 
 def doubts_about(kinds: Mapping[str, Kind], schemas: SchemaCache) -> list[str]:

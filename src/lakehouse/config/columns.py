@@ -1,0 +1,95 @@
+"""Grounding held against the columns it names: a value that no cell can equal is told beforehand.
+
+Text, numbers and booleans never match each other. A rule whose pointer allows only numbers, on a
+column of text, would reject every answer: of a CSV table that is known from the configuration
+alone, of the others once the table is read.
+"""
+
+from collections.abc import Iterator
+from pathlib import PurePath
+from typing import Final, Literal
+
+from lakehouse.config.settings import Config
+from lakehouse.core.errors import SetupError
+from lakehouse.core.kind import GroundingRule, Kind
+from lakehouse.core.ports import TableSnapshot
+from lakehouse.grounding.rules import split
+from lakehouse.validation.pointers import scalar_types
+from lakehouse.validation.schema import CompiledSchema
+from lakehouse.validation.schema_choices import ViewTooLarge
+
+Holds = Literal["text", "number", "boolean"]
+
+CSV: Final = ".csv"
+_MATCHING: Final[dict[Holds, frozenset[str]]] = {
+    "text": frozenset({"string"}),
+    "number": frozenset({"integer", "number"}),
+    "boolean": frozenset({"boolean"}),
+}
+_TYPE_OF: Final[dict[str, Holds]] = {"integer": "number", "number": "number", "boolean": "boolean"}
+
+
+def check_columns(name: str, kind: Kind, schema: CompiledSchema, config: Config) -> None:
+    """Hold a kind's grounding against the CSV columns that it names.
+
+    Raises:
+        SetupError: A column can hold no value that the schema allows; says the type to configure.
+    """
+    for index, rule in enumerate(kind.grounding):
+        for at, reference, types in _asked(rule, schema):
+            table, column = split(reference)
+            settings = config.tables[table]
+            if PurePath(settings.path).suffix.lower() != CSV:
+                continue
+            configured = settings.types.get(column, "text")
+            holds = _TYPE_OF.get(configured, "text")
+            # Whatever the schema allows, `within` needs numbers.
+            needed = _MATCHING["number"] if rule.match == "within" else types
+            if needed & _MATCHING[holds]:
+                continue
+            raise SetupError(
+                f"{config.source}: kinds.{name}.grounding[{index}]: {at!r} needs "
+                f"{_words(needed)}, and column {column!r} of the CSV table {table!r} holds "
+                f"{configured}: no answer could ever be accepted.",
+                hint=_hint(table, column, needed),
+            )
+
+
+def misfits(kind: Kind, schema: CompiledSchema, snapshot: TableSnapshot) -> Iterator[str]:
+    """Name the columns of tables at hand that hold no value which the schema allows."""
+    for rule in kind.grounding:
+        for at, reference, types in _asked(rule, schema):
+            column = snapshot.column(reference)
+            holds: Holds = "boolean" if column.boolean else "number" if column.numeric else "text"
+            if not types & _MATCHING[holds]:
+                yield (
+                    f"{at!r} of kinds.{kind.name} can only hold {_words(types)}, and "
+                    f"{reference} holds {holds}: no answer could ever be accepted"
+                )
+
+
+def _asked(
+    rule: GroundingRule, schema: CompiledSchema
+) -> Iterator[tuple[str, str, frozenset[str]]]:
+    """Give each pointer of a rule with its column and the scalar types that the schema allows."""
+    if rule.column is None:
+        return
+    try:
+        view = schema.view()
+        pairs = [(rule.path, rule.column), *rule.with_.items()]
+        found = [(at, reference, scalar_types(view, at)) for at, reference in pairs]
+    except ViewTooLarge:
+        return
+    yield from (one for one in found if one[2])
+
+
+def _words(types: frozenset[str]) -> str:
+    return " or ".join(sorted(types - {"integer"} if "number" in types else types))
+
+
+def _hint(table: str, column: str, types: frozenset[str]) -> str:
+    if "string" in types:
+        return f"Leave {column!r} out of `types` under [tables.{table}], or correct the schema."
+    wanted = "boolean" if types == {"boolean"} else "integer" if types == {"integer"} else "number"
+    name = column if column.isidentifier() else f'"{column}"'
+    return f'Add `types = {{ {name} = "{wanted}" }}` under [tables.{table}].'
