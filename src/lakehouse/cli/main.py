@@ -7,6 +7,7 @@ import errno
 import importlib
 import os
 import sys
+from collections.abc import Sequence
 from typing import Annotated, Any, Final
 
 import typer
@@ -100,6 +101,7 @@ def root(
 def main() -> None:
     """Run the command line. Exit codes: 0 done, 1 the answer is no, 2 usage, 3 could not run."""
     try:
+        _check_arguments(sys.argv[1:])
         app(prog_name="lakehouse")
     except LakehouseError as error:
         say(f"error: {error.public}", err=True)
@@ -112,6 +114,10 @@ def main() -> None:
         # Who read our output has gone; Python would complain once more when it flushes.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except UnicodeEncodeError as error:  # the working directory's own name, for one
+        say(f"error: {error.object[:200]!r} is not valid UTF-8.", err=True)
+        say("hint: Look for a file or directory whose name is not.", err=True)
+        sys.exit(2)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         say(f"error: {where}{error.strerror or error}", err=True)
@@ -127,6 +133,15 @@ _SYSTEM_HINTS: Final = {
     errno.EMFILE: "Too many files are open: raise `ulimit -n`.",
 }
 _SYSTEM_HINT: Final = "The operating system refused it; check the path and the rights on it."
+
+
+def _check_arguments(arguments: Sequence[str]) -> None:
+    """Refuse what could not be written to a row, a request or the screen."""
+    for number, argument in enumerate(arguments, start=1):
+        try:
+            argument.encode("utf-8")
+        except UnicodeEncodeError:
+            raise SetupError(f"Argument {number} ({argument!r}) is not valid UTF-8.") from None
 
 
 def _exit_code(error: LakehouseError) -> int:

@@ -1,10 +1,12 @@
 """What must hold between the fields of a configuration, beyond each one's type."""
 
+import re
 from pathlib import PurePath
 from typing import Final
 
 from lakehouse.config.model_checks import ErrorAt, check_model, check_range, check_sampling
 from lakehouse.config.settings import Config, KindSettings
+from lakehouse.config.texts import shown
 from lakehouse.core.integers import whole_number
 from lakehouse.core.kind import GroundingRule
 from lakehouse.core.limits import DEADLINE_MS_MAX, ITERATIONS_MAX, LOAD_BUDGET_MS_MAX
@@ -13,6 +15,7 @@ from lakehouse.grounding.rules import fault_of, split
 from lakehouse.transport.origins import origin_fault
 
 LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
+_URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")  # a drive of one letter is none
 
 
 def check(config: Config, error: ErrorAt) -> None:
@@ -34,6 +37,7 @@ def check(config: Config, error: ErrorAt) -> None:
         listen = getattr(config, section).listen
         if listen is not None:
             _check_listen(section, listen, config, error)
+    _check_paths(config, error)
     check_range("session.deadline_ms", config.session.deadline_ms, 1, DEADLINE_MS_MAX, error)
     check_range("session.max_iterations", config.session.max_iterations, 1, ITERATIONS_MAX, error)
     check_range(
@@ -49,6 +53,19 @@ def check(config: Config, error: ErrorAt) -> None:
     )
 
 
+def _check_paths(config: Config, error: ErrorAt) -> None:
+    paths: dict[str, str | None] = {"log.path": config.log.path}
+    paths |= {f"models.{name}.script": model.script for name, model in config.models.items()}
+    paths |= {f"tables.{name}.path": table.path for name, table in config.tables.items()}
+    paths |= {f"kinds.{name}.schema": kind.schema for name, kind in config.kinds.items()}
+    for field, path in paths.items():
+        if path is not None and _URL.match(path):
+            raise error(field, f"is {shown(path)}, a URL; it must be a path of this machine")
+    table_uri = config.log.table
+    if table_uri is not None and table_uri.startswith("file:") and table_uri[5:8] != "///":
+        raise error("log.table", f"is {shown(table_uri)}; after file:// comes an absolute path")
+
+
 def listen_address(listen: str) -> tuple[str, int]:
     """Split `host:port` (`[::1]:4110` for IPv6).
 
@@ -57,9 +74,11 @@ def listen_address(listen: str) -> tuple[str, int]:
     """
     host, colon, port = listen.rpartition(":")
     number = whole_number(port, 65_535)
-    if not colon or not host or number is None:
+    bracketed = host.startswith("[") and host.endswith("]")
+    name = host[1:-1] if bracketed else host
+    if not colon or not name or number is None or bracketed != (":" in name) or {*name} & {*"[]"}:
         raise ValueError(listen)
-    return host.strip("[]"), number
+    return name, number
 
 
 def _check_kind(field: str, kind: KindSettings, config: Config, error: ErrorAt) -> None:

@@ -25,6 +25,7 @@ from lakehouse.config.settings import (
     SessionSettings,
     TracingSettings,
 )
+from lakehouse.config.texts import find_fault, parse_toml, shown
 from lakehouse.config.words import type_at, type_words
 from lakehouse.core.errors import SetupError
 from lakehouse.core.kind import digest_of
@@ -67,6 +68,9 @@ def load_config(path: Path | None, environment: Mapping[str, str]) -> Config:
     data = _parse(file, text)
     overrides = _override(data, environment)
     source = _Source(str(file) if file is not None else BUILT_IN, text, overrides)
+    fault = find_fault(data)
+    if fault is not None:
+        raise source.error(*fault)
     values: dict[str, Any] = {}
     for section, content in data.items():
         if section in _SECTIONS:
@@ -104,7 +108,7 @@ class _Source:
 
     def convert(self, content: object, kind: type[_T], field: str) -> _T:
         if not isinstance(content, dict):
-            raise self.error(field, f"is {content!r}; it must be a table")
+            raise self.error(field, f"is {shown(content)}; it must be a table")
         for name in content:
             fields = kind.__struct_encode_fields__
             if name not in fields:
@@ -136,7 +140,7 @@ class _Source:
             name = f"{field}{inner}.{unknown['name']}"
             return self.error(name, f"unknown field{near}; allowed are {', '.join(names)}")
         value = _value_at(content, inner)
-        return self.error(field + inner, f"is {value!r}; allowed: {type_words(found)}")
+        return self.error(field + inner, f"is {shown(value)}; allowed: {type_words(found)}")
 
     def _place(self, field: str) -> str:
         for path, variable in self._overrides.items():
@@ -164,13 +168,13 @@ def _find(path: Path | None, environment: Mapping[str, str]) -> tuple[Path | Non
         raise SetupError(
             f"{file}: there is no such file.", hint="`lakehouse init` writes a working one."
         ) from None
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:  # ValueError: not UTF-8, or no path at all
         raise SetupError(f"{file}: cannot be read: {error}.") from error
 
 
 def _parse(file: Path | None, text: str) -> dict[str, Any]:
     try:
-        return tomllib.loads(text)
+        return parse_toml(text, str(file))
     except tomllib.TOMLDecodeError as error:
         raise SetupError(f"{file}: not valid TOML: {error}.") from error
 
@@ -187,22 +191,22 @@ def _override(data: dict[str, Any], environment: Mapping[str, str]) -> dict[str,
             place = place.setdefault(table, {})
             if not isinstance(place, dict):
                 raise SetupError(f"{variable}: {table!r} is not a table of the configuration.")
-        place[field] = _scalar(value)
+        place[field] = _scalar(value, variable)
         overrides[".".join([*tables, field])] = variable
     return overrides
 
 
-def _scalar(text: str) -> object:
+def _scalar(text: str, variable: str) -> object:
     """Read an override as a TOML value where it is one, else as text."""
     try:
-        return tomllib.loads(f"value = {text}")["value"]
+        return parse_toml(f"value = {text}", variable)["value"]
     except tomllib.TOMLDecodeError:
         return text
 
 
 def _named(source: _Source, section: str, content: object) -> dict[str, msgspec.Struct]:
     if not isinstance(content, dict):
-        raise source.error(section, f"is {content!r}; it must be a table of tables")
+        raise source.error(section, f"is {shown(content)}; it must be a table of tables")
     for name in content:
         if _NAME.fullmatch(name) is None:
             raise source.error(

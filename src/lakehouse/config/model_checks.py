@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, Final, get_args
 from urllib.parse import urlsplit
 
+from lakehouse.config.texts import shown
 from lakehouse.core.chat import Sampling
 from lakehouse.core.errors import SetupError
 from lakehouse.core.limits import SEED_MAX, TEMPERATURE_MAX, TOKENS_MAX
@@ -100,7 +101,7 @@ def check_sampling(field: str, sampling: Sampling, error: ErrorAt) -> None:
 def check_range(field: str, value: int, low: int, high: int, error: ErrorAt) -> None:
     """Check that a number lies within its bounds; raises likewise."""
     if not low <= value <= high:
-        raise error(field, f"is {value}; allowed is {low} to {high}")
+        raise error(field, f"is {shown(value)}; allowed is {low} to {high}")
 
 
 def _check_number(field: str, value: float | None, high: float, error: ErrorAt) -> None:

@@ -21,6 +21,7 @@ from urllib.parse import unquote, urlsplit
 import msgspec
 
 from lakehouse.core.errors import SetupError
+from lakehouse.core.integers import whole_number
 from lakehouse.transport.client import check_header, check_url
 
 LANGFUSE_URLS: Final = ("LANGFUSE_URL", "LANGFUSE_BASE_URL", "LANGFUSE_HOST", "LANGFUSE_BASEURL")
@@ -214,9 +215,12 @@ def _timeout_ms(values: Mapping[str, str]) -> int:
     variable, text = _setting(values, "TIMEOUT")
     if text is None:
         return TIMEOUT_MS_DEFAULT
-    if not (text.isascii() and text.isdigit()) or not 1 <= int(text[:9]) <= TIMEOUT_MS_MAX:
-        raise SetupError(f"{variable} is {text!r}; allowed are 1 to {TIMEOUT_MS_MAX} milliseconds.")
-    return int(text)
+    timeout_ms = whole_number(text, TIMEOUT_MS_MAX)
+    if not timeout_ms:
+        raise SetupError(
+            f"{variable} is {text[:80]!r}; allowed are 1 to {TIMEOUT_MS_MAX} milliseconds."
+        )
+    return timeout_ms
 
 
 def _gzip(values: Mapping[str, str]) -> bool:

@@ -40,10 +40,10 @@ def listen_on(host: str, port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, ANSWER_SYSTEM_BYTES)
     try:
         listener.bind((host, port))
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # UnicodeError: a name that no DNS name can be
         listener.close()
         raise SetupError(
-            f"Cannot listen at {host}:{port}: {error.strerror}.",
+            f"Cannot listen at {host}:{port}: {getattr(error, 'strerror', None) or error}.",
             hint="Stop what listens there, or set another `listen` address in the configuration.",
         ) from error
     listener.listen(_BACKLOG)

@@ -10,7 +10,9 @@ from typing import Final, get_args
 import msgspec
 
 from lakehouse.core.errors import InfraCode, InfraError, ProblemCode, Refusal
+from lakehouse.core.integers import whole_number
 
+_WAIT_S_MAX: Final = 999_999_999
 PROBLEM_TYPE: Final = "application/problem+json"
 
 
@@ -56,7 +58,7 @@ def error_of(body: bytes, retry_after: str = "") -> Refusal | InfraError | None:
     `log_unavailable` is a code of both; as a problem it was a refusal. `retry_after` is the
     answer's header, as we write it: whole seconds.
     """
-    wait_s = int(retry_after) if retry_after.isascii() and retry_after.isdigit() else None
+    wait_s = whole_number(retry_after, _WAIT_S_MAX)
     try:
         problem = msgspec.json.decode(body, type=Problem)
     except (msgspec.MsgspecError, UnicodeDecodeError):

@@ -1,0 +1,61 @@
+"""What no text of a configuration may hold, wherever it stands: found before anything uses it.
+
+A NUL ends a path in the middle, and what is not UTF-8 cannot be written to the log, to a digest or
+to the screen.
+"""
+
+import tomllib
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from lakehouse.core.errors import SetupError
+
+_SHOWN_CHARS_MAX: Final = 200
+
+
+def shown(value: object) -> str:
+    """Write a value into a message, the end of a long one left out."""
+    text = repr(value)
+    return text if len(text) <= _SHOWN_CHARS_MAX else text[:_SHOWN_CHARS_MAX] + "…"
+
+
+def parse_toml(text: str, place: str) -> dict[str, Any]:
+    """Read TOML.
+
+    Raises:
+        tomllib.TOMLDecodeError: It is none.
+        SetupError: It is, but with more than anybody means; `place` says where it stands.
+    """
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError:
+        raise
+    except RecursionError:
+        raise SetupError(f"{place}: arrays or tables are nested too deeply to be read.") from None
+    except ValueError as error:  # an integer that Python refuses to convert
+        raise SetupError(f"{place}: a number has too many digits to be read.") from error
+
+
+def find_fault(data: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Find the first text that cannot be used; gives its field, and what is wrong with it."""
+    for field, text in _texts(data):
+        if "\0" in text:
+            return field, f"is {shown(text)}; a NUL character is not allowed"
+        try:
+            text.encode("utf-8")
+        except UnicodeEncodeError:
+            return field, f"is {shown(text)}, which is not valid UTF-8"
+    return None
+
+
+def _texts(data: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Give every text with its field, without recursion: the file decides how deep it is."""
+    waiting: list[tuple[str, object]] = list(data.items())
+    while waiting:
+        field, value = waiting.pop(0)
+        if isinstance(value, str):
+            yield field, value
+        elif isinstance(value, dict):
+            waiting[:0] = [(f"{field}.{name}", each) for name, each in value.items()]
+        elif isinstance(value, list):
+            waiting[:0] = [(f"{field}[{index}]", each) for index, each in enumerate(value)]
