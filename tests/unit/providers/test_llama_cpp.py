@@ -276,6 +276,23 @@ def test_a_deadline_ends_an_answer_and_frees_its_worker() -> None:
 
 
 @pytest.mark.model
+def test_a_models_own_length_and_stop_hold_where_a_call_says_nothing() -> None:
+    """The engine ends at the comma, and at the length that the call sets over the model's."""
+
+    async def work(provider: LlamaCppProvider) -> None:
+        stopped = await ask(provider, ENDLESS, schema=LONG)
+        assert stopped.finish_reason == "stop"
+        assert stopped.text.startswith("[")
+        assert "," not in stopped.text
+        cut = await ask(
+            provider, "Count.", schema=b'{"type":"string","minLength":99}', max_tokens=3
+        )
+        assert (cut.finish_reason, cut.usage.completion_tokens) == ("length", 3)
+
+    with_model(work, stop=(",",), max_tokens=40)
+
+
+@pytest.mark.model
 def test_closing_ends_an_answer_under_way() -> None:
     """Its caller is told `shutdown`, soon."""
 
