@@ -80,7 +80,7 @@ def doubts_about(kinds: Mapping[str, Kind], schemas: SchemaCache) -> list[str]:
         f"kinds.{name}.grounding[{index}].{doubt.member}: {doubt.message}"
         for name, kind in kinds.items()
         for index, rule in enumerate(kind.grounding)
-        for doubt in doubts_of(schemas.get(bytes(kind.schema)), rule)
+        for doubt in doubts_of(schemas.of(kind), rule)
     ]
 
 

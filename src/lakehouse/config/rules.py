@@ -37,7 +37,7 @@ def prepare_kinds(
             binds a member that the schema cannot have, or fails whatever the answer holds.
     """
     return {
-        name: _prepared(kind, schemas.get(bytes(kind.schema)), config)
+        name: _prepared(kind, schemas.of(kind), config)
         for name, kind in kinds.items()
         if kind.rules
     }
@@ -80,7 +80,7 @@ def doubts_about_rules(
         "room for any member: an answer without it binds NULL"
         for name, kind in kinds.items()
         for index, rule in enumerate(kind.rules)
-        for member, state in _states(rules[name][rule.sql], schemas.get(bytes(kind.schema)))
+        for member, state in _states(rules[name][rule.sql], schemas.of(kind))
         if state == "open"
     ]
 

@@ -5,13 +5,17 @@ import math
 from collections.abc import Mapping
 from decimal import Decimal
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import msgspec
 import rfc8785
 
 from lakehouse.core.chat import History, Sampling
 from lakehouse.core.json_text import JsonValue
+
+FormatMode = Literal["off", "known", "all"]
+"""Whether `format` is asserted: not at all, where we know the format, or all with unknown ones
+refused."""
 
 Match = Literal["exact", "casefold", "within", "quote"]
 
@@ -40,6 +44,23 @@ class SqlRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     message: str
 
 
+class ArtifactCheck(Protocol):
+    """A check of whole artifacts beyond schema, grounding and rules."""
+
+    async def findings(self, artifact: bytes) -> list["object"]:
+        """Check one artifact that holds the schema, off the event loop.
+
+        Raises:
+            InfraError: `rule_broken`: the check itself failed; `timeout`, `overloaded`: it could
+                not be made in its time.
+        """
+        ...
+
+    def close(self) -> None:
+        """End what the check runs in."""
+        ...
+
+
 class Kind(msgspec.Struct, frozen=True, kw_only=True):
     """Everything a session takes from its kind. `schema` is raw JSON as configured.
 
@@ -47,7 +68,7 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     be fixed before the checks; every change is recorded in the attempt's `repairs`. `history` is
     what a later attempt sees of the earlier ones, the model's setting where it is None. `reprompt`
     is the text before the findings, ours where it is None, none where it is empty. `sampling`
-    holds where a request says nothing.
+    holds where a request says nothing. `model_check` runs the validators of a Python model.
     """
 
     name: str | None
@@ -62,6 +83,8 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     history: History | None = None
     reprompt: str | None = None
     sampling: Sampling = Sampling()
+    formats: FormatMode = "off"
+    model_check: ArtifactCheck | None = None
 
     def tables(self) -> frozenset[str]:
         """Name the tables that the grounding rules need."""

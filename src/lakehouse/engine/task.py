@@ -99,7 +99,7 @@ def plan(request: IterateRequest, context: CallContext, catalog: Catalog) -> Ses
     return SessionTask(
         context=context,
         kind=kind,
-        schema=catalog.schemas.get(bytes(kind.schema)),
+        schema=catalog.schemas.of(kind),
         model=model,
         system=kind.system if request.system is None else request.system,
         prompt=user_texts[-1],

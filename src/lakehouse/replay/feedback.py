@@ -116,9 +116,13 @@ def _checked(request: FeedbackRequest, row: Row, catalog: Catalog) -> msgspec.Ra
         raise _invalid("`artifact` is missing: a corrected session needs the right one.")
     raw = compact(bytes(request.artifact).decode("utf-8"))
     kind = catalog.kinds.get(row.kind) if row.kind is not None else None
-    schema = row.inline_schema if row.kind is None else kind.schema if kind is not None else None
+    schema = None
+    if row.kind is None:
+        schema = catalog.schemas.get(bytes(row.inline_schema))
+    elif kind is not None:
+        schema = catalog.schemas.of(kind)
     if schema is not None:
-        findings = catalog.schemas.get(bytes(schema)).findings(parse_bytes(raw), raw)
+        findings = schema.findings(parse_bytes(raw), raw)
         if findings:
             shown = (f"{one.path or '(whole)'}: {one.message}" for one in findings[:_FINDINGS_MAX])
             raise _invalid(f"`artifact` does not fit the schema: {'; '.join(shown)}")

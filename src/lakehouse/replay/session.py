@@ -122,7 +122,7 @@ class Rejudge:
         """
         kind = self._kind(row)
         tables = await self._tables.snapshot(kind)
-        schema = self._catalog.schemas.get(bytes(kind.schema))
+        schema = self._catalog.schemas.of(kind)
         attempts: list[Attempt] = []
         grounded: bool | None = None
         for logged in row.attempts:

@@ -39,6 +39,7 @@ from lakehouse.core.json_text import (
     parse_bytes,
     pointer,
 )
+from lakehouse.core.kind import FormatMode, Kind
 from lakehouse.core.limits import (
     GOT_BYTES_MAX,
     PATTERNS_COMPILED_BYTES_MAX,
@@ -51,9 +52,11 @@ from lakehouse.core.limits import (
     SCHEMAS_CACHED_BYTES_MAX,
     SCHEMAS_CACHED_MAX,
 )
+from lakehouse.core.suggestion import did_you_mean
 from lakehouse.validation.raw_tree import RawTree
 from lakehouse.validation.schema_document import SchemaDocument, SchemaError
 from lakehouse.validation.schema_engine import (
+    FORMATS,
     EngineError,
     SchemaEngine,
     check_against_dialect,
@@ -194,23 +197,28 @@ class SchemaCache:
         self._count_max = count_max
         self._bytes_max = bytes_max
         self._bytes = 0
-        self._schemas: OrderedDict[bytes, CompiledSchema] = OrderedDict()
+        self._schemas: OrderedDict[tuple[bytes, FormatMode], CompiledSchema] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._schemas)
 
-    def get(self, raw: bytes) -> CompiledSchema:
+    def of(self, kind: Kind) -> CompiledSchema:
+        """Give the compiled schema of a kind, its formats asserted as the kind says."""
+        return self.get(bytes(kind.schema), kind.formats)
+
+    def get(self, raw: bytes, formats: FormatMode = "off") -> CompiledSchema:
         """Give the compiled schema, compiling it if it is not kept.
 
         Raises:
             Refusal: `invalid_schema`; refusals are not kept.
         """
-        schema = self._schemas.get(raw)
+        key = raw, formats
+        schema = self._schemas.get(key)
         if schema is not None:
-            self._schemas.move_to_end(raw)
+            self._schemas.move_to_end(key)
             return schema
-        schema = compile_schema(raw)
-        self._schemas[raw] = schema
+        schema = compile_schema(raw, formats)
+        self._schemas[key] = schema
         self._bytes += schema.cost_bytes
         while len(self._schemas) > self._count_max or (
             self._bytes > self._bytes_max and len(self._schemas) > 1
@@ -230,8 +238,10 @@ def check_schema_size(raw: bytes) -> None:
         raise _refusal(f"it takes {len(raw):,} bytes; at most {SCHEMA_BYTES_MAX:,} are allowed")
 
 
-def compile_schema(raw: bytes) -> CompiledSchema:
+def compile_schema(raw: bytes, formats: FormatMode = "off") -> CompiledSchema:
     """Compile a JSON Schema (2020-12) that may come from anybody.
+
+    `formats` other than `off` asserts `format`; with `all`, one that we do not know is refused.
 
     Raises:
         Refusal: `invalid_schema`, naming the place, what stands there and what is allowed.
@@ -249,7 +259,9 @@ def compile_schema(raw: bytes) -> CompiledSchema:
         raise _refusal(f"it has {nodes} objects and arrays; at most {SCHEMA_NODES_MAX} are allowed")
     try:
         check_against_dialect(root)
-        document = SchemaDocument(root)
+        document = SchemaDocument(root, frozenset() if formats == "off" else FORMATS)
+        if formats == "all":
+            _check_formats(document)
         patterns_bytes = _check_patterns(document)
         engine = SchemaEngine(document)
     except (SchemaError, EngineError) as error:
@@ -258,6 +270,18 @@ def compile_schema(raw: bytes) -> CompiledSchema:
     schema = CompiledSchema(document, engine, compact(raw.decode("utf-8")), nodes)
     schema.cost_bytes += patterns_bytes
     return schema
+
+
+def _check_formats(document: SchemaDocument) -> None:
+    for place in document.formats_unknown:
+        node = document.at(place[:-1])
+        assert isinstance(node, dict)
+        name = str(node["format"])
+        raise SchemaError(
+            place,
+            f"the format {name!r} cannot be asserted{did_you_mean(name, sorted(FORMATS))}; "
+            f"known are {', '.join(sorted(FORMATS))}",
+        )
 
 
 def _check_patterns(document: SchemaDocument) -> int:
@@ -342,6 +366,7 @@ _MESSAGES = {
     "enum": "must be one of {expected}",
     "const": "must be {expected}",
     "pattern": "must match the pattern {expected}",
+    "format": "must have the format {expected}",
     "anyOf": "holds none of the alternatives {expected}",
     "oneOf": "must hold exactly one of the alternatives {expected}",
     "not": "must not be {expected}",

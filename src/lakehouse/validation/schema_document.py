@@ -74,10 +74,15 @@ class SchemaDocument:
         SchemaError: On construction, with the place.
     """
 
-    def __init__(self, root: Schema) -> None:
+    def __init__(self, root: Schema, formats: frozenset[str] = frozenset()) -> None:
+        """Read a schema; `formats` are those that are asserted, the others are annotations."""
         self.root = root
+        self.alone = ALONE | {"format"} if formats else ALONE
+        self.formats_unknown: list[Place] = []
+        """Where a format stands that is not asserted."""
+        self._formats = formats
         self.pattern_uses = 0
-        """How many keywords match texts with a pattern, equal ones counted each time."""
+        """How many keywords match texts with a pattern or format, equal ones counted each time."""
         self.bound_uses = 0
         """How many keywords bound numbers."""
         self._nodes: dict[Place, Schema] = {}
@@ -147,7 +152,7 @@ class SchemaDocument:
                 form[keyword] = self._patterns[value]
             elif guarded and keyword in BOUNDS:
                 bounds[keyword] = value
-            elif keyword in _LEAVES:
+            elif keyword in _LEAVES or (keyword == "format" and value in self._formats):
                 form[keyword] = engine_value(keyword, value)
             elif keyword in SINGLE:
                 form[keyword] = self.engine_form(here, guarded=guarded)
@@ -200,6 +205,10 @@ class SchemaDocument:
             self._unresolved.append(place)
         if isinstance(pattern := node.get("pattern"), str):
             self._pattern(pattern, (*place, "pattern"))
+        if isinstance(name := node.get("format"), str):
+            self.pattern_uses += name in self._formats
+            if name not in self._formats:
+                self.formats_unknown.append((*place, "format"))
         if isinstance(patterns := node.get("patternProperties"), dict):
             for pattern in patterns:
                 self._pattern(pattern, (*place, "patternProperties", pattern))

@@ -24,6 +24,13 @@ from lakehouse.validation.schema_document import (
     engine_value,
 )
 
+FORMATS: Final = frozenset(
+    {"date", "date-time", "time", "duration", "email", "idn-email", "hostname", "idn-hostname"}
+    | {"ipv4", "ipv6", "uri", "uri-reference", "iri", "iri-reference", "uri-template", "uuid"}
+    | {"json-pointer", "relative-json-pointer", "regex"}
+)
+"""The formats of JSON Schema 2020-12, all of which the engine knows."""
+
 _PATTERN_COST: Final = (16 << 10, 256 << 10, PATTERN_COMPILED_BYTES_MAX)
 _DFA_BYTES_MAX: Final = 256 << 10  # the engine's own cache, per pattern; full means slower only
 _EXACT_KEYWORDS: Final = {keyword: engine_keyword(keyword) for keyword in BOUNDS}
@@ -166,7 +173,7 @@ def _validator(
 ) -> jsonschema_rs.Validator:
     return jsonschema_rs.Draft202012Validator(
         cast("bool | dict[str, Any]", form),
-        validate_formats=False,
+        validate_formats=True,  # of those that the document kept
         offline=True,
         registry=registry,
         keywords=keywords,

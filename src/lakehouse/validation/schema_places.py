@@ -16,7 +16,7 @@ import msgspec
 from lakehouse.core.json_text import JsonValue
 from lakehouse.core.limits import SCHEMA_FINDINGS_MAX, SCHEMA_STEPS_MAX
 from lakehouse.validation.raw_tree import ROOT, Place
-from lakehouse.validation.schema_document import ALONE, REFERENCES, SchemaDocument
+from lakehouse.validation.schema_document import REFERENCES, SchemaDocument
 from lakehouse.validation.schema_engine import SchemaEngine
 from lakehouse.validation.schema_evaluated import evaluated_items, evaluated_names
 from lakehouse.validation.schema_tags import Constants, SchemaTags
@@ -118,7 +118,7 @@ class _Search:
                 check(schema, value, place)
             elif (way := self._ways.get(keyword)) is not None:
                 yield from way(schema, value, place)
-            elif keyword in ALONE and not self._engine.keyword_holds(
+            elif keyword in self._document.alone and not self._engine.keyword_holds(
                 schema, keyword, expected, value
             ):
                 self._fail(Failure(place, keyword, (*schema, keyword)))

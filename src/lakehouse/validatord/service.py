@@ -90,7 +90,7 @@ class ValidatorService:
                 request.output,
                 "stop",
                 kind=kind,
-                schema=self.catalog.schemas.get(bytes(kind.schema)),
+                schema=self.catalog.schemas.of(kind),
                 sources=() if request.source is None else (request.source,),
                 tables=tables,
                 times=AttemptTimes("", 0.0),
@@ -159,7 +159,7 @@ class ValidatorService:
             fault = fault_of(rule)
             if fault is not None:
                 raise Refusal("invalid_request", f"`grounding[{index}]`: {fault}.")
-            for doubt in doubts_of(self.catalog.schemas.get(bytes(kind.schema)), rule):
+            for doubt in doubts_of(self.catalog.schemas.of(kind), rule):
                 if doubt.fatal:
                     raise Refusal(
                         "invalid_request", f"`grounding[{index}].{doubt.member}`: {doubt.message}."
