@@ -20,6 +20,7 @@ from lakehouse.chatd.service import ChatService
 from lakehouse.config.checks import listen_address
 from lakehouse.config.kinds import load_kinds
 from lakehouse.config.settings import CHATD_LISTEN, VALIDATORD_LISTEN, Config
+from lakehouse.config.trials import try_checks
 from lakehouse.core.chat import ModelName, ModelStatus
 from lakehouse.core.closing import Step, close_all
 from lakehouse.core.errors import SetupError
@@ -131,10 +132,8 @@ class Daemon:
         """
         if self._maintenance is not None:
             self._maintenance.start()
-        if self._tables is not None:
-            from lakehouse.config.rules import try_on_tables  # noqa: PLC0415  loads DuckDB
-
-            await try_on_tables(self._tables, self.catalog.kinds)
+        if self._validator_service is not None:
+            await try_checks(self.catalog, self._tables)
         if self._chat_service is not None:
             await self._chat_service.start()
 
@@ -164,6 +163,8 @@ class Daemon:
             steps["tracing"] = self.tracer.close
         steps["the HTTP client"] = self._http.close
         steps["the models' HTTP clients"] = self._model_http.close
+        if self._validator_service is not None:
+            steps["the kinds"] = partial(asyncio.to_thread, self.catalog.close)
         if self._tables is not None:
             steps["the tables"] = partial(asyncio.to_thread, self._tables.close)
         if self._maintenance is not None:

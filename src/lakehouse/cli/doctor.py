@@ -6,12 +6,13 @@ import shutil
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final
 
-import msgspec
 import typer
 from rich.text import Text
 
+from lakehouse.cli.doctor_check import Check, State, skipped
+from lakehouse.cli.doctor_kinds import applied_checks, model_checks
 from lakehouse.cli.doubts import doubts_of
 from lakehouse.cli.options import ConfigOption, JsonOption, read_config
 from lakehouse.cli.table import print_json
@@ -34,22 +35,9 @@ from lakehouse.tracing.destination import LANGFUSE_URLS, OTLP, without_tracing
 
 doctor_app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
-State = Literal["ok", "warning", "problem", "skipped"]
 _NAME_IT: Final = "correct the pointer, or name the member under `properties` of the schema"
 _ENTRIES_SHOWN_MAX: Final = 3
 _SHARED_FILE_SYSTEMS: Final = ("nfs", "cifs", "smb", "fuse", "overlay", "tmpfs", "9p")
-
-
-class Check(msgspec.Struct, frozen=True):
-    """One thing looked at. `mend` says what to do about a warning or a problem.
-
-    `skipped` could not be looked at, because of a problem that has a check of its own.
-    """
-
-    name: str
-    state: State
-    detail: str
-    mend: str = ""
 
 
 @doctor_app.command(name="doctor")
@@ -115,9 +103,12 @@ async def _checks(config: Config, environment: Mapping[str, str]) -> list[Check]
     checks.append(await _tracing(config, environment))
     broken = next((check.name for check in (kinds, rules) if check.state == "problem"), None)
     if known is None or broken is not None:
-        checks += [_skipped(f"table {name}", broken or kinds.name) for name in config.tables]
+        checks += [skipped(f"table {name}", broken or kinds.name) for name in config.tables]
     else:
         checks += await _tables(config, known, made[0])
+        models = await model_checks(known)
+        broken = next((check.name for check in models if check.state == "problem"), None)
+        checks += [*models, *applied_checks(log, known, made[0].rules)]
     if keys.state == "problem":
         broken = broken or keys.name
     return checks + await _daemon(config, environment, broken)
@@ -131,11 +122,7 @@ def _guarded(name: str, look: Callable[[], str]) -> Check:
 
 
 def _after(needed: Check, name: str, look: Callable[[], str]) -> Check:
-    return _guarded(name, look) if needed.state == "ok" else _skipped(name, needed.name)
-
-
-def _skipped(name: str, cause: str) -> Check:
-    return Check(name, "skipped", f"needs {cause!r} to be mended first")
+    return _guarded(name, look) if needed.state == "ok" else skipped(name, needed.name)
 
 
 def _kinds(config: Config) -> tuple[Check, Catalog | None]:
@@ -239,7 +226,7 @@ def _table(name: str, path: Path, digest: str | None, faults: Mapping[str, Check
         mend = f"correct tables.{name}.path"
         return Check(f"table {name}", "problem", f"{path} is not there.", mend)
     if faults:
-        return _skipped(f"table {name}", next(iter(faults.values())).name)
+        return skipped(f"table {name}", next(iter(faults.values())).name)
     return Check(f"table {name}", "ok", f"{path}; no kind reads it")
 
 
@@ -274,12 +261,12 @@ async def _daemon(
     """Make a daemon, which opens the log, and ask every model's state, as `lakehouse up` would."""
     names = [f"model {name}" for name in config.models]
     if broken is not None:
-        return [_skipped(name, broken) for name in ("daemon", *names)]
+        return [skipped(name, broken) for name in ("daemon", *names)]
     try:
         daemon = Daemon(config, without_tracing(environment), "up")
     except LakehouseError as error:
         failed = Check("daemon", "problem", error.internal, error.hint)
-        return [failed, *(_skipped(name, failed.name) for name in names)]
+        return [failed, *(skipped(name, failed.name) for name in names)]
     log = config.path(config.log.path)
     checks = [Check("daemon", "ok", f"`lakehouse up` can start; {log} takes rows")]
     try:

@@ -1,21 +1,22 @@
 """Kinds as sessions use them: schema read and compiled, digest taken, everything checked once."""
 
-import importlib
-from collections.abc import Callable, Mapping
-from typing import Any, Final, cast
+from collections.abc import Mapping
+from typing import Final, cast
 
 import msgspec
 
+from lakehouse.artifact_models.checker import ModelChecker
+from lakehouse.artifact_models.declared import DeclaredModel, declared_model
 from lakehouse.config.columns import check_columns
 from lakehouse.config.settings import Config, KindSettings
 from lakehouse.core.errors import Refusal, SetupError
 from lakehouse.core.json_text import JsonError, compact, parse, parse_bytes
-from lakehouse.core.kind import Kind, kind_digest
+from lakehouse.core.kind import FormatMode, Kind, kind_digest
 from lakehouse.validation.pointers import doubts_of
 from lakehouse.validation.schema import SchemaCache
 
 # Settings that decide a verdict or a prompt and came after the first digests were written.
-_GROWN: Final = ("repair", "history", "reprompt")
+_GROWN: Final = ("repair", "history", "reprompt", "assert_formats")
 
 
 def load_kinds(config: Config, schemas: SchemaCache) -> Mapping[str, Kind]:
@@ -28,10 +29,11 @@ def load_kinds(config: Config, schemas: SchemaCache) -> Mapping[str, Kind]:
 
 
 def _kind(name: str, settings: KindSettings, config: Config, schemas: SchemaCache) -> Kind:
-    raw = _from_python(name, settings.python) if settings.python else _from_file(name, config)
+    model_of, formats = _declared(name, settings, config)
+    raw = _from_file(name, config) if model_of is None else model_of.schema
     try:
         value = parse_bytes(raw)
-        schema = schemas.get(raw)
+        schema = schemas.get(raw, formats)
     except (JsonError, Refusal) as error:
         message = error.public if isinstance(error, Refusal) else f"not valid JSON: {error}"
         raise SetupError(
@@ -63,15 +65,31 @@ def _kind(name: str, settings: KindSettings, config: Config, schemas: SchemaCach
             rules=settings.rules,
             max_iterations=max_iterations,
             model=model,
-            grown=_grown(settings),
+            grown=_grown(settings, model_of),
         ),
         repair=settings.repair,
         history=settings.history,
         reprompt=settings.reprompt,
         sampling=settings.sampling(),
+        formats=formats,
+        model_check=ModelChecker(settings.python) if settings.python is not None else None,
     )
     check_columns(name, kind, schema, config)
     return kind
+
+
+def _declared(
+    name: str, settings: KindSettings, config: Config
+) -> tuple[DeclaredModel | None, FormatMode]:
+    if settings.python is None:
+        return None, "all" if settings.assert_formats else "off"
+    try:
+        # Formats that only Pydantic knows are for the model's own validators.
+        return declared_model(settings.python), "known"
+    except SetupError as error:
+        raise SetupError(
+            f"{config.source}: kinds.{name}.python: {error.public}.", hint=error.hint
+        ) from error
 
 
 def doubts_about(kinds: Mapping[str, Kind], schemas: SchemaCache) -> list[str]:
@@ -84,20 +102,26 @@ def doubts_about(kinds: Mapping[str, Kind], schemas: SchemaCache) -> list[str]:
     ]
 
 
-def _grown(settings: KindSettings) -> dict[str, object]:
+def _grown(settings: KindSettings, model: DeclaredModel | None) -> dict[str, object]:
     """Give the settings of `_GROWN` that differ from their defaults, for the kind's digest.
 
-    What is set of the sampling is one of them, under one name.
+    What is set of the sampling is one of them, under one name; so is what judges beyond them: a
+    model's validators, by its name and the code of its module.
     """
     default = KindSettings()
-    grown = {
+    grown: dict[str, object] = {
         name: getattr(settings, name)
         for name in _GROWN
         if getattr(settings, name) != getattr(default, name)
     }
     sampling = msgspec.structs.asdict(settings.sampling())
     asked = {name: value for name, value in sampling.items() if value is not None}
-    return grown | ({"sampling": asked} if asked else {})
+    if asked:
+        grown["sampling"] = asked
+    if model is not None:
+        grown["assert_formats"] = True
+        grown["checks"] = [{"python": settings.python, "source": model.source}]
+    return grown
 
 
 def _from_file(name: str, config: Config) -> bytes:
@@ -112,22 +136,3 @@ def _from_file(name: str, config: Config) -> bytes:
             f"{config.source}: kinds.{name}.schema: {file}: {cause}.",
             hint="The path is relative to the configuration file.",
         ) from error
-
-
-def _from_python(name: str, reference: str) -> bytes:
-    module_name, colon, attribute = reference.partition(":")
-    if not colon:
-        raise SetupError(
-            f"kinds.{name}.python: is {reference!r}; write `package.module:Model`.",
-        )
-    try:
-        model: Any = getattr(importlib.import_module(module_name), attribute)
-    except (ImportError, AttributeError) as error:
-        raise SetupError(
-            f"kinds.{name}.python: {reference!r} cannot be imported: {error}.",
-            hint="The package must be installed beside lakehouse, or be on PYTHONPATH.",
-        ) from error
-    to_schema: Callable[[], object] | None = getattr(model, "model_json_schema", None)
-    if to_schema is None:
-        raise SetupError(f"kinds.{name}.python: {reference!r} is not a Pydantic model.")
-    return msgspec.json.encode(to_schema())

@@ -3,14 +3,13 @@
 Apart from the kinds, because this loads DuckDB, which a gateway and a stack without rules need not.
 """
 
-import asyncio
 from collections.abc import Iterator, Mapping
-from typing import Final, Literal
+from typing import Literal
 
 import msgspec
 
 from lakehouse.config.settings import Config
-from lakehouse.core.errors import InfraError, SetupError, TableUnavailable
+from lakehouse.core.errors import SetupError
 from lakehouse.core.json_text import pointer
 from lakehouse.core.kind import Kind
 from lakehouse.core.shape import RuleInputs
@@ -23,8 +22,6 @@ from lakehouse.validation.samples import samples_of
 from lakehouse.validation.schema import CompiledSchema, SchemaCache
 from lakehouse.validation.schema_choices import ViewTooLarge
 from lakehouse.validation.shapes import member_shapes
-
-_TRY_S: Final = 10.0
 
 
 def prepare_kinds(
@@ -50,25 +47,6 @@ def table_files(kinds: Mapping[str, Kind], schemas: SchemaCache, config: Config)
         for name, table in config.tables.items()
     }
     return TableFiles(settings, prepare_kinds(kinds, schemas, config))
-
-
-async def try_on_tables(tables: TableFiles, kinds: Mapping[str, Kind]) -> None:
-    """Try the rules that read tables, as far as the tables can be read now, for `_TRY_S` a kind.
-
-    A table that cannot be read is no error here: it may come, and sessions try the rules again.
-
-    Raises:
-        SetupError: A rule fails whatever an answer holds.
-    """
-    for name, prepared in tables.rules.items():
-        if not any(rule.tables for rule in prepared.values()):
-            continue
-        try:
-            await asyncio.wait_for(tables.snapshot(kinds[name]), _TRY_S)
-        except (TableUnavailable, TimeoutError):
-            continue
-        except InfraError as error:
-            raise SetupError(f"kinds.{name}.rules: {error.public}", hint=error.hint) from error
 
 
 def doubts_about_rules(

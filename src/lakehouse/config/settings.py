@@ -100,6 +100,7 @@ class KindSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     model: str | None = None
     max_iterations: int | None = None
     repair: bool = False
+    assert_formats: bool = False
     history: History | None = None
     reprompt: str | None = None
     temperature: float | None = None

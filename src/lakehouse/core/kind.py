@@ -44,10 +44,17 @@ class SqlRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     message: str
 
 
+class ModelFault(msgspec.Struct, frozen=True):
+    """What a validator says of an artifact, and of which place in it."""
+
+    place: tuple[str | int, ...]
+    message: str
+
+
 class ArtifactCheck(Protocol):
     """A check of whole artifacts beyond schema, grounding and rules."""
 
-    async def findings(self, artifact: bytes) -> list["object"]:
+    async def faults(self, artifact: bytes) -> list[ModelFault]:
         """Check one artifact that holds the schema, off the event loop.
 
         Raises:

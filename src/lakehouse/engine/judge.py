@@ -1,4 +1,4 @@
-"""Judging one answer: extraction, schema, then grounding and rules. All of it, in this order.
+"""Judging one answer: extraction, schema, then grounding, rules and validators, in this order.
 
 The same for `/v1/iterate` and `/v1/validate`, so that a check cannot differ between them.
 """
@@ -10,12 +10,14 @@ import msgspec
 from lakehouse.core.chat import FinishReason
 from lakehouse.core.clock import Clock
 from lakehouse.core.finding import Finding, Repair, ordered
-from lakehouse.core.json_text import NULL
-from lakehouse.core.kind import Kind
+from lakehouse.core.json_text import NULL, pointer
+from lakehouse.core.kind import Kind, ModelFault
+from lakehouse.core.limits import GOT_BYTES_MAX
 from lakehouse.core.observation import AttemptTimes
 from lakehouse.core.ports import TableSnapshot
 from lakehouse.grounding.check import check_grounding, check_rules
 from lakehouse.validation.extract import extract
+from lakehouse.validation.raw_tree import RawTree
 from lakehouse.validation.schema import CompiledSchema
 
 
@@ -50,13 +52,15 @@ async def judge(
     clock: Clock,
     reasoning_marks: tuple[tuple[str, str], ...] = (),
 ) -> Judgement:
-    """Judge one answer. Grounding and rules run only when the schema holds, both then in full.
+    """Judge one answer.
+
+    Grounding, rules and a model's own validators run only when the schema holds, all then in full.
 
     `reasoning_marks` are those that the model's configuration adds to the known ones.
     Notes in `times` when extraction and the schema check ended.
 
     Raises:
-        TableUnavailable: A table or column is not there; the answer is not judged.
+        InfraError: The answer is not judged: `table_unavailable`, `rule_broken`, `timeout`.
     """
     found = extract(
         text,
@@ -80,4 +84,23 @@ async def judge(
         if grounding.applied:
             grounded = not grounding.findings
         findings += await check_rules(kind.rules, found.value, bytes(artifact), tables)
+        if kind.model_check is not None:
+            findings += _model_findings(
+                await kind.model_check.faults(bytes(artifact)), bytes(artifact)
+            )
     return Judgement(artifact, tuple(ordered(findings)), grounded, found.repairs, found.thinking)
+
+
+def _model_findings(faults: Sequence[ModelFault], artifact: bytes) -> list[Finding]:
+    tree = RawTree(artifact)
+    found = []
+    for fault in faults:
+        got = tree.at(fault.place)
+        finding = Finding(
+            code="rule",
+            path=pointer(*fault.place),
+            message=fault.message,
+            got=msgspec.Raw(got) if len(got) <= GOT_BYTES_MAX else msgspec.UNSET,
+        )
+        found.append(finding)
+    return found

@@ -47,6 +47,12 @@ class Catalog(msgspec.Struct, frozen=True, kw_only=True):
     load_budget_ms: int = LOAD_BUDGET_MS_DEFAULT
     max_iterations: int = ITERATIONS_DEFAULT
 
+    def close(self) -> None:
+        """End the processes that kinds' checks run in."""
+        for kind in self.kinds.values():
+            if kind.model_check is not None:
+                kind.model_check.close()
+
 
 class SessionTask(msgspec.Struct, frozen=True, kw_only=True):
     """One session, ready to run: nothing in it is optional to understand any more.

@@ -69,7 +69,7 @@ async def check_grounding(
     findings: list[Finding] = []
     applied = False
     for rule in rules:
-        for path, value, index in _values(artifact, rule.path):
+        for path, value, index in values_at(artifact, rule.path):
             applied = True
             if rule.match == "quote":
                 if not _is_quote(value, sources):
@@ -217,7 +217,7 @@ async def _shared(left: Collection[int], right: Collection[int]) -> Collection[i
 # --- Where values stand -------------------------------------------------------------------------
 
 
-def _values(artifact: JsonValue, at: str) -> Iterator[tuple[str, JsonValue, int | None]]:
+def values_at(artifact: JsonValue, at: str) -> Iterator[tuple[str, JsonValue, int | None]]:
     """Give each value a rule applies to, with its path and, in an array, its index."""
     value = _resolve(artifact, at)
     if isinstance(value, list):
