@@ -64,7 +64,7 @@ def to_json(report: Report, *, made_at: str) -> bytes:
 def to_html(report: Report, *, made_at: str) -> str:
     """Write the run as one HTML page that needs nothing else."""
     return render(
-        "parity.html",
+        "parity_report.html",
         verdict="passed" if report.passed else "failed",
         made_at=made_at,
         version=lakehouse.__version__,

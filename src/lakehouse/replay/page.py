@@ -63,7 +63,7 @@ def to_html(
     found = flips(pairs)
     limits = limits_of(judgement)
     return render(
-        "replay.html",
+        "replay_report.html",
         info=info,
         judgement=None if judgement is None else _judgement(judgement, summary),
         headline=_headline(summary),
