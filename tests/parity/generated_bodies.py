@@ -129,7 +129,18 @@ PROSE += [
     "\n    ```\n",
     '{"a":"```"}',
 ]
-PROSE += ["```", "~~~", '{"a":1}```', "```json ", "\n``````\n", "<|return|>", '"a"', "tru", '{"b"']
+PROSE += [
+    "```",
+    "~~~",
+    '{"a":1}```',
+    "```json ",
+    "\n``````\n",
+    "\n- ```\n  ",
+    "<|return|>",
+    '"a"',
+    "tru",
+    '{"b"',
+]
 TAGS = ["<think>", "</think>", "<thinking>", "</Thinking>", "<reasoning>", "</REASONING>"]
 TAGS += ["[THINK]", "[/THINK]", "◁think▷", "◁/think▷", "assistantfinal", "<|START_THINKING|>"]
 TAGS += ["<|start|>", "assistant", "<|channel|>", "final", "analysis", "<|message|>", "<|end|>"]

@@ -29,6 +29,7 @@ AMBIGUOUS = (
     "Within one of the two classes equal values (as JSON) are one; different values that pass the "
     "schema are the finding ambiguous."
 )
+ITEM = "The marker of a list may stand before a fence, and the closing fence in by as much."
 INNER = "A JSON fence inside another block is found."
 TIGHT = "A fence that ends on the JSON's last line is found."
 EMPTY = "empty: no text."
@@ -192,6 +193,8 @@ FENCES = [
     takes("fence_of_braces_in_its_info", "An info string with braces that is not the value.", FENCE, '```{r}\n{"a":1}\n```\n', '{"a":1}'),
     takes("fence_then_a_special_token", "A token of a chat format behind the closing fence.", COMMONMARK, "So:\n```\n42\n```<|return|>", "42"),
     finds("fence_on_the_last_line_of_a_cut_value", "Only a bracket is missing.", UNBALANCED, '```json\n{"a":[1]```', "invalid_json"),
+    takes("fence_of_a_list_item", "The marker of a list stands before the fence.", ITEM, 'So:\n10. ```\n    42\n    ```\nDone.', "42"),
+    finds("fences_of_list_items", "Two items, two answers.", AMBIGUOUS, '- ```json\n  {"a":1}\n  ```\n- ```json\n  {"a":2}\n  ```\n', "ambiguous"),
     takes("fence_in_a_block_of_prose", "A block of backticks in one of backticks.", INNER, '```\nHere it is:\n```json\n{"a":1}\n```\nDone.\n```\n', '{"a":1}'),
     takes("fence_in_a_longer_fence", "A block in a longer one.", INNER, '````md\n# Title\n~~~\n[1]\n~~~\nEnd.\n````\n[2]', "[1]"),
     takes("fence_four_deep", "As deep as blocks are looked for.", INNER, '``````\na\n`````\nb\n````\nc\n```\n42\n```\n````\n`````\n``````\n', "42"),

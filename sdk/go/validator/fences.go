@@ -18,7 +18,8 @@ type block struct {
 func blockAt(text string, start, limit int) (block, bool) {
 	text = text[:limit]
 	line, contentStart := lineAt(text, start)
-	indented := len(line) - len(unindented(line))
+	item := itemOf(unindented(line))
+	indented := len(line) - len(unindented(line)) + item
 	line = line[indented:]
 	fence := fenceOf(line)
 	if !opensBlock(line, fence) {
@@ -27,8 +28,8 @@ func blockAt(text string, start, limit int) (block, bool) {
 	found := block{contentStart, limit, limit, false}
 	for at := contentStart; at < len(text); {
 		line, next := lineAt(text, at)
-		indent := len(line) - len(unindented(line))
-		if length := closingLength(line[indent:], fence); length > 0 {
+		indent := len(line) - len(strings.TrimLeft(line, " "))
+		if length := closingLength(line[indent:], fence); length > 0 && indent <= item+3 {
 			found = block{contentStart, at, at + indent + length, true}
 			break
 		}
@@ -154,7 +155,8 @@ func nextFence(text string, start int) int {
 	}
 	for start < len(text) {
 		line, next := lineAt(text, start)
-		if line = unindented(line); opensBlock(line, fenceOf(line)) {
+		line = unindented(line)
+		if line = line[itemOf(line):]; opensBlock(line, fenceOf(line)) {
 			return start
 		}
 		start = next
@@ -177,6 +179,25 @@ func unindented(line string) string {
 		line = strings.TrimPrefix(line, " ")
 	}
 	return line
+}
+
+// itemOf is the length of the marker of a list that may stand before an opening fence.
+func itemOf(line string) int {
+	marker := len(line) - len(strings.TrimLeft(line, "0123456789"))
+	switch {
+	case marker >= len(line), marker > 9:
+		return 0
+	case marker == 0 && strings.ContainsRune("-*+", rune(line[0])):
+	case marker > 0 && strings.ContainsRune(".)", rune(line[marker])):
+	default:
+		return 0
+	}
+	marker++
+	blanks := len(line[marker:]) - len(strings.TrimLeft(line[marker:], " \t"))
+	if blanks < 1 || blanks > 4 {
+		return 0
+	}
+	return marker + blanks
 }
 
 // fenceOf gives the backticks or tildes that a line begins with.

@@ -3,7 +3,8 @@
 Source: CommonMark 0.31, section 4.5 (at most three spaces before a fence, the closing one at
 least as long, an unclosed block reaches the end). Models write less strictly than that, so three
 more things are found: a closing fence right behind the value on its last line, one with special
-tokens such as `<|return|>` behind it, and a value that begins on the line of the opening fence.
+tokens such as `<|return|>` behind it, and a value that begins on the line of the opening fence. Of
+lists it knows the marker that may stand before an opening fence.
 """
 
 import re
@@ -13,7 +14,8 @@ from typing import Final, NamedTuple
 from lakehouse.core.json_text import JsonError, parse
 from lakehouse.validation.regions import BLANK, STRING, Region, balanced, begins_array
 
-_FENCE: Final = r" {0,3}(?:`{3,}+(?=[^`\n]*$)|~{3,}+)"
+_ITEM: Final = r"(?:[-*+]|[0-9]{1,9}[.)])[ \t]{1,4}"
+_FENCE: Final = rf" {{0,3}}(?P<item>{_ITEM})?(?P<fence>`{{3,}}+(?=[^`\n]*$)|~{{3,}}+)"
 _FENCE_LINE = re.compile(rf"^{_FENCE}", re.MULTILINE)
 _FENCE_HERE = re.compile(_FENCE, re.MULTILINE)
 _SCALAR = re.compile(rf"{STRING}|[^ \t\n\r`~]++", re.DOTALL)
@@ -38,10 +40,11 @@ def fence_at(text: str, start: int) -> re.Match[str] | None:
 
 def block_of(text: str, opening: re.Match[str], limit: int) -> Block:
     """Read the block that a fence opens, before `limit`. Cost: linear in the block."""
-    fence = opening[0].lstrip(" ")
+    fence = opening["fence"]
     line_end = text.find("\n", opening.end(), limit)
     start = limit if line_end < 0 else line_end + 1
-    closing_line, run = _closing(fence[0], len(fence))
+    item = opening["item"] or ""
+    closing_line, run = _closing(fence[0], len(fence), len(item) + 3)
     closing = closing_line.search(text, start, limit)
     end = limit if closing is None else closing.start()
     start = _value_in_info(text, opening.end(), start, end, run) or start
@@ -55,11 +58,11 @@ def block_of(text: str, opening: re.Match[str], limit: int) -> Block:
 
 
 @lru_cache(maxsize=64)  # a fence of one mark and length after the other
-def _closing(mark: str, length: int) -> tuple[re.Pattern[str], re.Pattern[str]]:
+def _closing(mark: str, length: int, indent_max: int) -> tuple[re.Pattern[str], re.Pattern[str]]:
     """Make the patterns of a closing fence: alone on its line, and behind a value."""
     run = rf"{re.escape(mark)}{{{length},}}+"
     tokens = r"(?:<\|[A-Za-z_]{1,32}\|>[ \t]*+)*+"
-    alone = re.compile(rf"^ {{0,3}}({run})[ \t]*+{tokens}\r?$", re.MULTILINE)
+    alone = re.compile(rf"^ {{0,{indent_max}}}({run})[ \t]*+{tokens}\r?$", re.MULTILINE)
     return alone, re.compile(rf"[ \t]*+{run}")
 
 

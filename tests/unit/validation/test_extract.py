@@ -70,6 +70,10 @@ def has(name):
         (f"```json\n{A}\n```<|return|>", A),
         ("So:\n```\n42\n``` <|im_end|>\n", "42"),
         (f"```json\n{A}```\nwith\n```\ncode\n```", A),
+        # A block of a list item.
+        (f"1. ```json\n   {A}\n   ```\n2. done", A),
+        ("- ~~~\n  42\n  ~~~\n", "42"),
+        (f"10) ```json\n    {A}\n    ```\nsee {B}", A),
         # A value that begins on the line of the opening fence.
         (f"```json {A}\n```", A),
         (f"~~~{A}~~~", A),
@@ -204,6 +208,7 @@ def test_the_accepted_candidate_is_judged_else_the_last_is_reported(text, accept
         f"<think>x</think>{A} or {B}",
         f"<|channel|>final<|message|>{A}<|end|><|start|>assistant<|channel|>final<|message|>{B}",
         f"{A}\n{A}\n{B}",
+        f"1. ```json\n   {A}\n   ```\n2. ```json\n   {B}\n   ```\n",
         '{"a":1} {"a":true}',
         '{"a":"1"} {"a":1}',
         '[{"a":1},{"a":2}] [{"a":2},{"a":1}]',
