@@ -52,15 +52,22 @@ def table_files(kinds: Mapping[str, Kind], schemas: SchemaCache, config: Config)
 def doubts_about_rules(
     rules: Mapping[str, Rules], kinds: Mapping[str, Kind], schemas: SchemaCache
 ) -> list[str]:
-    """Name the members that rules bind and that schemas leave room for without naming them."""
-    return [
-        f"kinds.{name}.rules[{index}].sql: ${member} is not named in the schema, which leaves "
-        "room for any member: an answer without it binds NULL"
-        for name, kind in kinds.items()
-        for index, rule in enumerate(kind.rules)
-        for member, state in _states(rules[name][rule.sql], schemas.of(kind))
-        if state == "open"
-    ]
+    """Name rules that say the same of every answer, and members that schemas do not name."""
+    found = []
+    for name, kind in kinds.items():
+        schema = schemas.of(kind)
+        for index, rule in enumerate(kind.rules):
+            field = f"kinds.{name}.rules[{index}].sql"
+            prepared = rules[name][rule.sql]
+            if not prepared.members:
+                found.append(f"{field}: it binds no $member, so it says the same of every answer")
+            found += [
+                f"{field}: ${member} is not named in the schema, which leaves room for any "
+                "member: an answer without it binds NULL"
+                for member, state in _states(prepared, schema)
+                if state == "open"
+            ]
+    return found
 
 
 def _prepared(kind: Kind, schema: CompiledSchema, config: Config) -> Mapping[str, PreparedRule]:

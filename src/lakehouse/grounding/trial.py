@@ -2,8 +2,9 @@
 
 A rule that errors for every answer would be told to the model as its own fault, for ever. So it is
 run before the first answer: with all members null, and with sample answers. It is broken if every
-run errors, or if the types of the schema alone make every sample err. Errors of single values, such
-as a text that is no date, say nothing: real answers may hold better ones.
+run errors, if the types of the schema alone make every sample err, or if a cast of something that
+is not of the answer fails in all of them. Errors of single values, such as a text that is no date,
+say nothing: real answers may hold better ones.
 """
 
 import threading
@@ -58,7 +59,27 @@ def _trouble(rule: PreparedRule, connection: duckdb.DuckDBPyConnection) -> str |
     typed = all(name in rule.shapes and rule.shapes[name].kind != "json" for name in rule.members)
     if samples and typed and all(isinstance(error, _OF_TYPES) for error in samples):
         return _text(samples[0])
+    # One and the same cast fails in each, and not on a value of the samples: of a table, then.
+    texts = {_text(error) for error in samples}
+    if len(texts) == 1 and all(isinstance(error, duckdb.ConversionException) for error in samples):
+        [text] = texts
+        if not any(_quotes(text, sample) for sample in rule.samples):
+            return text
     return None
+
+
+def _quotes(text: str, value: object) -> bool:
+    """Tell whether a text quotes one of the scalars in a value."""
+    pending: list[object] = [value]
+    while pending:
+        one = pending.pop()
+        if isinstance(one, Mapping):
+            pending += one.values()
+        elif isinstance(one, list):
+            pending += one
+        elif f"'{one}'" in text or f'"{one}"' in text:
+            return True
+    return False
 
 
 def _error(

@@ -122,6 +122,12 @@ def test_a_member_that_the_schema_leaves_open_is_a_warning(tmp_path: Path) -> No
     assert "kinds.order.rules[0].sql: $name" in doubt
 
 
+def test_a_rule_that_binds_nothing_is_a_warning(tmp_path: Path) -> None:
+    [doubt] = prepare(tmp_path, "SELECT '$name' <> ''", ORDER)
+    assert "kinds.order.rules[0].sql" in doubt
+    assert "every answer" in doubt
+
+
 def test_no_member_can_be_bound_where_the_answer_is_no_object(tmp_path: Path) -> None:
     with pytest.raises(SetupError, match=r"binds \$a.*it names none"):
         prepare(tmp_path, "SELECT $a = 1", {"type": "array", "items": TEXT})

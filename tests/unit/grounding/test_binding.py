@@ -243,6 +243,14 @@ def test_a_rule_reads_tables_and_nested_values_together() -> None:
     assert not run(OVER, {"lines": [{"count": 21}]}, tables=tables).holds
 
 
+def test_a_cell_that_no_answer_can_help_breaks_the_rule_too() -> None:
+    """The optimizer leaves the cell out where the member is null: that run proves nothing."""
+    sql = "SELECT $total > (SELECT max(most)::INT FROM limits)"
+    with pytest.raises(InfraError, match="twenty"):
+        run(sql, {"total": 1}, tables={"limits": pa.table({"most": ["10", "twenty"]})})
+    assert run(sql, {"total": 21}, tables={"limits": pa.table({"most": ["10", "20"]})}).holds
+
+
 @pytest.mark.parametrize(
     ("table", "kind"),
     [
