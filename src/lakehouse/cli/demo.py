@@ -19,10 +19,10 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from lakehouse.cli.console import console as terminal_console
 from lakehouse.cli.demo_report import Told, print_report
 from lakehouse.cli.init import write_project
 from lakehouse.cli.models import pull_with_progress
-from lakehouse.cli.terminal import console as terminal_console
 from lakehouse.core.errors import SetupError
 from lakehouse.core.session import SessionReply
 from lakehouse.demo.notices import Notice, load_notices

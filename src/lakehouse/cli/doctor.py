@@ -11,12 +11,12 @@ from typing import Annotated, Final
 import typer
 from rich.text import Text
 
+from lakehouse.cli.console import console
 from lakehouse.cli.doctor_check import Check, State, skipped
 from lakehouse.cli.doctor_kinds import applied_checks, model_checks
 from lakehouse.cli.doubts import doubts_of
 from lakehouse.cli.options import ConfigOption, JsonOption, read_config
 from lakehouse.cli.table import print_json
-from lakehouse.cli.terminal import console
 from lakehouse.compose import Daemon, catalog, key_ring, tracer
 from lakehouse.config.columns import misfits
 from lakehouse.config.rules import table_files

@@ -9,10 +9,11 @@ from typing import Annotated
 import msgspec
 import typer
 
+from lakehouse.cli.console import console
 from lakehouse.cli.gateway import GatewayCaller
 from lakehouse.cli.options import ConfigOption, read_config
 from lakehouse.cli.show import print_attempt, print_fact
-from lakehouse.cli.terminal import console, say_json
+from lakehouse.cli.terminal import say_json
 from lakehouse.core.errors import SetupError
 from lakehouse.core.json_text import JsonError, compact, null, parse
 from lakehouse.core.session import IterateRequest, SessionReply

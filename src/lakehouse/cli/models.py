@@ -9,10 +9,10 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
+from lakehouse.cli.console import console
 from lakehouse.cli.listing import ListingGroup
 from lakehouse.cli.options import ConfigOption, JsonOption, read_config
 from lakehouse.cli.table import print_json, print_table
-from lakehouse.cli.terminal import console
 from lakehouse.compose import Daemon
 from lakehouse.config.settings import Config
 from lakehouse.core.chat import ModelStatus

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import msgspec
 
-from lakehouse.cli.terminal import console, say_json
+from lakehouse.cli.console import console
+from lakehouse.cli.terminal import say_json
 from lakehouse.core.clock import SystemClock, timestamp
 from lakehouse.core.errors import SetupError
 from lakehouse.core.wording import counted

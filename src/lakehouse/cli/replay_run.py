@@ -24,8 +24,8 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from lakehouse.cli.console import console as terminal_console
 from lakehouse.cli.table import percent
-from lakehouse.cli.terminal import console as terminal_console
 from lakehouse.cli.terminal import say
 from lakehouse.compose import Daemon
 from lakehouse.config.settings import Config

@@ -17,6 +17,7 @@ import msgspec
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from lakehouse.cli.console import console as terminal_console
 from lakehouse.cli.options import ConfigOption, read_config
 from lakehouse.cli.run_crew import Crew, Tally, pending
 from lakehouse.cli.run_door import Door, open_door
@@ -45,7 +46,6 @@ from lakehouse.cli.sampling_options import (
     TemperatureOption,
     raw_temperature,
 )
-from lakehouse.cli.terminal import console as terminal_console
 from lakehouse.cli.terminal import say
 from lakehouse.config.settings import Config
 from lakehouse.core.errors import SetupError

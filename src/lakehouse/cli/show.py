@@ -7,9 +7,10 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from lakehouse.cli.console import console
 from lakehouse.cli.options import ConfigOption, JsonOption, log_directory, read_config
 from lakehouse.cli.table import print_json
-from lakehouse.cli.terminal import console, on_one_line, visible
+from lakehouse.cli.terminal import on_one_line, visible
 from lakehouse.core.errors import Refusal
 from lakehouse.core.row import Row
 from lakehouse.core.row_codec import decode_row

@@ -6,7 +6,8 @@ import msgspec
 from rich.table import Table
 from rich.text import Text
 
-from lakehouse.cli.terminal import console, say_json, visible
+from lakehouse.cli.console import console
+from lakehouse.cli.terminal import say_json, visible
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

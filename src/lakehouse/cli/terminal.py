@@ -1,9 +1,10 @@
-"""The only place that writes to the terminal: nothing of others that steers it comes through.
+"""Text on its way to the terminal: nothing of others that steers it comes through.
 
 Prompts, answers, ids, names of files and kinds are written by models and by other programs. A
 terminal obeys escape sequences, C1 controls and marks of direction among them, so each such
 character is shown as its number. JSON and CSV for programs keep their bytes, unless they go to a
-terminal.
+terminal. All commands print through here, or through the console that uses it (`cli/console.py`,
+apart because Rich takes longer to load than the help may take).
 """
 
 import re
@@ -12,8 +13,6 @@ from collections.abc import Iterable
 from typing import Final
 
 import typer
-from rich.console import Console, ConsoleOptions, RenderableType
-from rich.segment import Segment
 
 # C0 but tab and line break, DEL and C1, marks of direction, separators of lines, interlinear and
 # tag characters, and what no encoding can carry.
@@ -50,23 +49,6 @@ def say_lines(lines: Iterable[str]) -> None:
     shown = visible if sys.stdout.isatty() else str
     for line in lines:
         sys.stdout.write(shown(line))
-
-
-class _Console(Console):
-    def render(
-        self, renderable: RenderableType, options: ConsoleOptions | None = None
-    ) -> Iterable[Segment]:
-        """Give the segments of a renderable, none of which can steer but Rich's own."""
-        for segment in super().render(renderable, options):
-            yield segment if segment.control else segment._replace(text=visible(segment.text))
-
-
-def console(*, err: bool = False) -> Console:
-    """Give a console that colours nothing by itself and folds lines only on a terminal."""
-    found = _Console(highlight=False, stderr=err)
-    if found.is_terminal:
-        return found
-    return _Console(highlight=False, stderr=err, width=200, soft_wrap=True)
 
 
 def _number(found: re.Match[str]) -> str:

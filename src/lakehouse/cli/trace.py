@@ -11,10 +11,10 @@ import msgspec
 import typer
 from rich.progress import Progress, SpinnerColumn, TextColumn
 
+from lakehouse.cli.console import console as terminal_console
 from lakehouse.cli.listing import ListingGroup
 from lakehouse.cli.options import ConfigOption, JsonOption, log_directory, read_config
 from lakehouse.cli.table import print_json
-from lakehouse.cli.terminal import console as terminal_console
 from lakehouse.cli.terminal import say
 from lakehouse.compose import tracer
 from lakehouse.core.errors import InfraError, SetupError
