@@ -20,6 +20,7 @@ from typing import Annotated, Final, Self, TextIO
 
 import typer
 
+from lakehouse.cli.terminal import on_one_line
 from lakehouse.core.clock import timestamp
 from lakehouse.core.context import current_session
 from lakehouse.core.redaction import redact
@@ -164,7 +165,7 @@ class _HumanLines(_Lines):
             f"{record.name.removeprefix('lakehouse.')}: {self._message(record)}"
             + (f" (session {session})" if session else "")
         )
-        return "\n  ".join(map(printable, [line, *self._traceback(record)]))
+        return "\n  ".join(map(on_one_line, [line, *self._traceback(record)]))
 
 
 class _JsonLines(_Lines):
@@ -181,10 +182,3 @@ class _JsonLines(_Lines):
         if lines := self._traceback(record):
             found["traceback"] = lines
         return json.dumps(found).replace("\x7f", "\\u007f")
-
-
-def printable(text: str) -> str:
-    r"""Escape everything that a terminal acts on, or that ends a line: `\x1b`, `\u202e`."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

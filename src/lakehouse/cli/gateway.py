@@ -1,19 +1,47 @@
-"""Calls from the command line to a running gateway."""
+"""Calls from the command line to a running gateway, and what is said where there is none.
 
-from collections.abc import Awaitable, Mapping
+Whatever answers at an address may be something else: a web page, a proxy, another daemon, nobody.
+Each is one clear error, and "could not be run", never "not accepted".
+"""
+
+from collections.abc import Coroutine, Mapping
+from typing import Any, Final, TypeVar
 
 import msgspec
 
 from lakehouse.core.chat import ModelName
 from lakehouse.core.errors import InfraError, Refusal, SetupError
-from lakehouse.core.limits import DEADLINE_MS_MAX, LOAD_BUDGET_MS_DEFAULT, ROW_BYTES_MAX
+from lakehouse.core.limits import (
+    CONNECT_TIMEOUT_MS_DEFAULT,
+    DEADLINE_MS_DEFAULT,
+    DEADLINE_MS_MAX,
+    LOAD_BUDGET_MS_MAX,
+    ROW_BYTES_MAX,
+)
 from lakehouse.core.session import IterateRequest, SessionReply
 from lakehouse.engine.task import find_kind, find_model
-from lakehouse.transport.client import HttpClient, HttpLimits, HttpReply, TransportFault
+from lakehouse.transport.client import (
+    HttpClient,
+    HttpLimits,
+    HttpReply,
+    TransportFault,
+    check_header,
+    check_url,
+)
+from lakehouse.transport.liveness import while_alive
 from lakehouse.transport.problem import PROBLEM_TYPE, error_of
+from lakehouse.transport.reason import hint_for, words_of
 
-_ANSWER_MS = DEADLINE_MS_MAX + LOAD_BUDGET_MS_DEFAULT
-_LIMITS = HttpLimits(5_000, _ANSWER_MS, _ANSWER_MS, _ANSWER_MS, 4 * ROW_BYTES_MAX)
+_GREETING_MS: Final = 5_000  # for /livez, which any gateway answers at once
+_ASK_MS: Final = 30_000  # for what needs no model
+_SESSION_MS: Final = DEADLINE_MS_MAX + LOAD_BUDGET_MS_MAX
+_NOT_HERE: Final = frozenset({"not_found", "method_not_allowed"})
+
+_T = TypeVar("_T")
+
+
+class _Alive(msgspec.Struct):
+    alive: bool
 
 
 class _Named(msgspec.Struct):
@@ -39,17 +67,36 @@ class _Models(msgspec.Struct):
 
 
 class GatewayCaller:
-    """Speaks to one gateway, with the key that a variable of the environment holds."""
+    """Speaks to one gateway, with the key that a variable of the environment holds.
+
+    Before the first call it sees that a gateway is there.
+
+    Raises:
+        SetupError: The URL or the key cannot be used as they stand.
+    """
 
     def __init__(self, url: str, api_key_env: str | None, environment: Mapping[str, str]) -> None:
         self._url = url.rstrip("/")
         self._http = HttpClient()
         self._headers = {"content-type": "application/json"}
+        self._greeted = False
+        try:
+            check_url(self._url)
+        except ValueError as error:
+            raise SetupError(
+                f"The gateway's URL cannot be used: {error}.", hint="Such as http://127.0.0.1:4110."
+            ) from error
         if api_key_env is not None:
             key = environment.get(api_key_env)
             if not key:
                 raise SetupError(f"${api_key_env} is named by --api-key-env, but is not set.")
             self._headers["authorization"] = f"Bearer {key}"
+            try:
+                check_header("authorization", self._headers["authorization"])
+            except ValueError as error:
+                raise SetupError(
+                    f"${api_key_env} holds a character that no key has, such as a line break."
+                ) from error
 
     async def iterate(self, request: IterateRequest) -> SessionReply:
         """Run one session.
@@ -58,57 +105,126 @@ class GatewayCaller:
             Refusal: The gateway did not take it on.
             InfraError: `connect`: no gateway answers there.
         """
-        return msgspec.json.decode((await self.post(request)).body, type=SessionReply)
+        return (await self.post(request))[0]
+
+    async def post(self, request: IterateRequest) -> tuple[SessionReply, bytes]:
+        """Run one session, and give the reply's own bytes too; raises as `iterate` does."""
+        await self._greet()
+        call = self._http.post(
+            self._url + "/v1/iterate",
+            headers=self._headers,
+            body=msgspec.json.encode(request),
+            limits=_limits(_SESSION_MS),
+        )
+        patience_ms = request.deadline_ms or DEADLINE_MS_DEFAULT
+        reply = await self._reply(
+            while_alive(call, http=self._http, url=self._url, patience_ms=patience_ms)
+        )
+        return self._decoded(reply, SessionReply), reply.body
 
     async def facts(self, request: IterateRequest) -> tuple[str, str]:
         """Give the digest of the request's kind and its model's own name, as the gateway has them.
 
         Raises as `iterate` does, and where the gateway does not know the kind or the model.
         """
-        kinds = msgspec.json.decode(await self._get("/v1/kinds"), type=_Kinds).kinds
+        kinds = (await self._get("/v1/kinds", _Kinds)).kinds
         kind = find_kind(request.kind or "", {kind.name: kind for kind in kinds})
-        models = msgspec.json.decode(await self._get("/v1/models"), type=_Models).models
+        models = (await self._get("/v1/models", _Models)).models
         alias = request.model or kind.model
         return kind.digest, find_model(alias, {model.name: model for model in models}).model
 
     async def tables(self, row_id: str) -> dict[str, str] | None:
         """Give the digests of the tables that judged a session; None if its row is not there."""
-        try:
-            rows = msgspec.json.decode(await self._get(f"/v1/sessions/{row_id}"), type=_Rows).rows
-        except Refusal:
-            return None
-        return rows[0].tables if rows else None
-
-    async def post(self, request: IterateRequest) -> HttpReply:
-        """Run one session and give the reply's own bytes; raises as `iterate` does."""
-        return await self._answer(
-            self._http.post(
-                self._url + "/v1/iterate",
-                headers=self._headers,
-                body=msgspec.json.encode(request),
-                limits=_LIMITS,
-            )
+        await self._greet()
+        url = f"{self._url}/v1/sessions/{row_id}"
+        reply = await self._reply(
+            self._http.get(url, headers=self._headers, limits=_limits(_ASK_MS)), may_miss=True
         )
-
-    async def _get(self, path: str) -> bytes:
-        call = self._http.get(self._url + path, headers=self._headers, limits=_LIMITS)
-        return (await self._answer(call)).body
-
-    async def _answer(self, call: Awaitable[HttpReply]) -> HttpReply:
-        try:
-            reply = await call
-        except (TransportFault, ValueError) as fault:
-            raise InfraError(
-                "connect",
-                f"No gateway answers at {self._url}: {fault}.",
-                hint="Start one with `lakehouse up`, or name another with --url.",
-            ) from fault
-        if reply.headers.get("content-type", "").startswith(PROBLEM_TYPE):
-            error = error_of(reply.body, reply.headers.get("retry-after", ""))
-            if error is not None:
-                raise error
-        return reply
+        if reply.status == 404:
+            return None
+        rows = self._decoded(reply, _Rows).rows
+        return rows[0].tables if rows else None
 
     async def close(self) -> None:
         """Close the connections."""
         await self._http.close()
+
+    async def _greet(self) -> None:
+        """See that a gateway is there, once."""
+        if self._greeted:
+            return
+        call = self._http.get(self._url + "/livez", headers={}, limits=_limits(_GREETING_MS))
+        if not self._decoded(await self._reply(call), _Alive).alive:
+            raise self._no_gateway("it says that it is not alive")
+        self._greeted = True
+
+    async def _get(self, path: str, kind: type[_T]) -> _T:
+        await self._greet()
+        call = self._http.get(self._url + path, headers=self._headers, limits=_limits(_ASK_MS))
+        return self._decoded(await self._reply(call), kind)
+
+    async def _reply(
+        self, call: Coroutine[Any, Any, HttpReply], *, may_miss: bool = False
+    ) -> HttpReply:
+        """Wait for an answer, and raise what it stands for where it is a problem of ours."""
+        try:
+            reply = await call
+        except TransportFault as fault:
+            raise self._unreached(fault) from fault
+        if 300 <= reply.status < 400:
+            place = reply.headers.get("location", "nowhere")[:200]
+            raise self._no_gateway(f"it redirects to {place!r}")
+        if not reply.headers.get("content-type", "").startswith(PROBLEM_TYPE):
+            return reply
+        error = error_of(reply.body, reply.headers.get("retry-after", ""))
+        if error is None or (error.code in _NOT_HERE and not may_miss):
+            raise self._no_gateway(f"{reply.status}: {'' if error is None else error.public}")
+        if may_miss and error.code == "not_found":
+            return reply
+        if error.code == "unauthorized":
+            raise Refusal(
+                "unauthorized",
+                f"The gateway at {self._url} wants an API key: {error.public}",
+                hint="--api-key-env NAME names the variable that holds it.",
+            )
+        raise error
+
+    def _decoded(self, reply: HttpReply, kind: type[_T]) -> _T:
+        try:
+            return msgspec.json.decode(reply.body, type=kind)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            media_type = reply.headers.get("content-type", "")[:80]
+            what = "nothing" if not reply.body.strip() else repr(media_type)
+            raise self._no_gateway(f"status {reply.status} with {what}: {error}") from error
+
+    def _no_gateway(self, what: str) -> InfraError:
+        return InfraError(
+            "connect",
+            f"What answers at {self._url} is no Lakehouse gateway: {what.rstrip(' .:')}.",
+            hint="Name the gateway's root with --url, such as http://127.0.0.1:4110; "
+            "`lakehouse up` starts one.",
+        )
+
+    def _unreached(self, fault: TransportFault) -> InfraError:
+        if fault.kind == "connect":
+            why = words_of(fault.reason, fault.detail)
+        elif fault.kind == "malformed":
+            return self._no_gateway(f"it does not speak HTTP: {fault.detail}")
+        else:
+            why = fault.detail.rpartition(": ")[2]
+        return InfraError(
+            "connect",
+            f"No gateway answers at {self._url}: {why}.",
+            hint=hint_for(fault.reason, server="a gateway (`lakehouse up`)", setting="--url"),
+            internal=str(fault),
+        )
+
+
+def _limits(total_ms: int) -> HttpLimits:
+    return HttpLimits(
+        connect_ms=min(CONNECT_TIMEOUT_MS_DEFAULT, total_ms),
+        first_byte_ms=total_ms,
+        idle_ms=total_ms,
+        total_ms=total_ms,
+        body_bytes_max=4 * ROW_BYTES_MAX,
+    )

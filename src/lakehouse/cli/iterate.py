@@ -17,7 +17,6 @@ from lakehouse.cli.terminal import say_json
 from lakehouse.core.errors import SetupError
 from lakehouse.core.json_text import JsonError, compact, null, parse
 from lakehouse.core.session import IterateRequest, SessionReply
-from lakehouse.transport.client import HttpReply
 
 iterate_app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -50,16 +49,18 @@ def command(
         model=model,
         max_iterations=max_iterations,
     )
-    answer = asyncio.run(_ask(url or f"http://{settings.gateway.listen}", api_key_env, request))
-    reply = msgspec.json.decode(answer.body, type=SessionReply)
+    at = url or f"http://{settings.gateway.listen}"
+    reply, body = asyncio.run(_ask(at, api_key_env, request))
     if json:
-        say_json(answer.body)
+        say_json(body)
     else:
         _print(reply)
     raise typer.Exit({"accepted": 0, "max_iter_exhausted": 1, "infra_error": 3}[reply.verdict])
 
 
-async def _ask(url: str, api_key_env: str | None, request: IterateRequest) -> HttpReply:
+async def _ask(
+    url: str, api_key_env: str | None, request: IterateRequest
+) -> tuple[SessionReply, bytes]:
     caller = GatewayCaller(url, api_key_env, os.environ)
     try:
         return await caller.post(request)

@@ -146,6 +146,8 @@ def _check_arguments(arguments: Sequence[str]) -> None:
 
 def _exit_code(error: LakehouseError) -> int:
     """1: it is not there; 2: the command or its input is wrong; 3: it could not be run."""
+    if isinstance(error, Refusal) and error.code == "unauthorized":
+        return 3  # of a gateway that wants a key: nothing was asked, and nothing answered
     if isinstance(error, Refusal) and not error.retryable:
         return 1 if error.code == "not_found" else 2
     return 2 if isinstance(error, SetupError) else 3

@@ -9,6 +9,7 @@ import typer
 from lakehouse.cli.terminal import say
 from lakehouse.config.load import BUILT_IN, FILE_NAME, load_config
 from lakehouse.config.settings import Config
+from lakehouse.core.redaction import redact
 
 ConfigOption = Annotated[
     str | None,
@@ -25,6 +26,16 @@ def read_config(context: typer.Context, path: str | None) -> Config:
     """
     named = path or context.find_root().params.get("config")
     return load_config(Path(named) if named else None, os.environ)
+
+
+def endpoints(config: Config, alias: str | None) -> str:
+    """List where the models are asked, or the one of `alias`, for people."""
+    places = {
+        name: model.base_url
+        for name, model in config.models.items()
+        if model.base_url is not None and alias in {None, name}
+    }
+    return ", ".join(f"{name} at {redact(place)}" for name, place in places.items())
 
 
 def log_directory(config: Config) -> Path:

@@ -7,7 +7,7 @@ import msgspec
 import typer
 
 from lakehouse.cli.listing import ListingGroup
-from lakehouse.cli.options import ConfigOption, JsonOption, log_directory, read_config
+from lakehouse.cli.options import ConfigOption, JsonOption, endpoints, log_directory, read_config
 from lakehouse.cli.replay_options import (
     SETTINGS,
     AsKindOption,
@@ -224,7 +224,7 @@ def _run(job: Job, asked: Asked) -> int:
     plan = job.plan
     changed = plan.candidate.words()
     say(f"run {plan.run_id}: {plan.counts.sessions} sessions, changed: {changed}", err=True)
-    return _end(job.root, plan, run_job(job), asked)
+    return _end(job, run_job(job), asked)
 
 
 def _root(settings: Config) -> Path:
@@ -246,10 +246,14 @@ def _begin(settings: Config, selection: Selection, candidate: Candidate, *, reju
     )
 
 
-def _end(root: Path, plan: Plan, tally: Tally, asked: Asked) -> int:
+def _end(job: Job, tally: Tally, asked: Asked) -> int:
+    root, plan = job.root, job.plan
     resume = f"Go on with: lakehouse replay --resume {plan.run_id}"
     if tally.stopped:
-        say(f"{tally.stopped} {tally.unanswered} sessions are left. {resume}", err=True)
+        say(tally.stopped, err=True)
+        if tally.outages and (places := endpoints(job.config, plan.candidate.model)):
+            say(f"The models' endpoints: {places}.", err=True)
+        say(f"{tally.unanswered} sessions are left. {resume}", err=True)
         return 3
     if tally.before + tally.done == 0:
         why = tally.refusal or "no replay was answered"

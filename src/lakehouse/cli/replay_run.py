@@ -139,8 +139,10 @@ async def _run(job: Job, entries: dict[str, str], found: Found, tally: Tally) ->
             )
             await run_corpus(engine, books, await books.recover(entries, found))
     finally:
-        await daemon.drain(0)
-        await daemon.close()
+        try:
+            await daemon.drain(0)
+        finally:
+            await daemon.close()
 
 
 async def _engine(job: Job, daemon: Daemon, stack: contextlib.AsyncExitStack) -> Engine:

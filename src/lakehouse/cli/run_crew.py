@@ -156,6 +156,6 @@ class Crew:
 
 def _cause(error: object) -> str:
     if isinstance(error, LakehouseError):
-        return error.public
+        return f"{error.public} {error.hint}".rstrip()
     code, message = getattr(error, "code", ""), getattr(error, "message", "")
-    return f"{code}: {message}"
+    return f"{code}: {message} {getattr(error, 'hint', '')}".rstrip()

@@ -18,6 +18,7 @@ from lakehouse.compose import Daemon, catalog
 from lakehouse.config.settings import Config
 from lakehouse.core.context import session_context
 from lakehouse.core.errors import InfraError, LakehouseError
+from lakehouse.core.redaction import redact
 from lakehouse.core.session import IterateRequest, SessionReply
 from lakehouse.engine.task import find_kind, find_model, plan
 from lakehouse.sessionlog.disk import lock_held
@@ -90,11 +91,10 @@ class _Gateway:
 
 
 class _OwnStack:
-    """The whole stack, in this process."""
+    """The whole stack, in this process. `place` names the model's endpoint, if it has one."""
 
-    place = "this process"
-
-    def __init__(self, daemon: Daemon, facts: Facts) -> None:
+    def __init__(self, daemon: Daemon, facts: Facts, endpoint: str | None) -> None:
+        self.place = "this process" if endpoint is None else f"the endpoint {redact(endpoint)}"
         self.facts = facts
         self._daemon = daemon
 
@@ -116,10 +116,13 @@ async def _own_stack(config: Config, request: IterateRequest) -> AsyncIterator[D
         tables: dict[str, str] | None = None
         with contextlib.suppress(InfraError):  # then each session says that it has no table
             tables = dict((await daemon.tables.snapshot(task.kind)).digests)
-        yield _OwnStack(daemon, Facts(task.kind.digest, task.model.model, tables))
+        facts = Facts(task.kind.digest, task.model.model, tables)
+        yield _OwnStack(daemon, facts, config.models[task.model.name].base_url)
     finally:
-        await daemon.drain(_DRAIN_MS)
-        await daemon.close()
+        try:
+            await daemon.drain(_DRAIN_MS)
+        finally:
+            await daemon.close()
 
 
 async def _running(config: Config, api_key_env: str | None, request: IterateRequest) -> str | None:
@@ -137,8 +140,6 @@ async def _running(config: Config, api_key_env: str | None, request: IterateRequ
     except LakehouseError as error:
         if not isinstance(error, InfraError):
             say(f"The gateway at {url} is not used: {error.public}", err=True)
-        return None
-    except ValueError:  # what answers there is no gateway
         return None
     finally:
         await caller.close()

@@ -21,11 +21,13 @@ import msgspec
 from lakehouse.core.errors import InfraError, SetupError
 from lakehouse.parity.fixtures import Fixture, Suite
 from lakehouse.process.children import Child
+from lakehouse.transport.client import check_url
 
 OutcomeKind = Literal["result", "errored", "skipped", "crashed", "timeout", "empty"]
 TIMEOUT_S: Final = 60.0  # for one helper process, from its start to its end
 _AGAIN_TIMEOUT_S: Final = 10.0  # the same where it is asked again after a crash
 _AGAIN_TOTAL_S: Final = 60.0  # for all asking again
+_GREETING_S: Final = 10.0  # for a refusal, which a stack gives at once
 _MESSAGE_CHARS_MAX: Final = 300
 _ANSWER_BYTES_MAX: Final = 1 << 30
 
@@ -123,6 +125,10 @@ class HelperPeer:
             return _outcomes(stdout.read(_ANSWER_BYTES_MAX), code, len(fixtures))
 
 
+class _Refusal(msgspec.Struct):
+    code: str
+
+
 class HttpPeer:
     """A running stack: the `validator` suite over `POST /v1/validate`."""
 
@@ -134,58 +140,85 @@ class HttpPeer:
         self.name = name
         self._api_key = api_key
         self._timeout_s = timeout_s
-        parts = urlsplit(url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise SetupError(f"{url!r} is not an http:// or https:// URL.")
-        self._parts = parts
+        try:
+            check_url(url)
+        except ValueError as error:
+            raise SetupError(f"The URL of {name} cannot be used: {error}.") from error
+        self._parts = urlsplit(url)
 
     def answers(self, fixtures: Sequence[Fixture]) -> list[Outcome]:
         """Post each fixture; anything but 200 and a refusal of the body is a crash.
 
         Raises:
-            InfraError: There is nobody to ask.
+            InfraError: There is nobody to ask, or somebody else.
         """
-        connection = self._connection()
-        try:
-            connection.connect()
-        except OSError as error:
-            raise InfraError(
-                "connect",
-                f"The stack {self.name} cannot be reached: {error}.",
-                hint="`lakehouse up` opens 127.0.0.1:4110; --url names another address.",
-            ) from error
-        finally:
-            connection.close()
+        self._greet()
         return [self._post(fixture.data) for fixture in fixtures]
 
-    def _connection(self) -> http.client.HTTPConnection:
+    def _greet(self) -> None:
+        """See that a stack answers: it refuses a body without an `output`, by its own problem."""
+        status, answer = 0, b""
+        connection = self._connection(_GREETING_S)
+        try:
+            status, answer = self._exchange(connection, b"{}")
+            refusal = msgspec.json.decode(answer, type=_Refusal)
+        except (OSError, http.client.HTTPException) as error:
+            raise InfraError(
+                "connect",
+                f"The stack {self.name} cannot be reached: {str(error) or type(error).__name__}.",
+                hint="`lakehouse up` opens 127.0.0.1:4110; --url names another address.",
+            ) from error
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise self._no_stack(status, str(error)) from error
+        finally:
+            connection.close()
+        if refusal.code == "unauthorized":
+            raise InfraError(
+                "connect",
+                f"The stack {self.name} wants an API key.",
+                hint="--api-key-env NAME names the variable that holds it.",
+            )
+        if status != 400:
+            raise self._no_stack(status, refusal.code)
+
+    def _no_stack(self, status: int, what: str) -> InfraError:
+        return InfraError(
+            "connect",
+            f"What answers for {self.name} is no Lakehouse stack: status {status}, {what}.",
+            hint="Name a gateway's or validatord's root, such as http://127.0.0.1:4110.",
+        )
+
+    def _connection(self, timeout_s: float) -> http.client.HTTPConnection:
         kind = (
             http.client.HTTPSConnection
             if self._parts.scheme == "https"
             else http.client.HTTPConnection
         )
-        return kind(self._parts.netloc, timeout=self._timeout_s)
+        return kind(self._parts.netloc, timeout=timeout_s)
 
-    def _post(self, body: bytes) -> Outcome:
-        connection = self._connection()
+    def _exchange(self, connection: http.client.HTTPConnection, body: bytes) -> tuple[int, bytes]:
         headers = {"Content-Type": "application/json"}
         if self._api_key is not None:
             headers["Authorization"] = f"Bearer {self._api_key}"
+        connection.request("POST", f"{self._parts.path.rstrip('/')}/v1/validate", body, headers)
+        response = connection.getresponse()
+        return response.status, response.read(_ANSWER_BYTES_MAX)
+
+    def _post(self, body: bytes) -> Outcome:
+        connection = self._connection(self._timeout_s)
         try:
-            connection.request("POST", f"{self._parts.path.rstrip('/')}/v1/validate", body, headers)
-            response = connection.getresponse()
-            answer = response.read()
+            status, answer = self._exchange(connection, body)
         except TimeoutError:
             return Outcome("timeout", message=f"no answer within {self._timeout_s:.0f} s")
         except (OSError, http.client.HTTPException) as error:
             return Outcome("crashed", message=str(error))
         finally:
             connection.close()
-        if response.status == 200:
+        if status == 200:
             return Outcome("result", answer) if answer else Outcome("empty")
         text = answer.decode("utf-8", "replace")[:_MESSAGE_CHARS_MAX]
-        refused = response.status in {400, 413}
-        return Outcome("errored" if refused else "crashed", message=f"{response.status}: {text}")
+        refused = status in {400, 413}
+        return Outcome("errored" if refused else "crashed", message=f"{status}: {text}")
 
 
 def peer_of(text: str, *, api_key: str | None = None) -> Peer:

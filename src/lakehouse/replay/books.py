@@ -148,7 +148,7 @@ class Books:
         tally.outages += 1
         tally.outages_in_a_row += 1
         if tally.outages_in_a_row >= self._outages_max and not self.stop.is_set():
-            tally.stopped = f"Stopped after {self._outages_max} outages in a row: {cause}."
+            tally.stopped = f"Stopped after {self._outages_max} outages in a row. The last: {cause}"
             self.stop.set()
 
 

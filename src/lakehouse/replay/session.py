@@ -20,7 +20,7 @@ from lakehouse.core.observation import AttemptTimes
 from lakehouse.core.ports import RecordSink, TableSource, Validator
 from lakehouse.core.replay_row import ReplayRun, ReplaySide
 from lakehouse.core.row import Row
-from lakehouse.core.session import Attempt, Verdict
+from lakehouse.core.session import Attempt, ReplyError, Verdict
 from lakehouse.engine.judge import judge
 from lakehouse.engine.task import Catalog, find_kind, inline_kind
 from lakehouse.replay.agreement import equal_artifacts
@@ -34,7 +34,7 @@ class Replayed(msgspec.Struct, frozen=True, kw_only=True):
 
     side: ReplaySide
     artifact: msgspec.Raw
-    error: str | None
+    error: ReplyError | None
 
 
 class Ended(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -92,8 +92,7 @@ class ModelReplay:
             usage=reply.usage,
             duration_ms=reply.duration_ms,
         )
-        error = reply.error.code if reply.error is not None else None
-        return Replayed(side=side, artifact=reply.artifact, error=error)
+        return Replayed(side=side, artifact=reply.artifact, error=reply.error)
 
 
 class Rejudge:
@@ -222,10 +221,11 @@ async def run_session(
             return Ended(outage=refusal.public)
         return Ended(refusal=refusal.public)
     except InfraError as error:
-        return Ended(outage=error.public)
+        return Ended(outage=f"{error.told} {error.hint}")
     if replayed.error is not None:
         # Where the log failed, no row of this id is surely there: the next try may use it again.
-        return Ended(outage=replayed.error, used=replayed.error != "log_unavailable")
+        code, message, hint = replayed.error.code, replayed.error.message, replayed.error.hint
+        return Ended(outage=f"{code}: {message} {hint}", used=code != "log_unavailable")
     return Ended(
         line=ReplayRun(
             run_id=run_id,

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from lakehouse.cli.daemon_log import LINES_WAITING_MAX, DaemonLog, LogLevel, printable
+from lakehouse.cli.daemon_log import LINES_WAITING_MAX, DaemonLog, LogLevel
 from lakehouse.core.context import current_session
 
 LOG = logging.getLogger("lakehouse.somewhere")
@@ -172,11 +172,3 @@ def test_a_line_that_cannot_be_formatted_is_told_as_such():
     with DaemonLog(LogLevel.INFO, stream):
         LOG.info("%d", "no number")
     assert "could not be formatted" in stream.getvalue()
-
-
-@pytest.mark.parametrize(
-    "text", ["\x1b]0;x\x07", "\r\n", "\x7f", "\x85", "\u2028", "\u202e", "\ud800"]
-)
-def test_what_a_terminal_acts_on_is_escaped(text: str):
-    assert printable(f"é{text}✓").isprintable()
-    assert printable("é✓ plain") == "é✓ plain"
