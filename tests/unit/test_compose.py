@@ -88,6 +88,7 @@ def test_the_requests_are_drained_although_the_sessions_fail_to(daemon: Daemon) 
 
     class Broken:
         rows_written = sessions_taken = 0
+        catalog = daemon.catalog
 
         async def drain(self, *, patience_ms: int) -> None:
             raise OSError("no")
