@@ -80,7 +80,7 @@ FINDINGS = {
     "empty": "no text",
     "too_large": "over 1 MiB, or too many values or characters for a schema of this size",
     "schema": "the JSON Schema does not hold at `path`",
-    "rule": "a SQL rule did not give TRUE",
+    "rule": "a SQL rule did not give TRUE, or a validator of a Python kind rejects",
     "ungrounded": "a value is not in its column, or a quote not in the text",
 }
 

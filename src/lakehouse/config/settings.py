@@ -91,7 +91,9 @@ class KindSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     what a later attempt sees of the earlier ones (the model's setting where it is not given), and
     `reprompt` is the text that stands before the findings, ours where it is not given; empty:
     none. `temperature`, `top_p`, `max_tokens`, `seed` and `stop` hold for its sessions where a
-    request does not set them, over those of the model.
+    request does not set them, over those of the model. `assert_formats`
+    makes `format` of a schema file an assertion; of a `python` kind it always is one, and the
+    model's own validators judge as well.
     """
 
     schema: str | None = None

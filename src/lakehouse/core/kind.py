@@ -38,7 +38,10 @@ class GroundingRule(
 
 
 class SqlRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One declared rule: a query that must give TRUE; `$name` is a top-level member, bound."""
+    """One declared rule: a query that must give TRUE; `$name` is a top-level member, bound.
+
+    Lists and objects are bound as LISTs and STRUCTs of the schema's types.
+    """
 
     sql: str
     message: str
