@@ -1,5 +1,7 @@
 """`lakehouse log`: what an operator does to the session log itself."""
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -10,8 +12,10 @@ from lakehouse.cli.listing import ListingGroup
 from lakehouse.cli.options import ConfigOption, JsonOption, log_directory, read_config
 from lakehouse.cli.table import print_json
 from lakehouse.cli.terminal import on_one_line, say
+from lakehouse.core.errors import LakehouseError
 from lakehouse.core.wording import counted
 from lakehouse.sessionlog.compacted import RETENTION_H, require_delta
+from lakehouse.sessionlog.disk import reason
 from lakehouse.sessionlog.layout import ACTIVE, INBOX
 from lakehouse.sessionlog.sealing import reap as reap_log
 from lakehouse.sessionlog.sealing import seal as seal_log
@@ -27,6 +31,20 @@ log_app = typer.Typer(
 )
 
 _SHOWN_MAX = 20
+
+
+@contextlib.contextmanager
+def _trouble_told(done: str) -> Iterator[None]:
+    """Say as ours what the disk refused, for a `with`. Every step can be done again."""
+    try:
+        yield
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        raise LakehouseError(
+            f"The session log could not be {done}: {where}{reason(error)}.",
+            hint="Nothing is lost. Free some space if the disk is full, check the rights on the "
+            "directory, and run the command again: it goes on where it stopped.",
+        ) from error
 
 
 def _table(context: typer.Context, config: str | None) -> str | None:
@@ -63,7 +81,8 @@ def seal(context: typer.Context, *, json: JsonOption = False, config: ConfigOpti
 
     Example: lakehouse log seal
     """
-    done = seal_log(_root(context, config))
+    with _trouble_told("sealed"):
+        done = seal_log(_root(context, config))
     if json:
         print_json(msgspec.to_builtins(done))
         return
@@ -80,7 +99,8 @@ def reap(context: typer.Context, *, json: JsonOption = False, config: ConfigOpti
 
     Example: lakehouse log reap
     """
-    reaped = reap_log(_root(context, config))
+    with _trouble_told("reaped"):
+        reaped = reap_log(_root(context, config))
     if json:
         print_json({"reaped": list(reaped)})
     else:
@@ -110,7 +130,8 @@ def compact(
     from lakehouse.lake import compaction  # noqa: PLC0415 - needs the Delta library, an extra
 
     root = _root(context, config)
-    seal_log(root)
+    with _trouble_told("sealed"):
+        seal_log(root)
     done = compaction.compact(root, table=_table(context, config), retention_h=retention_h)
     if json:
         print_json(msgspec.to_builtins(done))

@@ -14,7 +14,7 @@ from typing import IO
 import msgspec
 
 from lakehouse.cli.run_inputs import Input, Refused
-from lakehouse.core.errors import SetupError
+from lakehouse.core.errors import LakehouseError, SetupError
 from lakehouse.core.finding import Finding
 from lakehouse.core.session import SessionReply, Verdict
 
@@ -113,20 +113,35 @@ class ResultFile:
         """Write one line, whole.
 
         Raises:
-            SetupError: The disk took only a part of it; the part is cut off by the next run.
+            LakehouseError: The disk did not take all of it; a part is cut off by the next run.
         """
         line = msgspec.json.encode(result) + b"\n"
         try:
             written = self._file.write(line)
         except OSError as error:
-            raise SetupError(f"{self.path}: cannot be written: {error.strerror}.") from error
+            raise self._not_written(error.strerror) from error
         if written != len(line):
-            raise SetupError(f"{self.path}: the disk is full.")
+            raise self._not_written("the disk is full")
 
     def close(self) -> None:
-        """Sync and close; the lock goes with it."""
-        os.fsync(self._file.fileno())
-        self._file.close()
+        """Sync and close; the lock goes with it.
+
+        Raises:
+            LakehouseError: What was written may not be on the disk.
+        """
+        try:
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise self._not_written(error.strerror) from error
+        finally:
+            self._file.close()
+
+    def _not_written(self, cause: str | None) -> LakehouseError:
+        return LakehouseError(
+            f"{self.path}: cannot be written: {cause}.",
+            hint="Free some space, then run the same command: it goes on where it stopped, and "
+            "the session of the last row stands in the log.",
+        )
 
     def _key(self, line: bytes, number: int) -> _Key:
         try:

@@ -80,6 +80,7 @@ class QueryAnswer(msgspec.Struct, frozen=True):
     warning: str | None = None
     error: str | None = None
     refused: bool = False
+    hint: str | None = None
 
 
 class QueryFailed(LakehouseError):
@@ -179,7 +180,8 @@ def _answer(output: bytes) -> QueryAnswer:
     if answer.error is not None:
         if answer.refused:
             raise SetupError(answer.error, hint="The views: " + ", ".join(_VIEWS) + ".")
-        raise QueryFailed(answer.error, hint="Narrow the query with WHERE or LIMIT.")
+        hint = answer.hint or "Narrow the query with WHERE or LIMIT."
+        raise QueryFailed(answer.error, hint=hint)
     return answer
 
 

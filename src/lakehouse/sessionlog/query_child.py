@@ -45,9 +45,10 @@ def main() -> None:
     except MemoryError:
         answer = QueryAnswer(error="The query took more memory than it may.")
     except LakehouseError as error:
-        answer = QueryAnswer(error=error.public)
+        answer = QueryAnswer(error=error.public, hint=error.hint)
     except OSError as error:
-        answer = QueryAnswer(error=f"The query could not be run: {reason(error)}.")
+        hint = "Free some space, or choose another place for the result."
+        answer = QueryAnswer(error=f"The query could not be run: {reason(error)}.", hint=hint)
     sys.stdout.buffer.write(msgspec.json.encode(answer))
 
 
@@ -89,7 +90,7 @@ def _answer(task: QueryTask, *, spills: bool) -> QueryAnswer:
         try:
             answer = _run(task, read, trusting=damaged is None, spills=spills)
         except LakehouseError as error:
-            return QueryAnswer(error=error.public)
+            return QueryAnswer(error=error.public, hint=error.hint)
         except duckdb.Error as error:
             text = one_line(error)
             if damaged is None and is_damage(root, error):
