@@ -213,7 +213,7 @@ class Daemon:
             chat,
             sink,
             log=self.config.path(self.config.log.path),
-            catalog=catalog(self.config),
+            catalog=self.catalog if self._validator_service else catalog(self.config),
             keys=keys,
             sessions_at_once_max=self.config.gateway.sessions_at_once_max,
             calls=self._calls,

@@ -49,9 +49,11 @@ def command(
         comment=comment,
         author=author,
     )
-    given = give_feedback(
-        log_directory(settings), request, catalog=catalog(settings), clock=SystemClock()
-    )
+    known = catalog(settings)
+    try:
+        given = give_feedback(log_directory(settings), request, catalog=known, clock=SystemClock())
+    finally:
+        known.close()
     if json:
         print_json(given)
     else:

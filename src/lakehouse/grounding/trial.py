@@ -17,6 +17,7 @@ from lakehouse.core.json_text import JsonValue
 from lakehouse.grounding.binding import PreparedRule, bind
 
 TRIAL_TIMEOUT_MS: Final = 10_000  # for all runs of one rule
+_INTERRUPT_WAIT_S: Final = 0.05
 # Errors that types cause, and no value does.
 _OF_TYPES: Final = (
     duckdb.BinderException,
@@ -30,23 +31,29 @@ _NOTHING: Final[Mapping[str, JsonValue]] = {}
 
 def trouble_of(rule: PreparedRule, connection: duckdb.DuckDBPyConnection) -> str | None:
     """Say why a rule can work on no answer; None if it may. Blocks."""
-    stopped = threading.Event()
+    done = threading.Event()
+    late = threading.Event()
 
-    def stop() -> None:
-        stopped.set()
+    def watch() -> None:
+        if done.wait(TRIAL_TIMEOUT_MS / 1000):
+            return
+        late.set()
+        # One may come between two runs, and is then lost.
         connection.interrupt()
+        while not done.wait(_INTERRUPT_WAIT_S):
+            connection.interrupt()
 
-    timer = threading.Timer(TRIAL_TIMEOUT_MS / 1000, stop)
-    timer.daemon = True
-    timer.start()
+    watcher = threading.Thread(target=watch, name="lakehouse-trial", daemon=True)
+    watcher.start()
     try:
         return _trouble(rule, connection)
     except duckdb.InterruptException:
-        if not stopped.is_set():
+        if not late.is_set():
             raise
         return f"it takes longer than {TRIAL_TIMEOUT_MS} ms on a sample answer"
     finally:
-        timer.cancel()
+        done.set()
+        watcher.join()
 
 
 def _trouble(rule: PreparedRule, connection: duckdb.DuckDBPyConnection) -> str | None:

@@ -4,6 +4,7 @@ A corrected artifact is a checked answer, which replays are scored against; so i
 a session that somebody called right. Refuses to guess which row is meant. Blocks on the disk.
 """
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -13,7 +14,7 @@ import msgspec
 from lakehouse.core.clock import Clock, timestamp
 from lakehouse.core.errors import Refusal
 from lakehouse.core.ids import is_session_id, new_id
-from lakehouse.core.json_text import NULL, compact, parse_bytes
+from lakehouse.core.json_text import NULL, compact, parse_bytes, pointer
 from lakehouse.core.replay_row import Feedback, FeedbackRequest
 from lakehouse.core.row import Row
 from lakehouse.core.row_codec import RowError, decode_feedback, decode_row, encode_line
@@ -33,12 +34,14 @@ def give_feedback(
 ) -> Feedback:
     """Write down a label; durable when this returns.
 
-    A corrected artifact must fit the schema of the session's kind as it is now, or the session's
-    inline schema. Whether it is true, only the person who sent it knows: tables are not asked.
+    A corrected artifact must fit the schema and the validators of the session's kind as it is now,
+    or the session's inline schema. Whether it is true, only the person who sent it knows: tables
+    are not asked. Blocks, in a thread without an event loop.
 
     Raises:
         Refusal: `not_found`; `ambiguous_session`, naming the rows; `invalid_request`;
             `log_unavailable`.
+        InfraError: `rule_broken`, `timeout`: the validators could not judge the artifact.
 
     Cost: a search for the session in the log, about 1 GB/s, and a sync.
     """
@@ -126,6 +129,14 @@ def _checked(request: FeedbackRequest, row: Row, catalog: Catalog) -> msgspec.Ra
         if findings:
             shown = (f"{one.path or '(whole)'}: {one.message}" for one in findings[:_FINDINGS_MAX])
             raise _invalid(f"`artifact` does not fit the schema: {'; '.join(shown)}")
+    if kind is not None and kind.model_check is not None:
+        faults = asyncio.run(kind.model_check.faults(raw))
+        if faults:
+            told = "; ".join(
+                f"{pointer(*one.place) or '(whole)'}: {one.message}"
+                for one in faults[:_FINDINGS_MAX]
+            )
+            raise _invalid(f"`artifact` does not fit the kind's model: {told}")
     return msgspec.Raw(raw)
 
 

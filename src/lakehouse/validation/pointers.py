@@ -136,18 +136,39 @@ def _why(view: SchemaView, at: str) -> str:
 
 
 def _near(view: SchemaView, at: str) -> str:
-    real = list(pointers_of(view))
-    near = nearest_names(at, real)
+    """Name real pointers like this one: first those that go on from where it still leads."""
+    try:
+        real = list(pointers_of(view))
+        begun = _begun(view, at)
+    except ViewTooLarge:
+        return ""
+    below = [one[len(begun) :] for one in real if one.startswith(f"{begun}/")]
+    near = [f"{begun}{one}" for one in nearest_names(at[len(begun) :], below)]
+    near += nearest_names(at, real)
     if not near:
         # The last name may be right at another depth.
         last = pointer_parts(at)[-1:] or [""]
-        near = nearest_names(last[0], [one.rpartition("/")[2] for one in real])
-        near = [one for one in real if one.rpartition("/")[2] in near][:SUGGESTIONS_MAX]
+        names = nearest_names(last[0], [one.rpartition("/")[2] for one in real])
+        near = [one for one in real if one.rpartition("/")[2] in names]
+    if begun and not near:
+        near = [f"{begun}{one}" for one in below]
     if near:
-        return f"; the nearest are {', '.join(map(repr, near))}"
+        shown = list(dict.fromkeys(near))[:SUGGESTIONS_MAX]
+        return f"; the nearest are {', '.join(map(repr, shown))}"
     if real:
         return f"; there are {', '.join(map(repr, real[:10]))}"
     return "; the schema names no member"
+
+
+def _begun(view: SchemaView, at: str) -> str:
+    """Give as much of a pointer as leads somewhere."""
+    done = ""
+    for part in pointer_parts(at):
+        view = view.step(part)
+        if not view.possible:
+            break
+        done += pointer(part)
+    return done
 
 
 def pointers_of(view: SchemaView) -> Iterator[str]:

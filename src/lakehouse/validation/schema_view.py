@@ -99,22 +99,29 @@ class SchemaView:
         return self._made(found)
 
     def rest(self) -> "SchemaView | None":
-        """View a member that the schema names nowhere; None where it says nothing of those."""
-        covers = [
-            (*place, keyword)
-            for alternative in self.alternatives
-            for place in sorted(alternative.nodes, key=_order)
-            for keyword in ("additionalProperties", "unevaluatedProperties")
-            if isinstance(node := self._document.at(place), dict)
-            and isinstance(node.get(keyword), dict)
-            and node[keyword]
-        ]
-        if not covers:
-            return None
-        found: list[Alternative] = []
-        for place in dict.fromkeys(covers):
-            found += self._choices.held((place,), None, exact=True, declared=False)
-        return self._made(found)
+        """View the members that the schema gives no name; None where a branch leaves them open."""
+        found: dict[Place, None] = {}
+        for alternative in self.alternatives:
+            covers = [cover for place in alternative.nodes for cover in self._unnamed(place)]
+            if "object" in alternative.types and not covers:
+                return None
+            found.update(dict.fromkeys(covers))
+        held: list[Alternative] = []
+        for place in found:
+            held += self._choices.held((place,), None, exact=True, declared=False)
+        return self._made(held)
+
+    def _unnamed(self, place: Place) -> Iterator[Place]:
+        """Name the subschemas that a subschema has for members without a name of their own."""
+        node = self._document.at(place)
+        if isinstance(node, bool):
+            return
+        patterns = node.get("patternProperties")
+        for pattern in patterns if isinstance(patterns, dict) else ():
+            yield (*place, "patternProperties", pattern)
+        for keyword in ("additionalProperties", "unevaluatedProperties"):
+            if keyword in node and node[keyword] not in (True, {}):
+                yield (*place, keyword)
 
     def item(self, index: int) -> "SchemaView":
         """View the item at a position of an array here."""

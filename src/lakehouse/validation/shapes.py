@@ -18,7 +18,7 @@ from lakehouse.validation.schema_view import SchemaView
 
 _JSON: Final = Shape("json")
 _DEPTH_MAX: Final = 12
-_MEMBERS_MAX: Final = 256  # of one object
+_MEMBERS_MAX: Final = 1_000  # of one object
 _SCALE_MAX: Final = 18  # digits after the point of a `multipleOf` that is a power of ten
 
 _Nodes = frozenset[frozenset[Place]]
@@ -60,7 +60,7 @@ def _object(view: SchemaView, inside: tuple[_Nodes, ...]) -> Shape:
     names = view.names()
     if not names:
         rest = view.rest()
-        return Shape("map", item=_shape(rest, inside)) if rest is not None else _JSON
+        return Shape("map", item=_shape(rest, inside)) if rest and rest.possible else _JSON
     folded = {name.casefold() for name in names}
     if len(folded) < len(names) or len(names) > _MEMBERS_MAX:
         return _JSON

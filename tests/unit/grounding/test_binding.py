@@ -228,7 +228,10 @@ def test_a_rule_that_some_answer_may_pass_is_let_through(sql: str) -> None:
 
 def test_a_rule_that_never_ends_is_found_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lakehouse.grounding.trial.TRIAL_TIMEOUT_MS", 200)
-    sql = "SELECT count(*) > 1 FROM range(10000000) a, range(10000000) b WHERE a.range = $total"
+    sql = (
+        "SELECT count(*) > 1 FROM range(10000000) a, range(10000000) b "
+        "WHERE a.range + b.range = $total"
+    )
     with pytest.raises(SetupError, match="longer than 200 ms"):
         prepare_rules([SqlRule(sql, "m")], [], inputs_of(ORDER))
 
