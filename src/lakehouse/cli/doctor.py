@@ -31,7 +31,7 @@ from lakehouse.engine.task import Catalog
 from lakehouse.grounding.tables import TableFiles
 from lakehouse.sessionlog.disk import free_bytes_required
 from lakehouse.sessionlog.odd_entries import odd_entries
-from lakehouse.tracing.destination import LANGFUSE_URLS, OTLP, without_tracing
+from lakehouse.tracing.destination import why_off, without_tracing
 
 doctor_app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -239,7 +239,7 @@ async def _tracing(config: Config, environment: Mapping[str, str]) -> Check:
     except SetupError as error:
         return Check("tracing", "problem", error.internal, error.hint)
     if found is None:
-        return Check("tracing", "ok", f"off: neither {LANGFUSE_URLS[0]} nor {OTLP}ENDPOINT is set")
+        return Check("tracing", "ok", f"off: {why_off(environment)}")
     destination = found.destination
     started_s = time.monotonic()
     try:

@@ -16,6 +16,7 @@ from lakehouse.cli.terminal import say
 from lakehouse.compose import Daemon, Role
 from lakehouse.config.settings import Config
 from lakehouse.core.errors import LakehouseError
+from lakehouse.tracing.destination import why_off
 from lakehouse.transport.daemon import listen_on, serve
 from lakehouse.transport.door import DoorLimits, connections_max
 
@@ -108,7 +109,7 @@ def _announcement(daemon: Daemon, url: str) -> Callable[[], None]:
 
 def _tracing(daemon: Daemon) -> str:
     if daemon.tracer is None:
-        return "Tracing is off: neither LANGFUSE_URL nor OTEL_EXPORTER_OTLP_ENDPOINT is set."
+        return f"Tracing is off: {why_off(os.environ)}."
     destination = daemon.tracer.destination
     content = "with" if daemon.config.tracing.content else "without"
     return (

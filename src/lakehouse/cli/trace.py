@@ -23,7 +23,7 @@ from lakehouse.core.row_codec import RowError, decode_row
 from lakehouse.sessionlog.filters import moment
 from lakehouse.sessionlog.reader import read_rows
 from lakehouse.tracing.channel import Delivered
-from lakehouse.tracing.destination import LANGFUSE_URLS, OTLP
+from lakehouse.tracing.destination import why_off
 from lakehouse.tracing.tracer import Tracer
 
 trace_app = typer.Typer(
@@ -99,8 +99,8 @@ def resend(
     sender = tracer(settings, os.environ, "up")
     if sender is None:
         raise SetupError(
-            f"Nothing says where traces go: neither {LANGFUSE_URLS[0]} nor {OTLP}ENDPOINT is set.",
-            hint="Set one of them as for the daemons; `lakehouse doctor tracing` tries it.",
+            f"Nothing says where traces go: {why_off(os.environ)}.",
+            hint="Set the variables as for the daemons; `lakehouse doctor tracing` tries them.",
         )
     chosen = _Chosen(
         log_directory(settings),

@@ -85,7 +85,8 @@ def load(
         return _load_file(path, types, known_digest)
     except ModuleNotFoundError as error:
         cause = "a Delta table needs the extra `delta`: pip install 'lakehouse-stack[delta]'"
-        raise TableUnavailable(name, f"{path}: {cause}") from error
+        hint = "Install the extra: pip install 'lakehouse-stack[delta]'."
+        raise TableUnavailable(name, f"{path}: {cause}", hint=hint) from error
     except OSError as error:
         raise TableUnavailable(name, f"{path}: {error.strerror or error}") from error
     except (pa.ArrowException, ValueError, KeyError) as error:

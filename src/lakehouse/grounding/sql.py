@@ -122,7 +122,11 @@ class RuleRunner:
             InfraError: `timeout` when they took too long; `overloaded` when too many wait.
         """
         if self._pending >= _PENDING_MAX:
-            raise InfraError("overloaded", "Too many answers wait for their rules to be checked.")
+            raise InfraError(
+                "overloaded",
+                "Too many answers wait for their rules to be checked.",
+                hint="Send fewer requests at once, or make the kind's rules cheaper.",
+            )
         job = _Job(tasks, members)
         self._pending += 1
         future = asyncio.get_running_loop().run_in_executor(self._threads, job.run)

@@ -7,6 +7,7 @@ next session gets the file's new content.
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -26,6 +27,7 @@ from lakehouse.grounding.settings import TableSettings
 from lakehouse.grounding.snapshot import Snapshot, TableVersion, check_fit, references
 from lakehouse.grounding.sql import RuleDatabase, RuleRunner, Task
 
+_LOG = logging.getLogger(__name__)
 _WAIT_S: Final = 60.0  # that a session waits for a table; its load goes on
 _SNAPSHOTS_MAX: Final = 256  # kinds whose last snapshot is kept
 
@@ -39,6 +41,7 @@ class _Known(msgspec.Struct, frozen=True):
     settled: bool
     version: TableVersion | None
     failure: str = ""
+    hint: str = ""
 
 
 Rules = Mapping[str, PreparedRule]
@@ -97,7 +100,7 @@ class TableFiles:
         if known is None or not known.settled or stamp_of(self._paths[name]) != known.stamp:
             return None
         if known.version is None:
-            raise TableUnavailable(name, known.failure)
+            raise TableUnavailable(name, known.failure, hint=known.hint)
         return known.version
 
     async def _fresh(self, name: str) -> TableVersion:
@@ -113,7 +116,7 @@ class TableFiles:
             same = known is not None and known.settled and known.stamp == asked
             if known is not None and same:
                 if known.version is None:
-                    raise TableUnavailable(name, known.failure)
+                    raise TableUnavailable(name, known.failure, hint=known.hint)
                 return known.version
         return await self._once(name, name, partial(self._reload, name))
 
@@ -131,9 +134,10 @@ class TableFiles:
             )
         except TableUnavailable as error:
             settled = stamp is not None and is_settled(stamp)
-            self._known[name] = _Known(
-                stamp, settled, None, error.internal.removeprefix(f"{name}: ")
-            )
+            failure = error.internal.removeprefix(f"{name}: ")
+            if known is None or known.failure != failure:  # once, not for every session
+                _LOG.warning("a table could not be loaded: %s", error.internal)
+            self._known[name] = _Known(stamp, settled, None, failure, error.hint)
             raise
         if version is None or loaded.data is not None:
             assert loaded.data is not None
@@ -196,7 +200,11 @@ class TableFiles:
             # Shielded: the load is for everybody, a session that leaves does not stop it.
             result: _Result = await asyncio.wait_for(asyncio.shield(task), _WAIT_S)
         except TimeoutError:
-            raise TableUnavailable(name, f"still loading after {_WAIT_S:.0f} s") from None
+            raise TableUnavailable(
+                name,
+                f"still loading after {_WAIT_S:.0f} s",
+                hint="Its load goes on: ask again shortly, or make the table smaller.",
+            ) from None
         return result
 
     def _forget(self, key: object, task: "asyncio.Task[Any]") -> None:

@@ -27,7 +27,7 @@ from lakehouse.core.chat import ChatReply, ChatRequest, FinishReason, Message, M
 from lakehouse.core.json_text import NULL
 from lakehouse.core.limits import MAX_TOKENS_DEFAULT
 from lakehouse.providers.llama_engine import EngineAnswer, EngineEnded, LlamaEngine
-from lakehouse.providers.provider import ModelSettings, ProviderFault
+from lakehouse.providers.provider import LOAD_HINT, ModelSettings, ProviderFault
 from lakehouse.providers.weights import SMOLLM2, WEIGHTS, model_path
 
 _CONTEXT_TOKENS_DEFAULT: Final = 4096
@@ -191,6 +191,7 @@ class LlamaCppProvider:
                 "model_loading",
                 f"Model {self._name!r} did not load within {self._settings.load_timeout_ms} ms.",
                 again=False,
+                hint=LOAD_HINT,
             )
         self._opening = []
         fault = next((fault for engine in engines if (fault := engine.result())), None)
@@ -289,6 +290,7 @@ class LlamaCppProvider:
                 f"The engine of model {self._name!r} ended in the middle of an answer.",
                 again=True,
                 transport=True,
+                hint="Look up the system's log: it may have wanted too much memory. Ask again.",
                 internal=f"{self._name}: {error}",
             ) from error
         self._engines.put(engine)
@@ -325,6 +327,7 @@ class LlamaCppProvider:
                 "upstream_malformed",
                 f"Model {self._name!r} broke off in the middle of its answer.",
                 again=False,
+                hint="Ask again; if it stays so, fetch its weights anew: `lakehouse models pull`.",
             )
         return ChatReply(
             text=answer.text,
@@ -346,7 +349,10 @@ class LlamaCppProvider:
 
     def _too_late(self) -> ProviderFault:
         return ProviderFault(
-            "timeout", f"Model {self._name!r} did not finish its answer in time.", again=False
+            "timeout",
+            f"Model {self._name!r} did not finish its answer in time.",
+            again=False,
+            hint="Raise deadline_ms, lower max_tokens, or use a smaller model.",
         )
 
 

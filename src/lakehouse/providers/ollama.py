@@ -19,7 +19,7 @@ from lakehouse.providers.endpoint import Endpoint, token_count
 from lakehouse.providers.error_body import read_error
 from lakehouse.providers.finish_word import finish_reason
 from lakehouse.providers.http_fault import Malformed, decode, fault_of_error, malformed
-from lakehouse.providers.provider import ModelSettings, ProviderFault
+from lakehouse.providers.provider import LOAD_HINT, ModelSettings, ProviderFault
 from lakehouse.transport.client import HttpClient, HttpReply, TransportFault
 
 BASE_URL_DEFAULT: Final = "http://127.0.0.1:11434"
@@ -157,6 +157,7 @@ class OllamaProvider:
                 "model_loading",
                 f"Ollama only loaded model {model!r}, and did not answer.",
                 again=True,
+                hint="Ask again; if it stays so, look up the log of Ollama.",
             )
         return answer
 
@@ -186,6 +187,7 @@ class OllamaProvider:
                 "model_loading",
                 f"Model {model!r} did not load within {self._settings.load_timeout_ms} ms.",
                 again=False,
+                hint=LOAD_HINT,
                 internal=fault.internal,
             ) from fault
         self._check_told(reply)

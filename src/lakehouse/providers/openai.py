@@ -20,7 +20,7 @@ from lakehouse.providers.capability import FORMS, TOKENS_FIELDS, Ask, Capabiliti
 from lakehouse.providers.completion import read_completion, reply_of_fault
 from lakehouse.providers.endpoint import Endpoint
 from lakehouse.providers.http_fault import EndpointFault, Malformed, decode, malformed
-from lakehouse.providers.provider import ModelSettings, ProviderFault
+from lakehouse.providers.provider import LOAD_HINT, ModelSettings, ProviderFault
 from lakehouse.transport.client import HttpClient, HttpReply, TransportFault
 
 _LOAD_POLL_S: Final = 0.5
@@ -111,6 +111,7 @@ class OpenAiProvider:
                     f"The endpoint of model {model!r} went away while it was loading.",
                     again=True,
                     transport=True,
+                    hint="Look up the log of the model's server for why it ended, and start it.",
                     internal=f"model {model!r}: {detail}",
                 )
             if state != "loading":
@@ -120,6 +121,7 @@ class OpenAiProvider:
             "model_loading",
             f"Model {model!r} did not load within {self._settings.load_timeout_ms} ms.",
             again=False,
+            hint=LOAD_HINT,
         )
 
     async def state(self) -> tuple[ModelState, str | None]:

@@ -5,7 +5,7 @@ the stack is in `chatd/service.py`.
 """
 
 from collections.abc import Mapping
-from typing import Any, Literal, Protocol
+from typing import Any, Final, Literal, Protocol
 
 import msgspec
 
@@ -114,6 +114,9 @@ class ModelSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 def sampling_of(settings: msgspec.Struct) -> Sampling:
     """Take the sampling out of the settings of a model or a kind."""
     return Sampling(**{name: getattr(settings, name) for name in Sampling.__struct_fields__})
+
+
+LOAD_HINT: Final = "Raise load_timeout_ms of the model, or use a smaller one."
 
 
 class ProviderFault(InfraError):

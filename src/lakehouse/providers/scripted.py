@@ -128,6 +128,7 @@ class ScriptedProvider:
                 f"Model {self._name!r} failed with {step.error}, as its script says.",
                 again=step.error in _AGAIN,
                 transport=step.error in _TRANSPORT,
+                hint=f"The script of model {self._name!r} says so: it stands in for a model.",
                 retry_after_s=step.retry_after_s,
             )
         return ChatReply(

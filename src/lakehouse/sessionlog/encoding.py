@@ -18,12 +18,18 @@ def encode_fitting(record: Row | Started) -> bytes:
         if len(line) > ROW_BYTES_MAX:
             line = encode_line(fit(record))
     except ValueError as error:
-        raise log_unavailable(f"the row cannot be encoded: {error}") from error
+        raise log_unavailable(
+            f"the row cannot be encoded: {error}",
+            hint="The disk is well: this row has no form. Please report it with the daemon's log.",
+        ) from error
     return line
 
 
-def log_unavailable(trouble: str) -> InfraError:
+def log_unavailable(trouble: str, *, hint: str = "") -> InfraError:
     """Make the error for a row that could not be made durable; `trouble` is for our own log."""
     return InfraError(
-        "log_unavailable", "The session log cannot be written.", internal=f"session log: {trouble}"
+        "log_unavailable",
+        "The session log cannot be written.",
+        hint=hint,
+        internal=f"session log: {trouble}",
     )

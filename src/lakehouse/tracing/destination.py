@@ -91,6 +91,21 @@ def find_destination(environment: Mapping[str, str]) -> Destination | None:
     return None if values.get("OTEL_TRACES_EXPORTER") == "none" else _otlp(values)
 
 
+def why_off(environment: Mapping[str, str]) -> str:
+    """Say, for people, why `find_destination` gives nowhere: nothing is set, or what is set off."""
+    values = {name: value.strip() for name, value in environment.items() if value.strip()}
+    langfuse_off = values.get("LANGFUSE_TRACING_ENABLED", "").lower() == "false"
+    otlp_set = any(f"{OTLP}{end}" in values for end in ("TRACES_ENDPOINT", "ENDPOINT"))
+    reasons = []
+    if langfuse_off and any(name in values for name in LANGFUSE_URLS):
+        reasons.append("LANGFUSE_TRACING_ENABLED=false switches Langfuse off")
+    if otlp_set and values.get("OTEL_SDK_DISABLED", "").lower() == "true":
+        reasons.append("OTEL_SDK_DISABLED=true switches OTLP off")
+    elif otlp_set and values.get("OTEL_TRACES_EXPORTER") == "none":
+        reasons.append("OTEL_TRACES_EXPORTER=none switches OTLP off")
+    return "; ".join(reasons) or f"neither {LANGFUSE_URLS[0]} nor {OTLP}ENDPOINT is set"
+
+
 def without_tracing(environment: Mapping[str, str]) -> dict[str, str]:
     """Give an environment in which nothing says where traces go."""
     return {

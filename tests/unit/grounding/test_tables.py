@@ -340,3 +340,24 @@ def test_a_million_rows_are_asked_by_look_up(tmp_path: Path) -> None:
         ("/code", b'["key-76543","key-765430","key-765431"]'),
         ("/few", b"[0]"),
     ]
+
+
+def test_a_table_that_cannot_be_loaded_is_logged_once_a_cause(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The cause is told when it is new, not for every session that meets it; its hint stays."""
+    path = tmp_path / "t.csv"
+    source = files(path)
+
+    async def ask(times: int) -> None:
+        for _ in range(times):
+            with pytest.raises(TableUnavailable):
+                await source.snapshot(kind_of([CODE]))
+
+    asyncio.run(ask(3))
+    path.write_bytes(b"code\n\xff\n")
+    asyncio.run(ask(3))
+    told = [text for text in caplog.messages if "could not be loaded" in text]
+    assert len(told) == 2
+    assert "No such file" in told[0]
+    assert str(path) in told[1]

@@ -6,7 +6,7 @@ import traceback
 import pytest
 
 from lakehouse.core.errors import SetupError
-from lakehouse.tracing.destination import find_destination
+from lakehouse.tracing.destination import find_destination, why_off
 from lakehouse.tracing.tracer import Tracer
 
 KEYS = {"LANGFUSE_PUBLIC_KEY": "pk-lf-1", "LANGFUSE_SECRET_KEY": "sk-lf-canary"}
@@ -197,3 +197,37 @@ def test_an_error_of_a_url_has_no_cause_that_repeats_it():
     with pytest.raises(SetupError) as caught:
         find_destination(environment)
     assert "canary" not in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.parametrize(
+    ("environment", "told"),
+    [
+        ({}, "neither LANGFUSE_URL nor OTEL_EXPORTER_OTLP_ENDPOINT is set"),
+        ({"OTEL_SDK_DISABLED": "true"}, "neither LANGFUSE_URL"),
+        (
+            {"OTEL_SDK_DISABLED": "TRUE", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://h:4318"},
+            "OTEL_SDK_DISABLED=true switches OTLP off",
+        ),
+        (
+            {"OTEL_TRACES_EXPORTER": "none", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://h/t"},
+            "OTEL_TRACES_EXPORTER=none switches OTLP off",
+        ),
+        (
+            {"LANGFUSE_TRACING_ENABLED": "False", "LANGFUSE_HOST": "http://h:3000"},
+            "LANGFUSE_TRACING_ENABLED=false switches Langfuse off",
+        ),
+        (
+            {
+                "LANGFUSE_TRACING_ENABLED": "false",
+                "LANGFUSE_URL": "http://h:3000",
+                "OTEL_EXPORTER_OTLP_ENDPOINT": "http://h:4318",
+                "OTEL_SDK_DISABLED": "true",
+            },
+            "LANGFUSE_TRACING_ENABLED=false switches Langfuse off; OTEL_SDK_DISABLED=true",
+        ),
+    ],
+)
+def test_what_is_off_says_what_switched_it_off(environment: dict[str, str], told: str) -> None:
+    """A variable that is set is never told as one that is not."""
+    assert find_destination(environment) is None
+    assert told in why_off(environment)
