@@ -17,6 +17,7 @@ from lakehouse.cli.options import ConfigOption, JsonOption, log_directory, read_
 from lakehouse.cli.table import print_json
 from lakehouse.cli.terminal import say
 from lakehouse.compose import tracer
+from lakehouse.core.clock import ordering_moment, within
 from lakehouse.core.errors import InfraError, SetupError
 from lakehouse.core.row import Row
 from lakehouse.core.row_codec import RowError, decode_row
@@ -63,10 +64,8 @@ class _Chosen:
                 self.unreadable += 1
 
     def _wanted(self, head: _Head) -> bool:
-        return (
-            self._session in {None, head.session_id}
-            and (self._since is None or head.timestamp >= self._since)
-            and (self._until is None or head.timestamp < self._until)
+        return self._session in {None, head.session_id} and within(
+            ordering_moment(head.timestamp), self._since, self._until
         )
 
 

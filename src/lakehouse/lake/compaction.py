@@ -17,6 +17,7 @@ import pyarrow as pa
 from deltalake import DeltaTable
 from deltalake.exceptions import CommitFailedError, DeltaError
 
+from lakehouse.core.clock import moment_of
 from lakehouse.core.errors import LakehouseError, SetupError
 from lakehouse.core.ids import new_id
 from lakehouse.lake.durability import hold_table, make_durable, open_durable
@@ -34,7 +35,6 @@ from lakehouse.sessionlog.compacted import (
     LogIdentity,
     Plan,
     day_of,
-    moment_of,
     plan_path,
     read_identity,
     read_plans,
@@ -53,10 +53,10 @@ from lakehouse.sessionlog.layout import (
     manifest_path,
     prepare,
 )
-from lakehouse.sessionlog.lines import classify_file
+from lakehouse.sessionlog.lines import LogLine, classify_file
 from lakehouse.sessionlog.manifest import digest, read_manifest
 from lakehouse.sessionlog.reader import RowKey, row_key
-from lakehouse.sessionlog.sealing import LOCK_WAIT_S
+from lakehouse.sessionlog.sealing import LOCK_WAIT_S, quarantine
 
 _PLAN_BYTES_MAX: Final = 512 << 20  # of segments in one commit
 _COMMITS_TRIED_MAX: Final = 20
@@ -267,7 +267,19 @@ def _records(root: Path, plan: Plan, table: DeltaTable, tally: _Tally) -> Iterat
 
 
 def _known(root: Path, plan: Plan, table: DeltaTable) -> set[str]:
-    keys = [key for line in _lines(root, plan) if (key := row_key(line)) is not None]
+    keys: list[RowKey] = []
+    bad: dict[str, list[bytes]] = {}
+    for name, entry in _entries(root, plan):
+        key = row_key(entry.line.data) if entry.kind == "row" else None
+        if key is not None:
+            keys.append(key)
+        elif entry.kind == "bad":
+            bad.setdefault(name, []).append(entry.line.data)
+    for name, lines in bad.items():
+        manifest = read_manifest(root, name)
+        # A version that was less strict sealed it, and put none of them aside.
+        if manifest is None or len(lines) > len(manifest.bad_lines):
+            quarantine(root, name, lines, Disk())
     if not keys:
         return set()
     # By day, and not the least text: an offset may put a row on the day before.
@@ -306,17 +318,14 @@ def _is_new(
 
 
 def _lines(root: Path, plan: Plan) -> Iterator[bytes]:
+    return (entry.line.data for _, entry in _entries(root, plan) if entry.kind == "row")
+
+
+def _entries(root: Path, plan: Plan) -> Iterator[tuple[str, LogLine]]:
     files = {file.name: file for file in log_files(root)}
     for name in plan.segments:
-        manifest = read_manifest(root, name)
-        assert manifest is not None, "a planned segment has its manifest"
-        rows = 0
-        # As strict as the seal was: a segment without bad lines needs the crcs only.
-        for entry in classify_file(files[name], strict=bool(manifest.bad_lines)):
-            if entry.kind == "row":
-                rows += 1
-                yield entry.line.data
-        assert rows == manifest.rows, f"{name} was just found to be as it was sealed"
+        for entry in classify_file(files[name]):
+            yield name, entry
 
 
 def _merge(uri: str) -> int:

@@ -10,9 +10,10 @@ from typing import Any, Final
 import msgspec
 import pyarrow as pa
 
+from lakehouse.core.clock import moment_of
 from lakehouse.core.row import RowError
 from lakehouse.sessionlog.columns import SESSION_COLUMNS, TIME
-from lakehouse.sessionlog.compacted import day_of, moment_of
+from lakehouse.sessionlog.compacted import day_of
 
 _ROWS_MAX: Final = 10_000  # of one batch
 _BYTES_MAX: Final = 32 << 20

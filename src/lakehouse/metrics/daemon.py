@@ -128,7 +128,7 @@ class DaemonMetrics:
         self.sessions.add(kind, row.model_alias, row.verdict, _code(row))
         if row.verdict != "infra_error":
             self._judged += 1
-        if row.accepted_iteration == 0:
+        if row.verdict == "accepted" and row.accepted_iteration == 0:
             self.first_shots.add(kind, row.model_alias)
         for attempt in row.attempts:
             self.attempts.add(row.model_alias, attempt.outcome)

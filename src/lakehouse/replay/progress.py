@@ -14,7 +14,7 @@ class SideTally(msgspec.Struct):
     def count(self, side: ReplaySide) -> None:
         """Take a session in."""
         self.accepted += side.verdict == "accepted"
-        self.first_shot += side.accepted_iteration == 0
+        self.first_shot += side.verdict == "accepted" and side.accepted_iteration == 0
 
 
 class Tally(msgspec.Struct):

@@ -18,6 +18,7 @@ from lakehouse.sessionlog.query import query
 Sample = Literal["newest", "stratified"]
 
 SESSIONS_MAX: Final = 2_000_000  # in one corpus; the answer of the query has a bound
+_FIRST_SHOT: Final = "COALESCE(verdict = 'accepted' AND accepted_iteration = 0, false)"
 _QUERY_MS: Final = 600_000
 _QUERY_BYTES: Final = 4 << 30  # of address space: what is chosen from may be millions of rows
 
@@ -83,8 +84,7 @@ def select_rows(root: Path, selection: Selection) -> Chosen:
     columns = "row_id, kind, kind_digest, model_alias, verdict"
     found = query(
         root,
-        f"SELECT {columns}, COALESCE(accepted_iteration = 0, false) AS first_shot "  # noqa: S608 - quoted literals; `where` is the operator's own SQL, in a child that can only read
-        f"FROM ({_chosen(selection)}) "
+        f"SELECT {columns}, {_FIRST_SHOT} AS first_shot FROM ({_chosen(selection)}) "  # noqa: S608 - quoted literals; `where` is the operator's own SQL, in a child that can only read
         f"ORDER BY timestamp DESC, row_id DESC {limit}",
         timeout_ms=_QUERY_MS,
         memory_bytes=_QUERY_BYTES,
@@ -121,9 +121,11 @@ def _chosen(selection: Selection) -> str:
     tests.append(f"daemon = {_literal(daemon)}" if daemon else f"daemon <> '{REPLAY_DAEMON}'")
     if selection.kind is not None:
         tests.append(f"kind = {_literal(selection.kind)}")
-    for sign, moment in ((">=", selection.since), ("<", selection.until)):
-        if moment is not None:
-            tests.append(f"timestamp {sign} TIMESTAMP {_literal(moment.removesuffix('Z'))}")
+    if selection.since is not None:
+        tests.append(f"timestamp >= {_moment(selection.since)}")
+    if selection.until is not None:
+        # A row without a time is older than every other, as in every list of sessions.
+        tests.append(f"(timestamp < {_moment(selection.until)} OR timestamp IS NULL)")
     chosen = f"SELECT * FROM sessions WHERE {' AND '.join(tests)}"  # noqa: S608 - quoted literals
     # The line break ends a comment that the condition may end with.
     where = f" WHERE ({selection.where}\n)" if selection.where else ""
@@ -151,6 +153,10 @@ def _stratified(candidates: list[_Candidate], limit: int, seed: int) -> list[_Ca
 
 def _draw(seed: int, row_id: str) -> bytes:
     return hashlib.sha256(f"{seed} {row_id}".encode()).digest()
+
+
+def _moment(text: str) -> str:
+    return f"TIMESTAMP {_literal(text.removesuffix('Z'))}"
 
 
 def _literal(text: str) -> str:

@@ -9,13 +9,14 @@ import os
 import re
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 from urllib.parse import unquote
 
 import msgspec
 
+from lakehouse.core.clock import moment_of
 from lakehouse.core.errors import LakehouseError, SetupError
 from lakehouse.sessionlog.layout import COMPACTED, IDENTITY, TABLE_STATE
 from lakehouse.sessionlog.regular_file import read_regular
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 RETENTION_H: Final = 24.0  # how long a segment stays after its rows are in the table, by default
 
-UNDATED: Final = "9999-12-31"
+UNDATED_DAY: Final = "9999-12-31"
 """The `date` of rows whose timestamp is no time: never left out for being too old."""
 
 DELTA_LOG: Final = "_delta_log"
@@ -188,21 +189,9 @@ def open_compacted(root: Path) -> Compacted | None:
     return Compacted(table, held=frozenset(held))
 
 
-def moment_of(text: str) -> datetime | None:
-    """Read a row's timestamp in UTC, as no zone means; None for a text that is no time.
-
-    A row may hold any text there. Cost: 0.5 µs.
-    """
-    try:
-        moment = datetime.fromisoformat(text)
-        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
-    except (ValueError, OverflowError):
-        return None
-
-
 def day_of(moment: datetime | None) -> str:
     """Give the table's `date` for the moment of a row."""
-    return moment.date().isoformat() if moment is not None else UNDATED
+    return moment.date().isoformat() if moment is not None else UNDATED_DAY
 
 
 def row_ids_compacted(root: Path, row_ids: Collection[str], since: str) -> set[str]:

@@ -16,7 +16,8 @@ class SessionFilter(msgspec.Struct, frozen=True, kw_only=True):
 
     `model` is an alias of ours or the provider's name. `code` is the infra code of the session or
     the code of any finding in any of its attempts. Replays (`daemon` `replay`) are left out
-    unless `daemon` asks for them. `since` <= timestamp < `until`, as the row writes timestamps.
+    unless `daemon` asks for them. `since` <= timestamp < `until`, as the row writes timestamps; a
+    row without a time is older than every other.
     """
 
     kind: str | None = None

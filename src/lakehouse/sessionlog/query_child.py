@@ -21,7 +21,8 @@ from lakehouse.sessionlog.compacted import is_remote, read_identity, table_uri
 from lakehouse.sessionlog.disk import reason
 from lakehouse.sessionlog.layout import ACTIVE, SEALED, log_files
 from lakehouse.sessionlog.query import QueryAnswer, QueryColumn, QueryTask
-from lakehouse.sessionlog.views import find_sources, is_damage, open_views
+from lakehouse.sessionlog.sources import Sources, find_sources, is_damage
+from lakehouse.sessionlog.views import open_views
 from lakehouse.sql.gate import NotAQuery, ReadQuery, one_line, read_query
 
 _TRIES_MAX: Final = 4  # a segment may be sealed, or a file go, between listing and reading
@@ -98,7 +99,7 @@ def _answer(task: QueryTask, *, spills: bool) -> QueryAnswer:
             elif last or not _file_is_gone(error):
                 return QueryAnswer(error=text, refused=not _is_ours(root, error))
         else:
-            return msgspec.structs.replace(answer, warning=damaged)
+            return msgspec.structs.replace(answer, warning=damaged or answer.warning)
     raise AssertionError("the last try returns")
 
 
@@ -117,7 +118,7 @@ def _is_ours(root: Path, error: duckdb.Error) -> bool:
 def _run(task: QueryTask, read: ReadQuery, *, trusting: bool, spills: bool) -> QueryAnswer:
     root = Path(task.root)
     # The strict pass behind this view costs more than most queries: only for who names it.
-    sources = find_sources(root, trusting=trusting)
+    sources = find_sources(root, trusting=trusting, spill=Path(task.spill_directory))
     # Only now: the libraries that a compacted table needs map a good part of a gigabyte by
     # themselves, and the query shall have all that it was promised.
     if task.parquet is not None:
@@ -132,13 +133,22 @@ def _run(task: QueryTask, read: ReadQuery, *, trusting: bool, spills: bool) -> Q
             for name, kind in zip(_unique(relation.columns), relation.types, strict=True)
         )
         if task.parquet is not None:
-            return _write_parquet(relation, columns, task.parquet, task.rows_max)
+            return _write_parquet(
+                relation, columns, task.parquet, task.rows_max, _left_out(sources)
+            )
         # DuckDB writes the JSON: Python would need a package more for times with a zone.
-        cells = relation.project("to_json(COLUMNS(*))::VARCHAR").limit(task.rows_max + 1)
-        rows = cells.fetchall()
+        texts = relation.project("to_json(COLUMNS(*))::VARCHAR").limit(task.rows_max + 1)
+        rows = texts.fetchall()
     if len(rows) > task.rows_max:
         return QueryAnswer(error=f"The result has more than {task.rows_max} rows.")
-    return QueryAnswer(columns, tuple(tuple(_raw(cell) for cell in row) for row in rows))
+    cells = tuple(tuple(_raw(cell) for cell in row) for row in rows)
+    return QueryAnswer(columns, cells, warning=_left_out(sources))
+
+
+def _left_out(sources: Sources) -> str | None:
+    if not sources.damaged:
+        return None
+    return f"Damaged lines are left out (lakehouse log verify): {', '.join(sources.damaged)}"
 
 
 def _write_parquet(
@@ -146,6 +156,7 @@ def _write_parquet(
     columns: tuple[QueryColumn, ...],
     descriptor: int,
     rows_max: int,
+    warning: str | None,
 ) -> QueryAnswer:
     """Write the rows as Parquet: by pyarrow, because SQL is left no way to write a file."""
     import pyarrow as pa  # noqa: PLC0415 - half a second, for the one format that needs it
@@ -170,7 +181,7 @@ def _write_parquet(
                 for column in batch.columns
             ]
             writer.write_batch(pa.RecordBatch.from_arrays(arrays, schema=schema))
-    return QueryAnswer(columns)
+    return QueryAnswer(columns, warning=warning)
 
 
 def _lock_down(

@@ -14,6 +14,7 @@ from typing import Final
 
 import msgspec
 
+from lakehouse.core.clock import ordering_moment
 from lakehouse.core.row_codec import crc_holds
 from lakehouse.sessionlog.compacted import open_compacted, row_ids_compacted
 from lakehouse.sessionlog.forgotten import forgotten_sessions
@@ -66,10 +67,10 @@ class Unfinished(msgspec.Struct, frozen=True):
     line: bytes
 
 
-def read_lines(root: Path, *, strict: bool = True) -> Iterator[LogLine]:
+def read_lines(root: Path) -> Iterator[LogLine]:
     """Tell of every line of the stream what it is, file by file; the inbox last."""
     for file in log_files(root):
-        yield from classify_file(file, strict=strict)
+        yield from classify_file(file)
 
 
 def read_rows(root: Path) -> Iterator[bytes]:
@@ -90,7 +91,7 @@ def read_rows(root: Path) -> Iterator[bytes]:
 
 def _all_rows(root: Path) -> Iterator[bytes]:
     """Give the rows of the files, then the table's, where a file that goes meanwhile is by then."""
-    for entry in read_lines(root, strict=False):
+    for entry in read_lines(root):
         if entry.kind == "row":
             yield entry.line.data
     compacted = open_compacted(root)
@@ -175,7 +176,7 @@ def unfinished(root: Path) -> list[Unfinished]:
     open_sessions: dict[str, Unfinished] = {}
     for file in log_files(root):
         alive = may_be_writing(file) and file.writer_id is not None
-        for entry in classify_file(file, strict=False):
+        for entry in classify_file(file):
             if entry.kind not in {"row", "started"}:
                 continue
             key = row_key(entry.line.data)
@@ -188,7 +189,7 @@ def unfinished(root: Path) -> list[Unfinished]:
                     key.row_id, key.session_id, key.timestamp, entry.file, alive, entry.line.data
                 )
     # A reaper or a gateway may have written the row in a file that was read before.
-    for entry in read_lines(root, strict=False) if open_sessions else ():
+    for entry in read_lines(root) if open_sessions else ():
         if entry.kind == "row" and (key := row_key(entry.line.data)) is not None:
             open_sessions.pop(key.row_id, None)
     if open_sessions:
@@ -248,9 +249,7 @@ class Follower:
                 if not line.ended and crc_holds(line.data) is not True:
                     return  # not whole yet: looked at again at the next poll
                 self._offsets[file.name] = line.offset + line.bytes + line.ended
-                entry = classify(
-                    line, file=file.label, crc_required=required, alive=True, strict=False
-                )
+                entry = classify(line, file=file.label, crc_required=required, alive=True)
                 key = row_key(line.data) if entry.kind == "row" else None
                 if key is None or key.session_id in hidden:
                     continue
@@ -279,7 +278,7 @@ def row_key(line: bytes) -> RowKey | None:
 
 def order_of(key: RowKey) -> tuple[str, str]:
     """Give what rows are ordered by: time, then id, so that the order is total."""
-    return key.timestamp, key.row_id
+    return ordering_moment(key.timestamp), key.row_id
 
 
 _KEY_DECODER: Final = msgspec.json.Decoder(RowKey)
@@ -294,9 +293,7 @@ def _matching(file: LogFile, needle: bytes) -> Iterator[LogLine]:
         for line in split(descriptor):
             # A foreign writer may have escaped what need not be.
             if needle in line.data or b"\\u" in line.data or b"\\/" in line.data:
-                yield classify(
-                    line, file=file.label, crc_required=required, alive=True, strict=False
-                )
+                yield classify(line, file=file.label, crc_required=required, alive=True)
     finally:
         os.close(descriptor)
 

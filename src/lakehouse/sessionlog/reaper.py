@@ -130,7 +130,7 @@ def _without_row(root: Path, dead: Collection[str]) -> dict[str, tuple[RowKey, b
     for file in log_files(root):
         if file.directory != ACTIVE or file.writer_id not in dead:
             continue
-        for entry in classify_file(file, strict=False):
+        for entry in classify_file(file):
             key = row_key(entry.line.data) if entry.kind in {"started", "row"} else None
             if key is None:
                 continue
@@ -156,7 +156,7 @@ def _rows_among(root: Path, row_ids: Collection[str], since: str) -> set[str]:
     for file in log_files(root):
         if _ended_before(file, since):
             continue
-        for entry in classify_file(file, strict=False):
+        for entry in classify_file(file):
             key = row_key(entry.line.data) if entry.kind == "row" else None
             if key is not None and key.row_id in row_ids:
                 found.add(key.row_id)

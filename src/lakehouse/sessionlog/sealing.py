@@ -158,14 +158,19 @@ def _seal_one(file: LogFile, disk: Disk) -> None:
         manifest, bad = examine(file, descriptor)
     finally:
         os.close(descriptor)
-    _quarantine(root, file.name, bad, disk)
+    quarantine(root, file.name, bad, disk)
     write_durably(manifest_path(root, file.name), encode_manifest(manifest))
     file.path.rename(root / SEALED / file.name)
     disk.sync_directory(root / SEALED)
     disk.sync_directory(root / ACTIVE)
 
 
-def _quarantine(root: Path, name: str, bad: list[bytes], disk: Disk) -> None:
+def quarantine(root: Path, name: str, bad: list[bytes], disk: Disk) -> None:
+    """Keep a copy of a segment's bad lines; durable when this returns.
+
+    Raises:
+        OSError: It could not be written.
+    """
     if not bad:
         return
     directory = root / QUARANTINE
@@ -204,7 +209,7 @@ def _seal_inbox(root: Path, disk: Disk) -> str | None:
         manifest, bad = examine(copy, descriptor)
     finally:
         os.close(descriptor)
-    _quarantine(root, name, bad, disk)
+    quarantine(root, name, bad, disk)
     # The copy before its manifest: the manifest says how far the inbox is done.
     beside.rename(path)
     disk.sync_directory(root / SEALED)

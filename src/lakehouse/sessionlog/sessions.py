@@ -17,7 +17,7 @@ from typing import Final
 
 import msgspec
 
-from lakehouse.core.clock import timestamp
+from lakehouse.core.clock import UNDATED, ordering_moment, timestamp, within
 from lakehouse.core.errors import Refusal
 from lakehouse.core.limits import (
     PAGE_BYTES_MAX,
@@ -25,7 +25,7 @@ from lakehouse.core.limits import (
     SESSIONS_LIMIT_DEFAULT,
     SESSIONS_LIMIT_MAX,
 )
-from lakehouse.sessionlog.compacted import Compacted, moment_of, open_compacted
+from lakehouse.sessionlog.compacted import Compacted, open_compacted
 from lakehouse.sessionlog.filters import REPLAY_DAEMON, SessionFilter
 from lakehouse.sessionlog.forgotten import forgotten_sessions
 from lakehouse.sessionlog.layout import LogFile, log_files
@@ -42,9 +42,6 @@ _CLOCK_ERROR: Final = timedelta(hours=1)
 _OLD_ROWS_MAX: Final = 5_000
 
 _SESSION_ROWS_MAX: Final = 10_000  # in one page of one session; rows are at least 800 bytes
-
-# The moment of a row whose timestamp is no time: it comes last.
-_UNDATED: Final = "0001-01-01T00:00:00.000000Z"
 
 _OUR_FORM: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}(:[0-9]{2}){2}\.[0-9]{6}Z")
 
@@ -137,7 +134,7 @@ def session_rows(root: Path, identity: str, *, cursor: str | None = None) -> Ses
     before = _decode_cursor(cursor) if cursor is not None else None
     newest = NewestRows(rows_max=_SESSION_ROWS_MAX, bytes_max=PAGE_BYTES_MAX)
     for key, line in rows_of(root, identity):
-        order = (_moment(key.timestamp), key.row_id)
+        order = (ordering_moment(key.timestamp), key.row_id)
         if before is None or order < before:
             newest.offer(order, line)
     return _page(newest)
@@ -194,9 +191,7 @@ class _Search:
             for line in _backwards(descriptor):
                 if not all(needle in line.data for needle in self._needles):
                     continue
-                entry = classify(
-                    line, file=file.label, crc_required=required, alive=True, strict=False
-                )
+                entry = classify(line, file=file.label, crc_required=required, alive=True)
                 if entry.kind != "row":
                     continue
                 seen_at = self._offer(line.data)
@@ -222,7 +217,7 @@ class _Search:
             row = self._decoder.decode(line)
         except (msgspec.MsgspecError, UnicodeDecodeError):
             return None
-        order = (_moment(row.timestamp), row.row_id)
+        order = (ordering_moment(row.timestamp), row.row_id)
         if self._wanted(row, order):
             cut = not self._whole and self.newest.has_room_for(order)
             shown = _without_attempts(line) if cut else line
@@ -241,8 +236,7 @@ class _Search:
             and where.model in {None, row.model, row.model_alias}
             and where.verdict in {None, row.verdict}
             and where.conversation_id in {None, row.conversation_id}
-            and (where.since is None or order[0] >= where.since)
-            and (where.until is None or order[0] < where.until)
+            and within(order[0], where.since, where.until)
             and (where.code is None or where.code in _codes(row))
         )
 
@@ -256,7 +250,7 @@ def _table_condition(
         ("session_id NOT IN (SELECT unnest(?::VARCHAR[]))", [sorted(hidden)]),
     ]
     if before is not None:
-        moment = f"coalesce(timestamp, '{_UNDATED}'::TIMESTAMPTZ)"
+        moment = f"coalesce(timestamp, '{UNDATED}'::TIMESTAMPTZ)"
         tests.append((f"({moment}, row_id) < (?::TIMESTAMPTZ, ?)", list(before)))
     for test, value in (
         ("kind = ?", where.kind),
@@ -273,14 +267,6 @@ def _table_condition(
         tests.append((f"(error.code = ? OR list_contains({codes}, ?))", [where.code] * 2))
     condition = " AND ".join(test for test, _ in tests)
     return condition, [value for _, bound in tests for value in bound]
-
-
-def _moment(text: str) -> str:
-    """Write a row's timestamp in the form that orders rows, whoever wrote them."""
-    moment = moment_of(text)
-    if moment is None:
-        return _UNDATED
-    return text if _OUR_FORM.fullmatch(text) else timestamp(moment)
 
 
 def _codes(row: _Head) -> set[str]:

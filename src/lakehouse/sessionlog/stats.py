@@ -14,7 +14,8 @@ from lakehouse.core.errors import LakehouseError, Refusal
 from lakehouse.core.rates import wilson_interval
 from lakehouse.core.suggestion import did_you_mean
 from lakehouse.sessionlog.filters import REPLAY_DAEMON, SessionFilter
-from lakehouse.sessionlog.views import find_sources, is_damage, open_views
+from lakehouse.sessionlog.sources import find_sources, is_damage
+from lakehouse.sessionlog.views import open_views
 
 Dimension = Literal["model", "kind", "day", "provider", "daemon", "verdict"]
 
@@ -74,7 +75,8 @@ def stats(root: Path, *, by: Sequence[str] = (), where: SessionFilter | None = N
     names = ", ".join(f"g{index}" for index in range(len(by)))
     query = (
         f"SELECT {names + ', ' if names else ''}count(*), "  # noqa: S608 - constants; values are bound
-        "count(*) FILTER (verdict = 'accepted'), count(*) FILTER (accepted_iteration = 0), "
+        "count(*) FILTER (verdict = 'accepted'), "
+        "count(*) FILTER (verdict = 'accepted' AND accepted_iteration = 0), "
         "count(*) FILTER (verdict = 'max_iter_exhausted'), "
         "count(*) FILTER (verdict = 'infra_error') "
         f"FROM (SELECT verdict, accepted_iteration{groups} FROM sessions WHERE {condition}) "
@@ -126,7 +128,7 @@ def _conditions(where: SessionFilter) -> tuple[str, list[str]]:
         ("verdict = ?", where.verdict),
         ("conversation_id = ?", where.conversation_id),
         ("timestamp >= CAST(? AS TIMESTAMP)", where.since),
-        ("timestamp < CAST(? AS TIMESTAMP)", where.until),
+        ("(timestamp < CAST(? AS TIMESTAMP) OR timestamp IS NULL)", where.until),
         ("daemon = ?" if where.daemon else "daemon <> ?", where.daemon or REPLAY_DAEMON),
     ]
     conditions = [test for test, value in tests if value is not None]

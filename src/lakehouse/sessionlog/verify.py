@@ -151,7 +151,7 @@ def _lines(file: LogFile, descriptor: int, *, alive: bool) -> Iterator[LogLine]:
     # What sealed copies hold of the inbox is checked there.
     offset = inbox_sealed_to(file.root, descriptor) if file.writer_id is None else 0
     for line in split(descriptor, offset):
-        yield classify(line, file=file.label, crc_required=required, alive=alive, strict=True)
+        yield classify(line, file=file.label, crc_required=required, alive=alive)
 
 
 def _against_manifest(

@@ -4,20 +4,19 @@ Every member is read as text or JSON and cast afterwards: a typed column would t
 another type into a silent NULL. A line that is no whole row gives NULLs (`ignore_errors` skips
 nothing) and is dropped by its missing schema. Refuses to need any DuckDB extension.
 
-The views do not check a row's crc, and show numbers inside JSON as DuckDB writes them (1.10 as
-1.1); `log_bad_lines` and the reader do and don't.
+What is a row is decided before (`sources.py`), by the rule that every reader has. The views show
+numbers inside JSON as DuckDB writes them (1.10 as 1.1); the reader does not.
 """
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import date, timedelta
 from pathlib import Path
 from typing import Final
 
 import duckdb
 import msgspec
 
+from lakehouse.core.clock import TIME_PATTERN
 from lakehouse.sessionlog.columns import (
     ATTEMPT_COLUMNS,
     BAD_LINE_COLUMNS,
@@ -28,27 +27,16 @@ from lakehouse.sessionlog.columns import (
     TIME,
     Columns,
 )
-from lakehouse.sessionlog.compacted import Compacted, open_compacted
-from lakehouse.sessionlog.forgotten import forgotten_sessions
-from lakehouse.sessionlog.layout import (
-    ACTIVE,
-    FEEDBACK,
-    REPLAY_RUNS,
-    SEALED,
-    LogFile,
-    log_files,
-    sealed_clean,
-)
-from lakehouse.sessionlog.lines import read_header
-from lakehouse.sessionlog.manifest import read_manifest
+from lakehouse.sessionlog.layout import FEEDBACK, REPLAY_RUNS
 from lakehouse.sessionlog.reader import bad_lines
+from lakehouse.sessionlog.sources import Sources, find_sources
 
 # DuckDB fails a query on a longer line, even one that is damage; ours have at most 8 MiB.
 _OBJECT_BYTES_MAX: Final = 64 << 20
 
-# Opens the file behind a descriptor, whatever its name is by now. Elsewhere a path into /dev/fd
-# would share the descriptor's offset with every other reader.
-_DESCRIPTOR_PATH: Final = "/proc/self/fd/{}"
+
+_FIRST: Final = "TIMESTAMPTZ '0001-01-01 00:00:00+00'"
+_LAST: Final = "TIMESTAMPTZ '9999-12-31 23:59:59.999999+00'"
 
 
 class _View(msgspec.Struct, frozen=True):
@@ -84,79 +72,6 @@ _FEEDBACK: Final = _View(
 )
 
 
-class Sources(msgspec.Struct, frozen=True):
-    """The files that hold a log at one moment, and the table beside them.
-
-    `strict` must be free of damage, `tolerant` need not be. `plain` are the replays and feedback.
-    `live_since` is the UTC date that the rows of both are no older than, None if that is unknown.
-    Active segments are held open by `descriptors`: they may be sealed at any moment.
-    """
-
-    strict: tuple[str, ...]
-    tolerant: tuple[str, ...]
-    plain: tuple[str, ...]
-    live_since: str | None
-    compacted: Compacted | None
-    forgotten: frozenset[str]
-    descriptors: tuple[int, ...]
-
-    def close(self) -> None:
-        """Let go of the active segments; once."""
-        for descriptor in self.descriptors:
-            os.close(descriptor)
-
-    @property
-    def paths(self) -> list[str]:
-        """All that a query may touch."""
-        local = self.compacted is not None and self.compacted.is_local
-        table = self.compacted.files if self.compacted is not None and local else ()
-        return [*self.strict, *self.tolerant, *self.plain, *table]
-
-
-def find_sources(root: Path, *, trusting: bool = True) -> Sources:
-    """Look for the files of a log; segments that its table holds are left out.
-
-    Sealed files without bad lines are read strictly, so that damage since then is an error, which
-    `is_damage` knows. Not `trusting`: damaged lines of theirs are left out, like everybody's.
-
-    Raises:
-        LakehouseError: The log has a compacted table that cannot be read.
-    """
-    # The files before the table: a segment that is compacted between is seen twice, not never.
-    files = log_files(root)
-    compacted = open_compacted(root)
-    held = compacted.held if compacted is not None else frozenset()
-    strict: list[str] = []
-    tolerant: list[str] = []
-    live: list[LogFile] = []
-    descriptors: list[int] = []
-    for file in files:
-        if file.name in held:
-            continue
-        if file.directory != ACTIVE:
-            clean = trusting and file.directory == SEALED and sealed_clean(root, file.name)
-            (strict if clean else tolerant).append(str(file.path))
-        elif (descriptor := file.open()) is not None:
-            descriptors.append(descriptor)
-            tolerant.append(_DESCRIPTOR_PATH.format(descriptor))
-        live.append(file)
-    plain = [str(root / name) for name in (REPLAY_RUNS, FEEDBACK) if (root / name).is_file()]
-    return Sources(
-        tuple(strict),
-        tuple(tolerant),
-        tuple(plain),
-        _live_since(live) if compacted is not None else None,
-        compacted,
-        forgotten_sessions(root),
-        tuple(descriptors),
-    )
-
-
-def is_damage(root: Path, error: duckdb.Error) -> bool:
-    """Say whether a query failed because of what a sealed file holds, and not of its SQL."""
-    return f"{root / SEALED}/" in str(error)
-
-
 @contextmanager
 def open_views(
     root: Path, sources: Sources | None = None, *, bad: bool = False
@@ -165,8 +80,9 @@ def open_views(
 
     `sessions`, `attempts`, `findings`, `replays`, `feedback`, and `log_bad_lines` if `bad` asks
     for it, which costs a strict pass over the log. Rows that come into known files later are
-    seen, new files are not. A row that was written twice is shown once. `sessions` holds replays
-    too (`daemon = 'replay'`) and leaves out what was forgotten. Times are shown in UTC.
+    seen, new files are not, and damage that comes into them is not noticed. A row that was written
+    twice is shown once. `sessions` holds replays too (`daemon = 'replay'`) and leaves out what was
+    forgotten. Times are shown in UTC.
 
     Raises:
         LakehouseError: The log has a compacted table that cannot be read.
@@ -217,30 +133,6 @@ def _sessions_view(connection: duckdb.DuckDBPyConnection, sources: Sources) -> s
     return f"CREATE VIEW sessions AS {' UNION ALL '.join(parts)}"
 
 
-def _live_since(files: list[LogFile]) -> str | None:
-    """Give a date that no row of these files is older than; None if one may hold any."""
-    try:
-        dates = [date.fromisoformat(_first_date(file)) for file in files]
-    except ValueError:
-        return None
-    # A row that is written again keeps its time, and may come into a segment of the next day.
-    return str(min(dates) - timedelta(days=1)) if dates else None
-
-
-def _first_date(file: LogFile) -> str:
-    manifest = read_manifest(file.root, file.name)
-    if manifest is not None:
-        return (manifest.first_timestamp or "9999-12-31")[:10]
-    descriptor = file.open() if file.writer_id is not None else None
-    if descriptor is None:
-        return "unknown"
-    try:
-        header = read_header(descriptor)
-    finally:
-        os.close(descriptor)
-    return header.started_at[:10] if header is not None else "unknown"
-
-
 def _read(paths: list[str], columns: Columns, *, strict: bool) -> str:
     declared = ", ".join(
         f"{_quoted(name)}: '{'JSON' if cast.startswith(('JSON', 'STRUCT')) else 'VARCHAR'}'"
@@ -286,9 +178,20 @@ def _table_cast(name: str, cast: str) -> str:
 def _cast(name: str, cast: str) -> str:
     column = _quoted(name)
     if cast == TIME:
-        # By way of TIMESTAMPTZ: a plain TIMESTAMP drops an offset that a foreign row may have.
-        return f"TRY_CAST({column} AS TIMESTAMPTZ) AT TIME ZONE 'UTC' AS {column}"
+        return f"{_moment(column)} AS {column}"
     return column if cast in {"VARCHAR", "JSON"} else f"TRY_CAST({column} AS {cast}) AS {column}"
+
+
+def _moment(column: str) -> str:
+    """Read a time as `core.clock.moment_of` does: no text is one to DuckDB alone, or to Python."""
+    day = f"CAST(CAST(try_strptime({column}[1:10], '%G-W%V-%u') AS DATE) AS VARCHAR)"
+    text = f"CASE WHEN {column}[6] = 'W' THEN {day} || {column}[11:] ELSE {column} END"
+    # By way of TIMESTAMPTZ: a plain TIMESTAMP drops an offset that a foreign row may have.
+    moment = f"TRY_CAST({text} AS TIMESTAMPTZ)"
+    return (
+        f"CASE WHEN regexp_full_match({column}, {_literal(TIME_PATTERN)}) "
+        f"AND {moment} BETWEEN {_FIRST} AND {_LAST} THEN {moment} AT TIME ZONE 'UTC' END"
+    )
 
 
 def _member(source: str, name: str, cast: str) -> str:

@@ -1,9 +1,8 @@
 """When the spans of a session began and ended: as measured, or as far as its row can tell."""
 
-from datetime import datetime
-
 import msgspec
 
+from lakehouse.core.clock import moment_of
 from lakehouse.core.observation import SessionTimes
 from lakehouse.core.row import Row
 from lakehouse.core.session import Attempt
@@ -85,5 +84,7 @@ def estimated(row: Row) -> Timeline:
 
 
 def _nanoseconds(timestamp: str) -> int:
-    moment = datetime.fromisoformat(timestamp)
+    moment = moment_of(timestamp)
+    if moment is None:
+        raise ValueError(f"its timestamp {timestamp!r} is no time")
     return int(moment.timestamp()) * 1_000_000_000 + moment.microsecond * 1000

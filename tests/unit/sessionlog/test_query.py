@@ -19,7 +19,9 @@ from lakehouse.core.row_codec import encode_line
 from lakehouse.sessionlog.query import QueryFailed, query
 from lakehouse.sessionlog.reader import find_rows
 from lakehouse.sessionlog.sealing import seal
+from lakehouse.sessionlog.sessions import list_sessions
 from lakehouse.sessionlog.stats import stats
+from lakehouse.sessionlog.verify import verify
 from lakehouse.sessionlog.views import SESSION_COLUMNS, open_views
 from lakehouse.sessionlog.writer import SessionLogWriter
 from support.processes import descendants, wait_ended
@@ -70,6 +72,7 @@ def test_the_columns_are_the_members_of_a_row(tmp_path: Path):
         "session_id",
         "row_id",
         *attempt,
+        "narrowed",
     ]
 
 
@@ -136,7 +139,7 @@ def test_the_longest_row_can_be_queried(tmp_path: Path):
 
 
 def test_clean_sealed_segments_are_read_strictly(tmp_path: Path):
-    """Damage that a manifest does not know of is loud; damage that it lists is not."""
+    """Damage since then is left out where the file's time tells of it, and loud where not."""
     row = make_row()
     fill(tmp_path, row)
     [path] = (tmp_path / "active").iterdir()
@@ -145,8 +148,12 @@ def test_clean_sealed_segments_are_read_strictly(tmp_path: Path):
     manifest = sealed.with_name(sealed.name + ".manifest.json")
     manifest.write_text('{"bad_lines":[]}')
     assert ask(tmp_path, "SELECT row_id FROM sessions") == [(row.row_id,)]
+    before = sealed.stat()
     with sealed.open("ab") as file:
         file.write(b"\n{torn\n")
+    os.utime(sealed, ns=(before.st_atime_ns, manifest.stat().st_mtime_ns + 1))
+    assert ask(tmp_path, "SELECT row_id FROM sessions") == [(row.row_id,)]
+    os.utime(sealed, ns=(before.st_atime_ns, before.st_mtime_ns))
     with pytest.raises(Exception, match=r"[Mm]alformed JSON"):
         ask(tmp_path, "SELECT row_id FROM sessions")
     manifest.write_text('{"bad_lines":[{"line":7}]}')
@@ -321,20 +328,30 @@ def test_no_environment_reaches_the_child(tmp_path: Path, monkeypatch: pytest.Mo
     assert find_rows(tmp_path, "canary-1234") == []
 
 
-def test_a_sealed_file_that_was_damaged_later_takes_no_good_row_along(tmp_path: Path):
-    """Strict reading notices; then its damaged line is left out, and that is said."""
+@pytest.mark.parametrize("told", [True, False], ids=["by its time", "by nothing but its bytes"])
+@pytest.mark.parametrize("damage", [0x01, ord("x")], ids=["no JSON", "JSON"])
+def test_a_sealed_file_that_was_damaged_later_takes_no_good_row_along(
+    tmp_path: Path, told: bool, damage: int
+):
+    """Its damaged line is left out, and that is said; only a file's own time gives JSON away."""
     fill(tmp_path, *(make_row() for _ in range(3)))
     seal(tmp_path)
     [file] = (tmp_path / "sealed").glob("*.jsonl")
+    before = file.stat()
     data = bytearray(file.read_bytes())
-    data[data.index(b'"verdict"') + 1] = 0x01
+    data[data.index(b'"verdict"') + 1] = damage
     file.write_bytes(data)
+    if not told:
+        os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
 
     found = query(tmp_path, "SELECT count(*) FROM sessions")
     assert [bytes(cell) for row in found.rows for cell in row] == [b"2"]
-    assert found.warning is not None
-    assert file.name in found.warning
     assert stats(tmp_path).sessions == 2
+    assert len(list_sessions(tmp_path).rows) == 2
+    assert not verify(tmp_path).sound
+    if told or damage == 0x01:
+        assert found.warning is not None
+        assert file.name in found.warning
 
 
 def test_sql_that_is_no_unicode_is_one_message(tmp_path: Path):
