@@ -20,8 +20,9 @@ from lakehouse.compose import tracer
 from lakehouse.core.clock import ordering_moment, within
 from lakehouse.core.errors import InfraError, SetupError
 from lakehouse.core.row import Row
-from lakehouse.core.row_codec import RowError, decode_row
+from lakehouse.core.row_codec import decode_row
 from lakehouse.sessionlog.filters import moment
+from lakehouse.sessionlog.lines import LogLine
 from lakehouse.sessionlog.reader import read_rows
 from lakehouse.tracing.channel import Delivered
 from lakehouse.tracing.destination import why_off
@@ -56,12 +57,16 @@ class _Chosen:
         self._session = session
 
     def rows(self) -> Iterator[Row]:
-        for line in read_rows(self._root):
-            try:
-                if self._wanted(msgspec.json.decode(line, type=_Head)):
-                    yield decode_row(line)
-            except (msgspec.MsgspecError, UnicodeDecodeError, RowError):
-                self.unreadable += 1
+        for line in read_rows(self._root, on_damage=self._count):
+            if self._wanted(msgspec.json.decode(line, type=_Head)):
+                yield decode_row(line)
+
+    def _count(self, damage: LogLine) -> None:
+        """Count a line that is no row, if it says that it is of a session that is wanted."""
+        try:
+            self.unreadable += self._wanted(msgspec.json.decode(damage.line.data, type=_Head))
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            return  # nobody can tell whose it was; `log verify` lists it
 
     def _wanted(self, head: _Head) -> bool:
         return self._session in {None, head.session_id} and within(

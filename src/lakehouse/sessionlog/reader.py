@@ -73,14 +73,17 @@ def read_lines(root: Path) -> Iterator[LogLine]:
         yield from classify_file(file)
 
 
-def read_rows(root: Path) -> Iterator[bytes]:
+def read_rows(
+    root: Path, *, on_damage: Callable[[LogLine], None] = lambda _: None
+) -> Iterator[bytes]:
     """Give every row once, in no promised order, but those of forgotten sessions.
 
-    Memory: about 100 bytes a row.
+    `on_damage` hears of each line that is no row. Memory: about 100 bytes a row. Cost: 1 GB/s, and
+    15 µs a row.
     """
     hidden = forgotten_sessions(root)
     seen: set[bytes] = set()
-    for line in _all_rows(root):
+    for line in _all_rows(root, on_damage):
         key = row_key(line)
         if key is None or key.session_id in hidden:
             continue
@@ -89,11 +92,13 @@ def read_rows(root: Path) -> Iterator[bytes]:
             yield line
 
 
-def _all_rows(root: Path) -> Iterator[bytes]:
+def _all_rows(root: Path, on_damage: Callable[[LogLine], None]) -> Iterator[bytes]:
     """Give the rows of the files, then the table's, where a file that goes meanwhile is by then."""
     for entry in read_lines(root):
         if entry.kind == "row":
             yield entry.line.data
+        elif entry.kind == "bad":
+            on_damage(entry)
     compacted = open_compacted(root)
     if compacted is not None:
         yield from compacted.lines()

@@ -71,7 +71,8 @@ def estimated(row: Row) -> Timeline:
     # Another program's row may say that something took less than no time.
     taken_ns = [max(0, attempt.duration_ms) * 1_000_000 for attempt in row.attempts]
     at_ns = ended_ns - sum(taken_ns)
-    started_ns = min(ended_ns - row.duration_ms * 1_000_000, at_ns)
+    # No span begins before 1970, however long a row says that its session took.
+    started_ns = max(0, min(ended_ns - row.duration_ms * 1_000_000, at_ns))
     attempts = []
     for iteration, attempt in enumerate(row.attempts):
         end_ns = at_ns + taken_ns[iteration]

@@ -4,15 +4,17 @@ import json
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 
 import lakehouse
+from lakehouse.core.row import RowError
 from lakehouse.core.row_codec import encode_line, seal
 from support.dead_writer import dead_writer
 from support.langfuse import SECRET_KEY, LangfuseServer, langfuse
-from support.rows import make_row
+from support.rows import make_row, rejected_attempt
 from support.stack import free_port, untraced
 
 ENVIRONMENT = {
@@ -96,10 +98,48 @@ def test_a_row_of_another_program_that_makes_no_trace_takes_no_other_along(tmp_p
         arguments = ("trace", "resend", *EARLY, "--json")
         shown = run(tmp_path, *arguments, code=1, environment=server.environment())
         done = json.loads(shown.stdout)
-        assert done["sessions"] == 4
-        assert done["dropped"] == {"invalid": 1 + 5}
+        assert done["sessions"] == 3  # what has no time is older than every `since`
+        assert done["dropped"] == {"invalid": 5}
         assert sessions_of(server) == {row.row_id for row in (whole, *strange[1:])}
+        undated = ("trace", "resend", "--session", strange[0].session_id, "--json")
+        shown = run(tmp_path, *undated, code=1, environment=server.environment())
+        assert json.loads(shown.stdout)["dropped"] == {"invalid": 1}
         assert server.refusals == []
+
+
+def test_rows_are_placed_and_chosen_by_the_time_they_mean(tmp_path):
+    """No zone is UTC, wherever this machine is; offsets count, and so does a row of 2^63-1 ms."""
+    texts = ["2026-01-02T03:04:05", "2026-01-02T12:04:05+09:00", "2026-01-02T03:04:05.000000Z"]
+    rows = [make_row(timestamp=text, duration_ms=1_000) for text in texts]
+    longest = make_row(timestamp=texts[0], duration_ms=2**63 - 1)
+    dead_writer(tmp_path / "sessions", rows=[*rows, longest])
+    second = ("--since", "2026-01-02T03:04:05Z", "--until", "2026-01-02T03:04:06Z", "--json")
+    with langfuse() as server:
+        environment = {**server.environment(), "TZ": "Asia/Tokyo"}
+        shown = run(tmp_path, "trace", "resend", *second, environment=environment)
+        assert json.loads(shown.stdout)["sessions"] == 4
+        ended = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC).timestamp() * 1e9
+        spans = [span for span in server.spans.values() if span.name.startswith("session")]
+        assert len(spans) == 4
+        assert {span.end_ns for span in spans} == {int(ended)}
+
+
+def test_a_code_of_tomorrow_is_sent_as_it_stands(tmp_path):
+    """Of an outage and of a finding."""
+    error = RowError("one_of_tomorrow", "no")
+    finding = rejected_attempt(code="one_of_tomorrow", finish_reason="one_of_tomorrow")
+    rows = [
+        make_row(verdict="infra_error", attempts=(), error=error, accepted_iteration=None),
+        make_row(verdict="max_iter_exhausted", attempts=(finding,), accepted_iteration=None),
+    ]
+    dead_writer(tmp_path / "sessions", rows=rows)
+    with langfuse() as server:
+        shown = run(tmp_path, "trace", "resend", *EARLY, "--json", environment=server.environment())
+        done = json.loads(shown.stdout)
+        assert (done["sessions"], done["unreadable"], done["dropped"]) == (2, 0, {})
+        values = [span.attributes for span in server.spans.values()]
+        assert any(one.get("error.type") == "one_of_tomorrow" for one in values)
+        assert any("one_of_tomorrow" in one.get("lakehouse.finding_codes", ()) for one in values)
 
 
 def test_a_receiver_that_is_away_is_exit_code_3(tmp_path):
