@@ -50,6 +50,7 @@ def _kind(name: str, settings: KindSettings, config: Config, schemas: SchemaCach
                 )
     model = settings.model or next(iter(config.models))
     max_iterations = settings.max_iterations or config.session.max_iterations
+    grown = _grown(settings, model_of)
     kind = Kind(
         name=name,
         schema=msgspec.Raw(raw),
@@ -65,7 +66,7 @@ def _kind(name: str, settings: KindSettings, config: Config, schemas: SchemaCach
             rules=settings.rules,
             max_iterations=max_iterations,
             model=model,
-            grown=_grown(settings, model_of),
+            grown=grown,
         ),
         repair=settings.repair,
         history=settings.history,
@@ -73,6 +74,7 @@ def _kind(name: str, settings: KindSettings, config: Config, schemas: SchemaCach
         sampling=settings.sampling(),
         formats=formats,
         model_check=ModelChecker(settings.python) if settings.python is not None else None,
+        grown=grown,
     )
     check_columns(name, kind, schema, config)
     return kind

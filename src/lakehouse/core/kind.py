@@ -79,6 +79,7 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     what a later attempt sees of the earlier ones, the model's setting where it is None. `reprompt`
     is the text before the findings, ours where it is None, none where it is empty. `sampling`
     holds where a request says nothing. `model_check` runs the validators of a Python model.
+    `grown` are the settings that the digest covers beyond those of the first version.
     """
 
     name: str | None
@@ -95,6 +96,7 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     sampling: Sampling = Sampling()
     formats: FormatMode = "off"
     model_check: ArtifactCheck | None = None
+    grown: Mapping[str, object] = MappingProxyType({})
 
     def tables(self) -> frozenset[str]:
         """Name the tables that the grounding rules need."""

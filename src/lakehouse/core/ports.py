@@ -5,7 +5,7 @@ mutable crosses a port: arguments and results are frozen values of `core`.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
@@ -41,7 +41,10 @@ class ChatModel(Protocol):
 
 
 class KindInfo(msgspec.Struct, frozen=True):
-    """One kind as `GET /v1/kinds` shows it."""
+    """One kind as `GET /v1/kinds` shows it: all that its digest is of.
+
+    `settings` are those that came after the first version and differ from their defaults.
+    """
 
     name: str
     model: str
@@ -51,6 +54,7 @@ class KindInfo(msgspec.Struct, frozen=True):
     grounding: tuple[GroundingRule, ...]
     rules: tuple[SqlRule, ...]
     digest: str
+    settings: dict[str, Any] = {}
 
 
 class RequestedRule(

@@ -105,19 +105,7 @@ class ValidatorService:
 
     async def kinds(self) -> tuple[KindInfo, ...]:
         """List the configured kinds, sorted by name."""
-        return tuple(
-            KindInfo(
-                name,
-                kind.model,
-                kind.max_iterations,
-                kind.system,
-                kind.schema,
-                kind.grounding,
-                kind.rules,
-                kind.digest,
-            )
-            for name, kind in sorted(self.catalog.kinds.items())
-        )
+        return tuple(kind_info(name, kind) for name, kind in sorted(self.catalog.kinds.items()))
 
     async def drain(self, *, patience_ms: int) -> None:
         """Let the sessions under way end, then write the rest as `shutdown`.
@@ -319,3 +307,18 @@ def _log_too_late() -> InfraError:
 
 def _tighter(own_ms: int, outer_ms: int | None) -> int:
     return own_ms if outer_ms is None else min(own_ms, outer_ms)
+
+
+def kind_info(name: str, kind: Kind) -> KindInfo:
+    """Show a kind as `GET /v1/kinds` does."""
+    return KindInfo(
+        name,
+        kind.model,
+        kind.max_iterations,
+        kind.system,
+        kind.schema,
+        kind.grounding,
+        kind.rules,
+        kind.digest,
+        dict(kind.grown),
+    )

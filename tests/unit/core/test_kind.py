@@ -9,6 +9,7 @@ import pytest
 
 from lakehouse.core.json_text import parse
 from lakehouse.core.kind import GroundingRule, Kind, SqlRule, digest_of, kind_digest
+from support.spec_files import vectors
 
 
 def digest(canonical: str) -> str:
@@ -82,6 +83,17 @@ def test_a_kind_digest_is_of_exactly_these_members() -> None:
         '"model":"small","rules":[{"message":"m","sql":"SELECT 1"}],"schema":{"type":"object"},'
         '"system":"Extract."}'
     )
+
+
+@pytest.mark.parametrize("case", vectors("kind_digest"), ids=lambda case: case["why"])
+def test_digests_of_the_vectors(case: dict[str, Any]) -> None:
+    """Their canonical texts are written by hand, and hashed here without our code."""
+    assert case["digest"] == digest(case["canonical"])
+    kind = case["kind"]
+    grounding = msgspec.convert(kind["grounding"], tuple[GroundingRule, ...])
+    rules = msgspec.convert(kind["rules"], tuple[SqlRule, ...])
+    parts = {**kind, "grounding": grounding, "rules": rules, "grown": case["settings"]}
+    assert kind_digest(parts.pop("schema"), **parts) == case["digest"]
 
 
 def test_a_bare_kind_digest() -> None:
