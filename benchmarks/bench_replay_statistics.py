@@ -16,13 +16,13 @@ os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 import numpy as np
 
+from lakehouse.comparison.conditions import parse_conditions
+from lakehouse.comparison.gate import judge_run
+from lakehouse.comparison.pairs import SessionPair, Side
+from lakehouse.comparison.statistics import summarize
 from lakehouse.core.chat import Usage
-from lakehouse.replay.conditions import parse_conditions
-from lakehouse.replay.gate import judge
-from lakehouse.replay.page import to_html
-from lakehouse.replay.pairs import Pair, Side
-from lakehouse.replay.report import RunInfo, to_json
-from lakehouse.replay.statistics import summarize
+from lakehouse.reports.page import to_html
+from lakehouse.reports.report import RunInfo, to_json
 
 T = TypeVar("T")
 GATE = ["accepted >= baseline - 0.02", "first_shot >= baseline", "p50_latency_ms <= baseline * 1.2"]
@@ -61,7 +61,7 @@ def main() -> None:
     random = np.random.default_rng(1)
     both = zip(sides(random, options.pairs), sides(random, options.pairs), strict=True)
     pairs = [
-        Pair(
+        SessionPair(
             row_id=f"{index:08}",
             session_id=f"{index:08}",
             conversation_id=f"{index % options.conversations}",
@@ -71,7 +71,7 @@ def main() -> None:
         for index, (ours, theirs) in enumerate(both)
     ]
     summary = timed("summarize", lambda: summarize(pairs, 1, resamples=options.resamples))
-    judgement = timed("judge", lambda: judge(summary, parse_conditions(GATE)))
+    judgement = timed("judge", lambda: judge_run(summary, parse_conditions(GATE)))
     timed("JSON", lambda: to_json(INFO, summary, judgement, pairs))
     timed("page", lambda: to_html(INFO, summary, judgement, pairs))
 

@@ -14,7 +14,7 @@ from lakehouse.core.clock import SystemClock
 from lakehouse.core.errors import SetupError
 from lakehouse.core.json_text import NULL, JsonError, compact, parse
 from lakehouse.core.replay_row import FeedbackLabel, FeedbackRequest
-from lakehouse.replay.feedback import give_feedback
+from lakehouse.feedback.labels import give_feedback
 
 feedback_app = typer.Typer(add_completion=False, rich_markup_mode=None)
 

@@ -43,8 +43,8 @@ from lakehouse.config.settings import Config
 from lakehouse.core.clock import SystemClock
 from lakehouse.core.errors import SetupError
 from lakehouse.replay.candidate import Candidate
-from lakehouse.replay.progress import Tally
-from lakehouse.replay.run import Plan, begin_run, count_lines, list_plans, read_plan
+from lakehouse.replay.progress import RunTally
+from lakehouse.replay.run import RunPlan, begin_run, count_lines, list_plans, read_plan
 from lakehouse.replay.selection import Selection
 from lakehouse.sessionlog.filters import moment
 
@@ -231,7 +231,9 @@ def _root(settings: Config) -> Path:
     return log_directory(settings)
 
 
-def _begin(settings: Config, selection: Selection, candidate: Candidate, *, rejudge: bool) -> Plan:
+def _begin(
+    settings: Config, selection: Selection, candidate: Candidate, *, rejudge: bool
+) -> RunPlan:
     known = catalog(settings)
     candidate.check(known)
     if rejudge and msgspec.structs.replace(candidate, kind=None) != Candidate():
@@ -246,7 +248,7 @@ def _begin(settings: Config, selection: Selection, candidate: Candidate, *, reju
     )
 
 
-def _end(job: Job, tally: Tally, asked: Asked) -> int:
+def _end(job: Job, tally: RunTally, asked: Asked) -> int:
     root, plan = job.root, job.plan
     resume = f"Go on with: lakehouse replay --resume {plan.run_id}"
     if tally.stopped:

@@ -7,7 +7,7 @@ import typer
 
 from lakehouse.cli.replay_run import EngineName
 from lakehouse.cli.run import AT_ONCE_MAX
-from lakehouse.replay.selection import Sample
+from lakehouse.replay.selection import Sampling
 
 SETTINGS: Final = (
     "constrain",
@@ -46,7 +46,7 @@ DaemonOption = Annotated[
 ]
 LimitOption = Annotated[int | None, typer.Option(min=1, help="At most so many sessions.")]
 SampleOption = Annotated[
-    Sample, typer.Option(help="Which, if there are more: the newest, or each sort's share.")
+    Sampling, typer.Option(help="Which, if there are more: the newest, or each sort's share.")
 ]
 SeedOption = Annotated[int, typer.Option(min=0, help="Decides the sample and the intervals.")]
 

@@ -7,12 +7,12 @@ import msgspec
 
 from lakehouse.cli.console import console
 from lakehouse.cli.terminal import say_json
+from lakehouse.comparison.pairs import SessionPair, compare_runs
 from lakehouse.core.clock import SystemClock, timestamp
 from lakehouse.core.errors import SetupError
 from lakehouse.core.wording import counted
 from lakehouse.replay.pairing import PairedRun, read_pairs
-from lakehouse.replay.pairs import Pair, compare_runs
-from lakehouse.replay.run import Plan
+from lakehouse.replay.run import RunPlan
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,8 +36,8 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
             SetupError: A library is missing, or a condition is none.
         """
         try:
-            from lakehouse.replay.conditions import parse_conditions  # noqa: PLC0415 - an extra
-            from lakehouse.replay.statistics import summarize  # noqa: F401, PLC0415 - likewise
+            from lakehouse.comparison.conditions import parse_conditions  # noqa: PLC0415 - an extra
+            from lakehouse.comparison.statistics import summarize  # noqa: F401, PLC0415 - likewise
         except ImportError as error:
             raise SetupError(
                 f"A replay's statistics need {error.name}, which is not installed.",
@@ -49,7 +49,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
                 raise SetupError(f"{option} needs a gate: it tells of conditions.", hint="--gate …")
 
 
-def report_run(root: Path, plan: Plan, asked: Asked, *, warnings: Sequence[str] = ()) -> int:
+def report_run(root: Path, plan: RunPlan, asked: Asked, *, warnings: Sequence[str] = ()) -> int:
     """Report one run; gives the exit code of its gate, 0 without one."""
     run = read_pairs(root, plan)
     return _report(
@@ -64,7 +64,7 @@ def report_run(root: Path, plan: Plan, asked: Asked, *, warnings: Sequence[str] 
     )
 
 
-def report_comparison(root: Path, first: Plan, second: Plan, asked: Asked) -> int:
+def report_comparison(root: Path, first: RunPlan, second: RunPlan, asked: Asked) -> int:
     """Report the candidates of two runs against each other, by the sessions that both replayed."""
     runs = [read_pairs(root, plan) for plan in (first, second)]
     pairs = compare_runs(runs[0].pairs, runs[1].pairs)
@@ -84,7 +84,7 @@ def report_comparison(root: Path, first: Plan, second: Plan, asked: Asked) -> in
 
 def _report(
     asked: Asked,
-    pairs: Sequence[Pair],
+    pairs: Sequence[SessionPair],
     *,
     run_id: str,
     names: tuple[str, str],
@@ -93,14 +93,14 @@ def _report(
     warnings: Sequence[str],
     unreplayed: int = 0,
 ) -> int:
-    from lakehouse.replay.conditions import parse_conditions  # noqa: PLC0415 - numpy and scipy
-    from lakehouse.replay.false_alarms import false_alarms  # noqa: PLC0415 - likewise
-    from lakehouse.replay.gate import PAIRS_MIN, judge  # noqa: PLC0415 - likewise
-    from lakehouse.replay.junit import to_junit  # noqa: PLC0415 - likewise
-    from lakehouse.replay.page import to_html  # noqa: PLC0415 - likewise
-    from lakehouse.replay.report import RunInfo, to_json  # noqa: PLC0415 - likewise
-    from lakehouse.replay.statistics import summarize  # noqa: PLC0415 - likewise
-    from lakehouse.replay.terminal import to_terminal  # noqa: PLC0415 - likewise
+    from lakehouse.comparison.conditions import parse_conditions  # noqa: PLC0415 - numpy and scipy
+    from lakehouse.comparison.false_alarms import false_alarms  # noqa: PLC0415 - likewise
+    from lakehouse.comparison.gate import PAIRS_MIN, judge_run  # noqa: PLC0415 - likewise
+    from lakehouse.comparison.statistics import summarize  # noqa: PLC0415 - likewise
+    from lakehouse.reports.junit import to_junit  # noqa: PLC0415 - likewise
+    from lakehouse.reports.page import to_html  # noqa: PLC0415 - likewise
+    from lakehouse.reports.report import RunInfo, to_json  # noqa: PLC0415 - likewise
+    from lakehouse.reports.terminal import to_terminal  # noqa: PLC0415 - likewise
 
     info: RunInfo = RunInfo(
         run_id=run_id,
@@ -115,7 +115,7 @@ def _report(
     if asked.conditions:
         conditions = parse_conditions(asked.conditions)
         least = PAIRS_MIN if asked.sessions_min is None else asked.sessions_min
-        judgement = judge(summary, conditions, least, asked.effect_min, unreplayed=unreplayed)
+        judgement = judge_run(summary, conditions, least, asked.effect_min, unreplayed=unreplayed)
         if asked.aa:
             alarms = false_alarms(pairs, conditions, least, asked.effect_min, seed=seed)
             judgement = msgspec.structs.replace(judgement, false_alarms=alarms)
@@ -137,11 +137,11 @@ def _write(path: Path, data: bytes) -> None:
         raise SetupError(f"{path} cannot be written: {error.strerror}.") from error
 
 
-def _unreplayed(plan: Plan, run: PairedRun) -> int:
+def _unreplayed(plan: RunPlan, run: PairedRun) -> int:
     return plan.counts.sessions - len(run.pairs)
 
 
-def _warnings(plan: Plan, run: PairedRun) -> list[str]:
+def _warnings(plan: RunPlan, run: PairedRun) -> list[str]:
     warnings = [
         f"Table {name!r} was another for {counted(count, 'pair')}: "
         "verdicts may differ for that alone."
@@ -159,11 +159,11 @@ def _warnings(plan: Plan, run: PairedRun) -> list[str]:
     return warnings
 
 
-def _baseline_name(pairs: Sequence[Pair]) -> str:
+def _baseline_name(pairs: Sequence[SessionPair]) -> str:
     models = sorted({pair.baseline.model for pair in pairs})
     return f"{', '.join(models[:3])}{' and others' if len(models) > 3 else ''}, as logged"
 
 
-def _candidate_name(plan: Plan) -> str:
+def _candidate_name(plan: RunPlan) -> str:
     words = plan.candidate.words()
     return f"judged again, {words} changed" if plan.mode == "rejudge" else words

@@ -34,8 +34,8 @@ from lakehouse.core.errors import InfraError, SetupError
 from lakehouse.core.ports import RecordSink
 from lakehouse.replay.books import OUTAGES_IN_A_ROW_MAX, Books
 from lakehouse.replay.corpus import read_corpus
-from lakehouse.replay.progress import SideTally, Tally
-from lakehouse.replay.run import Found, Plan, at_work, find_replays, read_lines
+from lakehouse.replay.progress import RunTally, SideTally
+from lakehouse.replay.run import Found, RunPlan, at_work, find_replays, read_lines
 from lakehouse.replay.runner import Engine, LocalEngine, run_corpus
 from lakehouse.replay.session import ModelReplay, Rejudge, Replay
 from lakehouse.sessionlog.sealing import reap
@@ -55,7 +55,7 @@ class Job(msgspec.Struct, frozen=True):
     """
 
     config: Config
-    plan: Plan
+    plan: RunPlan
     engine: EngineName
     concurrency: int
     deadline_s: float | None
@@ -93,7 +93,7 @@ def duration_s(text: str | None, *, option: str) -> float | None:
     return float(match["number"]) * _UNITS_S[match["unit"]]
 
 
-def run_job(job: Job) -> Tally:
+def run_job(job: Job) -> RunTally:
     """Run what is left of a plan, until it is done or stopped; what is done is in the log.
 
     Raises:
@@ -103,7 +103,7 @@ def run_job(job: Job) -> Tally:
     with at_work(root, plan.run_id):
         reap(root)  # sessions that an earlier start was killed in get their rows, and are known
         entries = read_corpus(root, plan.corpus)
-        tally = Tally(total=len(entries))
+        tally = RunTally(total=len(entries))
         known = set()
         for line in read_lines(root, plan.run_id):
             entries.pop(line.row_id, None)
@@ -116,7 +116,7 @@ def run_job(job: Job) -> Tally:
     return tally
 
 
-async def _run(job: Job, entries: dict[str, str], found: Found, tally: Tally) -> None:
+async def _run(job: Job, entries: dict[str, str], found: Found, tally: RunTally) -> None:
     stop = asyncio.Event()
     daemon = Daemon(job.config, os.environ, "replay")
     try:
@@ -161,7 +161,7 @@ async def _engine(job: Job, daemon: Daemon, stack: contextlib.AsyncExitStack) ->
 
 
 @contextlib.asynccontextmanager
-async def _in_worker(config: Config, plan: Plan, sink: RecordSink) -> AsyncIterator[Replay]:
+async def _in_worker(config: Config, plan: RunPlan, sink: RecordSink) -> AsyncIterator[Replay]:
     daemon = Daemon(config, os.environ, "replay", sink=sink)
     try:
         yield await _way(daemon, plan)
@@ -169,7 +169,7 @@ async def _in_worker(config: Config, plan: Plan, sink: RecordSink) -> AsyncItera
         await daemon.close()
 
 
-async def _way(daemon: Daemon, plan: Plan) -> Replay:
+async def _way(daemon: Daemon, plan: RunPlan) -> Replay:
     """Choose how sessions are repeated; with a model, wait until those that load have loaded."""
     if plan.mode == "rejudge":
         return Rejudge(
@@ -194,7 +194,7 @@ async def _loads(daemon: Daemon) -> bool:
     return any(model.state == "loading" for model in await daemon.models())
 
 
-async def _warn_of_changed_tables(daemon: Daemon, plan: Plan) -> None:
+async def _warn_of_changed_tables(daemon: Daemon, plan: RunPlan) -> None:
     now: dict[str, str] = {}
     for kind in daemon.catalog.kinds.values():
         with contextlib.suppress(InfraError):  # the sessions of that kind will tell
@@ -215,7 +215,7 @@ async def _cut(daemon: Daemon, stop: asyncio.Event) -> None:
 
 
 @contextlib.contextmanager
-def _stopping(stop: asyncio.Event, tally: Tally, deadline_s: float | None) -> Iterator[None]:
+def _stopping(stop: asyncio.Event, tally: RunTally, deadline_s: float | None) -> Iterator[None]:
     """Stop on SIGINT, SIGTERM or the deadline; a second signal ends the process where it stands."""
     loop = asyncio.get_running_loop()
 
@@ -247,7 +247,7 @@ class _Rate(ProgressColumn):
 
 
 @contextlib.contextmanager
-def _bar(tally: Tally) -> Iterator[Callable[[], None]]:
+def _bar(tally: RunTally) -> Iterator[Callable[[], None]]:
     """Show a bar on a terminal: rate, time left, and first-shot rates so far, baseline first."""
     console = terminal_console(err=True)
     columns = (
@@ -268,12 +268,12 @@ def _bar(tally: Tally) -> Iterator[Callable[[], None]]:
         yield tell
 
 
-def _rates(tally: Tally) -> str:
+def _rates(tally: RunTally) -> str:
     sides = (_first_shot(side, tally) for side in (tally.baseline, tally.candidate))
     outages = f", outages {tally.outages}" if tally.outages else ""
     return "first shot " + " → ".join(sides) + outages
 
 
-def _first_shot(side: SideTally, tally: Tally) -> str:
+def _first_shot(side: SideTally, tally: RunTally) -> str:
     judged = tally.before + tally.done
     return percent(side.first_shot / judged if judged else None)

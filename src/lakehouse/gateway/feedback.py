@@ -6,7 +6,7 @@ from pathlib import Path
 from lakehouse.core.clock import SystemClock
 from lakehouse.core.replay_row import FeedbackRequest
 from lakehouse.engine.task import Catalog
-from lakehouse.replay.feedback import give_feedback
+from lakehouse.feedback.labels import give_feedback
 from lakehouse.transport.body import decode
 from lakehouse.transport.server import Call, Response, Routes, json_response
 

@@ -17,8 +17,8 @@ from lakehouse.core.row import Row
 from lakehouse.core.row_codec import decode_row
 from lakehouse.replay.candidate import replay_row_id
 from lakehouse.replay.corpus import rows_among
-from lakehouse.replay.progress import Tally
-from lakehouse.replay.run import Found, Plan, append_runs
+from lakehouse.replay.progress import RunTally
+from lakehouse.replay.run import Found, RunPlan, append_runs
 from lakehouse.replay.session import Ended, Replay, Replayed, run_session, side_of
 from lakehouse.sessionlog.disk import reason
 from lakehouse.sessionlog.layout import REPLAY_RUNS
@@ -33,9 +33,9 @@ class Books:
     def __init__(
         self,
         root: Path,
-        plan: Plan,
+        plan: RunPlan,
         *,
-        tally: Tally,
+        tally: RunTally,
         stop: asyncio.Event,
         clock: Clock,
         tell: Callable[[], None] = lambda: None,

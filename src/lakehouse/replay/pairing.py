@@ -10,15 +10,15 @@ from typing import Final
 
 import msgspec
 
+from lakehouse.comparison.pairs import SessionPair, Side
 from lakehouse.core.json_text import NULL
 from lakehouse.core.replay_row import Feedback, ReplayRun
 from lakehouse.core.row import Row
 from lakehouse.core.row_codec import decode_row
+from lakehouse.feedback.labels import latest_feedback
 from lakehouse.replay.candidate import replay_row_id
 from lakehouse.replay.corpus import read_corpus
-from lakehouse.replay.feedback import latest_feedback
-from lakehouse.replay.pairs import Pair, Side
-from lakehouse.replay.run import Plan, read_lines
+from lakehouse.replay.run import RunPlan, read_lines
 from lakehouse.sessionlog.reader import read_rows, row_key
 
 TOLD_MAX: Final = 500  # flipped sessions whose attempts are kept, of which reports show some
@@ -30,11 +30,11 @@ class PairedRun(msgspec.Struct, frozen=True):
     `tables_changed`: name of a table → pairs whose sides were judged by different versions of it.
     """
 
-    pairs: tuple[Pair, ...]
+    pairs: tuple[SessionPair, ...]
     tables_changed: Mapping[str, int]
 
 
-def read_pairs(root: Path, plan: Plan) -> PairedRun:
+def read_pairs(root: Path, plan: RunPlan) -> PairedRun:
     """Read what a run has done so far.
 
     Cost: a pass over the log, 1 GB/s, and 100 µs a pair. Memory: the artifacts of all pairs.
@@ -42,7 +42,7 @@ def read_pairs(root: Path, plan: Plan) -> PairedRun:
     lines = {line.row_id: line for line in read_lines(root, plan.run_id)}
     unanswered = set(read_corpus(root, plan.corpus)) - lines.keys()
     checked = latest_feedback(root)
-    found = _Rows(root, plan, lines.values(), unanswered)
+    found = _PairedRows(root, plan, lines.values(), unanswered)
     pairs = []
     changed: Counter[str] = Counter()
     for row_id in sorted({*lines, *unanswered}):
@@ -55,7 +55,7 @@ def read_pairs(root: Path, plan: Plan) -> PairedRun:
         if candidate.judged:
             changed.update(found.changed_tables(row_id, replay_id or ""))
         pairs.append(
-            Pair(
+            SessionPair(
                 row_id=row_id,
                 session_id=head.session_id,
                 conversation_id=head.conversation_id,
@@ -69,21 +69,21 @@ def read_pairs(root: Path, plan: Plan) -> PairedRun:
     return PairedRun(tuple(pairs), dict(sorted(changed.items())))
 
 
-class _Head(msgspec.Struct, frozen=True):
+class _SessionHead(msgspec.Struct, frozen=True):
     session_id: str
     conversation_id: str | None
     kind: str | None
     prompt: str
 
 
-class _Rows:
+class _PairedRows:
     """One pass over the log: the rows of both sides, by row id, without what nobody will read."""
 
     def __init__(
-        self, root: Path, plan: Plan, lines: Iterable[ReplayRun], unanswered: set[str]
+        self, root: Path, plan: RunPlan, lines: Iterable[ReplayRun], unanswered: set[str]
     ) -> None:
         self.sides: dict[str, Side] = {}
-        self.heads: dict[str, _Head] = {}
+        self.heads: dict[str, _SessionHead] = {}
         self._run_id = plan.run_id
         self._tables: dict[str, Mapping[str, str]] = {}
         shared: dict[tuple[tuple[str, str], ...], Mapping[str, str]] = {}
@@ -108,7 +108,9 @@ class _Rows:
             self._tables[row_id] = shared.setdefault(tuple(row.tables.items()), row.tables)
             if is_baseline:
                 prompt = row.prompt if row_id in told else ""
-                self.heads[row_id] = _Head(row.session_id, row.conversation_id, row.kind, prompt)
+                self.heads[row_id] = _SessionHead(
+                    row.session_id, row.conversation_id, row.kind, prompt
+                )
 
     def last_outage(self, row_id: str) -> str | None:
         """Find the last replay of a session that has no answer; None if there was none."""

@@ -17,7 +17,7 @@ class SideTally(msgspec.Struct):
         self.first_shot += side.verdict == "accepted" and side.accepted_iteration == 0
 
 
-class Tally(msgspec.Struct):
+class RunTally(msgspec.Struct):
     """Counts of a run. `total` sessions are in the corpus; `before` were done by an earlier start.
 
     `recovered` had their row and not yet their line. `gone` are no longer in the log as they

@@ -34,7 +34,7 @@ PLAN: Final = "plan.json"
 LOCK: Final = "run.lock"
 
 
-class Plan(msgspec.Struct, frozen=True, kw_only=True):
+class RunPlan(msgspec.Struct, frozen=True, kw_only=True):
     """What a run is of; fixed when it begins. `tables`: name → digests that sessions had.
 
     `config_digest` and `kinds` (name → digest) are of the configuration that the run began with:
@@ -91,7 +91,7 @@ def begin_run(
     mode: Mode,
     catalog: Catalog,
     clock: Clock,
-) -> Plan:
+) -> RunPlan:
     """Choose the sessions, fix them as a corpus and write the plan; durable when this returns.
 
     Raises:
@@ -111,7 +111,7 @@ def begin_run(
         )
     kinds = {name: kind.digest for name, kind in catalog.kinds.items()}
     changed = chosen.kind_digests - set(kinds.values())
-    plan = Plan(
+    plan = RunPlan(
         run_id=new_id(),
         created_at=timestamp(clock.now()),
         mode=mode,
@@ -129,7 +129,7 @@ def begin_run(
     return plan
 
 
-def write_plan(root: Path, plan: Plan) -> None:
+def write_plan(root: Path, plan: RunPlan) -> None:
     """Begin a run; durable when this returns.
 
     Raises:
@@ -139,7 +139,7 @@ def write_plan(root: Path, plan: Plan) -> None:
     write_file(root, root / REPLAYS / plan.run_id / PLAN, data)
 
 
-def read_plan(root: Path, run_id: str) -> Plan:
+def read_plan(root: Path, run_id: str) -> RunPlan:
     """Read the plan of a run; the beginning of its id is enough, if it begins no other's.
 
     Raises:
@@ -155,12 +155,12 @@ def read_plan(root: Path, run_id: str) -> Plan:
         )
     path = root / REPLAYS / matching[0] / PLAN
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Plan)
+        return msgspec.json.decode(path.read_bytes(), type=RunPlan)
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise LakehouseError(f"{path} cannot be read: {error}") from error
 
 
-def list_plans(root: Path) -> list[Plan]:
+def list_plans(root: Path) -> list[RunPlan]:
     """List the runs, newest first."""
     names = sorted((path.parent.name for path in (root / REPLAYS).glob(f"*/{PLAN}")), reverse=True)
     return [read_plan(root, name) for name in names if is_id(name)]

@@ -85,7 +85,7 @@ class LocalEngine:
 
     async def round(self, entries: Mapping[str, str], books: Books) -> dict[str, str]:
         """Give every session one chance; see `Engine`."""
-        source = _Source(rows_among(books.root, entries))
+        source = _RowQueue(rows_among(books.root, entries))
         failed: dict[str, str] = {}
         seen: set[str] = set()
 
@@ -116,7 +116,7 @@ class LocalEngine:
         return failed
 
 
-class _Source:
+class _RowQueue:
     """Rows for many workers, read a batch at a time off the event loop."""
 
     def __init__(self, lines: Iterator[bytes]) -> None:

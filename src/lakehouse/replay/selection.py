@@ -15,7 +15,7 @@ from lakehouse.core.errors import SetupError
 from lakehouse.sessionlog.filters import REPLAY_DAEMON
 from lakehouse.sessionlog.query import query
 
-Sample = Literal["newest", "stratified"]
+Sampling = Literal["newest", "stratified"]
 
 SESSIONS_MAX: Final = 2_000_000  # in one corpus; the answer of the query has a bound
 _FIRST_SHOT: Final = "COALESCE(verdict = 'accepted' AND accepted_iteration = 0, false)"
@@ -38,7 +38,7 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     until: str | None = None
     daemon: str | None = None
     limit: int | None = None
-    sample: Sample = "newest"
+    sample: Sampling = "newest"
     seed: int = 0
 
 
@@ -56,7 +56,7 @@ class Chosen(msgspec.Struct, frozen=True):
     kind_digests: frozenset[str]
 
 
-class _Candidate(msgspec.Struct, frozen=True):
+class _Selectable(msgspec.Struct, frozen=True):
     row_id: str
     kind: str | None
     kind_digest: str
@@ -90,7 +90,7 @@ def select_rows(root: Path, selection: Selection) -> Chosen:
         memory_bytes=_QUERY_BYTES,
         rows_max=SESSIONS_MAX,
     )
-    candidates = msgspec.json.decode(found.json(), type=list[_Candidate])
+    candidates = msgspec.json.decode(found.json(), type=list[_Selectable])
     if selection.sample == "stratified":
         assert selection.limit is not None
         candidates = _stratified(candidates, selection.limit, selection.seed)
@@ -132,11 +132,11 @@ def _chosen(selection: Selection) -> str:
     return f"SELECT * FROM ({chosen}){where}"  # noqa: S608 - the operator's own SQL
 
 
-def _stratified(candidates: list[_Candidate], limit: int, seed: int) -> list[_Candidate]:
+def _stratified(candidates: list[_Selectable], limit: int, seed: int) -> list[_Selectable]:
     """Take `limit` of them, each stratum by its share: by largest remainders."""
     if len(candidates) <= limit:
         return candidates
-    strata: dict[str, list[_Candidate]] = defaultdict(list)
+    strata: dict[str, list[_Selectable]] = defaultdict(list)
     for candidate in candidates:
         strata[candidate.stratum].append(candidate)
     shares = {name: limit * len(found) / len(candidates) for name, found in strata.items()}

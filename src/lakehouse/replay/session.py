@@ -11,6 +11,7 @@ from typing import Protocol
 
 import msgspec
 
+from lakehouse.comparison.agreement import equal_artifacts
 from lakehouse.core.chat import Usage, known_reason
 from lakehouse.core.clock import Clock, timestamp
 from lakehouse.core.errors import InfraError, Refusal
@@ -23,7 +24,6 @@ from lakehouse.core.row import Row
 from lakehouse.core.session import Attempt, ReplyError, Verdict
 from lakehouse.engine.judge import judge
 from lakehouse.engine.task import Catalog, find_kind, inline_kind
-from lakehouse.replay.agreement import equal_artifacts
 from lakehouse.replay.candidate import Candidate, replay_context, replay_request
 from lakehouse.replay.selection import KindInForce
 from lakehouse.sessionlog.filters import REPLAY_DAEMON

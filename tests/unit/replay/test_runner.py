@@ -21,9 +21,9 @@ from lakehouse.replay.books import Books
 from lakehouse.replay.candidate import Candidate
 from lakehouse.replay.corpus import read_corpus
 from lakehouse.replay.pairing import read_pairs
-from lakehouse.replay.progress import Tally
+from lakehouse.replay.progress import RunTally
 from lakehouse.replay.run import (
-    Plan,
+    RunPlan,
     at_work,
     begin_run,
     count_lines,
@@ -54,7 +54,7 @@ def root(tmp_path: Path) -> Path:
     return tmp_path / "log"
 
 
-def begin(config: Config, candidate=None, **members: Any) -> Plan:
+def begin(config: Config, candidate=None, **members: Any) -> RunPlan:
     return begin_run(
         config.path(config.log.path),
         Selection(**members),
@@ -65,14 +65,16 @@ def begin(config: Config, candidate=None, **members: Any) -> Plan:
     )
 
 
-def run(config: Config, plan: Plan, *, before=None, pauses_s=(0.0, 0.0), patience_s=0.0) -> Tally:
+def run(
+    config: Config, plan: RunPlan, *, before=None, pauses_s=(0.0, 0.0), patience_s=0.0
+) -> RunTally:
     """Run what is left of a plan in this process; `before` is called for each session first."""
     root = config.path(config.log.path)
 
-    async def whole() -> Tally:
+    async def whole() -> RunTally:
         daemon = Daemon(config, os.environ, "replay")
         entries = read_corpus(root, plan.corpus)
-        tally = Tally(total=len(entries))
+        tally = RunTally(total=len(entries))
         known = set()
         for line in read_lines(root, plan.run_id):
             entries.pop(line.row_id)

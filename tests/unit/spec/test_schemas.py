@@ -19,7 +19,7 @@ from lakehouse.core.row import Row, RowError, SegmentHeader, Started
 from lakehouse.core.row_codec import encode_line
 from lakehouse.core.session import IterateRequest, SessionReply, ValidateReply
 from lakehouse.core.words import WORD_PATTERN
-from lakehouse.replay.report import Report
+from lakehouse.reports.report import ReplayReport
 from lakehouse.transport.problem import Problem
 from support.rows import make_feedback, make_replay_run, make_row, make_started
 from support.spec_files import fixtures, schema, schema_names, schema_validator
@@ -39,7 +39,7 @@ TYPES: dict[str, type[msgspec.Struct]] = {
     "feedback": Feedback,
     "feedback.request": FeedbackRequest,
     "problem": Problem,
-    "replay.report": Report,
+    "replay.report": ReplayReport,
 }
 GROWN = {(RowError, "detail")}  # members that rows of before do not have; every row of ours has
 LINES = {"row", "started", "segment", "replay.run", "feedback"}  # the codec adds `crc` to these

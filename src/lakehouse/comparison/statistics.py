@@ -12,11 +12,11 @@ from typing import Final
 import numpy as np
 from scipy.special import bdtr
 
-from lakehouse.replay.bootstrap import RESAMPLES, Draws, change, draw, value
-from lakehouse.replay.fields import checked_fields, field_agreements
-from lakehouse.replay.intervals import SHOWN_TAIL, wilson
-from lakehouse.replay.pairs import Pair, Side
-from lakehouse.replay.sample import (
+from lakehouse.comparison.bootstrap import RESAMPLES, Draws, change, draw, value
+from lakehouse.comparison.fields import checked_fields, field_agreements
+from lakehouse.comparison.intervals import SHOWN_TAIL, wilson
+from lakehouse.comparison.pairs import SessionPair, Side
+from lakehouse.comparison.sample import (
     MEASURES,
     Floats,
     Measure,
@@ -24,15 +24,15 @@ from lakehouse.replay.sample import (
     Unit,
     sample_of,
 )
-from lakehouse.replay.summary import (
+from lakehouse.comparison.summary import (
     STATES,
     CodeCount,
-    Counts,
     Estimate,
     Flow,
-    Histogram,
     McNemar,
-    Metric,
+    PairCounts,
+    PairedHistogram,
+    PairedMetric,
     State,
     Summary,
 )
@@ -47,7 +47,7 @@ _HISTOGRAMS: Final[tuple[tuple[str, Unit], ...]] = (
 )
 
 
-def summarize(pairs: Sequence[Pair], seed: int, *, resamples: int = RESAMPLES) -> Summary:
+def summarize(pairs: Sequence[SessionPair], seed: int, *, resamples: int = RESAMPLES) -> Summary:
     """Compute everything that the gate and the reports need.
 
     The result depends on the pairs, not on their order, and on `seed`, which is recorded.
@@ -72,14 +72,14 @@ def summarize(pairs: Sequence[Pair], seed: int, *, resamples: int = RESAMPLES) -
     )
 
 
-def count(pairs: Sequence[Pair], clusters: int) -> Counts:
+def count(pairs: Sequence[SessionPair], clusters: int) -> PairCounts:
     """Count the pairs by whether they can be compared, and the outages of both sides."""
     codes = [
         Counter(side.error_code or "unknown" for side in sides if not side.judged)
         for sides in ([p.baseline for p in pairs], [p.candidate for p in pairs])
     ]
     answerable = [pair for pair in pairs if pair.baseline.judged]
-    return Counts(
+    return PairCounts(
         pairs=len(pairs),
         judged=sum(pair.judged for pair in pairs),
         clusters=clusters,
@@ -92,7 +92,7 @@ def count(pairs: Sequence[Pair], clusters: int) -> Counts:
     )
 
 
-def metrics(sample: Sample, draws: Mapping[str, Draws]) -> tuple[Metric, ...]:
+def metrics(sample: Sample, draws: Mapping[str, Draws]) -> tuple[PairedMetric, ...]:
     """Put the estimates of what was drawn together with their intervals."""
     return tuple(_metric(sample, MEASURES[name], drawn) for name, drawn in draws.items())
 
@@ -104,11 +104,11 @@ def state_of(side: Side) -> State:
     return side.verdict
 
 
-def _metric(sample: Sample, measure: Measure, drawn: Draws) -> Metric:
+def _metric(sample: Sample, measure: Measure, drawn: Draws) -> PairedMetric:
     pairs = int(sample.known(measure.column).sum())
     candidate = _level(sample, sample.candidate, measure, drawn, drawn.candidate)
     if drawn.baseline is None or drawn.change is None:
-        return Metric(
+        return PairedMetric(
             name=measure.name,
             unit=measure.unit,
             pairs=pairs,
@@ -123,7 +123,7 @@ def _metric(sample: Sample, measure: Measure, drawn: Draws) -> Metric:
         np.array(value(sample, sample.baseline, measure)),
         np.array(value(sample, sample.candidate, measure)),
     )
-    return Metric(
+    return PairedMetric(
         name=measure.name,
         unit=measure.unit,
         pairs=pairs,
@@ -165,7 +165,7 @@ def _finite(number: float) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def _flow(pairs: Sequence[Pair]) -> tuple[Flow, ...]:
+def _flow(pairs: Sequence[SessionPair]) -> tuple[Flow, ...]:
     counts = Counter((state_of(pair.baseline), state_of(pair.candidate)) for pair in pairs)
     return tuple(
         Flow(ours, theirs, counts[ours, theirs])
@@ -175,7 +175,7 @@ def _flow(pairs: Sequence[Pair]) -> tuple[Flow, ...]:
     )
 
 
-def _histograms(sample: Sample) -> tuple[Histogram, ...]:
+def _histograms(sample: Sample) -> tuple[PairedHistogram, ...]:
     found = []
     for column, unit in _HISTOGRAMS:
         ours, theirs = sample.baseline[column], sample.candidate[column]
@@ -185,7 +185,7 @@ def _histograms(sample: Sample) -> tuple[Histogram, ...]:
     return tuple(found)
 
 
-def _histogram(column: str, unit: Unit, ours: Floats, theirs: Floats) -> Histogram:
+def _histogram(column: str, unit: Unit, ours: Floats, theirs: Floats) -> PairedHistogram:
     low, high = min(ours.min(), theirs.min()), max(ours.max(), theirs.max())
     # On a logarithmic axis, 0 ms and 0 tokens lie in the first bin with 1.
     logarithmic = high > _LOG_FROM * max(low, 1.0)
@@ -199,7 +199,7 @@ def _histogram(column: str, unit: Unit, ours: Floats, theirs: Floats) -> Histogr
         np.histogram(np.clip(values, edges[0], edges[-1]), edges)[0].tolist()
         for values in (ours, theirs)
     ]
-    return Histogram(
+    return PairedHistogram(
         column=column,
         unit=unit,
         scale="log" if logarithmic else "linear",

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Final
 
-from lakehouse.replay.gate import Judgement, Outcome
-from lakehouse.replay.summary import Summary
+from lakehouse.comparison.gate import GateJudgement, GateOutcome
+from lakehouse.comparison.summary import Summary
 
 MEASURE_WORDS: Final[Mapping[str, str]] = {
     "accepted": "Accepted",
@@ -18,14 +18,14 @@ MEASURE_WORDS: Final[Mapping[str, str]] = {
     "p50_latency_ms": "Latency, median",
     "p95_latency_ms": "Latency, 95th percentile",
 }
-OUTCOME_WORDS: Final[Mapping[Outcome, str]] = {
+OUTCOME_WORDS: Final[Mapping[GateOutcome, str]] = {
     "pass": "pass",
     "regression": "regression",
     "could_not_be_run": "undecided",
 }
 
 
-def outcome_title(judgement: Judgement, summary: Summary) -> str:
+def outcome_title(judgement: GateJudgement, summary: Summary) -> str:
     """Name the outcome of a gate: of an undecided one also how much of it was there."""
     words = OUTCOME_WORDS[judgement.outcome]
     judged, needed = summary.counts.judged, judgement.pairs_min

@@ -2,8 +2,8 @@
 
 import pytest
 
+from lakehouse.comparison.conditions import Condition, parse_conditions
 from lakehouse.core.errors import SetupError
-from lakehouse.replay.conditions import Condition, parse_conditions
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,12 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from lakehouse.comparison.gate import ConditionDecision, GateJudgement, GateOutcome
+from lakehouse.comparison.pairs import SessionPair
+from lakehouse.comparison.summary import STATE_WORDS, STATES, Estimate, PairedMetric, Summary
 from lakehouse.core.wording import counted
 from lakehouse.pages.printable import printable
-from lakehouse.replay.gate import Decision, Judgement, Outcome
-from lakehouse.replay.pairs import Pair
-from lakehouse.replay.report import (
+from lakehouse.reports.report import (
     RunInfo,
     amount,
     changed,
@@ -21,12 +22,11 @@ from lakehouse.replay.report import (
     percent,
     probability,
 )
-from lakehouse.replay.summary import STATE_WORDS, STATES, Estimate, Metric, Summary
-from lakehouse.replay.wording import OUTCOME_WORDS, outcome_title
+from lakehouse.reports.wording import OUTCOME_WORDS, outcome_title
 
 _FLIPS_SHOWN: Final = 10
 _FIELDS_SHOWN: Final = 12
-STYLES: Final[dict[Outcome, str]] = {
+STYLES: Final[dict[GateOutcome, str]] = {
     "pass": "green",
     "regression": "red",
     "could_not_be_run": "yellow",
@@ -34,7 +34,7 @@ STYLES: Final[dict[Outcome, str]] = {
 
 
 def to_terminal(
-    info: RunInfo, summary: Summary, judgement: Judgement | None, pairs: Sequence[Pair]
+    info: RunInfo, summary: Summary, judgement: GateJudgement | None, pairs: Sequence[SessionPair]
 ) -> RenderableType:
     """Lay the report out for a Rich console; nothing in it is read as markup."""
     counts = summary.counts
@@ -69,7 +69,7 @@ def to_terminal(
     return Group(*parts)
 
 
-def _metrics(metrics: Sequence[Metric]) -> Table:
+def _metrics(metrics: Sequence[PairedMetric]) -> Table:
     table = _table("measure", "pairs", "baseline", "candidate", "change", "95 % interval", "p")
     for metric in metrics:
         table.add_row(
@@ -84,7 +84,7 @@ def _metrics(metrics: Sequence[Metric]) -> Table:
     return table
 
 
-def _interval(metric: Metric) -> str:
+def _interval(metric: PairedMetric) -> str:
     """Show the interval of the change, else of the value, in the unit that stands beside it."""
     estimate: Estimate = metric.candidate if metric.change is None else metric.change
     if estimate.low is None or estimate.high is None:
@@ -119,7 +119,7 @@ def _fields(summary: Summary) -> Table:
     return table
 
 
-def _gate(judgement: Judgement, summary: Summary) -> list[RenderableType]:
+def _gate(judgement: GateJudgement, summary: Summary) -> list[RenderableType]:
     parts: list[RenderableType] = [_decision(decision) for decision in judgement.decisions]
     alarms = judgement.false_alarms
     if alarms is not None:
@@ -136,7 +136,7 @@ def _gate(judgement: Judgement, summary: Summary) -> list[RenderableType]:
     return parts
 
 
-def _decision(decision: Decision) -> Text:
+def _decision(decision: ConditionDecision) -> Text:
     told = _text(f"{OUTCOME_WORDS[decision.outcome]}: ", STYLES[decision.outcome])
     told.append(f"{decision.condition}\n", "bold")
     told.append(f"  {decision.reason} {decision_numbers(decision)}".rstrip())

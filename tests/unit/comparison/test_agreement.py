@@ -2,9 +2,9 @@
 
 import pytest
 
-from lakehouse.replay.agreement import Artifact, equal_artifacts, equal_fields
-from lakehouse.replay.fields import checked_fields, field_agreements
-from support.replay import exhausted, make_pair, make_side, outage
+from lakehouse.comparison.agreement import Artifact, equal_artifacts, equal_fields
+from lakehouse.comparison.fields import checked_fields, field_agreements
+from support.pairs import exhausted, make_pair, make_side, outage
 
 
 @pytest.mark.parametrize(

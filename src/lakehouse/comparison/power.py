@@ -7,16 +7,18 @@ import numpy as np
 from scipy.special import ndtri
 from scipy.stats import binom
 
-from lakehouse.replay.bootstrap import Draws, expanded_tail
-from lakehouse.replay.conditions import Condition
-from lakehouse.replay.summary import Metric
+from lakehouse.comparison.bootstrap import Draws, expanded_tail
+from lakehouse.comparison.conditions import Condition
+from lakehouse.comparison.summary import PairedMetric
 
 POWER: Final = 0.8
 """How often a shortfall of the size that `detectable` gives is caught."""
 _ROUNDS: Final = 14  # halvings: a hundredth of a point
 
 
-def detectable(condition: Condition, metric: Metric, draws: Draws, tail: float) -> float | None:
+def detectable(
+    condition: Condition, metric: PairedMetric, draws: Draws, tail: float
+) -> float | None:
     """Give the smallest shortfall beyond the limit that is caught in `POWER` of runs, about.
 
     Points for a rate, a factor over 1 for anything else; None where the resamples do not tell.
@@ -36,7 +38,7 @@ def detectable(condition: Condition, metric: Metric, draws: Draws, tail: float) 
     return _points_of_score_test(independent, pairs, tail)
 
 
-def _variance(condition: Condition, metric: Metric) -> float:
+def _variance(condition: Condition, metric: PairedMetric) -> float:
     """Give the variance of one pair at the limit, were there no conversations.
 
     Of a difference, that is the share of pairs that differ. One is added, half a loss and half a

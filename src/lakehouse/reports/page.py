@@ -8,18 +8,20 @@ from itertools import zip_longest
 from typing import Any, Final
 
 import lakehouse
+from lakehouse.comparison.gate import UNDECIDED, ConditionDecision, GateJudgement, GateOutcome
+from lakehouse.comparison.pairs import SessionPair, Side
+from lakehouse.comparison.statistics import state_of
+from lakehouse.comparison.summary import STATE_WORDS, STATES, Estimate, PairedMetric, Summary
 from lakehouse.pages.environment import render
-from lakehouse.replay.gate import UNDECIDED, Decision, Judgement, Outcome
-from lakehouse.replay.page_plots import (
+from lakehouse.reports.page_plots import (
     distribution_plots,
     factor_plot,
     level_plot,
     limits_of,
     point_plot,
 )
-from lakehouse.replay.pairs import Pair, Side
-from lakehouse.replay.plots import flow_plot
-from lakehouse.replay.report import (
+from lakehouse.reports.plots import flow_plot
+from lakehouse.reports.report import (
     Change,
     Flip,
     RunInfo,
@@ -31,11 +33,9 @@ from lakehouse.replay.report import (
     percent,
     probability,
 )
-from lakehouse.replay.statistics import state_of
-from lakehouse.replay.summary import STATE_WORDS, STATES, Estimate, Metric, Summary
-from lakehouse.replay.wording import MEASURE_WORDS, OUTCOME_WORDS, outcome_title
+from lakehouse.reports.wording import MEASURE_WORDS, OUTCOME_WORDS, outcome_title
 
-_SENTENCES: Final[Mapping[Outcome, str]] = {
+_SENTENCES: Final[Mapping[GateOutcome, str]] = {
     "pass": "Nothing shows that the candidate misses a limit.",
     "regression": "The candidate misses a limit by more than chance explains.",
     "could_not_be_run": "This run cannot tell whether the candidate is good enough.",
@@ -57,7 +57,7 @@ Cell = str | tuple[str, str]
 
 
 def to_html(
-    info: RunInfo, summary: Summary, judgement: Judgement | None, pairs: Sequence[Pair]
+    info: RunInfo, summary: Summary, judgement: GateJudgement | None, pairs: Sequence[SessionPair]
 ) -> str:
     """Write the page. Of the flipped sessions, the first sixty are told, lost ones first."""
     found = flips(pairs)
@@ -104,7 +104,7 @@ def _headline(summary: Summary) -> str:
     )
 
 
-def _judgement(judgement: Judgement, summary: Summary) -> dict[str, Any]:
+def _judgement(judgement: GateJudgement, summary: Summary) -> dict[str, Any]:
     chance = (
         "A candidate exactly at its limits is stopped in about "
         f"{percent(judgement.false_alarm)} of runs at most, all conditions together."
@@ -126,7 +126,7 @@ def _judgement(judgement: Judgement, summary: Summary) -> dict[str, Any]:
     }
 
 
-def _condition(decision: Decision) -> dict[str, str]:
+def _condition(decision: ConditionDecision) -> dict[str, str]:
     told = f"{decision.reason} {decision_numbers(decision)}".strip()
     detectable = ""
     if decision.detectable is not None:
@@ -144,7 +144,7 @@ def _condition(decision: Decision) -> dict[str, str]:
     }
 
 
-def _flip(flip: Flip, pair: Pair) -> dict[str, Any]:
+def _flip(flip: Flip, pair: SessionPair) -> dict[str, Any]:
     return {
         "change": flip.change,
         "words": _CHANGES[flip.change],
@@ -168,7 +168,7 @@ def _side(side: Side) -> dict[str, Any]:
     }
 
 
-def _metric_cells(metric: Metric) -> tuple[Cell, ...]:
+def _metric_cells(metric: PairedMetric) -> tuple[Cell, ...]:
     unit, mcnemar = metric.unit, metric.mcnemar
     return (
         MEASURE_WORDS[metric.name],

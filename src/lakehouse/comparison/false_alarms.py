@@ -9,21 +9,21 @@ from typing import Final
 
 import numpy as np
 
-from lakehouse.replay.bootstrap import draw
-from lakehouse.replay.conditions import Condition
-from lakehouse.replay.gate import FalseAlarms, Judgement, decide
-from lakehouse.replay.intervals import wilson
-from lakehouse.replay.pairs import Pair
-from lakehouse.replay.sample import Sample, sample_of
-from lakehouse.replay.statistics import count, metrics
-from lakehouse.replay.summary import Counts, Estimate, Summary
+from lakehouse.comparison.bootstrap import draw
+from lakehouse.comparison.conditions import Condition
+from lakehouse.comparison.gate import FalseAlarms, GateJudgement, decide
+from lakehouse.comparison.intervals import wilson
+from lakehouse.comparison.pairs import SessionPair
+from lakehouse.comparison.sample import Sample, sample_of
+from lakehouse.comparison.statistics import count, metrics
+from lakehouse.comparison.summary import Estimate, PairCounts, Summary
 
 RUNS: Final = 1_000
 _RESAMPLES: Final = 500  # fewer than a real run takes: the rate over many runs needs no more
 
 
 def false_alarms(
-    pairs: Sequence[Pair],
+    pairs: Sequence[SessionPair],
     conditions: Sequence[Condition],
     n_min: int,
     effect_min: float,
@@ -57,13 +57,13 @@ def false_alarms(
 
 def decide_sample(
     sample: Sample,
-    counts: Counts,
+    counts: PairCounts,
     conditions: Sequence[Condition],
     *,
     n_min: int,
     effect_min: float,
     seed: int,
-) -> Judgement:
+) -> GateJudgement:
     """Decide conditions on a sample alone: what a run's own decision does, and nothing else."""
     measures = list({c.measure: c.measured for c in conditions}.values())
     draws = draw(sample, measures, seed=seed, resamples=_RESAMPLES)

@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 from scipy.special import ndtr, stdtrit
 
-from lakehouse.replay.sample import Floats, Measure, Sample
+from lakehouse.comparison.sample import Floats, Measure, Sample
 
 RESAMPLES: Final = 2_000
 _CHUNK_CELLS: Final = 2_000_000  # weights held at a time: 16 MB

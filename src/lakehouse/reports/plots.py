@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 from markupsafe import Markup, escape
 
-from lakehouse.replay.summary import STATE_WORDS, STATES, Estimate, Flow, Histogram, State
+from lakehouse.comparison.summary import STATE_WORDS, STATES, Estimate, Flow, PairedHistogram, State
 
 _LEFT: Final = 2.0  # per cent
 _RIGHT: Final = 98.0
@@ -82,7 +82,7 @@ def interval_plot(
     return _svg(title, bottom + _AXIS, parts)
 
 
-def histogram_plot(title: str, histogram: Histogram, axis: Axis) -> Markup:
+def histogram_plot(title: str, histogram: PairedHistogram, axis: Axis) -> Markup:
     """Draw both sides' counts as bars over one another."""
     height = 190
     top = max(1, *histogram.baseline, *histogram.candidate)

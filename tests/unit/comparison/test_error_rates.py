@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from lakehouse.replay.conditions import parse_conditions
-from lakehouse.replay.false_alarms import decide_sample, false_alarms
-from lakehouse.replay.gate import FALSE_ALARM, judge
-from lakehouse.replay.power import POWER
-from lakehouse.replay.sample import Sample
-from lakehouse.replay.statistics import summarize
-from lakehouse.replay.summary import Counts
-from support.replay import Truth
+from lakehouse.comparison.conditions import parse_conditions
+from lakehouse.comparison.false_alarms import decide_sample, false_alarms
+from lakehouse.comparison.gate import FALSE_ALARM, judge_run
+from lakehouse.comparison.power import POWER
+from lakehouse.comparison.sample import Sample
+from lakehouse.comparison.statistics import summarize
+from lakehouse.comparison.summary import PairCounts
+from support.pairs import Truth
 
 pytestmark = pytest.mark.slow
 RUNS = 1_000
@@ -38,7 +38,7 @@ def alarms(
         sample = truth.sample(seed)
         if change is not None:
             sample = change(sample, seed)
-        counts = Counts(
+        counts = PairCounts(
             pairs=sample.cluster.size,
             judged=sample.cluster.size,
             clusters=sample.clusters,
@@ -137,7 +137,7 @@ def test_a_shortfall_as_large_as_a_run_says_it_would_see_is_seen(truth, conditio
     """Stated is 80 of 100, about: what one run says is averaged over twenty, then planted."""
     conditions = parse_conditions([condition])
     said = [
-        judge(summarize(truth.pairs_of(seed), seed, resamples=500), conditions).decisions[0]
+        judge_run(summarize(truth.pairs_of(seed), seed, resamples=500), conditions).decisions[0]
         for seed in range(5_000, 5_020)
     ]
     sizes = [one.detectable for one in said if one.detectable is not None]
@@ -171,8 +171,8 @@ def test_a_shortfall_that_does_not_matter_is_let_through():
     summary = summarize(pairs, 1, resamples=500)
     conditions = parse_conditions(["accepted >= baseline"])
 
-    assert judge(summary, conditions).outcome == "regression"
-    decision = judge(summary, conditions, effect_min=0.05).decisions[0]
+    assert judge_run(summary, conditions).outcome == "regression"
+    decision = judge_run(summary, conditions, effect_min=0.05).decisions[0]
     assert (decision.outcome, decision.reason) == (
         "pass",
         "The candidate misses the limit, by less than matters.",
@@ -183,7 +183,7 @@ def test_an_a_a_run_tells_the_false_alarm_rate_of_the_sessions_at_hand():
     """Also where the candidate is much worse: exchanged at random, neither side is."""
     pairs = Truth(fall=0.2).pairs_of(1)
     conditions = parse_conditions([*THREE, "accepted >= 0.9"])
-    assert judge(summarize(pairs, 1), conditions).outcome == "regression"
+    assert judge_run(summarize(pairs, 1), conditions).outcome == "regression"
 
     told = false_alarms(pairs, conditions, 50, 0.0, seed=1)
 

@@ -7,8 +7,8 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from lakehouse.replay.agreement import equal_artifacts
-from lakehouse.replay.pairs import Pair, Side
+from lakehouse.comparison.agreement import equal_artifacts
+from lakehouse.comparison.pairs import SessionPair, Side
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -82,7 +82,7 @@ class Sample(msgspec.Struct, frozen=True):
         )
 
 
-def sample_of(pairs: Sequence[Pair]) -> Sample:
+def sample_of(pairs: Sequence[SessionPair]) -> Sample:
     """Take the judged pairs, ordered by `row_id`: the order in which they ended is chance."""
     judged = sorted((pair for pair in pairs if pair.judged), key=lambda pair: pair.row_id)
     numbers = np.array([_numbers(pair) for pair in judged], dtype=np.float64)
@@ -96,7 +96,7 @@ def sample_of(pairs: Sequence[Pair]) -> Sample:
     )
 
 
-def both_accepted(pair: Pair) -> tuple[bytes, bytes] | None:
+def both_accepted(pair: SessionPair) -> tuple[bytes, bytes] | None:
     """Give both artifacts where both sides were accepted: what agreement is asked of."""
     ours, theirs = pair.baseline.artifact, pair.candidate.artifact
     if pair.baseline.accepted and pair.candidate.accepted and ours is not None:
@@ -111,7 +111,7 @@ def right(side: Side, checked: bytes) -> bool:
     return equal_artifacts(side.artifact, checked)
 
 
-def _numbers(pair: Pair) -> list[list[float]]:
+def _numbers(pair: SessionPair) -> list[list[float]]:
     artifacts = both_accepted(pair)
     equal = float("nan")
     if artifacts is not None:

@@ -10,16 +10,16 @@ import msgspec
 import pytest
 from rich.console import Console
 
+from lakehouse.comparison.conditions import parse_conditions
+from lakehouse.comparison.false_alarms import false_alarms
+from lakehouse.comparison.gate import judge_run
+from lakehouse.comparison.statistics import summarize
 from lakehouse.core.chat import Usage
-from lakehouse.replay.conditions import parse_conditions
-from lakehouse.replay.false_alarms import false_alarms
-from lakehouse.replay.gate import judge
-from lakehouse.replay.junit import to_junit
-from lakehouse.replay.page import to_html
-from lakehouse.replay.report import to_json
-from lakehouse.replay.statistics import summarize
-from lakehouse.replay.terminal import to_terminal
-from support.replay import INFO, Truth, exhausted, later, make_pair, make_side, outage
+from lakehouse.reports.junit import to_junit
+from lakehouse.reports.page import to_html
+from lakehouse.reports.report import to_json
+from lakehouse.reports.terminal import to_terminal
+from support.pairs import INFO, Truth, exhausted, later, make_pair, make_side, outage
 from support.rows import make_attempt, rejected_attempt
 from support.spec_files import schema_validator
 
@@ -77,7 +77,7 @@ def whole_run():
     pairs[5] = msgspec.structs.replace(pairs[5], candidate=outage())
     pairs[6] = msgspec.structs.replace(pairs[6], baseline=outage("connect"))
     summary = summarize(pairs, 7, resamples=300)
-    judgement = judge(summary, CONDITIONS)
+    judgement = judge_run(summary, CONDITIONS)
     told = false_alarms(pairs, CONDITIONS, 50, 0.0, seed=1, runs=20)
     return pairs, summary, msgspec.structs.replace(judgement, false_alarms=told)
 
@@ -101,7 +101,7 @@ def test_the_json_holds_against_its_schema(run):
     for some_pairs, some, judged in (
         (pairs, summary, judgement),
         (pairs, summary, None),
-        ([], empty, judge(empty, CONDITIONS)),
+        ([], empty, judge_run(empty, CONDITIONS)),
     ):
         document = json.loads(to_json(INFO, some, judged, some_pairs))
         schema_validator("replay.report").validate(document)
@@ -130,7 +130,9 @@ def test_junit_has_a_case_for_each_condition(run):
     """A regression is a failure, what could not be run is an error, a pass is neither."""
     pairs, summary, _ = run
     conditions = parse_conditions(["accepted >= baseline", "p50_latency_ms <= baseline * 9"])
-    mixed = judge(summary, [*conditions, *parse_conditions(["checked_right >= 0.9"])], n_min=100)
+    mixed = judge_run(
+        summary, [*conditions, *parse_conditions(["checked_right >= 0.9"])], n_min=100
+    )
     root = ET.fromstring(to_junit(INFO, summary, mixed, pairs))
     (suite,) = root
     assert {name: suite.get(name) for name in ("tests", "failures", "errors", "skipped")} == {
@@ -234,7 +236,7 @@ def test_a_hostile_text_stays_a_text():
             INFO, run_id=text, baseline=text, candidate=text, corpus=text, warnings=(text,)
         )
         summary = summarize(pairs, 1, resamples=50)
-        judgement = judge(summary, CONDITIONS)
+        judgement = judge_run(summary, CONDITIONS)
         return (
             to_html(info, summary, judgement, pairs),
             to_junit(info, summary, judgement, pairs),
@@ -277,11 +279,11 @@ def test_a_page_of_nothing_is_a_page():
     """A run of outages only, or of no session."""
     for pairs in ([], [make_pair(0, candidate=outage())]):
         summary = summarize(pairs, 1)
-        page = Page(to_html(INFO, summary, judge(summary, CONDITIONS), pairs))
+        page = Page(to_html(INFO, summary, judge_run(summary, CONDITIONS), pairs))
         assert "Undecided: 0 of 50 pairs" in page.text
         assert page.text.count("0 pairs were judged on both sides; 50 are needed.") == 1
         assert "gate: undecided: 0 of 50 pairs" in terminal(
-            INFO, summary, judge(summary, CONDITIONS), pairs
+            INFO, summary, judge_run(summary, CONDITIONS), pairs
         )
 
 

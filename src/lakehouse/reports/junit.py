@@ -4,23 +4,25 @@ from collections.abc import Sequence
 from typing import Final
 from xml.etree import ElementTree as ET
 
+from lakehouse.comparison.gate import ConditionDecision, GateJudgement
+from lakehouse.comparison.pairs import SessionPair
+from lakehouse.comparison.summary import Summary
 from lakehouse.pages.printable import printable
-from lakehouse.replay.gate import Decision, Judgement
-from lakehouse.replay.pairs import Pair
-from lakehouse.replay.report import (
+from lakehouse.reports.report import (
     RunInfo,
     amount,
     changed,
     decision_numbers,
     flips,
 )
-from lakehouse.replay.summary import Summary
 
 _SUITE: Final = "lakehouse replay"
 _FLIPS_SHOWN: Final = 20
 
 
-def to_junit(info: RunInfo, summary: Summary, judgement: Judgement, pairs: Sequence[Pair]) -> bytes:
+def to_junit(
+    info: RunInfo, summary: Summary, judgement: GateJudgement, pairs: Sequence[SessionPair]
+) -> bytes:
     """Write the gate as one test suite: a regression fails, what could not be run is an error."""
     outcomes = [decision.outcome for decision in judgement.decisions]
     attributes = {
@@ -51,7 +53,7 @@ def to_junit(info: RunInfo, summary: Summary, judgement: Judgement, pairs: Seque
     return bytes(ET.tostring(root, encoding="utf-8", xml_declaration=True))
 
 
-def _case(suite: ET.Element, decision: Decision, reasons: Sequence[str]) -> None:
+def _case(suite: ET.Element, decision: ConditionDecision, reasons: Sequence[str]) -> None:
     case = ET.SubElement(
         suite, "testcase", {"name": decision.condition, "classname": _SUITE, "time": "0"}
     )
@@ -65,7 +67,7 @@ def _case(suite: ET.Element, decision: Decision, reasons: Sequence[str]) -> None
         ET.SubElement(case, "system-out").text = told
 
 
-def _lines(info: RunInfo, summary: Summary, pairs: Sequence[Pair]) -> str:
+def _lines(info: RunInfo, summary: Summary, pairs: Sequence[SessionPair]) -> str:
     lines = [f"warning: {warning}" for warning in info.warnings]
     lines += [
         f"{metric.name}: {amount(metric.unit, metric.baseline.value)} -> "

@@ -5,9 +5,9 @@ from typing import Final, Literal
 
 import msgspec
 
+from lakehouse.comparison.bootstrap import Draws
+from lakehouse.comparison.sample import Unit
 from lakehouse.core.json_text import Int64
-from lakehouse.replay.bootstrap import Draws
-from lakehouse.replay.sample import Unit
 
 State = Literal["first_shot", "accepted_later", "max_iter_exhausted", "infra_error"]
 STATES: Final[tuple[State, ...]] = (
@@ -40,7 +40,7 @@ class McNemar(msgspec.Struct, frozen=True):
     p_value: float
 
 
-class Metric(msgspec.Struct, frozen=True, kw_only=True):
+class PairedMetric(msgspec.Struct, frozen=True, kw_only=True):
     """One measure of both sides. Rates are 0 to 1, everything else is in `unit` per session.
 
     `pairs` counts the judged pairs that have it, `clusters` what they are independent by. `change`
@@ -66,7 +66,7 @@ class CodeCount(msgspec.Struct, frozen=True):
     candidate: Int64
 
 
-class Counts(msgspec.Struct, frozen=True, kw_only=True):
+class PairCounts(msgspec.Struct, frozen=True, kw_only=True):
     """How many pairs there are, and how many can be compared.
 
     `judged`: both sides have an answer. `clusters`: conversations among those. `answerable`: the
@@ -107,7 +107,7 @@ class CheckedField(msgspec.Struct, frozen=True):
     candidate_right: Int64
 
 
-class Histogram(msgspec.Struct, frozen=True, kw_only=True):
+class PairedHistogram(msgspec.Struct, frozen=True, kw_only=True):
     """How the values of both sides lie: bin `i` holds `edges[i] <= value < edges[i + 1]`.
 
     The last bin holds its upper edge too. `scale` is how the edges are spaced.
@@ -130,15 +130,15 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
 
     seed: Int64
     resamples: Int64
-    counts: Counts
-    metrics: tuple[Metric, ...]
+    counts: PairCounts
+    metrics: tuple[PairedMetric, ...]
     flow: tuple[Flow, ...]
     fields: tuple[FieldAgreement, ...]
     checked_fields: tuple[CheckedField, ...]
     fields_left_out: Int64
-    histograms: tuple[Histogram, ...]
+    histograms: tuple[PairedHistogram, ...]
     draws: Mapping[str, Draws]
 
-    def metric(self, name: str) -> Metric | None:
+    def metric(self, name: str) -> PairedMetric | None:
         """Find a metric by its name."""
         return next((metric for metric in self.metrics if metric.name == name), None)

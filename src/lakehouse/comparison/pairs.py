@@ -43,7 +43,7 @@ class Side(msgspec.Struct, frozen=True, kw_only=True):
         return self.accepted and self.accepted_iteration == 0
 
 
-class Pair(msgspec.Struct, frozen=True, kw_only=True):
+class SessionPair(msgspec.Struct, frozen=True, kw_only=True):
     """One replayed session: `row_id` and `session_id` are the original's.
 
     `checked_artifact` is the answer that a person checked, raw JSON; None where nobody did.
@@ -72,13 +72,15 @@ class Pair(msgspec.Struct, frozen=True, kw_only=True):
         return f"session {self.session_id}"
 
 
-def compare_runs(first: Iterable[Pair], second: Iterable[Pair]) -> tuple[Pair, ...]:
+def compare_runs(
+    first: Iterable[SessionPair], second: Iterable[SessionPair]
+) -> tuple[SessionPair, ...]:
     """Pair the candidates of two runs by the row that both replayed, in the order of `first`.
 
     The first run's candidate becomes the baseline. Rows that only one of the runs replayed are
     left out: there is nothing to compare them with.
     """
-    others: Mapping[str, Pair] = {pair.row_id: pair for pair in second}
+    others: Mapping[str, SessionPair] = {pair.row_id: pair for pair in second}
     return tuple(
         msgspec.structs.replace(
             pair, baseline=pair.candidate, candidate=others[pair.row_id].candidate

@@ -6,8 +6,8 @@ from typing import Final
 
 import msgspec
 
+from lakehouse.comparison.sample import MEASURES, Measure
 from lakehouse.core.errors import SetupError
-from lakehouse.replay.sample import MEASURES, Measure
 
 _FORM: Final = re.compile(r"\s*(\w+)\s*(>=|<=|==|!=|>|<|=)\s*(.*?)\s*", re.ASCII)
 _LIMIT: Final = re.compile(

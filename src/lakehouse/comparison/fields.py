@@ -4,17 +4,17 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
+from lakehouse.comparison.agreement import Artifact, equal_fields
+from lakehouse.comparison.intervals import wilson
+from lakehouse.comparison.pairs import SessionPair, Side
+from lakehouse.comparison.sample import both_accepted
+from lakehouse.comparison.summary import CheckedField, Estimate, FieldAgreement
 from lakehouse.core.json_text import equal_values
-from lakehouse.replay.agreement import Artifact, equal_fields
-from lakehouse.replay.intervals import wilson
-from lakehouse.replay.pairs import Pair, Side
-from lakehouse.replay.sample import both_accepted
-from lakehouse.replay.summary import CheckedField, Estimate, FieldAgreement
 
 _FIELDS_MAX: Final = 200  # shown; a model may invent a new field in every answer
 
 
-def field_agreements(pairs: Sequence[Pair]) -> tuple[tuple[FieldAgreement, ...], int]:
+def field_agreements(pairs: Sequence[SessionPair]) -> tuple[tuple[FieldAgreement, ...], int]:
     """Compare the artifacts of pairs accepted on both sides, by JSON Pointer.
 
     Returns:
@@ -33,7 +33,7 @@ def field_agreements(pairs: Sequence[Pair]) -> tuple[tuple[FieldAgreement, ...],
     return tuple(sorted(shown, key=lambda field: field.path)), len(found) - len(shown)
 
 
-def checked_fields(pairs: Sequence[Pair]) -> tuple[tuple[CheckedField, ...], int]:
+def checked_fields(pairs: Sequence[SessionPair]) -> tuple[tuple[CheckedField, ...], int]:
     """Compare both sides with the checked answers, by the fields that these have.
 
     A side that was not accepted has given none of them. Pairs with an outage are left out.

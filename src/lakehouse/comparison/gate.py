@@ -13,16 +13,16 @@ from typing import Final, Literal
 import msgspec
 from scipy.special import bdtr, ndtr
 
+from lakehouse.comparison.conditions import Condition
+from lakehouse.comparison.power import detectable
+from lakehouse.comparison.sample import Measure, Unit
+from lakehouse.comparison.summary import Estimate, PairCounts, PairedMetric, Summary
 from lakehouse.core.json_text import Int64
-from lakehouse.replay.conditions import Condition
-from lakehouse.replay.power import detectable
-from lakehouse.replay.sample import Measure, Unit
-from lakehouse.replay.summary import Counts, Estimate, Metric, Summary
 
-Outcome = Literal["pass", "regression", "could_not_be_run"]
-Test = Literal["exact McNemar", "Tango score", "exact binomial"]
+GateOutcome = Literal["pass", "regression", "could_not_be_run"]
+GateTest = Literal["exact McNemar", "Tango score", "exact binomial"]
 
-EXIT_CODES: Final[dict[Outcome, int]] = {"pass": 0, "regression": 1, "could_not_be_run": 3}
+EXIT_CODES: Final[dict[GateOutcome, int]] = {"pass": 0, "regression": 1, "could_not_be_run": 3}
 FALSE_ALARM: Final = 0.05
 """How often, at most, a gate stops a candidate that is exactly at its limits."""
 PAIRS_MIN: Final = 50
@@ -32,12 +32,12 @@ CLUSTERS_MIN: Final = 20
 MISSING_SHARE_MAX: Final = 0.05
 """The share of outages, or of sessions not replayed, above which the rest may not stand for all."""
 UNDECIDED: Final = "The run as a whole cannot decide."
-"""The reason of every condition of a run that cannot: `Judgement.reasons` say why."""
+"""The reason of every condition of a run that cannot: `GateJudgement.reasons` say why."""
 _BEYOND_QUANTILE_MIN: Final = 5  # pairs beyond a quantile, so that it can move both ways
 _NOISE: Final = 1e-9  # of floating point: a bound on the limit is not below it
 
 
-class Decision(msgspec.Struct, frozen=True, kw_only=True):
+class ConditionDecision(msgspec.Struct, frozen=True, kw_only=True):
     """How one condition was decided, in the unit of the metric's change.
 
     That is points for a rate against the baseline, a factor for anything else against it, and the
@@ -52,13 +52,13 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     measure: str
     unit: Unit
     against_baseline: bool
-    outcome: Outcome
+    outcome: GateOutcome
     reason: str
     limit: float
     estimate: float | None = None
     bound: float | None = None
     tail: float
-    test: Test | None = None
+    test: GateTest | None = None
     p_value: float | None = None
     detectable: float | None = None
 
@@ -71,19 +71,19 @@ class FalseAlarms(msgspec.Struct, frozen=True):
     rate: Estimate
 
 
-class Judgement(msgspec.Struct, frozen=True, kw_only=True):
+class GateJudgement(msgspec.Struct, frozen=True, kw_only=True):
     """What the gate says. `reasons` are why it could not be run, empty otherwise.
 
     `false_alarm` is how often it may stop a candidate at its limits; `false_alarms` how often it
     did in an A/A run on the same sessions, null where none was made.
     """
 
-    outcome: Outcome
+    outcome: GateOutcome
     reasons: tuple[str, ...]
     false_alarm: float
     pairs_min: Int64
     effect_min: float
-    decisions: tuple[Decision, ...]
+    decisions: tuple[ConditionDecision, ...]
     false_alarms: FalseAlarms | None = None
 
     @property
@@ -92,14 +92,14 @@ class Judgement(msgspec.Struct, frozen=True, kw_only=True):
         return EXIT_CODES[self.outcome]
 
 
-def judge(
+def judge_run(
     summary: Summary,
     conditions: Sequence[Condition],
     n_min: int = PAIRS_MIN,
     effect_min: float = 0.0,
     *,
     unreplayed: int = 0,
-) -> Judgement:
+) -> GateJudgement:
     """Decide every condition, and say of each what the run would have seen.
 
     Args:
@@ -129,8 +129,8 @@ def decide(
     n_min: int,
     effect_min: float,
     unreplayed: int = 0,
-) -> Judgement:
-    """Decide as `judge` does, without what is only told: `detectable` stays None."""
+) -> GateJudgement:
+    """Decide as `judge_run` does, without what is only told: `detectable` stays None."""
     assert conditions
     reasons = _reasons(summary.counts, n_min, unreplayed)
     tail = FALSE_ALARM / len(conditions)
@@ -139,7 +139,7 @@ def decide(
         for condition in conditions
     )
     outcomes = {decision.outcome for decision in decisions}
-    outcome: Outcome = "pass"
+    outcome: GateOutcome = "pass"
     if reasons:
         outcome = "could_not_be_run"
         decisions = tuple(_undecided(decision) for decision in decisions)
@@ -148,7 +148,7 @@ def decide(
     elif "could_not_be_run" in outcomes:
         outcome = "could_not_be_run"
         reasons = [f"{d.condition}: {d.reason}" for d in decisions if d.outcome == outcome]
-    return Judgement(
+    return GateJudgement(
         outcome=outcome,
         reasons=tuple(reasons),
         false_alarm=FALSE_ALARM,
@@ -158,7 +158,7 @@ def decide(
     )
 
 
-def _reasons(counts: Counts, n_min: int, unreplayed: int) -> list[str]:
+def _reasons(counts: PairCounts, n_min: int, unreplayed: int) -> list[str]:
     reasons = []
     if counts.judged < n_min:
         reasons.append(f"{counts.judged} pairs were judged on both sides; {n_min} are needed.")
@@ -180,15 +180,15 @@ def _reasons(counts: Counts, n_min: int, unreplayed: int) -> list[str]:
     return reasons
 
 
-def _undecided(decision: Decision) -> Decision:
+def _undecided(decision: ConditionDecision) -> ConditionDecision:
     return msgspec.structs.replace(decision, outcome="could_not_be_run", reason=UNDECIDED)
 
 
 def _decide(
     summary: Summary, condition: Condition, *, tail: float, n_min: int, effect_min: float
-) -> Decision:
+) -> ConditionDecision:
     metric = summary.metric(condition.measure)
-    decision = Decision(
+    decision = ConditionDecision(
         condition=condition.text,
         measure=condition.measure,
         unit=condition.measured.unit,
@@ -217,7 +217,7 @@ def _decide(
     return _decided(condition, metric, decision, effect_min)
 
 
-def _missing(metric: Metric | None, measure: Measure, n_min: int) -> str:
+def _missing(metric: PairedMetric | None, measure: Measure, n_min: int) -> str:
     """Say why a measure cannot be decided; empty when it can."""
     pairs, clusters = (0, 0) if metric is None else (metric.pairs, metric.clusters)
     if pairs < n_min:
@@ -233,8 +233,8 @@ def _missing(metric: Metric | None, measure: Measure, n_min: int) -> str:
 
 
 def _decided(
-    condition: Condition, metric: Metric, decision: Decision, effect_min: float
-) -> Decision:
+    condition: Condition, metric: PairedMetric, decision: ConditionDecision, effect_min: float
+) -> ConditionDecision:
     estimate, bound, limit = decision.estimate, decision.bound, decision.limit
     assert estimate is not None
     assert bound is not None
@@ -244,7 +244,7 @@ def _decided(
     beyond = bound < limit - _NOISE if higher else bound > limit + _NOISE
     test, p_value = _exact(condition, metric) if higher else (None, None)
     by_chance = not beyond or (p_value is not None and p_value > decision.tail)
-    outcome: Outcome = "pass"
+    outcome: GateOutcome = "pass"
     if shortfall <= _NOISE:
         reason = "The candidate reaches the limit."
     elif by_chance:
@@ -259,14 +259,16 @@ def _decided(
     )
 
 
-def _detectable(summary: Summary, condition: Condition, decision: Decision) -> float | None:
+def _detectable(
+    summary: Summary, condition: Condition, decision: ConditionDecision
+) -> float | None:
     metric = summary.metric(condition.measure)
     if metric is None or decision.bound is None:
         return None
     return detectable(condition, metric, summary.draws[condition.measure], decision.tail)
 
 
-def _exact(condition: Condition, metric: Metric) -> tuple[Test, float]:
+def _exact(condition: Condition, metric: PairedMetric) -> tuple[GateTest, float]:
     """Test a rate against its limit with what resampling cannot know: how few pairs there are."""
     n = metric.pairs
     if not condition.against_baseline:

@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 import msgspec
 import numpy as np
 
+from lakehouse.comparison.pairs import SessionPair, Side
+from lakehouse.comparison.sample import Sample
 from lakehouse.core.chat import Usage
-from lakehouse.replay.pairs import Pair, Side
-from lakehouse.replay.report import RunInfo
-from lakehouse.replay.sample import Sample
+from lakehouse.reports.report import RunInfo
 from support.rows import make_attempt, rejected_attempt
 
 INFO = RunInfo(
@@ -68,9 +68,9 @@ def outage(code: str = "timeout") -> Side:
     )
 
 
-def make_pair(index: int = 0, **changes: Any) -> Pair:
+def make_pair(index: int = 0, **changes: Any) -> SessionPair:
     """Give a pair of two equal sides, a session of its own by `index`."""
-    pair = Pair(
+    pair = SessionPair(
         row_id=f"row-{index:06}",
         session_id=f"session-{index:06}",
         kind="airport_event",
@@ -127,7 +127,7 @@ class Truth(NamedTuple):
             )
         return Sample(talk, *columns)
 
-    def pairs_of(self, seed: int) -> list[Pair]:
+    def pairs_of(self, seed: int) -> list[SessionPair]:
         """Give one run as pairs, with attempts to tell."""
         sample = self.sample(seed)
         return [

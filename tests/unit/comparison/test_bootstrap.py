@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from lakehouse.replay.bootstrap import draw, expanded_tail, value
-from lakehouse.replay.intervals import wilson
-from lakehouse.replay.sample import COLUMNS, MEASURES, Sample
-from support.replay import Truth
+from lakehouse.comparison.bootstrap import draw, expanded_tail, value
+from lakehouse.comparison.intervals import wilson
+from lakehouse.comparison.sample import COLUMNS, MEASURES, Sample
+from support.pairs import Truth
 
 
 def sample_of_values(baseline, candidate, *, cluster=None) -> Sample:

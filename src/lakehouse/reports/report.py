@@ -6,20 +6,20 @@ from typing import Final, Literal
 import msgspec
 
 import lakehouse
-from lakehouse.core.json_text import Int64
-from lakehouse.replay.gate import Decision, Judgement
-from lakehouse.replay.pairs import Pair
-from lakehouse.replay.statistics import state_of
-from lakehouse.replay.summary import (
+from lakehouse.comparison.gate import ConditionDecision, GateJudgement
+from lakehouse.comparison.pairs import SessionPair
+from lakehouse.comparison.statistics import state_of
+from lakehouse.comparison.summary import (
     CheckedField,
-    Counts,
     FieldAgreement,
     Flow,
-    Histogram,
-    Metric,
+    PairCounts,
+    PairedHistogram,
+    PairedMetric,
     State,
     Summary,
 )
+from lakehouse.core.json_text import Int64
 
 Change = Literal["lost", "gained", "first_shot_lost", "first_shot_gained"]
 CHANGES: Final[tuple[Change, ...]] = ("lost", "gained", "first_shot_lost", "first_shot_gained")
@@ -54,31 +54,31 @@ class Flip(msgspec.Struct, frozen=True):
     candidate: State
 
 
-class Report(msgspec.Struct, frozen=True, kw_only=True):
+class ReplayReport(msgspec.Struct, frozen=True, kw_only=True):
     """`replay.report.v1`: see spec/v1. `judgement` is null without a gate."""
 
     schema: Literal["replay.report.v1"] = "replay.report.v1"
     version: str
     run: RunInfo
-    judgement: Judgement | None
+    judgement: GateJudgement | None
     seed: Int64
     resamples: Int64
-    counts: Counts
-    metrics: tuple[Metric, ...]
+    counts: PairCounts
+    metrics: tuple[PairedMetric, ...]
     flow: tuple[Flow, ...]
     fields: tuple[FieldAgreement, ...]
     checked_fields: tuple[CheckedField, ...]
     fields_left_out: Int64
-    histograms: tuple[Histogram, ...]
+    histograms: tuple[PairedHistogram, ...]
     flipped: tuple[Flip, ...]
 
 
 def to_json(
-    info: RunInfo, summary: Summary, judgement: Judgement | None, pairs: Sequence[Pair]
+    info: RunInfo, summary: Summary, judgement: GateJudgement | None, pairs: Sequence[SessionPair]
 ) -> bytes:
     """Write the whole report as one JSON object; of the texts of sessions only names of fields."""
     return msgspec.json.encode(
-        Report(
+        ReplayReport(
             version=lakehouse.__version__,
             run=info,
             judgement=judgement,
@@ -96,7 +96,7 @@ def to_json(
     )
 
 
-def flips(pairs: Sequence[Pair]) -> list[tuple[Flip, Pair]]:
+def flips(pairs: Sequence[SessionPair]) -> list[tuple[Flip, SessionPair]]:
     """Find the flipped pairs: lost ones first, then by `row_id`."""
     found = []
     for pair in pairs:
@@ -141,7 +141,7 @@ def probability(number: float) -> str:
     return "< 0.0001" if number < 0.0001 else f"{number:.4f}"
 
 
-def decision_numbers(decision: Decision) -> str:
+def decision_numbers(decision: ConditionDecision) -> str:
     """Say by which numbers a condition was decided; empty where it was not."""
     if decision.estimate is None or decision.bound is None:
         return ""
@@ -156,7 +156,7 @@ def decision_numbers(decision: Decision) -> str:
     return told
 
 
-def detectable_text(decision: Decision) -> str:
+def detectable_text(decision: ConditionDecision) -> str:
     """Show the smallest shortfall that the run would have caught."""
     if decision.detectable is None:
         return "-"
@@ -165,11 +165,11 @@ def detectable_text(decision: Decision) -> str:
     return f"× {decision.detectable:.2f}"
 
 
-def _level(decision: Decision) -> str:
+def _level(decision: ConditionDecision) -> str:
     return f"{100 * (1 - decision.tail):.4g} %"
 
 
-def _change(pair: Pair) -> Change | None:
+def _change(pair: SessionPair) -> Change | None:
     if not pair.judged:
         return None
     ours, theirs = pair.baseline, pair.candidate

@@ -6,11 +6,11 @@ from typing import Final
 
 from markupsafe import Markup
 
-from lakehouse.replay.gate import Judgement
-from lakehouse.replay.plots import Axis, IntervalRow, histogram_plot, interval_plot
-from lakehouse.replay.report import amount
-from lakehouse.replay.summary import Estimate, Histogram, Summary
-from lakehouse.replay.wording import MEASURE_WORDS
+from lakehouse.comparison.gate import GateJudgement
+from lakehouse.comparison.summary import Estimate, PairedHistogram, Summary
+from lakehouse.reports.plots import Axis, IntervalRow, histogram_plot, interval_plot
+from lakehouse.reports.report import amount
+from lakehouse.reports.wording import MEASURE_WORDS
 
 _FACTOR_MAX: Final = 100.0  # a factor beyond it, or below its inverse, is told by its number
 
@@ -55,13 +55,13 @@ def factor_plot(summary: Summary, limits: Mapping[str, float]) -> Markup | None:
     return interval_plot("Factors of what is spent", rows, axis, reference=1.0)
 
 
-def limits_of(judgement: Judgement | None) -> dict[str, float]:
+def limits_of(judgement: GateJudgement | None) -> dict[str, float]:
     """Give the limits of a gate that are relative to the baseline, by measure."""
     decisions = () if judgement is None else judgement.decisions
     return {one.measure: one.limit for one in decisions if one.against_baseline}
 
 
-def distribution_plots(histograms: Sequence[Histogram]) -> Iterable[tuple[str, Markup]]:
+def distribution_plots(histograms: Sequence[PairedHistogram]) -> Iterable[tuple[str, Markup]]:
     """Draw how values lie: (column, plot)."""
     for histogram in histograms:
         axis = Axis(

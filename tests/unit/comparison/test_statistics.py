@@ -6,11 +6,11 @@ import msgspec
 import pytest
 from scipy.stats import binomtest
 
+from lakehouse.comparison.pairs import compare_runs
+from lakehouse.comparison.statistics import summarize
+from lakehouse.comparison.summary import McNemar
 from lakehouse.core.chat import Usage
-from lakehouse.replay.pairs import compare_runs
-from lakehouse.replay.statistics import summarize
-from lakehouse.replay.summary import McNemar
-from support.replay import Truth, exhausted, later, make_pair, make_side, outage
+from support.pairs import Truth, exhausted, later, make_pair, make_side, outage
 
 
 def rates(summary, name):

@@ -4,16 +4,16 @@ import msgspec
 import pytest
 from scipy.stats import binom
 
-from lakehouse.replay.conditions import parse_conditions
-from lakehouse.replay.gate import EXIT_CODES, judge
-from lakehouse.replay.statistics import summarize
-from support.replay import Truth, exhausted, make_pair, make_side, outage
+from lakehouse.comparison.conditions import parse_conditions
+from lakehouse.comparison.gate import EXIT_CODES, judge_run
+from lakehouse.comparison.statistics import summarize
+from support.pairs import Truth, exhausted, make_pair, make_side, outage
 
 GATE = parse_conditions(["accepted >= baseline - 0.02"])
 
 
 def run(pairs, *conditions, **options):
-    return judge(summarize(pairs, 1, resamples=500), parse_conditions(conditions), **options)
+    return judge_run(summarize(pairs, 1, resamples=500), parse_conditions(conditions), **options)
 
 
 def lost(count: int, of: int = 100, **changes):
@@ -194,5 +194,5 @@ def test_a_shortfall_over_the_minimum_effect_counts(effect_min):
 def test_a_judgement_is_the_same_each_time():
     """Nothing in it depends on the clock or on chance beyond the seed."""
     pairs = Truth(of_a_conversation=3).pairs_of(2)
-    first, second = (judge(summarize(pairs, 4, resamples=300), GATE) for _ in range(2))
+    first, second = (judge_run(summarize(pairs, 4, resamples=300), GATE) for _ in range(2))
     assert msgspec.json.encode(first) == msgspec.json.encode(second)

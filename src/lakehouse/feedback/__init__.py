@@ -1,0 +1,1 @@
+"""What people say about sessions: labels and corrected artifacts, beside the log."""
