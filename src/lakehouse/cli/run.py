@@ -37,7 +37,7 @@ from lakehouse.cli.run_options import (
     UrlOption,
     inputs,
 )
-from lakehouse.cli.run_parts import Part, Parts
+from lakehouse.cli.run_parts import Part, Parts, record_path
 from lakehouse.cli.sampling_options import (
     DeadlineOption,
     MaxTokensOption,
@@ -54,6 +54,7 @@ from lakehouse.core.session import IterateRequest
 run_app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 AT_ONCE_MAX: Final = 256
+_STOPPING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 Tell = Callable[[], None]
 
@@ -115,10 +116,34 @@ def command(
         retry_rejects=retry_rejects,
         mixed=mixed,
     )
-    if job.output.resolve() == job.rejects.resolve():
-        raise SetupError("--output and --rejects must be two files.")
+    _check_files(job, template)
     tally = asyncio.run(_run(settings, job, url, api_key_env))
     raise typer.Exit(_conclude(tally, job.rejects))
+
+
+def _check_files(job: "_Job", template: Path | None) -> None:
+    """See that what is read and what is written are files of their own.
+
+    Raises:
+        SetupError: Two of them are one file.
+    """
+    named = {
+        "--input": job.inputs.source,
+        "--template": template,
+        "--output": job.output,
+        "--rejects": job.rejects,
+        "the record of the run": record_path(job.output),
+    }
+    seen: dict[Path, str] = {}
+    for name, path in named.items():
+        if path is None:
+            continue
+        other = seen.setdefault(path.resolve(), name)
+        if other != name:
+            raise SetupError(
+                f"{other} and {name} are one file: {path}.",
+                hint="What is written would replace what is read: name files of their own.",
+            )
 
 
 def _conclude(tally: Tally, rejects: Path) -> int:
@@ -179,7 +204,13 @@ async def _run(config: Config, job: _Job, url: str | None, api_key_env: str | No
     tally = Tally()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGINT, stop.set)
+
+    def end() -> None:
+        stop.set()
+        say("Stopping: what is under way ends first.", err=True)
+
+    for number in _STOPPING:
+        loop.add_signal_handler(number, end)
     total = sum(1 for _ in job.rows())
     try:
         # The files are opened last: what cannot run leaves none behind.
@@ -189,9 +220,10 @@ async def _run(config: Config, job: _Job, url: str | None, api_key_env: str | No
     except ExceptionGroup as group:
         raise group.exceptions[0] from None
     finally:
-        loop.remove_signal_handler(signal.SIGINT)
+        for number in _STOPPING:
+            loop.remove_signal_handler(number)
     if stop.is_set() and not tally.stopped:
-        tally.stopped = "Stopped by Ctrl-C; what was under way has ended and is kept."
+        tally.stopped = "Stopped by a signal; what was under way has ended and is kept."
     return tally
 
 

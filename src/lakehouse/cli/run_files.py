@@ -5,11 +5,12 @@ knows what is done and notices when the input file has changed. A line torn by a
 and done again. A line of the rejects file goes only when its row was run again.
 """
 
+import contextlib
 import fcntl
 import os
 from collections.abc import Collection
 from pathlib import Path
-from typing import IO
+from typing import IO, Final
 
 import msgspec
 
@@ -37,9 +38,13 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     kept: dict[str, msgspec.Raw] = {}
 
 
+_BEGINNING: Final = b'{"index":'  # of every line; a torn one may hold less
+
+
 class _Key(msgspec.Struct, frozen=True):
     index: int
     input_sha256: str | None = None
+    refused: str | None = None
 
 
 class ResultFile:
@@ -50,6 +55,11 @@ class ResultFile:
         self._file = self._open()
 
     def _open(self) -> IO[bytes]:
+        if self.path.exists() and not self.path.is_file():
+            raise SetupError(
+                f"{self.path}: is no regular file.",
+                hint="The next run reads the results again: name a file, such as accepted.jsonl.",
+            )
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             file: IO[bytes] = self.path.open("a+b", buffering=0)
@@ -78,12 +88,21 @@ class ResultFile:
         end = 0
         for number, line in enumerate(self._file, start=1):
             if not line.endswith(b"\n"):
+                self._check_torn(line, number)
                 break
             end += len(line)
             key = self._key(line, number)
             found[key.index] = key.input_sha256
         self._file.truncate(end)
         return found
+
+    def _check_torn(self, line: bytes, number: int) -> None:
+        """See that a line without an end is one that we began: nothing else may be cut off."""
+        if not (line.startswith(_BEGINNING) or _BEGINNING.startswith(line)):
+            raise self._foreign(number)
+        with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
+            msgspec.json.decode(line)
+            self._key(line, number)
 
     def keep_last(self, without: Collection[int]) -> None:
         """Drop the lines of rows that were run again: all but a row's last, and all of `without`.
@@ -145,12 +164,18 @@ class ResultFile:
 
     def _key(self, line: bytes, number: int) -> _Key:
         try:
-            return msgspec.json.decode(line, type=_Key)
+            key = msgspec.json.decode(line, type=_Key)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            raise SetupError(
-                f"{self.path}, line {number}: not a result of `lakehouse run`.",
-                hint="Choose another --output, or move this file away.",
-            ) from error
+            raise self._foreign(number) from error
+        if key.input_sha256 is None and key.refused is None:
+            raise self._foreign(number)
+        return key
+
+    def _foreign(self, number: int) -> SetupError:
+        return SetupError(
+            f"{self.path}, line {number}: not a result of `lakehouse run`.",
+            hint="Choose another --output or --rejects, or move this file away.",
+        )
 
 
 def result_of(source: Input, reply: SessionReply) -> Result:

@@ -6,6 +6,7 @@ is null or missing is undefined, which cannot be printed.
 """
 
 import hashlib
+import unicodedata
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
@@ -18,6 +19,8 @@ from lakehouse.core.json_text import NULL, dumps, parse
 from lakehouse.tabular.reader import Row, read_rows
 from lakehouse.tabular.rows import BadRow, FileFault, place
 
+# Categories of Unicode: white space, control characters, marks such as U+200B that show nothing.
+_UNSEEN: Final = frozenset({"Zs", "Zl", "Zp", "Cc", "Cf"})
 _TEMPLATE_BYTES_MAX: Final = 1 << 20
 _PROMPT_CHARS_MAX: Final = 1 << 23  # a template that makes more is a slip, such as a loop
 
@@ -78,7 +81,7 @@ class Inputs(msgspec.Struct, frozen=True):
                 text = self.template.render(row.cells)
             else:
                 text = _text(self.column or "", row.cells)
-            if not text.strip():
+            if all(unicodedata.category(char) in _UNSEEN for char in text):
                 raise _RowFault("the prompt is blank")
             metadata = {
                 name: _text(name, row.cells)

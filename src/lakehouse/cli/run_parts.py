@@ -50,11 +50,16 @@ class _File(msgspec.Struct, frozen=True):
     parts: tuple[Part, ...]
 
 
+def record_path(output: Path) -> Path:
+    """Name the file beside a run's output that says what it was made with."""
+    return output.with_name(output.name + ".run.json")
+
+
 class Parts:
     """The parts of one run, kept beside its output."""
 
     def __init__(self, output: Path) -> None:
-        self._path = output.with_name(output.name + ".run.json")
+        self._path = record_path(output)
 
     def begin(self, part: Part, *, fresh: bool, mixed: bool) -> list[str]:
         """Begin a part, and say what is other than in the last one.
@@ -66,6 +71,8 @@ class Parts:
         """
         before = () if fresh else self._read()
         changes = before[-1].changes(part) if before else []
+        if not before and not fresh:
+            changes = [f"{self._path.name} is missing: what the results were made with is unknown"]
         self._refuse(changes, mixed=mixed)
         if not before or changes:
             self._write((*before, part))

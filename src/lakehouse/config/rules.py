@@ -104,6 +104,8 @@ def _states(
 
 
 def _known(member: str, inputs: RuleInputs) -> str:
+    if member.isdecimal():
+        return "; parameters have no numbers here: write $name, the member's name, not ? or $1"
     if not inputs.shapes:
         return "; it names none"
     names = ", ".join(f"${name}" for name in inputs.shapes)

@@ -25,7 +25,7 @@ from lakehouse.grounding.table_data import ArrowData, ObjectData, TableData
 from lakehouse.tabular import delta
 from lakehouse.tabular.csv_table import CellType, read_csv
 from lakehouse.tabular.json_rows import json_rows
-from lakehouse.tabular.rows import BadRow, FileFault
+from lakehouse.tabular.rows import BadRow, FileFault, check_regular
 
 _TRIES_MAX: Final = 5  # readings of a file that changes while it is read
 _TRY_AGAIN_S: Final = 0.05
@@ -95,6 +95,7 @@ def load(
 
 def _load_file(path: Path, types: Mapping[str, CellType], known_digest: str | None) -> LoadedTable:
     read = _reader(path, types)
+    check_regular(path)
     stamp, content = _whole(path)
     settled = is_settled(stamp)
     digest = "sha256:" + hashlib.sha256(content).hexdigest()

@@ -4,7 +4,8 @@ A rule that errors for every answer would be told to the model as its own fault,
 run before the first answer: with all members null, and with sample answers. It is broken if every
 run errors, if the types of the schema alone make every sample err, or if a cast of something that
 is not of the answer fails in all of them. Errors of single values, such as a text that is no date,
-say nothing: real answers may hold better ones.
+say nothing: real answers may hold better ones. A result that is no single BOOLEAN, such as a count,
+is never TRUE: then the rule is broken too.
 """
 
 import threading
@@ -16,6 +17,9 @@ import duckdb
 from lakehouse.core.json_text import JsonValue
 from lakehouse.grounding.binding import PreparedRule, bind
 
+Form = tuple[str, ...]
+"""The SQL types of a result's columns."""
+
 TRIAL_TIMEOUT_MS: Final = 10_000  # for all runs of one rule
 _INTERRUPT_WAIT_S: Final = 0.05
 # Errors that types cause, and no value does.
@@ -26,6 +30,7 @@ _OF_TYPES: Final = (
     duckdb.SyntaxException,
     duckdb.NotImplementedException,
 )
+_TRUTH: Final = ("BOOLEAN",)
 _NOTHING: Final[Mapping[str, JsonValue]] = {}
 
 
@@ -57,15 +62,20 @@ def trouble_of(rule: PreparedRule, connection: duckdb.DuckDBPyConnection) -> str
 
 
 def _trouble(rule: PreparedRule, connection: duckdb.DuckDBPyConnection) -> str | None:
-    bare = _error(rule, connection, _NOTHING)
-    samples = [_error(rule, connection, sample) for sample in rule.samples]
-    errors = [bare, *samples]
-    if all(error is not None for error in errors):
-        return _text(samples[0] or bare if samples else bare)
+    bare = _run(rule, connection, _NOTHING)
+    samples = [_run(rule, connection, sample) for sample in rule.samples]
+    forms = [run for run in (bare, *samples) if not isinstance(run, Exception)]
+    if not forms:
+        return _text(samples[0] if samples else bare)
     # With a member of no type, or of several, a sample may just have the wrong one.
     typed = all(name in rule.shapes and rule.shapes[name].kind != "json" for name in rule.members)
     if samples and typed and all(isinstance(error, _OF_TYPES) for error in samples):
         return _text(samples[0])
+    if _TRUTH not in forms and (typed or len(set(forms)) == 1):
+        return (
+            f"it gives {_columns(forms[-1])}, and only a single BOOLEAN can be TRUE; compare it, "
+            "as in SELECT count(*) = 0"
+        )
     # One and the same cast fails in each, and not on a value of the samples: of a table, then.
     texts = {_text(error) for error in samples}
     if len(texts) == 1 and all(isinstance(error, duckdb.ConversionException) for error in samples):
@@ -89,18 +99,25 @@ def _quotes(text: str, value: object) -> bool:
     return False
 
 
-def _error(
+def _run(
     rule: PreparedRule, connection: duckdb.DuckDBPyConnection, members: Mapping[str, JsonValue]
-) -> Exception | None:
+) -> Form | Exception:
+    """Run a rule once; give the types of its columns, or the error."""
     try:
         bound = bind(rule, members)
-        connection.execute(bound.query, bound.values).fetchmany(2)
+        connection.execute(bound.query, bound.values)
+        form = tuple(str(column[1]).strip('"') for column in connection.description or ())
+        connection.fetchmany(2)
     except duckdb.InterruptException:
         raise
     except (duckdb.Error, ValueError, OverflowError) as error:
         return error
-    return None
+    return form
 
 
-def _text(error: Exception | None) -> str:
+def _columns(form: Form) -> str:
+    return form[0] if len(form) == 1 else f"{len(form)} columns ({', '.join(form)})"
+
+
+def _text(error: Form | Exception) -> str:
     return str(error).partition("\n")[0]

@@ -18,7 +18,7 @@ _ROWS_PER_CHUNK: Final = 8_192
 _DECIMAL_DIGITS_MAX: Final = 76  # what Arrow's widest decimal holds
 _INTEGER: Final = r"^-?(?:0|[1-9][0-9]*)$"
 _NUMBER: Final = r"^-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,3})?$"
-_DOUBLE: Final = r"^-?[0-9.]{1,16}$"  # at most 15 digits: the double's shortest form is the text
+_DOUBLE: Final = r"^-?[0-9.]{1,15}$"  # so few digits: the double's shortest form is the text
 _ALLOWED: Final = {
     "integer": (_INTEGER, "an integer such as 7 or -12, without leading zeros or spaces"),
     "number": (_NUMBER, "a number as JSON writes it, such as 7, -0.5 or 1e3"),

@@ -17,10 +17,11 @@ from lakehouse.core.json_text import ENCODER, NULL
 from lakehouse.core.suggestion import did_you_mean
 from lakehouse.tabular.csv_rows import CsvRows
 from lakehouse.tabular.json_rows import json_rows
-from lakehouse.tabular.rows import BadRow, FileFault
+from lakehouse.tabular.rows import BadRow, FileFault, check_regular
 
 FORMATS: Final = (".csv", ".jsonl", ".ndjson", ".parquet", ".pq")
 
+_SEPARATORS: Final = (";", "\t", "|")  # of files that are called CSV and are not
 _BATCH_ROWS: Final = 1_000
 _OBJECT: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
@@ -47,6 +48,7 @@ def read_rows(path: Path, columns: Collection[str]) -> Iterator[Row | BadRow]:
     suffix = path.suffix.lower()
     if suffix not in FORMATS:
         raise FileFault(f"its name must end in one of {', '.join(FORMATS)}")
+    check_regular(path)
     with path.open("rb") as file:
         if suffix == ".csv":
             yield from _csv(file, columns)
@@ -58,7 +60,16 @@ def read_rows(path: Path, columns: Collection[str]) -> Iterator[Row | BadRow]:
 
 def _csv(file: IO[bytes], columns: Collection[str]) -> Iterator[Row | BadRow]:
     rows = CsvRows(file)
-    check_columns(columns, rows.names)
+    try:
+        check_columns(columns, rows.names)
+    except FileFault as fault:
+        mark = next((one for one in _SEPARATORS if one in rows.names[0]), None)
+        if mark is None or len(rows.names) > 1:
+            raise
+        raise FileFault(
+            f"its header is one column, {rows.names[0]!r}: it seems to be separated by {mark!r}; "
+            "save it with commas"
+        ) from fault
     chosen = [(name, rows.names.index(name)) for name in columns]
     for index, cells in enumerate(rows):
         if isinstance(cells, BadRow):

@@ -12,6 +12,7 @@ such a file:
 """
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -51,6 +52,16 @@ class BadRow(msgspec.Struct, frozen=True):
     def told(self) -> str:
         """Say place and reason."""
         return f"{place(self.index, self.line)}: {self.reason}"
+
+
+def check_regular(path: Path) -> None:
+    """See that a path is a regular file before it is opened: a pipe would make its reader wait.
+
+    Raises:
+        FileFault: Something else is there. What is not there is for the opening to tell.
+    """
+    if path.exists() and not path.is_file():
+        raise FileFault("it is no regular file")
 
 
 def place(index: int, line: int | None) -> str:

@@ -111,8 +111,12 @@ def test_a_changed_input_is_noticed(project):
     assert "row 0 is not the text that was run before" in done.stderr
 
 
-def test_ctrl_c_keeps_what_is_done_and_the_next_run_goes_on(project):
-    """SIGINT in the middle: exit 3, whole lines only, and every input once in the end."""
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_stopped_run_keeps_what_is_done_and_the_next_one_goes_on(project, number):
+    """A signal in the middle: exit 3, whole lines only, and every input once in the end.
+
+    What was under way ended: no session of the log is an outage.
+    """
     write_inputs(project, *(f"slow {number}" for number in range(8)))
     arguments = ["run", "--kind", "city", "--input", "in.csv", "--column", "text"]
     process = subprocess.Popen(
@@ -127,14 +131,72 @@ def test_ctrl_c_keeps_what_is_done_and_the_next_run_goes_on(project):
     )
     output = project / "out.jsonl"
     wait_until(lambda: output.exists() and output.stat().st_size, "a first line")
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, errors = process.communicate(timeout=30)
 
     assert process.returncode == 3
+    assert "Stopping: what is under way ends first" in errors
     assert "Go on with the same command" in errors
     assert 0 < len(lines(output)) < 8
     run(project, code=0)
     assert sorted(line["index"] for line in lines(output)) == list(range(8))
+    assert json.loads(lakehouse(project, "stats", "--json").stdout)["infra_error"] == 0
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        '{"precious":1}',
+        '{"index":0,"text":"mine"}',
+        '{"index":0,"text":"mine"}\n{"index":1,"text":"cut o',
+        "no JSON at all",
+        '{"in":',
+    ],
+)
+@pytest.mark.parametrize("name", ["out.jsonl", "out.jsonl.rejects.jsonl"])
+def test_a_file_of_others_is_never_cut(project, name, content):
+    """A last line without an end is cut off only where a run began it."""
+    write_inputs(project, "good 1")
+    (project / name).write_text(content)
+    arguments = ("--kind", "city", "--input", "in.csv", "--column", "text")
+
+    done = lakehouse(project, "run", *arguments, "--output", "out.jsonl", code=2)
+
+    assert "not a result of `lakehouse run`" in done.stderr
+    assert (project / name).read_text() == content
+
+
+@pytest.mark.parametrize(
+    ("files", "told"),
+    [
+        (("--output", "in.csv"), "--input and --output are one file"),
+        (("--output", "o", "--rejects", "in.csv"), "--input and --rejects are one file"),
+        (("--output", "o", "--rejects", "./o"), "--output and --rejects are one file"),
+        (("--output", "o", "--rejects", "o.run.json"), "--rejects and the record of the run"),
+        (("--output", "/dev/null"), "no regular file"),
+        (("--output", "o", "--url", "127.0.0.1:1"), "Such as http://"),
+    ],
+)
+def test_files_that_are_one_and_places_that_are_none_are_refused(project, files, told):
+    write_inputs(project, "good 1")
+    before = (project / "in.csv").read_bytes()
+    arguments = ("--kind", "city", "--input", "in.csv", "--column", "text")
+
+    assert told in lakehouse(project, "run", *arguments, *files, code=2).stderr
+    assert (project / "in.csv").read_bytes() == before
+
+
+def test_results_whose_record_is_missing_are_not_added_to_silently(project):
+    write_inputs(project, "good 1")
+    run(project, code=0)
+    (project / "out.jsonl.run.json").unlink()
+    write_inputs(project, "good 1", "good 2")
+    arguments = ("--kind", "city", "--input", "in.csv", "--column", "text", "--output", "out.jsonl")
+
+    assert "is missing" in lakehouse(project, "run", *arguments, code=2).stderr
+    done = lakehouse(project, "run", *arguments, "--mixed", code=0)
+    assert "is missing" in done.stderr
+    assert len(lines(project / "out.jsonl")) == 2
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import decimal
+import os
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,8 @@ def told(rows: list[Input | Refused]) -> list[str]:
         (b'{"text":{"a":1}}', "'text' is an object"),
         (b'{"text":""}', "the prompt is blank"),
         (b'{"text":" \\n\\t\\u00a0"}', "the prompt is blank"),
+        (b'{"text":"\\u200b\\ufeff"}', "the prompt is blank"),
+        (b'{"text":"\\u0000\\u2060 "}', "the prompt is blank"),
         (b'["text"]', "it is not an object"),
         (b'{"text":"x"', "character"),
         (b'{"text":"x"} {"text":"y"}', "character"),
@@ -145,6 +148,8 @@ def test_text_of_parquet_that_is_not_utf8_is_refused_by_its_row(tmp_path: Path) 
         ("t.csv", b"\n\n", "it has no header: the file is empty"),
         ("t.csv", b"text,text\na,b\n", "more than one column 'text'"),
         ("t.csv", b"txt\na\n", "no column 'text' (did you mean 'txt'?); there is txt"),
+        ("t.csv", b"id;text\n1;a\n", "seems to be separated by ';'; save it with commas"),
+        ("t.csv", b"id\ttext\n1\ta\n", "seems to be separated by '\\t'"),
         ("t.csv", b"te\xe9xt\na\n", "the header: invalid UTF-8"),
         ("t.csv", "text\na\n".encode("utf-16"), "it is UTF-16"),
         ("t.csv", "text\na\n".encode("utf-16-be"), "it is UTF-16 or binary"),
@@ -168,6 +173,13 @@ def test_a_file_that_cannot_be_read_is_one_clear_message(
         read(tmp_path / name, content)
     assert message in caught.value.public
     assert name in caught.value.public
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.jsonl", "t.parquet"])
+def test_a_pipe_is_refused_and_never_waited_for(tmp_path: Path, name: str) -> None:
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(SetupError, match="no regular file"):
+        list(Inputs(tmp_path / name, "text", None).read())
 
 
 @pytest.mark.parametrize(

@@ -201,6 +201,13 @@ def test_an_error_of_the_values_is_an_outcome_with_its_text(
         ("SELECT error('always')::BOOLEAN", "always"),
         ("SELECT 'abc'::INT = $total", "abc"),
         ("SELECT $total > (SELECT 'x'::DATE)", "x"),
+        ("SELECT count(*) FROM (SELECT unnest($lines))", "BIGINT"),
+        ("SELECT 1", "INTEGER"),
+        ("SELECT 'true'", "VARCHAR"),
+        ("SELECT NULL", "NULL"),
+        ("SELECT $name", "VARCHAR"),
+        ("SELECT $total > 0, $name <> ''", "2 columns (BOOLEAN, BOOLEAN)"),
+        ("SELECT len($either)", "BIGINT"),
     ],
 )
 def test_a_rule_that_fails_for_every_answer_is_found_at_the_start(sql: str, word: str) -> None:
@@ -220,6 +227,8 @@ def test_a_rule_that_fails_for_every_answer_is_found_at_the_start(sql: str, word
         "SELECT 1 // $total::INT = 1",
         "SELECT json_array_length($either) = 2",
         "SELECT error($name)::BOOLEAN",
+        "SELECT $either",
+        "SELECT true FROM (SELECT unnest($lines)) WHERE $total > 0",
     ],
 )
 def test_a_rule_that_some_answer_may_pass_is_let_through(sql: str) -> None:

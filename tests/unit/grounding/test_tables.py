@@ -244,6 +244,12 @@ def test_a_broken_file_is_an_unavailable_table(
     assert cause in unavailable(tmp_path / name).internal.lower()
 
 
+@pytest.mark.parametrize("name", ["t.csv", "t.jsonl", "t.parquet"])
+def test_a_pipe_is_no_table_and_is_never_waited_for(tmp_path: Path, name: str) -> None:
+    os.mkfifo(tmp_path / name)
+    assert "no regular file" in unavailable(tmp_path / name).internal
+
+
 def test_a_missing_file_heals_when_it_comes(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     source = files(path)
