@@ -209,7 +209,9 @@ async def _run(config: Config, job: _Job, url: str | None, api_key_env: str | No
         stop.set()
         say("Stopping: what is under way ends first.", err=True)
 
-    for number in _STOPPING:
+    # One that is ignored stays so: `nohup` ignores SIGHUP.
+    stopping = [number for number in _STOPPING if signal.getsignal(number) != signal.SIG_IGN]
+    for number in stopping:
         loop.add_signal_handler(number, end)
     total = sum(1 for _ in job.rows())
     try:
@@ -220,7 +222,7 @@ async def _run(config: Config, job: _Job, url: str | None, api_key_env: str | No
     except ExceptionGroup as group:
         raise group.exceptions[0] from None
     finally:
-        for number in _STOPPING:
+        for number in stopping:
             loop.remove_signal_handler(number)
     if stop.is_set() and not tally.stopped:
         tally.stopped = "Stopped by a signal; what was under way has ended and is kept."
