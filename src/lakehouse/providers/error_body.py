@@ -73,7 +73,8 @@ _REFUSED_WORDS: Final = frozenset(
 )  # fmt: skip
 _REFUSED_PROSE: Final = re.compile(
     r"content management policy|content exists risk|considered high risk|content.?filter"
-    r"|violat\w+ (our|the|openai'?s|its|their)? ?(usage|content|safety|responsible ai) polic"
+    r"|violat\w+ (our|the|openai'?s|its|their)? ?(usage|content|safety|responsible ai) "
+    r"(polic|guideline)|guardrail.{0,30}(intervened|blocked|triggered)"
     r"|inappropriate content|(requires|flagged by|blocked by) (the )?(moderation|safety|content)",
     re.IGNORECASE,
 )
@@ -81,14 +82,33 @@ _QUOTA_WORDS: Final = frozenset(
     {"insufficientquota", "billing", "billinghardlimitreached", "insufficientbalance",
      "quotaexceeded"}
 )  # fmt: skip
+# Not "quota" alone: some call the limit of a minute so.
+_QUOTA_PROSE: Final = re.compile(
+    r"insufficient[ _]?(quota|balance|credits?|funds)|credit balance|(more|out of|no) credits\b",
+    re.IGNORECASE,
+)
+_KEY_PROSE: Final = re.compile(
+    r"api.?key.{0,30}(not valid|invalid|incorrect|expired|missing|not found)"
+    r"|(invalid|incorrect|expired|missing) .{0,20}api.?key",
+    re.IGNORECASE,
+)
 _LOADING: Final = re.compile(
     r"(?<!error )(?<!failed )(?<!while )loading.{0,80}model|model.{0,80}(?<!error )loading",
     re.IGNORECASE,
 )
 _NO_MODEL: Final = re.compile(
     r"model.{0,160}(not found|does(n't| not) exist|is not (available|found|loaded)|unknown)"
-    r"|(no such|unknown|invalid|unrecognized) model|not a valid model",
+    r"|(no such|unknown|invalid|unrecognized) model|not a valid model"
+    r"|deployment.{0,80}does not exist",
     re.IGNORECASE,
+)
+# Of a request that is refused as it is, only this much is clear.
+_NO_SUCH_NAME: Final = re.compile(
+    r"(no such|unknown|unrecognized) model\b|invalid model (id|name)|not a valid model",
+    re.IGNORECASE,
+)
+_NUMBER_IN_PROSE: Final = re.compile(
+    r"\b(?:error code|status(?: code)?|http(?: error)?)[ :=]{1,3}([45][0-9]{2})\b", re.IGNORECASE
 )
 
 
@@ -121,10 +141,13 @@ class EndpointError(msgspec.Struct, frozen=True):
         """The status that the error stands for; 500 where it names none."""
         if self.told_status is not None:
             return self.told_status
-        for pattern, status in _STATUS_OF_PROSE:
-            if pattern.search(self.message):
-                return status
-        return 500
+        if self.out_of_quota:
+            return 402
+        number = _NUMBER_IN_PROSE.search(self.message)
+        if number is not None:
+            return int(number[1])
+        said = " ".join((self.message, *sorted(self.words)))
+        return next((s for pattern, s in _STATUS_OF_PROSE if pattern.search(said)), 500)
 
     @property
     def refused(self) -> bool:
@@ -136,7 +159,12 @@ class EndpointError(msgspec.Struct, frozen=True):
     @property
     def out_of_quota(self) -> bool:
         """Whether waiting does not help: somebody has to pay."""
-        return bool(self.words & _QUOTA_WORDS)
+        return bool(self.words & _QUOTA_WORDS or _QUOTA_PROSE.search(self.message))
+
+    @property
+    def bad_key(self) -> bool:
+        """Whether the key is what it does not like, whatever the status says."""
+        return _KEY_PROSE.search(self.message) is not None
 
     @property
     def says_loading(self) -> bool:
@@ -146,7 +174,13 @@ class EndpointError(msgspec.Struct, frozen=True):
     @property
     def says_no_model(self) -> bool:
         """Whether the endpoint does not have the model."""
-        return "modelnotfound" in self.words or _NO_MODEL.search(self.message) is not None
+        known = {"modelnotfound", "deploymentnotfound"} & self.words
+        return bool(known) or _NO_MODEL.search(self.message) is not None
+
+    @property
+    def names_no_model(self) -> bool:
+        """Whether it says so beyond doubt: some tell it as a bad request."""
+        return "modelnotfound" in self.words or _NO_SUCH_NAME.search(self.message) is not None
 
 
 def read_body(body: bytes, *, media_type: str = "", secrets: Collection[str] = ()) -> EndpointError:

@@ -6,7 +6,11 @@ from lakehouse.core.chat import FinishReason
 
 _MEANING: Final[dict[str, FinishReason]] = {
     "stop": "stop",
-    **dict.fromkeys(("length", "max_tokens", "model_length"), "length"),
+    **dict.fromkeys(
+        ("length", "max_tokens", "max_output_tokens", "max_new_tokens", "max_length",
+         "model_length", "context_length", "model_context_window_exceeded", "token_limit"),
+        "length",
+    ),
     **dict.fromkeys(("tool_calls", "function_call"), "tool_calls"),
     **dict.fromkeys(
         ("content_filter", "content_filtered", "refusal", "safety", "recitation", "blocklist",

@@ -25,6 +25,11 @@ _AGAIN_STATUS: Final = frozenset({408, 409})
 _NEVER_SERVED_STATUS: Final = frozenset({501, 505})  # the endpoint cannot, today or tomorrow
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _SURROGATE_ESCAPE = re.compile(rb"\\u[dD][89a-fA-F]")
+_STREAM_BEGINS: Final = (b"data:", b"event:", b": ")  # of server-sent events, whatever the type
+_NOTHING_HERE: Final = (
+    "The endpoint has nothing at this address: check base_url (of OpenAI-compatible endpoints it "
+    "often ends in /v1), then `model`."
+)
 _QUOTED_BYTES_MAX: Final = 200  # of an answer that is none, for the operator
 _LASTING_REASONS: Final[frozenset[Reason]] = frozenset({"untrusted", "not_tls", "tls"})
 
@@ -176,7 +181,8 @@ def malformed(model: str, reply: HttpReply, reason: str) -> ProviderFault:
     """Say that a 2xx answer is not one; asking again would buy the same."""
     media_type = reply.headers.get("content-type", "")[:80]
     hint = ""
-    if media_type.startswith(("text/event-stream", "application/x-ndjson")):
+    streams = reply.body.lstrip().startswith(_STREAM_BEGINS)
+    if streams or media_type.startswith(("text/event-stream", "application/x-ndjson")):
         reason = "it streams although it was asked not to"
         hint = "Turn forced streaming off at the endpoint, or at the proxy before it."
     elif media_type.startswith("text/html"):
@@ -233,7 +239,7 @@ def _fault(
     code, again, retryable = _meaning(reply, error, status)
     hint = status_hint(status, error, with_key=with_key)
     if code == "model_missing":
-        hint = ""
+        hint = "" if status != 404 or error.says_no_model else _NOTHING_HERE
         public = (
             f"The endpoint of model {model!r} does not know it, or base_url is wrong "
             f"(status {status}){said}"
@@ -261,7 +267,7 @@ def _meaning(
     reply: HttpReply, error: EndpointError, status: int
 ) -> tuple[InfraCode, bool, bool | None]:
     """Give the code, whether to try again here, and whether the caller may."""
-    if status == 404 or "modelnotfound" in error.words:
+    if status == 404 or (error.names_no_model and not error.out_of_quota):
         return "model_missing", False, None
     unnamed = 200 <= reply.status < 300 and error.told_status is None  # only its text can tell
     if (status == 503 or unnamed) and error.says_loading:

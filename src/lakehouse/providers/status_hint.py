@@ -22,7 +22,7 @@ def status_hint(status: int, error: EndpointError, *, with_key: bool) -> str:
     """Say what to do; `with_key`: whether a key was sent along."""
     if error.out_of_quota or status == 402:
         return "The account's quota is used up: check its plan and billing at the provider."
-    if status == 401:
+    if status == 401 or (status in {400, 403} and error.bad_key):
         if with_key:
             return "The endpoint does not take the key: check the variable that api_key_env names."
         return "The endpoint wants a key: name a variable that holds it in api_key_env."

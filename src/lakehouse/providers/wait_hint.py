@@ -30,6 +30,8 @@ _PROSE_CHARS_MAX: Final = 4_000
 _LIMITS: Final = ("requests", "tokens", "input-tokens", "output-tokens")
 _RESETS: Final = (
     *((f"x-ratelimit-reset-{limit}", f"x-ratelimit-remaining-{limit}") for limit in _LIMITS),
+    # Azure has spelled its own like this.
+    *((f"x-rate-limit-reset-{limit}", f"x-ratelimit-remaining-{limit}") for limit in _LIMITS),
     *(
         (f"anthropic-ratelimit-{limit}-reset", f"anthropic-ratelimit-{limit}-remaining")
         for limit in _LIMITS

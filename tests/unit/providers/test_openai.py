@@ -150,6 +150,9 @@ def test_an_answer_is_read_from_what_the_message_holds(
     ("word", "finish_reason"),
     [
         ("length", "length"),
+        ("max_output_tokens", "length"),
+        ("MAX_NEW_TOKENS", "length"),
+        ("model_context_window_exceeded", "length"),
         ("function_call", "tool_calls"),
         ("eos", "other"),
         (None, "other"),

@@ -123,6 +123,13 @@ GOOGLE = [
         ({"choices": [{**NOTHING, "finish_reason": "network_error"}]}, "upstream_status", True,
          None),
         ({"choices": [{**NOTHING, "finish_reason": "abort"}]}, "overloaded", True, None),
+        ({"code": "rate_limit_daily", "message": "Too much for today."}, "overloaded", True, None),
+        ({"code": "oops", "message": "Error code: 429 - slow down"}, "overloaded", True, None),
+        ({"message": "upstream status: 503"}, "overloaded", True, None),
+        ({"error": "HTTP 401 from the provider"}, "upstream_status", False, None),
+        ({"base_resp": {"status_code": 1008, "status_msg": "insufficient balance"}},
+         "upstream_status", False, None),
+        ({"error": {"message": "Unknown model m"}}, "model_missing", False, None),
     ],
 )  # fmt: skip
 def test_an_error_inside_a_200_is_the_fault_that_its_code_says(
@@ -211,6 +218,9 @@ FILTERED = {"violence": {"filtered": True, "severity": "medium"}, "hate": {"filt
                          "potentially violating our usage policy."}}),
         (403, {"error": {"code": 403, "message": "x requires moderation",
                          "metadata": {"reasons": ["violence"], "flagged_input": "…"}}}),
+        (403, {"error": "Content violates usage guidelines. Failed check: SAFETY_CHECK_TYPE"}),
+        (400, {"message": "Guardrail was triggered: guardrail intervened."}),
+        (400, {"error": {"message": "Input blocked: the guardrail blocked it"}}),
         (200, {"choices": None, "error": {"code": "content_filter"}}),
         (200, {"choices": [{**NOTHING, "error": {"code": "content_filter", "message": "x"}}]}),
         (200, {"choices": [], "prompt_filter_results": [
@@ -300,6 +310,8 @@ def test_an_answer_without_a_message_that_ran_out_of_tokens_is_empty() -> None:
         ({}, {"x_ratelimit_remaining_requests": "99", "x_ratelimit_reset_requests": "1h",
               "x_ratelimit_remaining_tokens": "0", "x_ratelimit_reset_tokens": "7.66s"}, 7.66),
         ({}, {"x_ratelimit_reset": "17"}, 17),
+        ({}, {"x_rate_limit_reset_tokens": "55"}, 55),
+        ({}, {"x_rate_limit_reset_requests": "9", "x_ratelimit_remaining_requests": "3"}, None),
         ({}, {"retry_after": "99999999"}, 86_400),
     ],
 )  # fmt: skip
