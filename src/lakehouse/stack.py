@@ -1,34 +1,29 @@
-"""The only file that chooses in-process or remote: a URL means another process, none means this.
+"""The stack without HTTP's server: the ports of one process, bound and with a lifecycle.
 
+The only file that chooses in-process or remote: a URL means another process, none means this.
 Everything else holds ports and cannot tell the difference.
 """
 
 import asyncio
-import contextlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
-from starlette.types import ASGIApp
 
 from lakehouse import __version__
-from lakehouse.chatd.app import chatd_app
 from lakehouse.chatd.client import ChatClient
 from lakehouse.chatd.observed import ObservedChat
 from lakehouse.chatd.service import ChatService
-from lakehouse.config.checks import listen_address
 from lakehouse.config.kinds import load_kinds
-from lakehouse.config.settings import CHATD_LISTEN, VALIDATORD_LISTEN, Config
+from lakehouse.config.settings import Config
 from lakehouse.config.trials import try_checks
-from lakehouse.core.chat import ModelName, ModelStatus
+from lakehouse.core.chat import ModelName
 from lakehouse.core.closing import Step, close_all
 from lakehouse.core.errors import SetupError
 from lakehouse.core.observation import Observer
 from lakehouse.core.ports import ChatModel, RecordSink, TableSource, Validator
 from lakehouse.engine.task import Catalog
-from lakehouse.gateway.app import gateway_app
-from lakehouse.gateway.auth import KeyRing
 from lakehouse.gateway.outage import OutageRecorder
 from lakehouse.grounding.no_tables import NoTables
 from lakehouse.metrics.daemon import DaemonMetrics
@@ -44,9 +39,7 @@ from lakehouse.sessionlog.writer import SessionLogWriter
 from lakehouse.tracing.destination import find_destination
 from lakehouse.transport.client import HttpClient
 from lakehouse.transport.observers import Observers
-from lakehouse.transport.server import Calls
 from lakehouse.validation.schema import SchemaCache
-from lakehouse.validatord.app import validatord_app
 from lakehouse.validatord.client import ValidatorClient
 from lakehouse.validatord.service import ValidatorService
 
@@ -54,58 +47,72 @@ if TYPE_CHECKING:
     from lakehouse.grounding.tables import Rules, TableFiles
     from lakehouse.tracing.tracer import Tracer
 
-_ANSWER_MS = 500  # for sending what is answered already
-
 Role = Literal["up", "gateway", "validatord", "chatd", "replay"]
 
 
-class Daemon:
-    """One running role: its application, where it listens, and how it starts and ends."""
+class Stack:
+    """The ports of one process, with what they stand on, and how all of it starts and ends.
+
+    Knows nothing of HTTP's server side: a daemon is an application over a stack, and a replay, a
+    command or a test uses the stack itself. `role` says which ports are bound here and which far
+    away: `up` binds all of them, `replay` too, under its own name in the rows.
+    """
 
     def __init__(
         self,
         config: Config,
         environment: Mapping[str, str],
-        role: Role,
+        role: Role = "up",
         *,
         sink: RecordSink | None = None,
     ) -> None:
-        """Bind the ports of a role; `sink` in place of a writer of the configured log."""
+        """Bind the ports of a role; `sink` in place of a writer of the configured log.
+
+        Raises:
+            SetupError: A kind, a rule, a key or the log cannot be used.
+        """
         self.role = role
         self.config = config
+        self.waiting_requests: Callable[[], int] = lambda: 0  # a daemon over it knows how many
         self._environment = environment
         self._http = HttpClient()
         self._model_http = ModelClients(environment)
-        self._calls = Calls()
         self._given_sink = sink
         self._sink: SessionLogWriter | None = None
         self._maintenance: Maintenance | None = None
         self._chat_service: ChatService | None = None
-        self._chat_port: ChatModel
         self._tables: TableFiles | None = None
         self._table_port: TableSource = NoTables()
         self._validator_service: ValidatorService | None = None
+        self._catalog: Catalog | None = None
         self.tracer = tracer(config, environment, role)
-        self._metrics = DaemonMetrics(role, depths=self._depths, traced=self._traced)
-        self._observer = Observers(self._observers())
-        self.host, self.port = listen_address(self._listen())
-        self.app = self._app()
+        self.metrics = DaemonMetrics(role, depths=self._depths, traced=self._traced)
+        self.observer = Observers(self._observers())
+        self._chat_port: ChatModel
+        self._validator_port: Validator | None = None
+        self._bind()
+
+    @property
+    def chat(self) -> ChatModel:
+        """The models, here or far away."""
+        return self._chat_port
 
     @property
     def validator(self) -> Validator:
-        """The sessions of this process, for a caller in it; only of `up` and `validatord`."""
-        assert self._validator_service is not None
-        return self._validator_service
+        """The sessions, here or far away; `chatd` has none."""
+        assert self._validator_port is not None
+        return self._validator_port
 
     @property
     def catalog(self) -> Catalog:
-        """What the sessions of this process are planned with; only of those that have some."""
-        assert self._validator_service is not None
-        return self._validator_service.catalog
+        """What sessions are planned with: the kinds and models of the configuration."""
+        if self._catalog is None:
+            self._catalog = catalog(self.config)
+        return self._catalog
 
     @property
     def tables(self) -> TableSource:
-        """What the sessions of this process are grounded in; likewise."""
+        """What the sessions of this process are grounded in."""
         return self._table_port
 
     @property
@@ -115,17 +122,13 @@ class Daemon:
 
     @property
     def sink(self) -> RecordSink:
-        """Where this process writes rows; likewise."""
+        """Where this process writes rows; `chatd` writes none."""
         found = self._given_sink or self._sink
         assert found is not None
         return found
 
-    async def models(self) -> tuple[ModelStatus, ...]:
-        """Tell the state of every model that this process reaches, without loading one."""
-        return await self._chat_port.models()
-
     async def start(self) -> None:
-        """Begin what a daemon does before the first request: preload models, try rules.
+        """Begin what comes before the first session: preload models, try rules.
 
         Raises:
             SetupError: A rule fails whatever an answer holds.
@@ -137,19 +140,15 @@ class Daemon:
         if self._chat_service is not None:
             await self._chat_service.start()
 
-    async def drain(self, patience_ms: int) -> None:
-        """End the sessions under way; those left after the patience become `shutdown` rows.
+    @property
+    def has_sessions(self) -> bool:
+        """Whether sessions run in this process."""
+        return self._validator_service is not None
 
-        Then the requests: those of sessions are answered by now, others get a moment more.
-        """
-        async with contextlib.AsyncExitStack() as steps:  # the second also when the first fails
-            service = self._validator_service
-            steps.push_async_callback(
-                self._calls.drain,
-                patience_ms if service is None else min(patience_ms, _ANSWER_MS),
-            )
-            if service is not None:
-                await service.drain(patience_ms=patience_ms)
+    async def drain(self, patience_ms: int) -> None:
+        """End the sessions under way; those left after the patience become `shutdown` rows."""
+        if self._validator_service is not None:
+            await self._validator_service.drain(patience_ms=patience_ms)
 
     async def close(self) -> bool:
         """Release everything; says whether all of it went well and every session has its row.
@@ -175,58 +174,37 @@ class Daemon:
         service = self._validator_service
         return closed and (service is None or service.rows_written == service.sessions_taken)
 
-    def _listen(self) -> str:
-        config = self.config
+    def _bind(self) -> None:
         if self.role == "chatd":
-            return config.chatd.listen or CHATD_LISTEN
-        if self.role == "validatord":
-            return config.validatord.listen or VALIDATORD_LISTEN
-        return config.gateway.listen
+            self._chat_port = self._own_chat()
+            return
+        self._open_sink()
+        url, role = self.config.validatord.url, self.role
+        remote = self.config.chatd.url is not None
+        if role == "gateway" and url is not None:
+            self._chat_port = self._at_the_door(self._remote_chat())
+            self._validator_port = self._remote_validator(url)
+            return
+        chat = self._remote_chat() if remote else self._own_chat()
+        self._chat_port = chat if role == "validatord" else self._at_the_door(chat)
+        self._validator_port = self._validator(chat)
 
-    def _app(self) -> ASGIApp:
-        # A replay serves nobody: it needs no keys, and nobody's variable.
-        keys = None if self.role == "replay" else key_ring(self.config, self._environment)
-        authorize = None if keys is None else keys.authorize
-        if self.role == "chatd":
-            return chatd_app(
-                self._chat(remote=False),
-                calls=self._calls,
-                authorize=authorize,
-                observer=self._observer,
-                metrics=self._metrics.routes(),
-            )
-        sink = self._open_sink()
-        if self.role == "validatord":
-            chat = self._chat(remote=self.config.chatd.url is not None)
-            return validatord_app(
-                self._validator(chat, sink),
-                chat,
-                sink,
-                calls=self._calls,
-                authorize=authorize,
-                observer=self._observer,
-                metrics=self._metrics.routes(),
-            )
-        chat, validator = self._gateway_ports(sink)
-        return gateway_app(
-            validator,
-            chat,
-            sink,
-            log=self.config.path(self.config.log.path),
-            catalog=self.catalog if self._validator_service else catalog(self.config),
-            keys=keys,
-            sessions_at_once_max=self.config.gateway.sessions_at_once_max,
-            calls=self._calls,
-            observer=self._observer,
-            metrics=self._metrics.routes(),
-            allowed_origins=self.config.gateway.allowed_origins,
+    def _remote_validator(self, url: str) -> Validator:
+        validator = ValidatorClient(
+            self._http,
+            url,
+            api_key=self._key(self.config.validatord.api_key_env),
+            deadline_ms=self.config.session.deadline_ms,
+        )
+        return OutageRecorder(
+            validator, catalog=self.catalog, sink=self.sink, observer=self.observer
         )
 
     def _observers(self) -> tuple[Observer, ...]:
-        return (self._metrics,) if self.tracer is None else (self._metrics, self.tracer)
+        return (self.metrics,) if self.tracer is None else (self.metrics, self.tracer)
 
     def _depths(self) -> dict[tuple[str, ...], float]:
-        depths: dict[tuple[str, ...], float] = {("requests",): len(self._calls)}
+        depths: dict[tuple[str, ...], float] = {("requests",): self.waiting_requests()}
         if self._validator_service is not None:
             depths["log",] = self._validator_service.rows_waiting
         if self._chat_service is not None:
@@ -240,32 +218,11 @@ class Daemon:
     def _traced(self) -> dict[tuple[str, ...], float]:
         return {} if self.tracer is None else self.tracer.totals()
 
-    def _gateway_ports(self, sink: RecordSink) -> tuple[ChatModel, Validator]:
-        url = self.config.validatord.url
-        remote = self.config.chatd.url is not None or url is not None
-        if self.role in {"up", "replay"} or url is None:
-            chat = self._chat(remote=self.config.chatd.url is not None)
-            return self._at_the_door(chat), self._validator(chat, sink)
-        validator = ValidatorClient(
-            self._http,
-            url,
-            api_key=self._key(self.config.validatord.api_key_env),
-            deadline_ms=self.config.session.deadline_ms,
-        )
-        recorder = OutageRecorder(
-            validator, catalog=catalog(self.config), sink=sink, observer=self._observer
-        )
-        return self._at_the_door(self._chat(remote=remote)), recorder
-
     def _at_the_door(self, chat: ChatModel) -> ChatModel:
         """Let calls without a session be traced where they come in; chatd measures them."""
         if self.tracer is None or self._chat_service is not None:
             return chat
         return ObservedChat(chat, Observers((self.tracer,)))
-
-    def _chat(self, *, remote: bool) -> ChatModel:
-        self._chat_port = self._remote_chat() if remote else self._own_chat()
-        return self._chat_port
 
     def _remote_chat(self) -> ChatModel:
         daemon = self.config.chatd if self.config.chatd.url else self.config.validatord
@@ -283,17 +240,16 @@ class Daemon:
             self.config.models,
             propagate=self.config.tracing.propagate,
         )
-        return ObservedChat(self._chat_service, self._observer)
+        return ObservedChat(self._chat_service, self.observer)
 
-    def _validator(self, chat: ChatModel, sink: RecordSink) -> Validator:
-        known = catalog(self.config)
-        self._table_port = self._table_source(known)
+    def _validator(self, chat: ChatModel) -> Validator:
+        self._table_port = self._table_source(self.catalog)
         service = ValidatorService(
-            known,
+            self.catalog,
             chat=chat,
             tables=self._table_port,
-            sink=sink,
-            observer=self._observer,
+            sink=self.sink,
+            observer=self.observer,
             daemon="replay" if self.role == "replay" else "validatord",
         )
         self._validator_service = service
@@ -307,9 +263,9 @@ class Daemon:
         self._tables = table_files(known.kinds, known.schemas, self.config)
         return self._tables
 
-    def _open_sink(self) -> RecordSink:
+    def _open_sink(self) -> None:
         if self._given_sink is not None:
-            return self._given_sink
+            return
         log = self.config.path(self.config.log.path)
         self._sink = SessionLogWriter.open(
             log,
@@ -317,7 +273,6 @@ class Daemon:
             durability=self.config.log.durability,
         )
         self._maintenance = Maintenance(log, self._sink)
-        return self._sink
 
     def _provider(self, name: str, settings: ModelSettings) -> Provider:
         if settings.provider == "llama_cpp":
@@ -365,18 +320,6 @@ def catalog(config: Config) -> Catalog:
         load_budget_ms=config.session.load_budget_ms,
         max_iterations=config.session.max_iterations,
     )
-
-
-def key_ring(config: Config, environment: Mapping[str, str]) -> KeyRing | None:
-    """Read the API keys of the environment; None when none are configured.
-
-    Raises:
-        SetupError: The variable is missing or malformed.
-    """
-    variable = config.gateway.api_keys_env
-    if variable is None:
-        return None
-    return KeyRing.parse(environment.get(variable, ""), variable=f"${variable}")
 
 
 def tracer(config: Config, environment: Mapping[str, str], role: str) -> "Tracer | None":
