@@ -18,10 +18,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from lakehouse.compose import Daemon
 from lakehouse.config.load import load_config
 from lakehouse.core.context import call_context
 from lakehouse.core.session import IterateRequest
+from lakehouse.stack import Stack
 from rig import HERE, file_system, heading, write_result
 
 ANSWER = '{"event":"delay","airport":"OSL","city":"Oslo","delay_minutes":25,"quote":"late"}'
@@ -52,16 +52,16 @@ system = "Extract the event as JSON."
 
 
 async def log_sessions(directory: Path, count: int) -> None:
-    daemon = Daemon(load_config(directory / "lakehouse.toml", {}), os.environ, "up")
+    stack = Stack(load_config(directory / "lakehouse.toml", {}), os.environ, "up")
     numbers = iter(range(count))
 
     async def work() -> None:
         for number in numbers:
             request = IterateRequest(kind="event", prompt=f"Flight {number} to OSL Oslo is late.")
-            await daemon.validator.iterate(request, call_context((), ()))
+            await stack.validator.iterate(request, call_context((), ()))
 
     await asyncio.gather(*(work() for _ in range(64)))
-    await daemon.close()
+    await stack.close()
 
 
 def memory_mib(pid: int) -> tuple[float, float]:

@@ -25,11 +25,11 @@ import msgspec
 import pyarrow.parquet as pq
 
 from lakehouse.cli.init import write_project
-from lakehouse.compose import Daemon
 from lakehouse.config.load import load_config
 from lakehouse.core.context import call_context
 from lakehouse.core.session import IterateRequest
 from lakehouse.demo.notices import load_notices
+from lakehouse.stack import Stack
 
 MORE = 47
 AT_ONCE = 2
@@ -66,8 +66,8 @@ def texts(airports: Path) -> list[str]:
 
 async def log_sessions(directory: Path) -> None:
     config = load_config(directory / "lakehouse.toml", {})
-    daemon = Daemon(config, os.environ, "up")
-    await daemon.start()
+    stack = Stack(config, os.environ, "up")
+    await stack.start()
     left = iter(texts(directory / "airports.parquet"))
 
     async def work() -> None:
@@ -80,11 +80,11 @@ async def log_sessions(directory: Path) -> None:
                 seed=1,
                 max_tokens=96,
             )
-            reply = await daemon.validator.iterate(request, call_context((), ()))
+            reply = await stack.validator.iterate(request, call_context((), ()))
             print(reply.verdict, reply.iterations, text, flush=True)
 
     await asyncio.gather(*(work() for _ in range(AT_ONCE)))
-    await daemon.close()
+    await stack.close()
 
 
 def take_picture(page: Path, picture: Path) -> None:

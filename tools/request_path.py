@@ -20,8 +20,8 @@ from types import FrameType
 from typing import NamedTuple
 
 import lakehouse
-from lakehouse.compose import Daemon
 from lakehouse.config.load import load_config
+from lakehouse.daemon import Daemon
 from lakehouse.transport.daemon import listen_on, serve
 
 SOURCE = str(Path(lakehouse.__file__).parent) + "/"

@@ -23,12 +23,12 @@ import msgspec
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from lakehouse.compose import Daemon
 from lakehouse.config.load import load_config
 from lakehouse.core.context import call_context
 from lakehouse.core.rates import wilson_interval
 from lakehouse.core.session import IterateRequest, SessionReply
 from lakehouse.sessionlog.memory import MemoryLog
+from lakehouse.stack import Stack
 from rig import heading, write_result
 
 SEED = 20261129
@@ -93,8 +93,8 @@ async def run(
 ) -> dict[str, Score]:
     """Send every text through every arm, the arms in turn, in this process."""
     config = load_config(directory / "lakehouse.toml", {})
-    daemon = Daemon(config, os.environ, "replay", sink=MemoryLog())
-    await daemon.start()
+    stack = Stack(config, os.environ, "replay", sink=MemoryLog())
+    await stack.start()
     scores = {arm: Score() for arm in arms}
     free = asyncio.Semaphore(sessions_at_once)
 
@@ -103,7 +103,7 @@ async def run(
             kind=f"arm{number}", prompt=text["text"], temperature=msgspec.Raw(b"0"), seed=1
         )
         async with free:
-            reply = await daemon.validator.iterate(request, call_context((), ()))
+            reply = await stack.validator.iterate(request, call_context((), ()))
         assert reply.verdict != "infra_error", reply.error
         scores[arm].add(reply, text["gold"])
 
@@ -111,7 +111,7 @@ async def run(
         numbers = {arm: number for number, arm in enumerate(ARMS)}
         await asyncio.gather(*(one(arm, numbers[arm], text) for text in texts for arm in arms))
     finally:
-        await daemon.close()
+        await stack.close()
     return scores
 
 

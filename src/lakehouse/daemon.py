@@ -12,6 +12,7 @@ from lakehouse.config.settings import CHATD_LISTEN, VALIDATORD_LISTEN, Config
 from lakehouse.core.ports import RecordSink
 from lakehouse.gateway.app import gateway_app
 from lakehouse.gateway.auth import KeyRing
+from lakehouse.metrics.route import metrics_routes
 from lakehouse.stack import Role, Stack
 from lakehouse.transport.server import Calls
 from lakehouse.validatord.app import validatord_app
@@ -63,7 +64,7 @@ class Daemon:
     def _app(self) -> ASGIApp:
         stack = self.stack
         authorize = None if self._keys is None else self._keys.authorize
-        metrics = stack.metrics.routes()
+        metrics = metrics_routes(stack.metrics)
         if stack.role == "chatd":
             return chatd_app(
                 stack.chat,

@@ -6,11 +6,11 @@ import os
 from pathlib import Path
 from typing import Any
 
-from lakehouse.compose import Daemon
 from lakehouse.config.load import load_config
 from lakehouse.config.settings import Config
 from lakehouse.core.context import call_context
 from lakehouse.core.session import IterateRequest
+from lakehouse.stack import Stack
 
 CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 # Of ten notices in a row the old model is right at once about seven, later about two, never about
@@ -58,15 +58,15 @@ def log_sessions(config: Config, count: int, **fields: Any) -> None:
     """Run sessions over the old model, 64 at once; the first says `Notice 0.`"""
 
     async def run() -> None:
-        daemon = Daemon(config, os.environ, "up")
+        stack = Stack(config, os.environ, "up")
         numbers = iter(range(count))
 
         async def work() -> None:
             for number in numbers:
                 members = {"kind": "city", "prompt": f"Notice {number}.", **fields}
-                await daemon.validator.iterate(IterateRequest(**members), call_context((), ()))
+                await stack.validator.iterate(IterateRequest(**members), call_context((), ()))
 
         await asyncio.gather(*(work() for _ in range(64)))
-        await daemon.close()
+        await stack.close()
 
     asyncio.run(run())

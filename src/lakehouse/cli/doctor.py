@@ -17,7 +17,6 @@ from lakehouse.cli.doctor_kinds import applied_checks, model_checks
 from lakehouse.cli.doubts import doubts_of
 from lakehouse.cli.options import ConfigOption, JsonOption, read_config
 from lakehouse.cli.table import print_json
-from lakehouse.compose import Daemon, catalog, key_ring, tracer
 from lakehouse.config.columns import misfits
 from lakehouse.config.rules import table_files
 from lakehouse.config.settings import Config
@@ -27,10 +26,12 @@ from lakehouse.core.kind import Kind
 from lakehouse.core.ports import TableSnapshot
 from lakehouse.core.suggestion import did_you_mean
 from lakehouse.core.wording import counted
+from lakehouse.daemon import key_ring
 from lakehouse.engine.task import Catalog
 from lakehouse.grounding.tables import TableFiles
 from lakehouse.sessionlog.disk import free_bytes_required
 from lakehouse.sessionlog.odd_entries import odd_entries
+from lakehouse.stack import Stack, catalog, tracer
 from lakehouse.tracing.destination import why_off, without_tracing
 
 doctor_app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -265,14 +266,14 @@ async def _daemon(
     if broken is not None:
         return [skipped(name, broken) for name in ("daemon", *names)]
     try:
-        daemon = Daemon(config, without_tracing(environment), "up")
+        stack = Stack(config, without_tracing(environment), "up")
     except LakehouseError as error:
         failed = Check("daemon", "problem", error.internal, error.hint)
         return [failed, *(skipped(name, failed.name) for name in names)]
     log = config.path(config.log.path)
     checks = [Check("daemon", "ok", f"`lakehouse up` can start; {log} takes rows")]
     try:
-        for model in await daemon.models():
+        for model in await stack.chat.models():
             detail = f"{model.provider}, {model.model}: {model.state}"
             told = _told(model, config)
             if told:
@@ -280,7 +281,7 @@ async def _daemon(
             state: State = "ok" if model.state in {"ready", "loading"} else "problem"
             checks.append(Check(f"model {model.name}", state, detail, _mend(model)))
     finally:
-        await daemon.close()
+        await stack.close()
     return checks
 
 

@@ -5,8 +5,8 @@ import typer
 from lakehouse.cli.options import ConfigOption, JsonOption, read_config
 from lakehouse.cli.table import print_json, print_table
 from lakehouse.cli.terminal import say
-from lakehouse.compose import catalog
 from lakehouse.core.kind import Kind
+from lakehouse.stack import catalog
 
 kinds_app = typer.Typer(add_completion=False, rich_markup_mode=None)
 

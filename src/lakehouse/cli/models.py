@@ -13,13 +13,13 @@ from lakehouse.cli.console import console
 from lakehouse.cli.listing import ListingGroup
 from lakehouse.cli.options import ConfigOption, JsonOption, read_config
 from lakehouse.cli.table import print_json, print_table
-from lakehouse.compose import Daemon
 from lakehouse.config.settings import Config
 from lakehouse.core.chat import ModelStatus
 from lakehouse.core.errors import SetupError
 from lakehouse.core.suggestion import did_you_mean
 from lakehouse.providers.weights import PullStage, model_path, pull_smollm2
 from lakehouse.sessionlog.memory import MemoryLog
+from lakehouse.stack import Stack
 from lakehouse.tracing.destination import without_tracing
 
 models_app = typer.Typer(
@@ -53,11 +53,11 @@ def list_models(
 
 
 async def _states(config: Config) -> Sequence[ModelStatus]:
-    daemon = Daemon(config, without_tracing(os.environ), "replay", sink=MemoryLog())
+    stack = Stack(config, without_tracing(os.environ), "replay", sink=MemoryLog())
     try:
-        return await daemon.models()
+        return await stack.chat.models()
     finally:
-        await daemon.close()
+        await stack.close()
 
 
 @models_app.command()

@@ -27,7 +27,6 @@ from rich.text import Text
 from lakehouse.cli.console import console as terminal_console
 from lakehouse.cli.table import percent
 from lakehouse.cli.terminal import say
-from lakehouse.compose import Daemon
 from lakehouse.config.settings import Config
 from lakehouse.core.clock import SystemClock
 from lakehouse.core.errors import InfraError, SetupError
@@ -39,6 +38,7 @@ from lakehouse.replay.run import Found, RunPlan, at_work, find_replays, read_lin
 from lakehouse.replay.runner import Engine, LocalEngine, run_corpus
 from lakehouse.replay.session import ModelReplay, Rejudge, Replay
 from lakehouse.sessionlog.sealing import reap
+from lakehouse.stack import Stack
 
 EngineName = Literal["local", "ray"]
 
@@ -118,15 +118,15 @@ def run_job(job: Job) -> RunTally:
 
 async def _run(job: Job, entries: dict[str, str], found: Found, tally: RunTally) -> None:
     stop = asyncio.Event()
-    daemon = Daemon(job.config, os.environ, "replay")
+    stack = Stack(job.config, os.environ, "replay")
     try:
-        await _warn_of_changed_tables(daemon, job.plan)
-        async with contextlib.AsyncExitStack() as stack:
-            engine = await _engine(job, daemon, stack)
-            tell = stack.enter_context(_bar(tally))
-            stack.enter_context(_stopping(stop, tally, job.deadline_s))
-            cutter = asyncio.create_task(_cut(daemon, stop))
-            stack.callback(cutter.cancel)
+        await _warn_of_changed_tables(stack, job.plan)
+        async with contextlib.AsyncExitStack() as steps:
+            engine = await _engine(job, stack, steps)
+            tell = steps.enter_context(_bar(tally))
+            steps.enter_context(_stopping(stop, tally, job.deadline_s))
+            cutter = asyncio.create_task(_cut(stack, stop))
+            steps.callback(cutter.cancel)
             books = Books(
                 job.root,
                 job.plan,
@@ -140,65 +140,65 @@ async def _run(job: Job, entries: dict[str, str], found: Found, tally: RunTally)
             await run_corpus(engine, books, await books.recover(entries, found))
     finally:
         try:
-            await daemon.drain(0)
+            await stack.drain(0)
         finally:
-            await daemon.close()
+            await stack.close()
 
 
-async def _engine(job: Job, daemon: Daemon, stack: contextlib.AsyncExitStack) -> Engine:
+async def _engine(job: Job, stack: Stack, steps: contextlib.AsyncExitStack) -> Engine:
     if job.engine == "local":
-        return LocalEngine(await _way(daemon, job.plan), concurrency=job.concurrency)
+        return LocalEngine(await _way(stack, job.plan), concurrency=job.concurrency)
     from lakehouse.replay.cluster import ClusterEngine, connected  # noqa: PLC0415 - an extra
 
-    stack.enter_context(connected())
+    steps.enter_context(connected())
     # Workers have directories of their own.
     config = msgspec.structs.replace(job.config, base=job.config.base.resolve())
     return ClusterEngine(
         functools.partial(_in_worker, config, job.plan),
-        sink=daemon.sink,
+        sink=stack.sink,
         concurrency=job.concurrency,
     )
 
 
 @contextlib.asynccontextmanager
 async def _in_worker(config: Config, plan: RunPlan, sink: RecordSink) -> AsyncIterator[Replay]:
-    daemon = Daemon(config, os.environ, "replay", sink=sink)
+    stack = Stack(config, os.environ, "replay", sink=sink)
     try:
-        yield await _way(daemon, plan)
+        yield await _way(stack, plan)
     finally:
-        await daemon.close()
+        await stack.close()
 
 
-async def _way(daemon: Daemon, plan: RunPlan) -> Replay:
+async def _way(stack: Stack, plan: RunPlan) -> Replay:
     """Choose how sessions are repeated; with a model, wait until those that load have loaded."""
     if plan.mode == "rejudge":
         return Rejudge(
-            daemon.catalog,
+            stack.catalog,
             plan.candidate,
-            tables=daemon.tables,
-            sink=daemon.sink,
+            tables=stack.tables,
+            sink=stack.sink,
             clock=SystemClock(),
         )
-    await daemon.start()
+    await stack.start()
     # A load would count in the first sessions' latency.
     with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(daemon.config.session.load_budget_ms / 1000):
-            while await _loads(daemon):  # noqa: ASYNC110 - another process knows, and is asked
+        async with asyncio.timeout(stack.config.session.load_budget_ms / 1000):
+            while await _loads(stack):  # noqa: ASYNC110 - another process knows, and is asked
                 await asyncio.sleep(_LOADING_POLL_S)
     return ModelReplay(
-        daemon.validator, plan.candidate, kinds=daemon.catalog.kinds, in_force=plan.in_force
+        stack.validator, plan.candidate, kinds=stack.catalog.kinds, in_force=plan.in_force
     )
 
 
-async def _loads(daemon: Daemon) -> bool:
-    return any(model.state == "loading" for model in await daemon.models())
+async def _loads(stack: Stack) -> bool:
+    return any(model.state == "loading" for model in await stack.chat.models())
 
 
-async def _warn_of_changed_tables(daemon: Daemon, plan: RunPlan) -> None:
+async def _warn_of_changed_tables(stack: Stack, plan: RunPlan) -> None:
     now: dict[str, str] = {}
-    for kind in daemon.catalog.kinds.values():
+    for kind in stack.catalog.kinds.values():
         with contextlib.suppress(InfraError):  # the sessions of that kind will tell
-            now |= (await daemon.tables.snapshot(kind)).digests
+            now |= (await stack.tables.snapshot(kind)).digests
     for name, digests in plan.tables.items():
         if name in now and set(digests) != {now[name]}:
             say(
@@ -208,10 +208,10 @@ async def _warn_of_changed_tables(daemon: Daemon, plan: RunPlan) -> None:
             )
 
 
-async def _cut(daemon: Daemon, stop: asyncio.Event) -> None:
+async def _cut(stack: Stack, stop: asyncio.Event) -> None:
     """Once the run is stopped, give the sessions under way a while, then end them."""
     await stop.wait()
-    await daemon.drain(_DRAIN_MS)
+    await stack.drain(_DRAIN_MS)
 
 
 @contextlib.contextmanager

@@ -14,7 +14,6 @@ import msgspec
 
 from lakehouse.cli.gateway import GatewayCaller
 from lakehouse.cli.terminal import say
-from lakehouse.compose import Daemon, catalog
 from lakehouse.config.settings import Config
 from lakehouse.core.context import session_context
 from lakehouse.core.errors import InfraError, LakehouseError
@@ -22,6 +21,7 @@ from lakehouse.core.redaction import redact
 from lakehouse.core.session import IterateRequest, SessionReply
 from lakehouse.engine.task import find_kind, find_model, plan
 from lakehouse.sessionlog.disk import lock_held
+from lakehouse.stack import Stack, catalog
 
 _DRAIN_MS: Final = 10_000
 
@@ -93,14 +93,14 @@ class _Gateway:
 class _OwnStack:
     """The whole stack, in this process. `place` names the model's endpoint, if it has one."""
 
-    def __init__(self, daemon: Daemon, facts: Facts, endpoint: str | None) -> None:
+    def __init__(self, stack: Stack, facts: Facts, endpoint: str | None) -> None:
         self.place = "this process" if endpoint is None else f"the endpoint {redact(endpoint)}"
         self.facts = facts
-        self._daemon = daemon
+        self._stack = stack
 
     async def iterate(self, request: IterateRequest) -> SessionReply:
         """Run one session here."""
-        return await self._daemon.validator.iterate(request, session_context())
+        return await self._stack.validator.iterate(request, session_context())
 
     async def tables(self, reply: SessionReply) -> dict[str, str] | None:  # noqa: ARG002  the port's
         """They are known from the start."""
@@ -109,20 +109,20 @@ class _OwnStack:
 
 @contextlib.asynccontextmanager
 async def _own_stack(config: Config, request: IterateRequest) -> AsyncIterator[Door]:
-    daemon = Daemon(config, os.environ, "up")
+    stack = Stack(config, os.environ, "up")
     try:
-        task = plan(msgspec.structs.replace(request, prompt="?"), session_context(), daemon.catalog)
-        await daemon.start()
+        task = plan(msgspec.structs.replace(request, prompt="?"), session_context(), stack.catalog)
+        await stack.start()
         tables: dict[str, str] | None = None
         with contextlib.suppress(InfraError):  # then each session says that it has no table
-            tables = dict((await daemon.tables.snapshot(task.kind)).digests)
+            tables = dict((await stack.tables.snapshot(task.kind)).digests)
         facts = Facts(task.kind.digest, task.model.model, tables)
-        yield _OwnStack(daemon, facts, config.models[task.model.name].base_url)
+        yield _OwnStack(stack, facts, config.models[task.model.name].base_url)
     finally:
         try:
-            await daemon.drain(_DRAIN_MS)
+            await stack.drain(_DRAIN_MS)
         finally:
-            await daemon.close()
+            await stack.close()
 
 
 async def _running(config: Config, api_key_env: str | None, request: IterateRequest) -> str | None:

@@ -13,9 +13,10 @@ from lakehouse.cli.daemon_log import DaemonLog, LogLevel, LogLevelOption
 from lakehouse.cli.doubts import doubts_of
 from lakehouse.cli.options import ConfigOption, read_config
 from lakehouse.cli.terminal import say
-from lakehouse.compose import Daemon, Role
 from lakehouse.config.settings import Config
 from lakehouse.core.errors import LakehouseError
+from lakehouse.daemon import Daemon
+from lakehouse.stack import Role, Stack
 from lakehouse.tracing.destination import why_off
 from lakehouse.transport.daemon import listen_on, serve
 from lakehouse.transport.door import DoorLimits, connections_max
@@ -74,7 +75,7 @@ async def _serve(config: Config, role: Role) -> bool:
             listener,
             drain=daemon.drain,
             drain_ms=config.session.drain_ms,
-            on_ready=_announcement(daemon, f"http://{host}:{port}"),
+            on_ready=_announcement(daemon.stack, f"http://{host}:{port}"),
             limits=DoorLimits(connections_max=connections_max()),
         )
     finally:
@@ -89,29 +90,29 @@ def _secrets(config: Config) -> tuple[str, ...]:
     return tuple(os.environ.get(name, "") for name in names if name is not None)
 
 
-def _announcement(daemon: Daemon, url: str) -> Callable[[], None]:
-    config, role = daemon.config, daemon.role
+def _announcement(stack: Stack, url: str) -> Callable[[], None]:
+    config, role = stack.config, stack.role
 
     def announce() -> None:
         say(f"lakehouse {role} is listening at {url} (config: {config.source})")
         if role in {"up", "gateway"}:
             say(f"Sessions are logged under {config.path(config.log.path)}")
             say("Try:\n" + _curl(config, url))
-        say(_tracing(daemon))
+        say(_tracing(stack))
         if role in {"up", "validatord"}:
             _warn_of_missing_tables(config)
-            for doubt in doubts_of(daemon.catalog, daemon.rules):
+            for doubt in doubts_of(stack.catalog, stack.rules):
                 say(f"warning: {doubt}", err=True)
         sys.stdout.flush()
 
     return announce
 
 
-def _tracing(daemon: Daemon) -> str:
-    if daemon.tracer is None:
+def _tracing(stack: Stack) -> str:
+    if stack.tracer is None:
         return f"Tracing is off: {why_off(os.environ)}."
-    destination = daemon.tracer.destination
-    content = "with" if daemon.config.tracing.content else "without"
+    destination = stack.tracer.destination
+    content = "with" if stack.config.tracing.content else "without"
     return (
         f"Traces go to {destination.traces_url} ({destination.source}), {content} prompts "
         "and outputs"

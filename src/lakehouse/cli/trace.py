@@ -16,7 +16,6 @@ from lakehouse.cli.listing import ListingGroup
 from lakehouse.cli.options import ConfigOption, JsonOption, log_directory, read_config
 from lakehouse.cli.table import print_json
 from lakehouse.cli.terminal import say
-from lakehouse.compose import tracer
 from lakehouse.core.clock import ordering_moment, within
 from lakehouse.core.errors import InfraError, SetupError
 from lakehouse.core.row import Row
@@ -24,6 +23,7 @@ from lakehouse.core.row_codec import decode_row
 from lakehouse.sessionlog.filters import moment
 from lakehouse.sessionlog.lines import LogLine
 from lakehouse.sessionlog.reader import read_rows
+from lakehouse.stack import tracer
 from lakehouse.tracing.channel import Delivered
 from lakehouse.tracing.destination import why_off
 from lakehouse.tracing.tracer import Tracer

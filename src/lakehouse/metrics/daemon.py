@@ -1,4 +1,4 @@
-"""The metrics of one daemon: an observer that counts, and the route that shows it.
+"""The metrics of one daemon: an observer that counts.
 
 Rates over time are Prometheus' to make of the counters; the first-shot ratio stands here as well,
 over the life of the process, for a look without Prometheus.
@@ -12,15 +12,12 @@ from lakehouse import __version__
 from lakehouse.core.observation import ModelCallEnded, RequestEnded, SessionEnded
 from lakehouse.core.row import Row
 from lakehouse.metrics.exposition import (
-    CONTENT_TYPE,
     Counter,
     Histogram,
     Labels,
     Metric,
     Reading,
-    exposition,
 )
-from lakehouse.transport.server import Call, Response, Routes
 
 # Seconds. Ours is a fraction of a millisecond, a commit one sync, a model anything up to minutes.
 _OVERHEAD_S: Final = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1.0, 5.0)
@@ -147,14 +144,6 @@ class DaemonMetrics:
         """Measure a model call."""
         code = "" if ended.error is None else ended.error.code
         self.model_calls.observe(ended.duration_ms / 1000, ended.request.model, code)
-
-    def routes(self) -> Routes:
-        """Serve `GET /metrics`."""
-
-        async def metrics(_: Call) -> Response:
-            return Response(200, exposition(self.all), CONTENT_TYPE)
-
-        return {"/metrics": {"GET": metrics}}
 
     def _first_shot_ratio(self) -> float:
         return self.first_shots.total() / self._judged if self._judged else math.nan

@@ -217,9 +217,9 @@ def test_the_exporter_is_loaded_only_where_it_is_configured(tmp_path):
     """A daemon without a receiver has no module of it, and nobody has opentelemetry's SDK."""
     code = (
         "import sys\n"
-        "from lakehouse.compose import Daemon\n"
+        "from lakehouse.stack import Stack\n"
         "from lakehouse.config.load import load_config\n"
-        "Daemon(load_config(None, {}), ENVIRONMENT, 'chatd')\n"
+        "Stack(load_config(None, {}), ENVIRONMENT, 'chatd')\n"
         "print([name for name in sys.modules if name.startswith(\n"
         "    ('lakehouse.tracing.', 'opentelemetry'))])\n"
     )

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from lakehouse.compose import catalog
 from lakehouse.config.kinds import doubts_about, load_kinds
 from lakehouse.config.load import load_config
 from lakehouse.config.rules import doubts_about_rules, prepare_kinds
@@ -15,6 +14,7 @@ from lakehouse.core.errors import InfraError, SetupError
 from lakehouse.core.ports import ValidateRequest
 from lakehouse.engine.task import Catalog
 from lakehouse.sessionlog.memory import MemoryLog
+from lakehouse.stack import catalog
 from lakehouse.validation.schema import SchemaCache
 from lakehouse.validatord.service import ValidatorService
 from support.sessions import ListedChat, NoTables

@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from lakehouse.compose import Daemon, catalog
 from lakehouse.config.load import load_config
 from lakehouse.config.settings import Config
 from lakehouse.core.chat import Sampling
@@ -15,6 +14,7 @@ from lakehouse.core.session import IterateRequest
 from lakehouse.engine.task import plan
 from lakehouse.providers.access import access_of
 from lakehouse.providers.model_clients import ModelClients
+from lakehouse.stack import Stack, catalog
 
 OPENAI = '[models.m]\nprovider = "openai"\nmodel = "m"\nbase_url = "https://h/v1"\n'
 OLLAMA = '[models.m]\nprovider = "ollama"\nmodel = "m"\nbase_url = "http://h:1"\n'
@@ -191,7 +191,7 @@ def test_authorities_that_cannot_be_read_stop_the_start(
         (tmp_path / "ca.pem").write_text(content)
     config = load(tmp_path, OPENAI + 'ca_file = "ca.pem"\n[log]\npath = "log"\n')
     with pytest.raises(SetupError) as caught:
-        Daemon(config, {}, "chatd")
+        Stack(config, {}, "chatd")
     assert "models.m.ca_file" in caught.value.public
     assert expected in caught.value.public
     assert str(tmp_path) in caught.value.public

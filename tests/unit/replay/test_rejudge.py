@@ -8,7 +8,6 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from lakehouse.compose import Daemon
 from lakehouse.config.load import load_config
 from lakehouse.core.clock import FixedClock
 from lakehouse.core.context import call_context
@@ -20,6 +19,7 @@ from lakehouse.replay.candidate import Candidate, replay_row_id
 from lakehouse.replay.session import Rejudge, Replayed
 from lakehouse.sessionlog.memory import MemoryLog
 from lakehouse.sessionlog.reader import read_rows
+from lakehouse.stack import Stack
 
 RUN_ID = "019ab3c4d5e77a1c8d3e4f5061728394"
 SCHEMA = {
@@ -78,22 +78,22 @@ def project(tmp_path: Path) -> Path:
     (tmp_path / "lakehouse.toml").write_text(CONFIG)
 
     async def run() -> None:
-        daemon = open_daemon(tmp_path, "up")
+        stack = open_stack(tmp_path, "up")
         for name in ANSWERS:
             for members in (
                 {"kind": "event"},
                 {"schema": msgspec.Raw(json.dumps(SCHEMA).encode())},
             ):
                 request = IterateRequest(prompt=f"<{name}>", **members)
-                await daemon.validator.iterate(request, call_context((), ()))
-        await daemon.close()
+                await stack.validator.iterate(request, call_context((), ()))
+        await stack.close()
 
     asyncio.run(run())
     return tmp_path
 
 
-def open_daemon(project: Path, role, **changes):
-    return Daemon(load_config(project / "lakehouse.toml", {}), os.environ, role, **changes)
+def open_stack(project: Path, role, **changes):
+    return Stack(load_config(project / "lakehouse.toml", {}), os.environ, role, **changes)
 
 
 def logged(project: Path) -> list[Row]:
@@ -105,16 +105,16 @@ def rejudge(project: Path, rows: list[Row], candidate=None) -> tuple[list[Replay
     sink = MemoryLog()
 
     async def run() -> list[Replayed]:
-        daemon = open_daemon(project, "replay", sink=sink)
+        stack = open_stack(project, "replay", sink=sink)
         again = Rejudge(
-            daemon.catalog,
+            stack.catalog,
             candidate or Candidate(),
-            tables=daemon.tables,
+            tables=stack.tables,
             sink=sink,
             clock=FixedClock(),
         )
         found = [await again(row, replay_row_id(RUN_ID, row.row_id, 0)) for row in rows]
-        await daemon.close()
+        await stack.close()
         return found
 
     return asyncio.run(run()), sink.rows

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from lakehouse.compose import Daemon, catalog
 from lakehouse.config.settings import Config
 from lakehouse.core.clock import SystemClock
 from lakehouse.core.errors import InfraError, LakehouseError, Refusal
@@ -37,6 +36,7 @@ from lakehouse.replay.selection import Selection
 from lakehouse.replay.session import ModelReplay
 from lakehouse.sessionlog.forgotten import hide_session
 from lakehouse.sessionlog.reader import read_rows
+from lakehouse.stack import Stack, catalog
 from support.replays import log_sessions, write_project
 
 SESSIONS = 40
@@ -72,7 +72,7 @@ def run(
     root = config.path(config.log.path)
 
     async def whole() -> RunTally:
-        daemon = Daemon(config, os.environ, "replay")
+        stack = Stack(config, os.environ, "replay")
         entries = read_corpus(root, plan.corpus)
         tally = RunTally(total=len(entries))
         known = set()
@@ -81,7 +81,7 @@ def run(
             known.add(line.replay_row_id)
             tally.before += 1
         model = ModelReplay(
-            daemon.validator, plan.candidate, kinds=daemon.catalog.kinds, in_force=plan.in_force
+            stack.validator, plan.candidate, kinds=stack.catalog.kinds, in_force=plan.in_force
         )
 
         async def replay(row: Row, replay_row_id: str):
@@ -95,7 +95,7 @@ def run(
             engine = LocalEngine(replay, concurrency=4, patience_s=patience_s)
             await run_corpus(engine, books, left, pauses_s=pauses_s)
         finally:
-            await daemon.close()
+            await stack.close()
         return tally
 
     return asyncio.run(whole())

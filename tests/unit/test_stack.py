@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from lakehouse.compose import Daemon
 from lakehouse.config.load import load_config
+from lakehouse.daemon import Daemon
 
 CONFIG = """
 [log]
@@ -62,13 +62,13 @@ def test_one_part_that_does_not_close_skips_no_other(
     daemon: Daemon, failing: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Each part is closed once, and the daemon says that not all went well."""
-    parts = {name: getattr(daemon, name) for name in PARTS}
+    parts = {name: getattr(daemon.stack, name) for name in PARTS}
     closed: list[str] = []
     for name, part in parts.items():
         method = "stop" if name == "_maintenance" else "close"
         _note(part, method, name, closed)
     broken = Failing(parts[failing])
-    setattr(daemon, failing, broken)
+    setattr(daemon.stack, failing, broken)
 
     async def run() -> bool:
         await daemon.start()
@@ -83,12 +83,12 @@ def test_one_part_that_does_not_close_skips_no_other(
 
 
 def test_the_requests_are_drained_although_the_sessions_fail_to(daemon: Daemon) -> None:
-    """Whoever waits for an answer gets it."""
+    """Who waits for an answer gets it."""
     drained: list[int] = []
 
     class Broken:
         rows_written = sessions_taken = 0
-        catalog = daemon.catalog
+        catalog = daemon.stack.catalog
 
         async def drain(self, *, patience_ms: int) -> None:
             raise OSError("no")
@@ -97,7 +97,7 @@ def test_the_requests_are_drained_although_the_sessions_fail_to(daemon: Daemon) 
         async def drain(self, patience_ms: int) -> None:
             drained.append(patience_ms)
 
-    daemon._validator_service = Broken()  # type: ignore[assignment]
+    daemon.stack._validator_service = Broken()  # type: ignore[assignment]
     daemon._calls = Calls()  # type: ignore[assignment]
 
     async def run() -> None:
