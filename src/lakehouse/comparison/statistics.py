@@ -192,8 +192,10 @@ def _histogram(column: str, unit: Unit, ours: Floats, theirs: Floats) -> PairedH
     if logarithmic:
         edges = np.geomspace(max(low, 1.0), high, _BINS + 1)
     else:
-        # Counts come whole, so do the bins: fractions of one would leave gaps.
-        width = max(1, math.ceil((high - low + 1) / _BINS))
+        # Counts come whole, so do the bins: fractions of one would leave gaps. Where doubles lie
+        # further apart than one, edges nearer to each other would be the same.
+        apart = math.ceil(np.spacing(max(abs(low), abs(high))))
+        width = max(1, math.ceil((high - low + 1) / _BINS), apart)
         edges = low + width * np.arange(max(_BINS_MIN, math.ceil((high - low + 1) / width)) + 1.0)
     counts = [
         np.histogram(np.clip(values, edges[0], edges[-1]), edges)[0].tolist()

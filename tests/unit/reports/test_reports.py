@@ -107,6 +107,32 @@ def test_the_json_holds_against_its_schema(run):
         schema_validator("replay.report").validate(document)
 
 
+@pytest.mark.parametrize("sides", [("baseline",), ("candidate",), ("baseline", "candidate")])
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"duration_ms": 2**63 - 1},
+        {"duration_ms": -(2**63)},
+        {"duration_ms": -5},
+        {"usage": Usage(2**63 - 1, -3)},
+        {"iterations": -1},
+        {"iterations": 0},
+        {"accepted_iteration": None},
+    ],
+    ids=str,
+)
+def test_rows_whose_members_make_no_sense_have_a_report(odd, sides):
+    """Another program may write any number of 64 bits; each report tells it, and none breaks."""
+    pairs = [make_pair(index, **dict.fromkeys(sides, make_side(**odd))) for index in range(30)]
+    summary = summarize(pairs, 1, resamples=100)
+    judgement = judge_run(summary, CONDITIONS)
+    document = json.loads(to_json(INFO, summary, judgement, pairs))
+    schema_validator("replay.report").validate(document)
+    assert Page(to_html(INFO, summary, judgement, pairs)).text
+    assert to_junit(INFO, summary, judgement, pairs)
+    assert terminal(INFO, summary, judgement, pairs)
+
+
 def test_the_json_says_what_the_summary_says(run):
     """Counts, measures, decisions, and every flipped session, lost ones first."""
     pairs, summary, judgement = run

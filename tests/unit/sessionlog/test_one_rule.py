@@ -146,6 +146,22 @@ def test_what_is_no_row_is_a_row_to_nobody(tmp_path: Path, name: str, place: Any
     assert NO_ROWS[name] in kept.read_bytes()
 
 
+def test_what_a_less_strict_seal_passed_is_kept_apart_when_it_is_compacted(tmp_path: Path):
+    """Its manifest counts a row that is none: the table does not take it, and no byte is lost."""
+    bad = NO_ROWS["duration_ms is 2^63"]
+    in_segment(tmp_path, [encode_line(GOOD), bad])
+    seal(tmp_path)
+    [manifest] = (tmp_path / "sealed").glob("*.manifest.json")
+    told = json.loads(manifest.read_text())
+    assert (told["rows"], len(told["bad_lines"])) == (1, 1)
+    manifest.write_text(json.dumps({**told, "rows": 2, "bad_lines": []}))
+    [kept] = (tmp_path / "quarantine").iterdir()
+    kept.unlink()
+    assert compact(tmp_path, retention_h=0).rows == 1
+    assert shown(tmp_path) == [GOOD.row_id]
+    assert kept.read_bytes() == bad + b"\n"
+
+
 DISAGREEING = {
     "an outage with an accepted iteration": lambda row: row.update(
         verdict="infra_error", error={"code": "timeout", "message": "late", "detail": None}
