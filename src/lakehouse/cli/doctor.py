@@ -37,7 +37,7 @@ from lakehouse.tracing.destination import why_off, without_tracing
 doctor_app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 _NAME_IT: Final = (
-    "correct the pointer or the $name, or name the member under `properties` of the schema"
+    "correct the keyword, pointer or $name; or name the member under `properties` of the schema"
 )
 _ENTRIES_SHOWN_MAX: Final = 3
 _SHARED_FILE_SYSTEMS: Final = ("nfs", "cifs", "smb", "fuse", "overlay", "tmpfs", "9p")

@@ -11,7 +11,10 @@ if TYPE_CHECKING:
 
 
 def doubts_of(known: Catalog, rules: "Mapping[str, Rules]") -> list[str]:
-    """List what may silently not be checked: pointers and `$names` that a schema leaves open."""
+    """List what may silently not be checked.
+
+    Keywords that JSON Schema does not have; pointers and `$names` that a schema leaves open.
+    """
     found = doubts_about(known.kinds, known.schemas)
     if rules:
         from lakehouse.config.rules import doubts_about_rules  # noqa: PLC0415  loads DuckDB

@@ -12,6 +12,7 @@ from lakehouse.config.settings import Config, KindSettings
 from lakehouse.core.errors import Refusal, SetupError
 from lakehouse.core.json_text import JsonError, compact, parse, parse_bytes
 from lakehouse.core.kind import FormatMode, Kind, kind_digest
+from lakehouse.validation.keywords import idle_keywords
 from lakehouse.validation.pointers import doubts_of
 from lakehouse.validation.schema import SchemaCache
 
@@ -96,12 +97,15 @@ def _declared(
 
 def doubts_about(kinds: Mapping[str, Kind], schemas: SchemaCache) -> list[str]:
     """Name the checks of loaded kinds that their schemas do not promise to apply."""
-    return [
-        f"kinds.{name}.grounding[{index}].{doubt.member}: {doubt.message}"
-        for name, kind in kinds.items()
-        for index, rule in enumerate(kind.grounding)
-        for doubt in doubts_of(schemas.of(kind), rule)
-    ]
+    found = []
+    for name, kind in kinds.items():
+        idle = idle_keywords(parse_bytes(bytes(kind.schema)))
+        found += [f"kinds.{name}.schema: {keyword}" for keyword in idle]
+        for index, rule in enumerate(kind.grounding):
+            doubts = doubts_of(schemas.of(kind), rule)
+            place = f"kinds.{name}.grounding[{index}]"
+            found += [f"{place}.{doubt.member}: {doubt.message}" for doubt in doubts]
+    return found
 
 
 def _grown(settings: KindSettings, model: DeclaredModel | None) -> dict[str, object]:
