@@ -21,6 +21,7 @@ from lakehouse.core.json_text import ENCODER, JsonValue, parse_bytes
 
 _FAULTS_MAX: Final = 200  # told of one answer
 _MESSAGE_CHARS_MAX: Final = 2_000
+_TOO_MANY_DIGITS: Final = "a number has too many digits to be checked: write it with at most 15"
 
 
 def main() -> None:
@@ -58,9 +59,13 @@ def _answer(model: Any, raw: bytes) -> dict[str, object]:
         # Pydantic reads JSON numbers as doubles; as texts it reads every digit of them.
         exact = msgspec.json.encode(value)
         if exact != ENCODER.encode(value):
-            faults += [
-                fault for fault in _faults(model, exact, value, digits=True) if fault not in faults
-            ]
+            try:
+                more = _faults(model, exact, value, digits=True)
+            except (TypeError, AttributeError):
+                # It took the numbers, so it has no fault of its own: too many digits are the
+                # answer's, and cannot be let through unchecked.
+                more = [((), _TOO_MANY_DIGITS)]
+            faults += [fault for fault in more if fault not in faults]
     except BaseException as error:  # noqa: BLE001  also what ends a program is a fault of the code
         return {"broken": _told(error)}
     return {"faults": [[list(place), message] for place, message in faults[:_FAULTS_MAX]]}

@@ -1,4 +1,4 @@
-"""`lakehouse doctor`: one line for each thing that must be right, and how to mend it."""
+"""`lakehouse doctor`: one line for each thing that must be right, and how to fix it."""
 
 import asyncio
 import os
@@ -51,7 +51,7 @@ def command(
     json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
-    """Say what is missing and how to mend it.
+    """Say what is missing and how to fix it.
 
     Exit code 1 if anything is a problem, or was skipped because of one.
 
@@ -72,8 +72,8 @@ def command(
         out = console()
         for check in found:
             out.print(Text(f"{check.state:>8}  {check.name}: {check.detail}"), soft_wrap=True)
-            if check.mend:
-                out.print(Text(f"          mend: {check.mend}"), soft_wrap=True)
+            if check.fix:
+                out.print(Text(f"          fix: {check.fix}"), soft_wrap=True)
     raise typer.Exit(int(any(check.state in {"problem", "skipped"} for check in found)))
 
 
@@ -202,12 +202,12 @@ async def _tables(config: Config, known: Catalog, tables: TableFiles) -> list[Ch
             except TableUnavailable as error:
                 # A rule over several tables is told under the first: once is enough.
                 name = error.table.partition(", ")[0]
-                mend = f"correct what kinds.{kind.name} asks of it, or tables.{name}.path"
-                faults.setdefault(name, Check(f"table {name}", "problem", error.internal, mend))
+                fix = f"correct what kinds.{kind.name} asks of it, or tables.{name}.path"
+                faults.setdefault(name, Check(f"table {name}", "problem", error.internal, fix))
             except InfraError as error:
-                mend = f"correct `sql` under [[kinds.{kind.name}.rules]]"
+                fix = f"correct `sql` under [[kinds.{kind.name}.rules]]"
                 told = f"kinds.{kind.name}: {error.public}"
-                broken.append(Check("rules on tables", "problem", told, mend))
+                broken.append(Check("rules on tables", "problem", told, fix))
     finally:
         tables.close()
     return broken + [
@@ -218,16 +218,16 @@ async def _tables(config: Config, known: Catalog, tables: TableFiles) -> list[Ch
 
 def _misfits(kind: Kind, known: Catalog, snapshot: TableSnapshot) -> list[Check]:
     schema = known.schemas.get(bytes(kind.schema))
-    mend = "ground in a column of the schema's type, or correct the schema"
-    return [Check("columns", "problem", told, mend) for told in misfits(kind, schema, snapshot)]
+    fix = "ground in a column of the schema's type, or correct the schema"
+    return [Check("columns", "problem", told, fix) for told in misfits(kind, schema, snapshot)]
 
 
 def _table(name: str, path: Path, digest: str | None, faults: Mapping[str, Check]) -> Check:
     if digest is not None:
         return Check(f"table {name}", "ok", digest)
     if not path.exists():
-        mend = f"correct tables.{name}.path"
-        return Check(f"table {name}", "problem", f"{path} is not there.", mend)
+        fix = f"correct tables.{name}.path"
+        return Check(f"table {name}", "problem", f"{path} is not there.", fix)
     if faults:
         return skipped(f"table {name}", next(iter(faults.values())).name)
     return Check(f"table {name}", "ok", f"{path}; no kind reads it")
@@ -252,10 +252,10 @@ async def _tracing(config: Config, environment: Mapping[str, str]) -> Check:
         taken_ms = (time.monotonic() - started_s) * 1000
         detail = f"{where} took a test span in {taken_ms:.0f} ms, trace {trace_id}"
         return Check("tracing", "ok", detail)
-    mend = f"start the receiver, or correct {destination.source}"
+    fix = f"start the receiver, or correct {destination.source}"
     if "answered 40" in done.trouble:
-        mend = f"check the keys and the path of {destination.source}"
-    return Check("tracing", "problem", f"{where}: {done.trouble}", mend)
+        fix = f"check the keys and the path of {destination.source}"
+    return Check("tracing", "problem", f"{where}: {done.trouble}", fix)
 
 
 async def _daemon(

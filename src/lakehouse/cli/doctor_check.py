@@ -8,7 +8,7 @@ State = Literal["ok", "warning", "problem", "skipped"]
 
 
 class Check(msgspec.Struct, frozen=True):
-    """One thing looked at. `mend` says what to do about a warning or a problem.
+    """One thing looked at. `fix` says what to do about a warning or a problem.
 
     `skipped` could not be looked at, because of a problem that has a check of its own.
     """
@@ -16,9 +16,9 @@ class Check(msgspec.Struct, frozen=True):
     name: str
     state: State
     detail: str
-    mend: str = ""
+    fix: str = ""
 
 
 def skipped(name: str, cause: str) -> Check:
     """Make the check of something that waits for another check's problem."""
-    return Check(name, "skipped", f"needs {cause!r} to be mended first")
+    return Check(name, "skipped", f"needs {cause!r} to be fixed first")

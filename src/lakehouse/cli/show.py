@@ -82,7 +82,7 @@ def print_attempt(attempt: Attempt, out: Console) -> None:
         place = finding.path or "the whole answer"
         print_fact(out, "wrong", f"{finding.code} at {place}: {finding.message}")
     for repair in attempt.repairs:
-        print_fact(out, "mended", f"{repair.code} at byte {repair.offset}: {repair.message}")
+        print_fact(out, "repaired", f"{repair.code} at byte {repair.offset}: {repair.message}")
 
 
 def print_fact(out: Console, name: str, value: str) -> None:

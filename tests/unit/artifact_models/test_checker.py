@@ -47,8 +47,16 @@ class Order(BaseModel):
     counts: dict[str, Annotated[int, Field(gt=0)]] = {}
     pair: tuple[int, Line] | None = None
     of: int = Field(default=1, alias="the of", lt=9)
+    before: Decimal = Field(default=Decimal(1), decimal_places=2)
     deep: int = Field(default=1, validation_alias=AliasPath("far", 0), lt=9)
     mode: str = ""
+
+    @field_validator("before", mode="before")
+    @classmethod
+    def compares_numbers(cls, value):
+        if value < 0:
+            raise ValueError("negative")
+        return value
 
     @model_validator(mode="after")
     def check(self):
@@ -109,6 +117,8 @@ def check(package: str) -> Iterator[Check]:
         ('{"lines":[{},{"amount":1.005}]}', "/lines/1/amount", "2 decimal places"),
         ('{"lines":[{"amount":"12345.67"}]}', "/lines/0/amount", "6 digits"),
         ('{"lines":[{"amount":1.0000000000000000001}]}', "/lines/0/amount", "digits"),
+        ('{"before":1.0000000000000000001}', "", "too many digits"),
+        ('{"before":1.001}', "/before", "decimal places"),
         ('{"lines":[{"sku":"bad"}]}', "/lines/0/sku", "no bad"),
         ('{"mode":"sum"}', "", "total is not the sum"),
         ('{"mode":"assert"}', "", "asserted"),

@@ -297,7 +297,7 @@ def test_doctor_says_what_is_missing_and_how_to_mend_it(project):
 
     assert "table t" in done.stdout
     assert "gone.csv" in done.stdout
-    assert "mend:" in done.stdout
+    assert "fix:" in done.stdout
 
 
 def checks_of(directory: Path, *, code: int) -> dict[str, dict[str, str]]:
@@ -315,14 +315,14 @@ def test_doctor_names_its_checks_when_none_is_meant(project):
 
 
 @pytest.mark.parametrize(
-    ("schema", "rule", "broken", "mend"),
+    ("schema", "rule", "broken", "fix"),
     [
         ({"type": "objekt"}, "SELECT TRUE", "kinds", "JSON Schema 2020-12"),
         (SCHEMA, "SELEC TRUE", "rules", "[[kinds.city.rules]]"),
     ],
 )
-def test_doctor_tells_a_cause_once(project, schema, rule, broken, mend):
-    """One problem with its mend; what depends on it is skipped, and says because of what."""
+def test_doctor_tells_a_cause_once(project, schema, rule, broken, fix):
+    """One problem with its fix; what depends on it is skipped, and says because of what."""
     (project / "city.schema.json").write_text(json.dumps(schema))
     (project / "t.csv").write_text("name\nOslo\n")
     with (project / "lakehouse.toml").open("a") as file:
@@ -332,10 +332,10 @@ def test_doctor_tells_a_cause_once(project, schema, rule, broken, mend):
     checks = checks_of(project, code=1)
 
     assert [name for name in checks if checks[name]["state"] == "problem"] == [broken]
-    assert mend in checks[broken]["mend"]
+    assert fix in checks[broken]["fix"]
     for name in ("table t", "daemon", "model small"):
         assert checks[name]["state"] == "skipped"
-        assert checks[name]["detail"] == f"needs '{broken}' to be mended first"
+        assert checks[name]["detail"] == f"needs '{broken}' to be fixed first"
 
 
 def test_doctor_says_when_an_embedded_model_is_loaded(project):
@@ -373,8 +373,8 @@ def test_doctor_says_where_to_mend_a_column_that_is_not_there(project):
 
     assert check["state"] == "problem"
     assert "'nome': there is no such column, only name" in check["detail"]
-    assert "kinds.city" in check["mend"]
-    assert "doctor" not in check["mend"]
+    assert "kinds.city" in check["fix"]
+    assert "doctor" not in check["fix"]
 
 
 def test_the_log_commands_answer_on_an_empty_log(project):
