@@ -16,7 +16,7 @@ from lakehouse.replay.run import RunPlan
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
-    """What the command line asks of a report. `conditions` are the gate; none is no gate.
+    """What the command line asks of a report. Without `conditions` there is no gate.
 
     `aa`: also measure how often the gate stops an equal candidate.
     """
@@ -33,14 +33,15 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
         """Check it before a run begins.
 
         Raises:
-            SetupError: A library is missing, or a condition is none.
+            SetupError: A library is missing, or a condition is invalid.
         """
         try:
             from lakehouse.comparison.conditions import parse_conditions  # noqa: PLC0415 - an extra
             from lakehouse.comparison.statistics import summarize  # noqa: F401, PLC0415 - likewise
+            from lakehouse.reports.junit import to_junit  # noqa: F401, PLC0415 - likewise
         except ImportError as error:
             raise SetupError(
-                f"A replay's statistics need {error.name}, which is not installed.",
+                f"A replay's report needs {error.name}, which is not installed.",
                 hint="pip install 'lakehouse-stack[replay]'",
             ) from error
         parse_conditions(self.conditions)

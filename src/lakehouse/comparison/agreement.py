@@ -1,4 +1,4 @@
-"""Whether two artifacts say the same: as JSON values, whole and field by field."""
+"""Whether two artifacts are equal as JSON values: as a whole, and field by field."""
 
 from collections.abc import Iterator
 
@@ -6,7 +6,7 @@ from lakehouse.core.json_text import JsonError, JsonValue, equal_values, parse_b
 
 
 class Artifact:
-    """A decoded artifact. Text that is no strict JSON (another writer's, say) has no fields."""
+    """A decoded artifact. Text that is not strict JSON has no fields."""
 
     def __init__(self, raw: bytes) -> None:
         self.value: JsonValue = None
@@ -19,16 +19,16 @@ class Artifact:
     def fields(self) -> dict[str, JsonValue]:
         """Give the value of each field by its JSON Pointer.
 
-        A field is a member that is no object, at any depth; an array is one field, and a whole
-        that is no object is the field `""`. An empty object has no fields.
+        A field is a member, at any depth, that is not itself an object. An array is one field. An
+        artifact that is not an object is the single field `""`; an empty object has no fields.
         """
         return dict(_fields(self.value, ())) if self.parsed else {}
 
 
 def equal_artifacts(left: bytes, right: bytes) -> bool:
-    """Tell whether two artifacts hold the same value: `1.0` is `1`, member order is nothing.
+    """Tell whether two artifacts hold the same value: `1.0` equals `1`, member order is ignored.
 
-    What is no strict JSON equals its own bytes only.
+    Text that is not strict JSON equals only the same bytes.
     """
     if left == right:
         return True
@@ -37,7 +37,7 @@ def equal_artifacts(left: bytes, right: bytes) -> bool:
 
 
 def equal_fields(left: Artifact, right: Artifact) -> dict[str, bool]:
-    """Tell for each field of either artifact whether both have it and agree."""
+    """Tell for each field of either artifact whether both have it with equal values."""
     ours, theirs = left.fields(), right.fields()
     return {
         path: path in ours and path in theirs and equal_values(ours[path], theirs[path])

@@ -1,7 +1,7 @@
-"""Resampling by cluster: what a measure would have been with other sessions of the same kind.
+"""Cluster bootstrap: how a measure varies when whole conversations are resampled.
 
-Every resample draws as many clusters as there are, with replacement, and each brings all of its
-pairs, both sides of them. Cost: 10,000 pairs, 2,000 resamples, all measures: about two seconds.
+Each resample draws as many clusters as there are, with replacement. A cluster brings all of its
+pairs, with both sides. Cost: two seconds for 10,000 pairs, 2,000 resamples and all measures.
 """
 
 import math
@@ -21,8 +21,8 @@ _CHUNK_CELLS: Final = 2_000_000  # weights held at a time: 16 MB
 class Draws(msgspec.Struct, frozen=True):
     """One measure in each resample. `change` is candidate - baseline for rates, else a quotient.
 
-    `clusters` counts those with a pair in the measure. `baseline` and `change` are None for a
-    measure that has no sides.
+    `clusters` counts the clusters that have a pair with the measure. `baseline` and `change` are
+    None for a measure of the pair.
     """
 
     clusters: int
@@ -33,9 +33,9 @@ class Draws(msgspec.Struct, frozen=True):
     def bounds(self, values: Floats, tail: float) -> tuple[float, float] | None:
         """Give the lower and upper confidence bound, each wrong with probability `tail`.
 
-        The expanded percentile interval (Hesterberg 2015): plain percentiles are too narrow for
-        few clusters, by the factor that Student's t and the divisor n instead of n-1 make.
-        None with fewer than two clusters, or where a resample has no value.
+        The expanded percentile interval (Hesterberg 2015): with few clusters, plain percentiles
+        are too narrow, because they ignore Student's t and divide by n instead of n-1. None with
+        fewer than two clusters, or when a resample has no value.
         """
         if self.clusters < 2 or np.isnan(values).any():
             return None
@@ -46,7 +46,7 @@ class Draws(msgspec.Struct, frozen=True):
 
 
 def expanded_tail(tail: float, clusters: int) -> float:
-    """Give the percentile whose bound is wrong with probability `tail` with few clusters too."""
+    """Give the percentile whose bound is wrong with probability `tail`, even with few clusters."""
     widened = stdtrit(clusters - 1, tail) * math.sqrt(clusters / (clusters - 1))
     return float(ndtr(widened))
 
@@ -54,9 +54,9 @@ def expanded_tail(tail: float, clusters: int) -> float:
 def draw(
     sample: Sample, measures: Sequence[Measure], *, seed: int, resamples: int = RESAMPLES
 ) -> Mapping[str, Draws]:
-    """Compute each measure in each resample; those without any pair are left out.
+    """Compute each measure in each resample; measures that no pair has are left out.
 
-    The same sample, seed and number of resamples give the same draws; all measures see the same
+    The same sample, seed and number of resamples give the same draws. All measures share the same
     resamples.
     """
     measures = [measure for measure in measures if sample.known(measure.column).any()]
@@ -79,7 +79,7 @@ def draw(
 
 
 def value(sample: Sample, columns: Mapping[str, Floats], measure: Measure) -> float:
-    """Compute a measure of one side, over the pairs that have it on both sides."""
+    """Compute a measure of one side over the pairs that have it on both sides."""
     values = columns[measure.column][sample.known(measure.column)]
     if measure.quantile is None:
         return float(values.mean())
@@ -87,7 +87,7 @@ def value(sample: Sample, columns: Mapping[str, Floats], measure: Measure) -> fl
 
 
 def change(measure: Measure, baseline: Floats, candidate: Floats) -> Floats:
-    """Compare: a difference of rates, a quotient of anything else (0 to 0 is 1, no change)."""
+    """Give the difference of rates, or the quotient of anything else (0 / 0 is 1: no change)."""
     if measure.unit == "rate":
         return candidate - baseline
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -102,7 +102,7 @@ def _joined(sample: Sample, measure: Measure, baseline: Floats, candidate: Float
 
 
 def _weights(clusters: int, resamples: int, random: np.random.Generator) -> Iterator[Floats]:
-    """Yield how often each cluster was drawn: rows are resamples."""
+    """Yield how often each cluster was drawn: one row per resample."""
     rows = max(1, _CHUNK_CELLS // max(clusters, 1))
     for start in range(0, resamples, rows):
         count = min(rows, resamples - start)
@@ -129,7 +129,7 @@ def _drawn(
 def _means(
     sample: Sample, columns: Mapping[str, Floats], measures: Sequence[Measure], weights: Floats
 ) -> list[Floats]:
-    """Sum within clusters once; then a resample's sums are one matrix product."""
+    """Sum within clusters once; the sums of all resamples are then one matrix product."""
     sums = []
     for measure in measures:
         known = sample.known(measure.column)
@@ -144,7 +144,7 @@ def _means(
 def _quantiles(
     sample: Sample, columns: Mapping[str, Floats], measures: Sequence[Measure], weights: Floats
 ) -> list[Floats]:
-    """Sort once; then a resample's quantile is where the running sum of its weights crosses."""
+    """Sort once; a resample's quantile is where the running sum of its weights crosses it."""
     known = np.flatnonzero(sample.known(measures[0].column))
     order = known[np.argsort(columns[measures[0].column][known], kind="stable")]
     values = columns[measures[0].column][order]

@@ -1,4 +1,4 @@
-"""Conditions of the gate: `accepted >= baseline - 0.02`, read strictly."""
+"""Conditions of the gate, such as `accepted >= baseline - 0.02`, parsed strictly."""
 
 import re
 from collections.abc import Sequence
@@ -18,16 +18,16 @@ _NUMBER: Final = re.compile(r"[0-9]+(\.[0-9]+)?", re.ASCII)
 _FACTOR_MAX: Final = 1_000
 _EXAMPLE: Final = (
     "A condition is `MEASURE >= baseline - POINTS` for a rate, `MEASURE <= baseline * FACTOR` for "
-    "the rest, or a number in place of the baseline: 'accepted >= baseline - 0.02', "
+    "other measures, or a number in place of the baseline: 'accepted >= baseline - 0.02', "
     "'p50_latency_ms <= baseline * 1.2', 'checked_right >= 0.9'."
 )
 
 
 class Condition(msgspec.Struct, frozen=True):
-    """What the candidate has to reach.
+    """A limit that the candidate has to reach.
 
-    The limit is `amount` added to the baseline's rate, or times the baseline's value for what is no
-    rate, or `amount` itself when not `against_baseline`.
+    With `against_baseline`, the limit is the baseline's rate plus `amount`, or the baseline's value
+    times `amount` for a measure that is not a rate. Otherwise it is `amount` itself.
     """
 
     text: str
@@ -37,23 +37,24 @@ class Condition(msgspec.Struct, frozen=True):
 
     @property
     def measured(self) -> Measure:
-        """What the condition is about."""
+        """The measure by its name."""
         return MEASURES[self.measure]
 
 
 def parse_conditions(texts: Sequence[str]) -> tuple[Condition, ...]:
-    """Read conditions as they stand on a command line.
+    """Parse conditions from the command line.
 
     Raises:
-        SetupError: One is not of the form, names no measure, compares the wrong way, has a number
-            out of range, or says the same as one before; the message shows what is allowed.
+        SetupError: A condition has the wrong form, names an unknown measure, compares the wrong
+            way, has a number out of range, or repeats an earlier one. The message says what is
+            allowed.
     """
     conditions = [_parse(text) for text in texts]
     for index, condition in enumerate(conditions):
         if any(_same(condition, before) for before in conditions[:index]):
             raise SetupError(
                 f"--gate {condition.text!r} is given twice.",
-                hint="Each condition makes the others harder to fail: give it once.",
+                hint="Give it once: each further condition widens the margin of all conditions.",
             )
     return tuple(conditions)
 
@@ -65,12 +66,12 @@ def _same(one: Condition, other: Condition) -> bool:
 def _parse(text: str) -> Condition:
     form = _FORM.fullmatch(text)
     if form is None:
-        raise _wrong(text, "is no condition", _EXAMPLE)
+        raise _wrong(text, "is not a condition", _EXAMPLE)
     name, operator, right = form.groups()
     measure = MEASURES.get(name)
     if measure is None:
         allowed = ", ".join(MEASURES)
-        raise _wrong(text, f"names {name!r}, which is no measure", f"Measures are {allowed}.")
+        raise _wrong(text, f"names {name!r}, which is not a measure", f"Measures are {allowed}.")
     expected = ">=" if measure.higher_is_better else "<="
     if operator != expected:
         better = "higher" if measure.higher_is_better else "lower"
@@ -81,14 +82,14 @@ def _parse(text: str) -> Condition:
         )
     limit = _LIMIT.fullmatch(right)
     if limit is None:
-        raise _wrong(text, f"has {right!r} for a limit", _EXAMPLE)
+        raise _wrong(text, f"has the limit {right!r}, which cannot be read", _EXAMPLE)
     if limit["baseline"] is None:
         return Condition(_tidy(text), name, False, _absolute(text, measure, limit["number"]))
     if not measure.paired:
         raise _wrong(
             text,
             "compares with the baseline",
-            f"{name} is of the pair and has no baseline: give a number, '{name} >= 0.9'.",
+            f"{name} compares the two sides, so it has no baseline: use a number, '{name} >= 0.9'.",
         )
     return Condition(_tidy(text), name, True, _relative(text, measure, limit))
 
@@ -98,12 +99,14 @@ def _absolute(text: str, measure: Measure, number: str) -> float:
     if measure.unit == "rate" and found > 1:
         raise _wrong(text, f"has the rate {number}", "Rates are 0 to 1: 90 % is 0.9.")
     if measure.unit != "rate" and found == 0:
-        raise _wrong(text, f"has the limit {number}", f"{measure.name} takes a limit over 0.")
+        raise _wrong(
+            text, f"has the limit {number}", f"The limit of {measure.name} must be over 0."
+        )
     return found
 
 
 def _relative(text: str, measure: Measure, limit: "re.Match[str]") -> float:
-    """Give the points to add for a rate, the factor for anything else."""
+    """Give the points to add for a rate, or the factor for any other measure."""
     sign = limit["sign"]
     if measure.unit == "rate":
         if sign is None:
@@ -112,7 +115,8 @@ def _relative(text: str, measure: Measure, limit: "re.Match[str]") -> float:
             raise _wrong(
                 text,
                 f"has {sign!r} after the baseline",
-                f"{measure.name} is a rate and takes points: '{measure.name} >= baseline - 0.02'.",
+                f"{measure.name} is a rate: add or subtract points, as in '"
+                f"'{measure.name} >= baseline - 0.02'.",
             )
         points = _number(text, limit["amount"])
         if points >= 1:
@@ -128,7 +132,7 @@ def _relative(text: str, measure: Measure, limit: "re.Match[str]") -> float:
         raise _wrong(
             text,
             f"has {sign!r} after the baseline",
-            f"{measure.name} takes a factor: '{measure.name} <= baseline * 1.2'.",
+            f"{measure.name} is not a rate: use a factor, '{measure.name} <= baseline * 1.2'.",
         )
     factor = _number(text, limit["amount"])
     if not 0 < factor <= _FACTOR_MAX:
@@ -145,7 +149,7 @@ def _number(text: str, number: str) -> float:
         raise _wrong(
             text,
             f"has {number!r} where a number belongs",
-            "Numbers are digits with at most one point, such as 0.02 or 1.2.",
+            "Write digits with at most one decimal point, such as 0.02 or 1.2.",
         )
     return float(number)
 

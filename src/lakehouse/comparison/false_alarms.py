@@ -1,7 +1,7 @@
 """The A/A run: how often a gate stops a candidate that is exactly as good as the baseline.
 
-Measured on the run's own sessions: the sides of half the conversations, chosen at random, are
-exchanged. Whatever is found then is chance, because no side is one model any more.
+It uses the run's own sessions and swaps the sides of half the conversations, chosen at random.
+After that, neither side is one model, so every difference found is due to chance.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from lakehouse.comparison.statistics import count, metrics
 from lakehouse.comparison.summary import Estimate, PairCounts, Summary
 
 RUNS: Final = 1_000
-_RESAMPLES: Final = 500  # fewer than a real run takes: the rate over many runs needs no more
+_RESAMPLES: Final = 500  # fewer than in a real run: enough for a rate over many runs
 
 
 def false_alarms(
@@ -31,10 +31,10 @@ def false_alarms(
     seed: int,
     runs: int = RUNS,
 ) -> FalseAlarms | None:
-    """Run the gate on exchanged sides and count its alarms.
+    """Run the gate on swapped sides and count its alarms.
 
-    Only conditions against the baseline take part; None if there is none: a number is missed or
-    not, whoever is who. Cost: about 10 ms a run for 200 pairs, 0.3 s for 10,000.
+    Only conditions against the baseline are used; None if there are none. A condition with a fixed
+    number does not compare the sides. Cost: about 10 ms per run for 200 pairs, 0.3 s for 10,000.
     """
     relative = [condition for condition in conditions if condition.against_baseline]
     if not relative:
@@ -64,7 +64,7 @@ def decide_sample(
     effect_min: float,
     seed: int,
 ) -> GateJudgement:
-    """Decide conditions on a sample alone: what a run's own decision does, and nothing else."""
+    """Decide conditions on a sample by the same rule as a run, without the rest of the summary."""
     measures = list({c.measure: c.measured for c in conditions}.values())
     draws = draw(sample, measures, seed=seed, resamples=_RESAMPLES)
     summary = Summary(

@@ -1,4 +1,4 @@
-"""Field by field: where two models agree, and where each agrees with what a person checked."""
+"""Field by field: how often two models agree, and how often each has the checked value."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -34,9 +34,9 @@ def field_agreements(pairs: Sequence[SessionPair]) -> tuple[tuple[FieldAgreement
 
 
 def checked_fields(pairs: Sequence[SessionPair]) -> tuple[tuple[CheckedField, ...], int]:
-    """Compare both sides with the checked answers, by the fields that these have.
+    """Compare both sides with the checked answers, field by field.
 
-    A side that was not accepted has given none of them. Pairs with an outage are left out.
+    A side that was not accepted has no field right. Pairs with an outage are left out.
 
     Returns:
         The fields that most checked answers have, in the order of their pointers, and how many

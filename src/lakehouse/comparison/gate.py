@@ -1,9 +1,9 @@
-"""The gate: whether a run shows that the candidate is worse than it may be.
+"""The gate: does a run show that the candidate misses a limit?
 
-The rule, for each condition: it is a regression when the candidate misses the limit by more than
-chance explains. Chance is allowed 5 % in all, shared by the conditions, so a gate of any number of
-conditions stops a candidate that is exactly at its limits in at most about 5 % of runs. What a gate
-lets through is not proven equal: `detectable` says how large a shortfall this run would have seen.
+A condition is a regression when the candidate misses the limit by more than chance explains. The
+conditions share a false alarm rate of 5 %: a gate with any number of conditions stops a candidate
+that is exactly at its limits in at most about 5 % of runs. A pass does not prove that both sides
+are equal: `detectable` says how large a shortfall this run would have caught.
 """
 
 import math
@@ -26,26 +26,26 @@ EXIT_CODES: Final[dict[GateOutcome, int]] = {"pass": 0, "regression": 1, "could_
 FALSE_ALARM: Final = 0.05
 """How often, at most, a gate stops a candidate that is exactly at its limits."""
 PAIRS_MIN: Final = 50
-"""Judged pairs below which a gate is not decided, unless told otherwise."""
+"""Default for the judged pairs that a gate needs."""
 CLUSTERS_MIN: Final = 20
-"""Conversations below which no resampling tells anything."""
+"""Conversations that a gate needs: with fewer, resampling is not reliable."""
 MISSING_SHARE_MAX: Final = 0.05
-"""The share of outages, or of sessions not replayed, above which the rest may not stand for all."""
-UNDECIDED: Final = "The run as a whole cannot decide."
-"""The reason of every condition of a run that cannot: `GateJudgement.reasons` say why."""
-_BEYOND_QUANTILE_MIN: Final = 5  # pairs beyond a quantile, so that it can move both ways
-_NOISE: Final = 1e-9  # of floating point: a bound on the limit is not below it
+"""The share of outages, or of sessions not replayed, above which a run is not representative."""
+UNDECIDED: Final = "The run as a whole is undecided."
+"""The reason given for every condition of an undecided run; see `GateJudgement.reasons`."""
+_BEYOND_QUANTILE_MIN: Final = 5  # pairs beyond a quantile, so that it can move in both directions
+_NOISE: Final = 1e-9  # floating point noise: a bound that equals the limit does not miss it
 
 
 class ConditionDecision(msgspec.Struct, frozen=True, kw_only=True):
-    """How one condition was decided, in the unit of the metric's change.
+    """How one condition was decided.
 
-    That is points for a rate against the baseline, a factor for anything else against it, and the
-    measure's own unit for a number. `estimate` is the candidate's, `limit` what was asked,
-    `bound` the one-sided confidence bound that is wrong with probability `tail`. `test` and
-    `p_value` are of the test that has to agree, where there is one. `detectable` is the smallest
-    shortfall beyond the limit that a run like this catches in 80 of 100 cases: about, and in points
-    for a rate, as a factor else.
+    `estimate`, `limit` and `bound` have one unit: against the baseline, points for a rate and a
+    factor for any other measure; against a number, the unit of the measure. `estimate` is the
+    candidate's, and `bound` is its one-sided confidence bound, wrong with probability `tail`.
+    `test` and `p_value` describe the exact test that must agree, if there is one. `detectable` is
+    roughly the smallest shortfall beyond the limit that a run like this catches in 80 of 100 cases:
+    points for a rate, a factor for any other measure.
     """
 
     condition: str
@@ -64,7 +64,7 @@ class ConditionDecision(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FalseAlarms(msgspec.Struct, frozen=True):
-    """`alarms` of `runs` runs with exchanged sides were regressions; `rate` has a 95 % interval."""
+    """`alarms` of `runs` runs with swapped sides were regressions; `rate` has a 95 % interval."""
 
     runs: Int64
     alarms: Int64
@@ -72,10 +72,10 @@ class FalseAlarms(msgspec.Struct, frozen=True):
 
 
 class GateJudgement(msgspec.Struct, frozen=True, kw_only=True):
-    """What the gate says. `reasons` are why it could not be run, empty otherwise.
+    """The gate's result. `reasons` say why it could not be run, and are empty otherwise.
 
-    `false_alarm` is how often it may stop a candidate at its limits; `false_alarms` how often it
-    did in an A/A run on the same sessions, null where none was made.
+    `false_alarm` is how often the gate may stop a candidate that is at its limits. `false_alarms`
+    is how often it did so in an A/A run on the same sessions, null without such a run.
     """
 
     outcome: GateOutcome
@@ -88,7 +88,7 @@ class GateJudgement(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def exit_code(self) -> int:
-        """What a command ends with: 0 pass, 1 regression, 3 could not be run."""
+        """The exit code of a command: 0 pass, 1 regression, 3 could not be run."""
         return EXIT_CODES[self.outcome]
 
 
@@ -100,17 +100,17 @@ def judge_run(
     *,
     unreplayed: int = 0,
 ) -> GateJudgement:
-    """Decide every condition, and say of each what the run would have seen.
+    """Decide every condition, and compute the shortfall that the run would have caught.
 
     Args:
         summary: Of the run.
-        conditions: One or more.
-        n_min: Judged pairs that a condition needs, at least.
+        conditions: At least one.
+        n_min: Judged pairs that a condition needs.
         effect_min: Shortfalls beyond a limit that do not matter: points for rates (0.01 is one
-            point), a share of the limit for the rest (0.01 is one in a hundred).
-        unreplayed: Sessions that were chosen and have no pair: the run was stopped, say.
+            point), a share of the limit for other measures (0.01 is one percent).
+        unreplayed: Chosen sessions without a pair, for example because the run was stopped.
 
-    One regression is a regression, also beside conditions that could not be decided.
+    One regression makes the whole a regression, even when other conditions could not be decided.
     """
     judgement = decide(
         summary, conditions, n_min=n_min, effect_min=effect_min, unreplayed=unreplayed
@@ -130,7 +130,7 @@ def decide(
     effect_min: float,
     unreplayed: int = 0,
 ) -> GateJudgement:
-    """Decide as `judge_run` does, without what is only told: `detectable` stays None."""
+    """Decide as `judge_run` does, but leave `detectable` None: it costs time."""
     assert conditions
     reasons = _reasons(summary.counts, n_min, unreplayed)
     tail = FALSE_ALARM / len(conditions)
@@ -164,18 +164,18 @@ def _reasons(counts: PairCounts, n_min: int, unreplayed: int) -> list[str]:
         reasons.append(f"{counts.judged} pairs were judged on both sides; {n_min} are needed.")
     if counts.clusters < CLUSTERS_MIN:
         reasons.append(
-            f"The judged pairs are of {counts.clusters} conversations; {CLUSTERS_MIN} are needed."
+            f"Judged pairs come from {counts.clusters} conversations; {CLUSTERS_MIN} are needed."
         )
     if counts.candidate_infra > MISSING_SHARE_MAX * counts.answerable:
         reasons.append(
             f"{counts.candidate_infra} of {counts.answerable} replayed sessions ended as "
-            f"infra_error; at most {MISSING_SHARE_MAX:.0%} may, or the rest may not stand for all."
+            f"infra_error; at most {MISSING_SHARE_MAX:.0%} may, or the rest is not representative."
         )
     chosen = counts.pairs + unreplayed
     if unreplayed > MISSING_SHARE_MAX * chosen:
         reasons.append(
             f"{unreplayed} of {chosen} sessions were not replayed; at most {MISSING_SHARE_MAX:.0%} "
-            "may be missing, or the rest may not stand for all."
+            "may be missing, or the rest is not representative."
         )
     return reasons
 
@@ -207,10 +207,10 @@ def _decide(
     assert values is not None
     bounds = draws.bounds(values, tail)
     if estimate.value is None:
-        reason = "The baseline's value is 0: nothing is a factor of that."
+        reason = "The baseline's value is 0, so there is no factor to compare."
         return msgspec.structs.replace(decision, reason=reason)
     if bounds is None:
-        reason = "Some resamples have no pair with a value: too few pairs have one."
+        reason = "Too few pairs have a value: some resamples have none."
         return msgspec.structs.replace(decision, reason=reason)
     bound = bounds[1] if condition.measured.higher_is_better else bounds[0]
     decision = msgspec.structs.replace(decision, estimate=estimate.value, bound=bound)
@@ -218,17 +218,17 @@ def _decide(
 
 
 def _missing(metric: PairedMetric | None, measure: Measure, n_min: int) -> str:
-    """Say why a measure cannot be decided; empty when it can."""
+    """Say why a measure cannot be decided; empty if it can."""
     pairs, clusters = (0, 0) if metric is None else (metric.pairs, metric.clusters)
     if pairs < n_min:
         return f"{pairs} pairs have {measure.name} on both sides; {n_min} are needed."
     if clusters < CLUSTERS_MIN:
-        return f"They are of {clusters} conversations; {CLUSTERS_MIN} are needed."
+        return f"The pairs come from {clusters} conversations; {CLUSTERS_MIN} are needed."
     if measure.quantile is not None:
         beyond = min(measure.quantile, 1 - measure.quantile)
         needed = math.ceil(_BEYOND_QUANTILE_MIN / beyond - _NOISE)
         if clusters < needed:
-            return f"{measure.name} needs {needed} conversations, there are {clusters}."
+            return f"{measure.name} needs {needed} conversations; there are {clusters}."
     return ""
 
 
@@ -248,9 +248,9 @@ def _decided(
     if shortfall <= _NOISE:
         reason = "The candidate reaches the limit."
     elif by_chance:
-        reason = "The candidate misses the limit, by no more than chance explains."
+        reason = "The candidate misses the limit, but by no more than chance explains."
     elif shortfall < mattering - _NOISE:
-        reason = "The candidate misses the limit, by less than matters."
+        reason = "The candidate misses the limit, but by too little to matter."
     else:
         outcome = "regression"
         reason = "The candidate misses the limit by more than chance explains."
@@ -269,7 +269,7 @@ def _detectable(
 
 
 def _exact(condition: Condition, metric: PairedMetric) -> tuple[GateTest, float]:
-    """Test a rate against its limit with what resampling cannot know: how few pairs there are."""
+    """Test a rate against its limit exactly: resampling is too optimistic when few pairs differ."""
     n = metric.pairs
     if not condition.against_baseline:
         accepted = round((metric.candidate.value or 0.0) * n)
@@ -277,7 +277,7 @@ def _exact(condition: Condition, metric: PairedMetric) -> tuple[GateTest, float]
     assert metric.mcnemar is not None
     lost, gained = metric.mcnemar.lost, metric.mcnemar.gained
     if condition.amount == 0:
-        # So few gains among the pairs that differ, were a loss as likely as a gain.
+        # How likely so few gains are if a differing pair is as likely a loss as a gain.
         return "exact McNemar", float(bdtr(gained, lost + gained, 0.5))
     return "Tango score", _tango(lost, gained, n, condition.amount)
 
@@ -285,8 +285,8 @@ def _exact(condition: Condition, metric: PairedMetric) -> tuple[GateTest, float]
 def _tango(lost: int, gained: int, n: int, difference: float) -> float:
     """Give the one-sided p-value that the true difference of paired rates is below `difference`.
 
-    Tango 1998, Statistics in Medicine 17: 891-908: a score test, so it holds where few pairs
-    differ, or none.
+    Tango 1998, Statistics in Medicine 17: 891-908. A score test, so it is valid even when few or
+    no pairs differ.
     """
     a = 2 * n
     b = -gained - lost + (2 * n - gained + lost) * difference

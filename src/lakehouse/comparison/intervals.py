@@ -8,15 +8,15 @@ import numpy.typing as npt
 from lakehouse.core.rates import wilson_interval
 
 SHOWN_TAIL: Final = 0.025
-"""What each bound of a shown interval misses: 95 % in all."""
+"""The probability beyond each bound of a reported interval, which covers 95 %."""
 
 
 def wilson(successes: npt.ArrayLike, trials: npt.ArrayLike) -> tuple[float, float]:
-    """Give Wilson's score interval of a rate, 95 %.
+    """Give Wilson's 95 % score interval of a rate.
 
-    Both are sums of each cluster, or one number each where every trial is independent. Clusters
-    whose trials succeed together count as fewer trials, by Kish's design effect; clusters never
-    count as more trials than there are.
+    Both arguments hold one sum per cluster, or are single numbers if all trials are independent.
+    Trials of a cluster that succeed together count as fewer trials (Kish's design effect), never
+    as more than there are.
     """
     gained, asked = (np.atleast_1d(np.asarray(a, dtype=np.float64)) for a in (successes, trials))
     total = float(asked.sum())
@@ -27,7 +27,7 @@ def wilson(successes: npt.ArrayLike, trials: npt.ArrayLike) -> tuple[float, floa
 def _design_effect(
     gained: npt.NDArray[np.float64], asked: npt.NDArray[np.float64], rate: float
 ) -> float:
-    """Divide the rate's variance with clusters by the one without; at least 1."""
+    """Divide the rate's variance with clusters by its variance without; at least 1."""
     clusters = int(np.count_nonzero(asked))
     independent = rate * (1 - rate) * float(asked.sum())
     if clusters < 2 or independent <= 0:

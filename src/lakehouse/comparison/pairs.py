@@ -1,4 +1,4 @@
-"""A pair: one logged session and its replay, side by side. What everything after a run reads."""
+"""A pair: one logged session and its replay, side by side."""
 
 from collections.abc import Iterable, Mapping
 
@@ -11,9 +11,9 @@ from lakehouse.core.session import Attempt, Verdict
 class Side(msgspec.Struct, frozen=True, kw_only=True):
     """How one side of a pair ended.
 
-    `error_code` is there only with the verdict `infra_error`. `artifact` is raw JSON as the row has
-    it, None where the row has none. `attempts` are only shown, never computed with, and may be left
-    empty where nobody will look; of a flipped session they are told side by side.
+    `error_code` is set only with the verdict `infra_error`. `artifact` is the raw JSON of the row,
+    None if it has none. `attempts` are only displayed, for flipped sessions; other sides may leave
+    them empty to save memory.
     """
 
     model: str
@@ -29,7 +29,7 @@ class Side(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def judged(self) -> bool:
-        """Whether there was an answer to judge: an outage is not one."""
+        """Whether there was an answer to judge; an outage gives none."""
         return self.verdict != "infra_error"
 
     @property
@@ -39,15 +39,15 @@ class Side(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def first_shot(self) -> bool:
-        """Whether the first answer did."""
+        """Whether the first answer passed every check."""
         return self.accepted and self.accepted_iteration == 0
 
 
 class SessionPair(msgspec.Struct, frozen=True, kw_only=True):
     """One replayed session: `row_id` and `session_id` are the original's.
 
-    `checked_artifact` is the answer that a person checked, raw JSON; None where nobody did.
-    `prompt` is only shown.
+    `checked_artifact` is the answer that a person checked, as raw JSON; None if nobody did.
+    `prompt` is only displayed.
     """
 
     row_id: str
@@ -61,12 +61,12 @@ class SessionPair(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def judged(self) -> bool:
-        """Whether both sides have an answer to judge: only then can they be compared."""
+        """Whether both sides have an answer to judge, so that they can be compared."""
         return self.baseline.judged and self.candidate.judged
 
     @property
     def cluster(self) -> str:
-        """What the pair is not independent of: its conversation, else its session alone."""
+        """The conversation, or else the session: pairs of one cluster depend on each other."""
         if self.conversation_id is not None:
             return f"conversation {self.conversation_id}"
         return f"session {self.session_id}"
@@ -77,8 +77,8 @@ def compare_runs(
 ) -> tuple[SessionPair, ...]:
     """Pair the candidates of two runs by the row that both replayed, in the order of `first`.
 
-    The first run's candidate becomes the baseline. Rows that only one of the runs replayed are
-    left out: there is nothing to compare them with.
+    The candidate of the first run becomes the baseline. Rows that only one run replayed are left
+    out.
     """
     others: Mapping[str, SessionPair] = {pair.row_id: pair for pair in second}
     return tuple(

@@ -1,4 +1,4 @@
-"""How large a shortfall a run would have seen: what a pass is worth."""
+"""How large a shortfall a run would have caught: what a pass is worth."""
 
 import math
 from typing import Final
@@ -12,16 +12,17 @@ from lakehouse.comparison.conditions import Condition
 from lakehouse.comparison.summary import PairedMetric
 
 POWER: Final = 0.8
-"""How often a shortfall of the size that `detectable` gives is caught."""
+"""How often a shortfall of the size given by `detectable` is caught."""
 _ROUNDS: Final = 14  # halvings: a hundredth of a point
 
 
 def detectable(
     condition: Condition, metric: PairedMetric, draws: Draws, tail: float
 ) -> float | None:
-    """Give the smallest shortfall beyond the limit that is caught in `POWER` of runs, about.
+    """Estimate the smallest shortfall beyond the limit that `POWER` of runs catch.
 
-    Points for a rate, a factor over 1 for anything else; None where the resamples do not tell.
+    Points for a rate, a factor over 1 for any other measure; None if the resamples vary without
+    bound.
     """
     values = draws.change if condition.against_baseline else draws.candidate
     assert values is not None
@@ -39,10 +40,10 @@ def detectable(
 
 
 def _variance(condition: Condition, metric: PairedMetric) -> float:
-    """Give the variance of one pair at the limit, were there no conversations.
+    """Give the variance of one pair at the limit, as if all pairs were independent.
 
-    Of a difference, that is the share of pairs that differ. One is added, half a loss and half a
-    gain (Agresti, Min 2005): that none differs in this run does not say that none ever does.
+    For a difference, that is the share of pairs that differ. One pair is added, half a loss and
+    half a gain (Agresti, Min 2005): if none differs in this run, some may in another.
     """
     if not condition.against_baseline:
         return max(condition.amount * (1 - condition.amount), 1 / (metric.pairs + 2))
@@ -51,9 +52,9 @@ def _variance(condition: Condition, metric: PairedMetric) -> float:
 
 
 def _points_of_score_test(variance: float, pairs: int, tail: float) -> float:
-    """Solve for the shortfall (Connor 1987): a larger one makes more pairs differ.
+    """Iterate for the shortfall (Connor 1987): a larger one makes more pairs differ.
 
-    One pair is added, because pairs come whole.
+    One pair is added, because the number of pairs is whole.
     """
     z_alarm, z_power = -float(ndtri(tail)), float(ndtri(POWER))
     points = 0.0
@@ -64,10 +65,10 @@ def _points_of_score_test(variance: float, pairs: int, tail: float) -> float:
 
 
 def _points_of_exact_test(differing: float, pairs: int, tail: float) -> float:
-    """Bisect for the shortfall whose power is `POWER`; the power of McNemar's test is exact.
+    """Bisect for the shortfall at which McNemar's exact test has the power `POWER`.
 
-    As many gains as before, more losses: the number that differ is binomial, and so is the number
-    of losses among them.
+    Gains stay as they are and losses are added. The number of differing pairs is binomial, and so
+    is the number of losses among them.
     """
     totals = np.arange(pairs + 1)
     losses_needed = binom.isf(tail, totals, 0.5) + 1

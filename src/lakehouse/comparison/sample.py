@@ -1,4 +1,4 @@
-"""The pairs as columns of numbers: what is measured of each side, and what belongs together."""
+"""Pairs as columns of numbers: the measures of each side, and the cluster of each pair."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final, Literal
@@ -17,9 +17,10 @@ Unit = Literal["rate", "attempts", "tokens", "ms"]
 
 
 class Measure(msgspec.Struct, frozen=True):
-    """Something to compare. `quantile` of the column, else its mean; a rate is a mean of 0 and 1.
+    """Something to compare: the `quantile` of a column, or else its mean.
 
-    `paired`: measured of both sides; otherwise only of the pair, as its candidate's.
+    A rate is the mean of zeros and ones. `paired` measures have a value for each side; others have
+    one value for the pair, stored as the candidate's.
     """
 
     name: str
@@ -30,7 +31,7 @@ class Measure(msgspec.Struct, frozen=True):
 
     @property
     def higher_is_better(self) -> bool:
-        """Rates want to be high, whatever is spent wants to be low."""
+        """True for rates; time, tokens and attempts are better when lower."""
         return self.unit == "rate"
 
 
@@ -55,8 +56,8 @@ COLUMNS: Final = tuple(dict.fromkeys(measure.column for measure in MEASURES.valu
 class Sample(msgspec.Struct, frozen=True):
     """Judged pairs as columns: `baseline[name][i]` and `candidate[name][i]` are of one session.
 
-    NaN where a side has no such number; then the pair is left out of that measure. `cluster[i]`
-    counts from 0 without gaps: pairs of one cluster are drawn together.
+    NaN if a side has no such number; the pair is then left out of that measure. `cluster[i]` is
+    numbered from 0 without gaps; pairs of one cluster are sampled together.
     """
 
     cluster: Integers
@@ -65,7 +66,7 @@ class Sample(msgspec.Struct, frozen=True):
 
     @property
     def clusters(self) -> int:
-        """How many clusters there are."""
+        """The number of clusters."""
         return int(self.cluster.max()) + 1 if self.cluster.size else 0
 
     def known(self, column: str) -> npt.NDArray[np.bool_]:
@@ -73,7 +74,7 @@ class Sample(msgspec.Struct, frozen=True):
         return ~(np.isnan(self.baseline[column]) | np.isnan(self.candidate[column]))
 
     def swapped(self, random: np.random.Generator) -> "Sample":
-        """Exchange the sides of half the clusters at random: what two equal models would give."""
+        """Swap the sides of half the clusters at random, as if both models were equal."""
         swap = random.random(self.clusters)[self.cluster] < 0.5
         return Sample(
             self.cluster,
@@ -83,7 +84,7 @@ class Sample(msgspec.Struct, frozen=True):
 
 
 def sample_of(pairs: Sequence[SessionPair]) -> Sample:
-    """Take the judged pairs, ordered by `row_id`: the order in which they ended is chance."""
+    """Take the judged pairs, sorted by `row_id` so that the result does not depend on timing."""
     judged = sorted((pair for pair in pairs if pair.judged), key=lambda pair: pair.row_id)
     numbers = np.array([_numbers(pair) for pair in judged], dtype=np.float64)
     table = numbers.reshape(len(judged), 2, len(COLUMNS))
@@ -97,7 +98,7 @@ def sample_of(pairs: Sequence[SessionPair]) -> Sample:
 
 
 def both_accepted(pair: SessionPair) -> tuple[bytes, bytes] | None:
-    """Give both artifacts where both sides were accepted: what agreement is asked of."""
+    """Give both artifacts if both sides were accepted; only these are compared with each other."""
     ours, theirs = pair.baseline.artifact, pair.candidate.artifact
     if pair.baseline.accepted and pair.candidate.accepted and ours is not None:
         return (ours, theirs) if theirs is not None else None
@@ -105,7 +106,7 @@ def both_accepted(pair: SessionPair) -> tuple[bytes, bytes] | None:
 
 
 def right(side: Side, checked: bytes) -> bool:
-    """Tell whether a side was accepted with the very answer that a person checked."""
+    """Tell whether a side was accepted with exactly the checked answer."""
     if not side.accepted or side.artifact is None:
         return False
     return equal_artifacts(side.artifact, checked)

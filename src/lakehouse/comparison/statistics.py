@@ -1,7 +1,7 @@
-"""What a run says: paired measures with their intervals, and what changed from where to where.
+"""Paired measures of a run with their intervals, and which verdicts changed.
 
-An outage is not an answer: a pair is compared only when both sides were judged, and the others are
-counted beside. Sessions of one conversation are not independent: everything is resampled by it.
+A pair is compared only if both sides were judged; outages are counted separately. Sessions of one
+conversation depend on each other, so whole conversations are resampled.
 """
 
 import math
@@ -50,9 +50,9 @@ _HISTOGRAMS: Final[tuple[tuple[str, Unit], ...]] = (
 def summarize(pairs: Sequence[SessionPair], seed: int, *, resamples: int = RESAMPLES) -> Summary:
     """Compute everything that the gate and the reports need.
 
-    The result depends on the pairs, not on their order, and on `seed`, which is recorded.
+    The result depends on the pairs and on `seed`, but not on the order of the pairs.
 
-    Cost: about two seconds for 10,000 pairs on one core; memory beside the pairs about 100 MB.
+    Cost: about two seconds for 10,000 pairs on one core, and 100 MB of memory besides the pairs.
     """
     sample = sample_of(pairs)
     draws = draw(sample, list(MEASURES.values()), seed=seed, resamples=resamples)
@@ -73,7 +73,7 @@ def summarize(pairs: Sequence[SessionPair], seed: int, *, resamples: int = RESAM
 
 
 def count(pairs: Sequence[SessionPair], clusters: int) -> PairCounts:
-    """Count the pairs by whether they can be compared, and the outages of both sides."""
+    """Count the pairs that can be compared, and the outages of both sides."""
     codes = [
         Counter(side.error_code or "unknown" for side in sides if not side.judged)
         for sides in ([p.baseline for p in pairs], [p.candidate for p in pairs])
@@ -93,12 +93,12 @@ def count(pairs: Sequence[SessionPair], clusters: int) -> PairCounts:
 
 
 def metrics(sample: Sample, draws: Mapping[str, Draws]) -> tuple[PairedMetric, ...]:
-    """Put the estimates of what was drawn together with their intervals."""
+    """Estimate each measure that was resampled, with its intervals."""
     return tuple(_metric(sample, MEASURES[name], drawn) for name, drawn in draws.items())
 
 
 def state_of(side: Side) -> State:
-    """Name how a side ended."""
+    """Classify how a side ended."""
     if side.verdict == "accepted":
         return "first_shot" if side.first_shot else "accepted_later"
     return side.verdict
@@ -138,7 +138,7 @@ def _metric(sample: Sample, measure: Measure, drawn: Draws) -> PairedMetric:
 def _level(
     sample: Sample, columns: Mapping[str, Floats], measure: Measure, drawn: Draws, values: Floats
 ) -> Estimate:
-    """Estimate one side: Wilson's interval for a rate, percentiles of the resamples otherwise."""
+    """Estimate one side: Wilson's interval for a rate, else percentiles of the resamples."""
     level = value(sample, columns, measure)
     if measure.unit != "rate":
         return _estimate(level, drawn.bounds(values, SHOWN_TAIL))
@@ -151,7 +151,7 @@ def _level(
 def _mcnemar(sample: Sample, measure: Measure) -> McNemar:
     ours, theirs = sample.baseline[measure.column], sample.candidate[measure.column]
     lost, gained = int((ours > theirs).sum()), int((ours < theirs).sum())
-    # Twice the smaller tail of a fair coin: both tails are alike.
+    # Twice the smaller tail of a fair coin; its distribution is symmetric.
     p_value = 2 * float(bdtr(min(lost, gained), lost + gained, 0.5))
     return McNemar(lost, gained, min(1.0, p_value))
 
@@ -192,8 +192,8 @@ def _histogram(column: str, unit: Unit, ours: Floats, theirs: Floats) -> PairedH
     if logarithmic:
         edges = np.geomspace(max(low, 1.0), high, _BINS + 1)
     else:
-        # Counts come whole, so do the bins: fractions of one would leave gaps. Where doubles lie
-        # further apart than one, edges nearer to each other would be the same.
+        # Counts are whole numbers, so bins are too: fractional widths would leave gaps. Where doubles
+        # lie further apart than one, closer edges would be equal.
         apart = math.ceil(np.spacing(max(abs(low), abs(high))))
         width = max(1, math.ceil((high - low + 1) / _BINS), apart)
         edges = low + width * np.arange(max(_BINS_MIN, math.ceil((high - low + 1) / width)) + 1.0)

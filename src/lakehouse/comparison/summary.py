@@ -1,4 +1,4 @@
-"""What was computed of a run, as it stands in the JSON report and in spec/v1."""
+"""The results of a run, in the form of the JSON report and of spec/v1."""
 
 from collections.abc import Mapping
 from typing import Final, Literal
@@ -16,16 +16,10 @@ STATES: Final[tuple[State, ...]] = (
     "max_iter_exhausted",
     "infra_error",
 )
-STATE_WORDS: Final[dict[State, str]] = {
-    "first_shot": "first shot",
-    "accepted_later": "accepted later",
-    "max_iter_exhausted": "exhausted",
-    "infra_error": "infra error",
-}
 
 
 class Estimate(msgspec.Struct, frozen=True):
-    """A value with its two-sided 95 % interval; null where it cannot be computed."""
+    """A value with its two-sided 95 % interval; null if it cannot be computed."""
 
     value: float | None
     low: float | None
@@ -33,7 +27,7 @@ class Estimate(msgspec.Struct, frozen=True):
 
 
 class McNemar(msgspec.Struct, frozen=True):
-    """Pairs that differ in a rate. `p_value` is exact, two-sided, and knows of no conversations."""
+    """Pairs that differ in a rate. `p_value` is exact, two-sided, and ignores conversations."""
 
     lost: Int64
     gained: Int64
@@ -41,11 +35,11 @@ class McNemar(msgspec.Struct, frozen=True):
 
 
 class PairedMetric(msgspec.Struct, frozen=True, kw_only=True):
-    """One measure of both sides. Rates are 0 to 1, everything else is in `unit` per session.
+    """One measure of both sides. Rates are 0 to 1; other values are in `unit` per session.
 
-    `pairs` counts the judged pairs that have it, `clusters` what they are independent by. `change`
-    is candidate - baseline for rates, candidate / baseline for the rest. `baseline` and `change`
-    are null for what has no sides. `mcnemar` is null but for rates of two sides.
+    `pairs` counts the judged pairs that have the measure, `clusters` their conversations. `change`
+    is candidate - baseline for rates, and candidate / baseline otherwise. `baseline` and `change`
+    are null for a measure of the pair. `mcnemar` is set only for rates that both sides have.
     """
 
     name: str
@@ -67,10 +61,11 @@ class CodeCount(msgspec.Struct, frozen=True):
 
 
 class PairCounts(msgspec.Struct, frozen=True, kw_only=True):
-    """How many pairs there are, and how many can be compared.
+    """The number of pairs, and how many of them can be compared.
 
-    `judged`: both sides have an answer. `clusters`: conversations among those. `answerable`: the
-    baseline has one; of these, `candidate_infra` ended as `infra_error` in the replay.
+    `judged`: both sides have an answer. `clusters`: conversations of the judged pairs.
+    `answerable`: the baseline has an answer; `candidate_infra` of these ended as `infra_error` in
+    the replay.
     """
 
     pairs: Int64
@@ -82,7 +77,7 @@ class PairCounts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Flow(msgspec.Struct, frozen=True):
-    """How many pairs went from one end of a session to another."""
+    """How many pairs ended as `baseline` in the log and as `candidate` in the replay."""
 
     baseline: State
     candidate: State
@@ -90,7 +85,7 @@ class Flow(msgspec.Struct, frozen=True):
 
 
 class FieldAgreement(msgspec.Struct, frozen=True):
-    """How often a field was alike, of the pairs that were accepted on both sides and have it."""
+    """How often a field was equal, among pairs that were accepted on both sides and have it."""
 
     path: str
     pairs: Int64
@@ -99,7 +94,7 @@ class FieldAgreement(msgspec.Struct, frozen=True):
 
 
 class CheckedField(msgspec.Struct, frozen=True):
-    """How often a side was accepted with the checked answer's value in this field."""
+    """How often a side was accepted with the checked value in this field."""
 
     path: str
     pairs: Int64
@@ -108,9 +103,9 @@ class CheckedField(msgspec.Struct, frozen=True):
 
 
 class PairedHistogram(msgspec.Struct, frozen=True, kw_only=True):
-    """How the values of both sides lie: bin `i` holds `edges[i] <= value < edges[i + 1]`.
+    """The values of both sides: bin `i` counts `edges[i] <= value < edges[i + 1]`.
 
-    The last bin holds its upper edge too. `scale` is how the edges are spaced.
+    The last bin includes its upper edge. `scale` is the spacing of the edges.
     """
 
     column: str
@@ -122,10 +117,10 @@ class PairedHistogram(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything computed of a run. Metrics without any pair are left out.
+    """All results of a run. Metrics that no pair has are left out.
 
-    `fields_left_out` counts the fields beyond those shown. `draws` is what the gate decides with;
-    it is no part of any report.
+    `fields_left_out` counts the fields beyond those listed. `draws` is the gate's input and not
+    part of any report.
     """
 
     seed: Int64
@@ -140,5 +135,5 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     draws: Mapping[str, Draws]
 
     def metric(self, name: str) -> PairedMetric | None:
-        """Find a metric by its name."""
+        """Find a metric by its name; None if no pair has it."""
         return next((metric for metric in self.metrics if metric.name == name), None)

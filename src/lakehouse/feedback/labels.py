@@ -1,11 +1,11 @@
-"""What people say of sessions: one line each, of a row that is there. The latest word holds.
+"""Labels that people give to sessions: one line per label; the latest one of a row holds.
 
-A corrected artifact is a checked answer, which replays are scored against; so is the artifact of
-a session that somebody called right. Refuses to guess which row is meant. Blocks on the disk.
+A corrected artifact is a checked answer, and replays are scored against it. So is the artifact of
+a session labelled right. All functions block on the disk.
 """
 
 import asyncio
-from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -32,11 +32,11 @@ _FINDINGS_MAX: Final = 3
 def give_feedback(
     root: Path, request: FeedbackRequest, *, catalog: Catalog, clock: Clock
 ) -> Feedback:
-    """Write down a label; durable when this returns.
+    """Append a label to the log; durable when this returns.
 
-    A corrected artifact must fit the schema and the validators of the session's kind as it is now,
-    or the session's inline schema. Whether it is true, only the person who sent it knows: tables
-    are not asked. Blocks, in a thread without an event loop.
+    A corrected artifact must pass the current schema and validators of the session's kind, or the
+    session's inline schema. Grounding is not checked: the person who sent it vouches for its
+    values. Call it in a thread without an event loop: it blocks.
 
     Raises:
         Refusal: `not_found`; `ambiguous_session`, naming the rows; `invalid_request`;
@@ -69,18 +69,14 @@ def give_feedback(
     return feedback
 
 
-def read_feedback(root: Path) -> Iterator[Feedback]:
-    """Give what was said, oldest first; lines that are damaged are left out."""
-    for line in whole_lines(root / FEEDBACK):
-        try:
-            yield decode_feedback(line)
-        except RowError:
-            continue
-
-
 def latest_feedback(root: Path) -> dict[str, Feedback]:
-    """Give the word that holds for each row that has one, by row id."""
-    return {feedback.row_id: feedback for feedback in read_feedback(root)}
+    """Read the latest label of each row, by row id. Damaged lines are left out."""
+    latest: dict[str, Feedback] = {}
+    for line in whole_lines(root / FEEDBACK):
+        with suppress(RowError):
+            feedback = decode_feedback(line)
+            latest[feedback.row_id] = feedback
+    return latest
 
 
 def _row(root: Path, request: FeedbackRequest) -> Row:
@@ -111,12 +107,14 @@ def _row(root: Path, request: FeedbackRequest) -> Row:
 def _checked(request: FeedbackRequest, row: Row, catalog: Catalog) -> msgspec.Raw:
     if request.label != "corrected":
         if request.artifact != NULL:
-            raise _invalid(f"`artifact` goes with the label corrected, not with {request.label}.")
+            raise _invalid(
+                f"`artifact` is only allowed with the label corrected, not with {request.label}."
+            )
         if request.label == "right" and row.artifact == NULL:
-            raise _invalid("`label` is right, and the session has no artifact that could be.")
+            raise _invalid("`label` is right, but the session has no artifact.")
         return NULL
     if request.artifact == NULL:
-        raise _invalid("`artifact` is missing: a corrected session needs the right one.")
+        raise _invalid("`artifact` is missing: the label corrected needs the right artifact.")
     raw = compact(bytes(request.artifact).decode("utf-8"))
     kind = catalog.kinds.get(row.kind) if row.kind is not None else None
     schema = None

@@ -1,1 +1,1 @@
-"""Logged sessions through another model, compared pair by pair with what was logged."""
+"""Logged sessions run again with something changed, and paired with the originals."""

@@ -1,8 +1,8 @@
-"""Keeping the books while a run goes: every end of a session is settled here, whoever ran it.
+"""The books of a run: here the end of every session is recorded, whichever engine ran it.
 
-A session's own row is durable before its line is written. A process that is killed in between
-leaves a row without a line; the next start finds it by its id and asks nobody again. Outages
-never become lines.
+The row of a replay is durable before its line is written. A process killed in between leaves a row
+without a line; the next start finds the row by its id and does not ask the model again. Outages
+get no line.
 """
 
 import asyncio
@@ -23,12 +23,12 @@ from lakehouse.replay.session import Ended, Replay, Replayed, run_session, side_
 from lakehouse.sessionlog.disk import reason
 from lakehouse.sessionlog.layout import REPLAY_RUNS
 
-OUTAGES_IN_A_ROW_MAX: Final = 20  # after so many one after the other, the rest can wait
+OUTAGES_IN_A_ROW_MAX: Final = 20  # after so many in a row, the run stops
 _FLUSH_S: Final = 0.1  # between two groups of lines, written and synced together
 
 
 class Books:
-    """One run's books in one process. Everything that they hold to be done is in the log."""
+    """The books of one run in one process. What they count as done is in the log."""
 
     def __init__(
         self,
@@ -45,12 +45,12 @@ class Books:
 
         Args:
             root: The log directory.
-            plan: What is run.
-            tally: Counts along.
-            stop: When set, sessions under way end and no other is begun; outages set it.
-            clock: For the lines' timestamps.
+            plan: Of the run.
+            tally: Updated after every session.
+            stop: When set, no further session begins. Too many outages in a row set it.
+            clock: For the timestamps of lines.
             tell: Called after every session.
-            outages_max: The run stops after so many outages in a row.
+            outages_max: Outages in a row that stop the run.
         """
         self.root = root
         self.plan = plan
@@ -68,7 +68,7 @@ class Books:
         return replay_row_id(self.plan.run_id, row_id, self.attempts.get(row_id, 0))
 
     async def run(self, replay: Replay, row: Row) -> Ended:
-        """Run one session; what it ended in is not settled yet."""
+        """Run one session; the caller settles the result."""
         return await run_session(
             replay,
             self.plan.run_id,
@@ -79,7 +79,7 @@ class Books:
         )
 
     def settle(self, row_id: str, ended: Ended) -> bool:
-        """Take in how a session ended, its row being durable; says whether to try it again."""
+        """Record how a session ended, once its row is durable; tells whether to try it again."""
         tally = self.tally
         if ended.line is not None:
             self._lines.append(ended.line)
@@ -95,7 +95,7 @@ class Books:
         return bool(ended.outage)
 
     async def recover(self, entries: Mapping[str, str], found: Found) -> dict[str, str]:
-        """Write the lines of answers that are in the log already; gives what is left to run.
+        """Write the missing lines of answers that are in the log; gives the sessions left to run.
 
         Raises:
             InfraError: `log_unavailable`.
@@ -115,7 +115,7 @@ class Books:
         return {row_id: sha256 for row_id, sha256 in entries.items() if row_id not in answers}
 
     async def flush_often(self) -> None:
-        """Write lines down every now and then, until cancelled.
+        """Write pending lines at short intervals, until cancelled.
 
         Raises:
             InfraError: `log_unavailable`.
@@ -125,11 +125,11 @@ class Books:
             await self.flush()
 
     async def flush(self) -> None:
-        """Write down the lines that are not yet; durable when this returns.
+        """Write the pending lines; durable when this returns.
 
         Raises:
-            InfraError: `log_unavailable`; the sessions' rows are there, and the next start finds
-                them.
+            InfraError: `log_unavailable`. The rows of the sessions are in the log, and the next
+                start finds them.
         """
         lines, self._lines = self._lines, []
         if not lines:
@@ -153,7 +153,7 @@ class Books:
 
 
 def _there_already(answer: Row) -> Replay:
-    """Give the answer that is in the log, in place of asking for one."""
+    """Return the answer that is in the log instead of asking for one."""
 
     async def replay(row: Row, replay_row_id: str) -> Replayed:
         assert answer.row_id == replay_row_id

@@ -1,4 +1,4 @@
-"""The candidate: what a replay changes about the sessions it repeats. All else is as logged."""
+"""The candidate: what a replay changes in the sessions. Everything else stays as logged."""
 
 import hashlib
 from collections.abc import Mapping
@@ -17,10 +17,10 @@ from lakehouse.replay.selection import KindInForce
 
 
 class Candidate(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What is put in place of what was logged; a member that is not set changes nothing.
+    """Settings that replace the logged ones; a member that is not set changes nothing.
 
-    `model` is an alias of ours, `kind` a configured kind in place of the session's own, `system`
-    the system text. `deadline_ms` is one session's.
+    `model` is a configured alias, `kind` a configured kind, `system` the system text.
+    `deadline_ms` applies to each session.
     """
 
     model: str | None = None
@@ -34,16 +34,16 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     deadline_ms: int | None = None
 
     def words(self) -> str:
-        """Say what is changed, for people."""
+        """Describe the changes for people."""
         members: dict[str, object] = msgspec.to_builtins(self)
-        shown = {name: "another" if name == "system" else value for name, value in members.items()}
+        shown = {name: "replaced" if name == "system" else value for name, value in members.items()}
         return ", ".join(f"{name} {value}" for name, value in shown.items()) or "nothing"
 
     def check(self, catalog: Catalog) -> None:
-        """Check it before anything is begun.
+        """Check the candidate against the configuration.
 
         Raises:
-            Refusal: It names what is not configured, or a value is out of its range.
+            Refusal: It names something that is not configured, or a value is out of range.
         """
         request = IterateRequest(
             kind=self.kind,
@@ -68,10 +68,11 @@ def replay_request(
 ) -> IterateRequest:
     """Make the request that repeats a logged session with the candidate's changes.
 
-    A row tells what was in force and not where it came from. What the kind itself said is taken
-    from the kind as it is now, so that a changed kind is what is tried; what the request had put
-    in its place is kept. Which of the two it was: the kind's digest tells where the kind is
-    unchanged, else what most sessions of the same kind digest had is taken to be the kind's.
+    A row holds the settings in force, but not whether they came from the kind or the request.
+    Settings of the kind are taken from the kind as it is now, so that the replay tries a changed
+    kind; settings of the request are kept. To tell them apart: if the kind's digest is unchanged,
+    the kind itself is the reference; otherwise it is the value that most sessions with the same
+    kind digest had.
     """
     own = _kind_in_force(row, kinds, in_force)
     settings = row.settings
@@ -103,7 +104,7 @@ def replay_request(
 
 
 def replay_context(row: Row, replay_row_id: str) -> CallContext:
-    """Give the ids of a replay: the session's own, and a row id of its own."""
+    """Give the ids of a replay: those of the session, with a new row id."""
     return CallContext(
         session_id=row.session_id,
         trace_id=row.trace_id,
@@ -114,10 +115,10 @@ def replay_context(row: Row, replay_row_id: str) -> CallContext:
 
 
 def replay_row_id(run_id: str, row_id: str, attempt: int) -> str:
-    """Give the row id of one replay of one session: a UUIDv7, the same whenever it is asked for.
+    """Give the row id of one replay of one session: a UUIDv7 that depends only on the arguments.
 
-    Its first 16 digits are the run's, its other bits a digest: whoever repeats a replay that a
-    crash interrupted finds the row that is there. `attempt` counts from 0, outages only.
+    The first 16 digits are the run's and the rest is a digest, so that a run resumed after a crash
+    finds the rows that it already wrote. `attempt` counts the outages before, from 0.
     """
     digest = hashlib.sha256(f"{run_id} {row_id} {attempt}".encode()).digest()
     low = int.from_bytes(digest[:8]) & 0x3FFF_FFFF_FFFF_FFFF | 0x8000_0000_0000_0000

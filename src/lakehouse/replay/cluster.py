@@ -1,11 +1,11 @@
-"""Running a corpus on a Ray cluster, by Ray Data over the compacted table.
+"""Running a corpus on a Ray cluster, with Ray Data over the compacted table.
 
-Each worker runs the very function that one process runs, and hands back the rows it made; only
-the process that was started writes them, so that the log and the books are those of any run. A
-worker that dies gives nothing, and Ray gives its sessions to another. Needs the extra `ray`.
+Workers run the same function as a local run and return the rows that they made. Only the process
+that started the run writes them, so the log and the books look like those of any run. If a worker
+dies, Ray gives its sessions to another one. Needs the extra `ray`.
 
-Nothing of a session is on the disk before its worker's batch came back: if the run is killed
-before, its sessions leave no row, and the next start runs them again.
+A session is on the disk only after its worker's batch has come back. If the run is killed before,
+its sessions leave no row, and the next start runs them again.
 """
 
 import asyncio
@@ -38,43 +38,45 @@ from lakehouse.sessionlog.compacted import (
 from lakehouse.sessionlog.encoding import encode_fitting
 from lakehouse.sessionlog.forgotten import forgotten_sessions
 
-BATCH_ROWS: Final = 32  # that a worker runs and hands back together, and that are lost with it
+BATCH_ROWS: Final = (
+    32  # sessions that a worker runs and returns together, and that are lost with it
+)
 _COLUMNS: Final = ["row_id", "session_id", "line"]
 _RESULT: Final = pa.schema([("row_id", pa.string()), ("row", pa.binary()), ("ended", pa.binary())])
-# A node of one CPU has room for a worker and for what feeds it, or neither would ever end.
+# A node with one CPU must have room for a worker and its reader, or neither would ever finish.
 _READER_CPUS: Final = 0.1
 _WORKER_CPUS: Final = 0.8
-_BLOCK_BYTES: Final = 128 << 10  # that are handed on at once: some tens of rows
+_BLOCK_BYTES: Final = 128 << 10  # handed on at once: some tens of rows
 _EVER: Final = "0001-01-01"
 
 
 class CapturedRows:
-    """A sink whose rows are for somebody else to write: by row id, until they are taken."""
+    """A sink that keeps rows in memory by row id, until they are taken and written elsewhere."""
 
     def __init__(self) -> None:
         self._lines: dict[str, bytes] = {}
 
     def check_writable(self) -> None:
-        """Refuse nothing: whoever writes the rows finds out."""
+        """Accept everything: the process that writes the rows checks the disk."""
 
     def started(self, record: Started) -> None:
-        """Keep nothing: a session that is cut here is run again as if it had never begun."""
+        """Keep nothing: an interrupted session runs again from the start."""
 
     async def append(self, row: Row) -> None:
         """Keep a row."""
         self._lines[row.row_id] = encode_fitting(row)
 
     def take(self, row_id: str) -> bytes | None:
-        """Give a row away; None where there is none."""
+        """Remove a row and return it; None if there is none."""
         return self._lines.pop(row_id, None)
 
 
 OpenReplay = Callable[[CapturedRows], AbstractAsyncContextManager[Replay]]
-"""Opens a way to repeat sessions, in a worker, and where it leaves their rows. Can be pickled."""
+"""Opens a `Replay` in a worker that writes rows to the given sink. Must be picklable."""
 
 
 class Share(msgspec.Struct, frozen=True):
-    """What every worker is told of a run. `attempts` are those that outages ended, by row id."""
+    """What every worker needs to know of a run. `attempts` counts outages by row id."""
 
     run_id: str
     entries: Mapping[str, str]
@@ -87,24 +89,24 @@ class Share(msgspec.Struct, frozen=True):
 class ClusterEngine:
     """Runs sessions on the cluster that this process is connected to.
 
-    Sessions that are in the compacted table are read from it by the workers, wherever it lies;
-    newer ones are sent to them. Memory here: 200 bytes a session, and the newer rows.
+    Workers read sessions from the compacted table, local or remote; newer ones are sent to them.
+    Memory in this process: 200 bytes per session, and the newer rows.
     """
 
     def __init__(self, open_replay: OpenReplay, *, sink: RecordSink, concurrency: int) -> None:
-        """Take the cluster.
+        """Use the connected cluster.
 
         Args:
-            open_replay: For each worker.
-            sink: Where the workers' rows are written, by this process.
-            concurrency: Sessions at once, for each worker.
+            open_replay: Called in each worker.
+            sink: Where this process writes the rows of the workers.
+            concurrency: Sessions at once in each worker.
         """
         self._open_replay = open_replay
         self._sink = sink
         self._concurrency = concurrency
 
     async def round(self, entries: Mapping[str, str], books: Books) -> dict[str, str]:
-        """Give every session one chance; see `Engine`."""
+        """Run every session once; see `Engine`."""
         share = Share(
             run_id=books.plan.run_id,
             entries=dict(entries),
@@ -117,7 +119,7 @@ class ClusterEngine:
         failed: dict[str, str] = {}
         seen: set[str] = set()
         async for batch in _batches(dataset):
-            # Ray may run a batch again whose worker died after it was handed on.
+            # If a worker dies after handing its batch on, Ray may run the batch again.
             results = [result for result in batch.to_pylist() if result["row_id"] not in seen]
             rows = [result["row"] for result in results if result["row"] is not None]
             await asyncio.gather(*(self._sink.append(decode_row(row)) for row in rows))
@@ -133,7 +135,7 @@ class ClusterEngine:
         return failed
 
     def _dataset(self, share: Share, books: Books) -> Any:
-        """Lay the work out: read, choose, cut small, run."""
+        """Build the pipeline: read rows, choose those of the run, run them in batches."""
         import ray  # noqa: PLC0415 - an extra
         from ray.data import ActorPoolStrategy, from_arrow, read_delta  # noqa: PLC0415 - likewise
 
@@ -147,7 +149,7 @@ class ClusterEngine:
         identity = read_identity(books.root)
         if in_table and identity is not None:
             uri = table_uri(books.root, identity)
-            version = durable_version(uri)  # as every reader does; of others None, the newest
+            version = durable_version(uri)  # as every reader does; None is the newest
             table = read_delta(uri, version, columns=_COLUMNS, num_cpus=_READER_CPUS)
             whole = table.union(whole) if newer else table
         resources: Any = ray.cluster_resources  # not annotated
@@ -169,12 +171,13 @@ class ClusterEngine:
 
 @contextmanager
 def connected() -> Iterator[None]:
-    """Connect to the cluster of `$RAY_ADDRESS`, or to one of our own for as long as this lasts.
+    """Connect to the cluster at `$RAY_ADDRESS`, or start one that ends with this context.
 
-    Both ask for a token; that of our own is told to nobody else. Ray listens on all interfaces.
+    Ray listens on all interfaces, so both need a token; that of a started cluster is random and
+    stays in this process.
 
     Raises:
-        LakehouseError: There is no cluster at that address, or it does not let us in.
+        LakehouseError: There is no cluster at that address, or it rejects the token.
     """
     address = os.environ.get("RAY_ADDRESS")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -192,7 +195,7 @@ def connected() -> Iterator[None]:
     except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         raise LakehouseError(
             f"The Ray cluster at {address or 'this machine'} cannot be used: {error}",
-            hint="RAY_ADDRESS names it, RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH opens it.",
+            hint="Set RAY_ADDRESS to its address, and RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH.",
         ) from error
     context = DataContext.get_current()
     context.enable_progress_bars = False
@@ -206,7 +209,7 @@ def connected() -> Iterator[None]:
 
 
 def _chosen(batch: pa.Table, told: Any) -> pa.Table:
-    """Keep the rows of the run that are what they were, and are not forgotten."""
+    """Keep the rows of the run that are unchanged and not forgotten."""
     share = _share(told)
     kept = [
         share.entries.get(row_id) is not None
@@ -220,7 +223,7 @@ def _chosen(batch: pa.Table, told: Any) -> pa.Table:
 
 
 def _share(told: Any) -> Share:
-    """Look at what all workers are told; Ray may have done so already."""
+    """Fetch the share; Ray may have resolved it already."""
     import ray  # noqa: PLC0415 - an extra
 
     found: Share = ray.get(told) if isinstance(told, ray.ObjectRef) else told
@@ -228,7 +231,7 @@ def _share(told: Any) -> Share:
 
 
 class _SessionWorker:
-    """One worker of the cluster: batches of rows in, their replays' rows and ends out."""
+    """One worker of the cluster: takes batches of rows, returns the rows and ends of replays."""
 
     def __init__(self, open_replay: OpenReplay) -> None:
         self._rows = CapturedRows()
@@ -266,7 +269,7 @@ class _SessionWorker:
 
 
 async def _batches(dataset: Any) -> AsyncIterator[pa.Table]:
-    """Give results as they come, waiting off the event loop."""
+    """Yield results as they arrive, without blocking the event loop."""
     results = iter(dataset.iter_batches(batch_size=None, batch_format="pyarrow"))
     while True:
         batch = await asyncio.to_thread(next, results, None)

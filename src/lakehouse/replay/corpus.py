@@ -1,7 +1,7 @@
-"""A corpus: the sessions of a replay, fixed by the digest of every row and of the whole list.
+"""A corpus: the sessions of a replay, fixed by a digest of every row and of the whole list.
 
-Holds ids and digests, never a prompt: the rows stay in the log, live, sealed or compacted, and a
-session that is forgotten there is gone from every corpus too. Refuses rows whose inputs were cut.
+It holds ids and digests, but no prompts: the rows stay in the log. A session that is forgotten
+there is gone from every corpus. Rows whose inputs were truncated are left out.
 """
 
 import hashlib
@@ -22,14 +22,14 @@ CORPORA: Final = "corpora"
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """One session of a corpus: the id of its row, and the SHA-256 of the row's line."""
+    """One session: the id of its row, and the SHA-256 of the row's line."""
 
     row_id: str
     sha256: str
 
 
 class CorpusCounts(msgspec.Struct, frozen=True):
-    """What a selection became. `cut` rows have inputs or answers that were too long to keep."""
+    """The size of a corpus. `cut` rows were left out: the log kept their texts truncated."""
 
     sessions: int
     cut: int
@@ -37,7 +37,7 @@ class CorpusCounts(msgspec.Struct, frozen=True):
 
 
 class Corpus(msgspec.Struct, frozen=True):
-    """Sessions by row id, in the order of their ids. `tables`: name → digests they met."""
+    """Sessions sorted by row id. `tables`: name → digests that the sessions were judged with."""
 
     digest: str
     entries: Mapping[str, str]
@@ -46,14 +46,14 @@ class Corpus(msgspec.Struct, frozen=True):
 
 
 def build_corpus(root: Path, row_ids: Collection[str], *, answers_needed: bool) -> Corpus:
-    """Fix a selection as a corpus; the same rows give the same digest. Nothing is written.
+    """Turn a selection into a corpus; the same rows give the same digest. Nothing is written.
 
     Args:
         root: The log directory.
-        row_ids: The rows chosen.
-        answers_needed: Also leave out rows whose answers were cut: they cannot be judged again.
+        row_ids: The chosen rows.
+        answers_needed: Also leave out rows with truncated answers: they cannot be judged again.
 
-    Cost: a pass over the log, 1 GB/s, and 60 µs for each row chosen. Memory: 200 bytes a row.
+    Cost: a pass over the log, 1 GB/s, and 60 µs per chosen row. Memory: 200 bytes per row.
     """
     wanted = frozenset(row_ids)
     found: dict[str, str] = {}
@@ -81,7 +81,7 @@ def build_corpus(root: Path, row_ids: Collection[str], *, answers_needed: bool) 
 
 
 def write_corpus(root: Path, corpus: Corpus) -> None:
-    """Write a corpus down, unless it is there; durable when this returns.
+    """Write a corpus, unless it exists; durable when this returns.
 
     Raises:
         InfraError: `log_unavailable`.
@@ -92,7 +92,7 @@ def write_corpus(root: Path, corpus: Corpus) -> None:
 
 
 def write_file(root: Path, path: Path, data: bytes) -> None:
-    """Write a file below `replays/`, with the directories above it.
+    """Write a file below `replays/`, and create its directories.
 
     Raises:
         InfraError: `log_unavailable`.
@@ -111,18 +111,18 @@ def read_corpus(root: Path, digest: str) -> dict[str, str]:
     """Read a corpus by its digest: row id → SHA-256 of the row's line.
 
     Raises:
-        LakehouseError: It is not there, or is not what its name says.
+        LakehouseError: It is missing, or its content does not match its name.
     """
     path = _path(root, digest)
     try:
         data = path.read_bytes()
     except FileNotFoundError as error:
         raise LakehouseError(
-            f"The corpus {path} is not there.", hint="Start a new run: lakehouse replay."
+            f"The corpus {path} is missing.", hint="Start a new run: lakehouse replay."
         ) from error
     if hashlib.sha256(data).hexdigest() != digest.removeprefix("sha256:"):
         raise LakehouseError(
-            f"The corpus {path} was changed: its digest is not its name.",
+            f"The corpus {path} was changed: its content does not match the digest in its name.",
             hint="Start a new run: lakehouse replay.",
         )
     entries = (_DECODER.decode(line) for line in data.splitlines())
@@ -130,9 +130,9 @@ def read_corpus(root: Path, digest: str) -> dict[str, str]:
 
 
 def rows_among(root: Path, row_ids: Collection[str]) -> Iterator[bytes]:
-    """Give the rows with these ids, each once, in the order of the log; ends with the last one.
+    """Yield the rows with these ids, each once, in the order of the log.
 
-    Cost: a pass over the log, 1 GB/s and 2 µs a row.
+    Cost: a pass over the log up to the last one, 1 GB/s and 2 µs per row.
     """
     left = len(row_ids)
     if not left:

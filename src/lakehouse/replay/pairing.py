@@ -1,6 +1,6 @@
-"""From a run's lines and the log's rows to pairs: what the statistics and the reports read.
+"""Makes the pairs of a run from its lines and the rows of the log.
 
-A session that only outages answered is a pair too, with that outage on the candidate's side.
+A session whose replays all met outages is a pair too, with its last outage as the candidate's side.
 """
 
 from collections import Counter
@@ -21,13 +21,13 @@ from lakehouse.replay.corpus import read_corpus
 from lakehouse.replay.run import RunPlan, read_lines
 from lakehouse.sessionlog.reader import read_rows, row_key
 
-TOLD_MAX: Final = 500  # flipped sessions whose attempts are kept, of which reports show some
+TOLD_MAX: Final = 500  # flipped sessions whose attempts are kept for reports
 
 
 class PairedRun(msgspec.Struct, frozen=True):
-    """The pairs of a run, in the order of the row ids; sessions not in the log are left out.
+    """The pairs of a run, sorted by row id. Sessions that left the log are left out.
 
-    `tables_changed`: name of a table → pairs whose sides were judged by different versions of it.
+    `tables_changed`: table → number of pairs whose sides were judged with different versions of it.
     """
 
     pairs: tuple[SessionPair, ...]
@@ -35,9 +35,9 @@ class PairedRun(msgspec.Struct, frozen=True):
 
 
 def read_pairs(root: Path, plan: RunPlan) -> PairedRun:
-    """Read what a run has done so far.
+    """Read the pairs that a run has so far.
 
-    Cost: a pass over the log, 1 GB/s, and 100 µs a pair. Memory: the artifacts of all pairs.
+    Cost: a pass over the log, 1 GB/s, and 100 µs per pair. Memory: the artifacts of all pairs.
     """
     lines = {line.row_id: line for line in read_lines(root, plan.run_id)}
     unanswered = set(read_corpus(root, plan.corpus)) - lines.keys()
@@ -77,7 +77,7 @@ class _SessionHead(msgspec.Struct, frozen=True):
 
 
 class _PairedRows:
-    """One pass over the log: the rows of both sides, by row id, without what nobody will read."""
+    """The rows of both sides by row id, from one pass over the log. Unused texts are dropped."""
 
     def __init__(
         self, root: Path, plan: RunPlan, lines: Iterable[ReplayRun], unanswered: set[str]
@@ -113,14 +113,14 @@ class _PairedRows:
                 )
 
     def last_outage(self, row_id: str) -> str | None:
-        """Find the last replay of a session that has no answer; None if there was none."""
+        """Find the last replay of a session that only met outages; None if there was none."""
         last, attempt = None, 0
         while (replay_id := replay_row_id(self._run_id, row_id, attempt)) in self.sides:
             last, attempt = replay_id, attempt + 1
         return last
 
     def changed_tables(self, row_id: str, replay_id: str) -> list[str]:
-        """Name the tables that both sides were judged by, in different versions."""
+        """Name the tables that the two sides were judged with in different versions."""
         ours, theirs = self._tables[row_id], self._tables[replay_id]
         return [name for name, digest in ours.items() if theirs.get(name, digest) != digest]
 

@@ -1,4 +1,4 @@
-"""How a run is going, counted as it goes: rates of both sides, and what was left out and why."""
+"""Counts of a run while it goes: the rates of both sides, and what was left out and why."""
 
 import msgspec
 
@@ -6,13 +6,13 @@ from lakehouse.core.replay_row import ReplaySide
 
 
 class SideTally(msgspec.Struct):
-    """Counts of one side, of sessions that both sides answered."""
+    """Counts of one side, over sessions that both sides answered."""
 
     first_shot: int = 0
     accepted: int = 0
 
     def count(self, side: ReplaySide) -> None:
-        """Take a session in."""
+        """Add a session."""
         self.accepted += side.verdict == "accepted"
         self.first_shot += side.verdict == "accepted" and side.accepted_iteration == 0
 
@@ -20,9 +20,9 @@ class SideTally(msgspec.Struct):
 class RunTally(msgspec.Struct):
     """Counts of a run. `total` sessions are in the corpus; `before` were done by an earlier start.
 
-    `recovered` had their row and not yet their line. `gone` are no longer in the log as they
-    were, `refused` cannot be repeated as configured; `refusal` is the first one's reason.
-    `outages` counts replays that ended in `infra_error`, retries too.
+    `recovered` sessions had their row but not yet their line. `gone` ones have changed in the log
+    or left it. `refused` ones cannot be repeated as configured; `refusal` is the first reason.
+    `outages` counts replays that ended in `infra_error`, including retries.
     """
 
     total: int
@@ -41,11 +41,11 @@ class RunTally(msgspec.Struct):
 
     @property
     def unanswered(self) -> int:
-        """How many sessions are left that an outage, or the end of the run, kept from an answer."""
+        """Sessions without an answer because of an outage or the end of the run."""
         return self.total - self.before - self.done - self.gone - self.refused
 
     def count(self, baseline: ReplaySide, candidate: ReplaySide) -> None:
-        """Take in a session that has its line."""
+        """Add a session that has its line."""
         self.done += 1
         self.outages_in_a_row = 0
         self.baseline.count(baseline)

@@ -1,7 +1,7 @@
-"""The books of a run: what it is of, which sessions are done, and that nobody else is at it.
+"""A run on the disk: its plan, the lines of its finished sessions, and its lock.
 
-`replays/<run id>/plan.json` is written once, before the first session. What is done stands in
-`replay_runs.jsonl` alone. Refuses to run twice at once.
+`replays/<run id>/plan.json` is written once, before the first session. Finished sessions are
+recorded only in `replay_runs.jsonl`. The lock keeps a second process from working on the run.
 """
 
 import fcntl
@@ -35,10 +35,10 @@ LOCK: Final = "run.lock"
 
 
 class RunPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """What a run is of; fixed when it begins. `tables`: name → digests that sessions had.
+    """What a run does, fixed when it begins. `tables`: name → digests that sessions had.
 
-    `config_digest` and `kinds` (name → digest) are of the configuration that the run began with:
-    it is resumed with no other.
+    `config_digest` and `kinds` (name → digest) identify the configuration at the beginning. The
+    run cannot be resumed with another one.
     """
 
     schema: Literal["replay.plan.v1"] = "replay.plan.v1"
@@ -55,16 +55,16 @@ class RunPlan(msgspec.Struct, frozen=True, kw_only=True):
     kinds: Mapping[str, str]
 
     def check(self, catalog: Catalog) -> None:
-        """Check that the run would go on as it began.
+        """Check that the configuration is the one that the run began with.
 
         Raises:
-            SetupError: The configuration, or a schema that it names, was changed.
+            SetupError: The configuration, or a schema that it names, has changed.
         """
         kinds = {name: kind.digest for name, kind in catalog.kinds.items()}
         if (self.config_digest, self.kinds) != (catalog.config_digest, kinds):
             raise SetupError(
                 f"The configuration is not the one that run {self.run_id} began with.",
-                hint="Put it back to resume, or start a new run: halves of two compare nothing.",
+                hint="Restore it to resume, or start a new run: a run has one configuration.",
             )
 
 
@@ -77,7 +77,7 @@ _KEY_DECODER: Final = msgspec.json.Decoder(_LineKey)
 
 
 class Found(msgspec.Struct, frozen=True):
-    """Rows that a run left in the log: answers without their line by row id, and outages."""
+    """Rows of a run in the log: answers that have no line yet, by row id, and outages."""
 
     answers: Mapping[str, Row]
     outages: frozenset[str]
@@ -95,8 +95,8 @@ def begin_run(
     """Choose the sessions, fix them as a corpus and write the plan; durable when this returns.
 
     Raises:
-        SetupError: The selection is wrong, or chooses nothing.
-        QueryFailed: The log could not be asked.
+        SetupError: The selection is invalid, or chooses nothing.
+        QueryFailed: The log could not be queried.
         InfraError: `log_unavailable`.
 
     Cost: two queries, and a pass over the log.
@@ -130,7 +130,7 @@ def begin_run(
 
 
 def write_plan(root: Path, plan: RunPlan) -> None:
-    """Begin a run; durable when this returns.
+    """Write a plan, which begins the run; durable when this returns.
 
     Raises:
         InfraError: `log_unavailable`.
@@ -140,11 +140,11 @@ def write_plan(root: Path, plan: RunPlan) -> None:
 
 
 def read_plan(root: Path, run_id: str) -> RunPlan:
-    """Read the plan of a run; the beginning of its id is enough, if it begins no other's.
+    """Read the plan of a run by its id, or by the beginning of its id if that is unique.
 
     Raises:
         Refusal: `not_found`.
-        LakehouseError: It is damaged.
+        LakehouseError: The plan is damaged.
     """
     names = [plan.parent.name for plan in (root / REPLAYS).glob(f"*/{PLAN}")]
     matching = [name for name in names if run_id and name.startswith(run_id)]
@@ -168,10 +168,10 @@ def list_plans(root: Path) -> list[RunPlan]:
 
 @contextmanager
 def at_work(root: Path, run_id: str) -> Iterator[None]:
-    """Hold a run for as long as this process works on it.
+    """Lock a run while this process works on it.
 
     Raises:
-        LakehouseError: Another process does.
+        LakehouseError: Another process holds the lock.
     """
     flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
     descriptor = os.open(root / REPLAYS / run_id / LOCK, flags, 0o600)
@@ -180,8 +180,8 @@ def at_work(root: Path, run_id: str) -> Iterator[None]:
     except BlockingIOError as error:
         os.close(descriptor)
         raise LakehouseError(
-            f"Run {run_id} is under way in another process.",
-            hint="Wait for it, or stop it; then: lakehouse replay --resume " + run_id,
+            f"Run {run_id} is already running in another process.",
+            hint=f"Wait for it or stop it, then: lakehouse replay --resume {run_id}",
         ) from error
     try:
         yield
@@ -190,9 +190,9 @@ def at_work(root: Path, run_id: str) -> Iterator[None]:
 
 
 def read_lines(root: Path, run_id: str) -> Iterator[ReplayRun]:
-    """Give the lines of one run, oldest first; a session that stands there twice is given once.
+    """Yield the lines of one run, oldest first, and only the first line of each session.
 
-    Cost: a pass over `replay_runs.jsonl`, 1 GB/s. Memory: 100 bytes a session of the run.
+    Cost: a pass over `replay_runs.jsonl`, 1 GB/s. Memory: 100 bytes per session of the run.
     """
     needle = b'"run_id":"%b"' % run_id.encode()
     seen: set[str] = set()
@@ -218,7 +218,7 @@ def count_lines(root: Path) -> Counter[str]:
 
 
 def append_runs(root: Path, lines: Iterable[ReplayRun]) -> None:
-    """Write lines down; durable when this returns.
+    """Append lines; durable when this returns.
 
     Raises:
         OSError: They could not be made durable.
@@ -227,14 +227,14 @@ def append_runs(root: Path, lines: Iterable[ReplayRun]) -> None:
 
 
 def find_replays(root: Path, run_id: str, known: Container[str]) -> Found:
-    """Find what a run left in the log: its row ids begin as the run's own.
+    """Find the rows of a run in the log; their ids begin like the run's id.
 
     Args:
-        root: The log directory; sessions of dead writers are reaped.
+        root: The log directory. Reap the sessions of dead writers before.
         run_id: The run.
-        known: Row ids of replays that have their line; they are not given.
+        known: Row ids of replays that have their line; they are left out.
 
-    Cost: a pass over the log, 1 GB/s and 2 µs a row.
+    Cost: a pass over the log, 1 GB/s and 2 µs per row.
     """
     start = b'"row_id":"%b' % run_id[:16].encode()
     answers: dict[str, Row] = {}

@@ -1,6 +1,6 @@
-"""Running a corpus: many sessions at once, each to one answer, outages tried again at the end.
+"""Running a corpus: many sessions at once, and those that met outages again at the end.
 
-Refuses to retry inside a session: that is the model's side of the house.
+There is no retry inside a session here: that is the job of the model's client.
 """
 
 import asyncio
@@ -18,19 +18,19 @@ from lakehouse.replay.session import Replay
 
 _BATCH_ROWS: Final = 64  # read at once, off the event loop
 _PATIENCE_S_MAX: Final = 10.0
-_PAUSES_S: Final = (2.0, 10.0)  # before each further round: a breaker opens for 10 s
+_PAUSES_S: Final = (2.0, 10.0)  # before each further round: a breaker stays open for 10 s
 
 
 class Engine(Protocol):
     """Where sessions are run."""
 
     async def round(self, entries: Mapping[str, str], books: Books) -> dict[str, str]:
-        """Give every session one chance; gives those that an outage ended.
+        """Run every session once; returns those that an outage ended.
 
         `entries`: row id → SHA-256 of the row's line. Ends early when the run is stopped.
 
         Raises:
-            LakehouseError: The log cannot be read or written; what has its line is done.
+            LakehouseError: The log cannot be read or written. Sessions with a line are done.
         """
         ...
 
@@ -42,13 +42,13 @@ async def run_corpus(
     *,
     pauses_s: tuple[float, ...] = _PAUSES_S,
 ) -> None:
-    """Run these sessions; those that an outage ended are run again after all others.
+    """Run sessions; those that an outage ended run again after all others.
 
     Args:
-        engine: Where they are run.
-        books: The run's.
+        engine: Where to run them.
+        books: Of the run.
         entries: Row id → SHA-256 of the row's line.
-        pauses_s: Before each round after the first, in seconds.
+        pauses_s: Waits before the second and each further round, in seconds.
 
     Raises:
         LakehouseError: From the engine.
@@ -69,22 +69,22 @@ async def _pause(stop: asyncio.Event, seconds: float) -> None:
 
 
 class LocalEngine:
-    """Runs sessions in this process, `concurrency` at once. Memory: 400 bytes a session."""
+    """Runs sessions in this process. Memory: 400 bytes per session."""
 
     def __init__(self, replay: Replay, *, concurrency: int, patience_s: float = 1.0) -> None:
-        """Take a way to repeat sessions.
+        """Make an engine.
 
         Args:
-            replay: That way.
+            replay: Repeats one session.
             concurrency: Sessions at once.
-            patience_s: A worker that met an outage waits so long, times the outages in a row.
+            patience_s: How long a worker waits after an outage, times the outages in a row.
         """
         self._replay = replay
         self._concurrency = concurrency
         self._patience_s = patience_s
 
     async def round(self, entries: Mapping[str, str], books: Books) -> dict[str, str]:
-        """Give every session one chance; see `Engine`."""
+        """Run every session once; see `Engine`."""
         source = _RowQueue(rows_among(books.root, entries))
         failed: dict[str, str] = {}
         seen: set[str] = set()
@@ -97,7 +97,7 @@ class LocalEngine:
                 seen.add(row.row_id)
                 if books.settle(row.row_id, await books.run(self._replay, row)):
                     failed[row.row_id] = entries[row.row_id]
-                    # An endpoint that is away for a moment must not use up all sessions.
+                    # A short outage of an endpoint must not use up all sessions.
                     wait_s = self._patience_s * books.tally.outages_in_a_row
                     await _pause(books.stop, min(wait_s, _PATIENCE_S_MAX))
 
@@ -117,7 +117,7 @@ class LocalEngine:
 
 
 class _RowQueue:
-    """Rows for many workers, read a batch at a time off the event loop."""
+    """Rows for many workers, read in batches without blocking the event loop."""
 
     def __init__(self, lines: Iterator[bytes]) -> None:
         self._lines = lines
@@ -126,7 +126,7 @@ class _RowQueue:
         self._ended = False
 
     async def next(self) -> bytes | None:
-        """Give the next row; None when there are no more."""
+        """Give the next row; None at the end."""
         async with self._reading:
             if not self._read and not self._ended:
                 batch = await asyncio.to_thread(lambda: list(islice(self._lines, _BATCH_ROWS)))

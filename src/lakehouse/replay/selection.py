@@ -1,7 +1,7 @@
-"""Which logged sessions a replay is of: chosen by the log's own SQL, the same choice every time.
+"""Chooses the logged sessions of a replay by SQL over the log; the same log, the same choice.
 
-Refuses to choose replays unless asked, and sessions that an outage ended: they have no answer to
-compare with.
+Replays are chosen only on request. Sessions that ended in an outage are never chosen: they have no
+answer to compare with.
 """
 
 import hashlib
@@ -17,19 +17,19 @@ from lakehouse.sessionlog.query import query
 
 Sampling = Literal["newest", "stratified"]
 
-SESSIONS_MAX: Final = 2_000_000  # in one corpus; the answer of the query has a bound
+SESSIONS_MAX: Final = 2_000_000  # in one corpus: the result of a query is bounded
 _FIRST_SHOT: Final = "COALESCE(verdict = 'accepted' AND accepted_iteration = 0, false)"
 _QUERY_MS: Final = 600_000
-_QUERY_BYTES: Final = 4 << 30  # of address space: what is chosen from may be millions of rows
+_QUERY_BYTES: Final = 4 << 30  # of address space: there may be millions of rows to choose from
 
 
 class Selection(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What to choose. `where` is a condition on the view `sessions`.
 
-    `since` <= timestamp < `until`, as rows write them. `daemon` chooses the rows of one daemon,
-    such as `replay`. `newest` takes the last `limit` sessions. `stratified` takes `limit` of
-    them so that every kind, model, verdict and first shot has the share it has in the log;
-    `seed` decides which.
+    `since` <= timestamp < `until`, in the format of rows. `daemon` chooses the rows of one daemon,
+    such as `replay`. `newest` takes the last `limit` sessions. `stratified` takes `limit` sessions
+    at random by `seed`, so that kinds, models, verdicts and first shots have their share of the
+    log.
     """
 
     kind: str | None = None
@@ -43,14 +43,14 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class KindInForce(msgspec.Struct, frozen=True):
-    """What most sessions of one kind digest had in force: taken to be the kind's own."""
+    """Settings that most sessions of one kind digest had: assumed to be those of the kind."""
 
     system: str | None
     max_iterations: int
 
 
 class Chosen(msgspec.Struct, frozen=True):
-    """What a selection chose: row ids, sorted, and the digests of the kinds that judged them."""
+    """The chosen rows: their ids, sorted, and the digests of the kinds that judged them."""
 
     row_ids: tuple[str, ...]
     kind_digests: frozenset[str]
@@ -73,8 +73,8 @@ def select_rows(root: Path, selection: Selection) -> Chosen:
     """Choose sessions.
 
     Raises:
-        SetupError: `where` is no condition, or `stratified` has no limit.
-        QueryFailed: The log could not be asked.
+        SetupError: `where` is not a condition, or `stratified` has no limit.
+        QueryFailed: The log could not be queried.
 
     Cost: 0.3 s, and a pass over the log at about 0.5 GB/s.
     """
@@ -101,7 +101,7 @@ def select_rows(root: Path, selection: Selection) -> Chosen:
 
 
 def kinds_in_force(root: Path, selection: Selection) -> dict[str, KindInForce]:
-    """Tell, by kind digest, what most of the chosen sessions had in force."""
+    """Give, by kind digest, the settings that most of the chosen sessions had."""
     found = query(
         root,
         "SELECT kind_digest, mode(to_json({'system': system, 'max_iterations': max_iterations})) "  # noqa: S608 - as above
@@ -127,13 +127,13 @@ def _chosen(selection: Selection) -> str:
         # A row without a time is older than every other, as in every list of sessions.
         tests.append(f"(timestamp < {_moment(selection.until)} OR timestamp IS NULL)")
     chosen = f"SELECT * FROM sessions WHERE {' AND '.join(tests)}"  # noqa: S608 - quoted literals
-    # The line break ends a comment that the condition may end with.
+    # The line break ends a comment at the end of the condition.
     where = f" WHERE ({selection.where}\n)" if selection.where else ""
     return f"SELECT * FROM ({chosen}){where}"  # noqa: S608 - the operator's own SQL
 
 
 def _stratified(candidates: list[_Selectable], limit: int, seed: int) -> list[_Selectable]:
-    """Take `limit` of them, each stratum by its share: by largest remainders."""
+    """Take `limit` of them, each stratum by its share, rounded by largest remainders."""
     if len(candidates) <= limit:
         return candidates
     strata: dict[str, list[_Selectable]] = defaultdict(list)

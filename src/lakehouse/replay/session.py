@@ -1,7 +1,7 @@
-"""One session of a replay: a logged row in, its replay's own row in the log, how it ended out.
+"""Replays one session: takes a logged row, writes the replay's row, returns how it ended.
 
-Two ways, one form: `ModelReplay` asks a model through the same engine and checks as any session;
-`Rejudge` asks no model and judges the logged answers again.
+`ModelReplay` asks a model, with the engine and checks of any session. `Rejudge` asks no model and
+judges the logged answers again.
 """
 
 from collections.abc import Mapping
@@ -30,7 +30,7 @@ from lakehouse.sessionlog.filters import REPLAY_DAEMON
 
 
 class Replayed(msgspec.Struct, frozen=True, kw_only=True):
-    """How one replay ended. `error` is there with the verdict `infra_error` only."""
+    """How one replay ended. `error` is set only with the verdict `infra_error`."""
 
     side: ReplaySide
     artifact: msgspec.Raw
@@ -40,8 +40,8 @@ class Replayed(msgspec.Struct, frozen=True, kw_only=True):
 class Ended(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The end of one replay: its line, or why there is none.
 
-    `outage` says what kept it from an answer; with `used` its row id is taken by a row that says
-    so. `refusal` says why it cannot be repeated at all.
+    `outage` says what prevented an answer. With `used`, a row with that outage has the row id.
+    `refusal` says why the session cannot be repeated at all.
     """
 
     line: ReplayRun | None = None
@@ -51,13 +51,13 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Replay(Protocol):
-    """A way to repeat a session."""
+    """Repeats sessions."""
 
     async def __call__(self, row: Row, replay_row_id: str) -> Replayed:
-        """Repeat one session under a row id of its own; its row is durable when this returns.
+        """Repeat one session under a new row id; the row is durable when this returns.
 
         Raises:
-            Refusal: The session cannot be repeated as configured: its kind or model is gone, say.
+            Refusal: The session cannot be repeated as configured: its kind is gone, for example.
             InfraError: A table is unavailable, or the row could not be made durable.
         """
         ...
@@ -96,7 +96,7 @@ class ModelReplay:
 
 
 class Rejudge:
-    """Judges logged answers again: by the kind and the tables as they are now."""
+    """Judges logged answers again, by the current kind and tables."""
 
     def __init__(
         self,
@@ -116,8 +116,8 @@ class Rejudge:
     async def __call__(self, row: Row, replay_row_id: str) -> Replayed:
         """Judge the answers of one session; see `Replay`.
 
-        The first that passes ends the session, as it would have. Where none of them does, nobody
-        knows what the model would have said next: the session counts as not accepted.
+        The first answer that passes ends the session, as in a live one. If no answer passes, the
+        session counts as not accepted: what the model would have said next is unknown.
         """
         kind = self._kind(row)
         tables = await self._tables.snapshot(kind)
@@ -194,7 +194,7 @@ class Rejudge:
 
 
 def side_of(row: Row) -> ReplaySide:
-    """Tell a session's end as one side of a pair."""
+    """Summarize a row as one side of a line."""
     return ReplaySide(
         model=row.model,
         verdict=row.verdict,
@@ -209,10 +209,9 @@ def side_of(row: Row) -> ReplaySide:
 async def run_session(
     replay: Replay, run_id: str, row: Row, own_id: str, *, clock: Clock, metadata: dict[str, str]
 ) -> Ended:
-    """Repeat one session of a run to its end, whatever that is: what every engine runs.
+    """Repeat one session of a run; every engine runs this function.
 
-    The only world it touches is behind the ports of `replay`. An outage is no answer and makes no
-    line.
+    It does I/O only through `replay`. An outage makes no line.
     """
     try:
         replayed = await replay(row, own_id)
@@ -223,7 +222,7 @@ async def run_session(
     except InfraError as error:
         return Ended(outage=f"{error.told} {error.hint}")
     if replayed.error is not None:
-        # Where the log failed, no row of this id is surely there: the next try may use it again.
+        # If the log failed, it may hold no row with this id: the next try may use the id again.
         code, message, hint = replayed.error.code, replayed.error.message, replayed.error.hint
         return Ended(outage=f"{code}: {message} {hint}", used=code != "log_unavailable")
     return Ended(

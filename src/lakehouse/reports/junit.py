@@ -1,20 +1,18 @@
-"""A gate as JUnit XML, so that CI shows it: one test case for each condition."""
+"""A gate as JUnit XML for CI: one test case per condition."""
 
 from collections.abc import Sequence
+from io import BytesIO
 from typing import Final
-from xml.etree import ElementTree as ET
+
+from junitparser import Error, Failure, JUnitXml, SystemOut, TestCase, TestSuite
 
 from lakehouse.comparison.gate import ConditionDecision, GateJudgement
 from lakehouse.comparison.pairs import SessionPair
 from lakehouse.comparison.summary import Summary
 from lakehouse.pages.printable import printable
-from lakehouse.reports.report import (
-    RunInfo,
-    amount,
-    changed,
-    decision_numbers,
-    flips,
-)
+from lakehouse.reports.flips import flips
+from lakehouse.reports.report import RunInfo
+from lakehouse.reports.wording import amount, changed, decision_numbers
 
 _SUITE: Final = "lakehouse replay"
 _FLIPS_SHOWN: Final = 20
@@ -23,20 +21,9 @@ _FLIPS_SHOWN: Final = 20
 def to_junit(
     info: RunInfo, summary: Summary, judgement: GateJudgement, pairs: Sequence[SessionPair]
 ) -> bytes:
-    """Write the gate as one test suite: a regression fails, what could not be run is an error."""
-    outcomes = [decision.outcome for decision in judgement.decisions]
-    attributes = {
-        "name": _SUITE,
-        "tests": str(len(outcomes)),
-        "failures": str(outcomes.count("regression")),
-        "errors": str(outcomes.count("could_not_be_run")),
-        "skipped": "0",
-        "time": "0",
-        "timestamp": info.made_at,
-    }
-    root = ET.Element("testsuites", {"name": _SUITE})
-    suite = ET.SubElement(root, "testsuite", attributes)
-    properties = ET.SubElement(suite, "properties")
+    """Write one test suite: a regression is a failure, an undecided condition is an error."""
+    suite = TestSuite(_SUITE)
+    suite.timestamp = info.made_at
     for name, text in {
         "run_id": info.run_id,
         "baseline": info.baseline,
@@ -46,25 +33,26 @@ def to_junit(
         "seed": str(summary.seed),
         "judged_pairs": str(summary.counts.judged),
     }.items():
-        ET.SubElement(properties, "property", {"name": name, "value": printable(text)})
-    for decision in judgement.decisions:
-        _case(suite, decision, judgement.reasons)
-    ET.SubElement(suite, "system-out").text = printable(_lines(info, summary, pairs))
-    return bytes(ET.tostring(root, encoding="utf-8", xml_declaration=True))
+        suite.add_property(name, printable(text))
+    suite.add_testcases([_case(one, judgement.reasons) for one in judgement.decisions])
+    suite.append(SystemOut(printable(_lines(info, summary, pairs))))  # type: ignore[no-untyped-call]  # not annotated
+    document = JUnitXml(_SUITE)
+    document.add_testsuite(suite)
+    written = BytesIO()
+    document.write(written)
+    return written.getvalue()
 
 
-def _case(suite: ET.Element, decision: ConditionDecision, reasons: Sequence[str]) -> None:
-    case = ET.SubElement(
-        suite, "testcase", {"name": decision.condition, "classname": _SUITE, "time": "0"}
-    )
+def _case(decision: ConditionDecision, reasons: Sequence[str]) -> TestCase:
+    case = TestCase(decision.condition, _SUITE, 0.0)
     told = printable(f"{decision.reason} {decision_numbers(decision)}".strip())
     if decision.outcome == "regression":
-        ET.SubElement(case, "failure", {"type": "regression", "message": told})
+        case.result = Failure(told, "regression")
     elif decision.outcome == "could_not_be_run":
-        told = printable(" ".join([told, *reasons]))
-        ET.SubElement(case, "error", {"type": "could_not_be_run", "message": told})
+        case.result = Error(printable(" ".join([told, *reasons])), "could_not_be_run")
     else:
-        ET.SubElement(case, "system-out").text = told
+        case.system_out = told
+    return case
 
 
 def _lines(info: RunInfo, summary: Summary, pairs: Sequence[SessionPair]) -> str:

@@ -1,6 +1,6 @@
-"""A run told as one HTML page: the verdict first, then why, then the sessions that flipped.
+"""A run as one HTML page: the verdict, then the reasons, then the flipped sessions.
 
-Texts of sessions come from models and callers: the template escapes every one of them.
+Texts of sessions come from models and callers, so the template escapes all of them.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -11,8 +11,9 @@ import lakehouse
 from lakehouse.comparison.gate import UNDECIDED, ConditionDecision, GateJudgement, GateOutcome
 from lakehouse.comparison.pairs import SessionPair, Side
 from lakehouse.comparison.statistics import state_of
-from lakehouse.comparison.summary import STATE_WORDS, STATES, Estimate, PairedMetric, Summary
+from lakehouse.comparison.summary import STATES, Estimate, PairedMetric, Summary
 from lakehouse.pages.environment import render
+from lakehouse.reports.flips import Change, Flip, flips
 from lakehouse.reports.page_plots import (
     distribution_plots,
     factor_plot,
@@ -21,19 +22,19 @@ from lakehouse.reports.page_plots import (
     point_plot,
 )
 from lakehouse.reports.plots import flow_plot
-from lakehouse.reports.report import (
-    Change,
-    Flip,
-    RunInfo,
+from lakehouse.reports.report import RunInfo
+from lakehouse.reports.wording import (
+    MEASURE_WORDS,
+    OUTCOME_WORDS,
+    STATE_WORDS,
     amount,
     changed,
     decision_numbers,
     detectable_text,
-    flips,
+    outcome_title,
     percent,
     probability,
 )
-from lakehouse.reports.wording import MEASURE_WORDS, OUTCOME_WORDS, outcome_title
 
 _SENTENCES: Final[Mapping[GateOutcome, str]] = {
     "pass": "Nothing shows that the candidate misses a limit.",
@@ -59,7 +60,7 @@ Cell = str | tuple[str, str]
 def to_html(
     info: RunInfo, summary: Summary, judgement: GateJudgement | None, pairs: Sequence[SessionPair]
 ) -> str:
-    """Write the page. Of the flipped sessions, the first sixty are told, lost ones first."""
+    """Write the page. It shows the first sixty flipped sessions, lost ones first."""
     found = flips(pairs)
     limits = limits_of(judgement)
     return render(
@@ -91,7 +92,7 @@ def to_html(
 
 
 def _headline(summary: Summary) -> str:
-    """Say in one sentence what became of acceptance; empty where nothing can be compared."""
+    """Say in one sentence how acceptance changed; empty if nothing can be compared."""
     accepted = summary.metric("accepted")
     if accepted is None or accepted.baseline is None or accepted.change is None:
         return ""
@@ -112,7 +113,7 @@ def _judgement(judgement: GateJudgement, summary: Summary) -> dict[str, Any]:
     alarms = judgement.false_alarms
     if alarms is not None:
         chance += (
-            f" On these sessions, with the sides exchanged at random, it was "
+            f" On these sessions, with the sides swapped at random, it was "
             f"{alarms.alarms} of {alarms.runs} runs: {percent(alarms.rate.value)} "
             f"({percent(alarms.rate.low)} to {percent(alarms.rate.high)})."
         )
@@ -138,7 +139,7 @@ def _condition(decision: ConditionDecision) -> dict[str, str]:
         "condition": decision.condition,
         "outcome": decision.outcome,
         "badge": OUTCOME_WORDS[decision.outcome],
-        # Why a whole run cannot decide stands once, under the verdict.
+        # The reason for an undecided run appears once, under the verdict.
         "told": "" if decision.reason == UNDECIDED else told,
         "detectable": detectable,
     }

@@ -1,4 +1,4 @@
-"""Which plots the page has, and how far their axes reach."""
+"""The plots of the page, and the ranges of their axes."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,10 +9,9 @@ from markupsafe import Markup
 from lakehouse.comparison.gate import GateJudgement
 from lakehouse.comparison.summary import Estimate, PairedHistogram, Summary
 from lakehouse.reports.plots import Axis, IntervalRow, histogram_plot, interval_plot
-from lakehouse.reports.report import amount
-from lakehouse.reports.wording import MEASURE_WORDS
+from lakehouse.reports.wording import MEASURE_WORDS, amount
 
-_FACTOR_MAX: Final = 100.0  # a factor beyond it, or below its inverse, is told by its number
+_FACTOR_MAX: Final = 100.0  # a factor beyond it, or below its inverse, is shown as a number
 
 
 def level_plot(summary: Summary) -> Markup | None:
@@ -31,7 +30,7 @@ def level_plot(summary: Summary) -> Markup | None:
 
 
 def point_plot(summary: Summary, limits: Mapping[str, float]) -> Markup | None:
-    """Draw how rates changed, in points, with the limits of the gate."""
+    """Draw the changes of rates in points, with the limits of the gate."""
     rows = _changes(summary, limits, rates=True)
     if not rows:
         return None
@@ -41,10 +40,10 @@ def point_plot(summary: Summary, limits: Mapping[str, float]) -> Markup | None:
 
 
 def factor_plot(summary: Summary, limits: Mapping[str, float]) -> Markup | None:
-    """Draw what is spent as factors of the baseline's, on a logarithmic axis around 1.
+    """Draw time, tokens and attempts as factors of the baseline, on a logarithmic axis around 1.
 
-    The axis reaches as far as the values do, and at most `_FACTOR_MAX`: what lies beyond, such as
-    a factor of 0, has no place on it and is told in numbers.
+    The axis covers the values up to `_FACTOR_MAX`. Values beyond it, such as 0, are shown as
+    numbers.
     """
     rows = _changes(summary, limits, rates=False)
     if not rows:
@@ -52,17 +51,19 @@ def factor_plot(summary: Summary, limits: Mapping[str, float]) -> Markup | None:
     within = [v for v in _extent(rows) if 1 / _FACTOR_MAX <= v <= _FACTOR_MAX]
     reach = max(1.1, *within, *(1 / value for value in within)) ** 1.1
     axis = Axis(1 / reach, reach, True, _factor)
-    return interval_plot("Factors of what is spent", rows, axis, reference=1.0)
+    return interval_plot(
+        "Time, tokens and attempts as factors of the baseline", rows, axis, reference=1.0
+    )
 
 
 def limits_of(judgement: GateJudgement | None) -> dict[str, float]:
-    """Give the limits of a gate that are relative to the baseline, by measure."""
+    """Give the limits that are relative to the baseline, by measure."""
     decisions = () if judgement is None else judgement.decisions
     return {one.measure: one.limit for one in decisions if one.against_baseline}
 
 
 def distribution_plots(histograms: Sequence[PairedHistogram]) -> Iterable[tuple[str, Markup]]:
-    """Draw how values lie: (column, plot)."""
+    """Yield a histogram for each column: (column, plot)."""
     for histogram in histograms:
         axis = Axis(
             histogram.edges[0],

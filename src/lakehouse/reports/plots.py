@@ -1,7 +1,7 @@
-"""Plots as SVG that stands in a page by itself: classes for colours, no script, no reference.
+"""Plots as inline SVG: colours by class, no scripts, no references to other files.
 
-A plot is as wide as its page and as high as its pixels say: across it is laid out in per cent, so
-that its letters keep their size on a phone. Texts are escaped here.
+The height is in pixels and the width in per cent of the page, so that text keeps its size on a
+phone. Texts are escaped here.
 """
 
 import math
@@ -11,7 +11,8 @@ from typing import Final
 import msgspec
 from markupsafe import Markup, escape
 
-from lakehouse.comparison.summary import STATE_WORDS, STATES, Estimate, Flow, PairedHistogram, State
+from lakehouse.comparison.summary import STATES, Estimate, Flow, PairedHistogram, State
+from lakehouse.reports.wording import STATE_WORDS
 
 _LEFT: Final = 2.0  # per cent
 _RIGHT: Final = 98.0
@@ -21,7 +22,7 @@ _TICKS: Final = 5
 
 
 class Axis(msgspec.Struct, frozen=True):
-    """A scale from `low` to `high`; a logarithmic one needs both over 0."""
+    """A scale from `low` to `high`; if it is logarithmic, both must be over 0."""
 
     low: float
     high: float
@@ -29,18 +30,18 @@ class Axis(msgspec.Struct, frozen=True):
     show: Callable[[float], str]
 
     def x(self, value: float) -> float:
-        """Place a value between the edges, in per cent of the width; others lie on the edge."""
+        """Give the place of a value in per cent of the width; values beyond an edge lie on it."""
         low, high, at = self.low, self.high, min(max(value, self.low), self.high)
         if self.logarithmic:
             low, high, at = math.log(low), math.log(high), math.log(at)
         return _LEFT + (_RIGHT - _LEFT) * ((at - low) / (high - low))
 
     def holds(self, value: float) -> bool:
-        """Tell whether the scale reaches a value."""
+        """Tell whether a value lies on the scale."""
         return self.low <= value <= self.high
 
     def ticks(self) -> list[float]:
-        """Choose round values, at most about `_TICKS`."""
+        """Choose about `_TICKS` round values."""
         if self.logarithmic and self.high / self.low >= 20:
             return _decades(self.low, self.high)
         step = _round_step((self.high - self.low) / _TICKS)
@@ -50,7 +51,7 @@ class Axis(msgspec.Struct, frozen=True):
 
 
 class IntervalRow(msgspec.Struct, frozen=True):
-    """A label and what is drawn under it: estimates by their CSS class, and a limit's tick."""
+    """A label and the estimates under it, by their CSS class; `limit` is drawn as a tick."""
 
     label: str
     estimates: Mapping[str, Estimate]
@@ -60,9 +61,9 @@ class IntervalRow(msgspec.Struct, frozen=True):
 def interval_plot(
     title: str, rows: Sequence[IntervalRow], axis: Axis, *, reference: float | None = None
 ) -> Markup:
-    """Draw dots with whiskers, one row for each label; `reference` is a line through all rows.
+    """Draw dots with whiskers, one row per label; `reference` is a line through all rows.
 
-    A value that the axis does not reach is no dot: an arrow at the edge says what it is.
+    A value beyond the axis is drawn as an arrow at the edge, with its number.
     """
     bottom = len(rows) * _ROW
     parts = [_grid(axis, bottom)]
@@ -83,7 +84,7 @@ def interval_plot(
 
 
 def histogram_plot(title: str, histogram: PairedHistogram, axis: Axis) -> Markup:
-    """Draw both sides' counts as bars over one another."""
+    """Draw the counts of both sides as overlapping bars."""
     height = 190
     top = max(1, *histogram.baseline, *histogram.candidate)
     step = max(1, round(_round_step(top / 4)))
@@ -104,7 +105,7 @@ def histogram_plot(title: str, histogram: PairedHistogram, axis: Axis) -> Markup
 
 
 def flow_plot(title: str, flows: Sequence[Flow]) -> Markup:
-    """Draw how many pairs went from which end to which, as bands between two columns."""
+    """Draw how many pairs ended how on each side, as bands between two columns."""
     height, gap = 250, 26
     total = sum(flow.pairs for flow in flows) or 1
     scale = (height - gap * (len(STATES) - 1)) / total
@@ -138,7 +139,7 @@ def flow_plot(title: str, flows: Sequence[Flow]) -> Markup:
 
 
 def direction(flow: Flow) -> str:
-    """Say whether a flow is `same`, `better`, `worse`, or `outage`, which is neither."""
+    """Classify a flow as `same`, `better`, `worse` or `outage`."""
     if "infra_error" in {flow.baseline, flow.candidate}:
         return "outage"
     ours, theirs = STATES.index(flow.baseline), STATES.index(flow.candidate)
@@ -195,7 +196,7 @@ def _round_step(rough: float) -> float:
 
 
 def _svg(title: str, height: float, parts: Sequence[str]) -> Markup:
-    return Markup(  # noqa: S704 - made of numbers, words of ours and what `escape` gave
+    return Markup(  # noqa: S704 - made of numbers, fixed words and escaped text
         f'<svg width="100%" height="{height:.0f}" role="img" aria-label="{escape(title)}">'
         f"<title>{escape(title)}</title>{''.join(parts)}</svg>"
     )

@@ -1,4 +1,4 @@
-"""A run told on a terminal: the same numbers as in the page, without the texts of sessions."""
+"""A run on a terminal: the numbers of the page, without the texts of sessions."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -9,20 +9,22 @@ from rich.text import Text
 
 from lakehouse.comparison.gate import ConditionDecision, GateJudgement, GateOutcome
 from lakehouse.comparison.pairs import SessionPair
-from lakehouse.comparison.summary import STATE_WORDS, STATES, Estimate, PairedMetric, Summary
+from lakehouse.comparison.summary import STATES, Estimate, PairedMetric, Summary
 from lakehouse.core.wording import counted
 from lakehouse.pages.printable import printable
-from lakehouse.reports.report import (
-    RunInfo,
+from lakehouse.reports.flips import flips
+from lakehouse.reports.report import RunInfo
+from lakehouse.reports.wording import (
+    OUTCOME_WORDS,
+    STATE_WORDS,
     amount,
     changed,
     decision_numbers,
     detectable_text,
-    flips,
+    outcome_title,
     percent,
     probability,
 )
-from lakehouse.reports.wording import OUTCOME_WORDS, outcome_title
 
 _FLIPS_SHOWN: Final = 10
 _FIELDS_SHOWN: Final = 12
@@ -36,7 +38,7 @@ STYLES: Final[dict[GateOutcome, str]] = {
 def to_terminal(
     info: RunInfo, summary: Summary, judgement: GateJudgement | None, pairs: Sequence[SessionPair]
 ) -> RenderableType:
-    """Lay the report out for a Rich console; nothing in it is read as markup."""
+    """Lay the report out for a Rich console. No text in it is parsed as markup."""
     counts = summary.counts
     parts: list[RenderableType] = [
         _text(f"run {info.run_id}: {info.baseline} (baseline) against {info.candidate}", "bold"),
@@ -85,7 +87,7 @@ def _metrics(metrics: Sequence[PairedMetric]) -> Table:
 
 
 def _interval(metric: PairedMetric) -> str:
-    """Show the interval of the change, else of the value, in the unit that stands beside it."""
+    """Format the interval of the change, or of the value if there is no change."""
     estimate: Estimate = metric.candidate if metric.change is None else metric.change
     if estimate.low is None or estimate.high is None:
         return "-"
@@ -125,9 +127,9 @@ def _gate(judgement: GateJudgement, summary: Summary) -> list[RenderableType]:
     if alarms is not None:
         parts.append(
             _text(
-                f"A/A: with the sides exchanged at random, {alarms.alarms} of {alarms.runs} runs "
+                f"A/A: with the sides swapped at random, {alarms.alarms} of {alarms.runs} runs "
                 f"were a regression ({percent(alarms.rate.low)} to {percent(alarms.rate.high)}); "
-                f"about {percent(judgement.false_alarm)} at most should be."
+                f"at most about {percent(judgement.false_alarm)} should be."
             )
         )
     parts += [_text(reason, "yellow") for reason in judgement.reasons]

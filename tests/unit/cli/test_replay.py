@@ -175,7 +175,9 @@ def test_what_cannot_be_run_is_one_clear_message(untouched: Path, arguments, cod
     assert list_plans(untouched / "log") == []
 
 
-@pytest.mark.parametrize(("missing", "extra"), [("scipy", "replay"), ("ray", "ray")])
+@pytest.mark.parametrize(
+    ("missing", "extra"), [("scipy", "replay"), ("junitparser", "replay"), ("ray", "ray")]
+)
 def test_an_extra_that_is_not_installed_is_named(untouched: Path, missing: str, extra: str):
     """Before anything is begun."""
     program = (

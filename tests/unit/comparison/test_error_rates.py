@@ -175,12 +175,12 @@ def test_a_shortfall_that_does_not_matter_is_let_through():
     decision = judge_run(summary, conditions, effect_min=0.05).decisions[0]
     assert (decision.outcome, decision.reason) == (
         "pass",
-        "The candidate misses the limit, by less than matters.",
+        "The candidate misses the limit, but by too little to matter.",
     )
 
 
 def test_an_a_a_run_tells_the_false_alarm_rate_of_the_sessions_at_hand():
-    """Also where the candidate is much worse: exchanged at random, neither side is."""
+    """Also where the candidate is much worse: swapped at random, neither side is."""
     pairs = Truth(fall=0.2).pairs_of(1)
     conditions = parse_conditions([*THREE, "accepted >= 0.9"])
     assert judge_run(summarize(pairs, 1), conditions).outcome == "regression"

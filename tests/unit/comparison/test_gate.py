@@ -55,7 +55,7 @@ def test_losses_that_chance_explains_pass():
     assert decision.bound is not None
     assert decision.bound < 0  # the bootstrap alone would have stopped it
     assert decision.p_value == binom.sf(3, 4, 0.5)
-    assert decision.reason == "The candidate misses the limit, by no more than chance explains."
+    assert decision.reason == "The candidate misses the limit, but by no more than chance explains."
     assert run(lost(5), "accepted >= baseline").outcome == "regression"
 
 
@@ -104,7 +104,7 @@ def test_too_few_conversations_cannot_be_run():
     """A hundred sessions of one conversation are one observation."""
     judgement = run(lost(50, conversation_id="the only one"), "accepted >= baseline")
     assert judgement.outcome == "could_not_be_run"
-    assert "of 1 conversations; 20 are needed" in judgement.reasons[0]
+    assert "from 1 conversations; 20 are needed" in judgement.reasons[0]
 
 
 def test_too_many_outages_cannot_be_run():
@@ -128,7 +128,7 @@ def test_a_quantile_needs_pairs_beyond_it():
     pairs = [make_pair(i) for i in range(99)]
     judgement = run(pairs, "p95_latency_ms <= baseline")
     assert judgement.reasons == (
-        "p95_latency_ms <= baseline: p95_latency_ms needs 100 conversations, there are 99.",
+        "p95_latency_ms <= baseline: p95_latency_ms needs 100 conversations; there are 99.",
     )
     assert run([*pairs, make_pair(99)], "p95_latency_ms <= baseline").outcome == "pass"
 

@@ -132,7 +132,7 @@ def test_a_candidate_that_cannot_be_is_refused_before_anything_begins(candidate,
 def test_a_candidate_says_what_it_changes():
     assert Candidate().words() == "nothing"
     words = Candidate(model="big", system="a long text", temperature=0.0).words()
-    assert words == "model big, system another, temperature 0.0"
+    assert words == "model big, system replaced, temperature 0.0"
 
 
 def test_a_replay_has_the_sessions_ids_and_a_row_id_of_its_own():

@@ -269,7 +269,7 @@ def test_two_processes_cannot_be_at_one_run(config, root):
     plan = begin(config)
     with (
         at_work(root, plan.run_id),
-        pytest.raises(LakehouseError, match="under way"),
+        pytest.raises(LakehouseError, match="already running"),
         at_work(root, plan.run_id),
     ):
         pass

@@ -188,7 +188,7 @@ def test_the_terminal_tells_the_run(run):
     assert "infra_error timeout: 0 baseline, 1 candidate" in text
     assert re.search(r"^accepted +198 .* points", text, re.MULTILINE)
     assert "regression: accepted >= baseline - 0.02" in text
-    assert "A/A: with the sides exchanged at random" in text
+    assert "A/A: with the sides swapped at random" in text
     assert text.rstrip().endswith("gate: regression")
 
 
@@ -201,7 +201,7 @@ def test_the_page_tells_the_run(run):
         "accepted >= baseline - 0.02",
         "Rates of both sides with 95 % intervals",
         "Change of rates, in points",
-        "Factors of what is spent",
+        "Time, tokens and attempts as factors of the baseline",
         "Verdicts of the baseline and of the candidate",
         "Latency of a session, ms",
         "Completion tokens of a session",
@@ -209,7 +209,7 @@ def test_the_page_tells_the_run(run):
         "Against the answers that a person checked",
         "no longer accepted",
         "attempt 1: rejected",
-        "with the sides exchanged at random",
+        "with the sides swapped at random",
     ):
         assert words in page.text, words
     assert page.tags.count("svg") == 8  # seven plots, and a box for the bands of one
@@ -320,7 +320,7 @@ def test_the_verdict_stands_first_and_the_digests_last(run):
     order = [
         "Regression",
         "The candidate misses a limit",
-        "What was asked of the candidate",
+        "Conditions of the gate",
         "Sessions that flipped",
         "All measures",
         "About this run",
@@ -356,7 +356,7 @@ def test_a_factor_that_the_axis_cannot_hold_is_told_in_numbers(tokens: int):
     pairs = [make_pair(index, baseline=side, candidate=spent) for index in range(60)]
     text = to_html(INFO, summarize(pairs, 1, resamples=50), None, pairs)
 
-    plot = text[text.index("Factors of what is spent") :]
+    plot = text[text.index("Time, tokens and attempts as factors of the baseline") :]
     plot = plot[: plot.index("</svg>")]
     beyond = re.findall(r'<text class="beyond change"[^>]*>([^<]*)</text>', plot)
     assert len(beyond) == 1
