@@ -11,7 +11,7 @@ import lakehouse
 from lakehouse.comparison.gate import UNDECIDED, ConditionDecision, GateJudgement, GateOutcome
 from lakehouse.comparison.pairs import SessionPair, Side
 from lakehouse.comparison.statistics import state_of
-from lakehouse.comparison.summary import STATES, Estimate, PairedMetric, Summary
+from lakehouse.comparison.summary import Estimate, PairedMetric, Summary
 from lakehouse.pages.environment import render
 from lakehouse.reports.flips import Change, Flip, flips
 from lakehouse.reports.page_plots import (
@@ -23,6 +23,7 @@ from lakehouse.reports.page_plots import (
 )
 from lakehouse.reports.plots import flow_plot
 from lakehouse.reports.report import RunInfo
+from lakehouse.reports.tables import FLOW_COLUMNS, fields_by_agreement, flow_rows
 from lakehouse.reports.wording import (
     MEASURE_WORDS,
     OUTCOME_WORDS,
@@ -76,8 +77,8 @@ def to_html(
         factor_plot=factor_plot(summary, limits),
         measures=[_metric_cells(metric) for metric in summary.metrics],
         flow_plot=flow_plot("Verdicts of the baseline and of the candidate", summary.flow),
-        flow_columns=("baseline \\ candidate", *(STATE_WORDS[state] for state in STATES)),
-        flow_rows=_flow_rows(summary),
+        flow_columns=FLOW_COLUMNS,
+        flow_rows=flow_rows(summary),
         outages=[(c.code, str(c.baseline), str(c.candidate)) for c in summary.counts.infra],
         distributions=[
             (_DISTRIBUTIONS[column], plot)
@@ -189,16 +190,7 @@ def _estimate(show: Callable[[str, float | None], str], unit: str, estimate: Est
     return value, f"{show(unit, estimate.low)} to {show(unit, estimate.high)}"
 
 
-def _flow_rows(summary: Summary) -> list[tuple[str, ...]]:
-    counts = {(flow.baseline, flow.candidate): flow.pairs for flow in summary.flow}
-    return [
-        (STATE_WORDS[ours], *(str(counts.get((ours, theirs), 0)) for theirs in STATES))
-        for ours in STATES
-    ]
-
-
 def _fields(summary: Summary) -> list[tuple[Cell, ...]]:
-    least = sorted(summary.fields, key=lambda field: field.equal / field.pairs)
     return [
         (
             field.path or "(the whole)",
@@ -206,7 +198,7 @@ def _fields(summary: Summary) -> list[tuple[Cell, ...]]:
             str(field.equal),
             _estimate(amount, "rate", field.rate),
         )
-        for field in least
+        for field in fields_by_agreement(summary)
     ]
 
 

@@ -9,14 +9,14 @@ from rich.text import Text
 
 from lakehouse.comparison.gate import ConditionDecision, GateJudgement, GateOutcome
 from lakehouse.comparison.pairs import SessionPair
-from lakehouse.comparison.summary import STATES, Estimate, PairedMetric, Summary
+from lakehouse.comparison.summary import Estimate, PairedMetric, Summary
 from lakehouse.core.wording import counted
 from lakehouse.pages.printable import printable
 from lakehouse.reports.flips import flips
 from lakehouse.reports.report import RunInfo
+from lakehouse.reports.tables import FLOW_COLUMNS, fields_by_agreement, flow_rows
 from lakehouse.reports.wording import (
     OUTCOME_WORDS,
-    STATE_WORDS,
     amount,
     changed,
     decision_numbers,
@@ -98,17 +98,15 @@ def _interval(metric: PairedMetric) -> str:
 
 
 def _flow(summary: Summary) -> Table:
-    counts = {(flow.baseline, flow.candidate): flow.pairs for flow in summary.flow}
-    table = _table("baseline \\ candidate", *(STATE_WORDS[state] for state in STATES))
-    for ours in STATES:
-        table.add_row(STATE_WORDS[ours], *(str(counts.get((ours, theirs), 0)) for theirs in STATES))
+    table = _table(*FLOW_COLUMNS)
+    for row in flow_rows(summary):
+        table.add_row(*row)
     return table
 
 
 def _fields(summary: Summary) -> Table:
     table = _table("field", "pairs", "equal", "95 % interval")
-    least = sorted(summary.fields, key=lambda field: field.equal / field.pairs)
-    for field in least[:_FIELDS_SHOWN]:
+    for field in fields_by_agreement(summary)[:_FIELDS_SHOWN]:
         table.add_row(
             Text(printable(field.path) or "(the whole)"),
             str(field.pairs),
