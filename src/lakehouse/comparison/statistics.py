@@ -192,8 +192,8 @@ def _histogram(column: str, unit: Unit, ours: Floats, theirs: Floats) -> PairedH
     if logarithmic:
         edges = np.geomspace(max(low, 1.0), high, _BINS + 1)
     else:
-        # Counts are whole numbers, so bins are too: fractional widths would leave gaps. Where doubles
-        # lie further apart than one, closer edges would be equal.
+        # Counts are whole numbers, so bins are too: fractional widths would leave gaps. Edges that
+        # lie closer than two neighbouring doubles would be equal.
         apart = math.ceil(np.spacing(max(abs(low), abs(high))))
         width = max(1, math.ceil((high - low + 1) / _BINS), apart)
         edges = low + width * np.arange(max(_BINS_MIN, math.ceil((high - low + 1) / width)) + 1.0)
