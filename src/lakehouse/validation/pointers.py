@@ -100,12 +100,22 @@ def _doubts(
             f"{_near(view, at)}",
             fatal=True,
         )
-    elif state == "open":
+        return
+    if state == "open":
         yield Doubt(
             at,
             member,
             f"{at!r} is not named in the schema, which leaves room for any member: "
             f"an answer without it is not checked{_near(view, at)}",
+            fatal=False,
+        )
+    one_of = _one_of_many(view, at)
+    if one_of is not None:
+        yield Doubt(
+            at,
+            member,
+            f"{at!r} checks one element alone: the others of {one_of} are not checked by it; a SQL "
+            "rule can check them all",
             fatal=False,
         )
 
@@ -133,6 +143,23 @@ def _why(view: SchemaView, at: str) -> str:
             )
         here, done = there, f"{done}{pointer(part)}"
     return ""
+
+
+def _one_of_many(view: SchemaView, at: str) -> str | None:
+    """Name the list that the pointer takes one element of, where it may have more such elements.
+
+    What `prefixItems` names is a place of its own.
+    """
+    here, done = view, ""
+    for part in pointer_parts(at):
+        if "array" in here.types and part.isdecimal():
+            index = int(part[:9])
+            prefixes = [node.get("prefixItems") for _, node in here.nodes()]
+            named = any(isinstance(one, list) and index < len(one) for one in prefixes)
+            if not named and (index > 0 or here.item(index + 1).possible):
+                return repr(done) if done else "the answer"
+        here, done = here.step(part), f"{done}{pointer(part)}"
+    return None
 
 
 def _near(view: SchemaView, at: str) -> str:

@@ -171,6 +171,36 @@ def test_what_the_schema_leaves_open_is_told_and_not_refused() -> None:
     assert "'/cities'" in doubts[0].message
 
 
+@pytest.mark.parametrize(
+    ("items", "at", "told"),
+    [
+        ({"items": TEXT}, "/l/0", "'/l'"),
+        ({"items": TEXT, "maxItems": 3}, "/l/2", "'/l'"),
+        ({"items": {"properties": {"a": TEXT}}}, "/l/0/a", "'/l'"),
+        ({"items": {"properties": {"m": {"type": "array", "items": TEXT}}}}, "/l/0/m", "'/l'"),
+        ({"prefixItems": [TEXT], "items": TEXT}, "/l/1", "'/l'"),
+        ({"items": TEXT, "maxItems": 1}, "/l/0", None),
+        ({"prefixItems": [TEXT, TEXT], "items": False}, "/l/1", None),
+        ({"items": TEXT}, "/l", None),
+    ],
+)
+def test_elements_that_an_index_leaves_unchecked_are_told(
+    items: dict[str, Any], at: str, told: str | None
+) -> None:
+    schema = {"type": "object", "properties": {"l": {"type": "array", **items}}}
+    found = doubts_of(schema_of(schema), GroundingRule(path=at, column="t.c"))
+    alone = [doubt for doubt in found if "one element alone" in doubt.message]
+    assert [doubt.fatal for doubt in alone] == ([] if told is None else [False])
+    assert all(f"the others of {told}" in doubt.message for doubt in alone)
+
+
+def test_elements_of_an_answer_that_is_a_list_are_told_too() -> None:
+    [doubt] = doubts_of(
+        schema_of({"type": "array", "items": TEXT}), GroundingRule(path="/0", column="t.c")
+    )
+    assert "the others of the answer" in doubt.message
+
+
 def test_real_pointers_of_a_recursive_schema_are_listed_and_end() -> None:
     found = list(pointers_of(schema_of(ORDER).view()))
     assert {"/customer_id", "/tags", "/lines/0/sku", "/tree/next/value", "/pet/name"} <= set(found)
