@@ -32,11 +32,15 @@ _REMEMBER_S: Final = 3_600.0  # endpoints learn; then it is tried again
 _PAUSE_S: Final = 60.0  # after guesses that did not help, fewer are made: it is in trouble
 _SCHEMAS_MAX: Final = 256
 _STATUS: Final = frozenset({400, 404, 415, 422, 500, 501})
+_ABOUT_US: Final = frozenset({401, 402, 407, 429})  # whatever words go with them
 _CHANGED: Final = ("temperature", "top_p", "seed", "max_tokens")
 
 _FORMAT: Final = re.compile(
     r"response_?format|json_?(schema|object|mode)|json schema|structured.?output|guided|grammar"
     r"|schema|\bstrict\b|['\"`]format['\"`]|invalid format|xgrammar|outlines"
+)
+_FORMAT_NAMED: Final = re.compile(
+    r"response_?format|json_?schema|structured.?output|guided.?(json|decoding)|grammar"
 )
 _SCHEMA_AT_FAULT: Final = re.compile(
     r"invalid.{0,20}schema|schema.{0,40}(invalid|too (large|complex|many|deep)|must be)|grammar"
@@ -148,9 +152,10 @@ class Capabilities:
     def after(self, ask: Ask, fault: EndpointFault, request: ChatRequest) -> Ask | None:
         """Put a refused call in another way; None where all that is left is the caller's."""
         error = fault.error
-        if fault.http_status not in _STATUS or error.refused or error.out_of_quota:
-            return None
         text = f"{error.param} {error.message}".lower()
+        of_form = _FORMAT_NAMED.search(text) is not None and fault.http_status not in _ABOUT_US
+        if not (fault.http_status in _STATUS or of_form) or error.refused or error.out_of_quota:
+            return None
         other = self._other_field(ask, text)
         if other is not None:
             return other

@@ -100,6 +100,31 @@ def no_format(status: int, message: str, *taken: str, **members: object) -> Rule
     return lambda body: None if form_of(body) in taken else refusal(message, status, **members)
 
 
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [
+        (403, "response_format is not enabled for your plan"),
+        (405, "json_schema is not available here"),
+        (502, "structured outputs failed upstream"),
+        (503, "The grammar backend is unavailable."),
+    ],
+)
+def test_any_status_that_names_the_format_is_about_the_format(status: int, message: str) -> None:
+    case = Case(no_format(status, message, "none"))
+    [reply] = case.ask(question())
+    assert isinstance(reply, ChatReply), reply
+    assert case.forms[-1] == "none"
+
+
+@pytest.mark.parametrize("status", [401, 402, 429])
+def test_a_status_about_the_caller_is_none_of_the_format(status: int) -> None:
+    """The key, the account and the pace are not helped by asking otherwise."""
+    case = Case(no_format(status, "response_format is not for you", "none"))
+    [found] = case.ask(question())
+    assert isinstance(found, InfraError)
+    assert set(case.forms) == {"strict"}
+
+
 @pytest.mark.parametrize("status", [400, 404, 415, 422, 500, 501])
 @pytest.mark.parametrize(
     "message",
