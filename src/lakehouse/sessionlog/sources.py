@@ -6,7 +6,6 @@ Sealed segments were looked through when they were sealed. Refuses to trust one 
 """
 
 import os
-import tempfile
 from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
@@ -15,8 +14,10 @@ from typing import Final
 import duckdb
 import msgspec
 
+from lakehouse.core.limits import ROW_BYTES_MAX
 from lakehouse.sessionlog.compacted import Compacted, open_compacted
 from lakehouse.sessionlog.forgotten import forgotten_sessions
+from lakehouse.sessionlog.held_files import HeldFiles
 from lakehouse.sessionlog.layout import (
     FEEDBACK,
     REPLAY_RUNS,
@@ -35,42 +36,42 @@ from lakehouse.sessionlog.lines import (
     split,
 )
 from lakehouse.sessionlog.manifest import read_manifest
+from lakehouse.sessionlog.regular_file import open_regular
 
-# Opens the file behind a descriptor, whatever its name is by now. Elsewhere a path into /dev/fd
-# would share the descriptor's offset with every other reader.
-_DESCRIPTOR_PATH: Final = "/proc/self/fd/{}"
-_MEMORY_BYTES_MAX: Final = 256 << 20  # of one copy; a larger one goes to the disk
+# DuckDB takes 3 ms for each file, however small: of more sealed ones, the small are read as one.
+_STRICT_MAX: Final = 500
+_SMALL_BYTES_MAX: Final = 1 << 20
 
 
 class Sources(msgspec.Struct, frozen=True):
     """The files that hold a log at one moment, and the table beside them.
 
     `strict` holds sealed segments without damage; in `tolerant`, a living writer's last line may
-    not be finished. `plain` are the replays and feedback. `live_since` is the UTC date that the
-    rows of both are no older than, None if that is unknown. Active segments and copies are held
-    open by `descriptors`. `damaged` files hold lines that were left out and that no manifest lists.
+    not be finished. `plain` are the replays and feedback by what they are called. `live_since` is
+    the UTC date that the rows of both are no older than, None if that is unknown. All but the
+    sealed ones are `held`. `damaged` files hold lines that were left out and that no manifest
+    lists.
     """
 
     strict: tuple[str, ...]
     tolerant: tuple[str, ...]
-    plain: tuple[str, ...]
+    plain: tuple[tuple[str, str], ...]
     live_since: str | None
     compacted: Compacted | None
     forgotten: frozenset[str]
-    descriptors: tuple[int, ...]
+    held: HeldFiles
     damaged: tuple[str, ...] = ()
 
     def close(self) -> None:
         """Let go of the active segments and the copies; once."""
-        for descriptor in self.descriptors:
-            os.close(descriptor)
+        self.held.close()
 
     @property
     def paths(self) -> list[str]:
         """All that a query may touch."""
         local = self.compacted is not None and self.compacted.is_local
         table = self.compacted.files if self.compacted is not None and local else ()
-        return [*self.strict, *self.tolerant, *self.plain, *table]
+        return [*self.strict, *self.held.names, *table]
 
 
 def find_sources(root: Path, *, trusting: bool = True, spill: Path | None = None) -> Sources:
@@ -92,39 +93,35 @@ def find_sources(root: Path, *, trusting: bool = True, spill: Path | None = None
     # The files before the table: a segment that is compacted between is seen twice, not never.
     files = log_files(root)
     compacted = open_compacted(root)
-    held = compacted.held if compacted is not None else frozenset()
+    done = compacted.held if compacted is not None else frozenset()
+    files = [file for file in files if file.name not in done]
     strict: list[str] = []
-    tolerant: list[str] = []
-    live: list[LogFile] = []
-    descriptors: list[int] = []
     damaged: list[str] = []
-    for file in files:
-        if file.name in held:
-            continue
-        live.append(file)
-        if trusting and _is_clean(file):
-            strict.append(str(file.path))
-            continue
-        descriptor = file.open()
-        if descriptor is None:
-            continue
-        if any(entry.kind == "bad" for entry in _entries(file, descriptor)):
-            if sealed_clean(root, file.name) or file.directory != SEALED:
+    held = HeldFiles(spill)
+    try:
+        for file in files:
+            clean_bytes = _clean_bytes(file) if trusting else None
+            small = clean_bytes is not None and clean_bytes <= _SMALL_BYTES_MAX
+            many = len(strict) >= _STRICT_MAX
+            if clean_bytes is not None and not (small and many):
+                strict.append(str(file.path))
+            elif not _take(file, held, alone=clean_bytes is None) and _is_news(file):
                 damaged.append(file.label)
-            descriptor = _copy_of_rows(file, descriptor, spill)
-        descriptors.append(descriptor)
-        tolerant.append(_DESCRIPTOR_PATH.format(descriptor))
-    plain = [str(root / name) for name in (REPLAY_RUNS, FEEDBACK) if (root / name).is_file()]
-    return Sources(
-        tuple(strict),
-        tuple(tolerant),
-        tuple(plain),
-        _live_since(live) if compacted is not None else None,
-        compacted,
-        forgotten_sessions(root),
-        tuple(descriptors),
-        tuple(damaged),
-    )
+        tolerant = tuple(held.names)
+        plain = tuple(_take_plain(root, held))
+        return Sources(
+            tuple(strict),
+            tolerant,
+            plain,
+            _live_since(files) if compacted is not None else None,
+            compacted,
+            forgotten_sessions(root),
+            held,
+            tuple(damaged),
+        )
+    except BaseException:
+        held.close()
+        raise
 
 
 def is_damage(root: Path, error: duckdb.Error) -> bool:
@@ -132,15 +129,70 @@ def is_damage(root: Path, error: duckdb.Error) -> bool:
     return f"{root / SEALED}/" in str(error)
 
 
-def _is_clean(file: LogFile) -> bool:
-    """Say whether a file is as it was sealed, without damage, as far as its time tells."""
+def _clean_bytes(file: LogFile) -> int | None:
+    """Give the size of a file that is as it was sealed without damage, as far as its time tells."""
     if file.directory != SEALED or not sealed_clean(file.root, file.name):
-        return False
+        return None
     try:
         sealed_at = manifest_path(file.root, file.name).stat().st_mtime_ns
-        return file.path.stat().st_mtime_ns <= sealed_at
-    except FileNotFoundError:
-        return False
+        descriptor = open_regular(file.path)
+    except OSError:
+        return None
+    try:
+        status = os.fstat(descriptor)
+        return status.st_size if status.st_mtime_ns <= sealed_at else None
+    finally:
+        os.close(descriptor)
+
+
+def _is_news(file: LogFile) -> bool:
+    """Say whether damage of a file is in no manifest."""
+    return file.directory != SEALED or sealed_clean(file.root, file.name)
+
+
+def _take(file: LogFile, held: HeldFiles, *, alone: bool) -> bool:
+    """Hold a file, or a copy of its rows; say whether it is without damage. One that is gone is."""
+    descriptor = file.open()
+    if descriptor is None:
+        return True
+    keep = False
+    try:
+        sound = fits = True
+        for entry in _entries(file, descriptor):
+            sound = sound and entry.kind != "bad"
+            # An unfinished line is no damage, and may be too long for DuckDB already.
+            fits = fits and entry.line.bytes <= ROW_BYTES_MAX
+        alone = alone and held.has_room
+        keep = sound and fits and alone
+        if not keep:
+            rows = (one.line.data for one in _entries(file, descriptor) if one.kind == "row")
+            if alone:
+                held.copy(rows, os.fstat(descriptor).st_size)
+            else:
+                held.copy_together(rows)
+        return sound
+    finally:
+        if keep:
+            held.keep(descriptor, file.path)
+        else:
+            os.close(descriptor)
+
+
+def _take_plain(root: Path, held: HeldFiles) -> Iterator[tuple[str, str]]:
+    """Hold the replays and feedback: file by file, what it is called and DuckDB's name for it."""
+    for name in (REPLAY_RUNS, FEEDBACK):
+        try:
+            descriptor = open_regular(root / name)
+        except OSError:
+            continue  # not there, or no file: `odd_entries` tells
+        if all(line.bytes <= ROW_BYTES_MAX for line in split(descriptor)):
+            yield name, held.keep(descriptor, root / name)
+            continue
+        try:
+            fitting = (one.data for one in split(descriptor) if one.bytes <= ROW_BYTES_MAX)
+            yield name, held.copy(fitting, os.fstat(descriptor).st_size)
+        finally:
+            os.close(descriptor)
 
 
 def _entries(file: LogFile, descriptor: int) -> Iterator[LogLine]:
@@ -148,23 +200,6 @@ def _entries(file: LogFile, descriptor: int) -> Iterator[LogLine]:
     required = crc_is_required(descriptor, file)
     for line in split(descriptor):
         yield classify(line, file=file.label, crc_required=required, alive=alive)
-
-
-def _copy_of_rows(file: LogFile, descriptor: int, spill: Path | None) -> int:
-    """Copy the rows of a file into one without a name, and close the first."""
-    try:
-        if os.fstat(descriptor).st_size <= _MEMORY_BYTES_MAX:
-            copy = os.memfd_create(file.name, os.MFD_CLOEXEC)
-        else:
-            copy, name = tempfile.mkstemp(dir=spill)
-            Path(name).unlink()
-        with os.fdopen(os.dup(copy), "wb") as out:
-            for entry in _entries(file, descriptor):
-                if entry.kind == "row":
-                    out.write(entry.line.data + b"\n")
-        return copy
-    finally:
-        os.close(descriptor)
 
 
 def _live_since(files: list[LogFile]) -> str | None:

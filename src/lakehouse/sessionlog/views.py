@@ -17,6 +17,7 @@ import duckdb
 import msgspec
 
 from lakehouse.core.clock import TIME_PATTERN
+from lakehouse.core.limits import ROW_BYTES_MAX
 from lakehouse.sessionlog.columns import (
     ATTEMPT_COLUMNS,
     BAD_LINE_COLUMNS,
@@ -31,8 +32,8 @@ from lakehouse.sessionlog.layout import FEEDBACK, REPLAY_RUNS
 from lakehouse.sessionlog.reader import bad_lines
 from lakehouse.sessionlog.sources import Sources, find_sources
 
-# DuckDB fails a query on a longer line, even one that is damage; ours have at most 8 MiB.
-_OBJECT_BYTES_MAX: Final = 64 << 20
+# DuckDB fails a query on a longer line, even one that is damage: none comes so far (`sources.py`).
+_OBJECT_BYTES_MAX: Final = 2 * ROW_BYTES_MAX
 
 
 _FIRST: Final = "TIMESTAMPTZ '0001-01-01 00:00:00+00'"
@@ -100,7 +101,7 @@ def open_views(
         connection.execute(_attempts_view())
         connection.execute(_findings_view())
         for name, view in ((REPLAY_RUNS, _REPLAYS), (FEEDBACK, _FEEDBACK)):
-            paths = [path for path in sources.plain if path.endswith(f"/{name}")]
+            paths = [path for called, path in sources.plain if called == name]
             lines = [_read(paths, view.columns, strict=False)] if paths else []
             connection.execute(
                 f"CREATE VIEW {view.name} AS {_rows(view, lines, sources.forgotten)}"
