@@ -7,6 +7,7 @@ from pathlib import Path
 
 from lakehouse.core.row import Row
 from lakehouse.sessionlog.writer import SessionLogWriter
+from support.forking import fork
 from support.rows import make_started
 
 
@@ -31,7 +32,7 @@ def dead_writer(
 
 def in_child(action: Callable[[], None]) -> None:
     """Run an action in a forked child that ends at once afterwards, without any cleaning up."""
-    child = os.fork()
+    child = fork()
     if child == 0:
         code = 1
         try:

@@ -226,7 +226,7 @@ def ask(sql):
 said = []
 for sql in statements:
     inlet, outlet = os.pipe()
-    process = os.fork()  # some of them crash DuckDB
+    process = fork()  # some of them crash DuckDB
     if not process:
         os.write(outlet, ask(sql).encode()[:60_000])
         os._exit(0)

@@ -16,6 +16,7 @@ from lakehouse.sessionlog.layout import prepare, reserve_path
 from lakehouse.sessionlog.maintenance import Maintenance
 from lakehouse.sessionlog.segments import Segments
 from lakehouse.sessionlog.writer import SessionLogWriter
+from support.forking import fork
 from support.rows import make_row
 
 
@@ -138,7 +139,7 @@ def test_a_forked_child_leaves_its_parent_the_reserve(tmp_path: Path):
     writer.tend()
     reserve = reserve_path(tmp_path / "log", writer.writer_id)
     assert reserve.exists()
-    child = os.fork()
+    child = fork()
     if child == 0:  # pragma: no cover - the child
         os._exit(0)
     _, status = os.waitpid(child, 0)

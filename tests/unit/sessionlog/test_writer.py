@@ -23,6 +23,7 @@ from lakehouse.sessionlog.disk import Disk, free_bytes_required, lock_held
 from lakehouse.sessionlog.layout import lock_path
 from lakehouse.sessionlog.reader import bad_lines, count, find_rows, read_lines, read_rows
 from lakehouse.sessionlog.writer import SessionLogWriter
+from support.forking import fork
 from support.rows import make_row, make_started
 from support.waiting import wait_until
 
@@ -368,7 +369,7 @@ def test_writers_in_several_threads_and_loops(writer: SessionLogWriter, tmp_path
 def test_a_forked_child_neither_writes_nor_keeps_the_lock(writer: SessionLogWriter, tmp_path: Path):
     """The child's copy is closed, so the lock goes when the parent lets go of it."""
     read_end, write_end = os.pipe()
-    child = os.fork()
+    child = fork()
     if child == 0:  # pragma: no cover - the child
         try:
             writer.check_writable()
