@@ -26,7 +26,7 @@ from lakehouse.core.row import Row
 from lakehouse.core.row_codec import encode_line, seal
 from lakehouse.sessionlog.sealing import seal as seal_log
 from lakehouse.sessionlog.views import open_views
-from lakehouse.sessionlog.writer import SessionLogWriter
+from lakehouse.sessionlog.writer import Durability, SessionLogWriter
 from rig import HERE, fdatasync_ms, file_system, heading, write_result
 
 sys.path.insert(0, str(HERE.parent / "tests"))
@@ -70,7 +70,7 @@ class Rate:
         return f"| {self.name} | {per_s:,.0f} | {cpu_us:.0f} |"
 
 
-def append_ours(root: Path, rows: int, producers: int, durability: str = "commit") -> None:
+def append_ours(root: Path, rows: int, producers: int, durability: Durability = "commit") -> None:
     """Append rows, each acknowledged before its producer goes on."""
     writer = SessionLogWriter.open(root, daemon="validatord", durability=durability)
     template = a_row()

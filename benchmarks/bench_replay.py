@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 from lakehouse.config.load import load_config
 from lakehouse.core.context import call_context
@@ -108,7 +109,7 @@ def replay(directory: Path, *arguments: str) -> dict[str, float]:
     }
 
 
-def measure(case: str, directory: Path, sessions: int, *arguments: str) -> dict:
+def measure(case: str, directory: Path, sessions: int, *arguments: str) -> dict[str, Any]:
     one = replay(directory, *arguments, "--limit", "1")
     all_of_them = replay(directory, *arguments)
     cpu_s = all_of_them["cpu_s"] - one["cpu_s"]

@@ -40,7 +40,7 @@ TRACING = (  # name, to Langfuse, with content
 @contextmanager
 def daemon(
     directory: Path, model_port: str, environment: dict[str, str], *, content: bool
-) -> Iterator[tuple[subprocess.Popen, int]]:
+) -> Iterator[tuple[subprocess.Popen[str], int]]:
     """Run `lakehouse up` in a directory of its own; gives it and its port."""
     directory.mkdir()
     (directory / "event.schema.json").write_text(json.dumps(SCHEMA))
@@ -77,7 +77,7 @@ def cost(directory: Path, model_port: str, sessions: int, rounds: int) -> list[s
     counts too.
     """
     with ExitStack() as stack:
-        daemons = []
+        daemons: list[tuple[int, int]] = []
         for tracing, langfuse, content in TRACING:
             environment = {}
             if tracing != "off":
@@ -85,9 +85,9 @@ def cost(directory: Path, model_port: str, sessions: int, rounds: int) -> list[s
                 environment = (
                     {"LANGFUSE_URL": url, **LANGFUSE_KEYS} if langfuse else {ENDPOINT: url}
                 )
-            place = directory / f"cost-{len(daemons)}"
+            own = directory / f"cost-{len(daemons)}"
             started, port = stack.enter_context(
-                daemon(place, model_port, environment, content=content)
+                daemon(own, model_port, environment, content=content)
             )
             daemons.append((port, started.pid))
             asyncio.run(load(port, "retry", ROUND_SESSIONS))  # warm up

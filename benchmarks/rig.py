@@ -17,7 +17,9 @@ PACKAGES = ("uvicorn", "uvloop", "msgspec", "jsonschema-rs", "starlette", "duckd
 
 
 @contextmanager
-def process(*arguments: str, cwd: Path | None = None) -> Iterator[tuple[subprocess.Popen, str]]:
+def process(
+    *arguments: str, cwd: Path | None = None
+) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """Start a process of ours, give it and its first line, end it by id."""
     started = subprocess.Popen(
         [sys.executable, *arguments], stdout=subprocess.PIPE, text=True, cwd=cwd

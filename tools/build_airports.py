@@ -9,7 +9,7 @@ as NULL. The same wheel gives the same rows; version, date and licence are in th
 import sys
 from pathlib import Path
 
-import airportsdata
+import airportsdata  # type: ignore[import-not-found]  # installed for this alone, see above
 import pyarrow as pa
 import pyarrow.parquet as pq
 

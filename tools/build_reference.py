@@ -103,9 +103,11 @@ def configuration() -> str:
     parts = []
     for name, kind in SECTIONS.items():
         text = " ".join((kind.__doc__ or "").split())
+        struct = msgspec.inspect.type_info(kind)
+        assert isinstance(struct, msgspec.inspect.StructType)
         rows = [
             f"| `{field.encode_name}` | {type_words(field.type)} | {default_of(field)} |"
-            for field in msgspec.inspect.type_info(kind).fields  # type: ignore[union-attr]  # structs
+            for field in struct.fields
         ]
         table = "\n".join(["| field | type | default |", "| --- | --- | --- |", *rows])
         parts.append(f"## `[{name}]`\n\n{text}\n\n{table}")

@@ -8,7 +8,9 @@ Reads the log's lines and the table's file directly; uses nothing of what judged
 import json
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 
@@ -16,7 +18,7 @@ AUTO_ACCEPTED_SHARE_MIN = 1 / 3
 SESSIONS_MIN = 20
 
 
-def rows(directory: Path) -> list[dict]:
+def rows(directory: Path) -> list[dict[str, Any]]:
     found = {}
     for file in (directory / "lakehouse-data" / "sessions" / "active").glob("*.jsonl"):
         for line in file.read_bytes().split(b"\n"):
@@ -26,13 +28,13 @@ def rows(directory: Path) -> list[dict]:
     return list(found.values())
 
 
-def group(row: dict) -> str:
+def group(row: dict[str, Any]) -> str:
     return "outage" if row["model_alias"] == "away" else row["settings"]["constrain"]
 
 
-def counted(logged: list[dict]) -> dict[str, list[int]]:
+def counted(logged: list[dict[str, Any]]) -> dict[str, list[int]]:
     """The verdict table as the log has it: label → auto, off, outage, all."""
-    labels = {
+    labels: dict[str, Callable[[dict[str, Any]], bool]] = {
         "accepted at iteration 0": lambda row: row["accepted_iteration"] == 0,
         "accepted after feedback": lambda row: (row["accepted_iteration"] or 0) > 0,
         "max_iter_exhausted": lambda row: row["verdict"] == "max_iter_exhausted",

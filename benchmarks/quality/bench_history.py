@@ -18,6 +18,7 @@ import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -89,7 +90,7 @@ class Score:
 
 
 async def run(
-    directory: Path, texts: list[dict], arms: list[str], sessions_at_once: int
+    directory: Path, texts: list[dict[str, Any]], arms: list[str], sessions_at_once: int
 ) -> dict[str, Score]:
     """Send every text through every arm, the arms in turn, in this process."""
     config = load_config(directory / "lakehouse.toml", {})
@@ -98,7 +99,7 @@ async def run(
     scores = {arm: Score() for arm in arms}
     free = asyncio.Semaphore(sessions_at_once)
 
-    async def one(arm: str, number: int, text: dict) -> None:
+    async def one(arm: str, number: int, text: dict[str, Any]) -> None:
         request = IterateRequest(
             kind=f"arm{number}", prompt=text["text"], temperature=msgspec.Raw(b"0"), seed=1
         )

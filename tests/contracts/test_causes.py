@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -138,7 +139,7 @@ def test_a_retry_and_the_breaker_are_told_with_the_session(tmp_path: Path) -> No
             assert reply["error"]["code"] == "connect"
             sessions.append(reply["session_id"])
 
-        def told(part: str) -> list[dict]:
+        def told(part: str) -> list[dict[str, Any]]:
             lines = [line for one in sessions for line in lines_of(gateway, one)]
             return [line for line in lines if part in line["message"]]
 
@@ -165,7 +166,7 @@ def output_of(process: Process) -> str:
     return process.output.read_text()
 
 
-def lines_of(process: Process, session_id: str) -> list[dict]:
+def lines_of(process: Process, session_id: str) -> list[dict[str, Any]]:
     """The log lines about a session."""
     lines = [line for line in output_of(process).splitlines() if line.startswith('{"timestamp"')]
     found = [json.loads(line) for line in lines]

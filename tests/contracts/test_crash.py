@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -93,8 +94,8 @@ def ask_into(told: dict[int, "Answer | Exception"], port: int, number: int) -> N
         told[number] = error
 
 
-def sessions(port: int) -> list[dict]:
-    rows: list[dict] = call(port, "GET", "/v1/sessions").json()["sessions"]
+def sessions(port: int) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = call(port, "GET", "/v1/sessions").json()["sessions"]
     return rows
 
 

@@ -1,6 +1,7 @@
 """What is taken from an answer, over HTTP: the same in one process and as three daemons apart."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -82,13 +83,13 @@ def test_validate_knows_no_models_marks(gateway):
 @pytest.mark.parametrize("route", ["/v1/iterate", "/v1/validate", "/v1/chat"])
 def test_a_schema_over_its_limit_is_refused_on_every_route(gateway, route):
     """Before it is read or kept anywhere; one below the limit is taken."""
-    rest = {
+    bodies: dict[str, dict[str, Any]] = {
         "/v1/iterate": {"prompt": "harmony"},
         "/v1/validate": {"output": GOOD},
         "/v1/chat": {"model": "small", "messages": [{"role": "user", "content": "harmony"}]},
-    }[route]
+    }
     for size, status in [(60_000, 200), (70_000, 400), (900_000, 400)]:
         schema = {**SCHEMA, "description": "x" * size}
-        answer = call(gateway, "POST", route, {"schema": schema, **rest})
+        answer = call(gateway, "POST", route, {"schema": schema, **bodies[route]})
         assert answer.status == status
         assert status == 200 or answer.json()["code"] == "invalid_schema"

@@ -36,7 +36,8 @@ def stack(request, tmp_path_factory):
 
 @pytest.fixture
 def gateway(stack) -> int:
-    return stack[0]
+    port: int = stack[0]
+    return port
 
 
 @pytest.fixture

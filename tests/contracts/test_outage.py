@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -56,7 +57,7 @@ def ask(gateway: Process, **body: object) -> Answer:
     ],
 )
 def test_an_outage_leaves_a_row_whatever_the_gateway_knows(
-    gateway: Process, body: dict, kind: str | None, alias: str | None
+    gateway: Process, body: dict[str, Any], kind: str | None, alias: str | None
 ) -> None:
     """502 in the session shape; the row names the kind and the model that were asked for."""
     answer = ask(gateway, **body)
@@ -97,7 +98,7 @@ def test_an_outage_leaves_a_row_whatever_the_gateway_knows(
     ],
 )
 def test_what_is_wrong_in_itself_is_refused_although_nobody_is_there(
-    gateway: Process, body: dict
+    gateway: Process, body: dict[str, Any]
 ) -> None:
     """A request that no validator would take leaves no row."""
     answer = ask(gateway, **body)
@@ -109,7 +110,7 @@ def test_the_log_names_the_cause_of_the_outage(gateway: Process) -> None:
     """One line with the session's id, the code and the address."""
     session_id = ask(gateway, kind="k", prompt="x").json()["session_id"]
 
-    def lines() -> list[dict]:
+    def lines() -> list[dict[str, Any]]:
         found = [
             json.loads(line)
             for line in gateway.output.read_text().splitlines()

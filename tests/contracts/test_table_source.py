@@ -23,7 +23,7 @@ from support.grounding import kind_of, prepared, raw_rows
 Rows = Sequence[Mapping[str, Any]]
 Make = Callable[[Rows, Sequence[SqlRule]], TableSource]
 
-ROWS = [
+ROWS: Rows = [
     {"code": "ZRH", "city": "Zürich"},
     {"code": "BSL", "city": "Basel"},
     {"code": None, "city": 'a"b;--'},

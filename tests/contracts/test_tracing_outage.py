@@ -8,6 +8,7 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -171,7 +172,7 @@ def test_sessions_that_the_receiver_missed_are_sent_from_the_log(tmp_path):
         assert server.refusals == []
 
 
-def resend(directory: Path, server: LangfuseServer) -> dict:
+def resend(directory: Path, server: LangfuseServer) -> dict[str, Any]:
     done = subprocess.run(
         [
             *(sys.executable, "-m", "lakehouse"),
@@ -183,4 +184,5 @@ def resend(directory: Path, server: LangfuseServer) -> dict:
         text=True,
         check=True,
     )
-    return json.loads(done.stdout)
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found

@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -79,15 +80,17 @@ def stack(request, tmp_path_factory):
 
 @pytest.fixture
 def gateway(stack) -> int:
-    return stack["gateway"].port
+    port: int = stack["gateway"].port
+    return port
 
 
 def iterate(port: int, headers=None, **body) -> Answer:
     return call(port, "POST", "/v1/iterate", body, headers)
 
 
-def rows_of(port: int, identity: str) -> list[dict]:
-    return call(port, "GET", f"/v1/sessions/{identity}").json()["rows"]
+def rows_of(port: int, identity: str) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = call(port, "GET", f"/v1/sessions/{identity}").json()["rows"]
+    return rows
 
 
 def test_a_first_shot_is_accepted_and_its_row_is_there(gateway):
@@ -382,7 +385,7 @@ def test_sessions_are_listed_newest_first_with_a_cursor(gateway):
 
 def test_concurrent_sessions_each_leave_one_row(gateway):
     """Fifty at once: fifty replies, fifty rows, no id twice."""
-    replies: list[dict] = []
+    replies: list[dict[str, Any]] = []
     lock = threading.Lock()
 
     def one() -> None:

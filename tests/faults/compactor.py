@@ -46,7 +46,7 @@ def main() -> None:
     parser.add_argument("--plan-bytes", type=int, default=SEGMENTS_AT_ONCE_BYTES)
     parser.add_argument("--bug", choices=BUGS)
     arguments = parser.parse_args()
-    compaction._PLAN_BYTES_MAX = arguments.plan_bytes
+    setattr(compaction, "_PLAN_BYTES_MAX", arguments.plan_bytes)  # noqa: B010 - it is Final
     if arguments.bug == "no_transaction_check":
         compaction._done = lambda table, identity: 0
         compaction._known = lambda root, plan, table: set()

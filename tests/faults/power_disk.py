@@ -32,7 +32,7 @@ class Node:
         self.changed_ns = time.time_ns()
 
 
-class PowerDisk(mfusepy.Operations):
+class PowerDisk(mfusepy.Operations):  # type: ignore[misc]  # it has no types
     """Answers the kernel, and keeps `record`: what `power_loss.Change` describes."""
 
     use_ns = True

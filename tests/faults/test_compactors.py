@@ -66,7 +66,9 @@ def test_compactors_that_are_killed_lose_and_double_nothing(tmp_path: Path):
     # On a slow disk they come to little before a kill: go on until they had a part in it.
     while killed < KILLS or (versions(root) < SEGMENTS // 5 and killed < KILLS * 10):
         victim = chance.randrange(COMPACTORS)
-        assert compactors[victim].stdout.readline() == b"begins\n"
+        stdout = compactors[victim].stdout
+        assert stdout is not None
+        assert stdout.readline() == b"begins\n"
         time.sleep(chance.uniform(0, 0.6))
         end(compactors[victim], kill=True)
         killed += compactors[victim].returncode == -9

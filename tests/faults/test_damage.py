@@ -7,6 +7,7 @@ import pytest
 
 from faults.oracle import check, end, start, times, told
 from lakehouse.sessionlog import reader
+from lakehouse.sessionlog.lines import classify_file
 from lakehouse.sessionlog.reader import read_rows
 from lakehouse.sessionlog.verify import verify
 
@@ -81,7 +82,7 @@ def test_a_reader_that_does_not_check_crcs_is_caught(
     sealed_log: Path, monkeypatch: pytest.MonkeyPatch
 ):
     """The planted bug shows damaged rows."""
-    real = reader.classify_file
+    real = classify_file
 
     def careless(file):
         for entry in real(file):

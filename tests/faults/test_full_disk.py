@@ -5,7 +5,7 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -63,12 +63,13 @@ def test_a_full_disk_refuses_keeps_its_word_and_heals(tmp_path: Path, small_disk
     options += ["--session-s", 0.5, "--row-bytes", 3 * BLOCK_BYTES, "--pause-s", 0.02]
     producer = start("producer.py", root, *options)
     assert producer.stdout is not None
-    os.set_blocking(producer.stdout.fileno(), False)
+    stdout = producer.stdout
+    os.set_blocking(stdout.fileno(), False)
     output = b""
 
     def acked() -> int:
         nonlocal output
-        output += producer.stdout.read() or b""
+        output += stdout.read() or b""
         return output.count(b"acked ")
 
     given_up = 0
@@ -92,7 +93,7 @@ def test_a_full_disk_refuses_keeps_its_word_and_heals(tmp_path: Path, small_disk
     check(root, told(output.decode() + rest))
 
 
-def _quiet(acked) -> bool:
+def _quiet(acked: Callable[[], int]) -> bool:
     """Say whether nothing is acknowledged for a second."""
     before = acked()
     time.sleep(1)

@@ -102,7 +102,13 @@ def test_a_planted_bug_is_caught(tmp_path: Path, bug: dict[str, str]):
     """Soon: each round but the first of a log kills somebody who reaps what the last one left."""
     for seed in range(40):
         try:
-            kill_in_the_middle(tmp_path / str(seed), seed, 8, **bug)
+            kill_in_the_middle(
+                tmp_path / str(seed),
+                seed,
+                8,
+                writer_bug=bug.get("writer_bug", ""),
+                tender_bug=bug.get("tender_bug", ""),
+            )
         except LogBroken as broken:
             print(f"{bug}: {broken} (round {seed})")
             return

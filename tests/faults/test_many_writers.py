@@ -77,6 +77,7 @@ def test_a_stopped_writer_is_not_a_dead_one(tmp_path: Path):
     for _ in range(STOPS):
         writer = start("producer.py", tmp_path, "--left-running", 3, "--rows", 20, "--wait")
         assert writer.stdout is not None
+        assert writer.stdin is not None
         first = writer.stdout.readline().decode()
         os.kill(writer.pid, signal.SIGSTOP)
         state = Path(f"/proc/{writer.pid}/stat")

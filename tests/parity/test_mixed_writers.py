@@ -73,11 +73,11 @@ def test_every_acknowledged_row_is_there_once_whoever_wrote_it(tmp_path: Path):
     chance = random.Random(7)
     acked: dict[str, set[str]] = {}
     for _ in range(ROUNDS):
-        for name, rows in killed_together(tmp_path, chance).items():
-            acked[name] = acked.get(name, set()) | rows
+        for name, row_ids in killed_together(tmp_path, chance).items():
+            acked[name] = acked.get(name, set()) | row_ids
 
     assert set(acked) == {"python", *NAMES}
-    assert all(len(rows) > ROUNDS * OF_EACH for rows in acked.values()), acked.keys()
+    assert all(len(row_ids) > ROUNDS * OF_EACH for row_ids in acked.values()), acked.keys()
     log = tmp_path / "log"
     seal(log)
     rows = [decode_row(line) for line in read_rows(log)]

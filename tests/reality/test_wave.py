@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 from lakehouse.core.ids import is_id
 from support.stack import Answer, call, free_port, running_stack
@@ -48,7 +49,7 @@ def test_the_wave(tmp_path: Path):
         json.dumps({"matches": {"poem": ["Roses are red.", "Violets too."], ".": [good]}})
     )
     (tmp_path / "cold.json").write_text(json.dumps({"load_ms": COLD_START_MS, "steps": [good]}))
-    requests = [
+    requests: list[dict[str, Any]] = [
         *({"prompt": f"Notice {n}: fog in Zürich."} for n in range(6)),
         {"prompt": "Write a poem."},
         {"prompt": "Another poem."},

@@ -51,8 +51,8 @@ def events(dialect: Dialect, *, whole: bool = True, line_end: str = "\n") -> byt
         lines = [f"data: {json.dumps(part, ensure_ascii=False)}" for part in parts]
         lines += ["data: [DONE]"] if whole else []
         return "".join(line + line_end * 2 for line in lines).encode()
-    parts = [{"message": {"content": piece}, "done": False} for piece in (TEXT[:8], TEXT[8:])]
-    lines = [json.dumps(part, ensure_ascii=False) for part in parts]
+    pieces = [{"message": {"content": piece}, "done": False} for piece in (TEXT[:8], TEXT[8:])]
+    lines = [json.dumps(piece, ensure_ascii=False) for piece in pieces]
     lines += [json.dumps(answer("ollama", ""))] if whole else []
     return "".join(line + line_end for line in lines).encode()
 

@@ -30,11 +30,11 @@ def installed() -> Path:
     mark = ENVIRONMENT / "installed.sha256"
     digest = hashlib.sha256(REQUIREMENTS.read_bytes()).hexdigest()
     if not mark.exists() or mark.read_text() != digest:
-        uv = Path(sys.executable).parent / "uv"
+        uv = str(Path(sys.executable).parent / "uv")
         subprocess.run([uv, "venv", "--quiet", "--clear", ENVIRONMENT], check=True)
         python = ENVIRONMENT / "bin" / "python"
-        install = [uv, "pip", "install", "--quiet", "--require-hashes", "--python", python]
-        subprocess.run([*install, "-r", REQUIREMENTS], check=True)
+        install = [uv, "pip", "install", "--quiet", "--require-hashes", "--python", str(python)]
+        subprocess.run([*install, "-r", str(REQUIREMENTS)], check=True)
         mark.write_text(digest)
     return ENVIRONMENT / "bin" / "phoenix"
 

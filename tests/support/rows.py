@@ -38,7 +38,7 @@ def make_attempt(iteration: int = 0, **changes: Any) -> Attempt:
 
 def rejected_attempt(iteration: int = 0, code: str = "schema", **changes: Any) -> Attempt:
     """Give an attempt with one finding of this code."""
-    finding = Finding(code=code, path="/airport", message="not good", got=msgspec.Raw(b'"QQQ"'))  # type: ignore[arg-type]
+    finding = Finding(code=code, path="/airport", message="not good", got=msgspec.Raw(b'"QQQ"'))
     return make_attempt(iteration, outcome="rejected", findings=(finding,), **changes)
 
 

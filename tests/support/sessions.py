@@ -17,7 +17,7 @@ from lakehouse.core.clock import FixedClock
 from lakehouse.core.context import CallContext, call_context
 from lakehouse.core.errors import InfraError
 from lakehouse.core.kind import Kind, SqlRule
-from lakehouse.core.ports import Column, RuleOutcome
+from lakehouse.core.ports import Column, RuleOutcome, TableSnapshot
 from lakehouse.core.session import IterateRequest
 from lakehouse.engine.task import Catalog, SessionTask, plan
 from lakehouse.validation.schema import SchemaCache
@@ -76,7 +76,7 @@ class NoTables:
 
     digests: Mapping[str, str] = {}
 
-    async def snapshot(self, kind: Kind) -> "NoTables":
+    async def snapshot(self, kind: Kind) -> TableSnapshot:
         return self
 
     def column(self, reference: str) -> Column:

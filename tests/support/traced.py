@@ -90,7 +90,7 @@ def row_of(context: CallContext, *attempts: Attempt, **changes: object) -> Row:
 
 
 def failed_row(context: CallContext, *attempts: Attempt, code: str = "timeout") -> Row:
-    error = RowError(code, "The model did not answer.")  # type: ignore[arg-type]  # test data
+    error = RowError(code, "The model did not answer.")
     return row_of(context, *attempts, verdict="infra_error", accepted_iteration=None, error=error)
 
 

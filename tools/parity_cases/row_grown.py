@@ -1,5 +1,7 @@
 """Rows of a contract that grew: words of tomorrow, and members that older rows lack."""
 
+from collections.abc import Callable
+
 from parity_cases.case import Case, items, obj
 from parity_cases.row_parts import (
     DIGEST,
@@ -29,7 +31,7 @@ HISTORY = (
     "history: what a later attempt saw of the earlier answers; left out where it saw none of them."
 )
 LONGEST = "a_word_of_tomorrow_with_forty_characters"
-PLACES = {
+PLACES: dict[str, Callable[[str], str]] = {
     "finding_code": lambda word: row(
         verdict='"max_iter_exhausted"',
         accepted_iteration="null",

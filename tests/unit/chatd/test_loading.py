@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from lakehouse.chatd.service import ChatService
-from lakehouse.core.chat import CallLimits, ChatReply
+from lakehouse.core.chat import CallLimits, ChatReply, ModelState
 from lakehouse.core.errors import InfraError
 from lakehouse.core.limits import BREAKER_FAILURES_MAX
 from lakehouse.providers.provider import ModelSettings, ProviderFault
@@ -92,7 +92,7 @@ def test_start_preloads_only_what_is_to_be_preloaded() -> None:
     eager, lazy = cold(50), cold(50)
     chat = ChatService({"a": eager, "b": lazy}, {"a": PRELOADED, "b": SCRIPTED})
 
-    async def run() -> list[str]:
+    async def run() -> list[ModelState]:
         await chat.start()
         await asyncio.sleep(0)
         states = [one.state for one in await chat.models()]
@@ -146,7 +146,7 @@ class CountedLoads(ScriptedProvider):
 
 def test_an_unloaded_model_is_really_asked_to_load_again() -> None:
     """The second attempt of the call comes after a second load."""
-    steps = [Step(error="model_loading"), "hi"]
+    steps: list[str | Step] = [Step(error="model_loading"), "hi"]
     provider = CountedLoads("small", SCRIPTED, steps, per_session=False)
     assert asyncio.run(ask(service_of(provider))).text == "hi"
     assert provider.loads == 2
@@ -155,7 +155,7 @@ def test_an_unloaded_model_is_really_asked_to_load_again() -> None:
 def test_after_a_transport_fault_the_model_is_loaded_again() -> None:
     """Its server may have been started anew; an answer of the endpoint says that it was not."""
     time = HeldTime()
-    steps = [Step(error="connect"), Step(error="upstream_status"), "hi"]
+    steps: list[str | Step] = [Step(error="connect"), Step(error="upstream_status"), "hi"]
     provider = CountedLoads("small", SCRIPTED, steps, per_session=False)
     chat = ChatService({"small": provider}, {"small": SCRIPTED}, clock=time, sleep=time.sleep)
     assert asyncio.run(ask(chat)).text == "hi"

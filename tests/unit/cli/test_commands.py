@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -57,7 +58,7 @@ def run(directory: Path, *, code: int, extra: tuple[str, ...] = ()) -> str:
     return lakehouse(directory, "run", *arguments, *extra, code=code).stdout
 
 
-def lines(path: Path) -> list[dict]:
+def lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
@@ -426,9 +427,9 @@ def test_help_is_quick_to_load_and_every_command_has_an_example():
             check=False,
             env=os.environ,
         )
-        *page, loaded = (done.stderr + done.stdout).splitlines()
+        *lines_of_it, loaded = (done.stderr + done.stdout).splitlines()
         assert loaded == "[]"
-        pages.add("\n".join(page))
+        pages.add("\n".join(lines_of_it))
     [page] = pages
     for summary in (summary for _, summary in COMMANDS.values()):
         assert summary in " ".join(page.split())

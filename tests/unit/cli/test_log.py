@@ -25,7 +25,9 @@ def ask(directory: Path, *arguments: str, code: int = 0) -> subprocess.Completed
     return lakehouse_("query", *arguments, directory=directory, code=code)
 
 
-def lakehouse_(*arguments: str, directory: Path, code: int = 0) -> subprocess.CompletedProcess[str]:
+def lakehouse_(
+    *arguments: str, directory: Path, code: int | None = 0
+) -> subprocess.CompletedProcess[str]:
     done = subprocess.run(
         [sys.executable, "-m", "lakehouse", *arguments],
         cwd=directory,

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -35,7 +36,9 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
-def lakehouse(project: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess:
+def lakehouse(
+    project: Path, *arguments: str, **environment: str
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "lakehouse", *arguments],
         cwd=project,
@@ -150,7 +153,7 @@ def test_a_section_stands_where_its_first_part_does():
         ({"allOf": [{"required": [1]}]}, ["at '/allOf/0/required/0'"]),
     ],
 )
-def test_a_schema_error_names_keyword_and_place(schema: dict, words: list[str]):
+def test_a_schema_error_names_keyword_and_place(schema: dict[str, Any], words: list[str]):
     with pytest.raises(Exception, match="The schema is not accepted") as caught:
         SchemaCache().get(json.dumps(schema).encode())
 

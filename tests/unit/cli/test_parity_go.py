@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -32,7 +33,7 @@ def parity(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def required(report: dict, suite: str) -> list[dict]:
+def required(report: dict[str, Any], suite: str) -> list[dict[str, Any]]:
     pairs = report["pairs"]
     return [pair for pair in pairs if (pair["suite"], pair["level"]) == (suite, "required")]
 

@@ -31,7 +31,7 @@ def project(tmp_path: Path) -> Path:
 @pytest.fixture(scope="module")
 def untouched(tmp_path_factory) -> Path:
     """For commands that are refused: whoever uses it shows that nothing was left."""
-    directory = tmp_path_factory.mktemp("untouched")
+    directory: Path = tmp_path_factory.mktemp("untouched")
     log_sessions(write_project(directory), 10)
     return directory
 

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -32,7 +33,7 @@ def write(directory: Path, *rows: object) -> None:
     (directory / "in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
-def results(directory: Path) -> tuple[list[dict], list[dict]]:
+def results(directory: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     found = (lines(directory / name) for name in ("out.jsonl", "out.jsonl.rejects.jsonl"))
     accepted, rejected = (sorted(part, key=lambda line: line["index"]) for part in found)
     return accepted, rejected

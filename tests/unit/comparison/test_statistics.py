@@ -8,7 +8,7 @@ from scipy.stats import binomtest
 
 from lakehouse.comparison.pairs import compare_runs
 from lakehouse.comparison.statistics import summarize
-from lakehouse.comparison.summary import McNemar
+from lakehouse.comparison.summary import Estimate, McNemar
 from lakehouse.core.chat import Usage
 from support.pairs import Truth, exhausted, later, make_pair, make_side, outage
 
@@ -52,7 +52,9 @@ def test_mcnemar_counts_the_pairs_that_differ():
     pairs += [make_pair(i, baseline=exhausted()) for i in range(20, 32)]
     metric = summarize(pairs, 1).metric("accepted")
     assert metric is not None
-    assert metric.mcnemar == McNemar(5, 12, pytest.approx(binomtest(5, 17).pvalue))
+    assert metric.mcnemar is not None
+    assert metric.mcnemar == McNemar(5, 12, metric.mcnemar.p_value)
+    assert metric.mcnemar.p_value == pytest.approx(binomtest(5, 17).pvalue)
 
 
 def test_nothing_that_differs_is_no_evidence():
@@ -124,6 +126,13 @@ def test_the_order_in_which_pairs_ended_changes_nothing():
     ] == [msgspec.structs.replace(summarize(pairs, 7, resamples=100), draws={})] * 2
 
 
+def wide(estimate: Estimate | None) -> float:
+    assert estimate is not None
+    assert estimate.low is not None
+    assert estimate.high is not None
+    return estimate.high - estimate.low
+
+
 def test_sessions_of_one_conversation_widen_every_interval():
     """The same numbers, once as twenty conversations of ten and once alone."""
     together = Truth(of_a_conversation=10).pairs_of(1)
@@ -131,10 +140,11 @@ def test_sessions_of_one_conversation_widen_every_interval():
 
     def width(pairs):
         metric = summarize(pairs, 1, resamples=500).metric("accepted")
+        assert metric is not None
         return (
             metric.clusters,
-            metric.baseline.high - metric.baseline.low,
-            metric.change.high - metric.change.low,
+            wide(metric.baseline),
+            wide(metric.change),
         )
 
     clusters, level, change = width(together)

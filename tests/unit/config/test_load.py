@@ -133,7 +133,7 @@ def test_the_digest_follows_meaning_and_nothing_else(tmp_path):
 def test_a_bad_file_is_one_message_with_its_place(tmp_path, change, expected):
     """File, line, field, value, and what is allowed."""
     with pytest.raises(SetupError) as caught:
-        load(tmp_path, GOOD.replace(*change, 1))
+        load(tmp_path, GOOD.replace(change[0], change[1], 1))
 
     assert "lakehouse.toml" in caught.value.public
     for part in expected:

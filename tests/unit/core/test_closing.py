@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,7 @@ class Steps:
         self.taken: list[str] = []
         self._failures = failures
 
-    def named(self) -> dict:
+    def named(self) -> dict[str, Any]:
         return {name: self._step(name) for name in self._failures}
 
     def _step(self, name: str):

@@ -1,5 +1,6 @@
 """Ids: how they are minted, and how a session id becomes a trace id."""
 
+import os
 import re
 import threading
 import time
@@ -41,7 +42,7 @@ def test_ids_of_one_process_rise_strictly() -> None:
 def test_ids_rise_when_the_clock_goes_back(monkeypatch: pytest.MonkeyPatch) -> None:
     times = iter([2_000_000_000_000_000_000, 1_900_000_000_000_000_000, 1_900_000_000_000_000_000])
     monkeypatch.setattr(ids, "_TICKS", ids._Ticks())
-    monkeypatch.setattr(ids.time, "time_ns", lambda: next(times))
+    monkeypatch.setattr(time, "time_ns", lambda: next(times))
     first, second, third = new_id(), new_id(), new_id()
     assert first < second < third
 
@@ -50,7 +51,7 @@ def test_the_ticks_below_a_millisecond_stay_in_their_12_bits(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(ids, "_TICKS", ids._Ticks())
-    monkeypatch.setattr(ids.time, "time_ns", lambda: 1_700_000_000_000_999_999)
+    monkeypatch.setattr(time, "time_ns", lambda: 1_700_000_000_000_999_999)
     minted = [int(new_id(), 16) for _ in range(4)]
     assert [bits >> 76 & 0xF for bits in minted] == [7, 7, 7, 7]
     assert minted[0] >> 80 == 1_700_000_000_000
@@ -77,7 +78,7 @@ def test_span_ids_are_16_hex_digits_and_differ() -> None:
 
 
 def test_a_span_id_is_never_all_zero(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ids.os, "urandom", bytes)
+    monkeypatch.setattr(os, "urandom", bytes)
     assert new_span_id() == "0000000000000001"
 
 

@@ -1,6 +1,7 @@
 """Rows over 8 MiB: cut in the contract's order, no further than needed, and saying so."""
 
 import hashlib
+from typing import Any
 
 import msgspec
 import pytest
@@ -66,7 +67,7 @@ def test_told_then_finding_texts_then_messages_system_and_prompt():
     size = 9 * MIB
     finding = Finding(code="rule", path="", message="f" * size)
     messages = (RowMessage("user", "m" * size),)
-    steps = [
+    steps: list[tuple[str, dict[str, Any]]] = [
         ("told", {"attempts": (make_attempt(told="t" * size),)}),
         ("message", {"attempts": (make_attempt(findings=(finding,)),)}),
         ("content", {"messages": messages}),

@@ -24,7 +24,7 @@ from lakehouse.core.json_text import parse
 
 def finding(path: str, code: str = "schema", expected: bytes | None = None) -> Finding:
     return Finding(
-        code=code,  # type: ignore[arg-type]
+        code=code,
         path=path,
         message="",
         expected=msgspec.UNSET if expected is None else msgspec.Raw(expected),

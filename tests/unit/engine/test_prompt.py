@@ -1,6 +1,7 @@
 """What the next attempt is told: findings as data, within a limit whatever is in them."""
 
 import json
+from typing import Any
 
 import msgspec
 import pytest
@@ -15,12 +16,17 @@ HUGE = 900_000
 
 
 def finding(path: str = "", message: str = "wrong", **evidence: object) -> Finding:
-    raw = {name: msgspec.Raw(msgspec.json.encode(value)) for name, value in evidence.items()}
+    raw: dict[str, Any] = {
+        name: msgspec.Raw(msgspec.json.encode(value)) for name, value in evidence.items()
+    }
     return Finding(code="schema", path=path, message=message, **raw)
 
 
 def told_list(told: str) -> list[dict[str, object]]:
-    return json.loads(told.removeprefix(f"{REPROMPT}\n{OPENING}").partition("\n")[0])
+    found: list[dict[str, object]] = json.loads(
+        told.removeprefix(f"{REPROMPT}\n{OPENING}").partition("\n")[0]
+    )
+    return found
 
 
 def test_a_flood_of_findings_is_capped():

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import msgspec
 import pytest
@@ -14,7 +15,7 @@ from lakehouse.grounding.check import check_rules
 from lakehouse.grounding.inline import InlineTables
 from support.grounding import check_with, ground, kind_of
 
-AIRPORTS = {
+AIRPORTS: dict[str, list[dict[str, Any]]] = {
     "airports": [
         {"iata": "ZRH", "city": "Zürich", "lat": 47.458, "runways": 3},
         {"iata": "BSL", "city": "Basel", "lat": 47.59, "runways": 2},

@@ -15,6 +15,7 @@ from lakehouse.core.errors import TableUnavailable
 from lakehouse.core.kind import GroundingRule, SqlRule
 from lakehouse.core.ports import TableSnapshot
 from lakehouse.grounding import loading, table_data
+from lakehouse.grounding.arrow import index_arrow
 from lakehouse.grounding.check import check_grounding
 from lakehouse.grounding.settings import TableSettings
 from lakehouse.grounding.tables import TableFiles
@@ -47,7 +48,7 @@ class Held:
 @pytest.fixture
 def held(monkeypatch: pytest.MonkeyPatch) -> Iterator[Held]:
     """Every indexing of an Arrow column stops until it is let go."""
-    gate = Held(table_data.index_arrow)
+    gate = Held(index_arrow)
     monkeypatch.setattr(table_data, "index_arrow", gate)
     yield gate
     gate.go_on.set()
@@ -65,7 +66,7 @@ async def holds(snapshot: TableSnapshot, rule: GroundingRule, value: Any) -> boo
 
 async def both(
     source: TableFiles, held: Held, first: GroundingRule, second: GroundingRule
-) -> list[TableSnapshot | BaseException]:
+) -> tuple[TableSnapshot | BaseException, TableSnapshot | BaseException]:
     """Let the second kind ask while the first one's index is under way."""
     one = asyncio.create_task(source.snapshot(kind_of([first])))
     assert await asyncio.to_thread(held.entered.wait, WAIT_S)

@@ -13,13 +13,20 @@ from deltalake.exceptions import CommitFailedError
 
 from lakehouse.core.errors import LakehouseError, SetupError
 from lakehouse.core.ids import new_id
-from lakehouse.core.row import RowError
+from lakehouse.core.row import Row, RowError
 from lakehouse.core.row_codec import encode_line
 from lakehouse.core.row_codec import seal as seal_line
 from lakehouse.lake import compaction as module
 from lakehouse.lake.compaction import compact
 from lakehouse.lake.records import SCHEMA, record_batch
-from lakehouse.sessionlog.compacted import open_compacted, plan_path, read_identity, read_plans
+from lakehouse.lake.table import append
+from lakehouse.sessionlog.compacted import (
+    Compacted,
+    open_compacted,
+    plan_path,
+    read_identity,
+    read_plans,
+)
 from lakehouse.sessionlog.disk import Busy, exclusively
 from lakehouse.sessionlog.filters import SessionFilter
 from lakehouse.sessionlog.layout import COMPACT_LOCK
@@ -36,7 +43,7 @@ from support.rows import make_row, rejected_attempt
 ODD = msgspec.Raw('{"b":1.10,"a":18446744073709551616,"text":"é\\u0001|\U0001f6eb"}'.encode())
 
 
-def rows_of_three_days() -> list:
+def rows_of_three_days() -> list[Row]:
     """Rows of all sorts, whose values lose something in many a database."""
     return [
         make_row(
@@ -55,7 +62,13 @@ def rows_of_three_days() -> list:
     ]
 
 
-def write_sealed(root: Path, rows: list) -> None:
+def compacted(root: Path) -> Compacted:
+    found = open_compacted(root)
+    assert found is not None
+    return found
+
+
+def write_sealed(root: Path, rows: list[Row]) -> None:
     """Have a writer write rows and end; seal what it left."""
     dead_writer(root, rows=rows)
     seal(root)
@@ -137,7 +150,7 @@ def test_what_every_engine_reads(root: Path):
     assert table.metadata().partition_columns == ["date"]
     arrow = table.to_pyarrow_table()
     assert arrow["usage"].to_pylist()[0] == {"prompt_tokens": 10, "completion_tokens": 20}
-    files = list(open_compacted(root).files)
+    files = list(compacted(root).files)
     with duckdb.connect() as connection:
         found = connection.execute(
             f"SELECT date, count(*) FROM read_parquet({files}, hive_partitioning = true) GROUP BY 1"
@@ -202,7 +215,7 @@ def test_a_commit_that_was_not_heard_of_is_not_made_twice(root: Path, monkeypatc
     """The commit lands and its answer is lost: the transaction says that it is done."""
     rows = rows_of_three_days()
     write_sealed(root, rows)
-    real = module.append
+    real = append
 
     def unheard(*arguments, **named) -> None:
         real(*arguments, **named)
@@ -218,7 +231,7 @@ def test_a_second_compactor_of_the_same_plan_finds_it_done(root: Path, monkeypat
     """Two at once without the lock, as on two machines: one commit."""
     rows = rows_of_three_days()
     write_sealed(root, rows)
-    real = module.append
+    real = append
 
     def overtaken(*arguments, **named) -> None:
         monkeypatch.setattr(module, "append", real)
@@ -231,7 +244,9 @@ def test_a_second_compactor_of_the_same_plan_finds_it_done(root: Path, monkeypat
     monkeypatch.setattr(module, "append", overtaken)
     done = compact(root)
     assert DeltaTable(done.table).count() == len(rows)
-    assert DeltaTable(done.table).transaction_version(read_identity(root).application) == 1
+    identity = read_identity(root)
+    assert identity is not None
+    assert DeltaTable(done.table).transaction_version(identity.application) == 1
 
 
 def test_small_files_are_merged_and_old_ones_removed(root: Path):
@@ -241,7 +256,7 @@ def test_small_files_are_merged_and_old_ones_removed(root: Path):
         write_sealed(root, [row])
         done = compact(root)
         assert done.merged == (4 if number == 3 else 0)
-    assert len(open_compacted(root).files) == 2
+    assert len(compacted(root).files) == 2
     assert len(list(read_rows(root))) == 5
 
 

@@ -9,10 +9,12 @@ from deltalake import DeltaTable
 
 from lakehouse.core.errors import LakehouseError
 from lakehouse.core.ids import new_id
+from lakehouse.core.row import Row
 from lakehouse.core.row_codec import encode_line
 from lakehouse.lake import compaction, durability
 from lakehouse.lake.compaction import compact
 from lakehouse.lake.forgetting import forget
+from lakehouse.lake.table import append
 from lakehouse.sessionlog.compacted import durable_path, durable_version
 from lakehouse.sessionlog.disk import Busy, exclusively
 from lakehouse.sessionlog.reader import read_rows
@@ -29,7 +31,7 @@ def root(tmp_path: Path) -> Path:
     return tmp_path / "a log's plaçe #1+1"
 
 
-def add(root: Path, number: int) -> list:
+def add(root: Path, number: int) -> list[Row]:
     """Write some rows into a sealed segment."""
     rows = [make_row() for _ in range(number)]
     dead_writer(root, rows=rows)
@@ -62,7 +64,7 @@ def shown(root: Path) -> list[bytes]:
     return sorted(read_rows(root))
 
 
-def lines(rows: list) -> list[bytes]:
+def lines(rows: list[Row]) -> list[bytes]:
     return sorted(map(encode_line, rows))
 
 
@@ -172,7 +174,7 @@ def test_an_engine_that_commits_in_between_is_not_in_the_way(root: Path, monkeyp
     rows = add(root, 3)
     compact(root, retention_h=0)
     rows += add(root, 2)
-    real = compaction.append
+    real = append
 
     def after_another(*arguments, **named) -> None:
         monkeypatch.setattr(compaction, "append", real)
@@ -184,7 +186,7 @@ def test_an_engine_that_commits_in_between_is_not_in_the_way(root: Path, monkeyp
     assert shown(root) == lines(rows[1:])
 
 
-def old_table(root: Path) -> list:
+def old_table(root: Path) -> list[Row]:
     """Leave a table as the version before did: without a mark."""
     rows = add(root, 3)
     compact(root, retention_h=0)
@@ -242,7 +244,7 @@ def test_a_table_that_was_torn_when_the_version_before_made_it_is_made_again(roo
     assert shown(root) == lines(rows)
 
 
-def old_table_creation(root: Path) -> list:
+def old_table_creation(root: Path) -> list[Row]:
     rows = add(root, 3)
     (table_of(root) / "_delta_log").mkdir(parents=True, mode=0o700)
     entry(root, 0).write_bytes(b"")
@@ -432,7 +434,7 @@ def test_entries_that_are_cleaned_up_during_a_compaction_are_no_torn_tail(root: 
     rows = add(root, 3)
     compact(root, retention_h=0)
     rows += add(root, 2)
-    real = compaction.append
+    real = append
 
     def then_another(*arguments, **named) -> None:
         real(*arguments, **named)

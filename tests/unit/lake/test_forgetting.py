@@ -45,9 +45,9 @@ def holds(root: Path) -> list[str]:
 def shown(root: Path, session_id: str) -> list[int]:
     """Count what each reader shows of a session."""
     with open_views(root) as connection:
-        (in_views,) = connection.execute(
+        [(in_views,)] = connection.execute(
             "SELECT count(*) FROM sessions WHERE session_id = ?", [session_id]
-        ).fetchone()
+        ).fetchall()
     lines = [line for line in read_rows(root) if session_id.encode() in line]
     pages = [line for line in list_sessions(root, limit=200).rows if session_id.encode() in line]
     return [in_views, len(lines), len(pages), len(find_rows(root, session_id))]

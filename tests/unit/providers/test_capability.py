@@ -268,9 +268,9 @@ def test_sampling_that_we_changed_is_dropped_where_it_is_refused(
 ) -> None:
     """The caller set none of it: the call goes out as the caller wanted it."""
     [(name, value)] = refused.items()
-    was = {"max_tokens": 4_096}.get(name)
+    was = 4_096 if name == "max_tokens" else None
     case = Case(lambda body: refusal(message) if body.get(name) == value else None)
-    request = question(CLOSED, **refused, fallback=Sampling(**{name: was}))
+    request = question(CLOSED, **refused, fallback=Sampling(max_tokens=was))
     [reply] = case.ask(request)
     assert isinstance(reply, ChatReply), reply
     assert case.bodies[-1].get(name) == was
@@ -294,7 +294,8 @@ def test_what_the_caller_set_and_the_endpoint_refuses_is_told_plainly(
     """Never dropped without a word: the endpoint's own words reach the caller, after one call."""
     message = f"'{member}' is too large for this model"
     case = Case(lambda body: refusal(message, param=member) if member in body else None)
-    [error] = case.ask(question(**{member: value}))
+    sampling: dict[str, Any] = {member: value}
+    [error] = case.ask(question(**sampling))
     assert isinstance(error, InfraError), error
     assert (error.code, error.retryable) == ("upstream_status", False)
     assert message in error.public

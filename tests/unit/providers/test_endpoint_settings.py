@@ -23,7 +23,7 @@ SCHEMA = (
     b'{"type":"object","properties":{"a":{"type":"string"}},"required":["a"],'
     b'"additionalProperties":false}'
 )
-GOOD = {
+GOOD: dict[str, dict[str, Any]] = {
     "openai": {"choices": [{"message": {"content": "{}"}, "finish_reason": "stop"}]},
     "ollama": {"message": {"content": "{}"}, "done": True, "done_reason": "stop"},
 }

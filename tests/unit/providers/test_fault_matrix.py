@@ -110,13 +110,13 @@ EXPECTED: dict[str, Fault | Reply] = {
     "44_queue_full": OVERLOADED,
 }
 # What only one API has a word for.
-EXPECTED_OPENAI = {
+EXPECTED_OPENAI: dict[str, Fault | Reply] = {
     "28_quota_by_code": Fault("overloaded"),
     "39_refusal": Reply("", "content_filter"),
     "44_loading": Fault("model_loading", again=True),
 }
 # Ollama has no field for a refusal: what the model says is its text.
-EXPECTED_OLLAMA = {"39_refusal": Reply("")}
+EXPECTED_OLLAMA: dict[str, Fault | Reply] = {"39_refusal": Reply("")}
 # Behaviours whose body matters, played again by a server that streams though asked not to.
 STREAMED = [
     name for name in EXPECTED if name[:2] in {"03", "08", "09", "10", "11", "12", "13", "17", "21"}

@@ -1,6 +1,7 @@
 """The embedded model: what needs no weights first, then the real model."""
 
 import asyncio
+import importlib.util
 import json
 import os
 import signal
@@ -14,7 +15,6 @@ import msgspec
 import pytest
 
 from lakehouse.core.chat import ChatReply, ChatRequest, Message
-from lakehouse.providers import llama_cpp
 from lakehouse.providers.llama_cpp import LlamaCppProvider
 from lakehouse.providers.provider import ModelSettings, ProviderFault
 from lakehouse.providers.weights import SMOLLM2
@@ -60,7 +60,7 @@ def test_a_missing_file_names_the_field(tmp_path: Path) -> None:
 
 def test_a_missing_engine_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the extra `local` there is no engine."""
-    monkeypatch.setattr(llama_cpp.importlib.util, "find_spec", lambda _: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     fault = load_fault(SETTINGS)
     assert fault.code == "model_missing"
     assert "lakehouse-stack[local]" in fault.hint

@@ -4,7 +4,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from lakehouse.core.chat import ChatRequest, Message, Usage
+from lakehouse.core.chat import ChatRequest, Message, ModelState, Usage
 from lakehouse.core.errors import SetupError
 from lakehouse.core.ids import new_id, new_span_id
 from lakehouse.providers.provider import ProviderFault
@@ -122,7 +122,7 @@ def test_a_cold_start_takes_its_time_once() -> None:
     """`loading` while it lasts, then never again."""
     provider = ScriptedProvider("small", SCRIPTED, Script(load_ms=100, steps=("hi",)))
 
-    async def run() -> list[str]:
+    async def run() -> list[ModelState]:
         load = asyncio.create_task(provider.load())
         await asyncio.sleep(0)
         states = [(await provider.state())[0]]

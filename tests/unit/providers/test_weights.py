@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import importlib.util
 import itertools
 import shutil
 import sys
@@ -119,7 +120,7 @@ def test_a_cut_file_is_not_handed_out(index: Index) -> None:
 def test_uv_is_used_where_there_is_no_pip(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
     """Environments made by uv have no pip in them."""
     assert Path(sys.executable).with_name("uv").is_file() or shutil.which("uv")
-    monkeypatch.setattr(module.importlib.util, "find_spec", lambda _: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     pull()
     assert index.target.read_bytes() == CONTENT
     assert index.left_over() == [index.target.name, "pull.lock"]
@@ -129,8 +130,8 @@ def test_without_pip_and_uv_the_message_says_what_to_do(
     index: Index, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """It names the command that gets pip."""
-    monkeypatch.setattr(module.importlib.util, "find_spec", lambda _: None)
-    monkeypatch.setattr(module.sys, "executable", str(tmp_path / "python"))
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(SetupError) as raised:
         pull()

@@ -16,13 +16,14 @@ import lakehouse
 from lakehouse.core.errors import SetupError
 from lakehouse.core.row import RowError
 from lakehouse.core.row_codec import encode_line
+from lakehouse.sessionlog.columns import SESSION_COLUMNS
 from lakehouse.sessionlog.query import QueryFailed, query
 from lakehouse.sessionlog.reader import find_rows
 from lakehouse.sessionlog.sealing import seal
 from lakehouse.sessionlog.sessions import list_sessions
 from lakehouse.sessionlog.stats import stats
 from lakehouse.sessionlog.verify import verify
-from lakehouse.sessionlog.views import SESSION_COLUMNS, open_views
+from lakehouse.sessionlog.views import open_views
 from lakehouse.sessionlog.writer import SessionLogWriter
 from support.processes import descendants, wait_ended
 from support.rows import make_attempt, make_row, make_started, rejected_attempt

@@ -16,6 +16,7 @@ from lakehouse.sessionlog.disk import Busy, Disk, exclusively
 from lakehouse.sessionlog.layout import ACTIVE, SEALED, log_files
 from lakehouse.sessionlog.manifest import Manifest, read_manifest
 from lakehouse.sessionlog.reader import find_rows, read_rows
+from lakehouse.sessionlog.reaper import dead_writers
 from lakehouse.sessionlog.sealing import seal
 from lakehouse.sessionlog.stats import stats
 from lakehouse.sessionlog.verify import verify
@@ -433,7 +434,7 @@ def test_a_writer_that_dies_while_others_are_reaped_waits_for_the_next_round(
 ):
     """Sealed at once, its running session would never get its row: nobody had looked for it."""
     lost = make_row()
-    real = sealing.dead_writers
+    real = dead_writers
 
     def dies_just_after(root: Path) -> frozenset[str]:
         dead = real(root)

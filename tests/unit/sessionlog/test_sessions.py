@@ -165,11 +165,12 @@ def test_old_files_are_not_read_for_the_newest_page(tmp_path: Path, monkeypatch)
     fill(tmp_path, new)
     opened: list[str] = []
     read = sessions._Search.read
-    monkeypatch.setattr(
-        sessions._Search,
-        "read",
-        lambda search, file: (opened.append(file.name), read(search, file))[1],
-    )
+
+    def noted(search, file):
+        opened.append(file.name)
+        return read(search, file)
+
+    monkeypatch.setattr(sessions._Search, "read", noted)
     assert len(list_sessions(tmp_path, limit=10).rows) == 10
     assert path.name not in opened
     assert len(list_sessions(tmp_path, limit=30).rows) == 30
@@ -180,11 +181,12 @@ def test_a_bunch_of_crashed_sessions_hides_no_newer_row(tmp_path: Path, monkeypa
     """Reaped rows name their old start and lie last; reading goes on past so many, and stops."""
     offered: list[bytes] = []
     offer = sessions._Search._offer
-    monkeypatch.setattr(
-        sessions._Search,
-        "_offer",
-        lambda search, line: (offered.append(line), offer(search, line))[1],
-    )
+
+    def noted(search, line):
+        offered.append(line)
+        return offer(search, line)
+
+    monkeypatch.setattr(sessions._Search, "_offer", noted)
     monkeypatch.setattr(sessions, "_OLD_ROWS_MAX", 8)
     rows = [make_row(timestamp=f"2026-01-02T00:00:{n:02}.000000Z") for n in range(40)]
     reaped = [make_row(timestamp=f"2026-01-01T00:00:{n:02}.000000Z") for n in range(7)]

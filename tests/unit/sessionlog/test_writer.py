@@ -482,7 +482,7 @@ def test_kill_9_loses_no_acknowledged_row(tmp_path: Path):
     root = tmp_path / "log"
     chance = random.Random(20)
     acknowledged: list[str] = []
-    children = []
+    children: list[tuple[subprocess.Popen[str], threading.Timer]] = []
     for _ in range(20):
         while len(children) >= 4:
             acknowledged += _reap(children.pop(0))
@@ -494,8 +494,8 @@ def test_kill_9_loses_no_acknowledged_row(tmp_path: Path):
         timer = threading.Timer(chance.uniform(0.0, 0.15), child.kill)
         timer.start()
         children.append((child, timer))
-    for child in children:
-        acknowledged += _reap(child)
+    for left in children:
+        acknowledged += _reap(left)
     assert len(acknowledged) >= 20
     found = Counter(re.search(rb'"row_id":"(\w+)"', row)[1].decode() for row in read_rows(root))  # type: ignore[index]
     assert [row_id for row_id in acknowledged if found[row_id] != 1] == []

@@ -43,7 +43,7 @@ TYPES: dict[str, type[msgspec.Struct]] = {
 }
 GROWN = {(RowError, "detail")}  # members that rows of before do not have; every row of ours has
 LINES = {"row", "started", "segment", "replay.run", "feedback"}  # the codec adds `crc` to these
-SCALARS = {
+SCALARS: dict[type[inspect.Type], str] = {
     inspect.StrType: "string",
     inspect.IntType: "integer",
     inspect.FloatType: "number",
@@ -115,7 +115,7 @@ class Comparison:
             self.struct(kind, node, file, [])
         elif isinstance(kind, inspect.LiteralType):
             words = [node["const"]] if "const" in node else node.get("enum")
-            if sorted(kind.values) != sorted(words):
+            if set(kind.values) != set(words) or len(words) != len(kind.values):
                 self._say(at, f"{words} are not {kind.values}")
         elif isinstance(kind, inspect.VarTupleType | inspect.ListType):
             self._is(node, "array", at)
@@ -255,7 +255,7 @@ def test_lines_hold_against_their_schemas() -> None:
         version="1.0.0",
         started_at="2026-01-02T03:04:05.678901Z",
     )
-    records = {
+    records: dict[str, Row | Started | SegmentHeader | ReplayRun | Feedback] = {
         "row": row,
         "started": make_started(row),
         "segment": header,

@@ -29,7 +29,7 @@ class NoLog:
 
 
 def judged(body: str) -> bytes:
-    service = ValidatorService(catalog(), chat=ListedChat([]), tables=NoTables(), sink=NoLog())
+    service = ValidatorService(catalog(), chat=ListedChat(), tables=NoTables(), sink=NoLog())
     request = msgspec.json.decode(body, type=ValidateRequest)
     return msgspec.json.encode(asyncio.run(service.validate(request)))
 

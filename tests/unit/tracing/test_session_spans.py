@@ -102,7 +102,8 @@ def test_times_are_those_that_were_measured():
     spans = by_label(a_retry())
 
     def offsets(name: str) -> tuple[float, float]:
-        return tuple((at - ENDED_NS) / MS for at in (spans[name].start_ns, spans[name].end_ns))
+        span = spans[name]
+        return (span.start_ns - ENDED_NS) / MS, (span.end_ns - ENDED_NS) / MS
 
     assert offsets("session") == (-300, 2)
     assert offsets("attempt 0") == (-200, -100)
@@ -259,8 +260,9 @@ def test_a_path_is_content_and_a_code_is_not(content: bool):
 def test_messages_have_the_form_of_the_conventions():
     """The caller's turns and what this attempt was told; the answer with its finish reason."""
     spans = by_label(a_retry())
-    told = msgspec.json.decode(spans["generation 1"].all_attributes()["gen_ai.input.messages"])
-    [answer] = msgspec.json.decode(spans["generation 1"].all_attributes()["gen_ai.output.messages"])
+    attributes = spans["generation 1"].all_attributes()
+    told = msgspec.json.decode(str(attributes["gen_ai.input.messages"]))
+    [answer] = msgspec.json.decode(str(attributes["gen_ai.output.messages"]))
 
     assert [turn["role"] for turn in told] == ["user", "user"]
     assert told[1]["parts"] == [{"type": "text", "content": "Findings: [secret-told]"}]

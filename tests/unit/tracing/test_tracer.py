@@ -7,7 +7,7 @@ import pytest
 
 from lakehouse.core.context import call_context
 from lakehouse.tracing import tracer as tracer_module
-from lakehouse.tracing.channel import QUEUE_BYTES_MAX
+from lakehouse.tracing.channel import QUEUE_BYTES_MAX, Reason
 from lakehouse.tracing.destination import find_destination
 from lakehouse.tracing.scores import score_count, scores
 from lakehouse.tracing.tracer import Tracer
@@ -24,10 +24,10 @@ from support.traced import (
 SPANS_OF_A_SESSION = 7
 
 
-def use(tracing: Callable[[Tracer], None]) -> dict[str, dict[str, int]]:
+def use(tracing: Callable[[Tracer], None]) -> dict[str, dict[Reason, int]]:
     """Run it with a tracer whose queues are full; gives what was dropped."""
 
-    async def run() -> dict[str, dict[str, int]]:
+    async def run() -> dict[str, dict[Reason, int]]:
         port = free_port()
         destination = find_destination(
             {
@@ -90,7 +90,7 @@ def test_scores_are_counted_without_being_made(row):
 def test_what_ended_just_before_the_end_is_counted_too():
     """Its spans are made then; the receiver, which is not there, gets none of them."""
 
-    async def run() -> dict[str, int]:
+    async def run() -> dict[Reason, int]:
         destination = find_destination({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"})
         assert destination is not None
         tracer = Tracer(destination, service="test", version="1", content=False)

@@ -417,7 +417,7 @@ class SlowAsyncioLoop(SlowNames, asyncio.SelectorEventLoop):
     pass
 
 
-class SlowUvloop(SlowNames, uvloop.Loop):
+class SlowUvloop(SlowNames, uvloop.Loop):  # type: ignore[misc]  # its stubs differ from asyncio's
     pass
 
 

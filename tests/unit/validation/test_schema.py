@@ -415,6 +415,7 @@ def test_numbers_are_compared_as_they_are_written(schema, value, wanted, place):
 @pytest.mark.parametrize("keyword", ["minLength", "minItems", "minProperties"])
 def test_counts_are_integers_by_value(keyword):
     """1.0 and 1e400 are integers; no value is as long as the second."""
-    value = {"minLength": "a", "minItems": [1], "minProperties": {"a": 1}}[keyword]
+    values: dict[str, JsonValue] = {"minLength": "a", "minItems": [1], "minProperties": {"a": 1}}
+    value = values[keyword]
     assert compile_schema(f'{{"{keyword}":1.0}}'.encode()).accepts(value)
     assert not compile_schema(f'{{"{keyword}":1e400}}'.encode()).accepts(value)

@@ -12,6 +12,7 @@ from urllib.request import urlopen
 import pytest
 
 from lakehouse.core.errors import Refusal
+from lakehouse.core.json_text import JsonValue
 from lakehouse.core.limits import SCHEMA_BYTES_MAX, SCHEMA_NODES_MAX
 from lakehouse.validation.schema import compile_schema
 
@@ -93,7 +94,11 @@ def test_a_reference_out_of_the_document_is_refused_and_nothing_is_fetched(canar
 
 def test_data_that_looks_like_a_reference_is_data(canary):
     """`const`, `default`, `examples` and unknown keywords hold values, not schemas."""
-    reference = {"$ref": f"{canary.url}/a", "$id": f"{canary.url}/b", "$schema": f"{canary.url}/c"}
+    reference: JsonValue = {
+        "$ref": f"{canary.url}/a",
+        "$id": f"{canary.url}/b",
+        "$schema": f"{canary.url}/c",
+    }
     schema = compile_schema(
         json.dumps(
             {
@@ -184,7 +189,7 @@ def test_a_long_chain_of_references_is_refused_before_it_can_cost_a_stack():
         compile_schema(raw)
 
 
-def nested(depth: int, end: object, name: str = "a") -> object:
+def nested(depth: int, end: JsonValue, name: str = "a") -> JsonValue:
     value = end
     for _ in range(depth):
         value = {name: value}
@@ -232,7 +237,8 @@ def test_recursion_that_branches_costs_no_more_than_the_answer_is_deep(schema):
     """Sixty levels with two ways each: 2^60, were results not remembered."""
     schema = compile_schema(json.dumps(schema).encode())
     started = time.process_time()
-    for end in (1, {}, {"b": 1}):
+    ends: list[JsonValue] = [1, {}, {"b": 1}]
+    for end in ends:
         answer = nested(60, end)
         found = schema.findings(answer, json.dumps(answer, separators=(",", ":")).encode())
         assert schema.accepts(answer) is (not found)
@@ -287,7 +293,7 @@ def test_large_answers_to_schemas_of_usual_size_are_checked():
             {"items": {"properties": {f"m{i}": {"type": "integer"} for i in range(17)}}}
         ).encode()
     )
-    answer = [{"m0": 1, "m16": "x"}] * 50_000
+    answer: JsonValue = [{"m0": 1, "m16": "x"}] * 50_000
     artifact = json.dumps(answer, separators=(",", ":")).encode()
     assert schema.findings(answer, artifact)[0].path == "/0/m16"
     schema = compile_schema(
@@ -298,7 +304,7 @@ def test_large_answers_to_schemas_of_usual_size_are_checked():
 
 def test_patterns_that_are_large_together_are_refused():
     """Each one compiles; a thousand of them would take gigabytes."""
-    patterns = {f"^{i}\\pL{{1,60}}$": {} for i in range(600)}
+    patterns: dict[str, object] = {f"^{i}\\pL{{1,60}}$": {} for i in range(600)}
     started = time.process_time()
     with pytest.raises(Refusal, match="too large together"):
         compile_schema(json.dumps({"patternProperties": patterns}).encode())

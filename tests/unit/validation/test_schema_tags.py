@@ -3,6 +3,7 @@
 import json
 import time
 
+import msgspec
 import pytest
 
 from lakehouse.core.json_text import compact, parse
@@ -27,7 +28,9 @@ def found(schema: object, answer: object) -> list[tuple[str, object]]:
     text = json.dumps(answer)
     compiled = compile_schema(json.dumps(schema).encode())
     findings = compiled.findings(parse(text), compact(text))
-    return [(one.path, json.loads(bytes(one.expected))) for one in findings]
+    expected = [one.expected for one in findings if isinstance(one.expected, msgspec.Raw)]
+    assert len(expected) == len(findings)
+    return [(one.path, json.loads(bytes(raw))) for one, raw in zip(findings, expected, strict=True)]
 
 
 def pets(**schema: object) -> dict[str, object]:
