@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -29,8 +30,11 @@ def count():
 """
 
 
-def told(tmp_path: Path, size: str, script: str) -> dict:
-    return json.loads(on_small_disk(tmp_path / "disk", size, _LOG + script).splitlines()[-1])
+def told(tmp_path: Path, size: str, script: str) -> list[Any]:
+    found: list[Any] = json.loads(
+        on_small_disk(tmp_path / "disk", size, _LOG + script).splitlines()[-1]
+    )
+    return found
 
 
 @pytest.mark.parametrize("name", ["seal", "reap"])

@@ -1,5 +1,7 @@
 """Keywords that check nothing: a slip of the pen, or another dialect's."""
 
+from typing import Any
+
 import pytest
 
 from lakehouse.validation.keywords import idle_keywords
@@ -22,7 +24,7 @@ from lakehouse.validation.keywords import idle_keywords
         ({"items": [{}], "additionalItems": False}, "/additionalItems", "prefixItems"),
     ],
 )
-def test_a_keyword_that_checks_nothing_is_told(schema: dict, where: str, meant: str):
+def test_a_keyword_that_checks_nothing_is_told(schema: dict[str, Any], where: str, meant: str):
     [told] = idle_keywords(schema)
 
     assert repr(where) in told
