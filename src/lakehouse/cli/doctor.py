@@ -17,7 +17,7 @@ from lakehouse.cli.doctor_kinds import applied_checks, model_checks
 from lakehouse.cli.doubts import doubts_of
 from lakehouse.cli.options import ConfigOption, JsonOption, read_config
 from lakehouse.cli.table import print_json
-from lakehouse.config.columns import misfits
+from lakehouse.config.columns import empty_columns, misfits
 from lakehouse.config.rules import table_files
 from lakehouse.config.settings import Config
 from lakehouse.core.chat import ModelStatus
@@ -219,7 +219,12 @@ async def _tables(config: Config, known: Catalog, tables: TableFiles) -> list[Ch
 def _misfits(kind: Kind, known: Catalog, snapshot: TableSnapshot) -> list[Check]:
     schema = known.schemas.get(bytes(kind.schema))
     fix = "ground in a column of the schema's type, or correct the schema"
-    return [Check("columns", "problem", told, fix) for told in misfits(kind, schema, snapshot)]
+    empty = empty_columns(kind, snapshot)
+    found = [Check("columns", "problem", told, fix) for told in misfits(kind, schema, snapshot)]
+    if empty:
+        told = f"{', '.join(empty)}: no value, so kinds.{kind.name} rejects every answer with one"
+        found.append(Check("columns", "warning", told, "fill the table, or correct its path"))
+    return found
 
 
 def _table(name: str, path: Path, digest: str | None, faults: Mapping[str, Check]) -> Check:

@@ -68,6 +68,13 @@ def misfits(kind: Kind, schema: CompiledSchema, snapshot: TableSnapshot) -> Iter
                 )
 
 
+def empty_columns(kind: Kind, snapshot: TableSnapshot) -> list[str]:
+    """Name the columns that a kind is grounded in and that hold no value, so far."""
+    references = [rule.column for rule in kind.grounding if rule.column is not None]
+    references += [reference for rule in kind.grounding for reference in rule.with_.values()]
+    return [one for one in dict.fromkeys(references) if snapshot.column(one).empty]
+
+
 def _asked(
     rule: GroundingRule, schema: CompiledSchema
 ) -> Iterator[tuple[str, str, frozenset[str]]]:

@@ -165,6 +165,11 @@ class Column(Protocol):
         """Whether the column holds booleans; what is neither number nor boolean is text."""
         ...
 
+    @property
+    def empty(self) -> bool:
+        """Whether every cell is null, or there is no row: it matches nothing."""
+        ...
+
     def rows(self, value: JsonScalar, match: Match, tolerance: float | None) -> Collection[int]:
         """Give the numbers of the rows whose cell matches; empty when none does.
 

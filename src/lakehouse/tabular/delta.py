@@ -52,7 +52,7 @@ def newest(path: Path) -> DeltaVersion:
     except DeltaError as error:
         if "catalog-managed" in str(error):
             raise ValueError(_not_honoured("catalogManaged")) from error
-        raise ValueError(str(error)) from error
+        raise ValueError(_said(error)) from error
 
 
 def read(version: DeltaVersion) -> Any:
@@ -73,7 +73,12 @@ def read(version: DeltaVersion) -> Any:
             _check_file(_local(version.path, written), stored, mode)
         return pa.table(version.table.scan())
     except DeltaError as error:
-        raise ValueError(str(error)) from error
+        raise ValueError(_said(error)) from error
+
+
+def _said(error: Exception) -> str:
+    """Give what the library says, without the stack of its own that it writes below."""
+    return str(error).strip().partition("\n")[0]
 
 
 class _Column(msgspec.Struct, frozen=True):

@@ -448,3 +448,21 @@ def test_what_a_schema_leaves_open_is_a_warning(
     assert ran.code == 0
     [told] = [line for line in ran.faults if "checks:" in line]
     assert "kinds.city.grounding[0].path: '/city'" in told
+
+
+@pytest.mark.parametrize("content", ["name,people\n", 'name,people\n,"7"\n,8\n'])
+def test_a_column_without_a_value_is_a_warning(
+    project: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    content: str,
+) -> None:
+    """An export that broke off: every answer would be rejected, and no model could help it."""
+    (project / "cities.csv").write_text(content)
+    found = Doctor(capsys, monkeypatch)
+    assert found.code == 0
+    [fault] = found.faults
+    assert "warning" in fault
+    assert "cities.name: no value" in fault
+    assert "kinds.city" in fault
+    assert "fill the table" in found.text

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from lakehouse.config.columns import misfits
+from lakehouse.config.columns import empty_columns, misfits
 from lakehouse.config.kinds import load_kinds
 from lakehouse.config.load import load_config
 from lakehouse.config.rules import table_files
@@ -139,3 +139,26 @@ def test_a_column_of_another_format_is_told_once_the_table_is_read(
     found = list(misfits(kinds["event"], schemas.get(bytes(kinds["event"].schema)), snapshot))
     assert (f"airports.id holds {holds}" in "".join(found)) == (holds is not None)
     assert len(found) == (holds is not None)
+
+
+@pytest.mark.parametrize(
+    ("cells", "empty"),
+    [
+        (pa.array([], pa.string()), ["airports.id"]),
+        (pa.array([None, None], pa.string()), ["airports.id"]),
+        (pa.array([float("nan")]), ["airports.id"]),
+        (pa.array(["A", None]), []),
+        (pa.array([False]), []),
+    ],
+)
+def test_a_column_without_a_value_is_named(
+    tmp_path: Path, cells: pa.Array, empty: list[str]
+) -> None:
+    pq.write_table(pa.table({"id": cells}), tmp_path / "airports.parquet")
+    any_scalar = {"type": ["string", "number", "boolean"]}
+    config, schemas = configured(tmp_path, any_scalar, path="airports.parquet"), SchemaCache()
+    kinds = load_kinds(config, schemas)
+    tables = table_files(kinds, schemas, config)
+    snapshot = asyncio.run(tables.snapshot(kinds["event"]))
+    tables.close()
+    assert empty_columns(kinds["event"], snapshot) == empty

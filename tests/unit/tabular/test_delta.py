@@ -285,3 +285,16 @@ def test_a_shallow_clone_reads_the_files_of_its_source(tmp_path: Path) -> None:
     assert rows(tmp_path / "clone") == [{"code": "A"}]
     shutil.rmtree(tmp_path / "source")
     assert "part-0.parquet" in refused(tmp_path / "clone")
+
+
+@pytest.mark.parametrize(
+    "line", ['{"add":', "no JSON", '{"metaData":{"id":1}}', '{"add":{"path":1}}']
+)
+def test_a_broken_log_is_one_line_and_no_stack(tmp_path: Path, line: str) -> None:
+    """The library writes the stack of its own code below some of its errors."""
+    write_deltalake(tmp_path / "t", pa.table({"code": ["A"]}))
+    (tmp_path / "t" / "_delta_log" / "00000000000000000001.json").write_text(line)
+    told = refused(tmp_path / "t")
+    assert told.strip()
+    assert "\n" not in told
+    assert "unknown>" not in told
