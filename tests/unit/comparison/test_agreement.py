@@ -45,7 +45,7 @@ def test_a_field_is_a_member_at_any_depth_and_an_array_is_one_field():
 
 
 def test_a_field_that_one_side_lacks_is_not_alike():
-    """A null is a value; absence is none."""
+    """A null is a value; a missing member has no value."""
     left, right = Artifact(b'{"a":1,"b":null,"c":2}'), Artifact(b'{"a":1,"c":3}')
     assert equal_fields(left, right) == {"/a": True, "/b": False, "/c": False}
 

@@ -101,7 +101,7 @@ def test_bounds_are_none_where_resamples_have_no_value():
 
 
 def test_nothing_of_nothing_is_no_change():
-    """0 ms against 0 ms; a factor of 0 is none."""
+    """0 ms against 0 ms is no change; there is no factor of 0."""
     measure = MEASURES["mean_latency_ms"]
     still = draw(sample_of_values([0] * 30, [0] * 30), [measure], seed=1, resamples=10)
     more = draw(sample_of_values([0] * 30, [5] * 30), [measure], seed=1, resamples=10)

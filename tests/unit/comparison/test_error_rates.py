@@ -197,5 +197,5 @@ def test_an_a_a_run_tells_the_false_alarm_rate_of_the_sessions_at_hand():
 
 
 def test_an_a_a_run_needs_a_condition_against_the_baseline():
-    """A number is missed or not, whoever is who."""
+    """A fixed number does not compare the sides."""
     assert false_alarms([], parse_conditions(["accepted >= 0.9"]), 50, 0.0, seed=1) is None

@@ -136,7 +136,7 @@ def test_a_candidate_says_what_it_changes():
 
 
 def test_a_replay_has_the_sessions_ids_and_a_row_id_of_its_own():
-    """The same for the same attempt, whoever asks; and every one of the run begins alike."""
+    """The same for the same attempt in any process; all ids of a run begin alike."""
     run_id, row = new_id(), make_row(trace_id_replaced=True)
     ids = {replay_row_id(run_id, row.row_id, attempt) for attempt in (0, 0, 1, 2)}
     context = replay_context(row, min(ids))

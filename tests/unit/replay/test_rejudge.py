@@ -142,7 +142,7 @@ def test_with_nothing_changed_everything_is_as_logged(project: Path):
 
 
 def test_a_stricter_rule_says_what_it_would_have_rejected(project: Path):
-    """The answer that was accepted is not; what the model would have said next nobody knows."""
+    """The accepted answer is rejected now; what the model would have said next is unknown."""
     config = project / "lakehouse.toml"
     config.write_text(config.read_text().replace("$minutes < 100", "$minutes < 1"))
     [row] = [row for row in logged(project) if row.prompt == "<right>" and row.kind]

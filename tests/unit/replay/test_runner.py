@@ -243,7 +243,7 @@ def test_a_session_that_is_forgotten_meanwhile_is_gone(config, root):
 
 
 def test_a_full_disk_ends_the_run_and_the_next_start_goes_on(config, root, monkeypatch):
-    """The rows are there; their lines are written by whoever comes next."""
+    """The rows are there; the next start writes their lines."""
     plan = begin(config)
     written: list[ReplayRun] = []
 

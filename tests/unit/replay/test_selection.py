@@ -78,7 +78,7 @@ def test_a_condition_that_is_none_is_told(tmp_path: Path, where: str):
 
 
 def test_a_condition_cannot_reach_past_the_choice(tmp_path: Path):
-    """A replay stays out whatever the condition says."""
+    """A replay stays out even if the condition matches it."""
     [wanted, _] = write(tmp_path, make_row(), make_row(daemon="replay"))
     assert chosen(tmp_path, where="daemon = 'replay' OR true") == [wanted]
 

@@ -291,7 +291,7 @@ def test_a_long_text_is_cut_and_says_so():
 
 
 def test_a_flipped_session_without_its_attempts_says_where_they_are():
-    """Whoever made the pairs kept the attempts of some sessions only."""
+    """Pairs keep the attempts of some sessions only."""
     none = make_side(attempts=())
     pairs = [make_pair(0, baseline=none, candidate=exhausted()), make_pair(1, candidate=later())]
     pairs[0] = msgspec.structs.replace(
