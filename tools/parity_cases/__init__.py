@@ -1,1 +1,0 @@
-"""The extended parity fixtures as people wrote them: what comes, what goes, and why."""
