@@ -57,9 +57,12 @@ def test_the_end_of_the_parent_is_the_end_of_its_children(
     owner = start_owner(sort, spill)
     running = descendants(owner.pid)
     assert len(running) >= 2, "a supervisor and a child"
-    owner.send_signal(number)
-    owner.communicate(timeout=30)
-    assert wait_ended(running) == set()
+    try:
+        owner.send_signal(number)
+        owner.communicate(timeout=30)
+        assert wait_ended(running) == set()
+    finally:
+        owner.kill()
     assert not spill.exists()
 
 
