@@ -201,9 +201,9 @@ import duckdb
 from lakehouse.process import confinement
 from lakehouse.sessionlog import query_child
 from lakehouse.sessionlog.query import QueryTask
-from lakehouse.sessionlog.views import find_sources, open_views
+from lakehouse.sessionlog.sources import find_sources
+from lakehouse.sessionlog.views import open_views
 import msgspec
-import pyarrow.parquet as pq
 
 way, locked, asked = sys.argv[1], sys.argv[2] == "locked", sys.argv[3]
 confinement.WAYS = {sys.platform: (getattr(confinement, way),)}
