@@ -99,8 +99,9 @@ def prepare(folder: Path, sql: str, schema: object):
     [
         ("SELECT $custmer_id = 'x'", ["$custmer_id", "did you mean 'customer_id'", "$name"]),
         ("SELECT $Name = 'x'", ["$Name", "'name'"]),
-        ("SELECT len($name) > $1", ["$1", "write $name"]),
-        ("SELECT len($name) > ?", ["$1", "not ?"]),
+        ("SELECT len($name) > $1", ["$1", "positional"]),
+        ("SELECT $1 > 0", ["$1", "write $name"]),
+        ("SELECT ? > 0", ["not ? or $1"]),
         ("SELECT error('always')::BOOLEAN", ["cannot work", "always"]),
         ("SELECT $name + 1 = 2", ["cannot work", "+"]),
         ("WITH x AS (COPY (SELECT 1) TO 'x.csv') SELECT true FROM x", ["must only read"]),
