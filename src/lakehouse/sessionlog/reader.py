@@ -30,6 +30,7 @@ from lakehouse.sessionlog.lines import (
 )
 from lakehouse.sessionlog.newest import compacted_batches
 from lakehouse.sessionlog.odd_entries import odd_entries
+from lakehouse.sessionlog.plain_lines import bad_plain_lines
 
 _POLL_S: Final = 0.2
 _SESSION_ROWS_MAX: Final = 1_000_000  # looked for in the compacted table
@@ -113,6 +114,7 @@ def bad_lines(root: Path) -> Iterator[LogLine]:
     for odd in odd_entries(root):
         yield LogLine(odd.file, nothing, "bad", odd.reason)
     yield from (entry for entry in read_lines(root) if entry.kind == "bad")
+    yield from bad_plain_lines(root)
 
 
 def count(root: Path) -> Counts:

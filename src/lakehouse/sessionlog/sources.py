@@ -36,6 +36,7 @@ from lakehouse.sessionlog.lines import (
     split,
 )
 from lakehouse.sessionlog.manifest import read_manifest
+from lakehouse.sessionlog.plain_lines import classify_plain
 from lakehouse.sessionlog.regular_file import open_regular
 
 # DuckDB takes 3 ms for each file, however small: of more sealed ones, the small are read as one.
@@ -185,12 +186,13 @@ def _take_plain(root: Path, held: HeldFiles) -> Iterator[tuple[str, str]]:
             descriptor = open_regular(root / name)
         except OSError:
             continue  # not there, or no file: `odd_entries` tells
-        if all(line.bytes <= ROW_BYTES_MAX for line in split(descriptor)):
+        if all(entry.kind == "row" for entry in classify_plain(descriptor, name)):
             yield name, held.keep(descriptor, root / name)
             continue
         try:
-            fitting = (one.data for one in split(descriptor) if one.bytes <= ROW_BYTES_MAX)
-            yield name, held.copy(fitting, os.fstat(descriptor).st_size)
+            entries = classify_plain(descriptor, name)
+            rows = (entry.line.data for entry in entries if entry.kind == "row")
+            yield name, held.copy(rows, os.fstat(descriptor).st_size)
         finally:
             os.close(descriptor)
 

@@ -9,8 +9,10 @@ import pytest
 
 from lakehouse.core.row_codec import CRC_BYTES, encode_line
 from lakehouse.core.row_codec import seal as seal_line
+from lakehouse.feedback.labels import latest_feedback
 from lakehouse.lake.compaction import compact
 from lakehouse.replay.corpus import build_corpus
+from lakehouse.replay.run import read_lines as read_replays
 from lakehouse.replay.selection import Selection, select_rows
 from lakehouse.sessionlog.filters import SessionFilter
 from lakehouse.sessionlog.reader import Follower, count, find_rows, read_rows
@@ -19,7 +21,7 @@ from lakehouse.sessionlog.sessions import list_sessions
 from lakehouse.sessionlog.stats import stats
 from lakehouse.sessionlog.verify import verify
 from lakehouse.sessionlog.views import open_views
-from support.rows import make_row
+from support.rows import make_feedback, make_replay_run, make_row
 
 GOOD = make_row(timestamp="2026-01-02T03:04:05.000000Z")
 FOREIGN = "ab" * 16
@@ -332,3 +334,35 @@ def test_codes_of_tomorrow_are_shown_and_counted(tmp_path: Path):
         assert ask(tmp_path, sql) == ["one_of_tomorrow"] * 2
 
     through_its_life(tmp_path, check)
+
+
+def without_crc(line: bytes) -> bytes:
+    return line[:-CRC_BYTES] + b"}"
+
+
+FAULTS: dict[str, Callable[[bytes], bytes]] = {
+    "a wrong crc": lambda line: line.replace(b"2026-01-02", b"2027-01-02"),
+    "no crc": without_crc,
+    "a member of another type": lambda line: seal_line(
+        without_crc(line).replace(b'"session_id":"s-1"', b'"session_id":1')
+    ),
+    "a member twice": lambda line: seal_line(without_crc(line)[:-1] + b',"row_id":"x"}'),
+    "cut short": lambda line: line[:-30],
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_replays_and_feedback_are_the_same_lines_to_sql_as_to_their_readers(
+    tmp_path: Path, name: str
+):
+    run, feedback = make_replay_run(run_id="r"), make_feedback()
+    damaged = FAULTS[name](encode_line(make_replay_run(run_id="r")))
+    (tmp_path / "replay_runs.jsonl").write_bytes(b"\n%b\n\n%b\n" % (damaged, encode_line(run)))
+    damaged = FAULTS[name](encode_line(make_feedback()))
+    (tmp_path / "feedback.jsonl").write_bytes(b"\n%b\n\n%b\n" % (damaged, encode_line(feedback)))
+    assert list(read_replays(tmp_path, "r")) == [run]
+    assert ask(tmp_path, "SELECT replay_row_id FROM replays") == [run.replay_row_id]
+    assert latest_feedback(tmp_path) == {feedback.row_id: feedback}
+    assert ask(tmp_path, "SELECT feedback_id FROM feedback") == [feedback.feedback_id]
+    listed = ask(tmp_path, "SELECT file FROM log_bad_lines ORDER BY file", bad=True)
+    assert listed == ["feedback.jsonl", "replay_runs.jsonl"]

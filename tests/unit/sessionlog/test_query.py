@@ -26,7 +26,14 @@ from lakehouse.sessionlog.verify import verify
 from lakehouse.sessionlog.views import open_views
 from lakehouse.sessionlog.writer import SessionLogWriter
 from support.processes import descendants, wait_ended
-from support.rows import make_attempt, make_row, make_started, rejected_attempt
+from support.rows import (
+    make_attempt,
+    make_feedback,
+    make_replay_run,
+    make_row,
+    make_started,
+    rejected_attempt,
+)
 
 SOURCE = str(Path(lakehouse.__file__).parent.parent)
 TESTS = str(Path(__file__).parents[2])
@@ -164,22 +171,16 @@ def test_clean_sealed_segments_are_read_strictly(tmp_path: Path):
 def test_replays_and_feedback_have_their_views(tmp_path: Path):
     """Both files are plain lines beside the segments."""
     fill(tmp_path)
-    side = {"model": "m", "verdict": "accepted", "iterations": 1, "usage": {"prompt_tokens": 1}}
-    run = {
-        "schema": "replay.run.v1",
-        "run_id": "r",
-        "replay_row_id": "a" * 32,
-        "timestamp": "2026-01-02T03:04:05.678901Z",
-        "baseline": side,
-        "candidate": side,
-        "artifact_equal": True,
-    }
-    feedback = {"schema": "feedback.v1", "feedback_id": "f", "label": "wrong", "artifact": {"a": 1}}
-    (tmp_path / "replay_runs.jsonl").write_text(f"\n{json.dumps(run)}\n\n{{torn")
-    (tmp_path / "feedback.jsonl").write_text(f"\n{json.dumps(feedback)}\n")
+    run, feedback = make_replay_run(), make_feedback()
+    (tmp_path / "replay_runs.jsonl").write_bytes(b"\n%b\n\n{torn" % encode_line(run))
+    (tmp_path / "feedback.jsonl").write_bytes(b"\n%b\n" % encode_line(feedback))
     replays = "SELECT run_id, candidate.verdict, baseline.usage.prompt_tokens, artifact_equal"
-    assert ask(tmp_path, f"{replays} FROM replays") == [("r", "accepted", 1, True)]
-    assert ask(tmp_path, "SELECT label, artifact ->> '$.a' FROM feedback") == [("wrong", "1")]
+    assert ask(tmp_path, f"{replays} FROM replays") == [
+        (run.run_id, "accepted", run.baseline.usage.prompt_tokens, True)
+    ]
+    assert ask(tmp_path, "SELECT label, artifact ->> '$.delay' FROM feedback") == [
+        ("corrected", "1.1")
+    ]
 
 
 _LIVE_WRITER = f"""
@@ -187,7 +188,7 @@ import asyncio, os, sys
 sys.path[:0] = [{SOURCE!r}, {TESTS!r}]
 from pathlib import Path
 from lakehouse.sessionlog.writer import SessionLogWriter
-from support.rows import make_row, make_started
+from support.rows import make_row, make_started, make_feedback, make_replay_run
 
 async def main():
     writer = SessionLogWriter.open(Path(sys.argv[1]), daemon=sys.argv[2], durability="os")

@@ -20,12 +20,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from lakehouse.core.errors import SetupError
+from lakehouse.core.row_codec import encode_line
 from lakehouse.process import call_filter, landlock
 from lakehouse.sessionlog.query import QueryAnswer, QueryTask, query
 from lakehouse.sessionlog.sealing import seal
 from lakehouse.sessionlog.writer import SessionLogWriter
 from lakehouse.sql.gate import NotAQuery, read_query
-from support.rows import make_row
+from support.rows import make_feedback, make_row
 
 SECRET = "canary-4f1d"
 
@@ -168,7 +169,7 @@ def make_log(root: Path) -> list[Path]:
         writer.close()
         if not round_:
             seal(root)
-    (root / "feedback.jsonl").write_bytes(b'\n{"schema":"feedback.v1","feedback_id":"f"}\n')
+    (root / "feedback.jsonl").write_bytes(b"\n%b\n" % encode_line(make_feedback()))
     (root / "replay_runs.jsonl").write_bytes(b"\n")
     (root / "inbox.jsonl").write_bytes(b"\n")
     return sorted(path for path in root.rglob("*") if path.is_file())
