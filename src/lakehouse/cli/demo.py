@@ -67,7 +67,8 @@ def demo(
     daemon = _start(directory / "lakehouse.toml")
     try:
         url = _url(daemon)
-        console.print(f"The stack is up at {url}; the log is {directory / 'lakehouse-data'}.")
+        log = directory / "lakehouse-data"
+        console.print(f"The stack is up at {url}; the log is {log}.", markup=False)
         begun = time.monotonic()
         told = asyncio.run(_wave(url, notices, console))
         wall_s = time.monotonic() - begun

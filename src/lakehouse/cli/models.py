@@ -87,5 +87,5 @@ def pull_with_progress(out: Console) -> None:
             progress.update(bar, description=f"SmolLM2: {stage}", completed=done, total=total)
 
         path = pull_smollm2(tell)
-    out.print(f"SmolLM2-135M-Instruct is at {path}")
+    out.print(f"SmolLM2-135M-Instruct is at {path}", markup=False)
     assert model_path(_NAMES[1]) == path

@@ -186,3 +186,17 @@ def test_a_row_of_the_table_that_changed_is_found(tmp_path: Path):
 
     bad = json.loads(log(tmp_path, "verify", "--json", code=1).stdout)["bad"]
     assert ["is not as it was" in damage["reason"] for damage in bad] == [True, True]
+
+
+def test_doctor_and_verify_tell_of_what_is_no_file_of_the_log(tmp_path: Path):
+    """With its name, what it is, and what to do."""
+    dead_writer(tmp_path / "sessions", rows=[make_row()], running=[])
+    os.mkfifo(tmp_path / "sessions" / "active" / "foreign-0.jsonl")
+    found = json.loads(log(tmp_path, "verify", "--json", code=1).stdout)
+    assert [(bad["file"], bad["line"]) for bad in found["bad"]] == [("active/foreign-0.jsonl", 0)]
+    arguments = ("doctor", "log entries", "--json")
+    told = lakehouse_(*arguments, directory=tmp_path, code=None).stdout
+    [check] = json.loads(told)["checks"]
+    assert check["state"] == "warning"
+    assert "active/foreign-0.jsonl: it is a FIFO" in check["detail"]
+    assert "move it out" in str(check)

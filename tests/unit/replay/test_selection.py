@@ -202,3 +202,26 @@ def test_a_line_of_the_log_is_what_the_digest_is_of(tmp_path: Path):
     write(tmp_path, row)
     corpus = build_corpus(tmp_path, [row.row_id], answers_needed=False)
     assert corpus.entries == {row.row_id: hashlib.sha256(encode_line(row)).hexdigest()}
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        "1 IN (WITH x AS (COPY (SELECT 'gone') TO '{file}' (FORMAT csv)) SELECT 1 FROM x)",
+        "true) FROM (WITH x AS (COPY (SELECT 'gone') TO '{file}') FROM x",
+        "true); COPY (SELECT 1) TO '{file}'; SELECT * FROM (SELECT 1",
+        "(SELECT count(*) FROM query('COPY (SELECT 1) TO ''{file}''')) > 0",
+        "prompt IN (SELECT content FROM read_text('/etc/passwd'))",
+        "prompt = getenv('HOME')",
+        "kind IN (SELECT * FROM '{file}')",
+    ],
+)
+def test_a_condition_only_reads(tmp_path: Path, where: str):
+    """It passes the gate that every query passes, and the log keeps its bytes."""
+    write(tmp_path, make_row(), make_row())
+    [file] = (tmp_path / "active").iterdir()
+    before = file.read_bytes()
+    with pytest.raises(SetupError):
+        chosen(tmp_path, where=where.format(file=file))
+    assert file.read_bytes() == before
+    assert [path.name for path in (tmp_path / "active").iterdir()] == [file.name]
