@@ -5,6 +5,7 @@ defaults. `LAKEHOUSE_<SECTION>__<FIELD>` overrides one field; for models, tables
 `LAKEHOUSE_MODELS__<NAME>__<FIELD>`.
 """
 
+import io
 import re
 import tomllib
 from collections.abc import Mapping
@@ -36,6 +37,7 @@ from lakehouse.providers.provider import ModelSettings
 FILE_NAME: Final = "lakehouse.toml"
 FILE_VARIABLE: Final = "LAKEHOUSE_CONFIG"
 PREFIX: Final = "LAKEHOUSE_"
+_FILE_BYTES_MAX: Final = 4 << 20
 BUILT_IN: Final = "built-in defaults"
 
 _T = TypeVar("_T", bound=msgspec.Struct)
@@ -161,7 +163,14 @@ def _find(path: Path | None, environment: Mapping[str, str]) -> tuple[Path | Non
     named = path or (Path(environment[FILE_VARIABLE]) if environment.get(FILE_VARIABLE) else None)
     file = named or Path(FILE_NAME)
     try:
-        return file, file.read_text("utf-8")
+        with file.open("rb") as opened:
+            data = opened.read(_FILE_BYTES_MAX + 1)
+        if len(data) > _FILE_BYTES_MAX:
+            raise SetupError(
+                f"{file}: is larger than {_FILE_BYTES_MAX >> 20} MiB.",
+                hint="Keep schemas, prompts and tables in files of their own.",
+            )
+        return file, io.TextIOWrapper(io.BytesIO(data), "utf-8").read()
     except FileNotFoundError:
         if named is None:
             return None, ""

@@ -4,6 +4,7 @@ A NUL ends a path in the middle, and what is not UTF-8 cannot be written to the 
 to the screen.
 """
 
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
@@ -11,6 +12,14 @@ from typing import Any, Final
 from lakehouse.core.errors import SetupError
 
 _SHOWN_CHARS_MAX: Final = 200
+
+# The parser's time grows with the square of a key's parts: of 50,000 it takes a minute. A text
+# that looks like such a key is refused too: nobody joins so many words by dots.
+_KEY_PARTS_MAX: Final = 64
+_PART = r"""(?:[A-Za-z0-9_-]++|"[^"\n]*+"|'[^'\n]*+')"""
+_DEEP_KEY: Final = re.compile(
+    rf"(?<![A-Za-z0-9_.-]){_PART}(?:[ \t]*+\.[ \t]*+{_PART}){{{_KEY_PARTS_MAX}}}"
+)
 
 
 def shown(value: object) -> str:
@@ -26,6 +35,8 @@ def parse_toml(text: str, place: str) -> dict[str, Any]:
         tomllib.TOMLDecodeError: It is none.
         SetupError: It is, but with more than anybody means; `place` says where it stands.
     """
+    if _DEEP_KEY.search(text) is not None:
+        raise SetupError(f"{place}: a key has more than {_KEY_PARTS_MAX} dotted parts.")
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError:

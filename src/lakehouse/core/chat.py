@@ -5,6 +5,7 @@ from typing import Literal, get_args
 import msgspec
 
 from lakehouse.core.json_text import Int64, null
+from lakehouse.core.words import Word
 
 Role = Literal["system", "user", "assistant"]
 FinishReason = Literal["stop", "length", "content_filter", "tool_calls", "other"]
@@ -98,13 +99,14 @@ class ChatReply(msgspec.Struct, frozen=True):
 
     `text` holds thinking blocks that the model wrote into its answer; `thinking` only what the
     provider reports apart. A refusal by the provider is `finish_reason` `content_filter`.
+    The reason is a `FinishReason`, or one that a later version's `chatd` gave.
     `text` is valid Unicode: lone surrogates have become U+FFFD. `load_ms` is how long the call
     waited for the model to load; that time does not count against a session's deadline.
     """
 
     text: str
     thinking: str | None
-    finish_reason: FinishReason
+    finish_reason: Word
     usage: Usage
     model: str
     provider: str

@@ -148,10 +148,12 @@ class InfraError(LakehouseError):
         retry_after_s: float | None = None,
     ) -> None:
         super().__init__(
-            redact(public), hint=hint or INFRA_HINT[code], internal=redact(internal or public)
+            redact(public),
+            hint=hint or INFRA_HINT.get(code, ""),
+            internal=redact(internal or public),
         )
         self.code: InfraCode = code
-        self.status = INFRA_STATUS[code]
+        self.status = infra_status(code)
         self.retryable = code not in _NOT_RETRYABLE if retryable is None else retryable
         self.retry_after_s = retry_after_s
 

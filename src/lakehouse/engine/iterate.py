@@ -10,7 +10,7 @@ an `InfraError` that leaves the loop and spends no iteration; a bad answer is ne
 
 from functools import partial
 
-from lakehouse.core.chat import ChatReply, ChatRequest, Message
+from lakehouse.core.chat import ChatReply, ChatRequest, Message, known_reason
 from lakehouse.core.clock import Clock
 from lakehouse.core.conversation import later_turns
 from lakehouse.core.errors import InfraError
@@ -110,7 +110,7 @@ async def _judge(
 ) -> Judgement:
     judging = judge(
         reply.text,
-        reply.finish_reason,
+        known_reason(reply.finish_reason),
         kind=task.kind,
         schema=task.schema,
         sources=task.sources,

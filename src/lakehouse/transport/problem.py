@@ -4,13 +4,15 @@ The operator's cause goes with it between our own daemons only, so that the row 
 outer one have it; a gateway tells nobody.
 """
 
+import re
 from http import HTTPStatus
-from typing import Final, get_args
+from typing import Final, cast, get_args
 
 import msgspec
 
 from lakehouse.core.errors import InfraCode, InfraError, ProblemCode, Refusal
 from lakehouse.core.integers import whole_number
+from lakehouse.core.words import WORD_PATTERN
 
 _WAIT_S_MAX: Final = 999_999_999
 PROBLEM_TYPE: Final = "application/problem+json"
@@ -55,7 +57,8 @@ def problem_of(error: Refusal | InfraError, session_id: str, *, inner: bool) -> 
 def error_of(body: bytes, retry_after: str = "") -> Refusal | InfraError | None:
     """Turn an inner daemon's problem body back into the error it was; None if it is not one.
 
-    `log_unavailable` is a code of both; as a problem it was a refusal. `retry_after` is the
+    `log_unavailable` is a code of both; as a problem it was a refusal. An infra code that a later
+    version added is kept as it stands. `retry_after` is the
     answer's header, as we write it: whole seconds.
     """
     wait_s = whole_number(retry_after, _WAIT_S_MAX)
@@ -66,14 +69,18 @@ def error_of(body: bytes, retry_after: str = "") -> Refusal | InfraError | None:
     for code in get_args(ProblemCode):
         if problem.code == code:
             return Refusal(code, problem.detail, hint=problem.hint, retry_after_s=wait_s)
-    for infra_code in get_args(InfraCode):
-        if problem.code == infra_code:
-            return InfraError(
-                infra_code,
-                problem.detail,
-                hint=problem.hint,
-                internal="" if problem.cause is msgspec.UNSET else problem.cause,
-                retryable=problem.retryable,
-                retry_after_s=wait_s,
-            )
+    if problem.code in get_args(InfraCode) or _is_of_tomorrow(problem):
+        return InfraError(
+            cast("InfraCode", problem.code),
+            problem.detail,
+            hint=problem.hint,
+            internal="" if problem.cause is msgspec.UNSET else problem.cause,
+            retryable=problem.retryable,
+            retry_after_s=wait_s,
+        )
     return None
+
+
+def _is_of_tomorrow(problem: Problem) -> bool:
+    """Say whether it may be the infra error of a later version: those have a status of 5xx."""
+    return problem.status >= 500 and re.fullmatch(WORD_PATTERN, problem.code) is not None

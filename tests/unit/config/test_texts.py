@@ -197,3 +197,35 @@ def test_a_directory_whose_name_is_not_utf8_is_one_message(tmp_path: Path) -> No
     assert done.returncode == 2
     assert b"is not valid UTF-8" in done.stderr
     assert b"Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        ".".join("a" * 50_000) + " = 1",
+        " . ".join("a" * 50_000) + " = 1",
+        "[" + ".".join("a" * 50_000) + "]",
+        "[[" + ".".join("a" * 50_000) + "]]",
+        "log = {" + ".".join(["'b c'"] * 50_000) + " = 1}",
+        ".".join(['"b"'] * 65) + " = 1",
+    ],
+)
+def test_a_key_of_many_parts_is_refused_before_it_is_read(tmp_path: Path, text: str) -> None:
+    assert "more than 64 dotted parts" in fault(tmp_path, text)
+
+
+def test_a_key_of_64_parts_is_read(tmp_path: Path) -> None:
+    assert "unknown section 'a'" in fault(tmp_path, ".".join("a" * 64) + " = 1")
+
+
+def test_a_file_over_the_limit_is_refused_unread(tmp_path: Path) -> None:
+    """At the limit it is read; beyond, whatever it holds, it is one message."""
+    comment = "#" + "x" * (4 << 20)
+    assert "is larger than 4 MiB" in fault(tmp_path, comment)
+    (tmp_path / "lakehouse.toml").write_text(comment[: 4 << 20])
+    assert load_config(tmp_path / "lakehouse.toml", {}).models
+
+
+def test_a_file_without_an_end_is_refused() -> None:
+    with pytest.raises(SetupError, match="is larger than 4 MiB"):
+        load_config(Path("/dev/zero"), {})

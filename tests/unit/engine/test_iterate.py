@@ -264,3 +264,13 @@ def test_a_session_is_bounded_and_ends_with_the_first_good_answer(texts):
 
 def raw(text: str):
     return msgspec.Raw(text.encode())
+
+
+def test_a_finish_reason_of_tomorrow_is_kept_and_judged_as_any_other():
+    """The answer counts by what it holds."""
+    later = msgspec.structs.replace(answer(GOOD), finish_reason="of_tomorrow")
+
+    verdict, progress = run(task_of(), ListedChat(later))
+
+    assert verdict == "accepted"
+    assert [attempt.finish_reason for attempt in progress.attempts] == ["of_tomorrow"]
