@@ -1,70 +1,18 @@
 """The commands as a user runs them: processes, exit codes, and what stands on the screen."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from support.stack import SCRIPTED, call, running_stack
+from support.commands import CONFIG, SCHEMA, SCRIPT, lakehouse, lines, project, run, write_inputs
+from support.stack import call, running_stack
 from support.waiting import wait_until
 
-CONFIG = (
-    SCRIPTED
-    + """
-[kinds.city]
-schema = "city.schema.json"
-"""
-)
-SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
-SCRIPT = {
-    "matches": {
-        "prose": ["No."],
-        "outage": [{"error": "upstream_malformed"}],
-        "slow": [{"text": '{"city": "Oslo"}', "delay_ms": 700}],
-        ".": ['{"city": "Oslo"}'],
-    }
-}
-
-
-@pytest.fixture
-def project(tmp_path: Path) -> Path:
-    (tmp_path / "lakehouse.toml").write_text(CONFIG)
-    (tmp_path / "city.schema.json").write_text(json.dumps(SCHEMA))
-    (tmp_path / "script.json").write_text(json.dumps(SCRIPT))
-    return tmp_path
-
-
-def lakehouse(directory: Path, *arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(
-        [sys.executable, "-m", "lakehouse", *arguments],
-        cwd=directory,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == code, done.stdout + done.stderr
-    assert "Traceback" not in done.stderr
-    return done
-
-
-def run(directory: Path, *, code: int, extra: tuple[str, ...] = ()) -> str:
-    arguments = ("--kind", "city", "--input", "in.csv", "--column", "text", "--output", "out.jsonl")
-    return lakehouse(directory, "run", *arguments, *extra, code=code).stdout
-
-
-def lines(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text().splitlines()]
-
-
-def write_inputs(directory: Path, *texts: str) -> None:
-    body = "".join(f'{number},"{text}"\n' for number, text in enumerate(texts))
-    (directory / "in.csv").write_text("id,text\n" + body)
+__all__ = ["project"]  # a fixture
 
 
 def test_a_file_runs_through_a_kind(project):
@@ -407,44 +355,3 @@ def test_an_empty_answer_from_the_wrong_directory_says_so(tmp_path, project):
         assert told.startswith("No lakehouse.toml here: built-in defaults are used")
         assert str(elsewhere / "lakehouse-data" / "sessions") in told
         assert lakehouse(project, *command).stderr == ""
-
-
-def test_help_is_quick_to_load_and_every_command_has_an_example():
-    """The overview imports no command; each command's help shows one way to use it."""
-    from lakehouse.cli.main import COMMANDS  # noqa: PLC0415
-
-    pages = set()
-    for arguments in ([], ["-h"], ["--help"]):
-        code = f"import atexit, sys; sys.argv = ['lakehouse', *{arguments}]\n"
-        code += "heavy = ('duckdb', 'pyarrow', 'rich', 'starlette', 'lakehouse.config')\n"
-        code += "atexit.register(lambda: print([m for m in heavy if m in sys.modules]))\n"
-        code += "from lakehouse.cli.main import main\n"
-        code += "main()"
-        done = subprocess.run(
-            [sys.executable, "-c", code],
-            capture_output=True,
-            text=True,
-            check=False,
-            env=os.environ,
-        )
-        *lines_of_it, loaded = (done.stderr + done.stdout).splitlines()
-        assert loaded == "[]"
-        pages.add("\n".join(lines_of_it))
-    [page] = pages
-    for summary in (summary for _, summary in COMMANDS.values()):
-        assert summary in " ".join(page.split())
-    groups = {
-        "models": ["pull"],
-        "keys": ["new"],
-        "log": ["verify", "seal", "reap", "compact", "forget"],
-        "trace": ["resend"],
-    }
-    for name in groups:
-        listed = lakehouse(Path.cwd(), name, "--help").stdout.partition("Commands:")[2]
-        assert listed
-        assert "..." not in listed
-        assert "…" not in listed
-    for name in COMMANDS:
-        for inner in groups.get(name, [None]):
-            arguments = [name, inner] if inner else [name]
-            assert "Example:" in lakehouse(Path.cwd(), *arguments, "--help").stdout, arguments

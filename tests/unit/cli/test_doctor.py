@@ -1,94 +1,19 @@
 """`lakehouse doctor` on broken configurations: each names its cause and the fix."""
 
-import json
-import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import msgspec
 import pytest
 
-from lakehouse.cli.main import main
-from lakehouse.core.json_text import NULL
-from lakehouse.core.row_codec import encode_line
-from support.rows import make_row
-from support.stack import untraced
+from support.doctor import Doctor, write_project
 
-BASE = """
-[log]
-path = "log"
-[models.small]
-provider = "scripted"
-model = "tiny"
-script = "script.json"
-[tables.cities]
-path = "cities.csv"
-[kinds.city]
-schema = "city.json"
-[[kinds.city.grounding]]
-path = "/city"
-column = "cities.name"
-[[kinds.city.rules]]
-sql = "SELECT $people > 0"
-message = "people must be positive"
-"""
-SCHEMA = {
-    "type": "object",
-    "properties": {
-        "city": {"type": "string"},
-        "people": {"type": "integer"},
-        "parts": {
-            "type": "array",
-            "items": {"type": "object", "properties": {"name": {"type": "string"}}},
-        },
-    },
-    "required": ["city"],
-    "additionalProperties": False,
-}
 PYTHON = 'python = "%s"'
-MODEL = """
-from pydantic import BaseModel, model_validator
-class City(BaseModel):
-    city: str
-    people: int = 1
-    @model_validator(mode="after")
-    def check(self):
-        return self.cty
-class Point:
-    pass
-"""
 
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    (tmp_path / "lakehouse.toml").write_text(BASE)
-    (tmp_path / "city.json").write_text(json.dumps(SCHEMA))
-    (tmp_path / "cities.csv").write_text("name,people\nOslo,700000\nBergen,290000\n")
-    (tmp_path / "script.json").write_text('{"matches": {".": ["{}"]}}')
-    (tmp_path / "city_models.py").write_text(MODEL)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(str(tmp_path))
-    for name in set(os.environ) - set(untraced(os.environ)):
-        monkeypatch.delenv(name)
+    write_project(tmp_path, monkeypatch)
     return tmp_path
-
-
-class Doctor:
-    """One run: its exit code and all that it said."""
-
-    def __init__(self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(sys, "argv", ["lakehouse", "doctor"])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        self.code = ended.value.code
-        said = capsys.readouterr()
-        self.text = said.out + said.err
-        self.faults = [
-            line
-            for line in self.text.splitlines()
-            if line.strip().startswith(("problem", "warning", "error:"))
-        ]
 
 
 # What is changed in the files or the environment → words of the cause → words of the fix.
@@ -382,87 +307,3 @@ def test_the_base_has_no_fault(
     ran = Doctor(capsys, monkeypatch)
     assert ran.code == 0
     assert [line for line in ran.faults if "file system" not in line] == []
-
-
-def logged(project: Path, *artifacts: object, grounded: bool | None) -> None:
-    """A log of another writer, with accepted sessions of the kind."""
-    (project / "log").mkdir()
-    rows = []
-    for number, artifact in enumerate(artifacts):
-        one = make_row(
-            session_id=f"{number:032x}",
-            row_id=f"{number:032x}",
-            kind="city",
-            verdict="accepted",
-            error=None,
-            artifact=NULL if artifact is None else msgspec.Raw(json.dumps(artifact).encode()),
-            grounded=grounded,
-        )
-        rows.append(encode_line(one).strip())
-    (project / "log" / "inbox.jsonl").write_bytes(b"\n".join([*rows, b""]))
-
-
-def open_schema(project: Path) -> None:
-    schema = SCHEMA | {"additionalProperties": True, "required": []}
-    (project / "city.json").write_text(json.dumps(schema))
-
-
-@pytest.mark.parametrize(
-    ("artifacts", "grounded", "words"),
-    [
-        ([{"people": 1}] * 3, None, ["no grounding rule of kinds.city applied", "last 3 accepted"]),
-        ([{"city": "Oslo"}] * 12, True, ["kinds.city.rules[0].sql: $people", "last 12 accepted"]),
-    ],
-)
-def test_checks_that_never_applied_are_told_from_the_log(
-    project: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-    artifacts: list[object],
-    grounded: bool | None,
-    words: list[str],
-) -> None:
-    open_schema(project)
-    logged(project, *artifacts, grounded=grounded)
-    ran = Doctor(capsys, monkeypatch)
-    assert ran.code == 0
-    [told] = [line for line in ran.faults if "in the log" in line]
-    for word in ["kind city", *words]:
-        assert word in told
-
-
-def test_checks_that_applied_once_are_not_told(
-    project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    logged(project, *[{"city": "Oslo"}] * 11, {"city": "Oslo", "people": 1}, grounded=True)
-    ran = Doctor(capsys, monkeypatch)
-    assert [line for line in ran.faults if "in the log" in line] == []
-
-
-def test_what_a_schema_leaves_open_is_a_warning(
-    project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    schema = {"type": "object", "properties": {"people": {"type": "integer"}}}
-    (project / "city.json").write_text(json.dumps(schema))
-    ran = Doctor(capsys, monkeypatch)
-    assert ran.code == 0
-    [told] = [line for line in ran.faults if "checks:" in line]
-    assert "kinds.city.grounding[0].path: '/city'" in told
-
-
-@pytest.mark.parametrize("content", ["name,people\n", 'name,people\n,"7"\n,8\n'])
-def test_a_column_without_a_value_is_a_warning(
-    project: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-    content: str,
-) -> None:
-    """An export that broke off: every answer would be rejected, and no model could help it."""
-    (project / "cities.csv").write_text(content)
-    found = Doctor(capsys, monkeypatch)
-    assert found.code == 0
-    [fault] = found.faults
-    assert "warning" in fault
-    assert "cities.name: no value" in fault
-    assert "kinds.city" in fault
-    assert "fill the table" in found.text

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from unit.cli.test_commands import lakehouse, lines, project, run, write_inputs
+from support.commands import lakehouse, lines, project, run, write_inputs
 
 __all__ = ["project"]  # a fixture
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from support.commands import SCHEMA, SCRIPT, lakehouse, lines, project
 from support.stack import SCRIPTED, running_stack
-from unit.cli.test_commands import SCHEMA, SCRIPT, lakehouse, lines, project
 
 __all__ = ["project"]  # a fixture
 

@@ -13,7 +13,7 @@ from deltalake.exceptions import CommitFailedError
 
 from lakehouse.core.errors import LakehouseError, SetupError
 from lakehouse.core.ids import new_id
-from lakehouse.core.row import Row, RowError
+from lakehouse.core.row import RowError
 from lakehouse.core.row_codec import encode_line
 from lakehouse.core.row_codec import seal as seal_line
 from lakehouse.lake import compaction as module
@@ -21,8 +21,6 @@ from lakehouse.lake.compaction import compact
 from lakehouse.lake.records import SCHEMA, record_batch
 from lakehouse.lake.table import append
 from lakehouse.sessionlog.compacted import (
-    Compacted,
-    open_compacted,
     plan_path,
     read_identity,
     read_plans,
@@ -37,41 +35,9 @@ from lakehouse.sessionlog.sessions import list_sessions
 from lakehouse.sessionlog.stats import stats
 from lakehouse.sessionlog.verify import verify
 from lakehouse.sessionlog.views import open_views
+from support.compaction import compacted, rows_of_three_days, write_sealed
 from support.dead_writer import dead_writer
-from support.rows import make_row, rejected_attempt
-
-ODD = msgspec.Raw('{"b":1.10,"a":18446744073709551616,"text":"é\\u0001|\U0001f6eb"}'.encode())
-
-
-def rows_of_three_days() -> list[Row]:
-    """Rows of all sorts, whose values lose something in many a database."""
-    return [
-        make_row(
-            timestamp=f"2026-01-0{day}T0{hour}:00:00.00000{hour}Z",
-            artifact=ODD if hour % 2 else msgspec.Raw(b"null"),
-            verdict="accepted" if hour % 2 else "max_iter_exhausted",
-            accepted_iteration=0 if hour % 2 else None,
-            kind=None if hour == 3 else "airport_event",
-            inline_schema=msgspec.Raw(b'{"type":"object"}') if hour == 3 else msgspec.Raw(b"null"),
-            attempts=(rejected_attempt(0), rejected_attempt(1, "ungrounded")),
-            metadata={"a\nb": "c|d"} if hour == 1 else {},
-            prompt="\u2028 prompt ' \" \x7f",
-        )
-        for day in (1, 2, 3)
-        for hour in range(5)
-    ]
-
-
-def compacted(root: Path) -> Compacted:
-    found = open_compacted(root)
-    assert found is not None
-    return found
-
-
-def write_sealed(root: Path, rows: list[Row]) -> None:
-    """Have a writer write rows and end; seal what it left."""
-    dead_writer(root, rows=rows)
-    seal(root)
+from support.rows import make_row
 
 
 def everything(root: Path) -> dict[str, object]:
@@ -364,87 +330,3 @@ def test_a_damaged_plan_is_an_error_that_names_it(root: Path, damage: bytes):
     done = compact(root, retention_h=0)
     assert (done.rows, done.duplicates, done.removed) == (0, len(rows), 1)
     assert sorted(read_rows(root)) == sorted(encode_line(row) for row in rows)
-
-
-ODD_TIMES = [
-    "yesterday",
-    "",
-    "2026-01-02",
-    "2026-01-02T01:00:00+05:00",
-    "2026-01-02 03:04:05",
-    "2026-W01-5T00:00:00Z",
-    "2026-01-02T25:00:00.000000Z",
-    "9999-12-31T23:59:59-01:00",
-    "0001-01-01T00:00:00+01:00",
-]
-
-
-def write_foreign(root: Path) -> list[bytes]:
-    """Have a program write rows into the inbox with ids and times of its own sort; seal them."""
-    rows = [
-        make_row(row_id=f"not-hex {number}", timestamp=time)
-        for number, time in enumerate(ODD_TIMES)
-    ]
-    lines = [encode_line(row) for row in (*rows, *rows_of_three_days())]
-    (root / "inbox.jsonl").write_bytes(b"".join(b"\n" + line + b"\n" for line in lines))
-    seal(root)
-    return lines
-
-
-def pages(root: Path, limit: int, where: SessionFilter | None = None) -> list[bytes]:
-    """Read every page of the sessions."""
-    rows: list[bytes] = []
-    cursor = None
-    while True:
-        page = list_sessions(root, where, limit=limit, cursor=cursor)
-        rows += page.rows
-        if (cursor := page.next) is None:
-            return rows
-
-
-def ids_in_sql(root: Path) -> list[str]:
-    """Ask SQL for every session."""
-    with open_views(root) as connection:
-        found = connection.execute("SELECT row_id FROM sessions ORDER BY row_id").fetchall()
-    return [row_id for (row_id,) in found]
-
-
-def test_rows_with_ids_and_times_of_any_sort_come_into_the_table(root: Path):
-    """And no reader of rows loses one: neither there nor on the way."""
-    root.mkdir()
-    lines = write_foreign(root)
-    narrow = [SessionFilter(since="2026-01-02"), SessionFilter(until="2026-01-02")]
-    before = [pages(root, limit, where) for limit in (1, 4, 200) for where in (None, *narrow)]
-    assert [len(found) for found in before[:3]] == [24, 13, 11]
-    assert before[0] == before[3] == before[6]
-    in_views = ids_in_sql(root)
-    assert len(in_views) == len(lines)
-    assert compact(root, retention_h=0).rows == len(lines)
-    assert sorted(read_rows(root)) == sorted(lines)
-    assert [
-        pages(root, limit, where) for limit in (1, 4, 200) for where in (None, *narrow)
-    ] == before
-    assert ids_in_sql(root) == in_views
-    assert find_rows(root, "not-hex 0") == [lines[0]]
-    table = DeltaTable(str(root / "table")).to_pyarrow_table(
-        columns=["row_id", "timestamp", "date"]
-    )
-    undated = {row["row_id"] for row in table.to_pylist() if row["timestamp"] is None}
-    assert undated == {f"not-hex {number}" for number in (0, 1, 6, 7, 8)}
-    assert {row["date"] for row in table.to_pylist() if row["row_id"] in undated} == {"9999-12-31"}
-
-
-@pytest.mark.parametrize("times", [ODD_TIMES, *([time] for time in ODD_TIMES)])
-def test_a_row_with_any_time_is_known_to_be_in_the_table(root: Path, times: list[str]):
-    """Days that are left out for being too old hold none that is asked for."""
-    rows = [
-        make_row(row_id=f"not-hex {number}", timestamp=time) for number, time in enumerate(times)
-    ]
-    for _ in range(2):
-        write_sealed(root, rows)
-        done = compact(root, retention_h=0)
-    assert (done.rows, done.duplicates) == (0, len(rows))
-    compacted = open_compacted(root)
-    assert compacted is not None
-    found = compacted.row_ids_among([row.row_id for row in rows], "yesterday")
-    assert found == {row.row_id for row in rows}

@@ -10,72 +10,33 @@ from deltalake import DeltaTable
 from lakehouse.core.errors import LakehouseError
 from lakehouse.core.ids import new_id
 from lakehouse.core.row import Row
-from lakehouse.core.row_codec import encode_line
-from lakehouse.lake import compaction, durability
+from lakehouse.lake import compaction
 from lakehouse.lake.compaction import compact
 from lakehouse.lake.forgetting import forget
 from lakehouse.lake.table import append
 from lakehouse.sessionlog.compacted import durable_path, durable_version
 from lakehouse.sessionlog.disk import Busy, exclusively
-from lakehouse.sessionlog.reader import read_rows
 from lakehouse.sessionlog.sealing import seal
 from support.dead_writer import dead_writer
 from support.rows import make_row
-
-DAY = "date=2026-01-02"
+from support.table_marks import (
+    DAY,
+    add,
+    delete_one,
+    entry,
+    lines,
+    newest_file,
+    set_aside,
+    shown,
+    table_of,
+    unmarked,
+)
 
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     """A log at a path that needs quoting."""
     return tmp_path / "a log's plaçe #1+1"
-
-
-def add(root: Path, number: int) -> list[Row]:
-    """Write some rows into a sealed segment."""
-    rows = [make_row() for _ in range(number)]
-    dead_writer(root, rows=rows)
-    seal(root)
-    return rows
-
-
-def unmarked(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Compact, and be killed between a commit and its mark."""
-    with monkeypatch.context() as patch:
-        patch.setattr(compaction, "make_durable", killed)
-        with pytest.raises(KeyboardInterrupt):
-            compact(root)
-
-
-def killed(*_: object) -> None:
-    """Stand where the process would have been killed."""
-    raise KeyboardInterrupt
-
-
-def table_of(root: Path) -> Path:
-    return root / "table"
-
-
-def entry(root: Path, version: int) -> Path:
-    return table_of(root) / "_delta_log" / f"{version:020d}.json"
-
-
-def shown(root: Path) -> list[bytes]:
-    return sorted(read_rows(root))
-
-
-def lines(rows: list[Row]) -> list[bytes]:
-    return sorted(map(encode_line, rows))
-
-
-def set_aside(root: Path) -> list[str]:
-    """List what was moved out of the table's log."""
-    return sorted(path.name for path in table_of(root).glob("_lakehouse/set_aside/*/*"))
-
-
-def newest_file(root: Path) -> Path:
-    """Give the Parquet file that was written last."""
-    return max(table_of(root).glob(f"{DAY}/*.parquet"), key=lambda path: path.stat().st_mtime_ns)
 
 
 TORN = {
@@ -119,12 +80,6 @@ def test_a_table_that_was_being_made_is_made_again(root: Path, monkeypatch, vers
     assert compact(root, retention_h=0).rows == 3
     assert shown(root) == lines(rows)
     assert set_aside(root) == [entry(root, 0).name, entry(root, 1).name]
-
-
-def delete_one(root: Path, row) -> None:
-    """Delete a row as an operator would, with another engine."""
-    deleted = DeltaTable(str(table_of(root))).delete(f"row_id = '{row.row_id}'")
-    assert deleted["num_deleted_rows"] == 1
 
 
 def test_what_another_engine_did_is_kept(root: Path):
@@ -356,103 +311,3 @@ def test_nothing_is_marked_that_could_not_be_synced(root: Path, monkeypatch):
 
 def fails(descriptor: int) -> None:
     raise OSError(5, "Input/output error")
-
-
-def checkpoint_and_clean_up(root: Path, version: int) -> None:
-    """Write a checkpoint of a version and delete the entries below, as other engines do in time."""
-    DeltaTable(str(table_of(root)), version=version).create_checkpoint()
-    for below in range(version):
-        entry(root, below).unlink()
-
-
-def test_entries_that_another_engine_cleaned_up_are_no_torn_tail(root: Path):
-    """The marked version is gone and so is the next; the newest one is read, and marked."""
-    rows = add(root, 5)
-    compact(root, retention_h=0)
-    for row in rows[:3]:
-        delete_one(root, row)
-    checkpoint_and_clean_up(root, 4)
-    assert durable_version(str(table_of(root))) == 1
-    assert shown(root) == lines(rows[3:])
-    rows += add(root, 2)
-    assert shown(root) == lines(rows[3:])
-    assert compact(root, retention_h=0).rows == 2
-    assert shown(root) == lines(rows[3:])
-    assert set_aside(root) == []
-    assert durable_version(str(table_of(root))) == 5
-
-
-def test_a_commit_of_ours_that_a_checkpoint_stands_on_is_kept(root: Path, monkeypatch):
-    """Its entry is there and follows the mark, which is gone: nothing is left to go back to."""
-    rows = add(root, 3)
-    compact(root, retention_h=0)
-    rows += add(root, 2)
-    unmarked(root, monkeypatch)
-    checkpoint_and_clean_up(root, 2)
-    assert shown(root) == lines(rows)
-    assert compact(root, retention_h=0).rows == 0
-    assert shown(root) == lines(rows)
-    assert set_aside(root) == []
-
-
-def test_a_gap_whose_later_versions_cannot_be_read_is_not_touched(root: Path):
-    """Rows may be in its files that are nowhere else."""
-    rows = add(root, 3)
-    compact(root, retention_h=0)
-    for row in rows[:2]:
-        delete_one(root, row)
-    checkpoint_and_clean_up(root, 3)
-    torn = newest_file(root)
-    whole = torn.read_bytes()
-    torn.write_bytes(whole[:4] + bytes(len(whole) - 404) + whole[-400:])
-    before = sorted(path.name for path in table_of(root).glob("_delta_log/*"))
-    with pytest.raises(LakehouseError, match="version 1 nor at a later one"):
-        compact(root)
-    assert sorted(path.name for path in table_of(root).glob("_delta_log/*")) == before
-    assert set_aside(root) == []
-    torn.write_bytes(whole)
-    compact(root)
-    assert shown(root) == lines(rows[2:])
-
-
-def test_a_tail_that_lost_an_entry_in_its_midst_is_set_aside(root: Path, monkeypatch):
-    """No checkpoint stands for it, and the mark is whole: its rows are added anew."""
-    rows = add(root, 3)
-    compact(root, retention_h=0)
-    rows += add(root, 2)
-    unmarked(root, monkeypatch)
-    delete_one(root, rows[0])
-    entry(root, 2).unlink()
-    assert shown(root) == lines(rows)
-    assert compact(root, retention_h=0).rows == 2
-    assert shown(root) == lines(rows)
-    assert set_aside(root) == [entry(root, 3).name]
-
-
-def test_entries_that_are_cleaned_up_during_a_compaction_are_no_torn_tail(root: Path, monkeypatch):
-    """Its own commit is marked with what came before it."""
-    rows = add(root, 3)
-    compact(root, retention_h=0)
-    rows += add(root, 2)
-    real = append
-
-    def then_another(*arguments, **named) -> None:
-        real(*arguments, **named)
-        delete_one(root, rows[0])
-        checkpoint_and_clean_up(root, 3)
-
-    monkeypatch.setattr(compaction, "append", then_another)
-    assert compact(root, retention_h=0).removed == 1
-    assert durable_version(str(table_of(root))) == 3
-    assert shown(root) == lines(rows[1:])
-
-
-def test_nothing_is_deleted_for_a_version_that_is_not_marked(root: Path, monkeypatch):
-    """An engine that cleans up at the worst moment makes the compaction be asked for again."""
-    rows = add(root, 3)
-    compact(root, retention_h=0)
-    delete_one(root, rows[0])
-    checkpoint_and_clean_up(root, 2)
-    monkeypatch.setattr(durability, "make_durable", lambda uri: None)
-    with pytest.raises(LakehouseError, match="lost its marked version"):
-        durability.open_durable(str(table_of(root)))

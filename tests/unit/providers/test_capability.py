@@ -3,96 +3,24 @@
 import asyncio
 import json
 import logging
-from collections.abc import Callable
 from typing import Any
 
 import msgspec
 import pytest
 
-from lakehouse.chatd.service import ChatService
-from lakehouse.core.chat import ChatReply, ChatRequest, Message, Sampling
+from lakehouse.core.chat import ChatReply, Sampling
 from lakehouse.core.errors import InfraError
-from lakehouse.core.json_text import NULL
 from lakehouse.providers.capability import REPEATS_MAX, Capabilities
 from lakehouse.providers.ollama import OllamaProvider
-from lakehouse.providers.openai import OpenAiProvider
 from lakehouse.providers.provider import ModelSettings, ProviderFault
 from lakehouse.providers.strict_schema import is_of_objects, may_be_strict
 from lakehouse.transport.client import HttpClient
-from support.chat import LIMITS, context
-from support.endpoint import Answer, completion, refusal
+from support.capability import CLOSED, Case, Rule, form_of, question
+from support.endpoint import Answer, refusal
 from support.raw_server import Exchange, RawServer
 
-CLOSED = (
-    b'{"type":"object","properties":{"city":{"type":"string"}},"required":["city"],'
-    b'"additionalProperties":false}'
-)
 OPEN = b'{"type":"object","properties":{"city":{"type":"string"}}}'
 LIST = b'{"type":"array","items":{"type":"string"}}'
-GOOD = completion('{"city": "Oslo"}')
-Rule = Callable[[dict[str, Any]], Answer | None]
-
-
-def form_of(body: dict[str, Any]) -> str:
-    """Name the form that a call asks for."""
-    asked = body.get("response_format")
-    if asked is None:
-        return "none"
-    if asked["type"] == "json_schema" and asked["json_schema"]["strict"]:
-        return "strict"
-    return str(asked["type"])
-
-
-def question(
-    schema: bytes | None = CLOSED, text: str = "Which city?", **members: Any
-) -> ChatRequest:
-    return ChatRequest(
-        "small",
-        (Message("user", text),),
-        schema=NULL if schema is None else msgspec.Raw(schema),
-        **members,
-    )
-
-
-class Case:
-    """One endpoint that answers by a rule (None: a good answer), and a model at it."""
-
-    def __init__(self, rule: Rule, **settings: Any) -> None:
-        self.bodies: list[dict[str, Any]] = []
-        self._rule = rule
-        self._settings = settings
-
-    def ask(self, *requests: ChatRequest) -> list[ChatReply | InfraError]:
-        """Ask through the whole chat service, one after the other."""
-
-        async def case() -> list[ChatReply | InfraError]:
-            async def handler(exchange: Exchange) -> None:
-                body = exchange.request.json()
-                self.bodies.append(body)
-                status, headers, answer = self._rule(body) or GOOD
-                await exchange.reply(answer, status, list(headers.items()))
-
-            async with RawServer(handler) as server:
-                http = HttpClient()
-                settings = ModelSettings(
-                    provider="openai", model="m", base_url=server.url + "/v1", **self._settings
-                )
-                chat = ChatService({"small": OpenAiProvider(settings, http)}, {"small": settings})
-                found: list[ChatReply | InfraError] = []
-                for request in requests:
-                    try:
-                        found.append(await chat.chat(request, context=context(), limits=LIMITS))
-                    except InfraError as error:
-                        found.append(error)
-                await chat.close()
-                await http.close()
-                return found
-
-        return asyncio.run(case())
-
-    @property
-    def forms(self) -> list[str]:
-        return [form_of(body) for body in self.bodies]
 
 
 def no_format(status: int, message: str, *taken: str, **members: object) -> Rule:
@@ -228,98 +156,6 @@ def test_a_bare_400_of_something_else_costs_one_more_call_from_then_on() -> None
     assert isinstance(second, InfraError)
     assert "nope" in first.public
     assert case.forms == ["strict", "json_schema", "json_object", "none", "strict", "none"]
-
-
-@pytest.mark.parametrize(
-    "message",
-    [
-        (
-            "Unsupported parameter: 'max_tokens' is not supported with this model. Use "
-            "'max_completion_tokens' instead."
-        ),
-        "Unrecognized request argument supplied: max_tokens",
-        "body.max_tokens: Extra inputs are not permitted",
-    ],
-)
-def test_the_length_goes_under_the_name_that_is_taken(message: str) -> None:
-    """The caller's limit holds under the other name, and the name is remembered."""
-    case = Case(lambda body: refusal(message, param="max_tokens") if "max_tokens" in body else None)
-    replies = case.ask(*[question(None, max_tokens=64)] * 2)
-    assert all(isinstance(reply, ChatReply) for reply in replies)
-    lengths = [(body.get("max_tokens"), body.get("max_completion_tokens")) for body in case.bodies]
-    assert lengths == [(64, None), (None, 64), (None, 64)]
-
-
-@pytest.mark.parametrize(
-    ("refused", "message"),
-    [
-        ({"temperature": 0.8}, ("Unsupported value: 'temperature' does not support 0.8 with this "
-         "model. Only the default (1) value is supported.")),
-        ({"temperature": 0.8}, "bad request"),
-        ({"seed": 8}, "Unrecognized request argument supplied: seed"),
-        ({"max_tokens": 8_192}, ("max_tokens is too large: 8192. This model supports at most 4096 "
-         "completion tokens")),
-        ({"max_tokens": 8_192}, ("This model's maximum context length is 4096 tokens. However, you "
-         "requested 8300 tokens")),
-    ],
-)  # fmt: skip
-def test_sampling_that_we_changed_is_dropped_where_it_is_refused(
-    refused: dict[str, Any], message: str
-) -> None:
-    """The caller set none of it: the call goes out as the caller wanted it."""
-    [(name, value)] = refused.items()
-    was = 4_096 if name == "max_tokens" else None
-    case = Case(lambda body: refusal(message) if body.get(name) == value else None)
-    request = question(CLOSED, **refused, fallback=Sampling(max_tokens=was))
-    [reply] = case.ask(request)
-    assert isinstance(reply, ChatReply), reply
-    assert case.bodies[-1].get(name) == was
-    if message != "bad request":
-        assert case.forms == ["strict", "strict"], "the form was not at fault"
-
-
-def test_a_changed_temperature_that_is_refused_is_not_sent_again() -> None:
-    """Remembered for the model: the next repetition costs no call."""
-    case = Case(lambda body: refusal("temperature?") if "temperature" in body else None)
-    case.ask(*[question(None, temperature=0.8, fallback=Sampling())] * 3)
-    assert ["temperature" in body for body in case.bodies] == [True, False, False, False]
-
-
-@pytest.mark.parametrize(
-    ("member", "value"), [("temperature", 0.3), ("seed", 7), ("max_tokens", 9), ("top_p", 0.5)]
-)
-def test_what_the_caller_set_and_the_endpoint_refuses_is_told_plainly(
-    member: str, value: float
-) -> None:
-    """Never dropped without a word: the endpoint's own words reach the caller, after one call."""
-    message = f"'{member}' is too large for this model"
-    case = Case(lambda body: refusal(message, param=member) if member in body else None)
-    sampling: dict[str, Any] = {member: value}
-    [error] = case.ask(question(**sampling))
-    assert isinstance(error, InfraError), error
-    assert (error.code, error.retryable) == ("upstream_status", False)
-    assert message in error.public
-    assert len(case.bodies) == 1
-
-
-@pytest.mark.parametrize(
-    ("answer", "code"),
-    [
-        (refusal("bad key", 401), "upstream_status"),
-        (refusal("The model `m` does not exist", 404, code="model_not_found"), "model_missing"),
-        (refusal("maximum context length is 100 tokens", code="context_length_exceeded"),
-         "upstream_status"),
-        (refusal("pay", 400, code="insufficient_quota"), "upstream_status"),
-        (refusal("", 403), "upstream_status"),
-    ],
-)  # fmt: skip
-def test_what_is_clearly_something_else_is_not_asked_otherwise(answer: Answer, code: str) -> None:
-    """One call, one error."""
-    case = Case(lambda _: answer)
-    [error] = case.ask(question())
-    assert isinstance(error, InfraError)
-    assert error.code == code
-    assert len(case.bodies) == 1
 
 
 def test_json_object_mode_says_json_and_keeps_the_conversation() -> None:

@@ -5,7 +5,6 @@ Every test runs on both event loops: asyncio's, and uvloop, which the daemons us
 
 import asyncio
 import ssl
-import threading
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
@@ -17,15 +16,12 @@ import uvloop
 import lakehouse.transport.client as client_module
 from lakehouse.transport.client import (
     HttpClient,
-    HttpLimits,
-    HttpReply,
     TransportFault,
 )
+from support.http_calls import AMPLE, Run, fault_of, fine, limited, post
 from support.raw_server import Exchange, RawServer
 
-Run = Callable[[Coroutine[Any, Any, None]], None]
 CERTIFICATE = Path(__file__).parents[2] / "support" / "untrusted_localhost.pem"
-AMPLE = HttpLimits(5_000, 5_000, 5_000, 5_000, 1_000_000)
 
 
 @pytest.fixture(params=["asyncio", "uvloop"])
@@ -37,10 +33,6 @@ def run(request: pytest.FixtureRequest) -> Run:
             runner.run(coroutine)
 
     return run
-
-
-async def fine(exchange: Exchange) -> None:
-    await exchange.reply({"fine": True})
 
 
 async def silent(exchange: Exchange) -> None:
@@ -56,24 +48,6 @@ def says(*parts: bytes, close: bool = False) -> Callable[[Exchange], Awaitable[N
             exchange.writer.close()
 
     return handler
-
-
-async def post(
-    client: HttpClient, url: str, limits: HttpLimits = AMPLE, **headers: str
-) -> HttpReply:
-    return await client.post(url, headers=headers, body=b'{"a":1}', limits=limits)
-
-
-async def fault_of(client: HttpClient, url: str, limits: HttpLimits = AMPLE) -> TransportFault:
-    with pytest.raises(TransportFault) as caught:
-        await post(client, url, limits)
-    return caught.value
-
-
-def limited(**changes: int) -> HttpLimits:
-    """Ample limits but for one, so that only that one can end the call."""
-    members = {name: getattr(AMPLE, name) for name in AMPLE.__struct_fields__}
-    return HttpLimits(**(members | changes))
 
 
 def test_a_request_is_sent_as_it_should_be(run: Run) -> None:
@@ -397,91 +371,3 @@ def test_closing_the_client_ends_calls_under_way(run: Run) -> None:
                 await call
 
     run(case())
-
-
-class SlowNames:
-    """A loop whose resolver holds a thread for `slow.test` until `answer` is set, as a real one."""
-
-    lookups = 0
-    answer = threading.Event()
-
-    async def getaddrinfo(self, host: Any, port: Any, **named: Any) -> Any:
-        if host != "slow.test":
-            return await super().getaddrinfo(host, port, **named)  # type: ignore[misc]
-        SlowNames.lookups += 1
-        assert await self.run_in_executor(None, SlowNames.answer.wait, 20)  # type: ignore[attr-defined]
-        return await super().getaddrinfo("127.0.0.1", port, **named)  # type: ignore[misc]
-
-
-class SlowAsyncioLoop(SlowNames, asyncio.SelectorEventLoop):
-    pass
-
-
-class SlowUvloop(SlowNames, uvloop.Loop):  # type: ignore[misc]  # its stubs differ from asyncio's
-    pass
-
-
-@pytest.fixture(params=[SlowAsyncioLoop, SlowUvloop])
-def run_with_slow_names(request: pytest.FixtureRequest) -> Run:
-    SlowNames.lookups = 0
-    SlowNames.answer.clear()
-
-    def run(coroutine: Coroutine[Any, Any, None]) -> None:
-        with asyncio.Runner(loop_factory=request.param) as runner:
-            try:
-                runner.run(coroutine)
-            finally:
-                SlowNames.answer.set()  # the loop's end waits for its threads
-
-    return run
-
-
-def test_a_name_that_does_not_resolve_costs_one_thread_and_no_other_call(
-    run_with_slow_names: Run,
-) -> None:
-    """However often it is tried; each try ends at its own limit, and other names resolve."""
-
-    async def case() -> None:
-        async with RawServer(fine) as server:
-            client = HttpClient()
-            slow = f"http://slow.test:{server.port}"
-            for _ in range(2):
-                tries = [fault_of(client, slow, limited(connect_ms=50)) for _ in range(40)]
-                for fault in await asyncio.gather(*tries):
-                    assert (fault.kind, fault.unsent) == ("timeout_connect", True)
-            assert SlowNames.lookups == 1
-            for host in ("localhost", "127.0.0.1"):
-                reply = await post(
-                    client, f"http://{host}:{server.port}", limited(connect_ms=1_000)
-                )
-                assert reply.status == 200
-            await client.close()
-
-    run_with_slow_names(case())
-
-
-def test_a_look_up_outlives_those_who_gave_up_and_serves_the_rest(
-    run_with_slow_names: Run,
-) -> None:
-    """A cancelled call and one that timed out leave it to those who wait; ended, it is no more."""
-
-    async def case() -> None:
-        async with RawServer(fine) as server:
-            client = HttpClient()
-            slow = f"http://slow.test:{server.port}"
-            given_up = asyncio.create_task(post(client, slow))
-            assert (await fault_of(client, slow, limited(connect_ms=50))).kind == "timeout_connect"
-            given_up.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await given_up
-            patient = [asyncio.create_task(post(client, slow)) for _ in range(3)]
-            await asyncio.sleep(0.02)
-            SlowNames.answer.set()
-            assert [reply.status for reply in await asyncio.gather(*patient)] == [200] * 3
-            assert SlowNames.lookups == 1
-            await client.close()
-            assert (await post(client, slow)).status == 200
-            assert SlowNames.lookups == 2
-            await client.close()
-
-    run_with_slow_names(case())

@@ -7,10 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lakehouse.core.errors import Refusal
 from lakehouse.core.json_text import JsonValue, compact, parse
 from lakehouse.core.limits import SCHEMA_FINDINGS_BYTES_MAX, SCHEMA_FINDINGS_MAX
-from lakehouse.validation.schema import SchemaCache, compile_schema
+from lakehouse.validation.schema import compile_schema
 
 
 def compiled(schema):
@@ -343,35 +342,6 @@ def test_findings_and_acceptance_never_disagree(schema, value):
     found = schema.findings(value, artifact)
     assert schema.accepts(value) is (not found)
     assert len({(f.path, bytes(f.expected), bytes(f.got)) for f in found}) == len(found)
-
-
-def test_the_cache_keeps_the_schemas_asked_for_last():
-    """By count, the one not asked for longest goes first; equal bytes give the same object."""
-    cache = SchemaCache(count_max=2)
-    first = cache.get(b'{"const":1}')
-    cache.get(b'{"const":2}')
-    assert cache.get(b'{"const":1}') is first
-    cache.get(b'{"const":3}')
-    assert len(cache) == 2
-    assert cache.get(b'{"const":1}') is first
-    assert len(cache) == 2
-
-
-def test_the_cache_is_bounded_in_bytes_too():
-    """Callers who send their own large schemas do not fill the memory."""
-    cache = SchemaCache(bytes_max=1 << 20)
-    for number in range(20):
-        cache.get(json.dumps({"const": number, "title": "x" * 20_000}).encode())
-    assert 1 <= len(cache) <= 4
-
-
-def test_a_refused_schema_is_not_kept():
-    """The next caller gets the same refusal."""
-    cache = SchemaCache()
-    for _ in range(2):
-        with pytest.raises(Refusal):
-            cache.get(b"{")
-    assert len(cache) == 0
 
 
 @pytest.mark.parametrize(
