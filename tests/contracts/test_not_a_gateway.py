@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import socket
+import socketserver
 import ssl
 import subprocess
 import sys
@@ -213,6 +214,43 @@ def test_a_server_that_never_answers_is_given_up(tmp_path: Path, command: str) -
     with Somebody(lambda _: b"", silent=True).running() as somebody:
         done = lakehouse(tmp_path, *commands(f"http://127.0.0.1:{somebody.port}")[command])
         assert somebody.asked
+    assert_could_not_run(done)
+
+
+@contextlib.contextmanager
+def dripping() -> Iterator[tuple[int, list[int]]]:
+    """A server whose answer comes byte by byte and never ends; counts the bytes of each."""
+    sent: list[int] = []
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            self.request.recv(65_536)
+            self.request.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n")
+            place = len(sent)
+            sent.append(0)
+            with contextlib.suppress(OSError):
+                while not stopped.wait(0.2):
+                    self.request.sendall(b" ")
+                    sent[place] += 1
+
+    stopped = threading.Event()
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield server.server_address[1], sent
+        finally:
+            stopped.set()
+            server.shutdown()
+            thread.join(10)
+
+
+@pytest.mark.parametrize("command", ["iterate", "run", "parity"])
+def test_an_answer_that_never_ends_is_given_up(tmp_path: Path, command: str) -> None:
+    """However often a piece of it comes: the whole of it has its time."""
+    with dripping() as (port, sent):
+        done = lakehouse(tmp_path, *commands(f"http://127.0.0.1:{port}")[command])
+        assert sent[0] > 10
     assert_could_not_run(done)
 
 

@@ -4,8 +4,8 @@ Refuses to guess what a silent helper meant: a crash, a timeout and an empty out
 of their own. A helper that dies is started again for the fixtures it left.
 """
 
+import asyncio
 import base64
-import http.client
 import shlex
 import shutil
 import subprocess
@@ -21,7 +21,14 @@ import msgspec
 from lakehouse.core.errors import InfraError, SetupError
 from lakehouse.parity.fixtures import Fixture, Suite
 from lakehouse.process.children import Child
-from lakehouse.transport.client import check_url
+from lakehouse.transport.client import (
+    HttpClient,
+    HttpLimits,
+    HttpReply,
+    TransportFault,
+    check_url,
+)
+from lakehouse.transport.reason import words_of
 
 OutcomeKind = Literal["result", "errored", "skipped", "crashed", "timeout", "empty"]
 TIMEOUT_S: Final = 60.0  # for one helper process, from its start to its end
@@ -144,7 +151,7 @@ class HttpPeer:
             check_url(url)
         except ValueError as error:
             raise SetupError(f"The URL of {name} cannot be used: {error}.") from error
-        self._parts = urlsplit(url)
+        self._url = url.rstrip("/") + "/v1/validate"
 
     def answers(self, fixtures: Sequence[Fixture]) -> list[Outcome]:
         """Post each fixture; anything but 200 and a refusal of the body is a crash.
@@ -157,29 +164,29 @@ class HttpPeer:
 
     def _greet(self) -> None:
         """See that a stack answers: it refuses a body without an `output`, by its own problem."""
-        status, answer = 0, b""
-        connection = self._connection(_GREETING_S)
         try:
-            status, answer = self._exchange(connection, b"{}")
-            refusal = msgspec.json.decode(answer, type=_Refusal)
-        except (OSError, http.client.HTTPException) as error:
+            reply = self._exchange(b"{}", _GREETING_S)
+        except TransportFault as fault:
+            known = fault.reason != "other"
+            why = words_of(fault.reason, fault.detail) if known else fault.detail
             raise InfraError(
                 "connect",
-                f"The stack {self.name} cannot be reached: {str(error) or type(error).__name__}.",
+                f"The stack {self.name} cannot be reached: {why}.",
                 hint="`lakehouse up` opens 127.0.0.1:4110; --url names another address.",
-            ) from error
+                internal=str(fault),
+            ) from fault
+        try:
+            refusal = msgspec.json.decode(reply.body, type=_Refusal)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            raise self._no_stack(status, str(error)) from error
-        finally:
-            connection.close()
+            raise self._no_stack(reply.status, str(error)) from error
         if refusal.code == "unauthorized":
             raise InfraError(
                 "connect",
                 f"The stack {self.name} wants an API key.",
                 hint="--api-key-env NAME names the variable that holds it.",
             )
-        if status != 400:
-            raise self._no_stack(status, refusal.code)
+        if reply.status != 400:
+            raise self._no_stack(reply.status, refusal.code)
 
     def _no_stack(self, status: int, what: str) -> InfraError:
         return InfraError(
@@ -188,32 +195,37 @@ class HttpPeer:
             hint="Name a gateway's or validatord's root, such as http://127.0.0.1:4110.",
         )
 
-    def _connection(self, timeout_s: float) -> http.client.HTTPConnection:
-        kind = (
-            http.client.HTTPSConnection
-            if self._parts.scheme == "https"
-            else http.client.HTTPConnection
-        )
-        return kind(self._parts.netloc, timeout=timeout_s)
-
-    def _exchange(self, connection: http.client.HTTPConnection, body: bytes) -> tuple[int, bytes]:
-        headers = {"Content-Type": "application/json"}
+    def _exchange(self, body: bytes, timeout_s: float) -> HttpReply:
+        """Post a body and read the whole answer within the time; raises `TransportFault`."""
+        headers = {"content-type": "application/json"}
         if self._api_key is not None:
-            headers["Authorization"] = f"Bearer {self._api_key}"
-        connection.request("POST", f"{self._parts.path.rstrip('/')}/v1/validate", body, headers)
-        response = connection.getresponse()
-        return response.status, response.read(_ANSWER_BYTES_MAX)
+            headers["authorization"] = f"Bearer {self._api_key}"
+        total_ms = int(timeout_s * 1000)
+        limits = HttpLimits(
+            connect_ms=total_ms,
+            first_byte_ms=total_ms,
+            idle_ms=total_ms,
+            total_ms=total_ms,
+            body_bytes_max=_ANSWER_BYTES_MAX,
+        )
+
+        async def post() -> HttpReply:
+            client = HttpClient()
+            try:
+                return await client.post(self._url, headers=headers, body=body, limits=limits)
+            finally:
+                await client.close()
+
+        return asyncio.run(post())
 
     def _post(self, body: bytes) -> Outcome:
-        connection = self._connection(self._timeout_s)
         try:
-            status, answer = self._exchange(connection, body)
-        except TimeoutError:
-            return Outcome("timeout", message=f"no answer within {self._timeout_s:.0f} s")
-        except (OSError, http.client.HTTPException) as error:
-            return Outcome("crashed", message=str(error))
-        finally:
-            connection.close()
+            reply = self._exchange(body, self._timeout_s)
+        except TransportFault as fault:
+            if fault.kind.startswith("timeout"):
+                return Outcome("timeout", message=f"no answer within {self._timeout_s:.0f} s")
+            return Outcome("crashed", message=str(fault))
+        status, answer = reply.status, reply.body
         if status == 200:
             return Outcome("result", answer) if answer else Outcome("empty")
         text = answer.decode("utf-8", "replace")[:_MESSAGE_CHARS_MAX]
