@@ -1,72 +1,20 @@
 """The public door under bytes that no good client sends: raw sockets to a real daemon."""
 
 import json
-import re
 import socket
 from collections.abc import Iterator
 
-import msgspec
 import pytest
 
-from lakehouse.gateway.auth import new_key
+from support.raw_caller import BODY, CHUNKED, HOST, POST, Caller, chunk, live, status_of
 from support.stack import SCRIPTED, running_stack
 
-HOST = b"Host: 127.0.0.1\r\n"
-JSON = b"Content-Type: application/json\r\n"
-BODY = json.dumps({"schema": {"type": "object"}, "output": '{"a": 1}'}).encode()
 LIVE = b"GET /livez HTTP/1.1\r\n" + HOST + b"\r\n"
-POST = b"POST /v1/validate HTTP/1.1\r\n" + HOST + JSON
-CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"
 # As the JDK's client and `curl --http2` send it.
 H2C = (
     b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n"
     b"HTTP2-Settings: AAEAAEAAAAIAAAABAAMAAABkAAQBAAAAAAUAAEAA\r\n"
 )
-STATUS = re.compile(rb"HTTP/1\.1 (\d{3}) ")
-
-
-class Reply(msgspec.Struct):
-    status: int
-    headers: dict[str, str]
-    body: bytes
-
-
-class Caller:
-    """One raw connection; reads are bounded, and end by an answer or the connection's end."""
-
-    def __init__(self, port: int) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=20)
-        self._file = self.socket.makefile("rb")
-
-    def send(self, data: bytes) -> None:
-        self.socket.sendall(data)
-
-    def read(self, method: str = "GET") -> Reply | None:
-        """Read one answer; None where the connection ended instead."""
-        try:
-            line = self._file.readline()
-        except ConnectionResetError:
-            return None
-        if not line:
-            return None
-        match = STATUS.match(line)
-        assert match is not None, line
-        headers: dict[str, str] = {}
-        while (field := self._file.readline().rstrip(b"\r\n")) != b"":
-            name, _, value = field.decode("latin-1").partition(": ")
-            assert name not in headers
-            headers[name] = value
-        status = int(match[1])
-        if status == 100:
-            return Reply(status, headers, b"")
-        assert "x-lakehouse-trace-id" in headers
-        assert "traceparent" in headers
-        length = 0 if method == "HEAD" else int(headers.get("content-length", "0"))
-        return Reply(status, headers, self._file.read(length))
-
-    def close(self) -> None:
-        self._file.close()
-        self.socket.close()
 
 
 @pytest.fixture(scope="module")
@@ -90,14 +38,6 @@ def caller(port: int) -> Iterator[Caller]:
 def post(extra: bytes = b"", body: bytes = BODY, *, length: bool = True) -> bytes:
     counted = b"Content-Length: %d\r\n" % len(body) if length else b""
     return POST + counted + extra + b"\r\n" + body
-
-
-def chunk(body: bytes) -> bytes:
-    return b"%x\r\n%b\r\n" % (len(body), body)
-
-
-def live(*, line: bytes = b"GET /livez HTTP/1.1", host: bytes = HOST, extra: bytes = b"") -> bytes:
-    return line + b"\r\n" + host + extra + b"\r\n"
 
 
 LAST = b"0\r\n\r\n"
@@ -275,8 +215,8 @@ def test_a_request_that_can_be_framed_is_answered_and_the_connection_goes_on(
     """Each is answered once, in order, with ids; and the next request is read where it begins."""
     sent, statuses = SERVED[case]
     caller.send(sent + LIVE)
-    assert [_status(caller) for _ in statuses] == statuses
-    assert _status(caller) == 200
+    assert [status_of(caller) for _ in statuses] == statuses
+    assert status_of(caller) == 200
 
 
 @pytest.mark.parametrize("case", ENDED)
@@ -297,11 +237,6 @@ def test_a_request_that_cannot_be_framed_is_answered_once_and_ends_the_connectio
     assert got == statuses
 
 
-def _status(caller: Caller) -> int | None:
-    reply = caller.read()
-    return None if reply is None else reply.status
-
-
 @pytest.mark.parametrize("case", ["plain", "an offer of h2c", "chunks", "trailers"])
 def test_a_request_may_come_byte_by_byte(case: str, caller: Caller) -> None:
     """TCP may cut anywhere, between a head and its offer of another protocol too."""
@@ -309,7 +244,7 @@ def test_a_request_may_come_byte_by_byte(case: str, caller: Caller) -> None:
     caller.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     for at in range(len(sent)):
         caller.send(sent[at : at + 1])
-    assert [_status(caller) for _ in statuses] == statuses
+    assert [status_of(caller) for _ in statuses] == statuses
 
 
 def test_an_offer_keeps_the_body(caller: Caller) -> None:
@@ -324,7 +259,7 @@ def test_a_caller_that_stops_sending_is_still_answered(caller: Caller) -> None:
     """`nc -N` closes its half as soon as it has sent its request."""
     caller.send(LIVE + post())
     caller.socket.shutdown(socket.SHUT_WR)
-    assert [_status(caller), _status(caller), _status(caller)] == [200, 200, None]
+    assert [status_of(caller), status_of(caller), status_of(caller)] == [200, 200, None]
 
 
 @pytest.mark.parametrize("sent", [LIVE[:-2], post()[:-1], b"", CHUNKED + b"3\r\nab"])
@@ -332,7 +267,7 @@ def test_a_caller_that_stops_amid_a_request_is_let_go(sent: bytes, caller: Calle
     """Half a request is none, whatever it holds."""
     caller.send(sent)
     caller.socket.shutdown(socket.SHUT_WR)
-    assert _status(caller) is None
+    assert status_of(caller) is None
 
 
 @pytest.mark.parametrize("path", ["/livez", "/readyz", "/v1/kinds", "/v1/sessions", "/metrics"])
@@ -360,51 +295,3 @@ def test_head_is_refused_where_get_is(caller: Caller) -> None:
     assert other is not None
     assert (reply.status, reply.headers["allow"]) == (405, "POST")
     assert (other.status, other.headers["allow"]) == (405, "GET, HEAD")
-
-
-@pytest.fixture(scope="module")
-def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, bytes]]:
-    """A stack with keys, and a field that holds a valid one."""
-    directory, key = tmp_path_factory.mktemp("guarded"), new_key("test")
-    (directory / "script.json").write_text('{"matches": {"": ["{}"]}}')
-    config = SCRIPTED + '[gateway]\napi_keys_env = "KEYS"\n'
-    with running_stack(
-        directory, config, apart=False, environment={"KEYS": key.entry}
-    ) as processes:
-        yield processes["gateway"].port, f"Authorization: Bearer {key.secret}\r\n".encode()
-
-
-@pytest.mark.parametrize("name", [b"Authorization", b"authorization", b"AUTHORIZATION"])
-def test_a_trailer_authorizes_nothing(name: bytes, guarded: tuple[int, bytes]) -> None:
-    """Neither its own request nor the next one of the connection."""
-    port, field = guarded
-    trailer = name + field[len(b"Authorization") :]
-    caller = Caller(port)
-    try:
-        caller.send(CHUNKED + chunk(BODY) + b"0\r\n" + trailer + b"\r\n")
-        assert _status(caller) == 401
-        caller.send(live(line=b"GET /v1/kinds HTTP/1.1"))
-        assert _status(caller) == 401
-        caller.send(live(line=b"GET /v1/kinds HTTP/1.1", extra=field))
-        assert _status(caller) == 200
-    finally:
-        caller.close()
-
-
-def test_readiness_names_models_to_key_holders_only(guarded: tuple[int, bytes]) -> None:
-    """A probe without a key learns whether it is ready, and how many models are in which state."""
-    port, field = guarded
-    caller = Caller(port)
-    try:
-        told = []
-        for extra in (b"", b"Authorization: Bearer wrong\r\n", field):
-            caller.send(live(line=b"GET /readyz HTTP/1.1", extra=extra))
-            reply = caller.read()
-            assert reply is not None
-            assert reply.status == 200
-            told.append(json.loads(reply.body))
-    finally:
-        caller.close()
-    assert told[0] == told[1]
-    assert told[0] == {"ready": True, "log": "writable", "states": {"ready": 1}, "models": None}
-    assert [model["name"] for model in told[2]["models"]] == ["small"]

@@ -8,7 +8,7 @@ here was compared with a real Ollama.
 import asyncio
 from typing import Any
 
-from support.fault_server import answer
+from support.fault_bodies import answer
 from support.raw_server import Exchange, RawServer
 
 

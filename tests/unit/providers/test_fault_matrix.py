@@ -17,7 +17,8 @@ from lakehouse.providers.ollama import OllamaProvider
 from lakehouse.providers.openai import OpenAiProvider
 from lakehouse.providers.provider import ModelSettings, ProviderFault
 from lakehouse.transport.client import HttpClient
-from support.fault_server import FAULTS, TEXT, Dialect, FaultServer
+from support.fault_bodies import TEXT, Dialect
+from support.fault_server import FAULTS, FaultServer
 from support.raw_server import Exchange, RawServer
 
 KEY = "sk-canary"
