@@ -67,9 +67,10 @@ def dropped_by_metrics(process: Process, what: str) -> int:
 
 def dropped_by_log(process: Process, what: str) -> int:
     """What the daemon says, when it ends, that it could not deliver."""
-    last = [line for line in process.output.read_text().splitlines() if f"tracer: {what}:" in line][
-        -1
-    ]
+    lines = [line for line in process.output.read_text().splitlines() if line.startswith("{")]
+    told = [json.loads(line) for line in lines]
+    ended = [one["message"] for one in told if one["logger"] == "lakehouse.tracing.tracer"]
+    [last] = [message for message in ended if message.startswith(f"{what}: ")]
     return sum(int(count) for count, _ in DROPPED.findall(last))
 
 

@@ -227,7 +227,7 @@ def ask(sql):
 said = []
 for sql in statements:
     inlet, outlet = os.pipe()
-    process = fork()  # some of them crash DuckDB
+    process = os.fork()  # some of them crash DuckDB
     if not process:
         os.write(outlet, ask(sql).encode()[:60_000])
         os._exit(0)
