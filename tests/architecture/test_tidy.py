@@ -9,6 +9,9 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 MODULES = sorted((ROOT / "src").rglob("*.py"))
+BESIDE = sorted(
+    path for name in ("tests", "tools", "benchmarks") for path in (ROOT / name).rglob("*.py")
+)
 MODULE_LINES_MAX = 400
 FUNCTION_LINES_MAX = 60
 BANNED_NAMES = {"utils", "util", "helpers", "helper", "common", "misc", "manager", "base"}
@@ -17,6 +20,8 @@ BANNED_NAMES = {"utils", "util", "helpers", "helper", "common", "misc", "manager
 def test_there_are_modules_to_look_at():
     """A wrong path would let every check below pass."""
     assert len(MODULES) > 80
+    assert {path.relative_to(ROOT).parts[0] for path in BESIDE} == {"tests", "tools", "benchmarks"}
+    assert len(BESIDE) > 200
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(ROOT / "src")))
@@ -35,6 +40,16 @@ def test_a_module_is_short_named_by_a_noun_and_says_why_it_exists(module: Path):
     assert text.count("\n") <= MODULE_LINES_MAX
     assert too_long == []
     assert ast.get_docstring(tree)
+    assert module.stem not in BANNED_NAMES
+
+
+@pytest.mark.parametrize("module", BESIDE, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_file_beside_the_source_is_short_and_says_why_it_exists(module: Path):
+    """Tests, tools and benchmarks are read like the source: at most 400 lines."""
+    text = module.read_text("utf-8")
+
+    assert text.count("\n") <= MODULE_LINES_MAX
+    assert ast.get_docstring(ast.parse(text))
     assert module.stem not in BANNED_NAMES
 
 

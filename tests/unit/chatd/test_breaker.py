@@ -1,3 +1,5 @@
+"""The circuit breaker: when it opens, what it refuses meanwhile, and how it closes again."""
+
 from lakehouse.chatd.breaker import Breaker
 from lakehouse.core.limits import BREAKER_FAILURES_MAX, BREAKER_OPEN_MS
 

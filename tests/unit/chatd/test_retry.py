@@ -1,3 +1,5 @@
+"""The budget of calls that are made again, and how long each one waits."""
+
 import random
 
 from hypothesis import given

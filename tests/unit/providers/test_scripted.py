@@ -1,3 +1,5 @@
+"""The scripted provider: its answers in order or by match, its delays and its faults."""
+
 import asyncio
 from pathlib import Path
 

@@ -4,8 +4,6 @@ Each is tried three times in a real child process: through the gate, past the ga
 own locks, and on a DuckDB without any, where the operating system alone stands before the log.
 """
 
-import asyncio
-import hashlib
 import json
 import os
 import socket
@@ -16,20 +14,13 @@ from pathlib import Path
 
 import duckdb
 import msgspec
-import pyarrow.parquet as pq
 import pytest
 
-from lakehouse.core.errors import SetupError
-from lakehouse.core.row_codec import encode_line
-from lakehouse.process import call_filter, landlock
-from lakehouse.sessionlog.query import QueryAnswer, QueryTask, query
-from lakehouse.sessionlog.sealing import seal
-from lakehouse.sessionlog.writer import SessionLogWriter
+from lakehouse.sessionlog.query import QueryTask
 from lakehouse.sql.gate import NotAQuery, read_query
-from support.rows import make_feedback, make_row
+from support.query_log import WAYS, fingerprint, make_log
 
 SECRET = "canary-4f1d"
-
 # {f}: a file of the log; {d}: its directory; {o}: a file outside; {p}: a port that listens.
 COPIES = (
     "COPY (SELECT 'gone') TO '{f}' (FORMAT csv, USE_TMP_FILE false)",
@@ -160,21 +151,6 @@ OTHERS = (
 )
 
 
-def make_log(root: Path) -> list[Path]:
-    """A log with something of everything, sealed files of two sorts included."""
-    for round_ in range(2):
-        writer = SessionLogWriter.open(root, daemon="validatord")
-        for _ in range(3):
-            asyncio.run(writer.append(make_row()))
-        writer.close()
-        if not round_:
-            seal(root)
-    (root / "feedback.jsonl").write_bytes(b"\n%b\n" % encode_line(make_feedback()))
-    (root / "replay_runs.jsonl").write_bytes(b"\n")
-    (root / "inbox.jsonl").write_bytes(b"\n")
-    return sorted(path for path in root.rglob("*") if path.is_file())
-
-
 def attacks(root: Path, outside: Path, port: int) -> list[str]:
     files = make_log(root) if not root.exists() else sorted(root.rglob("*.jsonl"))
     found: list[str] = []
@@ -186,13 +162,6 @@ def attacks(root: Path, outside: Path, port: int) -> list[str]:
         file = files[number % len(files)]
         found.append(other.format(f=file, d=file.parent, o=outside, p=port, s=SECRET))
     return found
-
-
-def fingerprint(directory: Path) -> dict[str, str]:
-    return {
-        str(path): hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "directory"
-        for path in directory.rglob("*")
-    }
 
 
 # The child: confined by one way, as `query_child` is, then asked everything in every manner.
@@ -237,8 +206,6 @@ for sql in statements:
     os.waitpid(process, 0)
 print(json.dumps(said))
 """
-
-WAYS = ["_landlock", "_mount_view", "_call_filter"]
 
 
 class Listener:
@@ -343,88 +310,3 @@ def test_past_the_gate_duckdb_is_locked_too(tmp_path: Path, way: str, listener: 
     assert listener.came == 0
     told = [text for sql, text in zip(statements, answer, strict=True) if SECRET not in sql]
     assert not any(SECRET in text for text in told)
-
-
-def test_the_whole_command_refuses_what_emptied_a_log(tmp_path: Path):
-    """The one that was reported, and the same behind EXPLAIN, at every sort of file."""
-    files = make_log(tmp_path / "log")
-    before = fingerprint(tmp_path / "log")
-    copy = f"COPY (SELECT 'gone') TO '{files[0]}' (FORMAT csv, USE_TMP_FILE false)"
-    for sql in (
-        f"WITH x AS ({copy}) SELECT * FROM x",
-        f"EXPLAIN ANALYZE WITH x AS ({copy}) FROM x",
-    ):
-        with pytest.raises(SetupError, match="COPY does not"):
-            query(tmp_path / "log", sql)
-    assert fingerprint(tmp_path / "log") == before
-    assert json.loads(query(tmp_path / "log", "SELECT count(*) AS n FROM sessions").json()) == [
-        {"n": 6}
-    ]
-
-
-def test_every_way_of_this_system_is_tried_above():
-    """The ways are real here: none of the tests above passed because there was none."""
-    assert landlock.landlock_version() >= 1
-    assert call_filter.known_machine()
-
-
-_WHOLE_CHILD = """
-import sys
-from lakehouse.process import confinement
-from lakehouse.sessionlog import query_child
-confinement.WAYS = {sys.platform: (getattr(confinement, sys.argv[1]),)} if sys.argv[1] else {}
-query_child.main()
-"""
-
-
-def answer_of(
-    tmp_path: Path, way: str, sql: str, *, parquet: int | None = None, memory_bytes: int = 2 << 30
-) -> QueryAnswer:
-    spill = tmp_path / "spill"
-    spill.mkdir(exist_ok=True)
-    task = QueryTask(str(tmp_path / "log"), sql, 100, memory_bytes, 200, str(spill), parquet)
-    ended = subprocess.run(
-        [sys.executable, "-P", "-c", _WHOLE_CHILD, way],
-        input=msgspec.json.encode(task),
-        capture_output=True,
-        timeout=100,
-        check=True,
-        pass_fds=() if parquet is None else (parquet,),
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": os.environ["PYTHONPATH"]},
-    )
-    return msgspec.json.decode(ended.stdout, type=QueryAnswer)
-
-
-@pytest.mark.parametrize("way", WAYS)
-def test_queries_work_whichever_way_there_is(tmp_path: Path, way: str):
-    """With a result, and into a file that was opened for it."""
-    make_log(tmp_path / "log")
-    answer = answer_of(tmp_path, way, "SELECT count(*) AS n FROM sessions")
-    assert answer.error is None
-    assert [bytes(cell) for row in answer.rows for cell in row] == [b"6"]
-    with (tmp_path / "out.parquet").open("wb") as file:
-        answer = answer_of(tmp_path, way, "FROM sessions", parquet=file.fileno())
-    assert answer.error is None
-    assert pq.read_table(tmp_path / "out.parquet").num_rows == 6
-
-
-def test_without_a_place_to_spill_the_limit_is_told(tmp_path: Path):
-    """Memory ends, and no file is tried."""
-    make_log(tmp_path / "log")
-    sql = (
-        "SELECT max(b) FROM (SELECT repeat(md5(range::VARCHAR), 8) AS b FROM range(20000000) "
-        "ORDER BY b)"
-    )
-    answer = answer_of(tmp_path, "_call_filter", sql, memory_bytes=600 << 20)
-    assert answer.error is not None
-    assert "Out of Memory" in answer.error
-    assert not answer.refused
-
-
-def test_a_system_without_any_way_runs_no_query(tmp_path: Path):
-    """Closed, not open: the SQL is not even looked at."""
-    make_log(tmp_path / "log")
-    answer = answer_of(tmp_path, "", "SELECT 1")
-    assert answer.error is not None
-    assert "cannot keep a query from writing" in answer.error
-    assert answer.rows == ()
