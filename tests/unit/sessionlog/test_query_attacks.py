@@ -173,6 +173,7 @@ from lakehouse.sessionlog import query_child
 from lakehouse.sessionlog.query import QueryTask
 from lakehouse.sessionlog.sources import find_sources
 from lakehouse.sessionlog.views import open_views
+from support.forking import fork
 import msgspec
 
 way, locked, asked = sys.argv[1], sys.argv[2] == "locked", sys.argv[3]
