@@ -32,7 +32,10 @@ SCRIPT_S = 60
 # Blocks that cannot run here, by page and first line: CI runs `make`, and pip needs an index.
 ELSEWHERE = {
     ("README.md", "make demo"),
-    ("CONTRIBUTING.md", "make check   # ruff, mypy --strict, import-linter"),
+    (
+        "CONTRIBUTING.md",
+        "make check   # ruff, mypy --strict (src, tests, tools, benchmarks), import-linter",
+    ),
     (
         "README.md",
         "python3 -m venv .venv && . .venv/bin/activate && pip install '.[local,delta,replay]'",
