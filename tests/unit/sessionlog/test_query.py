@@ -174,7 +174,7 @@ import asyncio, os, sys
 sys.path[:0] = [{SOURCE!r}, {TESTS!r}]
 from pathlib import Path
 from lakehouse.sessionlog.writer import SessionLogWriter
-from support.rows import make_row, make_started, make_feedback, make_replay_run
+from support.rows import make_row, make_started
 
 async def main():
     writer = SessionLogWriter.open(Path(sys.argv[1]), daemon=sys.argv[2], durability="os")
