@@ -1,7 +1,7 @@
 """When to stop asking a model's endpoint that does not answer, and when to ask again.
 
 Counts only faults of the way to the model; an answer, whatever its status, closes the breaker.
-Refuses to know time: every method is told what the clock says.
+It does not know the time: every method is told what the clock says.
 """
 
 from lakehouse.core.limits import BREAKER_FAILURES_MAX, BREAKER_OPEN_MS

@@ -1,6 +1,6 @@
 """Everything between a call and one model: its load, its slots, its breaker, its cooldown.
 
-One attempt goes through here from start to end. Refuses to retry: that is `service.py`'s.
+One attempt goes through here from start to end. It does not retry: that is `service.py`'s.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""Model calls, told to an observer: one wrapper, whoever calls. A cancelled call is none."""
+"""Model calls, told to an observer: one wrapper for every caller. A cancelled call is not told."""
 
 import time
 

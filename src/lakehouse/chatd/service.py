@@ -1,7 +1,7 @@
 """The `ChatModel` port over the providers of this process: the one place that retries.
 
 Aliases to providers, and the only retry loop of the whole stack; what one attempt passes through
-is `lane.py`'s. Refuses to judge answers: a refusal, a cut or an empty answer is a reply.
+is `lane.py`'s. It does not judge answers: a refusal, a cut or an empty answer is a reply.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """Results as CSV that a spreadsheet may open: no cell that others wrote becomes a formula.
 
 A text that begins with `=`, `+`, `-`, `@`, a tab or a line break is run by spreadsheets: it gets an
-apostrophe in front. Numbers stay numbers. Refuses to touch a cell when all shall stay raw.
+apostrophe in front. Numbers stay numbers. It does not touch a cell when all shall stay raw.
 """
 
 import csv

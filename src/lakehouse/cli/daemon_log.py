@@ -2,7 +2,7 @@
 
 Lines for people on a terminal, JSON lines anywhere else, each with the id of the session it is
 about. What is written never holds a key or a control character, and writing never holds up a
-session: lines go through a bounded queue to a thread of their own. Where whoever reads stderr does
+session: lines go through a bounded queue to a thread of their own. Where the reader of stderr does
 not read, the queue fills, further lines are dropped, and their number is told when there is room
 again: a line is worth less than the answer that would wait for it.
 """
@@ -50,7 +50,7 @@ class DaemonLog:
     """The log of this process, from `__enter__` to `__exit__`. One at a time.
 
     `secrets` are cut out of every line, besides what looks like a key. Cost: about 60 µs a line
-    for whoever writes it.
+    for the thread that writes it.
     """
 
     def __init__(self, level: LogLevel, stream: TextIO | None = None) -> None:

@@ -284,7 +284,7 @@ async def _daemon(
             if told:
                 detail += f" ({told})"
             state: State = "ok" if model.state in {"ready", "loading"} else "problem"
-            checks.append(Check(f"model {model.name}", state, detail, _mend(model)))
+            checks.append(Check(f"model {model.name}", state, detail, _fix(model)))
     finally:
         await stack.close()
     return checks
@@ -299,7 +299,7 @@ def _told(model: ModelStatus, config: Config) -> str | None:
     return model.detail
 
 
-def _mend(model: ModelStatus) -> str:
+def _fix(model: ModelStatus) -> str:
     if model.state == "missing" and model.provider == "llama_cpp":
         return "lakehouse models pull smollm2, or give the path of a GGUF file"
     if model.state == "missing":

@@ -168,10 +168,10 @@ def forget(
         return
     say(f"forgot {done.session_id}: {done.rows} rows, hidden from every reader")
     for name in done.left:
-        say(f"still in {name}: {_mend(name)}")
+        say(f"still in {name}: {_fix(name)}")
 
 
-def _mend(name: str) -> str:
+def _fix(name: str) -> str:
     """Say what to do about a file that a forgotten session is still in."""
     if name == INBOX:
         return "it belongs to the programs that append to it: cut it when they are stopped"

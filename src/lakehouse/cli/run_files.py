@@ -81,7 +81,7 @@ class ResultFile:
         A row that could not be run has no digest.
 
         Raises:
-            SetupError: A line that is none of ours: the file holds something else.
+            SetupError: A line that `run` did not write: the file holds something else.
         """
         found: dict[int, str | None] = {}
         self._file.seek(0)

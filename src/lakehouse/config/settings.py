@@ -27,7 +27,7 @@ SESSIONS_AT_ONCE_MAX: Final = 1_000
 
 
 class LogSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`[log]`. `path` is a directory, relative to the file; whoever shares it shares the stream.
+    """`[log]`. `path` is a directory, relative to the file; all programs that name it share it.
 
     `commit`: a row is on the disk before the reply. `os`: it is in the page cache, which survives
     the process but not a power cut. `table` is what sealed segments are compacted into: a path

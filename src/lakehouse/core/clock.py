@@ -83,7 +83,7 @@ def moment_of(text: str) -> datetime | None:
 
 
 def ordering_moment(text: str) -> str:
-    """Write a row's timestamp in the form that orders rows, whoever wrote them; see `UNDATED`."""
+    """Write a row's timestamp in the form that orders the rows of every writer; see `UNDATED`."""
     moment = moment_of(text)
     if moment is None:
         return UNDATED

@@ -1,6 +1,6 @@
 """Ids: how they are minted and how any session id becomes a trace id.
 
-Refuses to know about HTTP: `context.py` decides *which* id a request gets.
+It does not know about HTTP: `context.py` decides *which* id a request gets.
 """
 
 import hashlib
@@ -83,7 +83,7 @@ def span_seed(row_id: str) -> int:
     """Give what the derived span ids of a session have in common: 64 bits, the highest a one.
 
     The first 8 bytes of the SHA-256 of the row id, so that two rows' ids are as far apart as
-    random ones, whoever made them. The bit that is always one keeps an id from being zero.
+    random ones, in every runtime. The bit that is always one keeps an id from being zero.
     """
     return int.from_bytes(hashlib.sha256(row_id.encode()).digest()[:8]) | _HIGHEST_BIT
 

@@ -1,4 +1,4 @@
-"""What is told of work that has ended, to whoever traces and measures: facts, never live objects.
+"""What is told of work that has ended, to what traces and measures: facts, never live objects.
 
 The loop only notes when its steps ended. Spans and metrics are made of that afterwards, outside
 it, so that observing can neither slow a session down nor fail it.

@@ -30,7 +30,7 @@ class ChatModel(Protocol):
 
         Raises:
             InfraError: No answer could be had; ends within `limits` and 250 ms, and within 2 s
-                of its deadline where whoever owns the model does not say that it lives.
+                of its deadline where the owner of the model does not say that it lives.
             Refusal: `unknown_model`.
         """
         ...

@@ -38,7 +38,7 @@ class Settings(msgspec.Struct, frozen=True):
 
 
 class RowError(msgspec.Struct, frozen=True):
-    """Why a session could not be judged. `detail` is the cause in the words of whoever had it.
+    """Why a session could not be judged. `detail` is the cause in its own words.
 
     `code` is an `InfraCode`, or one that a later version wrote. Rows of before 2026-11-29 have no
     `detail`; what is written has it, null where there is none.

@@ -1,6 +1,6 @@
 """Cutting a row that is too long for one line, as contract section 4 says, and saying so in it.
 
-Refuses to cut the final artifact, and to cut anything before everything that comes earlier in
+It does not cut the final artifact, or cut anything before everything that comes earlier in
 the contract's order has been cut.
 """
 

@@ -28,7 +28,7 @@ from lakehouse.engine.task import SessionTask
 
 
 class Progress:
-    """A session under way: the attempts judged so far, for whoever has to end it early.
+    """A session under way: the attempts judged so far, for the part that may have to end it early.
 
     `times` has one entry for each attempt that was begun, judged or not.
     """

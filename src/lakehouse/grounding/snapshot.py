@@ -35,7 +35,7 @@ class TableVersion:
         return index
 
     def index(self, column: str) -> ColumnIndex:
-        """Index a column, once, whoever asks and by whatever rule; blocks.
+        """Index a column, once, for every kind and rule; blocks.
 
         Raises:
             ColumnFault: No such column, or its cells cannot be indexed.

@@ -1,8 +1,8 @@
-"""Sealed segments into the log's table: each row once, whoever compacts, and however often it dies.
+"""Sealed segments into the log's table: each row once, however often it is tried.
 
 A plan says which segments one commit holds and is durable before the commit; the commit carries
 the plan's version as a transaction of this log. So after any crash the same plan is done again,
-and found done if it was. Refuses to delete a segment before its rows are on the disk elsewhere, in
+and found done if it was. It does not delete a segment before its rows are on the disk elsewhere, in
 a version of the table that `durability.py` has marked.
 """
 

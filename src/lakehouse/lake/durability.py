@@ -2,9 +2,9 @@
 
 The Delta library leaves what it writes to the page cache. So the newest commits may be torn after a
 power cut, and with them the table for every engine. Readers of the log open the marked version;
-whoever compacts next restores the table to it and does the rest again. An object store acknowledges
-what is durable: nothing here concerns a table there. Refuses to delete what it sets aside, to undo
-a commit of another engine that is whole, and to go back to a version whose entries another engine
+the next compaction restores the table to it and does the rest again. An object store acknowledges
+what is durable: nothing here concerns a table there. It does not delete what it sets aside, undo
+a commit of another engine that is whole, or go back to a version whose entries another engine
 has cleaned up.
 """
 
@@ -129,7 +129,7 @@ def make_durable(uri: str) -> None:
     if table is None:
         return
     marked = durable_version(uri)
-    assert marked is not None, "whoever holds the table has marked it"
+    assert marked is not None, "the holder of the table has marked it"
     if not _entry(table, marked + 1).exists():
         marked = _past_gap(table, marked)
     commits = _commits_after(table, marked)

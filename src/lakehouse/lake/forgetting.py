@@ -1,6 +1,6 @@
 """One session out of the log, on request: hidden at once, then removed wherever that is possible.
 
-Refuses to touch what a living program may be writing to: such files are named, and are done when
+It does not touch what a living program may be writing to: such files are named, and are done when
 they are sealed and somebody asks again.
 """
 

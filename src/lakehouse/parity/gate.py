@@ -1,6 +1,6 @@
 """The comparison itself: every peer against the written answers, and against each other.
 
-Refuses to pass without having compared something, and to let a list of known failures rot.
+It does not pass without having compared something, or let a list of known failures rot.
 """
 
 import re

@@ -1,6 +1,6 @@
 """Outputs made comparable: checked, then freed of what may differ, as bytes and nothing else.
 
-Refuses to re-encode: a number, an escape or a space that differs must stay different.
+It does not re-encode: a number, an escape or a space that differs must stay different.
 """
 
 import re

@@ -1,6 +1,6 @@
 """Runtimes under test: a helper program that speaks JSON lines, or a running stack over HTTP.
 
-Refuses to guess what a silent helper meant: a crash, a timeout and an empty output are outcomes
+It does not guess what a silent helper meant: a crash, a timeout and an empty output are outcomes
 of their own. A helper that dies is started again for the fixtures it left.
 """
 

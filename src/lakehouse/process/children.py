@@ -1,4 +1,4 @@
-"""Child processes that end with us, also when we are killed. Refuses to leave one behind."""
+"""Child processes that end with us, also when we are killed. It does not leave one behind."""
 
 import contextlib
 import os

@@ -2,7 +2,7 @@
 
 A mount namespace of our own, on Linux since 5.12: for root, or where users may have one. The
 network is left with it. What was open before keeps its old mount, by way of /proc: the files that
-must be safe are opened afterwards. Refuses to be half done: an error leaves a process that must not
+must be safe are opened afterwards. It is never half done: an error leaves a process that must not
 go on as if nothing had happened, so it is tried in the child that it is for.
 """
 

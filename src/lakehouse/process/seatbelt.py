@@ -1,7 +1,7 @@
 """macOS's own sandbox: no writing but in one place, no network, no programs.
 
-`sandbox_init` is old and marked as deprecated, and what browsers stand on. Refuses to be believed:
-whoever calls it tries to write afterwards.
+`sandbox_init` is old and marked as deprecated, and what browsers stand on. It is not trusted:
+the caller tries to write afterwards.
 """
 
 import ctypes

@@ -1,4 +1,4 @@
-"""Calls of Linux that Python has no name for. Refuses to interpret their errors."""
+"""Calls of Linux that Python has no name for. It does not interpret their errors."""
 
 import ctypes
 import os

@@ -2,7 +2,7 @@
 
 Each slot is an engine in a process of its own and a thread of ours that talks to it, so slots
 never wait for each other, and neither a load nor a crash of llama.cpp is felt by the daemon.
-Refuses to listen anywhere, to print, and to trust a schema: one that the engine cannot decode under
+It does not listen anywhere, print, or trust a schema: one that the engine cannot decode under
 is left out of the call, since every answer is validated anyway.
 
 Determinism: the same seed, temperature and messages give the same text on the same machine when an

@@ -1,6 +1,6 @@
 """One llama.cpp engine in a process of its own, as the threads of `llama_cpp` use it.
 
-Every method but `stop` and `kill` blocks. Refuses to outlive its owner: the process ends with its
+Every method but `stop` and `kill` blocks. It does not outlive its owner: the process ends with its
 stdin, so also when the daemon is killed.
 """
 
@@ -116,7 +116,7 @@ class LlamaEngine:
             self._write(b'{"stop":%d}\n' % number)
 
     def kill(self) -> None:
-        """End the process in the middle of anything; whoever waits for it is told."""
+        """End the process in the middle of anything; its callers are told."""
         self._process.kill()
 
     def close(self) -> None:

@@ -166,7 +166,7 @@ class OllamaProvider:
         try:
             told = decode(reply.body, _Told)
         except Malformed:
-            return  # whoever reads the whole answer says why it cannot be read
+            return  # the reader of the whole answer says why it cannot be read
         error = read_error(told.error, secrets=self._endpoint.secrets)
         if not error.empty:
             raise fault_of_error(self._settings.model, reply, error)

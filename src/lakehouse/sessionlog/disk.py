@@ -1,6 +1,6 @@
 """The system calls the log stands on, in one place: what tests replace to inject faults.
 
-Refuses to retry or to repair: what a failed call means is decided by the writer.
+It does not retry or repair: what a failed call means is decided by the writer.
 """
 
 import errno

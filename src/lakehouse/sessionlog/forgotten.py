@@ -1,7 +1,7 @@
 """The sessions that somebody asked to forget: hidden from every reader from that moment on.
 
 `forgotten.jsonl` is a plain shared file in the log directory, one line for each session. What it
-names is also left out when segments are compacted. Refuses to be edited: a line stays.
+names is also left out when segments are compacted. It is never edited: a line stays.
 """
 
 from datetime import datetime

@@ -2,7 +2,7 @@
 
 A segment may be sealed under another name at any moment, so each is held open and named by its
 descriptor. There are fewer descriptors than a log may have files: beyond a share of them, rows are
-copied together into one file. Refuses to leave a copy behind.
+copied together into one file. It does not leave a copy behind.
 """
 
 import os

@@ -1,7 +1,7 @@
 """Where everything lies in a session-log directory (contract section 5), and that it may be used.
 
-Refuses to repair: a directory that others may write to, or that is not a directory, is reported
-with the command that mends it.
+It does not repair: a directory that others may write to, or that is not a directory, is reported
+with the command that fixes it.
 """
 
 import os

@@ -2,7 +2,7 @@
 
 One rule for every reader: a line is a row where `decode_row` takes it, has the crc that it carries,
 and has one where its file demands it. What is no row is damage: it is listed, and no reader shows,
-counts, replays or compacts it. Refuses to guess: bytes that are not surely a whole row are never
+counts, replays or compacts it. It does not guess: bytes that are not surely a whole row are never
 shown as one.
 """
 

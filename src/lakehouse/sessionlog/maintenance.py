@@ -1,6 +1,6 @@
 """What every daemon with a session log does beside its sessions: reap and seal, once a minute.
 
-Refuses to wait for another process that is at it, and to end the daemon when the disk fails: the
+It does not wait for another process that is at it, or end the daemon when the disk fails: the
 next round tries again.
 """
 

@@ -1,6 +1,6 @@
 """What is known of a sealed segment for good: its counts, its digest and its bad lines.
 
-The same segment gives the same manifest, whoever seals it and however often.
+The same segment gives the same manifest, by every sealer and however often.
 """
 
 import hashlib

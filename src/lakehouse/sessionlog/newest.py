@@ -1,6 +1,6 @@
 """One page of rows: the newest ones within a count and a size, whatever order they are met in.
 
-Refuses to hold more than the page: a log of large rows must not be held in memory for a reader
+It does not hold more than the page: a log of large rows must not be held in memory for a reader
 who asked for the first of them.
 """
 

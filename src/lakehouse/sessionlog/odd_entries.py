@@ -1,6 +1,6 @@
 """What lies in a log's directory and cannot be part of it: told by checks, and stepped over.
 
-Refuses to touch it: it is somebody's, and may be a mistake of theirs.
+It does not touch it: it is somebody's, and may be a mistake of theirs.
 """
 
 import os

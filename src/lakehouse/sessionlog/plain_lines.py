@@ -1,7 +1,7 @@
 """Lines of the files beside the segments: which are lines of a replay or of feedback.
 
 Every reader of these files takes a line whose crc holds and that decodes whole. Nothing that lacks
-a crc is one: no other program writes here. Refuses to guess at the rest, which is damage.
+a crc is one: no other program writes here. It does not guess at the rest, which is damage.
 """
 
 import os

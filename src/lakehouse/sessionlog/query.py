@@ -3,7 +3,7 @@
 DuckDB's own limits are no sandbox: a scalar can take any memory, and an interrupt is not heard in
 every function. The child is kept by the operating system from writing anywhere but into its spill
 directory (decision 0020), and ends with us. It gets none of our environment but, for a table in an
-object store, the variables that open it, which SQL cannot read. Refuses to run more than one
+object store, the variables that open it, which SQL cannot read. It does not run more than one
 statement, one that writes, and any where the system cannot keep it from writing. Blocks: call it
 from a thread.
 """

@@ -1,7 +1,7 @@
 """Reading the stream: every line accounted for, rows by id, rows as they come.
 
-No database is needed, unless segments were compacted into a table. Refuses to hold the log in
-memory, to map files (a file cut by somebody else would kill the process), and to show a row whose
+No database is needed, unless segments were compacted into a table. It does not hold the log in
+memory, map files (a file cut by somebody else would kill the process), or show a row whose
 crc does not hold.
 """
 

@@ -1,7 +1,7 @@
 """Sessions that were started and whose writer died: each becomes exactly one row.
 
-The row is made of the started line alone, so it has the same bytes whoever reaps, and however
-often. Refuses to touch a session whose writer's lock is held: a process that is only stopped is
+The row is made of the started line alone, so it has the same bytes by every reaper, and however
+often. It does not touch a session whose writer's lock is held: a process that is only stopped is
 not dead.
 """
 

@@ -1,7 +1,7 @@
 """The only way that a file of the log is opened for reading: a regular file, under its own name.
 
 A log's directory may hold what somebody else put there. A FIFO would hold its reader for ever, a
-link would show a file from elsewhere. Refuses to wait, to follow a link, and to read anything but
+link would show a file from elsewhere. It does not wait, follow a link, or read anything but
 a regular file.
 """
 

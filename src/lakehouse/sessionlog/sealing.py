@@ -1,8 +1,8 @@
 """Finished segments become immutable: renamed into `sealed/`, with a manifest beside them.
 
 Every step can be done again, so a crash between any two leaves nothing that the next call does
-not complete. Refuses to seal what a living process may still write to, to change a sealed file,
-and to cut or rename the inbox: its whole lines are copied.
+not complete. It does not seal what a living process may still write to, change a sealed file,
+or cut or rename the inbox: its whole lines are copied.
 """
 
 import errno

@@ -1,6 +1,6 @@
 """The numbered segment files of one writer: lock first, then files, each record one write.
 
-Refuses to continue a file it did not create, and to write the rest of a record that was cut
+It does not continue a file it did not create, or write the rest of a record that was cut
 short: the rest would be glued behind another writer's record. Not thread-safe; the writer locks.
 
 Every new segment begins with the started lines of the sessions that still run, so that whoever
@@ -210,7 +210,7 @@ class Segments:
 
     def _write_once(self, segment: Segment, record: bytes) -> Segment:
         written = self._disk.write(segment.descriptor, record)
-        # Even a cut record makes the segment worth keeping for whoever looks into the damage.
+        # Even a cut record makes the segment worth keeping for a person who looks into the damage.
         segment.records += 1
         segment.bytes += written
         if written != len(record):
@@ -233,7 +233,7 @@ class Segments:
             self.writer_id = uuid.uuid4().hex
             self._lock = take_lock(lock_path(self.root, self.writer_id))
             self._number = 0
-            self.finished.clear()  # of another id: whoever finds them may seal them
+            self.finished.clear()  # of another id: a sealer that finds them may seal them
             if self._lock is not None:
                 self.reserve.path = reserve_path(self.root, self.writer_id)
                 return

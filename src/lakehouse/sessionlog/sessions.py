@@ -1,7 +1,7 @@
 """Pages of sessions, newest first, without a database: rows keep their own bytes (1.10 is 1.10).
 
 Files are read backwards, the one written last first, and reading stops as soon as nothing newer
-can come. Refuses to read rows whole that a look at their bytes rules out. Blocks: call it from a
+can come. It does not read rows whole that a look at their bytes rules out. Blocks: call it from a
 thread.
 """
 
@@ -102,7 +102,7 @@ def list_sessions(
         whole: Give the rows as they were written, `attempts` and `crc` included.
 
     Raises:
-        Refusal: `invalid_request`; the limit or the cursor is none of ours.
+        Refusal: `invalid_request`; the limit is out of range, or the cursor is invalid.
 
     Cost: the newest page reads about one block per file that was written to since; a filter that
     hardly any row passes costs a pass over the log, about 0.5 GB/s. Memory: one page of rows.
@@ -347,6 +347,6 @@ def _decode_cursor(cursor: str) -> Order:
             raise ValueError(moment)
         datetime.fromisoformat(moment)
     except (binascii.Error, ValueError) as error:
-        message = "`cursor` is none that this server gave."
+        message = "`cursor` is invalid: it must be the `next` of a page of this log."
         raise Refusal("invalid_request", message, hint="Begin again without a cursor.") from error
     return moment, row_id

@@ -1,8 +1,9 @@
 """Plain files of the log that many programs append to: replay runs, feedback, what is forgotten.
 
 Each line is one write behind a newline, under an exclusive lock of the file, so that a line cut
-by a crash harms nobody else's. Refuses to move a line: one that has to go becomes blank lines where
-it stands, which readers skip, so that no offset and no open file of another program goes stale.
+by a crash harms nobody else's. It does not move a line: one that has to go becomes
+blank lines where it stands, which readers skip, so that no offset and no open file of another
+program goes stale.
 Blocks: call it from a thread.
 """
 

@@ -2,7 +2,7 @@
 
 DuckDB checks no crc and takes whatever parses. So each file is looked through by the rule that
 every reader has (`lines.py`), and one that holds a line of damage is read as a copy without it.
-Sealed segments were looked through when they were sealed. Refuses to trust one that changed since.
+Sealed segments were looked through when they were sealed. It does not trust one that changed since.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""Rates over the log. Refuses to count an outage as a bad answer, or a replay as a session.
+"""Rates over the log. It does not count an outage as a bad answer, or a replay as a session.
 
 Blocks: call it from a thread.
 """

@@ -2,7 +2,7 @@
 
 Strict: rows are decoded whole and sealed files compared with their manifests; rows of the
 compacted table were decoded before they came there, and are held against their crc. Refuses to
-mend anything, and to call damage harmless that no manifest lists.
+fix anything, or call damage harmless that no manifest lists.
 """
 
 import os

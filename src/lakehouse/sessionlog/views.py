@@ -2,7 +2,7 @@
 
 Every member is read as text or JSON and cast afterwards: a typed column would turn a cell of
 another type into a silent NULL. A line that is no whole row gives NULLs (`ignore_errors` skips
-nothing) and is dropped by its missing schema. Refuses to need any DuckDB extension.
+nothing) and is dropped by its missing schema. It does not need any DuckDB extension.
 
 What is a row is decided before (`sources.py`), by the rule that every reader has. The views show
 numbers inside JSON as DuckDB writes them (1.10 as 1.1); the reader does not.

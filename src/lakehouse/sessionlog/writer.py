@@ -1,8 +1,8 @@
 """The writer of one daemon: rows in, acknowledged once they survive a power cut.
 
 Records are written by the caller's thread, one write(2) each, so that they survive the process
-at once; one background thread syncs, and whoever waits meanwhile shares the next sync. Refuses
-to acknowledge what it could not sync, and to sync a file again that failed to once: the kernel
+at once; one background thread syncs, and those that wait meanwhile share the next sync. It does not
+acknowledge what it could not sync, or sync a file again that failed to once: the kernel
 may have dropped the data and would answer that all is well.
 
 A forked child must not write: it finds its copy of the writer closed. What is started with

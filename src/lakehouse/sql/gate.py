@@ -2,7 +2,7 @@
 
 DuckDB lets COPY, INSERT, UPDATE and DELETE stand in a WITH, and calls the whole a SELECT; a table
 function may run a text as SQL. So the statement's own syntax tree is walked, and what is not known
-to read only is refused. Refuses to be the only guard: a process that runs such SQL over files is
+to read only is refused. It is not the only guard: a process that runs such SQL over files is
 also kept from writing by the operating system (`lakehouse.process`).
 """
 

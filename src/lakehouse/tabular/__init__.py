@@ -1,1 +1,1 @@
-"""Rows from files: one strict reading of CSV, JSON lines, Parquet and Delta, whoever asks."""
+"""Rows from files: one strict reading of CSV, JSON lines, Parquet and Delta, for every reader."""

@@ -1,6 +1,6 @@
 """Rows of a file in one form, whatever its format: chosen columns, each cell as raw JSON.
 
-For whoever takes rows one by one, such as `lakehouse run`; the file may be larger than memory.
+For callers that take rows one by one, such as `lakehouse run`; the file may be larger than memory.
 A cell keeps its own bytes where it came as JSON: `1.10` stays `1.10`. Cells of Parquet are in the
 JSON form of their type (`arrow_forms`).
 """

@@ -62,7 +62,7 @@ class Tracer:
 
     @property
     def channels(self) -> tuple[Channel, ...]:
-        """The queues, for whoever counts what waits and what was dropped."""
+        """The queues, to count what waits and what was dropped."""
         return (self._spans,) if self._scores is None else (self._spans, self._scores)
 
     def request(self, ended: RequestEnded) -> None:

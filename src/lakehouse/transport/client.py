@@ -248,7 +248,7 @@ _Found = tuple[socket.AddressFamily, socket.SocketKind, int, str, _Address]
 
 
 class _Lookups:
-    """Look-ups of names under way: at most one a name and port, whoever waits for it and gives up.
+    """Look-ups of names under way: at most one a name and port, however many wait.
 
     A look-up occupies a thread until the resolver answers, and no timeout ends that. One for each
     try would soon leave no thread for the names that do resolve.
@@ -277,7 +277,7 @@ class _Lookups:
     def _end(self, key: tuple[str, int], task: "asyncio.Task[Sequence[_Found]]") -> None:
         del self._under_way[key]
         if not task.cancelled():
-            task.exception()  # whoever waited was told; where nobody did, nobody needs to be
+            task.exception()  # those that waited were told; where nobody did, nobody needs to be
 
 
 async def _looked_up(host: str, port: int) -> Sequence[_Found]:

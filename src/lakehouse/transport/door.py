@@ -1,9 +1,9 @@
 """The connections of one daemon: how many, and how long each may keep it waiting.
 
 A connection is listed under what it is waited for. One sweep a second looks at the oldest of each
-list, so that no request pays for a timer. When the daemon has as many as it can hold, whoever has
-kept it waiting longest makes room: a caller that sends its request at once always gets in. Refuses
-to cut a request that is under way.
+list, so that no request pays for a timer. When the daemon has as many as it can hold, the one that
+has kept it waiting longest makes room: a caller that sends its request at once always gets in. It
+does not cut a request that is under way.
 """
 
 import asyncio

@@ -2,7 +2,7 @@
 
 A web page can make a name of its own resolve to 127.0.0.1 and then read whatever answers there;
 the browser sends that name as `Host`. Where no key is asked for, only names and addresses that
-are loopback for everybody are served. Refuses to resolve a name, and to read an address leniently:
+are loopback for everybody are served. It does not resolve a name, or read an address leniently:
 what a browser may send is the canonical form.
 """
 

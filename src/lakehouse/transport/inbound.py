@@ -2,7 +2,7 @@
 
 uvicorn's protocol lets a head grow and wait for ever, takes trailers for headers, drops the body
 of a request that offers an upgrade, answers what it cannot read in the middle of other answers,
-and forgets a caller that takes no answer. What those leave open stands here. Refuses to guess:
+and forgets a caller that takes no answer. What those leave open stands here. It does not guess:
 where two readers of a message could disagree on where it ends, it is refused and the connection
 closed.
 """
@@ -347,7 +347,7 @@ class Inbound(HttpToolsProtocol):
                 self._close()
                 return
             else:
-                self.cycle.disconnected = True  # whoever reads its body learns that there is none
+                self.cycle.disconnected = True  # the reader of its body learns that there is none
                 self.cycle.message_event.set()
                 self._send_refusal(refusal)
                 return

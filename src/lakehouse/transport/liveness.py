@@ -1,7 +1,7 @@
 """Waiting for a daemon of ours beyond a call's deadline, but only while it lives.
 
 How long a session may take is known where it runs: a model that loads has a budget of its own. So
-whoever waits for it elsewhere keeps to the deadline, and from then on asks the daemon whether it
+the daemon that waits for it keeps to the deadline, and from then on asks the daemon whether it
 lives. A stopped or hanging one does not say so, and holds nobody.
 """
 

@@ -63,7 +63,7 @@ def extract(
         text: The answer as it came, thinking blocks included.
         finish_reason: What the provider said; `content_filter` is a refusal.
         accepts: The schema's yes or no. Called once for each distinct candidate.
-        repair: Whether broken JSON may be mended when nothing parses as it stands.
+        repair: Whether broken JSON may be fixed when nothing parses as it stands.
         own_marks: The reasoning marks of this model, as pairs, beside those that are known.
 
     Cost: about 8 µs for 200 bytes that are JSON as a whole; linear in the text.
@@ -101,9 +101,9 @@ def _search(
     cut = finish_reason == "length" or parts.unfinished
     cut = cut or any(is_cut_off(text, region) for region in (*parts.fenced, *parts.prose))
     if repair and not cut:
-        mended = _mended(text, candidates.broken, accepts)
-        if mended is not None:
-            return msgspec.structs.replace(mended, thinking=thinking)
+        fixed = _repaired(text, candidates.broken, accepts)
+        if fixed is not None:
+            return msgspec.structs.replace(fixed, thinking=thinking)
     code, message = _reason(text, parts, candidates.broken, cut=cut)
     return _nothing(code, message, thinking)
 
@@ -191,15 +191,15 @@ def _has_rest(text: str, parts: Scan) -> bool:
     return any(text[piece.start : piece.end].strip(BLANK) for piece in parts.rest)
 
 
-def _mended(
+def _repaired(
     text: str,
     broken: list[tuple[Region, str]],
     accepts: Callable[[JsonValue], bool],
 ) -> Extraction | None:
     # Repair is rarely asked for, and its library costs more to import than all of this.
-    from lakehouse.validation.repair import mend  # noqa: PLC0415 - see above
+    from lakehouse.validation.repair import fix  # noqa: PLC0415 - see above
 
-    found = mend(text, [region for region, _ in broken], accepts)
+    found = fix(text, [region for region, _ in broken], accepts)
     if found is None:
         return None
     return Extraction(found.value, msgspec.Raw(compact(found.source)), (), found.repairs)

@@ -1,4 +1,4 @@
-"""Opt-in repair of broken JSON: every mend is recorded, and nothing the model wrote is lost.
+"""Opt-in repair of broken JSON: every change is recorded, and nothing the model wrote is lost.
 
 `json_repair` proposes what the text may have meant. Its proposal is believed only if it holds
 exactly the names and values that stand in the text, in their order: then what changed is quotes,
@@ -6,7 +6,7 @@ commas, colons and brackets, each of which is reported with its place. The bytes
 strings that were sound are kept.
 
 It refuses what would drop, add or alter content: duplicate members, comments, values that the end
-of the text cut off. What is mended is checked like any other candidate.
+of the text cut off. What is fixed is checked like any other candidate.
 """
 
 import re
@@ -38,7 +38,7 @@ _NOTHING: Final = frozenset({"null", "None"})
 _NO_STRINGS: Final = frozenset({"NaN", "Infinity", "-Infinity", "undefined"})  # nor anything else
 
 
-class Mended(NamedTuple):
+class Repaired(NamedTuple):
     """JSON made of broken JSON: the text, its value, and every change that made it."""
 
     source: str
@@ -66,8 +66,8 @@ class _Wanted(NamedTuple):
     end: bool
 
 
-def mend(text: str, regions: list[Region], accepts: Callable[[JsonValue], bool]) -> Mended | None:
-    """Mend the first region whose mended value is accepted, else the last that can be mended.
+def fix(text: str, regions: list[Region], accepts: Callable[[JsonValue], bool]) -> Repaired | None:
+    """Fix the first region whose fixed value is accepted, else the last that can be fixed.
 
     Args:
         text: The whole answer; the offsets of repairs count its UTF-8 bytes.
@@ -77,15 +77,15 @@ def mend(text: str, regions: list[Region], accepts: Callable[[JsonValue], bool])
     """
     last = None
     for region in regions[:REPAIR_REGIONS_MAX]:
-        mended = _mend_region(text, region)
-        if mended is not None:
-            last = mended
-            if accepts(mended.value):
+        fixed = _fix_region(text, region)
+        if fixed is not None:
+            last = fixed
+            if accepts(fixed.value):
                 break
     return last
 
 
-def _mend_region(text: str, region: Region) -> Mended | None:
+def _fix_region(text: str, region: Region) -> Repaired | None:
     source = text[region.start : region.end]
     if len(source.encode("utf-8", "surrogatepass")) > REPAIR_BYTES_MAX:
         return None
@@ -98,8 +98,8 @@ def _mend_region(text: str, region: Region) -> Mended | None:
         aligned = _aligned(leaves, list(_wanted(proposal)))
         if aligned is None:
             return None
-        mended, changes = aligned
-        value = parse(mended)
+        fixed, changes = aligned
+        value = parse(fixed)
     except (ValueError, RecursionError):  # of the library, of a lone surrogate, or of `parse`
         return None
     start = len(text[: region.start].encode("utf-8", "surrogatepass"))
@@ -107,7 +107,7 @@ def _mend_region(text: str, region: Region) -> Mended | None:
         Repair(code, start + len(source[:at].encode("utf-8", "surrogatepass")), message)
         for at, code, message in changes
     ]
-    return Mended(mended, value, tuple(repairs))
+    return Repaired(fixed, value, tuple(repairs))
 
 
 def _aligned(

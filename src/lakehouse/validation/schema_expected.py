@@ -1,6 +1,6 @@
 """What a finding expects, with references replaced by what they refer to.
 
-Whoever is told of a finding cannot see the schema document, so `{"$ref":"#/$defs/Cat"}` says
+A model that is told of a finding cannot see the schema document, so `{"$ref":"#/$defs/Cat"}` says
 nothing. The bytes of everything else stay as they are.
 """
 

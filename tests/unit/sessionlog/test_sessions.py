@@ -234,7 +234,7 @@ def test_a_cursor_that_names_no_row_of_ours_is_a_bad_request(tmp_path: Path, tex
     dead_writer(tmp_path, rows=MIXED)
     seal(tmp_path)
     for _ in range(2):
-        with pytest.raises(Refusal, match="`cursor` is none that this server gave") as refused:
+        with pytest.raises(Refusal, match="`cursor` is invalid") as refused:
             list_sessions(tmp_path, cursor=cursor)
         assert refused.value.code == "invalid_request"
         assert compact(tmp_path, retention_h=0).damaged == ()
