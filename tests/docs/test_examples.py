@@ -28,7 +28,8 @@ PAGES = [README, *sorted((ROOT / "docs").rglob("*.md")), ROOT / "CONTRIBUTING.md
 BLOCK = re.compile(r"^```(\w*)(?: (\S+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FENCE = re.compile(r"^\s*(```|~~~)", re.MULTILINE)
 PORTS = ("4110", "4111", "4112")
-SCRIPT_S = 60
+pytestmark = pytest.mark.timeout(400)
+SCRIPT_S = 300  # far more than a page takes: the machine may be busy
 # Blocks that cannot run here, by page and first line: CI runs `make`, and pip needs an index.
 ELSEWHERE = {
     ("README.md", "make demo"),

@@ -48,7 +48,7 @@ def told_after(findings: Sequence[Finding], reprompt: str | None = None) -> str:
 
     Findings that would read alike are told once. At most `FINDINGS_TOLD_MAX` findings, and at
     most `TOLD_BYTES_MAX` bytes whatever is in them; how many were left out is said. `reprompt`
-    stands before them and is not counted: the kind's own text, `REPROMPT` where it has none,
+    stands before them: the kind's own text, which is not counted; `REPROMPT` where it has none;
     nothing where it is empty. The same findings give the same bytes.
     """
     lines = list(dict.fromkeys(map(_line, findings)))
@@ -70,7 +70,7 @@ def _more(left_out: int) -> str:
     return f"\n({left_out} more findings are not shown.)"
 
 
-_FRAME_BYTES: Final = len(f"{OPENING}[]{_more(1_000_000)}")
+_FRAME_BYTES: Final = len(f"{REPROMPT}\n{OPENING}[]{_more(1_000_000)}")
 
 
 def _line(finding: Finding) -> str:

@@ -71,7 +71,9 @@ def _trouble(rule: PreparedRule, connection: duckdb.DuckDBPyConnection) -> str |
     typed = all(name in rule.shapes and rule.shapes[name].kind != "json" for name in rule.members)
     if samples and typed and all(isinstance(error, _OF_TYPES) for error in samples):
         return _text(samples[0])
-    if _TRUTH not in forms and (typed or len(set(forms)) == 1):
+    # Nothing is known of a rule whose members have no type, unless some sample was tried.
+    alike = bool(samples) and len(set(forms)) == 1
+    if _TRUTH not in forms and (typed or alike):
         return (
             f"it gives {_columns(forms[-1])}, and only a single BOOLEAN can be TRUE; compare it, "
             "as in SELECT count(*) = 0"
