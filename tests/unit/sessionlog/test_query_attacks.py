@@ -253,7 +253,11 @@ def run_child(tmp_path: Path, way: str, statements: list[str], *, locked: bool) 
         capture_output=True,
         timeout=100,
         check=False,
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": os.environ["PYTHONPATH"], "SECRET": SECRET},
+        env={
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+            "SECRET": SECRET,
+        },
     )
     asked.unlink()
     assert ended.returncode == 0, ended.stderr.decode()[-2000:]

@@ -61,7 +61,7 @@ def answer_of(
         timeout=100,
         check=True,
         pass_fds=() if parquet is None else (parquet,),
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": os.environ["PYTHONPATH"]},
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
     )
     return msgspec.json.decode(ended.stdout, type=QueryAnswer)
 
