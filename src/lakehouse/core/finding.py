@@ -62,7 +62,11 @@ class Repair(msgspec.Struct, frozen=True):
 
 def evidence(value: object) -> msgspec.Raw | msgspec.UnsetType:
     """Encode a value as `got`; left out when it takes over 256 bytes."""
-    data = ENCODER.encode(value)
+    return raw_evidence(ENCODER.encode(value))
+
+
+def raw_evidence(data: bytes) -> msgspec.Raw | msgspec.UnsetType:
+    """Take a value's own bytes as `got`; left out when they are over 256."""
     return msgspec.Raw(data) if len(data) <= GOT_BYTES_MAX else msgspec.UNSET
 
 

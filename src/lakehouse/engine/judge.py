@@ -9,10 +9,9 @@ import msgspec
 
 from lakehouse.core.chat import FinishReason
 from lakehouse.core.clock import Clock
-from lakehouse.core.finding import Finding, Repair, ordered
+from lakehouse.core.finding import Finding, Repair, ordered, raw_evidence
 from lakehouse.core.json_text import NULL, pointer
 from lakehouse.core.kind import Kind, ModelFault
-from lakehouse.core.limits import GOT_BYTES_MAX
 from lakehouse.core.observation import AttemptTimes
 from lakehouse.core.ports import TableSnapshot
 from lakehouse.grounding.check import check_grounding, check_rules
@@ -100,7 +99,7 @@ def _model_findings(faults: Sequence[ModelFault], artifact: bytes) -> list[Findi
             code="rule",
             path=pointer(*fault.place),
             message=fault.message,
-            got=msgspec.Raw(got) if len(got) <= GOT_BYTES_MAX else msgspec.UNSET,
+            got=raw_evidence(got),
         )
         found.append(finding)
     return found

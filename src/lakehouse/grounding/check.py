@@ -28,10 +28,10 @@ from itertools import islice
 import msgspec
 import rfc8785
 
-from lakehouse.core.finding import Finding
+from lakehouse.core.finding import Finding, raw_evidence
 from lakehouse.core.json_text import JsonValue, compact, pointer, pointer_parts
 from lakehouse.core.kind import GroundingRule, SqlRule
-from lakehouse.core.limits import GOT_BYTES_MAX, POINTER_KEPT_CHARS_MAX
+from lakehouse.core.limits import POINTER_KEPT_CHARS_MAX
 from lakehouse.core.ports import Column, RuleOutcome, TableSnapshot
 
 _ROWS_PER_TURN = 4_096  # looked at before other sessions get their turn: about 1 ms
@@ -270,8 +270,7 @@ def _got(raw: bytes, path: str) -> msgspec.Raw | msgspec.UnsetType:
             piece = bytes(msgspec.json.decode(piece, type=list[msgspec.Raw])[int(part)])
         else:
             piece = bytes(msgspec.json.decode(piece, type=dict[str, msgspec.Raw])[part])
-    data = compact(piece.decode("utf-8"))
-    return msgspec.Raw(data) if len(data) <= GOT_BYTES_MAX else msgspec.UNSET
+    return raw_evidence(compact(piece.decode("utf-8")))
 
 
 def _expected(rule: GroundingRule, reference: str | None) -> msgspec.Raw:

@@ -29,7 +29,7 @@ from decimal import Decimal
 import msgspec
 
 from lakehouse.core.errors import Refusal
-from lakehouse.core.finding import Finding, ordered
+from lakehouse.core.finding import Finding, ordered, raw_evidence
 from lakehouse.core.json_text import (
     ENCODER,
     JsonError,
@@ -41,7 +41,6 @@ from lakehouse.core.json_text import (
 )
 from lakehouse.core.kind import FormatMode, Kind
 from lakehouse.core.limits import (
-    GOT_BYTES_MAX,
     PATTERNS_COMPILED_BYTES_MAX,
     SCHEMA_BYTES_MAX,
     SCHEMA_CHECKS_MAX,
@@ -180,7 +179,7 @@ class CompiledSchema:
             code="schema",
             path=pointer(*failure.place),
             message=_message(failure, shown, branch),
-            got=msgspec.Raw(got) if len(got) <= GOT_BYTES_MAX else msgspec.UNSET,
+            got=raw_evidence(got),
             expected=msgspec.Raw(expected),
         )
 

@@ -74,7 +74,7 @@ def recomputed(info: KindInfo) -> str:
 
 
 def test_every_setting_is_tried_here() -> None:
-    """Whoever adds one says here how it comes into the digest."""
+    """Who adds one says here how it comes into the digest."""
     assert set(LINES) == set(KindSettings.__struct_encode_fields__)
 
 

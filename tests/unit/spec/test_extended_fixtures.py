@@ -72,7 +72,7 @@ def test_there_are_enough_and_each_gives_its_reason(suite: str):
 
 
 def test_the_files_are_what_the_sources_say():
-    """Whoever edits a file by hand is told where to edit; nothing of Lakehouse has a part."""
+    """Who edits a file by hand is told where to edit; nothing of Lakehouse has a part."""
     done = subprocess.run(
         [sys.executable, str(ROOT / "tools" / "build_parity_fixtures.py"), "--check"],
         capture_output=True,
