@@ -45,7 +45,7 @@ async def load(port: int, prompt: str, sessions: int) -> list[float]:
     """Run sessions, `IN_FLIGHT` at once; gives each one's seconds. Any bad answer ends it."""
     body = json.dumps({"kind": "event", "prompt": prompt}).encode()
     request = (
-        b"POST /v1/iterate HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+        b"POST /v1/iterate HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\n"
         b"content-length: %d\r\n\r\n%b" % (len(body), body)
     )
     left = sessions
