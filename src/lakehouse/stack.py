@@ -13,7 +13,6 @@ import msgspec
 
 from lakehouse import __version__
 from lakehouse.chatd.client import ChatClient
-from lakehouse.chatd.observed import ObservedChat
 from lakehouse.chatd.service import ChatService
 from lakehouse.config.kinds import load_kinds
 from lakehouse.config.settings import Config
@@ -38,7 +37,7 @@ from lakehouse.sessionlog.maintenance import Maintenance
 from lakehouse.sessionlog.writer import SessionLogWriter
 from lakehouse.tracing.destination import find_destination
 from lakehouse.transport.client import HttpClient
-from lakehouse.transport.observers import Observers
+from lakehouse.transport.observers import ObservedChat, Observers
 from lakehouse.validation.schema import SchemaCache
 from lakehouse.validatord.client import ValidatorClient
 from lakehouse.validatord.service import ValidatorService

@@ -84,7 +84,7 @@ def test_an_answer_arrives_whole(adapter: str) -> None:
     """Every member of the reply, whatever characters are in it."""
     text = '{"quote": "Zürich ✈ \u2028 \\u0000"}'
     step = Step(text=text, thinking="hm", finish_reason="length", usage=Usage(3, None))
-    (reply,) = replies(adapter, script(step))
+    _, reply = replies(adapter, script(step), count=2)  # the first may have waited for the load
     assert reply == ChatReply(text, "hm", "length", Usage(3, None), "script-1", "scripted")
 
 

@@ -15,7 +15,7 @@ class Breaker:
     """
 
     def __init__(self) -> None:
-        self._failures = 0
+        self.failures = 0
         self._opened_ms: float | None = None
         self._probing = False
 
@@ -42,15 +42,15 @@ class Breaker:
 
     def succeeded(self) -> None:
         """The endpoint answered."""
-        self._failures = 0
+        self.failures = 0
         self._opened_ms = None
         self._probing = False
 
     def failed(self, now_ms: float) -> None:
         """The endpoint could not be reached, or broke off."""
-        self._failures += 1
+        self.failures += 1
         self._probing = False
-        if self._failures >= BREAKER_FAILURES_MAX:
+        if self.failures >= BREAKER_FAILURES_MAX:
             self._opened_ms = now_ms
 
     def abandoned(self) -> None:

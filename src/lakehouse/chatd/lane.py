@@ -7,10 +7,12 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 
+import msgspec
+
 from lakehouse.chatd.breaker import Breaker
 from lakehouse.chatd.loading import ModelLoad
 from lakehouse.chatd.retry import RetryBudget
-from lakehouse.core.chat import CallLimits, ChatReply, ChatRequest
+from lakehouse.core.chat import ChatReply, ChatRequest
 from lakehouse.core.clock import Clock
 from lakehouse.core.limits import (
     ATTEMPT_MS_MIN,
@@ -26,22 +28,18 @@ from lakehouse.providers.provider import ModelSettings, Provider, ProviderFault
 _LOG = logging.getLogger(__name__)
 
 
-class Call:
-    """One call's time: the deadline, which stands still while the model loads."""
+class CallTime(msgspec.Struct):
+    """One call's time, monotonic; its deadline stands still while the model loads."""
 
-    __slots__ = ("_clock", "_end_ms", "deadline_ms", "load_budget_ms", "load_ms", "reloaded")
+    deadline_ms: int
+    load_budget_ms: int
+    end_ms: float
+    load_ms: float = 0.0
+    reloaded: bool = False
 
-    def __init__(self, limits: CallLimits, clock: Clock) -> None:
-        self.deadline_ms = limits.deadline_ms
-        self.load_budget_ms = limits.load_budget_ms
-        self.load_ms = 0.0
-        self.reloaded = False
-        self._clock = clock
-        self._end_ms = clock.monotonic_ms() + limits.deadline_ms
-
-    def left_ms(self) -> float:
+    def left_ms(self, now_ms: float) -> float:
         """Milliseconds until the deadline."""
-        return self._end_ms + self.load_ms - self._clock.monotonic_ms()
+        return self.end_ms + self.load_ms - now_ms
 
 
 class Lane:
@@ -67,26 +65,74 @@ class Lane:
         self.waiting = 0  # calls that wait for a slot
         self._cooldown_end_ms = 0.0
 
-    async def ask(self, request: ChatRequest, trace: Mapping[str, str], call: Call) -> ChatReply:
-        """Make one attempt.
+    async def ask(
+        self, request: ChatRequest, trace: Mapping[str, str], call: CallTime, now_ms: float
+    ) -> ChatReply:
+        """Make one attempt, which begins at `now_ms`.
 
         A model that its server unloaded in the meantime is loaded again once per call.
 
         Raises:
             InfraError: No answer.
         """
-        await self._wait_loaded(call)
-        try:
-            return await self._ask_loaded(request, trace, call)
-        except ProviderFault as fault:
-            if fault.code != "model_loading" or call.reloaded:
+        while True:
+            left_ms = call.end_ms + call.load_ms - now_ms
+            # Where nothing is wrong there is nothing to wait for: `now_ms` still holds, and a
+            # breaker without failures need not be told of a call. All else goes through `_admit`.
+            if (
+                self.load.loaded
+                and self._breaker.failures == 0
+                and self._cooldown_end_ms == 0
+                and left_ms >= ATTEMPT_MS_MIN
+                and not self._slots.locked()
+            ):
+                await self._slots.acquire()
+            else:
+                left_ms = await self._admit(call)
+            try:
+                reply = await self.provider.complete(request, trace=trace, deadline_ms=int(left_ms))
+            except ProviderFault as fault:
+                self._note(fault)
+                if fault.code != "model_loading" or call.reloaded:
+                    raise
+                call.reloaded = True
+                self.load.forget()
+            except BaseException:
+                self._breaker.abandoned()
                 raise
-        call.reloaded = True
-        self.load.forget()
-        await self._wait_loaded(call)
-        return await self._ask_loaded(request, trace, call)
+            else:
+                if self._breaker.failures:
+                    self._answered()
+                return reply
+            finally:
+                self._slots.release()
 
-    async def _wait_loaded(self, call: Call) -> None:
+    async def _admit(self, call: CallTime) -> float:
+        """Wait for all that a call must wait for, and take a slot; gives the milliseconds left."""
+        await self._wait_loaded(call)
+        self._check_breaker()
+        await self._cool_down(call)
+        await self._take_slot(call)
+        try:
+            # Both may have changed while this call waited.
+            await self._cool_down(call)
+            self._check_breaker()
+            left_ms = call.left_ms(self._clock.monotonic_ms())
+            if left_ms < ATTEMPT_MS_MIN:
+                raise ProviderFault(
+                    "timeout",
+                    f"Of the deadline of {call.deadline_ms} ms less than {ATTEMPT_MS_MIN} ms were "
+                    f"left to ask model {self._name!r}.",
+                    again=False,
+                    hint="Raise deadline_ms, or raise `slots` where calls wait for one.",
+                )
+        except BaseException:
+            self._slots.release()
+            raise
+        self._breaker.enter()
+        return left_ms
+
+    async def _wait_loaded(self, call: CallTime) -> None:
         if self.load.loaded:
             return
         self._check_breaker()
@@ -103,45 +149,6 @@ class Lane:
                 again=False,
                 hint="Its load goes on: ask again shortly, or raise session.load_budget_ms.",
             )
-
-    async def _ask_loaded(
-        self, request: ChatRequest, trace: Mapping[str, str], call: Call
-    ) -> ChatReply:
-        self._check_breaker()
-        await self._cool_down(call)
-        await self._take_slot(call)
-        try:
-            # Both may have changed while this call waited.
-            await self._cool_down(call)
-            self._check_breaker()
-            left_ms = call.left_ms()
-            if left_ms < ATTEMPT_MS_MIN:
-                raise ProviderFault(
-                    "timeout",
-                    f"Of the deadline of {call.deadline_ms} ms less than {ATTEMPT_MS_MIN} ms were "
-                    f"left to ask model {self._name!r}.",
-                    again=False,
-                    hint="Raise deadline_ms, or raise `slots` where calls wait for one.",
-                )
-            return await self._complete(request, trace, int(left_ms))
-        finally:
-            self._slots.release()
-
-    async def _complete(
-        self, request: ChatRequest, trace: Mapping[str, str], left_ms: int
-    ) -> ChatReply:
-        breaker = self._breaker
-        breaker.enter()
-        try:
-            reply = await self.provider.complete(request, trace=trace, deadline_ms=left_ms)
-        except ProviderFault as fault:
-            self._note(fault)
-            raise
-        except BaseException:
-            breaker.abandoned()
-            raise
-        self._answered()
-        return reply
 
     def _note(self, fault: ProviderFault) -> None:
         """Draw a failed call's consequences for the ones to come."""
@@ -193,11 +200,11 @@ class Lane:
                 retry_after_s=max(refused_ms / 1000, 1.0),
             )
 
-    async def _take_slot(self, call: Call) -> None:
+    async def _take_slot(self, call: CallTime) -> None:
         if not self._slots.locked():
             await self._slots.acquire()
             return
-        wait_ms = min(float(SLOT_WAIT_MS_MAX), call.left_ms())
+        wait_ms = min(float(SLOT_WAIT_MS_MAX), call.left_ms(self._clock.monotonic_ms()))
         if self.waiting >= SLOT_QUEUE_MAX:
             wait_ms = 0.0
         self.waiting += 1
@@ -215,13 +222,14 @@ class Lane:
         finally:
             self.waiting -= 1
 
-    async def _cool_down(self, call: Call) -> None:
+    async def _cool_down(self, call: CallTime) -> None:
         """Wait out what an overloaded endpoint asked for, or fail at once if time is too short."""
         while self._cooldown_end_ms:
-            rest_ms = self._cooldown_end_ms - self._clock.monotonic_ms()
+            now_ms = self._clock.monotonic_ms()
+            rest_ms = self._cooldown_end_ms - now_ms
             if rest_ms <= 0:
                 self._cooldown_end_ms = 0.0
-            elif rest_ms > min(float(SLOT_WAIT_MS_MAX), call.left_ms() - ATTEMPT_MS_MIN):
+            elif rest_ms > min(float(SLOT_WAIT_MS_MAX), call.left_ms(now_ms) - ATTEMPT_MS_MIN):
                 raise ProviderFault(
                     "overloaded",
                     f"The endpoint of model {self._name!r} asked to be left alone for another "

@@ -32,7 +32,8 @@ class RetryBudget:
 
     def count_call(self, now_ms: float) -> None:
         """Count one call that was offered, whether it will be retried or not."""
-        self._advance(now_ms)
+        if now_ms // 1000 > self._second:
+            self._advance(now_ms)
         self._calls[self._second % _WINDOW_S] += 1
         self._calls_sum += 1
 

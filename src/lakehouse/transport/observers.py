@@ -1,13 +1,16 @@
 """Several observers as one, with a wall around each: what watches may fail, what works may not."""
 
 import logging
-from collections.abc import Callable, Sequence
-from typing import TypeVar
+import time
+from collections.abc import Sequence
 
+from lakehouse.core.chat import CallLimits, ChatReply, ChatRequest, ModelStatus
+from lakehouse.core.context import CallContext
+from lakehouse.core.errors import InfraError
 from lakehouse.core.observation import ModelCallEnded, Observer, RequestEnded, SessionEnded
+from lakehouse.core.ports import ChatModel
 
 _LOG = logging.getLogger(__name__)
-_T = TypeVar("_T")
 
 
 class Observers:
@@ -19,21 +22,57 @@ class Observers:
     def request(self, ended: RequestEnded) -> None:
         """Tell of a request."""
         for observer in self._observers:
-            _guarded(observer.request, ended)
+            try:
+                observer.request(ended)
+            except Exception:  # noqa: BLE001  the boundary: what is told of has ended well
+                _LOG.exception("an observer failed")
 
     def session(self, ended: SessionEnded) -> None:
         """Tell of a session."""
         for observer in self._observers:
-            _guarded(observer.session, ended)
+            try:
+                observer.session(ended)
+            except Exception:  # noqa: BLE001  as above
+                _LOG.exception("an observer failed")
 
     def model_call(self, ended: ModelCallEnded) -> None:
         """Tell of a model call."""
         for observer in self._observers:
-            _guarded(observer.model_call, ended)
+            try:
+                observer.model_call(ended)
+            except Exception:  # noqa: BLE001  as above
+                _LOG.exception("an observer failed")
 
 
-def _guarded(tell: Callable[[_T], None], ended: _T) -> None:
-    try:
-        tell(ended)
-    except Exception:  # noqa: BLE001  the boundary: the work that is told of has ended well
-        _LOG.exception("an observer failed")
+class ObservedChat:
+    """A `ChatModel` that tells an observer how long each call took and how it ended.
+
+    A cancelled call is not told.
+    """
+
+    def __init__(self, chat: ChatModel, observer: Observer) -> None:
+        self._chat = chat
+        self._observer = observer
+
+    async def chat(
+        self, request: ChatRequest, *, context: CallContext, limits: CallLimits
+    ) -> ChatReply:
+        """Ask once; see the port for what holds."""
+        started_at_ns, started_s = time.time_ns(), time.perf_counter()
+        try:
+            reply = await self._chat.chat(request, context=context, limits=limits)
+        except InfraError as error:
+            duration_ms = (time.perf_counter() - started_s) * 1000
+            self._observer.model_call(
+                ModelCallEnded(context, request, None, error, started_at_ns, duration_ms)
+            )
+            raise
+        duration_ms = (time.perf_counter() - started_s) * 1000
+        self._observer.model_call(
+            ModelCallEnded(context, request, reply, None, started_at_ns, duration_ms)
+        )
+        return reply
+
+    async def models(self) -> tuple[ModelStatus, ...]:
+        """Tell every model's state; see the port."""
+        return await self._chat.models()

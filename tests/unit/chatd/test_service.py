@@ -107,6 +107,15 @@ def test_no_attempt_starts_with_hardly_any_time_left() -> None:
     assert provider.requests == []
 
 
+def test_a_call_that_is_not_made_gives_its_slot_back() -> None:
+    """With a single slot the next call is asked."""
+    provider = scripted("hi")
+    chat = service(provider, settings=msgspec.structs.replace(SCRIPTED, slots=1))
+    assert ask(chat).text == "hi"
+    assert fault_of(chat, CallLimits(deadline_ms=99, load_budget_ms=1000)).code == "timeout"
+    assert ask(chat).text == "hi"
+
+
 def test_a_retry_that_would_miss_the_deadline_is_not_made() -> None:
     """The fault that happened is told, not the deadline that did not."""
     time = HeldTime()
@@ -148,6 +157,30 @@ def test_the_breaker_opens_fails_fast_and_closes_after_a_probe() -> None:
     time.advance_ms(BREAKER_OPEN_MS)
     assert ask(chat).text == "hi"
     assert ask(chat).text == "hi"
+
+
+def test_an_answer_that_was_under_way_closes_the_breaker() -> None:
+    """It began before the failures, and tells as much as a probe would."""
+    time = HeldTime()
+    failures = [Step(error="connect")] * BREAKER_FAILURES_MAX
+    provider = scripted(Step(text="slow", delay_ms=100), *failures, "hi")
+    chat = service(provider, time=time)
+
+    async def run() -> list[str]:
+        slow = asyncio.create_task(chat.chat(question(), context=context(), limits=LIMITS))
+        while len(provider.requests) <= BREAKER_FAILURES_MAX:
+            await asyncio.sleep(0)
+            if provider.requests:
+                with pytest.raises(InfraError):
+                    await chat.chat(question(), context=context(), limits=LIMITS)
+        with pytest.raises(InfraError) as raised:
+            await chat.chat(question(), context=context(), limits=LIMITS)
+        assert "could not be reached several times" in raised.value.public
+        assert not slow.done()
+        last = await slow, await chat.chat(question(), context=context(), limits=LIMITS)
+        return [reply.text for reply in last]
+
+    assert asyncio.run(run()) == ["slow", "hi"]
 
 
 def test_statuses_do_not_open_the_breaker() -> None:
