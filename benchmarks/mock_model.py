@@ -59,7 +59,7 @@ class _Model(asyncio.Protocol):
             if len(rest) < length:
                 return
             body, self._data = rest[:length], rest[length:]
-            wrong = b'"content":"retry' in body and b'Findings: ' not in body
+            wrong = b'"content":"retry' in body and b"Findings: " not in body
             self._transport.write(_WRONG if wrong else _GOOD)
 
 
