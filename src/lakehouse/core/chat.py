@@ -1,6 +1,6 @@
 """What passes between the loop and a model: one question, one answer."""
 
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import msgspec
 
@@ -56,6 +56,20 @@ class Sampling(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             }
         )
 
+    def members(self, tokens_field: str) -> dict[str, Any]:
+        """Give what is said, for an endpoint that calls the length `tokens_field`."""
+        members = {
+            "temperature": self.temperature,
+            "top_p": self.top_p,
+            tokens_field: self.max_tokens,
+            "seed": self.seed,
+            "stop": self.stop,
+        }
+        return {name: value for name, value in members.items() if value is not None}
+
+
+_UNSAID = Sampling()
+
 
 class ChatRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One model call: the body of `POST /v1/chat`.
@@ -78,7 +92,7 @@ class ChatRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def with_defaults(self, defaults: Sampling) -> "ChatRequest":
         """Fill in what is not set."""
-        if defaults == Sampling():
+        if defaults == _UNSAID:
             return self
         return msgspec.structs.replace(self, **msgspec.structs.asdict(self.sampling.over(defaults)))
 

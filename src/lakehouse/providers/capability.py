@@ -12,6 +12,7 @@ import re
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
+from functools import lru_cache
 from typing import Final, Literal
 
 import msgspec
@@ -25,7 +26,6 @@ from lakehouse.providers.strict_schema import is_of_objects, may_be_strict
 
 Form = Literal["strict", "json_schema", "json_object", "none"]
 FORMS: Final[tuple[Form, ...]] = ("strict", "json_schema", "json_object", "none")
-TOKENS_FIELDS: Final = ("max_tokens", "max_completion_tokens")
 REPEATS_MAX: Final = 6  # of one call: three forms, the length member, and the sampling
 
 _REMEMBER_S: Final = 3_600.0  # endpoints learn; then it is tried again
@@ -136,7 +136,11 @@ class Capabilities:
                 refusal, ask = fault, other
             else:
                 break
-        self._answered(request, first, ask, refusal)
+        self._worked.add(ask.form)
+        if refusal is None:
+            self._guessed.discard(ask.form)
+        else:
+            self._learn(request, first, ask, refusal)
         return reply
 
     def first(self, request: ChatRequest) -> Ask:
@@ -180,14 +184,8 @@ class Capabilities:
         bare = msgspec.structs.replace(bare, form=self._ladder(request)[-1])
         return None if bare == ask else bare
 
-    def _answered(
-        self, request: ChatRequest, first: Ask, last: Ask, fault: EndpointFault | None
-    ) -> None:
+    def _learn(self, request: ChatRequest, first: Ask, last: Ask, fault: EndpointFault) -> None:
         """Learn from a call that was answered in the end; `fault` is the last refusal before."""
-        self._worked.add(last.form)
-        if fault is None:
-            self._guessed.discard(last.form)
-            return
         until_s = self._now_s() + _REMEMBER_S
         if last.form != first.form:
             self._learn_form(request, first.form, last.form, fault, until_s)
@@ -224,12 +222,12 @@ class Capabilities:
         if request.schema == NULL:
             return ("none",)
         schema = bytes(request.schema)
-        forms = [form for form in self._forms if _fits(form, schema)] or ["none"]
+        forms = _fitting(self._forms, schema)
         for known in (self._by_model, self._by_schema.get(schema)):
             if known is not None and self._now_s() < known.until_s:
                 lowest = FORMS.index(known.form)
-                forms = [form for form in forms if FORMS.index(form) >= lowest] or forms[-1:]
-        return tuple(forms)
+                forms = tuple(f for f in forms if FORMS.index(f) >= lowest) or forms[-1:]
+        return forms
 
     def _below(self, ask: Ask, request: ChatRequest) -> Ask | None:
         rest = [f for f in self._ladder(request) if FORMS.index(f) > FORMS.index(ask.form)]
@@ -259,10 +257,13 @@ class Capabilities:
         )
 
 
-def _fits(form: Form, schema: bytes) -> bool:
-    if form == "strict":
-        return may_be_strict(schema)
-    return form != "json_object" or is_of_objects(schema)
+@lru_cache(maxsize=_SCHEMAS_MAX)
+def _fitting(forms: tuple[Form, ...], schema: bytes) -> tuple[Form, ...]:
+    """Leave out the forms that a schema cannot be handed over in, whatever the endpoint takes."""
+    unfit = {"strict"} if not may_be_strict(schema) else set()
+    if not is_of_objects(schema):
+        unfit.add("json_object")
+    return tuple(form for form in forms if form not in unfit) or ("none",)
 
 
 def _names(pattern: re.Pattern[str], name: str, error: EndpointError, text: str) -> bool:

@@ -8,9 +8,10 @@ only what is neither is the model's answer.
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import replace
 
-from lakehouse.core.chat import ChatReply, FinishReason, Usage
-from lakehouse.providers.endpoint import token_count
+from lakehouse.core.chat import ChatReply, Usage
+from lakehouse.providers.endpoint import usage_of
 from lakehouse.providers.error_body import EndpointError, plain_word, read_error
 from lakehouse.providers.finish_word import failure_status, finish_reason
 from lakehouse.providers.http_fault import EndpointFault, Malformed, decode, fault_of_error
@@ -45,6 +46,10 @@ class _Completion(msgspec.Struct):
     promptFeedback: Any = None  # noqa: N815  Gemini's own spelling
 
 
+_NO_MESSAGE: Final = _Message()
+_NO_CHOICE: Final = _Choice()
+
+
 def read_completion(model: str, reply: HttpReply, *, secrets: tuple[str, ...]) -> ChatReply:
     """Read a 2xx answer.
 
@@ -57,28 +62,43 @@ def read_completion(model: str, reply: HttpReply, *, secrets: tuple[str, ...]) -
     except Malformed:
         _raise_told(model, reply, secrets)  # Malformed, too, where it is no JSON at all
         raise
-    choice = completion.choices[0] if completion.choices else _Choice()
-    usage = _usage(completion.usage)
-    if _filtered(completion, choice):
-        return _answer(model, choice, "content_filter", usage)
-    for told in (choice.error, completion.error):
-        error = read_error(told, secrets=secrets)
-        if error.refused:
-            return _answer(model, choice, "content_filter", usage)
-        if not error.empty:
-            raise fault_of_error(model, reply, error, with_key=bool(secrets))
-    failed = failure_status(choice.finish_reason)
-    if failed is not None:
-        word = str(choice.finish_reason)[:64]
-        said = EndpointError(code=word, words=frozenset({plain_word(word)}), told_status=failed)
-        raise fault_of_error(model, reply, said)
+    choice = completion.choices[0] if completion.choices else _NO_CHOICE
+    message = choice.message or _NO_MESSAGE
+    reason = finish_reason(choice.finish_reason)
+    usage = completion.usage
+    answer = ChatReply(
+        text=message.content if type(message.content) is str else _text(message.content),
+        thinking=_thinking(message),
+        finish_reason=reason,
+        usage=usage_of(usage.get("prompt_tokens"), usage.get("completion_tokens"))
+        if isinstance(usage, dict)
+        else Usage(),
+        model=model,
+        provider="openai",
+    )
+    # A good answer pays for none of this: each step is only gone where something speaks for it.
+    refused = message.refusal or (
+        isinstance(message.content, list) and _has_refusal(message.content)
+    )
+    if (
+        reason == "content_filter"
+        or refused
+        or (not answer.text and _is_blocked(completion, choice))
+    ):
+        return replace(answer, finish_reason="content_filter")
+    if (choice.error or completion.error) and _refuses(model, reply, completion, secrets):
+        return replace(answer, finish_reason="content_filter")
+    if reason == "other":
+        _check_failed(model, reply, choice)
     if not completion.choices:
         _raise_told(model, reply, secrets)
         raise Malformed("no choices")
     # Some leave the message out where the tokens ran out before the first of the answer.
-    if choice.message is None and finish_reason(choice.finish_reason) != "length":
+    if choice.message is None and reason != "length":
         raise Malformed("a choice without a message")
-    return _answer(model, choice, _reason(choice), usage)
+    if message.tool_calls and not message.content and reason in {"stop", "other"}:
+        return replace(answer, finish_reason="tool_calls")
+    return answer
 
 
 def reply_of_fault(model: str, fault: EndpointFault) -> ChatReply | None:
@@ -88,10 +108,33 @@ def reply_of_fault(model: str, fault: EndpointFault) -> ChatReply | None:
     be no JSON is an answer: judging it is ours.
     """
     if fault.error.refused and fault.http_status not in _BAD_KEY_STATUS:
-        return _answer(model, _Choice(), "content_filter", Usage())
+        return ChatReply("", None, "content_filter", Usage(), model, "openai")
     if fault.error.generation:
-        return _answer(model, _Choice(_Message(fault.error.generation)), "stop", Usage())
+        return ChatReply(fault.error.generation, None, "stop", Usage(), model, "openai")
     return None
+
+
+def _refuses(
+    model: str, reply: HttpReply, completion: _Completion, secrets: tuple[str, ...]
+) -> bool:
+    """Say whether the errors in an answer are a refusal; raises the first that is a failure."""
+    choice = completion.choices[0] if completion.choices else _NO_CHOICE
+    for told in (choice.error, completion.error):
+        error = read_error(told, secrets=secrets)
+        if error.refused:
+            return True
+        if not error.empty:
+            raise fault_of_error(model, reply, error, with_key=bool(secrets))
+    return False
+
+
+def _check_failed(model: str, reply: HttpReply, choice: _Choice) -> None:
+    """Raise where the word for why the answer ended says that the endpoint failed."""
+    failed = failure_status(choice.finish_reason)
+    if failed is not None:
+        word = str(choice.finish_reason)[:64]
+        said = EndpointError(code=word, words=frozenset({plain_word(word)}), told_status=failed)
+        raise fault_of_error(model, reply, said)
 
 
 def _raise_told(model: str, reply: HttpReply, secrets: tuple[str, ...]) -> None:
@@ -102,16 +145,11 @@ def _raise_told(model: str, reply: HttpReply, secrets: tuple[str, ...]) -> None:
         raise fault_of_error(model, reply, error, with_key=bool(secrets))
 
 
-def _answer(model: str, choice: _Choice, reason: FinishReason, usage: Usage) -> ChatReply:
-    message = choice.message or _Message()
-    return ChatReply(
-        text=_text(message.content),
-        thinking=_nonempty(message.reasoning_content) or _nonempty(message.reasoning),
-        finish_reason=reason,
-        usage=usage,
-        model=model,
-        provider="openai",
-    )
+def _thinking(message: _Message) -> str | None:
+    for told in (message.reasoning_content, message.reasoning):
+        if isinstance(told, str) and told:
+            return told
+    return None
 
 
 def _text(content: str | list[Any] | None) -> str:
@@ -127,23 +165,8 @@ def _text(content: str | list[Any] | None) -> str:
     return content or ""
 
 
-def _reason(choice: _Choice) -> FinishReason:
-    message = choice.message or _Message()
-    reason = finish_reason(choice.finish_reason)
-    if reason in {"stop", "other"} and message.tool_calls and not message.content:
-        return "tool_calls"
-    return reason
-
-
-def _filtered(completion: _Completion, choice: _Choice) -> bool:
-    """Whether a filter or the model itself refused: by word, by part, by a result of the filter."""
-    message = choice.message or _Message()
-    if message.refusal or _has_refusal(message.content):
-        return True
-    if finish_reason(choice.finish_reason) == "content_filter":
-        return True
-    if _text(message.content):
-        return False
+def _is_blocked(completion: _Completion, choice: _Choice) -> bool:
+    """Whether an answer without a text is one that a filter stopped, by what it says beside."""
     feedback = completion.prompt_feedback or completion.promptFeedback
     blocked = isinstance(feedback, dict) and any(
         feedback.get(name) for name in ("blockReason", "block_reason")
@@ -156,8 +179,8 @@ def _filtered(completion: _Completion, choice: _Choice) -> bool:
     )
 
 
-def _has_refusal(content: object) -> bool:
-    return isinstance(content, list) and any(
+def _has_refusal(content: list[Any]) -> bool:
+    return any(
         isinstance(part, dict) and (part.get("type") == "refusal" or bool(part.get("refusal")))
         for part in content
     )
@@ -172,16 +195,4 @@ def _says_filtered(value: object, depth: int = _FILTER_DEPTH_MAX) -> bool:
         isinstance(value, list)
         and depth > 0
         and any(_says_filtered(item, depth - 1) for item in value)
-    )
-
-
-def _nonempty(value: Any) -> str | None:
-    return value if isinstance(value, str) and value else None
-
-
-def _usage(usage: Any) -> Usage:
-    if not isinstance(usage, dict):
-        return Usage()
-    return Usage(
-        token_count(usage.get("prompt_tokens")), token_count(usage.get("completion_tokens"))
     )

@@ -5,7 +5,9 @@ from typing import Any, Final
 from urllib.parse import urlencode
 
 import msgspec
+from msgspec.structs import replace
 
+from lakehouse.core.chat import Usage
 from lakehouse.core.errors import SetupError
 from lakehouse.core.limits import UPSTREAM_BODY_BYTES_MAX
 from lakehouse.providers.access import Access
@@ -34,7 +36,6 @@ class Endpoint:
         self, settings: ModelSettings, http: HttpClient, base_url: str, access: Access
     ) -> None:
         self.model = settings.model
-        self._settings = settings
         self._http = http
         self._base_url = base_url.rstrip("/")
         self._query = f"?{urlencode(access.query)}" if access.query else ""
@@ -43,6 +44,13 @@ class Endpoint:
         self._headers = {**access.headers, "content-type": "application/json"}
         if api_key is not None:
             self._headers["authorization"] = f"Bearer {api_key}"
+        self._limits = HttpLimits(
+            connect_ms=settings.connect_timeout_ms,
+            first_byte_ms=settings.first_byte_ms(),
+            idle_ms=settings.idle_timeout_ms,
+            total_ms=STATE_MS,
+            body_bytes_max=UPSTREAM_BODY_BYTES_MAX,
+        )
         try:
             check_url(self._base_url)
         except ValueError as error:
@@ -56,47 +64,32 @@ class Endpoint:
             ) from error
 
     async def post(
-        self, path: str, body: object, *, trace: Mapping[str, str], deadline_ms: int
+        self,
+        path: str,
+        body: object,
+        *,
+        trace: Mapping[str, str],
+        deadline_ms: int,
+        first_byte_ms: int | None = None,
     ) -> HttpReply:
-        """Send one model call and give its 2xx answer; `body` is encoded as JSON.
+        """Send one call and give its 2xx answer; `body` is encoded as JSON.
 
-        `trace` are headers to send along.
+        `trace` are headers to send along; `first_byte_ms` is the model's own limit unless given.
 
         Raises:
             ProviderFault: Every other outcome.
         """
-        limits = self._limits(self._settings.first_byte_ms(), deadline_ms)
-        return await self._post(path, body, {**self._headers, **trace}, limits)
-
-    async def load(self, path: str, body: object) -> HttpReply:
-        """Send a call that may take as long as a load (`load_timeout_ms`) to answer.
-
-        Raises:
-            ProviderFault: Every outcome but a 2xx answer; `timeout` where the time ran out.
-        """
-        limits = self._limits(self._settings.load_timeout_ms, self._settings.load_timeout_ms)
-        return await self._post(path, body, self._headers, limits)
-
-    async def ask(self, path: str) -> HttpReply:
-        """GET within 2 s, whatever the status.
-
-        Raises:
-            TransportFault: No answer.
-        """
-        limits = self._limits(STATE_MS, STATE_MS)
-        return await self._http.get(
-            self._base_url + path + self._query, headers=self._headers, limits=limits
-        )
-
-    async def _post(
-        self, path: str, body: object, headers: dict[str, str], limits: HttpLimits
-    ) -> HttpReply:
+        limits = self._limits
         try:
             reply = await self._http.post(
-                self._base_url + path + self._query,
-                headers=headers,
+                f"{self._base_url}{path}{self._query}",
+                headers={**self._headers, **trace},
                 body=msgspec.json.encode(body),
-                limits=limits,
+                limits=replace(
+                    limits,
+                    total_ms=deadline_ms,
+                    first_byte_ms=limits.first_byte_ms if first_byte_ms is None else first_byte_ms,
+                ),
             )
         except TransportFault as fault:
             raise fault_of_transport(self.model, fault) from fault
@@ -104,16 +97,22 @@ class Endpoint:
             raise fault_of_status(self.model, reply, secrets=self.secrets)
         return reply
 
-    def _limits(self, first_byte_ms: int, total_ms: int) -> HttpLimits:
-        return HttpLimits(
-            connect_ms=self._settings.connect_timeout_ms,
-            first_byte_ms=first_byte_ms,
-            idle_ms=self._settings.idle_timeout_ms,
-            total_ms=total_ms,
-            body_bytes_max=UPSTREAM_BODY_BYTES_MAX,
+    async def ask(self, path: str) -> HttpReply:
+        """GET within 2 s, whatever the status.
+
+        Raises:
+            TransportFault: No answer.
+        """
+        return await self._http.get(
+            f"{self._base_url}{path}{self._query}",
+            headers=self._headers,
+            limits=replace(self._limits, first_byte_ms=STATE_MS),
         )
 
 
-def token_count(value: Any) -> int | None:
-    """Take a token count as reported; None for anything that is not one."""
-    return value if type(value) is int and value >= 0 else None
+def usage_of(prompt: Any, completion: Any) -> Usage:
+    """Take token counts as reported; None in place of anything that is not one."""
+    return Usage(
+        prompt if type(prompt) is int and prompt >= 0 else None,
+        completion if type(completion) is int and completion >= 0 else None,
+    )

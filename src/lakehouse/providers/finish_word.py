@@ -36,6 +36,8 @@ def finish_reason(value: object) -> FinishReason:
     In any letter case, with the prefixes of an enumeration (`FinishReason.SAFETY`), and with a
     reason behind a colon (`content_filter: RECITATION`).
     """
+    if isinstance(value, str) and value in _MEANING:  # as nearly every endpoint writes it
+        return _MEANING[value]
     return next((_MEANING[word] for word in _words(value) if word in _MEANING), "other")
 
 

@@ -23,10 +23,9 @@ from typing import Final
 
 import msgspec
 
-from lakehouse.core.chat import ChatReply, ChatRequest, FinishReason, Message, ModelState, Usage
+from lakehouse.core.chat import ChatReply, ChatRequest, FinishReason, ModelState, Usage
 from lakehouse.core.json_text import NULL
-from lakehouse.core.limits import MAX_TOKENS_DEFAULT
-from lakehouse.providers.llama_engine import EngineAnswer, EngineEnded, LlamaEngine
+from lakehouse.providers.llama_engine import EngineAnswer, EngineEnded, LlamaEngine, body_of
 from lakehouse.providers.provider import LOAD_HINT, ModelSettings, ProviderFault
 from lakehouse.providers.weights import SMOLLM2, WEIGHTS, model_path
 
@@ -44,34 +43,6 @@ _FINISH: Final[dict[str, FinishReason]] = {
 
 _PULL_HINT: Final = "Run `lakehouse models pull smollm2`."
 _INSTALL_HINT: Final = "Run `pip install 'lakehouse-stack[local]'`."
-
-
-class _NamedSchema(msgspec.Struct):
-    schema: msgspec.Raw
-    name: str = "artifact"
-
-
-class _ResponseFormat(msgspec.Struct):
-    json_schema: _NamedSchema
-    type: str = "json_schema"
-
-
-class _StreamOptions(msgspec.Struct):
-    include_usage: bool = True
-
-
-class _Body(msgspec.Struct):
-    """A chat completion in OpenAI's form; streamed, since only a stream can be stopped."""
-
-    messages: tuple[Message, ...]
-    max_tokens: int
-    temperature: float | msgspec.UnsetType = msgspec.UNSET
-    seed: int | msgspec.UnsetType = msgspec.UNSET
-    top_p: float | msgspec.UnsetType = msgspec.UNSET
-    stop: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
-    response_format: _ResponseFormat | msgspec.UnsetType = msgspec.UNSET
-    stream: bool = True
-    stream_options: _StreamOptions = msgspec.field(default_factory=_StreamOptions)
 
 
 class _Generation:
@@ -116,6 +87,7 @@ class LlamaCppProvider:
         """Load nothing yet; `load` starts the processes."""
         self._name = name
         self._settings = settings
+        self._sampling = settings.sampling()
         self._slots = settings.call_slots()
         self._threads = ThreadPoolExecutor(self._slots, thread_name_prefix=f"llama-{name}")
         # As many engines as threads: while all live, a thread never waits for one.
@@ -150,7 +122,7 @@ class LlamaCppProvider:
             )
         generation = _Generation(deadline_ms)
         self._running.add(generation)
-        request = request.with_defaults(self._settings.sampling())
+        request = request.with_defaults(self._sampling)
         answer = asyncio.wrap_future(self._threads.submit(self._generate, request, generation))
         first_ms = min(deadline_ms, self._settings.first_byte_ms())
         try:
@@ -359,24 +331,13 @@ class LlamaCppProvider:
 def _ask(
     engine: LlamaEngine, request: ChatRequest, schema: msgspec.Raw, generation: _Generation
 ) -> EngineAnswer:
-    body = _Body(
-        messages=request.messages,
-        max_tokens=MAX_TOKENS_DEFAULT if request.max_tokens is None else request.max_tokens,
-        temperature=msgspec.UNSET if request.temperature is None else request.temperature,
-        seed=msgspec.UNSET if request.seed is None else request.seed,
-        top_p=msgspec.UNSET if request.top_p is None else request.top_p,
-        stop=msgspec.UNSET if request.stop is None else request.stop,
-        response_format=(
-            msgspec.UNSET if schema == NULL else _ResponseFormat(_NamedSchema(schema))
-        ),
-    )
     number = engine.next_number()
     generation.asks(engine, number)
     left_ms = generation.left_ms()
     if left_ms == 0:
         return EngineAnswer(stopped=True)
     return engine.ask(
-        number, msgspec.json.encode(body), deadline_ms=left_ms, on_began=generation.begin
+        number, body_of(request, schema), deadline_ms=left_ms, on_began=generation.begin
     )
 
 

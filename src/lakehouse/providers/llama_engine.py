@@ -11,11 +11,13 @@ import threading
 import weakref
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
-from lakehouse.core.chat import Usage
+from lakehouse.core.chat import ChatRequest, Usage
+from lakehouse.core.json_text import NULL
+from lakehouse.core.limits import MAX_TOKENS_DEFAULT
 
 _WORKER: Final = Path(__file__).with_name("llama_worker.py")
 _END_S: Final = 2.0  # for the process to end by itself after its stdin did
@@ -40,6 +42,21 @@ class EngineAnswer(msgspec.Struct, frozen=True):
 
 
 _ANSWER: Final = msgspec.json.Decoder(EngineAnswer)
+
+
+def body_of(request: ChatRequest, schema: msgspec.Raw) -> bytes:
+    """Put a request in OpenAI's form, under a schema or raw `null`; only streams can be stopped."""
+    body: dict[str, Any] = {
+        "messages": request.messages,
+        "max_tokens": MAX_TOKENS_DEFAULT,
+        **request.sampling.members("max_tokens"),
+        "stream": True,
+        "stream_options": {"include_usage": True},
+    }
+    if schema != NULL:
+        named = {"name": "artifact", "schema": schema}
+        body["response_format"] = {"type": "json_schema", "json_schema": named}
+    return msgspec.json.encode(body)
 
 
 class LlamaEngine:

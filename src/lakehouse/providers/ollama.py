@@ -7,15 +7,17 @@ that behaves as Ollama's documentation says, not against Ollama itself.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Mapping
-from typing import Any, Final
+from functools import partial
+from typing import Any, Final, TypeVar
 
 import msgspec
 
-from lakehouse.core.chat import ChatReply, ChatRequest, FinishReason, ModelState, Usage
+from lakehouse.core.chat import ChatReply, ChatRequest, FinishReason, ModelState
 from lakehouse.providers.access import OPEN, Access
 from lakehouse.providers.capability import FORMS, Ask, Capabilities, forms_for
-from lakehouse.providers.endpoint import Endpoint, token_count
+from lakehouse.providers.endpoint import Endpoint, usage_of
 from lakehouse.providers.error_body import read_error
 from lakehouse.providers.finish_word import finish_reason
 from lakehouse.providers.http_fault import Malformed, decode, fault_of_error, malformed
@@ -37,9 +39,15 @@ class _AnswerMessage(msgspec.Struct):
     tool_calls: Any = None
 
 
-class _Answer(msgspec.Struct):
-    message: _AnswerMessage
+class _Loaded(msgspec.Struct):
+    """What every answer says; of a load, nothing else."""
+
     done: bool
+    error: Any = None
+
+
+class _Answer(_Loaded, kw_only=True):
+    message: _AnswerMessage
     done_reason: Any = None
     prompt_eval_count: Any = None
     eval_count: Any = None
@@ -49,16 +57,15 @@ class _Told(msgspec.Struct):
     error: Any = None
 
 
-class _Loaded(msgspec.Struct):
-    done: bool
-
-
 class _Tag(msgspec.Struct):
     name: str
 
 
 class _Tags(msgspec.Struct):
     models: list[_Tag]
+
+
+_L = TypeVar("_L", bound=_Loaded)
 
 
 class OllamaProvider:
@@ -73,6 +80,7 @@ class OllamaProvider:
 
     def __init__(self, settings: ModelSettings, http: HttpClient, *, access: Access = OPEN) -> None:
         self._settings = settings
+        self._sampling = settings.sampling()
         self._endpoint = Endpoint(settings, http, settings.base_url or BASE_URL_DEFAULT, access)
         self._load_task: asyncio.Task[None] | None = None
         self._load_began_at = 0.0
@@ -86,23 +94,30 @@ class OllamaProvider:
         self, request: ChatRequest, *, trace: Mapping[str, str], deadline_ms: int
     ) -> ChatReply:
         """Make one call; see the protocol."""
-        request = request.with_defaults(self._settings.sampling())
-
-        async def call(ask: Ask, left_ms: int) -> ChatReply:
-            reply = await self._endpoint.post(
-                "/api/chat", self._body(request, ask), trace=trace, deadline_ms=left_ms
-            )
-            return self._reply(self._read(reply))
-
+        request = request.with_defaults(self._sampling)
+        call = partial(self._call, request, trace)
         return await self._capabilities.ask(request, call, deadline_ms=deadline_ms)
 
-    def _reply(self, answer: _Answer) -> ChatReply:
+    async def _call(
+        self, request: ChatRequest, trace: Mapping[str, str], ask: Ask, left_ms: int
+    ) -> ChatReply:
+        reply = await self._endpoint.post(
+            "/api/chat", self._body(request, ask), trace=trace, deadline_ms=left_ms
+        )
+        answer = self._read(reply, _Answer, "the answer is not whole")
         message = answer.message
+        if answer.done_reason in _ONLY_LOADED and not message.content:
+            raise ProviderFault(
+                "model_loading",
+                f"Ollama only loaded model {self._settings.model!r}, and did not answer.",
+                again=True,
+                hint="Ask again; if it stays so, look up the log of Ollama.",
+            )
         return ChatReply(
             text=message.content or "",
             thinking=message.thinking if isinstance(message.thinking, str) else None,
             finish_reason=_finish_reason(answer),
-            usage=Usage(token_count(answer.prompt_eval_count), token_count(answer.eval_count)),
+            usage=usage_of(answer.prompt_eval_count, answer.eval_count),
             model=self._settings.model,
             provider="ollama",
         )
@@ -142,32 +157,25 @@ class OllamaProvider:
             self._load_task.cancel()
             await asyncio.wait({self._load_task})
 
-    def _read(self, reply: HttpReply) -> _Answer:
+    def _read(self, reply: HttpReply, kind: type[_L], undone: str) -> _L:
         """Read a 2xx answer, in which Ollama also tells what went wrong once it had begun."""
         model = self._settings.model
-        self._check_told(reply)
         try:
-            answer = decode(reply.body, _Answer)
-            if not answer.done:
-                raise Malformed("`done` is false: the answer is not whole")
+            answer = decode(reply.body, kind)
         except Malformed as error:
+            with contextlib.suppress(Malformed):  # then the first reader has said why
+                self._check_told(reply, decode(reply.body, _Told).error)
             raise malformed(model, reply, str(error)) from error
-        if answer.done_reason in _ONLY_LOADED and not answer.message.content:
-            raise ProviderFault(
-                "model_loading",
-                f"Ollama only loaded model {model!r}, and did not answer.",
-                again=True,
-                hint="Ask again; if it stays so, look up the log of Ollama.",
-            )
+        self._check_told(reply, answer.error)
+        if not answer.done:
+            raise malformed(model, reply, f"`done` is false: {undone}")
         return answer
 
-    def _check_told(self, reply: HttpReply) -> None:
+    def _check_told(self, reply: HttpReply, told: object) -> None:
         """Raise the error that a 2xx answer tells, if it tells one."""
-        try:
-            told = decode(reply.body, _Told)
-        except Malformed:
-            return  # the reader of the whole answer says why it cannot be read
-        error = read_error(told.error, secrets=self._endpoint.secrets)
+        if not told:
+            return
+        error = read_error(told, secrets=self._endpoint.secrets)
         if not error.empty:
             raise fault_of_error(self._settings.model, reply, error)
 
@@ -179,7 +187,13 @@ class OllamaProvider:
     async def _load(self) -> None:
         model = self._settings.model
         try:
-            reply = await self._endpoint.load("/api/generate", self._common())
+            reply = await self._endpoint.post(
+                "/api/generate",
+                self._common(),
+                trace={},
+                deadline_ms=self._settings.load_timeout_ms,
+                first_byte_ms=self._settings.load_timeout_ms,
+            )
         except ProviderFault as fault:
             if fault.code != "timeout" or fault.again:
                 raise
@@ -190,12 +204,7 @@ class OllamaProvider:
                 hint=LOAD_HINT,
                 internal=fault.internal,
             ) from fault
-        self._check_told(reply)
-        try:
-            if not decode(reply.body, _Loaded).done:
-                raise Malformed("`done` is false: the model is not loaded")
-        except Malformed as error:
-            raise malformed(model, reply, str(error)) from error
+        self._read(reply, _Loaded, "the model is not loaded")
 
     def _common(self) -> dict[str, Any]:
         """Give what load and chat must say alike: another `num_ctx` would load the model anew."""
@@ -218,14 +227,7 @@ class OllamaProvider:
             body["think"] = self._settings.think
         if ask.form != "none":
             body["format"] = "json" if ask.form == "json_object" else request.schema
-        asked = {
-            "temperature": ask.sampling.temperature,
-            "top_p": ask.sampling.top_p,
-            "seed": ask.sampling.seed,
-            ask.tokens_field: ask.sampling.max_tokens,
-            "stop": ask.sampling.stop,
-        }
-        options = {name: value for name, value in asked.items() if value is not None}
+        options = ask.sampling.members(ask.tokens_field)
         if options:
             body["options"] = body.get("options", {}) | options
         return body

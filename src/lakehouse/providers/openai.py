@@ -9,6 +9,7 @@ Endpoints differ in what they take; what is asked of each is `capability.py`'s.
 import asyncio
 import logging
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -16,7 +17,7 @@ import msgspec
 from lakehouse.core.chat import ChatReply, ChatRequest, Message, ModelState
 from lakehouse.core.errors import SetupError
 from lakehouse.providers.access import OPEN, Access
-from lakehouse.providers.capability import FORMS, TOKENS_FIELDS, Ask, Capabilities, forms_for
+from lakehouse.providers.capability import FORMS, Ask, Capabilities, forms_for
 from lakehouse.providers.completion import read_completion, reply_of_fault
 from lakehouse.providers.endpoint import Endpoint
 from lakehouse.providers.http_fault import EndpointFault, Malformed, decode, malformed
@@ -24,6 +25,7 @@ from lakehouse.providers.provider import LOAD_HINT, ModelSettings, ProviderFault
 from lakehouse.transport.client import HttpClient, HttpReply, TransportFault
 
 _LOAD_POLL_S: Final = 0.5
+_TOKENS_FIELDS: Final = ("max_tokens", "max_completion_tokens")
 _JSON_WANTED: Final = "Answer with one JSON object."
 _LOG = logging.getLogger(__name__)
 
@@ -51,12 +53,13 @@ class OpenAiProvider:
                 f"Model {settings.model!r} of provider 'openai' needs base_url, ending in /v1."
             )
         self._settings = settings
+        self._sampling = settings.sampling()
         self._endpoint = Endpoint(settings, http, settings.base_url, access)
         field = settings.max_tokens_field
         self._capabilities = Capabilities(
             settings.model,
             forms_for(settings.response_format, FORMS),
-            tokens_fields=TOKENS_FIELDS if field is None else (field,),
+            tokens_fields=_TOKENS_FIELDS if field is None else (field,),
         )
         self._loading = False
 
@@ -64,20 +67,17 @@ class OpenAiProvider:
         self, request: ChatRequest, *, trace: Mapping[str, str], deadline_ms: int
     ) -> ChatReply:
         """Make one call; see the protocol. A server that says it is loading: `model_loading`."""
-        request = request.with_defaults(self._settings.sampling())
-
-        async def call(ask: Ask, left_ms: int) -> ChatReply:
-            return await self._call(self._body(request, ask), trace, left_ms)
-
+        request = request.with_defaults(self._sampling)
+        call = partial(self._call, request, trace)
         return await self._capabilities.ask(request, call, deadline_ms=deadline_ms)
 
     async def _call(
-        self, body: dict[str, Any], trace: Mapping[str, str], deadline_ms: int
+        self, request: ChatRequest, trace: Mapping[str, str], ask: Ask, left_ms: int
     ) -> ChatReply:
         model = self._settings.model
         try:
             answer = await self._endpoint.post(
-                "/chat/completions", body, trace=trace, deadline_ms=deadline_ms
+                "/chat/completions", self._body(request, ask), trace=trace, deadline_ms=left_ms
             )
             self._loading = False
             return read_completion(model, answer, secrets=self._endpoint.secrets)
@@ -168,16 +168,8 @@ class OpenAiProvider:
             "model": self._settings.model,
             "messages": request.messages,
             "stream": False,
+            **ask.sampling.members(ask.tokens_field),
         }
-        sampling = ask.sampling
-        asked = {
-            "temperature": sampling.temperature,
-            "top_p": sampling.top_p,
-            ask.tokens_field: sampling.max_tokens,
-            "seed": sampling.seed,
-            "stop": sampling.stop,
-        }
-        body |= {name: value for name, value in asked.items() if value is not None}
         if ask.form == "json_object":
             body["response_format"] = {"type": "json_object"}
             body["messages"] = _naming_json(request.messages)

@@ -5,7 +5,6 @@ closed and requires all its properties, and of the keywords that combine schemas
 known. Other servers decode under the schema either way. A doubt means: not strict.
 """
 
-from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -21,14 +20,12 @@ _KEYWORDS: Final = frozenset(
 _MAPS: Final = ("properties", "$defs", "definitions")
 
 
-@lru_cache(maxsize=256)
 def may_be_strict(schema: bytes) -> bool:
     """Say whether OpenAI takes a schema in strict mode; one it does not take is a 400 there."""
     value = msgspec.json.decode(schema)
     return isinstance(value, dict) and "anyOf" not in value and _fits(value)
 
 
-@lru_cache(maxsize=256)
 def is_of_objects(schema: bytes) -> bool:
     """Say whether what a schema accepts may be an object; json_object mode gives nothing else."""
     value = msgspec.json.decode(schema)
