@@ -7,25 +7,19 @@ alone, of the others once the table is read.
 
 from collections.abc import Iterator
 from pathlib import PurePath
-from typing import Final, Literal
+from typing import Final
 
 from lakehouse.config.settings import Config
 from lakehouse.core.errors import SetupError
 from lakehouse.core.kind import GroundingRule, Kind
+from lakehouse.core.matches import MATCHES, SCALARS, TYPES, Holds
 from lakehouse.core.ports import TableSnapshot
 from lakehouse.grounding.rules import split
 from lakehouse.validation.pointers import scalar_types
 from lakehouse.validation.schema import CompiledSchema
 from lakehouse.validation.schema_choices import ViewTooLarge
 
-Holds = Literal["text", "number", "boolean"]
-
 CSV: Final = ".csv"
-_MATCHING: Final[dict[Holds, frozenset[str]]] = {
-    "text": frozenset({"string"}),
-    "number": frozenset({"integer", "number"}),
-    "boolean": frozenset({"boolean"}),
-}
 _TYPE_OF: Final[dict[str, Holds]] = {"integer": "number", "number": "number", "boolean": "boolean"}
 
 
@@ -44,8 +38,9 @@ def check_columns(name: str, kind: Kind, schema: CompiledSchema, config: Config)
             configured = settings.types.get(column, "text")
             holds = _TYPE_OF.get(configured, "text")
             # Whatever the schema allows, `within` needs numbers.
-            needed = _MATCHING["number"] if rule.match == "within" else types
-            if needed & _MATCHING[holds]:
+            able = MATCHES[rule.match].types
+            needed = types if able == SCALARS else able
+            if needed & TYPES[holds]:
                 continue
             raise SetupError(
                 f"{config.source}: kinds.{name}.grounding[{index}]: {at!r} needs "
@@ -59,20 +54,18 @@ def misfits(kind: Kind, schema: CompiledSchema, snapshot: TableSnapshot) -> Iter
     """Name the columns of tables at hand that hold no value which the schema allows."""
     for rule in kind.grounding:
         for at, reference, types in _asked(rule, schema):
-            column = snapshot.column(reference)
-            holds: Holds = "boolean" if column.boolean else "number" if column.numeric else "text"
-            if not types & _MATCHING[holds]:
+            column = snapshot.columns[reference]
+            if not types & TYPES[column.holds]:
                 yield (
                     f"{at!r} of kinds.{kind.name} can only hold {_words(types)}, and "
-                    f"{reference} holds {holds}: no answer could ever be accepted"
+                    f"{reference} holds {column.holds}: no answer could ever be accepted"
                 )
 
 
 def empty_columns(kind: Kind, snapshot: TableSnapshot) -> list[str]:
     """Name the columns that a kind is grounded in and that hold no value, so far."""
-    references = [rule.column for rule in kind.grounding if rule.column is not None]
-    references += [reference for rule in kind.grounding for reference in rule.with_.values()]
-    return [one for one in dict.fromkeys(references) if snapshot.column(one).empty]
+    references = [one for rule in kind.grounding for one in rule.references()]
+    return [one for one in dict.fromkeys(references) if snapshot.columns[one].empty]
 
 
 def _asked(

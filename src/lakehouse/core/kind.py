@@ -12,12 +12,11 @@ import rfc8785
 
 from lakehouse.core.chat import History, Sampling
 from lakehouse.core.json_text import JsonValue
+from lakehouse.core.matches import MatchName
 
 FormatMode = Literal["off", "known", "all"]
 """Whether `format` is asserted: not at all, where we know the format, or all with unknown ones
 refused."""
-
-Match = Literal["exact", "casefold", "within", "quote"]
 
 
 class GroundingRule(
@@ -31,10 +30,14 @@ class GroundingRule(
     """
 
     path: str
-    match: Match = "exact"
+    match: MatchName = "exact"
     column: str | None = None
     tolerance: float | None = None
     with_: dict[str, str] = {}
+
+    def references(self) -> tuple[str, ...]:
+        """Name each `table.column` that it needs."""
+        return () if self.column is None else (self.column, *self.with_.values())
 
 
 class SqlRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

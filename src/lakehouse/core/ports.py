@@ -11,8 +11,9 @@ import msgspec
 
 from lakehouse.core.chat import CallLimits, ChatReply, ChatRequest, ModelStatus
 from lakehouse.core.context import CallContext
-from lakehouse.core.json_text import JsonScalar, JsonValue, null
-from lakehouse.core.kind import GroundingRule, Kind, Match, SqlRule
+from lakehouse.core.json_text import JsonValue, null
+from lakehouse.core.kind import GroundingRule, Kind, SqlRule
+from lakehouse.core.matches import Holds, MatchName
 from lakehouse.core.row import Row, Started
 from lakehouse.core.session import IterateRequest, SessionReply, ValidateReply
 
@@ -63,7 +64,7 @@ class RequestedRule(
     """A grounding rule as a request sends it: `GroundingRule`, where null is the same as absent."""
 
     path: str
-    match: Match | None = None
+    match: MatchName | None = None
     column: str | None = None
     tolerance: float | None = None
     with_: dict[str, str] | None = None
@@ -156,13 +157,8 @@ class Column(Protocol):
     """One column of one table version, indexed for exact questions. Null cells match nothing."""
 
     @property
-    def numeric(self) -> bool:
-        """Whether the column holds numbers. Numbers, booleans and texts never match each other."""
-        ...
-
-    @property
-    def boolean(self) -> bool:
-        """Whether the column holds booleans; what is neither number nor boolean is text."""
+    def holds(self) -> Holds:
+        """What its cells are."""
         ...
 
     @property
@@ -170,8 +166,8 @@ class Column(Protocol):
         """Whether every cell is null, or there is no row: it matches nothing."""
         ...
 
-    def rows(self, value: JsonScalar, match: Match, tolerance: float | None) -> Collection[int]:
-        """Give the numbers of the rows whose cell matches; empty when none does.
+    def rows(self, value: JsonValue, match: MatchName, tolerance: float | None) -> Collection[int]:
+        """Give the numbers of the rows whose cell matches; empty for a value of another kind.
 
         Asking whether a row is among them costs no more than one look-up. Cost: at most 20 µs on
         1,000,000 rows; `within` about as much again.
@@ -179,12 +175,12 @@ class Column(Protocol):
         ...
 
     async def nearest(
-        self, value: JsonScalar, match: Match, rows: Collection[int] | None = None
+        self, value: JsonValue, match: MatchName, rows: Collection[int] | None = None
     ) -> list[msgspec.Raw]:
         """Give at most `NEAREST_MAX` distinct values as JSON, the nearest first.
 
-        Edit distance on code points (`casefold`: of the folded texts), or absolute difference;
-        ties by bytes. None for a value of the wrong type. Of the whole column, or of the cells in
+        Edit distance on code points (of the keys, where the match has one), or absolute difference;
+        ties by bytes. None for a value of another kind. Of the whole column, or of the cells in
         `rows`. Cost: a pass over the distinct values, off the event loop where they are many.
         """
         ...
@@ -209,11 +205,11 @@ class TableSnapshot(Protocol):
         """Table name → digest of the version used, sorted by name in bytes."""
         ...
 
-    def column(self, reference: str) -> Column:
-        """Look up a `table.column` that the kind's grounding names; the index is ready.
+    @property
+    def columns(self) -> Mapping[str, Column]:
+        """The columns that the kind's grounding names, by `table.column`; their indexes are ready.
 
-        Raises:
-            TableUnavailable: No such table or column in this snapshot.
+        A look-up of any other raises `TableUnavailable`.
         """
         ...
 

@@ -20,10 +20,10 @@ so that another runtime can write the same bytes:
 """
 
 import asyncio
-from collections.abc import Collection, Iterator, Sequence
-from decimal import Decimal
+from collections.abc import Collection, Sequence
 from functools import lru_cache
 from itertools import islice
+from typing import Final
 
 import msgspec
 import rfc8785
@@ -32,10 +32,16 @@ from lakehouse.core.finding import Finding, raw_evidence
 from lakehouse.core.json_text import JsonValue, compact, pointer, pointer_parts
 from lakehouse.core.kind import GroundingRule, SqlRule
 from lakehouse.core.limits import POINTER_KEPT_CHARS_MAX
-from lakehouse.core.ports import Column, RuleOutcome, TableSnapshot
+from lakehouse.core.matches import HELD_AS, Holds
+from lakehouse.core.ports import RuleOutcome, TableSnapshot
 
 _ROWS_PER_TURN = 4_096  # looked at before other sessions get their turn: about 1 ms
 _ROWS_FIRST = 64  # where rows match often, the first few already tell
+_NEEDED: Final[dict[Holds, str]] = {
+    "text": "a string",
+    "number": "a number",
+    "boolean": "true or false",
+}
 
 
 class GroundingResult(msgspec.Struct, frozen=True):
@@ -71,13 +77,17 @@ async def check_grounding(
     for rule in rules:
         for path, value, index in values_at(artifact, rule.path):
             applied = True
-            if rule.match == "quote":
+            if rule.column is None:
                 if not _is_quote(value, sources):
                     findings.append(_quote_finding(rule, path, raw))
                 continue
-            findings += await _check_value(
-                _Place(rule, artifact, raw, snapshot), path, value, index
-            )
+            rows = snapshot.columns[rule.column].rows(value, rule.match, rule.tolerance)
+            if not rows:
+                place = _Place(rule, artifact, raw, snapshot)
+                findings.append(await _table_finding(place, path, value, rule.column))
+            elif rule.with_:
+                place = _Place(rule, artifact, raw, snapshot)
+                findings += await _pair_findings(place, rows, index)
     return GroundingResult(tuple(findings), applied)
 
 
@@ -137,20 +147,12 @@ class _Pair(msgspec.Struct, frozen=True):
     path: str
     reference: str
     value: JsonValue
-    column: Column
     rows: Collection[int]
 
 
-async def _check_value(
-    place: _Place, path: str, value: JsonValue, index: int | None
-) -> list[Finding]:
-    rule = place.rule
-    assert rule.column is not None
-    column = place.snapshot.column(rule.column)
-    rows = _rows(column, value, rule)
-    if not rows:
-        return [await _table_finding(place, path, value, reference=rule.column, column=column)]
-    pairs = _pairs(place, index) if rule.with_ else []
+async def _pair_findings(place: _Place, rows: Collection[int], index: int | None) -> list[Finding]:
+    """Report the `with` values that no row has beside the others; `rows` match the main value."""
+    pairs = _pairs(place, index)
     if not pairs or await _together([rows, *(pair.rows for pair in pairs)]):
         return []
     findings = []
@@ -159,34 +161,23 @@ async def _check_value(
         if narrowed:
             rows = narrowed
             continue
-        finding = await _table_finding(
-            place, pair.path, pair.value, reference=pair.reference, column=pair.column, rows=rows
-        )
-        findings.append(finding)
+        findings.append(await _table_finding(place, pair.path, pair.value, pair.reference, rows))
     return findings
 
 
 def _pairs(place: _Place, index: int | None) -> list[_Pair]:
     pairs = []
-    for at, reference in sorted(place.rule.with_.items(), key=_pointer_bytes):
+    rule = place.rule
+    for at in sorted(rule.with_, key=str.encode):
         value, path = _resolve(place.artifact, at), at
         if isinstance(value, list) and index is not None:
             value, path = (value[index] if index < len(value) else None), f"{at}/{index}"
         if value is None:
             continue
-        column = place.snapshot.column(reference)
-        pairs.append(_Pair(path, reference, value, column, _rows(column, value, place.rule)))
+        reference = rule.with_[at]
+        rows = place.snapshot.columns[reference].rows(value, rule.match, rule.tolerance)
+        pairs.append(_Pair(path, reference, value, rows))
     return pairs
-
-
-def _pointer_bytes(item: tuple[str, str]) -> bytes:
-    return item[0].encode("utf-8")
-
-
-def _rows(column: Column, value: JsonValue, rule: GroundingRule) -> Collection[int]:
-    if isinstance(value, list | dict):
-        return ()
-    return column.rows(value, rule.match, rule.tolerance)
 
 
 async def _together(parts: Sequence[Collection[int]]) -> bool:
@@ -217,15 +208,12 @@ async def _shared(left: Collection[int], right: Collection[int]) -> Collection[i
 # --- Where values stand -------------------------------------------------------------------------
 
 
-def values_at(artifact: JsonValue, at: str) -> Iterator[tuple[str, JsonValue, int | None]]:
+def values_at(artifact: JsonValue, at: str) -> list[tuple[str, JsonValue, int | None]]:
     """Give each value a rule applies to, with its path and, in an array, its index."""
     value = _resolve(artifact, at)
     if isinstance(value, list):
-        for index, element in enumerate(value):
-            if element is not None:
-                yield f"{at}/{index}", element, index
-    elif value is not None:
-        yield at, value, None
+        return [(f"{at}/{n}", one, n) for n, one in enumerate(value) if one is not None]
+    return [] if value is None else [(at, value, None)]
 
 
 def _resolve(artifact: JsonValue, at: str) -> JsonValue:
@@ -300,18 +288,17 @@ async def _table_finding(
     place: _Place,
     path: str,
     value: JsonValue,
-    *,
     reference: str,
-    column: Column,
     rows: Collection[int] | None = None,
 ) -> Finding:
+    column = place.snapshot.columns[reference]
     got = _got(place.raw, path)
     nearest: list[msgspec.Raw] = []
-    if isinstance(got, msgspec.Raw) and not isinstance(value, list | dict):
+    if isinstance(got, msgspec.Raw):
         nearest = await column.nearest(value, place.rule.match, rows)
     reason = "" if rows is None else " in the same row as the other values"
-    if not _is_of_type(value, column):
-        reason = f": it must be {_type_of(column)}"
+    if HELD_AS.get(type(value)) != column.holds:
+        reason = f": it must be {_NEEDED[column.holds]}"
     elif nearest:
         reason += "; nearest: " + ", ".join(bytes(item).decode("utf-8") for item in nearest)
     return Finding(
@@ -322,20 +309,6 @@ async def _table_finding(
         expected=_expected(place.rule, reference),
         nearest=msgspec.Raw(b"[%b]" % b",".join(map(bytes, nearest))) if nearest else msgspec.UNSET,
     )
-
-
-def _type_of(column: Column) -> str:
-    if column.boolean:
-        return "true or false"
-    return "a number" if column.numeric else "a string"
-
-
-def _is_of_type(value: JsonValue, column: Column) -> bool:
-    if column.boolean:
-        return isinstance(value, bool)
-    if column.numeric:
-        return isinstance(value, int | float | Decimal) and not isinstance(value, bool)
-    return isinstance(value, str)
 
 
 def _shown(got: msgspec.Raw | msgspec.UnsetType) -> str:

@@ -12,7 +12,7 @@ Parquet or Delta column is both, its shortest decimal form and its own binary va
 import asyncio
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from decimal import MAX_EMAX, MIN_EMIN, ROUND_CEILING, ROUND_FLOOR, Context, Decimal
 from functools import cmp_to_key
 from heapq import nsmallest
@@ -23,10 +23,9 @@ import msgspec
 from rapidfuzz.distance import Levenshtein
 from rapidfuzz.process import extract
 
-from lakehouse.core.json_text import JsonScalar, exact
-from lakehouse.core.kind import Match
+from lakehouse.core.json_text import JsonValue, exact
 from lakehouse.core.limits import NEAREST_MAX
-from lakehouse.grounding.folding import fold
+from lakehouse.core.matches import HELD_AS, MATCHES, Holds, MatchName
 from lakehouse.tabular.text_forms import Form, canonical
 
 Number = int | float | Decimal
@@ -53,12 +52,12 @@ class Postings(msgspec.Struct, frozen=True):
 
 
 class ColumnIndex:
-    """Implements `Column` for texts, numbers or booleans. Immutable once folded; safe to share.
+    """Implements `Column` for texts, numbers or booleans. Immutable once prepared; safe to share.
 
     `values` are distinct, sorted, and without null, NaN or infinities; booleans come as `false`
     and `true`. `form` says how texts are written (`tabular.text_forms`). `texts` gives a number's
     own JSON text where it is not the usual one. Cost: about 150 bytes per distinct text and 20 per
-    distinct number, 8 per row; as much again per text once folded.
+    distinct number, 8 per row; as much again per text for each match it is prepared for.
     """
 
     def __init__(
@@ -72,80 +71,75 @@ class ColumnIndex:
         self._values = values
         self._postings = postings
         self._form = form
-        self._numeric = numeric = form == "number"
+        self.holds: Holds = "number" if form == "number" else "text"
+        if form == "boolean":
+            self.holds = "boolean"
         self._texts = texts or {}
         self._codes_by_text: dict[str, int] = {}
-        self._codes_by_fold: dict[str, tuple[int, ...]] | None = None if len(values) else {}
-        self._decimal = numeric and isinstance(values[0] if values else None, Decimal)
+        self._codes_by_key: dict[MatchName, dict[str, tuple[int, ...]]] = {}
+        self._decimal = form == "number" and isinstance(values[0] if values else None, Decimal)
         self._double = isinstance(values, memoryview) and values.format == "d"
-        if not numeric:
+        if form != "number":
             for start in range(0, len(values), _VALUES_PER_STEP):
                 step = values[start : start + _VALUES_PER_STEP]
                 codes = range(start, start + len(step))
                 self._codes_by_text.update(zip(step, codes, strict=True))  # type: ignore[arg-type]  # texts here
 
     @property
-    def numeric(self) -> bool:
-        """Whether the column holds numbers."""
-        return self._numeric
-
-    @property
-    def boolean(self) -> bool:
-        """Whether the column holds booleans; a column of neither kind holds text."""
-        return self._form == "boolean"
-
-    @property
     def empty(self) -> bool:
         """Whether every cell is null."""
         return len(self._values) == 0
 
-    @property
-    def folded(self) -> bool:
-        """Whether `casefold` can be asked: always for numbers, for texts after `fold`."""
-        return self._numeric or self._codes_by_fold is not None
+    def ready(self, match: MatchName) -> bool:
+        """Whether the match can be asked: one with a key only after `prepare`, if of texts."""
+        keyed = self.holds == "text" and MATCHES[match].key is not None
+        return not keyed or match in self._codes_by_key
 
-    def fold(self) -> None:
-        """Make ready for `casefold`. Not on the event loop: about 1 s per 1,000,000 texts."""
+    def prepare(self, match: MatchName) -> None:
+        """Make ready for a match. Not on the event loop: about 1 s per 1,000,000 texts."""
+        key = MATCHES[match].key
+        if self.ready(match) or key is None:
+            return
         codes: dict[str, tuple[int, ...]] = {}
         for text, code in self._codes_by_text.items():
-            folded = fold(text)
+            folded = key(text)
             codes[folded] = (*codes.get(folded, ()), code)
-        self._codes_by_fold = codes
+        self._codes_by_key[match] = codes
 
-    def rows(self, value: JsonScalar, match: Match, tolerance: float | None) -> Collection[int]:
-        """Give the rows whose cell matches; empty for a value of the wrong type."""
-        if not self._is_of_type(value):
+    def rows(self, value: JsonValue, match: MatchName, tolerance: float | None) -> Collection[int]:
+        """Give the rows whose cell matches; empty for a value of another kind."""
+        if HELD_AS.get(type(value)) != self.holds or not self._values:
             return ()
-        if isinstance(value, bool):
-            return self._rows_of_text(_BOOLEANS[value], "exact")
         if isinstance(value, str):
-            return self._rows_of_text(canonical(value, self._form), match)
-        assert value is not None
-        if match == "within":
-            assert tolerance is not None
-            return self._rows_within(exact(value), exact(tolerance))
-        code = self._code_of(value)
+            if self._form != "text":
+                value = canonical(value, self._form)
+            key = MATCHES[match].key
+            if key is not None:
+                codes = self._codes_by_key[match].get(key(value))
+                return Rows(self._postings, codes) if codes else ()
+            code = self._codes_by_text.get(value)
+        elif isinstance(value, bool):
+            code = self._codes_by_text.get(_BOOLEANS[value])
+        else:
+            assert isinstance(value, int | float | Decimal)
+            if tolerance is not None:
+                return self._rows_within(exact(value), exact(tolerance))
+            code = self._code_of(value)
         return () if code is None else Rows(self._postings, range(code, code + 1))
 
     async def nearest(
-        self, value: JsonScalar, match: Match, rows: Collection[int] | None = None
+        self, value: JsonValue, match: MatchName, rows: Collection[int] | None = None
     ) -> list[msgspec.Raw]:
         """Give the nearest distinct values as JSON; the pass runs in a thread where it is long."""
-        if value is None or not self._is_of_type(value):
+        if HELD_AS.get(type(value)) != self.holds:
             return []
+        assert isinstance(value, str | int | float | Decimal)
         if isinstance(value, bool):
             held: Sequence[str] = self._values if rows is None else self._values_in(rows)  # type: ignore[assignment]  # texts here
             return [msgspec.Raw(text.encode("ascii")) for text in held]
         if len(self._values if rows is None else rows) <= _VALUES_INLINE_MAX:
             return self._nearest(value, match, rows)
         return await asyncio.to_thread(self._nearest, value, match, rows)
-
-    def _is_of_type(self, value: JsonScalar) -> bool:
-        if isinstance(value, bool):
-            return self.boolean
-        if isinstance(value, str):
-            return not self._numeric and not self.boolean
-        return value is not None and self._numeric
 
     def _code_of(self, value: Number) -> int | None:
         values: Sequence[Number] = self._values  # type: ignore[assignment]  # numbers here
@@ -160,15 +154,6 @@ class ColumnIndex:
         wanted = exact(value)
         code = self._first_not_below(wanted)
         return code if code < len(values) and exact(values[code]) == wanted else None
-
-    def _rows_of_text(self, value: str, match: Match) -> Collection[int]:
-        if match == "casefold":
-            assert self._codes_by_fold is not None, "a snapshot folds the columns that need it"
-            codes: Collection[int] = self._codes_by_fold.get(fold(value), ())
-        else:
-            code = self._codes_by_text.get(value)
-            codes = () if code is None else range(code, code + 1)
-        return Rows(self._postings, codes) if codes else ()
 
     def _rows_within(self, value: Decimal, tolerance: Decimal) -> Collection[int]:
         first = self._first_not_below(_UP.subtract(value, tolerance))
@@ -195,15 +180,13 @@ class ColumnIndex:
         return code
 
     def _nearest(
-        self, value: Number | str, match: Match, rows: Collection[int] | None
+        self, value: Number | str, match: MatchName, rows: Collection[int] | None
     ) -> list[msgspec.Raw]:
         values = self._values if rows is None else self._values_in(rows)
         if isinstance(value, str):
             value = canonical(value, self._form)
             texts: Sequence[str] = values  # type: ignore[assignment]  # a column of texts
-            return [
-                _json(text) for text in _nearest_texts(texts, value, folded=match == "casefold")
-            ]
+            return [_json(text) for text in _nearest_texts(texts, value, key=MATCHES[match].key)]
         numbers: Sequence[Number] = values  # type: ignore[assignment]  # a column of numbers
         return self._nearest_numbers(numbers, exact(value))
 
@@ -254,16 +237,16 @@ class Rows(Collection[int]):
         return isinstance(row, int) and self._postings.codes[row] in self._codes
 
     def __iter__(self) -> Iterator[int]:
-        return chain.from_iterable(self._postings.rows[part] for part in self._slices())
+        rows, starts = self._postings.rows, self._postings.starts
+        if isinstance(self._codes, range):
+            return iter(rows[starts[self._codes.start] : starts[self._codes.stop]])
+        return chain.from_iterable(rows[starts[one] : starts[one + 1]] for one in self._codes)
 
     def __len__(self) -> int:
-        return sum(part.stop - part.start for part in self._slices())
-
-    def _slices(self) -> list[slice]:
         starts = self._postings.starts
         if isinstance(self._codes, range):
-            return [slice(starts[self._codes.start], starts[self._codes.stop])]
-        return [slice(starts[code], starts[code + 1]) for code in self._codes]
+            return starts[self._codes.stop] - starts[self._codes.start]
+        return sum(starts[code + 1] - starts[code] for code in self._codes)
 
 
 def index_texts(cells: Sequence[str | None], *, form: Form = "text") -> ColumnIndex:
@@ -324,12 +307,14 @@ def _json(value: str) -> msgspec.Raw:
     return msgspec.Raw(msgspec.json.encode(value))
 
 
-def _nearest_texts(values: Sequence[str], text: str, *, folded: bool) -> list[str]:
+def _nearest_texts(
+    values: Sequence[str], text: str, *, key: Callable[[str], str] | None
+) -> list[str]:
     """Rank distinct values by edit distance, then by bytes, in steps that let others run.
 
     UTF-8 bytes sort as code points do, so the order of the sorted values is the order of ties.
     """
-    wanted = fold(text) if folded else text
+    wanted = text if key is None else key(text)
     best: list[tuple[int, str]] = []
     for start in range(0, len(values), _VALUES_PER_STEP):
         step = values[start : start + _VALUES_PER_STEP]
@@ -339,7 +324,7 @@ def _nearest_texts(values: Sequence[str], text: str, *, folded: bool) -> list[st
             break
         hits = extract(
             wanted,
-            [fold(value) for value in step] if folded else step,
+            step if key is None else [key(value) for value in step],
             scorer=Levenshtein.distance,
             limit=NEAREST_MAX,
             score_cutoff=distance_max,

@@ -8,12 +8,12 @@ empty cell is null, `""` is the empty text.
 
 import hashlib
 import io
-import stat
 import time
 from collections.abc import Callable, Mapping
+from operator import attrgetter
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 import pyarrow as pa
@@ -33,13 +33,17 @@ _TRY_AGAIN_S: Final = 0.05
 _TICK_NS: Final = 20_000_000
 
 
-class FileStamp(msgspec.Struct, frozen=True):
+class FileStamp(NamedTuple):
     """What one `stat` says of a file; another content has another stamp, ticks of time aside."""
 
     inode: int
     mtime_ns: int
     ctime_ns: int
     size: int
+
+
+stamp_fields: Final = attrgetter("st_ino", "st_mtime_ns", "st_ctime_ns", "st_size")
+"""What a stamp holds of a `stat`, as a plain tuple."""
 
 
 class LoadedTable(msgspec.Struct, frozen=True):
@@ -54,15 +58,17 @@ class LoadedTable(msgspec.Struct, frozen=True):
     data: TableData | None
 
 
+def watched_of(path: Path) -> Path:
+    """Name what changes with a table: the file itself, or a Delta table's log."""
+    return path / "_delta_log" if path.is_dir() else path
+
+
 def stamp_of(path: Path) -> FileStamp | None:
-    """Take the stamp of a file, or of a Delta table's log; None if there is none. One `stat`."""
+    """Take the stamp of what is watched of a table; None if there is none."""
     try:
-        status = path.stat()
-        if stat.S_ISDIR(status.st_mode):
-            status = (path / "_delta_log").stat()
+        return FileStamp(*stamp_fields(watched_of(path).stat()))
     except (OSError, ValueError):
         return None
-    return FileStamp(status.st_ino, status.st_mtime_ns, status.st_ctime_ns, status.st_size)
 
 
 def load(

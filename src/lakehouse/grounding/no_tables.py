@@ -5,27 +5,21 @@ DuckDB and Arrow take half a second to import, which a stack that grounds nothin
 
 from collections.abc import Mapping, Sequence
 
-from lakehouse.core.errors import TableUnavailable
 from lakehouse.core.json_text import JsonValue
 from lakehouse.core.kind import Kind, SqlRule
 from lakehouse.core.ports import Column, RuleOutcome, TableSnapshot
+from lakehouse.grounding.rules import RuleColumns
 
 
 class NoTables:
     """A source and a snapshot of nothing. Safe to share."""
 
-    @property
-    def digests(self) -> Mapping[str, str]:
-        """No table was used."""
-        return {}
+    digests: Mapping[str, str] = {}
+    columns: Mapping[str, Column] = RuleColumns()
 
     async def snapshot(self, kind: Kind) -> TableSnapshot:  # noqa: ARG002  it asks for nothing
         """Give itself."""
         return self
-
-    def column(self, reference: str) -> Column:
-        """Raise: there is no table at all."""
-        raise TableUnavailable(reference.partition(".")[0], "no tables are configured")
 
     async def outcomes(
         self, rules: Sequence[SqlRule], members: Mapping[str, JsonValue]

@@ -2,8 +2,11 @@
 
 import math
 
+from lakehouse.core.errors import TableUnavailable
 from lakehouse.core.json_text import pointer_parts
 from lakehouse.core.kind import GroundingRule
+from lakehouse.core.matches import MATCHES
+from lakehouse.core.ports import Column
 
 
 def fault_of(rule: GroundingRule) -> str | None:
@@ -16,17 +19,21 @@ def fault_of(rule: GroundingRule) -> str | None:
                 f"{at!r} is not a JSON Pointer: it must be empty or begin with '/', "
                 "with '~' in '~0' and '~1' only"
             )
-    if (rule.match == "within") != (rule.tolerance is not None):
-        return "tolerance belongs to match = 'within', and only to it"
+    match = MATCHES[rule.match]
+    if match.tolerant != (rule.tolerance is not None):
+        tolerant = " and ".join(repr(name) for name, one in MATCHES.items() if one.tolerant)
+        return f"tolerance belongs to match = {tolerant}, and only to it"
     if rule.tolerance is not None and not (math.isfinite(rule.tolerance) and rule.tolerance >= 0):
         return f"tolerance is {rule.tolerance}; it must be a number of at least 0"
-    if rule.match == "quote":
+    if not match.in_column:
         if rule.column is not None or rule.with_:
-            return "match = 'quote' takes neither column nor with: a quote stands in the text"
+            return (
+                f"match = {rule.match!r} takes neither column nor with: a quote stands in the text"
+            )
         return None
     if rule.column is None:
         return f"match = {rule.match!r} needs a column, written table.column"
-    for reference in (rule.column, *rule.with_.values()):
+    for reference in rule.references():
         if not all(split(reference)):
             return f"column {reference!r} must be written table.column"
         if split(reference)[0] != split(rule.column)[0]:
@@ -38,3 +45,12 @@ def split(reference: str) -> tuple[str, str]:
     """Split `table.column` at its first dot; the column's own name may hold dots."""
     table, _, column = reference.partition(".")
     return table, column
+
+
+class RuleColumns(dict[str, Column]):
+    """The columns of a snapshot by `table.column`; a look-up of any other is told as an outage."""
+
+    def __missing__(self, reference: str) -> Column:
+        """Raise `TableUnavailable`."""
+        table, column = split(reference)
+        raise TableUnavailable(table, f"column {column!r} is not in this snapshot")

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from lakehouse.core.errors import TableUnavailable
 from lakehouse.core.json_text import JsonValue
 from lakehouse.core.kind import GroundingRule, SqlRule
+from lakehouse.core.matches import MATCHES
 from lakehouse.core.ports import Column, RuleOutcome
 from lakehouse.grounding.arrow import ColumnFault
 from lakehouse.grounding.index import ColumnIndex
-from lakehouse.grounding.rules import split
+from lakehouse.grounding.rules import RuleColumns
 from lakehouse.grounding.sql import RuleRunner, Task
 from lakehouse.grounding.table_data import TableData
 
@@ -30,8 +30,7 @@ class TableVersion:
         """
         index = self.index(column)
         check_fit(index, rule)
-        if rule.match == "casefold" and not index.folded:
-            index.fold()
+        index.prepare(rule.match)
         return index
 
     def index(self, column: str) -> ColumnIndex:
@@ -52,14 +51,19 @@ def check_fit(index: ColumnIndex, rule: GroundingRule) -> None:
     """See that a column can answer a rule.
 
     Raises:
-        ColumnFault: `within` needs numbers, and the column holds none.
+        ColumnFault: The match, such as `within`, compares no values of its kind.
     """
-    if rule.match == "within" and not (index.numeric or index.empty):
-        raise ColumnFault("match = 'within' needs numbers, and it holds none")
+    match = MATCHES[rule.match]
+    if index.holds not in match.holds and not index.empty:
+        needed = " or ".join(f"{one}s" for one in match.holds)
+        raise ColumnFault(f"match = {rule.match!r} needs {needed}, and it holds none")
 
 
 class Snapshot:
-    """Implements `TableSnapshot` over versions that are in memory. Immutable."""
+    """Implements `TableSnapshot` over versions that are in memory. Immutable.
+
+    `digests` are sorted by the bytes of their names. `versions` are in the order they were given.
+    """
 
     def __init__(
         self,
@@ -69,25 +73,12 @@ class Snapshot:
         runner: RuleRunner | None,
     ) -> None:
         """Take what is ready: `columns` by reference, `tasks` by the SQL of their rules."""
-        self.versions = dict(versions)
-        self._columns = columns
+        self.versions = versions
+        self.columns = RuleColumns(columns)
         self._tasks = tasks
         self._runner = runner
         names = sorted(versions, key=str.encode)
-        self._digests = {name: versions[name].digest for name in names}
-
-    @property
-    def digests(self) -> Mapping[str, str]:
-        """Table name → digest, sorted by name in bytes."""
-        return self._digests
-
-    def column(self, reference: str) -> Column:
-        """Look up a `table.column` that the kind's grounding names."""
-        try:
-            return self._columns[reference]
-        except KeyError:
-            name, column = split(reference)
-            raise TableUnavailable(name, f"column {column!r} is not in this snapshot") from None
+        self.digests = {name: versions[name].digest for name in names}
 
     async def outcomes(
         self, rules: Sequence[SqlRule], members: Mapping[str, JsonValue]
@@ -102,7 +93,5 @@ class Snapshot:
 def references(grounding: Iterable[GroundingRule]) -> Iterator[tuple[str, GroundingRule]]:
     """List each `table.column` with a rule that needs it."""
     for rule in grounding:
-        if rule.column is not None:
-            yield rule.column, rule
-        for reference in rule.with_.values():
+        for reference in rule.references():
             yield reference, rule

@@ -8,6 +8,7 @@ next session gets the file's new content.
 import asyncio
 import contextlib
 import logging
+import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -21,7 +22,14 @@ from lakehouse.core.ports import Column, TableSnapshot
 from lakehouse.grounding.arrow import ColumnFault
 from lakehouse.grounding.binding import PreparedRule
 from lakehouse.grounding.index import ColumnIndex
-from lakehouse.grounding.loading import FileStamp, is_settled, load, stamp_of
+from lakehouse.grounding.loading import (
+    FileStamp,
+    is_settled,
+    load,
+    stamp_fields,
+    stamp_of,
+    watched_of,
+)
 from lakehouse.grounding.rules import split
 from lakehouse.grounding.settings import TableSettings
 from lakehouse.grounding.snapshot import Snapshot, TableVersion, check_fit, references
@@ -35,8 +43,12 @@ _Result = TypeVar("_Result")
 
 
 class _Known(msgspec.Struct, frozen=True):
-    """What the last reading of a file gave: a version, or why there is none."""
+    """What the last reading of a file gave: a version, or why there is none.
 
+    As long as what is at `watched` has the same `stamp`, another reading would give the same.
+    """
+
+    watched: str
     stamp: FileStamp | None
     settled: bool
     version: TableVersion | None
@@ -67,9 +79,9 @@ class TableFiles:
     async def snapshot(self, kind: Kind) -> TableSnapshot:
         """Give the tables that the kind's grounding and rules read; see the port."""
         versions: dict[str, TableVersion] = {}
-        for name in self._names(kind):
-            versions[name] = self._unchanged(name) or await self._fresh(name)
         snapshot = self._snapshots.get(kind.digest)
+        for name in self._names(kind) if snapshot is None else snapshot.versions:
+            versions[name] = self._unchanged(name) or await self._fresh(name)
         if snapshot is None or snapshot.versions != versions:
             snapshot = await self._assemble(kind, versions)
             if len(self._snapshots) >= _SNAPSHOTS_MAX:
@@ -82,10 +94,7 @@ class TableFiles:
         self._runner.close()
 
     def _names(self, kind: Kind) -> list[str]:
-        names = {split(reference)[0] for reference, _ in references(kind.grounding)}
-        for rule in self._prepared(kind):
-            names |= rule.tables
-        return sorted(names)
+        return sorted(kind.tables().union(*(rule.tables for rule in self._prepared(kind))))
 
     def _prepared(self, kind: Kind) -> list[PreparedRule]:
         if not kind.rules:
@@ -97,7 +106,12 @@ class TableFiles:
     def _unchanged(self, name: str) -> TableVersion | None:
         """Give the version in memory if the file is still the one it was read from."""
         known = self._known.get(name)
-        if known is None or not known.settled or stamp_of(self._paths[name]) != known.stamp:
+        if known is None or not known.settled:
+            return None
+        try:
+            if stamp_fields(os.stat(known.watched)) != known.stamp:  # noqa: PTH116  for each session
+                return None
+        except (OSError, ValueError):
             return None
         if known.version is None:
             raise TableUnavailable(name, known.failure, hint=known.hint)
@@ -127,6 +141,7 @@ class TableFiles:
             raise TableUnavailable(name, "it is not configured")
         known = self._known.get(name)
         version = known.version if known is not None else None
+        watched = str(watched_of(path))
         stamp = stamp_of(path)
         try:
             loaded = load(
@@ -137,12 +152,12 @@ class TableFiles:
             failure = error.internal.removeprefix(f"{name}: ")
             if known is None or known.failure != failure:  # once, not for every session
                 _LOG.warning("a table could not be loaded: %s", error.internal)
-            self._known[name] = _Known(stamp, settled, None, failure, error.hint)
+            self._known[name] = _Known(watched, stamp, settled, None, failure, error.hint)
             raise
         if version is None or loaded.data is not None:
             assert loaded.data is not None
             version = TableVersion(name, loaded.digest, loaded.data)
-        self._known[name] = _Known(loaded.stamp, loaded.settled, version)
+        self._known[name] = _Known(watched, loaded.stamp, loaded.settled, version)
         return version
 
     async def _assemble(self, kind: Kind, versions: Mapping[str, TableVersion]) -> Snapshot:
@@ -170,8 +185,9 @@ class TableFiles:
             key = (version, column)
             index = await self._once(key, version.name, partial(version.index, column))
             check_fit(index, rule)
-            if rule.match == "casefold" and not index.folded:
-                await self._once((*key, "folded"), version.name, index.fold)
+            if not index.ready(rule.match):
+                work = partial(index.prepare, rule.match)
+                await self._once((*key, rule.match), version.name, work)
         except ColumnFault as fault:
             raise TableUnavailable(version.name, f"column {column!r}: {fault}") from fault
         return index

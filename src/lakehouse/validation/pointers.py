@@ -11,6 +11,7 @@ import msgspec
 
 from lakehouse.core.json_text import pointer, pointer_parts
 from lakehouse.core.kind import GroundingRule
+from lakehouse.core.matches import MATCHES, SCALARS
 from lakehouse.core.suggestion import SUGGESTIONS_MAX, nearest_names
 from lakehouse.validation.schema import CompiledSchema
 from lakehouse.validation.schema_choices import ViewTooLarge
@@ -18,7 +19,6 @@ from lakehouse.validation.schema_view import SchemaView
 
 _POINTERS_MAX: Final = 500  # looked at for the nearest
 _DEPTH_MAX: Final = 6
-_SCALARS: Final = frozenset({"boolean", "integer", "number", "string"})
 
 PointerState = Literal["declared", "open", "missing"]
 
@@ -52,7 +52,7 @@ def scalar_types(view: SchemaView, at: str, *, elements: bool = True) -> frozens
     types = found.types
     if elements and "array" in types:
         types |= found.items().types
-    return types & _SCALARS
+    return types & SCALARS
 
 
 def doubts_of(schema: CompiledSchema, rule: GroundingRule) -> list[Doubt]:
@@ -90,13 +90,13 @@ def _doubts(
         )
         return
     types = scalar_types(view, at, elements=elements)
-    wanted = {"quote": "a string", "within": "a number"}.get(rule.match, "a string or a number")
-    if not types & _matching(rule):
+    match = MATCHES[rule.match]
+    if not types & match.types:
         there = ", ".join(sorted(_follow(view, at).types))
         yield Doubt(
             at,
             member,
-            f"{at!r} can only hold {_article(there)}; match = {rule.match!r} needs {wanted}"
+            f"{at!r} can only hold {_article(there)}; match = {rule.match!r} needs {match.needs}"
             f"{_near(view, at)}",
             fatal=True,
         )
@@ -118,14 +118,6 @@ def _doubts(
             "rule can check them all",
             fatal=False,
         )
-
-
-def _matching(rule: GroundingRule) -> frozenset[str]:
-    if rule.match == "quote":
-        return frozenset({"string"})
-    if rule.match == "within":
-        return frozenset({"integer", "number"})
-    return _SCALARS
 
 
 def _why(view: SchemaView, at: str) -> str:
@@ -206,7 +198,7 @@ def pointers_of(view: SchemaView) -> Iterator[str]:
         at, here, depth = pending.pop(0)
         items = here.items() if "array" in here.types and here.items().declared else None
         judged = here.types | (items.types if items is not None else frozenset())
-        if at and judged & _SCALARS:
+        if at and judged & SCALARS:
             count += 1
             yield at
         if depth >= _DEPTH_MAX:

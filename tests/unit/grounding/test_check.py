@@ -300,9 +300,7 @@ class Outcomes:
         self._outcomes = list(outcomes)
         self.members: Mapping[str, JsonValue] = {}
         self.digests: Mapping[str, str] = {}
-
-    def column(self, reference: str) -> Column:
-        raise AssertionError(reference)
+        self.columns: Mapping[str, Column] = {}
 
     async def outcomes(
         self, rules: Sequence[SqlRule], members: Mapping[str, JsonValue]

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lakehouse.core.folding import fold
 from lakehouse.core.json_text import parse
 from lakehouse.core.ports import Column
 from lakehouse.grounding.arrow import ColumnFault, index_arrow
-from lakehouse.grounding.folding import fold
 from lakehouse.grounding.index import ColumnIndex, index_numbers, index_texts
 
 TEXTS = st.text(st.sampled_from("abAB é\0\"';ẞß\u0301\U0001f6ec"), max_size=5)
@@ -43,7 +43,7 @@ def test_texts_match_as_a_plain_loop_would(
     cells: list[str | None], value: str, *, arrow: bool
 ) -> None:
     index = index_arrow(pa.array(cells, pa.string())) if arrow else index_texts(cells)
-    index.fold()
+    index.prepare("casefold")
     for match, same in (("exact", str), ("casefold", fold)):
         expected = {
             row for row, cell in enumerate(cells) if cell is not None and same(cell) == same(value)
@@ -107,7 +107,7 @@ def test_near_numbers_are_ordered_by_difference_then_bytes(cells: list[int], val
 )
 def test_every_form_of_text_is_text(cells: object) -> None:
     index = index_arrow(cells)
-    assert not index.numeric
+    assert index.holds == "text"
     assert list(index.rows("b", "exact", None)) == [0, 3]
     assert list(index.rows("a", "exact", None)) == [2]
 
@@ -119,7 +119,7 @@ def test_every_form_of_text_is_text(cells: object) -> None:
 )  # fmt: skip
 def test_every_form_of_number_is_a_number(kind: object) -> None:
     index = index_arrow(pa.array([3, None, 1, 3], pa.int64()).cast(kind, safe=False))
-    assert index.numeric
+    assert index.holds == "number"
     for three in (3, 3.0, Decimal("3.00")):
         assert list(index.rows(three, "exact", None)) == [0, 3]
     assert index.rows(True, "exact", None) == ()

@@ -48,8 +48,8 @@ def test_csv_columns_are_text_and_an_empty_cell_is_null(tmp_path: Path) -> None:
     path.write_bytes('\ufeffcode,"na ""me"\n007,"line\nbreak"\n,x\n"",é\n1.10,NULL\n'.encode())
     rules = [CODE, GroundingRule(path="/name", column='t.na "me')]
     snapshot = asyncio.run(files(path).snapshot(kind_of(rules)))
-    code, name = snapshot.column("t.code"), snapshot.column('t.na "me')
-    assert not code.numeric
+    code, name = snapshot.columns["t.code"], snapshot.columns['t.na "me']
+    assert code.holds == "text"
     assert [list(code.rows(v, "exact", None)) for v in ("007", "", "1.10", "1.1", 7)] == [
         [0], [2], [3], [], [],
     ]  # fmt: skip
@@ -65,10 +65,10 @@ def test_json_lines_keep_types_exact(tmp_path: Path) -> None:
     )
     columns = [GroundingRule(path="/a", column=f"t.{name}") for name in ("code", "n", "x")]
     snapshot = asyncio.run(files(path).snapshot(kind_of(columns)))
-    assert list(snapshot.column("t.code").rows("2020-01-01", "exact", None)) == [0]
-    assert list(snapshot.column("t.n").rows(2**64 + 1, "exact", None)) == [0]
-    assert list(snapshot.column("t.n").rows(1.0, "exact", None)) == [1, 2]
-    assert list(snapshot.column("t.x").rows(2, "exact", None)) == [1]
+    assert list(snapshot.columns["t.code"].rows("2020-01-01", "exact", None)) == [0]
+    assert list(snapshot.columns["t.n"].rows(2**64 + 1, "exact", None)) == [0]
+    assert list(snapshot.columns["t.n"].rows(1.0, "exact", None)) == [1, 2]
+    assert list(snapshot.columns["t.x"].rows(2, "exact", None)) == [1]
     path.write_text('{"flag":1}\n{"flag":true}\n')
     error = unavailable(path, GroundingRule(path="/a", column="t.flag"))
     assert "neither all strings nor all numbers" in error.internal
@@ -96,7 +96,7 @@ def test_json_lines_of_many_rows_work_like_those_of_few(tmp_path: Path, kind: st
         snapshot = await source.snapshot(kind_of(grounding, [rule]))
         assert (await snapshot.outcomes([rule], {}))[0].holds
         if grounding:
-            column = snapshot.column("t.code")
+            column = snapshot.columns["t.code"]
             assert list(column.rows(cells(10_049), "exact", None)) == [10_049]
             assert len(column.rows(cells(20_000), "exact", None)) == 0
 
@@ -140,9 +140,9 @@ def test_a_changed_file_is_read_again_and_a_held_snapshot_keeps_its_rows(tmp_pat
         fresh = await source.snapshot(kind)
         assert fresh.digests["t"] == sha256(path.read_bytes()) != held.digests["t"]
         for snapshot, code in ((held, "B"), (fresh, "C")):
-            assert len(snapshot.column("t.code").rows(code, "exact", None)) == 1
+            assert len(snapshot.columns["t.code"].rows(code, "exact", None)) == 1
             assert (await snapshot.outcomes([IN_TABLE], {"code": code}))[0].holds
-        assert len(fresh.column("t.code").rows("B", "exact", None)) == 0
+        assert len(fresh.columns["t.code"].rows("B", "exact", None)) == 0
         assert not (await fresh.outcomes([IN_TABLE], {"code": "B"}))[0].holds
 
     asyncio.run(run())
@@ -157,13 +157,13 @@ def test_a_change_within_one_tick_of_the_clock_is_seen(tmp_path: Path) -> None:
 
     async def run() -> None:
         assert len(
-            (await source.snapshot(kind_of([CODE]))).column("t.code").rows("A", "exact", None)
+            (await source.snapshot(kind_of([CODE]))).columns["t.code"].rows("A", "exact", None)
         )
         times = path.stat()
         path.write_text("code\nB\n")
         os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
         assert len(
-            (await source.snapshot(kind_of([CODE]))).column("t.code").rows("B", "exact", None)
+            (await source.snapshot(kind_of([CODE]))).columns["t.code"].rows("B", "exact", None)
         )
 
     asyncio.run(run())
@@ -338,7 +338,7 @@ def test_a_million_rows_are_asked_by_look_up(tmp_path: Path) -> None:
     snapshot = asyncio.run(files(path).snapshot(kind_of(rules)))
     artifact: JsonValue = {"code": "key-765432", "n": 765432.5, "few": 765432 & 7}
     assert check_with(snapshot, rules, artifact).findings == ()
-    few_rows = snapshot.column("t.few").rows(3, "exact", None)
+    few_rows = snapshot.columns["t.few"].rows(3, "exact", None)
     assert len(few_rows) == count // 8
     assert sys.getsizeof(few_rows) < 200
     assert 11 in few_rows

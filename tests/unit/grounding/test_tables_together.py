@@ -197,7 +197,7 @@ def test_a_question_after_a_change_does_not_get_a_reading_from_before_it(
         assert not after.done()
         gate.go_on.set()
         fresh = await after
-        assert len(fresh.column("t.v").rows("BB", "exact", None)) == 1
+        assert len(fresh.columns["t.v"].rows("BB", "exact", None)) == 1
         (old,) = await asyncio.gather(before, return_exceptions=True)
         assert isinstance(old, TableUnavailable) == failing
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lakehouse.grounding.folding import fold
+from lakehouse.core.folding import fold
 
 
 @pytest.mark.parametrize(

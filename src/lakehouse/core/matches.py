@@ -1,0 +1,69 @@
+"""The matches of grounding: every way to compare a value, one line each.
+
+What tells one match from another is said in this table and nowhere else: the configuration, the
+schema check, the column index and the messages read it. The names are part of the contract.
+"""
+
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from typing import Final, Literal
+
+import msgspec
+
+from lakehouse.core.folding import fold
+
+MatchName = Literal["exact", "casefold", "within", "quote"]
+
+Holds = Literal["text", "number", "boolean"]
+"""What the cells of a column are. Values of two kinds never match each other."""
+
+HELD_AS: Final[Mapping[type, Holds]] = {
+    str: "text",
+    int: "number",
+    float: "number",
+    Decimal: "number",
+    bool: "boolean",
+}
+"""What a parsed JSON value must be compared with; null, lists and objects with nothing."""
+
+TYPES: Final[Mapping[Holds, frozenset[str]]] = {
+    "text": frozenset({"string"}),
+    "number": frozenset({"integer", "number"}),
+    "boolean": frozenset({"boolean"}),
+}
+"""The same by the types that a schema names."""
+
+SCALARS: Final = frozenset[str]().union(*TYPES.values())
+
+
+class GroundingMatch(msgspec.Struct, frozen=True, kw_only=True):
+    """One way to compare a value.
+
+    `holds` are the values that it can compare. Texts match where their `key` is the same; without
+    one they must be equal. A `tolerant` match compares numbers within the rule's `tolerance`.
+    Without `in_column` a value is looked for in the session's text.
+    """
+
+    holds: tuple[Holds, ...] = ("text", "number", "boolean")
+    key: Callable[[str], str] | None = None
+    tolerant: bool = False
+    in_column: bool = True
+
+    @property
+    def types(self) -> frozenset[str]:
+        """The types, as a schema names them, of the values that it can compare."""
+        return frozenset[str]().union(*(TYPES[one] for one in self.holds))
+
+    @property
+    def needs(self) -> str:
+        """What it needs, for people."""
+        words = {"text": "a string", "number": "a number"}
+        return " or ".join(words[one] for one in self.holds if one in words)
+
+
+MATCHES: Final[Mapping[MatchName, GroundingMatch]] = {
+    "exact": GroundingMatch(),
+    "casefold": GroundingMatch(key=fold),
+    "within": GroundingMatch(holds=("number",), tolerant=True),
+    "quote": GroundingMatch(holds=("text",), in_column=False),
+}
