@@ -1,7 +1,6 @@
 """What must hold between the fields of a configuration, beyond each one's type."""
 
 import re
-from pathlib import PurePath
 from typing import Final
 
 from lakehouse.config.model_checks import ErrorAt, check_model, check_range, check_sampling
@@ -12,6 +11,7 @@ from lakehouse.core.kind import GroundingRule
 from lakehouse.core.limits import DEADLINE_MS_MAX, ITERATIONS_MAX, LOAD_BUDGET_MS_MAX
 from lakehouse.core.suggestion import did_you_mean
 from lakehouse.grounding.rules import fault_of, split
+from lakehouse.tabular.formats import FORMATS, leaves_types
 from lakehouse.transport.origins import origin_fault
 
 LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -27,9 +27,11 @@ def check(config: Config, error: ErrorAt) -> None:
     for name, model in config.models.items():
         check_model(f"models.{name}", model, error)
     for name, table in config.tables.items():
-        if table.types and PurePath(table.path).suffix.lower() != ".csv":
+        if table.types and not leaves_types(table.path):
+            untyped = " and ".join(one.name for one in FORMATS if not one.typed)
             raise error(
-                f"tables.{name}.types", f"{table.path} has types of its own: only CSV needs them"
+                f"tables.{name}.types",
+                f"{table.path} has types of its own: only {untyped} needs them",
             )
     for name, kind in config.kinds.items():
         _check_kind(f"kinds.{name}", kind, config, error)

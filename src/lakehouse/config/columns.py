@@ -6,7 +6,6 @@ alone, of the others once the table is read.
 """
 
 from collections.abc import Iterator
-from pathlib import PurePath
 from typing import Final
 
 from lakehouse.config.settings import Config
@@ -15,11 +14,11 @@ from lakehouse.core.kind import GroundingRule, Kind
 from lakehouse.core.matches import MATCHES, SCALARS, TYPES, Holds
 from lakehouse.core.ports import TableSnapshot
 from lakehouse.grounding.rules import split
+from lakehouse.tabular.formats import leaves_types
 from lakehouse.validation.pointers import scalar_types
 from lakehouse.validation.schema import CompiledSchema
 from lakehouse.validation.schema_choices import ViewTooLarge
 
-CSV: Final = ".csv"
 _TYPE_OF: Final[dict[str, Holds]] = {"integer": "number", "number": "number", "boolean": "boolean"}
 
 
@@ -33,7 +32,7 @@ def check_columns(name: str, kind: Kind, schema: CompiledSchema, config: Config)
         for at, reference, types in _asked(rule, schema):
             table, column = split(reference)
             settings = config.tables[table]
-            if PurePath(settings.path).suffix.lower() != CSV:
+            if not leaves_types(settings.path):
                 continue
             configured = settings.types.get(column, "text")
             holds = _TYPE_OF.get(configured, "text")

@@ -1,4 +1,4 @@
-"""Reading one table file whole: Parquet, CSV, JSON lines, or a Delta directory.
+"""Reading one table whole, whatever its format (`tabular.formats`).
 
 A file is read into memory once, and digest and content come from the same bytes. It refuses to
 guess: the kind of file is told by its name, and its rows are read by the one strict reader there
@@ -7,9 +7,9 @@ empty cell is null, `""` is the empty text.
 """
 
 import hashlib
-import io
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from functools import partial
 from operator import attrgetter
 from pathlib import Path
 from types import MappingProxyType
@@ -17,15 +17,11 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 import pyarrow as pa
-import pyarrow.parquet as pa_parquet
 
 from lakehouse.core.errors import TableUnavailable
-from lakehouse.core.json_text import JsonValue
 from lakehouse.grounding.table_data import ArrowData, ObjectData, TableData
-from lakehouse.tabular import delta
-from lakehouse.tabular.csv_table import CellType, read_csv
-from lakehouse.tabular.json_rows import json_rows
-from lakehouse.tabular.rows import BadRow, FileFault, check_regular
+from lakehouse.tabular.formats import CellType, format_of, log_of
+from lakehouse.tabular.rows import check_regular
 
 _TRIES_MAX: Final = 5  # readings of a file that changes while it is read
 _TRY_AGAIN_S: Final = 0.05
@@ -59,16 +55,20 @@ class LoadedTable(msgspec.Struct, frozen=True):
 
 
 def watched_of(path: Path) -> Path:
-    """Name what changes with a table: the file itself, or a Delta table's log."""
-    return path / "_delta_log" if path.is_dir() else path
+    """Name what changes with a table: the file itself, or the log of a directory."""
+    return path / log_of(path) if path.is_dir() else path
 
 
 def stamp_of(path: Path) -> FileStamp | None:
     """Take the stamp of what is watched of a table; None if there is none."""
     try:
-        return FileStamp(*stamp_fields(watched_of(path).stat()))
+        return _stamp(path)
     except (OSError, ValueError):
         return None
+
+
+def _stamp(path: Path) -> FileStamp:
+    return FileStamp(*stamp_fields(watched_of(path).stat()))
 
 
 def load(
@@ -86,28 +86,36 @@ def load(
         TableUnavailable: Missing, unreadable, broken, or it kept changing.
     """
     try:
-        if path.is_dir():
-            return _load_directory(path, known_digest)
-        return _load_file(path, types, known_digest)
+        return _load(path, types, known_digest)
     except ModuleNotFoundError as error:
-        cause = "a Delta table needs the extra `delta`: pip install 'lakehouse-stack[delta]'"
-        hint = "Install the extra: pip install 'lakehouse-stack[delta]'."
-        raise TableUnavailable(name, f"{path}: {cause}", hint=hint) from error
+        found = format_of(path)
+        install = f"pip install 'lakehouse-stack[{found.extra}]'"
+        cause = f"a {found.name} table needs the extra `{found.extra}`: {install}"
+        raise TableUnavailable(
+            name, f"{path}: {cause}", hint=f"Install the extra: {install}."
+        ) from error
     except OSError as error:
         raise TableUnavailable(name, f"{path}: {error.strerror or error}") from error
     except (pa.ArrowException, ValueError, KeyError) as error:
         raise TableUnavailable(name, f"{path}: {error}") from error
 
 
-def _load_file(path: Path, types: Mapping[str, CellType], known_digest: str | None) -> LoadedTable:
-    read = _reader(path, types)
-    check_regular(path)
-    stamp, content = _whole(path)
+def _load(path: Path, types: Mapping[str, CellType], known_digest: str | None) -> LoadedTable:
+    found = format_of(path)
+    reader = found.load()
+    if found.log is None:
+        check_regular(path)
+        stamp, content = _whole(path)
+        of_types = () if found.typed else (types,)
+        read = partial(reader.table, content, *of_types)
+    else:  # the format itself keeps readers whole
+        stamp = _stamp(path)
+        version = reader.newest(path)
+        content, read = version.key.encode("utf-8"), partial(reader.read, version)
     settled = is_settled(stamp)
     digest = "sha256:" + hashlib.sha256(content).hexdigest()
-    if digest == known_digest:
-        return LoadedTable(stamp, settled, digest, None)
-    return LoadedTable(stamp, settled, digest, read(content))
+    data = None if digest == known_digest else _data(read())
+    return LoadedTable(stamp, settled, digest, data)
 
 
 def _whole(path: Path) -> tuple[FileStamp, bytes]:
@@ -125,57 +133,12 @@ def is_settled(stamp: FileStamp) -> bool:
     return not 0 <= time.time_ns() - max(stamp.mtime_ns, stamp.ctime_ns) < _TICK_NS
 
 
-def _load_directory(path: Path, known_digest: str | None) -> LoadedTable:
-    """Read a Delta table at its newest version; the format itself keeps readers whole."""
-    stamp = stamp_of(path)
-    if stamp is None:
-        raise ValueError("the directory is not a Delta table: it has no _delta_log")
-    version = delta.newest(path)
-    digest = "sha256:" + hashlib.sha256(version.key.encode("utf-8")).hexdigest()
-    settled = is_settled(stamp)
-    if digest == known_digest:
-        return LoadedTable(stamp, settled, digest, None)
-    return LoadedTable(stamp, settled, digest, _arrow_data(delta.read(version)))
-
-
-def _reader(path: Path, types: Mapping[str, CellType]) -> Callable[[bytes], TableData]:
-    readers: dict[str, Callable[[bytes], TableData]] = {
-        ".parquet": _read_parquet,
-        ".pq": _read_parquet,
-        ".csv": lambda content: ArrowData(read_csv(content, types)),
-        ".jsonl": _read_json_lines,
-        ".ndjson": _read_json_lines,
-    }
-    try:
-        return readers[path.suffix.lower()]
-    except KeyError:
-        endings = ", ".join(readers)
-        raise ValueError(f"its name must end in one of {endings}, or it is a Delta table") from None
-
-
-def _read_parquet(content: bytes) -> TableData:
-    return _arrow_data(pa_parquet.ParquetFile(pa.BufferReader(content)).read())
-
-
-def _read_json_lines(content: bytes) -> TableData:
-    columns: dict[str, list[JsonValue]] = {}
-    count = 0
-    for row in json_rows(io.BytesIO(content)):
-        if isinstance(row, BadRow):
-            raise FileFault(row.told)
-        for name, cell in row.members.items():
-            cells = columns.setdefault(name, [])
-            cells.extend([None] * (count - len(cells)))
-            cells.append(cell)
-        count += 1
-    for cells in columns.values():
-        cells.extend([None] * (count - len(cells)))
-    return ObjectData(columns)
-
-
-def _arrow_data(table: Any) -> TableData:
-    names = table.column_names
+def _data(found: Any) -> TableData:
+    """Take what a reader gave: cells by column, or a `pyarrow.Table`."""
+    if isinstance(found, dict):
+        return ObjectData(found)
+    names = found.column_names
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise ValueError(f"it has more than one column {twice[0]!r}")
-    return ArrowData(table)
+    return ArrowData(found)

@@ -1,8 +1,8 @@
 """What the configuration says of one table; apart, so that reading it loads no table engine."""
 
-from typing import Literal
-
 import msgspec
+
+from lakehouse.tabular.formats import CellType
 
 
 class TableSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -13,4 +13,4 @@ class TableSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     path: str
-    types: dict[str, Literal["text", "integer", "number", "boolean"]] = {}
+    types: dict[str, CellType] = {}

@@ -3,16 +3,15 @@
 import io
 from collections.abc import Callable, Mapping
 from decimal import Decimal
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
 from lakehouse.tabular.csv_rows import CsvRows
+from lakehouse.tabular.formats import CellType
 from lakehouse.tabular.rows import BadRow, FileFault
-
-CellType = Literal["text", "integer", "number", "boolean"]
 
 _ROWS_PER_CHUNK: Final = 8_192
 _DECIMAL_DIGITS_MAX: Final = 76  # what Arrow's widest decimal holds

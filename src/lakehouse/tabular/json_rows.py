@@ -1,15 +1,26 @@
 """JSON lines, read strictly: one object a line. See `rows` for the rules."""
 
-from collections.abc import Iterator
-from typing import Any
+import io
+from collections.abc import Collection, Iterator
+from typing import IO, Final
 
 import msgspec
 
 from lakehouse.core.json_text import JsonValue, parse_bytes
-from lakehouse.tabular.rows import ROW_BYTES_MAX, BadRow, lines, without_mark
+from lakehouse.tabular.rows import (
+    ROW_BYTES_MAX,
+    BadRow,
+    FileFault,
+    Row,
+    check_columns,
+    lines,
+    without_mark,
+)
+
+_OBJECT: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
-class JsonRow(msgspec.Struct, frozen=True):
+class _Parsed(msgspec.Struct, frozen=True):
     """One object: its members parsed, and the line's own bytes."""
 
     index: int
@@ -18,12 +29,46 @@ class JsonRow(msgspec.Struct, frozen=True):
     raw: bytes
 
 
-def json_rows(file: Any) -> Iterator[JsonRow | BadRow]:
-    """Give the objects of a binary file that can seek, one at a time.
+def rows(file: IO[bytes], columns: Collection[str]) -> Iterator[Row | BadRow]:
+    """Give the objects of a file in its order; see `reader.read_rows`.
 
-    Raises:
-        FileFault: It is not UTF-8 text.
+    A member may be missing from a line; one that no line has is a slip in a name.
     """
+    missing, met = set(columns), dict[str, None]()
+    clean = True
+    for row in _parsed(file):
+        if isinstance(row, BadRow):
+            clean = False
+            yield row
+            continue
+        if missing:
+            missing -= row.members.keys()
+            met.update(dict.fromkeys(row.members))
+        members = _OBJECT.decode(row.raw)
+        cells = {name: members[name] for name in columns if name in members}
+        yield Row(row.index, row.line, cells)
+    if missing and met and clean:
+        check_columns(missing, tuple(met))
+
+
+def table(content: bytes) -> dict[str, list[JsonValue]]:
+    """Read a whole file as cells by column, null where a line has none; blocks."""
+    columns: dict[str, list[JsonValue]] = {}
+    count = 0
+    for row in _parsed(io.BytesIO(content)):
+        if isinstance(row, BadRow):
+            raise FileFault(row.told)
+        for name, cell in row.members.items():
+            cells = columns.setdefault(name, [])
+            cells.extend([None] * (count - len(cells)))
+            cells.append(cell)
+        count += 1
+    for cells in columns.values():
+        cells.extend([None] * (count - len(cells)))
+    return columns
+
+
+def _parsed(file: IO[bytes]) -> Iterator[_Parsed | BadRow]:
     without_mark(file)
     index = 0
     for number, line in enumerate(lines(file), start=1):
@@ -33,7 +78,7 @@ def json_rows(file: Any) -> Iterator[JsonRow | BadRow]:
         index += 1
 
 
-def _row(index: int, number: int, line: bytes) -> JsonRow | BadRow:
+def _row(index: int, number: int, line: bytes) -> _Parsed | BadRow:
     if len(line) > ROW_BYTES_MAX:
         reason = f"it takes more than {ROW_BYTES_MAX >> 20} MiB"
         return BadRow(index, number, reason, line[:1_000])
@@ -43,4 +88,4 @@ def _row(index: int, number: int, line: bytes) -> JsonRow | BadRow:
         return BadRow(index, number, str(error), line)
     if not isinstance(members, dict):
         return BadRow(index, number, "it is not an object", line)
-    return JsonRow(index, number, members, line)
+    return _Parsed(index, number, members, line)

@@ -11,11 +11,16 @@ such a file:
 - A row takes at most `ROW_BYTES_MAX`. Blank lines are no rows.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
+
+from lakehouse.core.json_text import ENCODER, NULL
+from lakehouse.core.suggestion import did_you_mean
+from lakehouse.tabular.formats import FORMATS
 
 ROW_BYTES_MAX: Final = 64 << 20  # of one row of a text file, its line ends within cells included
 
@@ -29,12 +34,27 @@ _MARKS: Final = {  # how files begin that are not UTF-8 text
     b"BZh": "it is compressed (bzip2); unpack it first",
     b"\xfd7zXZ": "it is compressed (xz); unpack it first",
     b"PK\x03\x04": "it is a ZIP archive or a workbook; save it as CSV",
-    b"PAR1": "it is Parquet; its name must end in .parquet",
+} | {
+    one.begins: f"it is {one.name}; its name must end in {one.endings[0]}"
+    for one in FORMATS
+    if one.begins is not None
 }
 
 
 class FileFault(ValueError):
     """A file that cannot be read as what its name says; the message says why, for people."""
+
+
+class Row(msgspec.Struct, frozen=True):
+    """One row: the chosen columns that it has, each as raw JSON, null included.
+
+    A cell keeps its own bytes where it came as JSON: `1.10` stays `1.10`. `index` counts rows from
+    0, `line` lines from 1, where the format has lines.
+    """
+
+    index: int
+    line: int | None
+    cells: Mapping[str, msgspec.Raw]
 
 
 class BadRow(msgspec.Struct, frozen=True):
@@ -97,3 +117,26 @@ def lines(file: Any) -> Iterator[bytes]:
                 return
             if line.endswith(b"\n"):
                 break
+
+
+def check_columns(wanted: Collection[str], known: Collection[str]) -> None:
+    """See that a file has all columns that are asked for.
+
+    Raises:
+        FileFault: It lacks one; naming those it has and the nearest.
+    """
+    for name in wanted:
+        if name not in known:
+            there = ", ".join(known) or "none"
+            raise FileFault(
+                f"it has no column {name!r}{did_you_mean(name, known)}; there is {there}"
+            )
+
+
+def raw_cell(value: object) -> msgspec.Raw:
+    """Write a cell as raw JSON, a decimal with all of its digits."""
+    if value is None:
+        return NULL
+    if isinstance(value, Decimal):
+        return msgspec.Raw(f"{value:f}".encode("ascii"))
+    return msgspec.Raw(ENCODER.encode(value))

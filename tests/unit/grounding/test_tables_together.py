@@ -14,11 +14,12 @@ import pytest
 from lakehouse.core.errors import TableUnavailable
 from lakehouse.core.kind import GroundingRule, SqlRule
 from lakehouse.core.ports import TableSnapshot
-from lakehouse.grounding import loading, table_data
+from lakehouse.grounding import table_data
 from lakehouse.grounding.arrow import index_arrow
 from lakehouse.grounding.check import check_grounding
 from lakehouse.grounding.settings import TableSettings
 from lakehouse.grounding.tables import TableFiles
+from lakehouse.tabular import csv_rows
 from support.grounding import kind_of, prepared
 
 EXACT = GroundingRule(path="/v", column="t.v")
@@ -176,14 +177,8 @@ def test_a_question_after_a_change_does_not_get_a_reading_from_before_it(
 ) -> None:
     path = tmp_path / "t.csv"
     path.write_text("w\nA\n" if failing else "v\nA\n")
-    real = loading._reader
-    gate = Held(lambda read, content: read(content))
-
-    def reader(*arguments: Any) -> Callable[[bytes], Any]:
-        read = real(*arguments)
-        return lambda content: gate(read, content)
-
-    monkeypatch.setattr(loading, "_reader", reader)
+    gate = Held(csv_rows.table)
+    monkeypatch.setattr(csv_rows, "table", gate)
     source = TableFiles({"t": TableSettings(str(path))})
 
     async def run() -> None:
