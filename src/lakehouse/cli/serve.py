@@ -17,12 +17,11 @@ from lakehouse.config.settings import Config
 from lakehouse.core.errors import LakehouseError
 from lakehouse.daemon import Daemon
 from lakehouse.stack import Role, Stack
-from lakehouse.tracing.destination import why_off
+from lakehouse.tracing.destination import SECRETS, why_off
 from lakehouse.transport.daemon import listen_on, serve
 from lakehouse.transport.door import DoorLimits, connections_max
 
 _LOG = logging.getLogger(__name__)
-_SECRET_VARIABLES = ("LANGFUSE_SECRET_KEY", "LANGFUSE_PUBLIC_KEY")
 _HELP = {
     "up": "Run the whole stack in one process and open the gateway's port.\n\n"
     "Example: lakehouse up --config lakehouse.toml",
@@ -86,7 +85,7 @@ async def _serve(config: Config, role: Role) -> bool:
 def _secrets(config: Config) -> tuple[str, ...]:
     """List the secrets that the configuration names, to be cut out of whatever is logged."""
     models = (model.api_key_env for model in config.models.values())
-    names = {*models, config.chatd.api_key_env, config.validatord.api_key_env, *_SECRET_VARIABLES}
+    names = {*models, config.chatd.api_key_env, config.validatord.api_key_env, *SECRETS}
     return tuple(os.environ.get(name, "") for name in names if name is not None)
 
 

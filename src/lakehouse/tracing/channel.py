@@ -18,7 +18,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from lakehouse.tracing.destination import IntakeUrl
+from lakehouse.tracing.intake import IntakeUrl
 from lakehouse.transport.client import HttpClient, HttpLimits, HttpReply, TransportFault
 
 _LOG = logging.getLogger(__name__)

@@ -18,11 +18,9 @@ from lakehouse.core.observation import ModelCallEnded, RequestEnded, SessionEnde
 from lakehouse.core.row import Row
 from lakehouse.tracing.channel import Channel, Delivered, Receiver
 from lakehouse.tracing.chat_span import chat_span
-from lakehouse.tracing.destination import Destination, IntakeUrl
+from lakehouse.tracing.intake import Destination, ScoreIntake
 from lakehouse.tracing.otlp import encode_batch, encode_resource, encode_spans, rejected_spans
 from lakehouse.tracing.request_span import request_span
-from lakehouse.tracing.scores import batch as score_batch
-from lakehouse.tracing.scores import rejected_scores, score_count, scores
 from lakehouse.tracing.session_spans import resent_spans, session_spans, span_count
 from lakehouse.tracing.span import Span, Template, Trace, raw_id
 from lakehouse.transport.client import HttpClient, HttpReply
@@ -55,15 +53,15 @@ class Tracer:
         self._http = HttpClient(tls=_tls(destination))
         self._spans = Channel("spans", _span_receiver(destination, service, version), self._http)
         self._ended: list[tuple[Channel, Callable[[], Sequence[bytes]]]] = []
-        self._scores: Channel | None = None
-        if destination.scores_url is not None:
-            receiver = _score_receiver(destination, destination.scores_url)
-            self._scores = Channel("scores", receiver, self._http)
+        self._scores: tuple[Channel, ScoreIntake] | None = None
+        if destination.scores is not None:
+            receiver = _score_receiver(destination, destination.scores)
+            self._scores = Channel("scores", receiver, self._http), destination.scores
 
     @property
     def channels(self) -> tuple[Channel, ...]:
         """The queues, to count what waits and what was dropped."""
-        return (self._spans,) if self._scores is None else (self._spans, self._scores)
+        return (self._spans,) if self._scores is None else (self._spans, self._scores[0])
 
     def request(self, ended: RequestEnded) -> None:
         """Queue the span of a request."""
@@ -76,7 +74,8 @@ class Tracer:
             return
         self._soon(self._spans, self._of_session, ended, span_count)
         if self._scores is not None:
-            self._soon(self._scores, scores, ended.row, score_count)
+            channel, scores = self._scores
+            self._soon(channel, scores.encode, ended.row, scores.count)
 
     def model_call(self, ended: ModelCallEnded) -> None:
         """Queue the span of a model call that no session made; a session's are told by its row."""
@@ -99,8 +98,9 @@ class Tracer:
                 encoded += _encoded(spans, done)
         done.add(await self._spans.deliver(encoded))
         if self._scores is not None:
-            verdicts = [score for row in rows for score in scores(row)]
-            done.add(await self._scores.deliver(verdicts))
+            channel, scores = self._scores
+            verdicts = [score for row in rows for score in scores.encode(row)]
+            done.add(await channel.deliver(verdicts))
         return done
 
     async def probe(self) -> tuple[str, Delivered]:
@@ -228,12 +228,12 @@ def _span_receiver(destination: Destination, service: str, version: str) -> Rece
     )
 
 
-def _score_receiver(destination: Destination, url: IntakeUrl) -> Receiver:
+def _score_receiver(destination: Destination, scores: ScoreIntake) -> Receiver:
     return Receiver(
-        url=url,
+        url=scores.url,
         headers={**destination.headers, "content-type": "application/json"},
         timeout_ms=destination.timeout_ms,
         gzip=False,
-        batch=score_batch,
-        rejected=rejected_scores,
+        batch=scores.batch,
+        rejected=scores.rejected,
     )

@@ -236,7 +236,8 @@ def test_the_exporter_is_loaded_only_where_it_is_configured(tmp_path):
         )
         return sorted(json.loads(done.stdout.replace("'", '"')))
 
-    assert loaded({}) == ["lakehouse.tracing.destination"]
+    words = ("destination", "intake", "langfuse", "otlp_receiver")
+    assert loaded({}) == [f"lakehouse.tracing.{name}" for name in words]
     configured = loaded({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1"})
     assert "lakehouse.tracing.tracer" in configured
     assert not [name for name in configured if name.startswith("opentelemetry")]

@@ -15,7 +15,7 @@ from lakehouse.tracing.channel import (
     Delivered,
     Receiver,
 )
-from lakehouse.tracing.destination import IntakeUrl
+from lakehouse.tracing.intake import IntakeUrl
 from lakehouse.transport.client import HttpClient
 from support.raw_server import Exchange, RawServer
 from support.stack import free_port

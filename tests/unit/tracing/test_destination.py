@@ -41,8 +41,8 @@ def test_a_langfuse_url_may_name_the_server_or_its_intake(url):
     assert found is not None
     assert found.receiver == "langfuse"
     assert found.traces_url.whole == "http://127.0.0.1:3000/api/public/otel/v1/traces"
-    assert found.scores_url is not None
-    assert found.scores_url.whole == "http://127.0.0.1:3000/api/public/ingestion"
+    assert found.scores is not None
+    assert found.scores.url.whole == "http://127.0.0.1:3000/api/public/ingestion"
     pair = base64.b64encode(b"pk-lf-1:sk-lf-canary").decode()
     assert found.headers["authorization"] == f"Basic {pair}"
     assert found.headers["x-langfuse-ingestion-version"] == "4"
@@ -77,7 +77,7 @@ def test_an_endpoint_gets_the_path_and_the_one_for_traces_stands_as_it_is():
     found = find_destination({**OTLP, **exact})
     assert found is not None
     assert found.traces_url.whole == "http://127.0.0.1:6006/intake"
-    assert found.scores_url is None
+    assert found.scores is None
 
 
 def test_the_settings_of_otlp_are_read_those_for_traces_first():

@@ -56,8 +56,9 @@ def test_with_a_full_queue_nothing_is_made_and_all_of_it_is_counted(monkeypatch)
     def made(*_: object, **__: object) -> list[object]:
         raise AssertionError("made for a full queue")
 
-    for name in ("session_spans", "request_span", "chat_span", "scores"):
+    for name in ("session_spans", "request_span", "chat_span"):
         monkeypatch.setattr(tracer_module, name, made)
+    monkeypatch.setattr("lakehouse.tracing.scores.scores", made)
     context = call_context((), ())
 
     def tracing(tracer: Tracer) -> None:
