@@ -1,144 +1,93 @@
-"""Counters, histograms and gauges, and their text form for Prometheus.
+"""What a daemon has counted, in the text form that Prometheus reads; its library writes it."""
 
-Small on purpose: one process, one event loop, label values that come from closed lists and the
-configuration only. Cost: about 0.3 µs to count, 0.5 µs to observe.
+from collections.abc import Iterator, Mapping
+from functools import partial
+from itertools import accumulate
+from typing import Final
 
-Source: the Prometheus text exposition format, version 0.0.4.
-"""
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
+from prometheus_client.metrics_core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
 
-import math
-from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Final, Protocol
+from lakehouse import __version__
+from lakehouse.metrics.daemon import DaemonMetrics, Durations, Labels
 
-CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+CONTENT_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4
 
-Labels = tuple[str, ...]
-
-
-class Metric(Protocol):
-    """One metric: its name, what it means, and its lines."""
-
-    name: str
-    about: str
-    kind: str
-
-    def samples(self) -> Iterator[str]:
-        """Give its lines."""
-        ...
-
-
-class Counter:
-    """A number that only grows, for each combination of label values."""
-
-    kind = "counter"
-
-    def __init__(self, name: str, about: str, labels: Sequence[str] = ()) -> None:
-        self.name = name
-        self.about = about
-        self._labels = labels
-        self._values: dict[Labels, float] = {} if labels else {(): 0}
-
-    def add(self, *values: str, by: float = 1) -> None:
-        """Count; the values stand in the order of the labels."""
-        self._values[values] = self._values.get(values, 0) + by
-
-    def total(self) -> float:
-        """Sum over all label values."""
-        return sum(self._values.values())
-
-    def samples(self) -> Iterator[str]:
-        """Give one line for each combination of label values that was counted."""
-        for values, number in self._values.items():
-            yield _line(self.name, zip(self._labels, values, strict=True), number)
+_ABOUT: Final = {
+    "build_info": "The version that runs, and its role.",
+    "requests_total": "Answered requests.",
+    "sessions_total": (
+        "Sessions; code is the infra code, or the first finding's of the last attempt."
+    ),
+    "first_shot_sessions_total": "Sessions accepted at iteration 0.",
+    "first_shot_ratio": (
+        "First shots among sessions that are no infra_error, since the process started."
+    ),
+    "attempts_total": "Answers judged.",
+    "findings_total": "Reasons to reject an answer.",
+    "sessions_unlogged_total": "Sessions whose row could not be made durable.",
+    "overhead_seconds": "A session's time that no model took, row and sync included.",
+    "log_commit_seconds": "From a row to its being durable.",
+    "model_call_seconds": (
+        "A model call with its retries and waits; code is empty where it was answered."
+    ),
+    "queue_depth": "What waits in each queue.",
+    "tracing_items_total": "Spans and scores sent; dropped where reason is not empty.",
+}
 
 
-class Histogram:
-    """How often a measure was at most each bound, for each combination of label values."""
-
-    kind = "histogram"
-
-    def __init__(
-        self, name: str, about: str, bounds: Sequence[float], labels: Sequence[str] = ()
-    ) -> None:
-        self.name = name
-        self.about = about
-        self._bounds = bounds
-        self._labels = labels
-        self._buckets: dict[Labels, list[int]] = {}
-        self._sums: dict[Labels, float] = {}
-        if not labels:
-            self._begin(())
-
-    def observe(self, value: float, *values: str) -> None:
-        """Note one measure; the label values stand in the order of the labels."""
-        if values not in self._buckets:
-            self._begin(values)
-        self._buckets[values][bisect_left(self._bounds, value)] += 1
-        self._sums[values] += value
-
-    def samples(self) -> Iterator[str]:
-        """Give the cumulated buckets, the sum and the count."""
-        for values, buckets in self._buckets.items():
-            labels = list(zip(self._labels, values, strict=True))
-            count = 0
-            for bound, number in zip((*self._bounds, math.inf), buckets, strict=True):
-                count += number
-                yield _line(f"{self.name}_bucket", [*labels, ("le", _number(bound))], count)
-            yield _line(f"{self.name}_sum", labels, self._sums[values])
-            yield _line(f"{self.name}_count", labels, count)
-
-    def _begin(self, values: Labels) -> None:
-        self._buckets[values] = [0] * (len(self._bounds) + 1)
-        self._sums[values] = 0.0
+def exposition(metrics: DaemonMetrics) -> bytes:
+    """Write every metric. Cost: about 6 µs a line."""
+    return generate_latest(_Collector(metrics))
 
 
-class Reading:
-    """A metric that is read where it lives when somebody asks: a gauge, or a counter elsewhere."""
+class _Collector:
+    def __init__(self, metrics: DaemonMetrics) -> None:
+        self._metrics = metrics
 
-    def __init__(
-        self,
-        name: str,
-        about: str,
-        labels: Sequence[str],
-        read: Callable[[], Mapping[Labels, float]],
-        *,
-        kind: str = "gauge",
-    ) -> None:
-        self.name = name
-        self.about = about
-        self.kind = kind
-        self._labels = labels
-        self._read = read
-
-    def samples(self) -> Iterator[str]:
-        """Read it, and give a line for each combination of label values."""
-        for values, number in self._read().items():
-            yield _line(self.name, zip(self._labels, values, strict=True), number)
+    def collect(self) -> Iterator[Metric]:
+        """Give every metric with its labels, in the order in which they are shown."""
+        found = self._metrics
+        yield _gauge("build_info", {(__version__, found.daemon): 1}, "version", "daemon")
+        yield _counter("requests_total", found.requests, "method", "route", "status")
+        yield _counter("sessions_total", found.sessions, "kind", "model", "verdict", "code")
+        yield _counter("first_shot_sessions_total", found.first_shots, "kind", "model")
+        yield _gauge("first_shot_ratio", {(): found.first_shot_ratio()})
+        yield _counter("attempts_total", found.attempts, "model", "outcome")
+        yield _counter("findings_total", found.findings, "code")
+        yield _counter("sessions_unlogged_total", {(): found.unlogged})
+        yield _histogram("overhead_seconds", found.overheads)
+        yield _histogram("log_commit_seconds", found.commits)
+        yield _histogram("model_call_seconds", found.model_calls, "model", "code")
+        yield _gauge("queue_depth", found.depths(), "queue")
+        yield _counter("tracing_items_total", found.traced(), "what", "reason")
 
 
-def exposition(metrics: Iterable[Metric]) -> bytes:
-    """Write metrics in the text form."""
-    lines: list[str] = []
-    for metric in metrics:
-        lines.append(f"# HELP {metric.name} {_escaped(metric.about)}")
-        lines.append(f"# TYPE {metric.name} {metric.kind}")
-        lines.extend(metric.samples())
-    return ("\n".join(lines) + "\n").encode("utf-8")
+def _numbers(
+    kind: type[CounterMetricFamily] | type[GaugeMetricFamily],
+    name: str,
+    cells: Mapping[Labels, float],
+    *labels: str,
+) -> Metric:
+    family = kind(f"lakehouse_{name}", _ABOUT[name], labels=labels)
+    for values, number in cells.items():
+        family.add_metric(values, number)
+    return family
 
 
-def _line(name: str, labels: Iterable[tuple[str, str]], value: float) -> str:
-    inner = ",".join(f'{label}="{_escaped(text)}"' for label, text in labels)
-    return f"{name}{{{inner}}} {_number(value)}" if inner else f"{name} {_number(value)}"
+_counter = partial(_numbers, CounterMetricFamily)
+_gauge = partial(_numbers, GaugeMetricFamily)
 
 
-def _escaped(text: str) -> str:
-    return text.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')
-
-
-def _number(value: float) -> str:
-    if math.isinf(value):
-        return "+Inf" if value > 0 else "-Inf"
-    if math.isnan(value):
-        return "NaN"
-    return str(int(value)) if value == int(value) else repr(value)
+def _histogram(name: str, durations: Durations, *labels: str) -> Metric:
+    family = HistogramMetricFamily(f"lakehouse_{name}", _ABOUT[name], labels=labels)
+    bounds = [*(f"{bound:g}" for bound in durations.bounds_s), "+Inf"]
+    for values, (*counts, sum_s) in durations.items():
+        buckets = list(zip(bounds, accumulate(counts), strict=True))
+        family.add_metric(values, buckets, sum_s)
+    return family

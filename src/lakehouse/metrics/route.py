@@ -9,6 +9,6 @@ def metrics_routes(metrics: DaemonMetrics) -> Routes:
     """Serve the metrics of a daemon in the text form."""
 
     async def show(_: Call) -> Response:
-        return Response(200, exposition(metrics.all), CONTENT_TYPE)
+        return Response(200, exposition(metrics), CONTENT_TYPE)
 
     return {"/metrics": {"GET": show}}
