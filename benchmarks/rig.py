@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 HERE = Path(__file__).parent
-PACKAGES = ("uvicorn", "uvloop", "msgspec", "jsonschema-rs", "starlette", "duckdb", "pyarrow")
+PACKAGES = ("uvicorn", "uvloop", "msgspec", "jsonschema-rs", "duckdb", "pyarrow")
 
 
 @contextmanager

@@ -16,6 +16,7 @@ import msgspec
 import typer
 
 from lakehouse.cli.main import COMMANDS
+from lakehouse.config.load import load_config
 from lakehouse.config.settings import (
     DaemonSettings,
     GatewaySettings,
@@ -35,10 +36,14 @@ from lakehouse.core.errors import (
 )
 from lakehouse.core.finding import FindingCode
 from lakehouse.core.kind import GroundingRule, SqlRule
+from lakehouse.daemon import daemon_routes
 from lakehouse.grounding.settings import TableSettings
 from lakehouse.providers.provider import ModelSettings
+from lakehouse.sessionlog.memory import MemoryLog
+from lakehouse.stack import Stack
 from lakehouse.tracing.attributes import ATTRIBUTES
 from lakehouse.tracing.span import SpanName
+from lakehouse.transport.openapi import problem_statuses
 
 SPANS = set(get_args(SpanName))
 PAGES = Path(__file__).parents[1] / "docs" / "reference"
@@ -203,7 +208,25 @@ def tracing() -> str:
     return "\n".join(lines)
 
 
+def routes() -> str:
+    """List the gateway's routes, as they say it themselves."""
+    stack = Stack(load_config(None, {}), {}, "up", sink=MemoryLog())
+    lines = ["| route | does | takes | errors |", "| --- | --- | --- | --- |"]
+    for route in daemon_routes(stack, None):
+        names = [each.name for each in route.query or ()]
+        if route.request is not None:
+            names = list(route.request.__struct_encode_fields__)
+        needs = "" if route.access == "key" else " No key is needed."
+        statuses = ", ".join(map(str, sorted({*route.others, *problem_statuses(route)})))
+        lines.append(
+            f"| `{route.method} {route.path}` | {route.summary}{needs} "
+            f"| {', '.join(f'`{name}`' for name in names)} | {statuses} |"
+        )
+    return "\n".join(lines)
+
+
 BUILDERS = {
+    "http.md": routes,
     "configuration.md": configuration,
     "errors.md": errors,
     "cli.md": commands,

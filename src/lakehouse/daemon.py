@@ -4,18 +4,21 @@ import contextlib
 from collections.abc import Mapping
 from typing import Final
 
-from starlette.types import ASGIApp
-
-from lakehouse.chatd.app import chatd_app
+from lakehouse.chatd.routes import chat_routes
 from lakehouse.config.checks import listen_address
 from lakehouse.config.settings import CHATD_LISTEN, VALIDATORD_LISTEN, Config
 from lakehouse.core.ports import RecordSink
-from lakehouse.gateway.app import gateway_app
 from lakehouse.gateway.auth import KeyRing
+from lakehouse.gateway.feedback import feedback_routes
+from lakehouse.gateway.sessions import session_routes
 from lakehouse.metrics.route import metrics_routes
 from lakehouse.stack import Role, Stack
-from lakehouse.transport.server import Calls
-from lakehouse.validatord.app import validatord_app
+from lakehouse.transport.asgi import App
+from lakehouse.transport.health import health_routes
+from lakehouse.transport.openapi import document_routes
+from lakehouse.transport.route import Routes
+from lakehouse.transport.server import Application, Calls
+from lakehouse.validatord.routes import validator_routes
 
 _ANSWER_MS: Final = 500  # for sending what is answered already
 
@@ -61,42 +64,43 @@ class Daemon:
         """Release everything; says whether all of it went well and every session has its row."""
         return await self.stack.close()
 
-    def _app(self) -> ASGIApp:
-        stack = self.stack
-        authorize = None if self._keys is None else self._keys.authorize
-        metrics = metrics_routes(stack.metrics)
-        if stack.role == "chatd":
-            return chatd_app(
-                stack.chat,
-                calls=self._calls,
-                authorize=authorize,
-                observer=stack.observer,
-                metrics=metrics,
-            )
-        if stack.role == "validatord":
-            return validatord_app(
-                stack.validator,
-                stack.chat,
-                stack.sink,
-                calls=self._calls,
-                authorize=authorize,
-                observer=stack.observer,
-                metrics=metrics,
-            )
-        gateway = stack.config.gateway
-        return gateway_app(
-            stack.validator,
-            stack.chat,
-            stack.sink,
-            log=stack.config.path(stack.config.log.path),
-            catalog=stack.catalog,
-            keys=self._keys,
-            sessions_at_once_max=gateway.sessions_at_once_max,
+    def _app(self) -> App:
+        gateway = self.stack.config.gateway
+        public = self.stack.role in {"up", "gateway"}
+        return Application(
+            daemon_routes(self.stack, self._keys),
             calls=self._calls,
-            observer=stack.observer,
-            metrics=metrics,
-            allowed_origins=gateway.allowed_origins,
+            inner=not public,
+            authorize=None if self._keys is None else self._keys.authorize,
+            observer=self.stack.observer,
+            allowed_origins=frozenset(gateway.allowed_origins if public else ()),
         )
+
+
+def daemon_routes(stack: Stack, keys: KeyRing | None) -> Routes:
+    """List what the daemon of a stack's role serves; each package has its own routes.
+
+    `validatord` serves the models too, so that a gateway needs only one URL. `chatd` writes no
+    log: its readiness is its models' alone.
+    """
+    authorize = None if keys is None else keys.authorize
+    sink = None if stack.role == "chatd" else stack.sink
+    routes: Routes = (*chat_routes(stack.chat), *health_routes(stack.chat, sink, authorize))
+    routes += metrics_routes(stack.metrics)
+    if stack.role == "chatd":
+        return routes
+    if stack.role == "validatord":
+        return (*validator_routes(stack.validator), *routes)
+    config = stack.config
+    log = config.path(config.log.path)
+    at_once_max = config.gateway.sessions_at_once_max
+    routes = (
+        *validator_routes(stack.validator, sessions_at_once_max=at_once_max),
+        *session_routes(log),
+        *feedback_routes(log, stack.catalog),
+        *routes,
+    )
+    return (*routes, *document_routes(routes, with_keys=keys is not None))
 
 
 def key_ring(config: Config, environment: Mapping[str, str]) -> KeyRing | None:

@@ -11,8 +11,8 @@ from collections.abc import AsyncIterator, Mapping
 
 import pytest
 
-from lakehouse.chatd.app import chatd_app
 from lakehouse.chatd.client import ChatClient
+from lakehouse.chatd.routes import chat_routes
 from lakehouse.chatd.service import ChatService
 from lakehouse.core.chat import CallLimits, ChatReply, ModelStatus, Usage
 from lakehouse.core.errors import InfraError, Refusal
@@ -21,7 +21,7 @@ from lakehouse.providers.provider import Provider
 from lakehouse.providers.scripted import Script, ScriptedProvider, Step
 from lakehouse.transport.client import HttpClient
 from lakehouse.transport.daemon import listen_on, serve
-from lakehouse.transport.server import Calls
+from lakehouse.transport.server import Application, Calls
 from support.chat import LIMITS, SCRIPTED, context, question
 
 ADAPTERS = ("in_process", "http")
@@ -46,7 +46,7 @@ async def _served(service: ChatService) -> AsyncIterator[ChatModel]:
     calls, ready, http = Calls(), asyncio.Event(), HttpClient()
     listener = listen_on("127.0.0.1", 0)
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    app = chatd_app(service, calls=calls, authorize=None)
+    app = Application(chat_routes(service), calls=calls, inner=True)
     daemon = asyncio.create_task(
         serve(app, listener, drain=calls.drain, drain_ms=3_000, on_ready=ready.set)
     )

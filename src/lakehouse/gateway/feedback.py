@@ -4,20 +4,31 @@ import asyncio
 from pathlib import Path
 
 from lakehouse.core.clock import SystemClock
-from lakehouse.core.replay_row import FeedbackRequest
+from lakehouse.core.replay_row import Feedback, FeedbackRequest
 from lakehouse.engine.task import Catalog
 from lakehouse.feedback.labels import give_feedback
-from lakehouse.transport.body import decode
-from lakehouse.transport.server import Call, Response, Routes, json_response
+from lakehouse.transport.response import Response, json_response
+from lakehouse.transport.route import Call, Route, Routes
 
 
 def feedback_routes(log: Path, catalog: Catalog) -> Routes:
     """Take labels of sessions in the log directory. The line is durable before the reply."""
     clock = SystemClock()
 
-    async def feedback(call: Call) -> Response:
-        request = decode(call.body, FeedbackRequest)
-        given = await asyncio.to_thread(give_feedback, log, request, catalog=catalog, clock=clock)
+    async def feedback(call: Call[FeedbackRequest]) -> Response:
+        given = await asyncio.to_thread(
+            give_feedback, log, call.request, catalog=catalog, clock=clock
+        )
         return json_response(given)
 
-    return {"/v1/feedback": {"POST": feedback}}
+    return (
+        Route(
+            method="POST",
+            path="/v1/feedback",
+            handler=feedback,
+            summary="Say of a session whether it was right, or what would have been.",
+            request=FeedbackRequest,
+            reply=Feedback,
+            problems=frozenset({404, 409, 503}),
+        ),
+    )

@@ -14,10 +14,10 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import uvicorn
-from starlette.types import ASGIApp
 
 from lakehouse.core.errors import SetupError
 from lakehouse.core.limits import ANSWER_SYSTEM_BYTES, DRAIN_MARGIN_MS
+from lakehouse.transport.asgi import App
 from lakehouse.transport.door import Door, DoorLimits
 from lakehouse.transport.inbound import Inbound
 
@@ -52,7 +52,7 @@ def listen_on(host: str, port: int) -> socket.socket:
 
 
 async def serve(
-    app: ASGIApp,
+    app: App,
     listener: socket.socket,
     *,
     drain: Drain,

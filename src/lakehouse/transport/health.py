@@ -7,7 +7,14 @@ import msgspec
 from lakehouse.core.chat import ModelStatus
 from lakehouse.core.errors import Refusal
 from lakehouse.core.ports import ChatModel, RecordSink
-from lakehouse.transport.server import Authorize, Call, Response, Routes, json_response
+from lakehouse.transport.response import Response, json_response
+from lakehouse.transport.route import Authorize, Call, Route, Routes
+
+
+class Liveness(msgspec.Struct, frozen=True):
+    """The body of `GET /livez`: there is no other one."""
+
+    alive: bool = True
 
 
 class Readiness(msgspec.Struct, frozen=True):
@@ -32,10 +39,10 @@ def health_routes(
     learn just that; `authorize` says who may learn more.
     """
 
-    async def livez(_: Call) -> Response:
-        return json_response({"alive": True})
+    async def livez(_: Call[None]) -> Response:
+        return json_response(Liveness())
 
-    async def readyz(call: Call) -> Response:
+    async def readyz(call: Call[None]) -> Response:
         log = None if sink is None else _log_state(sink)
         models = await chat.models()
         answering = any(model.state in {"ready", "loading"} for model in models)
@@ -48,10 +55,30 @@ def health_routes(
             told = Readiness(ready, log, states, None)
         return json_response(told, 200 if ready else 503)
 
-    return {"/livez": {"GET": livez}, "/readyz": {"GET": readyz}}
+    return (
+        Route(
+            method="GET",
+            path="/livez",
+            handler=livez,
+            summary="Whether the process answers.",
+            reply=Liveness,
+            access="open",
+            observed=False,
+        ),
+        Route(
+            method="GET",
+            path="/readyz",
+            handler=readyz,
+            summary="Whether sessions can be taken on.",
+            reply=Readiness,
+            others={503: "Not ready."},
+            access="open",
+            observed=False,
+        ),
+    )
 
 
-def _may_learn_more(call: Call, authorize: Authorize | None) -> bool:
+def _may_learn_more(call: Call[None], authorize: Authorize | None) -> bool:
     try:
         if authorize is not None:
             authorize(call.headers)

@@ -1,43 +1,54 @@
-"""`/openapi.json`: the public API described from the same types that decode and encode it."""
+"""`/openapi.json`: the API as its routes say it, with the types that decode and encode it."""
 
-from typing import Any, Final, get_args
+from collections.abc import Iterable, Mapping
+from http import HTTPStatus
+from typing import Any, Final
 
 import msgspec
 
 from lakehouse import __version__
-from lakehouse.core.chat import ChatReply, ChatRequest, ModelStatus
 from lakehouse.core.errors import INFRA_STATUS, PROBLEM_STATUS
-from lakehouse.core.limits import SESSIONS_LIMIT_DEFAULT, SESSIONS_LIMIT_MAX
-from lakehouse.core.ports import KindInfo, ValidateRequest
-from lakehouse.core.replay_row import Feedback, FeedbackRequest
 from lakehouse.core.row import Row
-from lakehouse.core.session import IterateRequest, SessionReply, ValidateReply, Verdict
-from lakehouse.transport.health import Readiness
 from lakehouse.transport.problem import PROBLEM_TYPE, Problem
+from lakehouse.transport.response import Response, json_response
+from lakehouse.transport.route import Call, Route, Routes
 
-_TYPES: Final = (
-    IterateRequest,
-    SessionReply,
-    ValidateRequest,
-    ValidateReply,
-    ChatRequest,
-    ChatReply,
-    KindInfo,
-    ModelStatus,
-    Row,
-    FeedbackRequest,
-    Feedback,
-    Readiness,
-    Problem,
-)
 _TEXT: Final = {"type": "string"}
+_PLACE: Final = "#/components/schemas/{name}"
 
 
-def document(*, with_keys: bool) -> dict[str, Any]:
-    """Describe every route of the gateway in OpenAPI 3.1. `with_keys`: a bearer key is needed."""
-    _, components = msgspec.json.schema_components(
-        _TYPES, schema_hook=_raw, ref_template="#/components/schemas/{name}"
+def document_routes(routes: Routes, *, with_keys: bool) -> Routes:
+    """Serve the document of the given routes, and of its own."""
+
+    async def show(_: Call[None]) -> Response:
+        return json_response(api)
+
+    own = Route(
+        method="GET",
+        path="/openapi.json",
+        handler=show,
+        summary="This document.",
+        reply={"type": "object"},
     )
+    api = document((*routes, own), with_keys=with_keys)
+    return (own,)
+
+
+def document(routes: Routes, *, with_keys: bool) -> dict[str, Any]:
+    """Describe routes in OpenAPI 3.1. `with_keys`: a bearer key is needed."""
+    types: dict[Any, None] = {}
+    for route in routes:
+        types |= {each: None for each in (route.request, route.reply) if isinstance(each, type)}
+    # Rows are passed on as they lie in the log, so no reply has the type.
+    types |= {Row: None, Problem: None}
+    schemas, components = msgspec.json.schema_components(
+        types, schema_hook=_raw, ref_template=_PLACE
+    )
+    references: dict[type, dict[str, Any]] = dict(zip(types, schemas, strict=True))
+    paths: dict[str, dict[str, Any]] = {}
+    for route in routes:
+        operation = _operation(route, references, with_keys=with_keys)
+        paths.setdefault(route.path, {})[route.method.lower()] = operation
     api: dict[str, Any] = {
         "openapi": "3.1.0",
         "info": {
@@ -46,7 +57,7 @@ def document(*, with_keys: bool) -> dict[str, Any]:
             "description": "Validated, table-grounded artifacts from language models.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
-        "paths": _paths(),
+        "paths": paths,
         "components": {"schemas": components},
     }
     if with_keys:
@@ -55,161 +66,62 @@ def document(*, with_keys: bool) -> dict[str, Any]:
     return api
 
 
-def _paths() -> dict[str, Any]:
-    return {
-        "/v1/iterate": {"post": _iterate()},
-        "/v1/validate": {
-            "post": _post("Judge a given answer; no model, no row.", "Validate", {400, 401, 503})
-        },
-        "/v1/chat": {
-            "post": _post("Ask a model once.", "Chat", {400, 401, *INFRA_STATUS.values()})
-        },
-        "/v1/kinds": {"get": _get("List the kinds.", _list("kinds", "KindInfo"))},
-        "/v1/models": {"get": _get("List the models.", _list("models", "ModelStatus"))},
-        "/v1/sessions": {"get": _sessions()},
-        "/v1/sessions/{id}": {"get": _session()},
-        "/v1/feedback": {
-            "post": _post(
-                "Say of a session whether it was right, or what would have been.",
-                "Feedback",
-                {400, 401, 404, 409, 503},
-                reply="Feedback",
-            )
-        },
-        "/livez": {"get": _get("Whether the process answers.", {"type": "object"}, problems=set())},
-        "/readyz": {"get": _readyz()},
-        "/metrics": {"get": _metrics()},
-        "/openapi.json": {"get": _get("This document.", {"type": "object"})},
-    }
-
-
-def _iterate() -> dict[str, Any]:
-    operation = _post(
-        "Run one session: generate, extract, check, re-prompt, verdict.",
-        "Iterate",
-        {400, 401, 413, 415, 429, 503},
-        reply="SessionReply",
-    )
-    verdicts = ", ".join(get_args(Verdict))
-    for status in {422, *INFRA_STATUS.values()}:
-        content = operation["responses"].setdefault(
-            str(status), {"description": f"A session's end; verdict: {verdicts}.", "content": {}}
-        )["content"]
-        content["application/json"] = {"schema": _ref("SessionReply")}
-    return operation
-
-
-def _sessions() -> dict[str, Any]:
-    names = ("kind", "model", "verdict", "code", "daemon", "conversation_id", "since", "until")
-    limit = {
-        "type": "integer",
-        "minimum": 1,
-        "maximum": SESSIONS_LIMIT_MAX,
-        "default": SESSIONS_LIMIT_DEFAULT,
-    }
-    schema = {
-        "type": "object",
-        "properties": {
-            "sessions": {"type": "array", "items": {"type": "object"}},
-            "next": {"type": ["string", "null"]},
-        },
-        "required": ["sessions", "next"],
-    }
-    operation = _get("List sessions, newest first, without their attempts.", schema)
-    operation["parameters"] = [
-        *({"name": name, "in": "query", "schema": _TEXT} for name in (*names, "cursor")),
-        {"name": "limit", "in": "query", "schema": limit},
-    ]
-    return operation
-
-
-def _session() -> dict[str, Any]:
-    schema = {
-        "type": "object",
-        "properties": {
-            "session_id": _TEXT,
-            "rows": {"type": "array", "items": _ref("Row")},
-            "next": {"type": ["string", "null"]},
-        },
-        "required": ["session_id", "rows", "next"],
-    }
-    operation = _get(
-        "Every row of a session, or the row of a row id.", schema, problems={400, 401, 404}
-    )
-    operation["parameters"] = [
-        {"name": "id", "in": "path", "required": True, "schema": _TEXT},
-        {"name": "cursor", "in": "query", "schema": _TEXT},
-    ]
-    return operation
-
-
-def _readyz() -> dict[str, Any]:
-    operation = _get("Whether sessions can be taken on.", _ref("Readiness"), problems=set())
-    operation["responses"]["503"] = _response("Not ready.", _ref("Readiness"))
-    return operation
-
-
-def _metrics() -> dict[str, Any]:
-    operation = _get("Counters and histograms, for Prometheus.", {}, problems={401})
-    operation["responses"]["200"]["content"] = {"text/plain": {"schema": _TEXT}}
-    return operation
-
-
-def _post(
-    summary: str, name: str, problems: set[int], *, reply: str | None = None
+def _operation(
+    route: Route[Any], references: Mapping[type, dict[str, Any]], *, with_keys: bool
 ) -> dict[str, Any]:
-    return {
-        "summary": summary,
-        "requestBody": {
-            "required": True,
-            "content": {"application/json": {"schema": _ref(f"{name}Request")}},
-        },
-        "responses": {
-            "200": _response("Done.", _ref(reply or f"{name}Reply")),
-            **_problems(problems | {413, 415}),
-        },
+    reply = references[route.reply] if isinstance(route.reply, type) else route.reply
+    operation: dict[str, Any] = {"summary": route.summary}
+    parameters: list[dict[str, Any]] = [
+        {"name": part[1:-1], "in": "path", "required": True, "schema": _TEXT}
+        for part in route.path.split("/")
+        if part.startswith("{")
+    ]
+    parameters += [
+        {"name": each.name, "in": "query", "schema": each.schema or _TEXT}
+        for each in route.query or ()
+    ]
+    if parameters:
+        operation["parameters"] = parameters
+    if route.request is not None:
+        content = {"application/json": {"schema": references[route.request]}}
+        operation["requestBody"] = {"required": True, "content": content}
+    if with_keys and route.access == "open":
+        operation["security"] = []
+    responses = _problems(problem_statuses(route), references[Problem])
+    done: dict[str, Any] = {
+        "description": "Done.",
+        "content": {route.media_type: {"schema": reply}},
     }
+    responses["200"] = done
+    for status, description in route.others.items():
+        answer = responses.setdefault(str(status), {"description": description, "content": {}})
+        answer["content"]["application/json"] = {"schema": reply}
+    operation["responses"] = dict(sorted(responses.items()))
+    return operation
 
 
-def _get(
-    summary: str, schema: dict[str, Any], *, problems: set[int] | None = None
-) -> dict[str, Any]:
-    return {
-        "summary": summary,
-        "responses": {
-            "200": _response("Done.", schema),
-            **_problems({400, 401} if problems is None else problems),
-        },
-    }
+def problem_statuses(route: Route[Any]) -> set[int]:
+    """List the statuses of a route's errors: what follows from its parts, and its own."""
+    statuses = set(route.problems)
+    if route.access == "key":
+        statuses |= {400, 401}  # no host, or no key
+    if route.request is not None:
+        statuses |= {413, 415}
+    return statuses
 
 
-def _problems(statuses: set[int]) -> dict[str, Any]:
+def _problems(statuses: Iterable[int], schema: dict[str, Any]) -> dict[str, dict[str, Any]]:
     codes: dict[int, list[str]] = {}
     for code, status in [*PROBLEM_STATUS.items(), *INFRA_STATUS.items()]:
         codes.setdefault(status, []).append(code)
     return {
         str(status): {
-            "description": f"Refused: {', '.join(dict.fromkeys(codes[status]))}.",
-            "content": {PROBLEM_TYPE: {"schema": _ref("Problem")}},
+            "description": f"{HTTPStatus(status).phrase}: "
+            f"{', '.join(dict.fromkeys(codes[status]))}.",
+            "content": {PROBLEM_TYPE: {"schema": schema}},
         }
         for status in sorted(statuses)
     }
-
-
-def _response(description: str, schema: dict[str, Any]) -> dict[str, Any]:
-    return {"description": description, "content": {"application/json": {"schema": schema}}}
-
-
-def _list(member: str, name: str) -> dict[str, Any]:
-    return {
-        "type": "object",
-        "properties": {member: {"type": "array", "items": _ref(name)}},
-        "required": [member],
-    }
-
-
-def _ref(name: str) -> dict[str, str]:
-    return {"$ref": f"#/components/schemas/{name}"}
 
 
 def _raw(kind: type) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import msgspec
 from lakehouse.core.errors import InfraCode, InfraError, ProblemCode, Refusal
 from lakehouse.core.integers import whole_number
 from lakehouse.core.words import WORD_PATTERN
+from lakehouse.transport.response import Response
 
 _WAIT_S_MAX: Final = 999_999_999
 PROBLEM_TYPE: Final = "application/problem+json"
@@ -52,6 +53,12 @@ def problem_of(error: Refusal | InfraError, session_id: str, *, inner: bool) -> 
         hint=error.hint,
         cause=msgspec.UNSET if cause is None else cause,
     )
+
+
+def problem_response(error: Refusal | InfraError, session_id: str, inner: bool) -> Response:  # noqa: FBT001  the shape of every such function
+    """Write an error as a problem body."""
+    body = msgspec.json.encode(problem_of(error, session_id, inner=inner))
+    return Response(error.status, body, PROBLEM_TYPE)
 
 
 def error_of(body: bytes, retry_after: str = "") -> Refusal | InfraError | None:

@@ -8,15 +8,15 @@ import contextlib
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from starlette.types import Receive
-
 from lakehouse.core.errors import Refusal
 from lakehouse.core.integers import whole_number
 from lakehouse.core.limits import BODY_BYTES_MAX, BODY_IDLE_MS_MAX, BODY_MS_MAX
+from lakehouse.transport.asgi import Receive
 from lakehouse.transport.origins import is_from_page
 
 _DISCARD_BYTES_MAX: Final = 8 << 20  # of a body that is refused for its size
 _DISCARD_S_MAX: Final = 2.0
+_JSON: Final = ["application/json"]
 
 
 class Gone(Exception):
@@ -62,12 +62,14 @@ def _other_type(what: str) -> Refusal:
 
 
 async def read_body(headers: Mapping[str, Sequence[str]], receive: Receive) -> bytes:
-    """Read the body whole.
+    """Read a JSON body whole.
 
     Raises:
-        Refusal: `too_large`, or `Stalled`.
+        Refusal: `unsupported_media_type`, `too_large`, or `Stalled`.
         Gone: The connection ended first.
     """
+    if headers.get("content-type") != _JSON or "content-encoding" in headers:
+        check_media_type(headers)
     length = headers.get("content-length", ("0",))[0]
     if whole_number(length, BODY_BYTES_MAX) is None:
         await _discard(receive)

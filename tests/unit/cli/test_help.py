@@ -15,7 +15,7 @@ def test_help_is_quick_to_load_and_every_command_has_an_example():
     pages = set()
     for arguments in ([], ["-h"], ["--help"]):
         code = f"import atexit, sys; sys.argv = ['lakehouse', *{arguments}]\n"
-        code += "heavy = ('duckdb', 'pyarrow', 'rich', 'starlette', 'lakehouse.config')\n"
+        code += "heavy = ('duckdb', 'pyarrow', 'rich', 'uvicorn', 'lakehouse.config')\n"
         code += "atexit.register(lambda: print([m for m in heavy if m in sys.modules]))\n"
         code += "from lakehouse.cli.main import main\n"
         code += "main()"

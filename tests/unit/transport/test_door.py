@@ -9,18 +9,25 @@ import signal
 import socket
 from collections.abc import Awaitable, Callable
 
+import msgspec
 import pytest
 
 from lakehouse.core.observation import ModelCallEnded, RequestEnded, SessionEnded
 from lakehouse.transport.daemon import listen_on, serve
 from lakehouse.transport.door import Door, DoorLimits, Phase
-from lakehouse.transport.server import Call, Calls, Response, build_app
+from lakehouse.transport.response import Response
+from lakehouse.transport.route import Call, Route, Routes
+from lakehouse.transport.server import Application, Calls
 
 REQUEST = b"GET /small HTTP/1.1\r\nhost: localhost\r\n\r\n"
 LARGE_BYTES = 32 << 20
 WAIT_S = 20.0
 # Longer than any test: what is not tested must not happen.
 NEVER_MS = 600_000
+
+
+class Anything(msgspec.Struct):
+    """A body of which nothing is wanted."""
 
 
 class Served:
@@ -32,10 +39,13 @@ class Served:
         self.waiting = asyncio.Event()
         self.sent = asyncio.Event()
 
-    async def small(self, _: Call) -> Response:
+    async def small(self, _: Call[None]) -> Response:
         return Response(200, b"{}")
 
-    async def large(self, _: Call) -> Response:
+    async def posted(self, _: Call[Anything]) -> Response:
+        return Response(200, b"{}")
+
+    async def large(self, _: Call[None]) -> Response:
         return Response(200, bytes(LARGE_BYTES))
 
     def request(self, ended: RequestEnded) -> None:
@@ -48,10 +58,25 @@ class Served:
     def model_call(self, ended: ModelCallEnded) -> None:
         raise AssertionError
 
-    async def slow(self, _: Call) -> Response:
+    async def slow(self, _: Call[None]) -> Response:
         self.waiting.set()
         await self.let_go.wait()
         return Response(200, b"{}")
+
+    def routes(self) -> Routes:
+        return (
+            Route(method="GET", path="/small", handler=self.small, summary="", reply={}),
+            Route(
+                method="POST",
+                path="/small",
+                handler=self.posted,
+                summary="",
+                request=Anything,
+                reply=Anything,
+            ),
+            Route(method="GET", path="/large", handler=self.large, summary="", reply={}),
+            Route(method="GET", path="/slow", handler=self.slow, summary="", reply={}),
+        )
 
     async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         return await asyncio.open_connection("127.0.0.1", self.port, limit=1 << 16)
@@ -62,14 +87,9 @@ def with_limits(limits: DoorLimits, use: Callable[[Served], Awaitable[None]]) ->
         calls, ready = Calls(), asyncio.Event()
         listener = listen_on("127.0.0.1", 0)
         served = Served(listener.getsockname()[1])
-        routes = {
-            "/small": {"GET": served.small, "POST": served.small},
-            "/large": {"GET": served.large},
-            "/slow": {"GET": served.slow},
-        }
         serving = asyncio.create_task(
             serve(
-                build_app(routes, calls=calls, observer=served),
+                Application(served.routes(), calls=calls, observer=served),
                 listener,
                 drain=calls.drain,
                 drain_ms=4_000,

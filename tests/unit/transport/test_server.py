@@ -5,32 +5,44 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import msgspec
 import pytest
-from starlette.types import Message
 
 import lakehouse.transport.request_body as body_module
+from lakehouse.core.errors import InfraError, Refusal
+from lakehouse.transport.asgi import Message
 from lakehouse.transport.daemon import listen_on, serve
-from lakehouse.transport.server import Call, Calls, Response, build_app, json_response
+from lakehouse.transport.response import Response, json_response
+from lakehouse.transport.route import Call, Route, Routes
+from lakehouse.transport.server import Application, Calls
 
 IDLE_MS = 200
 HEAD = b"POST /echo HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
 
 
-async def echo(call: Call) -> Response:
-    return json_response(msgspec.json.decode(call.body))
+class Echo(msgspec.Struct):
+    """Any body is good enough here."""
+
+    said: list[int]
 
 
-def with_server(use: Callable[[int, Calls], Awaitable[None]]) -> None:
+async def echo(call: Call[Echo]) -> Response:
+    return json_response(call.request)
+
+
+ECHO = Route(method="POST", path="/echo", handler=echo, summary="Echo.", request=Echo, reply=Echo)
+
+
+def with_server(use: Callable[[int, Calls], Awaitable[None]], routes: Routes = (ECHO,)) -> None:
     """Serve on a free port as the daemons do, until `use` has ended."""
 
     async def case() -> None:
         calls, ready = Calls(), asyncio.Event()
         listener = listen_on("127.0.0.1", 0)
         port = listener.getsockname()[1]
-        app = build_app({"/echo": {"POST": echo}}, calls=calls)
+        app = Application(routes, calls=calls)
         serving = asyncio.create_task(
             serve(app, listener, drain=calls.drain, drain_ms=4_000, on_ready=ready.set)
         )
@@ -103,13 +115,114 @@ def test_a_slow_body_is_taken_while_it_goes_on(monkeypatch: pytest.MonkeyPatch) 
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         started_s = time.monotonic()
         with contextlib.closing(writer):
-            writer.write(HEAD + b"connection: close\r\ncontent-length: 9\r\n\r\n")
-            for piece in (b"[1", b", ", b"2,", b" 3]"):
+            writer.write(HEAD + b"connection: close\r\ncontent-length: 19\r\n\r\n")
+            for piece in (b'{"said": [1', b", ", b"2,", b" 3]}"):
                 await asyncio.sleep(IDLE_MS / 2_000)
                 writer.write(piece)
             async with asyncio.timeout(3):
                 answer = await reader.read()
         assert time.monotonic() - started_s > IDLE_MS / 1000
-        assert answer.endswith(b"\r\n\r\n[1,2,3]")
+        assert answer.endswith(b'\r\n\r\n{"said":[1,2,3]}')
 
     with_server(use)
+
+
+class Pieces:
+    """A body that is written while it is sent, and may fail midway."""
+
+    def __init__(self, *, fails: bool) -> None:
+        self.fails = fails
+        self.go_on = asyncio.Event()
+        self.closed = False
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        try:
+            yield b"first,"
+            await self.go_on.wait()
+            if self.fails:
+                raise ValueError("the rest cannot be had")
+            yield b"second"
+        finally:
+            self.closed = True
+
+
+def streaming(pieces: Pieces) -> Routes:
+    async def flow(_: Call[None]) -> Response:
+        return Response(200, aiter(pieces), "text/event-stream")
+
+    return (
+        Route(method="GET", path="/flow", handler=flow, summary="Flow.", reply={}, streams=True),
+    )
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_body_in_pieces_is_sent_as_it_comes_and_ends_only_when_whole(
+    fails: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The first piece is there while the second is not made; a failure leaves the end mark out."""
+    pieces = Pieces(fails=fails)
+
+    async def use(port: int, calls: Calls) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET /flow HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        with contextlib.closing(writer):
+            async with asyncio.timeout(5):
+                head = await reader.readuntil(b"\r\n\r\n")
+                assert b"transfer-encoding: chunked" in head.lower()
+                assert b"x-lakehouse-trace-id" in head
+                assert await reader.readuntil(b"first,\r\n") == b"6\r\nfirst,\r\n"
+                assert len(calls) == 1  # a drain waits for it
+                pieces.go_on.set()
+                if fails:
+                    assert await reader.read() == b""  # closed, without a last chunk
+                else:
+                    assert await reader.readuntil(b"0\r\n\r\n") == b"6\r\nsecond\r\n0\r\n\r\n"
+        assert len(calls) == 0
+        assert pieces.closed
+
+    with_server(use, streaming(pieces))
+    assert ("the rest cannot be had" in caplog.text) == fails
+
+
+def test_a_stop_cuts_a_body_that_is_not_whole() -> None:
+    """The drain does not wait for ever, and the caller does not take the part for the whole."""
+    pieces = Pieces(fails=False)
+
+    async def use(port: int, calls: Calls) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET /flow HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        with contextlib.closing(writer):
+            async with asyncio.timeout(5):
+                await reader.readuntil(b"first,\r\n")
+                await calls.drain(0)
+                assert await reader.read() == b""
+        assert pieces.closed
+
+    with_server(use, streaming(pieces))
+
+
+def test_an_error_takes_the_shape_of_its_route() -> None:
+    """Also where the method is wrong; the fields that HTTP wants are there in every shape."""
+
+    def shape(error: Refusal | InfraError, session_id: str, inner: bool) -> Response:
+        assert session_id
+        assert not inner
+        return Response(error.status, b'{"error":"' + error.code.encode() + b'"}')
+
+    route = msgspec.structs.replace(ECHO, errors=shape)
+
+    async def use(port: int, _: Calls) -> None:
+        for request, status, code in (
+            (HEAD + b"content-length: 2\r\n\r\n{}", b"400", b"invalid_request"),
+            (HEAD.replace(b"POST", b"PUT") + b"\r\n", b"405", b"method_not_allowed"),
+        ):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(request.replace(b"\r\n", b"\r\nconnection: close\r\n", 1))
+            with contextlib.closing(writer):
+                async with asyncio.timeout(5):
+                    answer = await reader.read()
+            assert answer.startswith(b"HTTP/1.1 " + status)
+            assert answer.endswith(b'{"error":"' + code + b'"}')
+            assert (b"allow: POST" in answer) == (status == b"405")
+
+    with_server(use, (route,))

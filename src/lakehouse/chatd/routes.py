@@ -1,0 +1,67 @@
+"""The routes of a `ChatModel`: `/v1/chat`, `/v1/models`. Every daemon serves them."""
+
+import msgspec
+
+from lakehouse.core.chat import CallLimits, ChatReply, ChatRequest, ModelStatus
+from lakehouse.core.errors import INFRA_STATUS, Refusal
+from lakehouse.core.limits import (
+    DEADLINE_MS_DEFAULT,
+    LOAD_BUDGET_MS_DEFAULT,
+    MESSAGES_MAX,
+    SCHEMA_BYTES_MAX,
+)
+from lakehouse.core.ports import ChatModel
+from lakehouse.transport.response import Response, json_response
+from lakehouse.transport.route import Call, Route, Routes
+
+
+class Models(msgspec.Struct, frozen=True):
+    """The body of `GET /v1/models`."""
+
+    models: tuple[ModelStatus, ...]
+
+
+def chat_routes(chat: ChatModel) -> Routes:
+    """Serve the models."""
+
+    async def ask(call: Call[ChatRequest]) -> Response:
+        request = call.request
+        if not 1 <= len(request.messages) <= MESSAGES_MAX:
+            raise Refusal(
+                "invalid_request",
+                f"`messages` has {len(request.messages)} entries; allowed is 1 to {MESSAGES_MAX}.",
+            )
+        if (size := len(bytes(request.schema))) > SCHEMA_BYTES_MAX:  # providers keep schemas
+            raise Refusal(
+                "invalid_schema",
+                f"`schema` takes {size} bytes; at most {SCHEMA_BYTES_MAX} are allowed.",
+                hint="Send a smaller schema: leave out descriptions, examples and spare spaces.",
+            )
+        context = call.context
+        limits = CallLimits(
+            DEADLINE_MS_DEFAULT if context.deadline_ms is None else context.deadline_ms,
+            LOAD_BUDGET_MS_DEFAULT if context.load_budget_ms is None else context.load_budget_ms,
+        )
+        return json_response(await chat.chat(request, context=context, limits=limits))
+
+    async def models(_: Call[None]) -> Response:
+        return json_response(Models(await chat.models()))
+
+    return (
+        Route(
+            method="POST",
+            path="/v1/chat",
+            handler=ask,
+            summary="Ask a model once.",
+            request=ChatRequest,
+            reply=ChatReply,
+            problems=frozenset(INFRA_STATUS.values()),
+        ),
+        Route(
+            method="GET",
+            path="/v1/models",
+            handler=models,
+            summary="List the models and how each is.",
+            reply=Models,
+        ),
+    )

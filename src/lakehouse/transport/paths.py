@@ -1,0 +1,105 @@
+"""Where a request goes: the routes of a daemon by path."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import msgspec
+
+from lakehouse.core.errors import Refusal
+from lakehouse.transport.problem import problem_response
+from lakehouse.transport.route import ErrorShape, Route, Routes
+
+
+class Place(msgspec.Struct, frozen=True):
+    """The routes of one path by method, and what holds for all of them.
+
+    `path` is empty, and there is no route, where nothing is at a path.
+    """
+
+    path: str
+    routes: Mapping[str, Route[Any]]
+    access: Literal["key", "open"] = "key"
+    observed: bool = True
+    errors: ErrorShape = problem_response
+
+    @property
+    def allowed(self) -> tuple[str, ...]:
+        """The methods that are answered here, sorted."""
+        return tuple(sorted({*self.routes, *(("HEAD",) if "GET" in self.routes else ())}))
+
+    def route(self, method: str, path: str) -> Route[Any]:
+        """Find the route of a method; `path` is the one that was asked for.
+
+        Raises:
+            Refusal: `not_found`, or `method_not_allowed`.
+        """
+        found = self.routes.get("GET" if method == "HEAD" else method)
+        if found is not None:
+            return found
+        if not self.routes:
+            raise Refusal(
+                "not_found",
+                f"There is nothing at {path!r}.",
+                hint="GET /openapi.json lists the routes.",
+            )
+        raise Refusal(
+            "method_not_allowed",
+            f"{method} is not allowed at {path!r}; allowed: {', '.join(self.allowed)}.",
+        )
+
+
+class Paths:
+    """Finds the place of a path. Literal paths are looked up, `{name}` takes one segment."""
+
+    def __init__(self, routes: Routes) -> None:
+        """Sort routes by path.
+
+        Raises:
+            ValueError: Two routes have one method and path, or differ in access.
+        """
+        by_path: dict[str, dict[str, Route[Any]]] = {}
+        for route in routes:
+            at = by_path.setdefault(route.path, {})
+            if at.setdefault(route.method, route) is not route:
+                raise ValueError(f"two routes at {route.method} {route.path}")
+        places = [_place(path, at) for path, at in by_path.items()]
+        self._literal = {each.path: each for each in places if "{" not in each.path}
+        self._patterns = [(each.path.split("/"), each) for each in places if "{" in each.path]
+
+    def find(self, path: str) -> tuple[Place, Mapping[str, str]]:
+        """Give the place of a decoded path, and the segments that its pattern names."""
+        place = self._literal.get(path)
+        if place is not None:
+            return place, _NO_SEGMENTS
+        segments = path.split("/")
+        for pattern, place in self._patterns:
+            named = _named(pattern, segments)
+            if named is not None:
+                return place, named
+        return _NOWHERE, _NO_SEGMENTS
+
+
+_NO_SEGMENTS: Mapping[str, str] = {}
+_NOWHERE = Place("", {})
+
+
+def _place(path: str, routes: Mapping[str, Route[Any]]) -> Place:
+    first = next(iter(routes.values()))
+    if any(
+        (each.access, each.observed, each.errors) != (first.access, first.observed, first.errors)
+        for each in routes.values()
+    ):
+        raise ValueError(f"the routes at {path} differ in access, errors or whether observed")
+    return Place(path, routes, first.access, first.observed, first.errors)
+
+
+def _named(pattern: list[str], segments: list[str]) -> dict[str, str] | None:
+    if len(pattern) != len(segments):
+        return None
+    named: dict[str, str] = {}
+    for wanted, segment in zip(pattern, segments, strict=True):
+        if wanted.startswith("{") and segment:
+            named[wanted[1:-1]] = segment
+        elif wanted != segment:
+            return None
+    return named

@@ -1,0 +1,98 @@
+"""The routes of a `Validator`: `/v1/iterate`, `/v1/validate`, `/v1/kinds`.
+
+The gateway serves them at the public door, `validatord` to a gateway elsewhere.
+"""
+
+from typing import get_args
+
+import msgspec
+
+from lakehouse.core.errors import INFRA_STATUS, Refusal, infra_status
+from lakehouse.core.limits import INLINE_TABLES_BYTES_MAX
+from lakehouse.core.ports import KindInfo, ValidateRequest, Validator
+from lakehouse.core.session import (
+    VERDICT_STATUS,
+    IterateRequest,
+    SessionReply,
+    ValidateReply,
+    Verdict,
+)
+from lakehouse.transport.response import Response, json_response
+from lakehouse.transport.route import Call, Route, Routes
+
+_SESSION_END = f"A session's end; verdict: {', '.join(get_args(Verdict))}."
+
+
+class Kinds(msgspec.Struct, frozen=True):
+    """The body of `GET /v1/kinds`."""
+
+    kinds: tuple[KindInfo, ...]
+
+
+def validator_routes(validator: Validator, *, sessions_at_once_max: int | None = None) -> Routes:
+    """Serve a validator. Sessions beyond `sessions_at_once_max` are refused, not queued."""
+    under_way = 0
+
+    async def iterate(call: Call[IterateRequest]) -> Response:
+        nonlocal under_way
+        if sessions_at_once_max is not None and under_way >= sessions_at_once_max:
+            raise Refusal(
+                "rate_limited",
+                f"{sessions_at_once_max} sessions are under way, as many as this gateway takes.",
+                hint="Send the request again shortly, or raise gateway.sessions_at_once_max.",
+                retry_after_s=1,
+            )
+        under_way += 1
+        try:
+            reply = await validator.iterate(call.request, call.context)
+        finally:
+            under_way -= 1
+        if reply.error is None:
+            return json_response(reply, VERDICT_STATUS[reply.verdict])
+        wait_s = reply.error.retry_after_s
+        headers = () if wait_s is msgspec.UNSET else ((b"retry-after", b"%d" % wait_s),)
+        body = msgspec.json.encode(reply)
+        return Response(infra_status(reply.error.code), body, headers=headers)
+
+    async def validate(call: Call[ValidateRequest]) -> Response:
+        tables = call.request.tables
+        if tables is not None and len(msgspec.json.encode(tables)) > INLINE_TABLES_BYTES_MAX:
+            raise Refusal(
+                "invalid_request",
+                f"`tables` takes over {INLINE_TABLES_BYTES_MAX} bytes; "
+                "configure a table file for more.",
+            )
+        return json_response(await validator.validate(call.request))
+
+    async def kinds(_: Call[None]) -> Response:
+        return json_response(Kinds(await validator.kinds()))
+
+    return (
+        Route(
+            method="POST",
+            path="/v1/iterate",
+            handler=iterate,
+            summary="Run one session: generate, extract, check, re-prompt, verdict. "
+            "Its row is durable before the reply.",
+            request=IterateRequest,
+            reply=SessionReply,
+            others=dict.fromkeys((422, *INFRA_STATUS.values()), _SESSION_END),
+            problems=frozenset({429, 503}),
+        ),
+        Route(
+            method="POST",
+            path="/v1/validate",
+            handler=validate,
+            summary="Judge a given answer; no model, no row.",
+            request=ValidateRequest,
+            reply=ValidateReply,
+            problems=frozenset({503}),
+        ),
+        Route(
+            method="GET",
+            path="/v1/kinds",
+            handler=kinds,
+            summary="List the kinds, each with all that its `digest` is of.",
+            reply=Kinds,
+        ),
+    )
