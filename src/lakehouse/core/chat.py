@@ -49,12 +49,10 @@ class Sampling(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     def over(self, other: "Sampling") -> "Sampling":
         """Give what is set here, and of the rest what is set in `other`."""
-        return Sampling(
-            **{
-                name: getattr(other, name) if getattr(self, name) is None else getattr(self, name)
-                for name in self.__struct_fields__
-            }
-        )
+        if self == _UNSAID:
+            return other
+        set_here = {name: value for name in _SAMPLING if (value := getattr(self, name)) is not None}
+        return msgspec.structs.replace(other, **set_here)
 
     def members(self, tokens_field: str) -> dict[str, Any]:
         """Give what is said, for an endpoint that calls the length `tokens_field`."""
@@ -69,6 +67,7 @@ class Sampling(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 _UNSAID = Sampling()
+_SAMPLING = Sampling.__struct_fields__
 
 
 class ChatRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

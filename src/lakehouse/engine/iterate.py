@@ -10,8 +10,7 @@ an `InfraError` that leaves the loop and spends no iteration; a bad answer is ne
 
 from functools import partial
 
-from lakehouse.core.chat import ChatReply, ChatRequest, Message, known_reason
-from lakehouse.core.clock import Clock
+from lakehouse.core.chat import ChatReply, ChatRequest, Message, Sampling, known_reason
 from lakehouse.core.conversation import later_turns
 from lakehouse.core.errors import InfraError
 from lakehouse.core.ids import new_span_id
@@ -20,37 +19,17 @@ from lakehouse.core.limits import CHECK_GRACE_MS
 from lakehouse.core.observation import AttemptTimes
 from lakehouse.core.ports import ChatModel, TableSnapshot
 from lakehouse.core.session import Attempt, Verdict
-from lakehouse.engine.budget import Budget
 from lakehouse.engine.judge import Judgement, judge
-from lakehouse.engine.prompt import first_messages, told_after
-from lakehouse.engine.strategy import Strategy, first_strategy
+from lakehouse.engine.prompt import told_after
+from lakehouse.engine.run import Run
+from lakehouse.engine.strategy import later_sampling
 from lakehouse.engine.task import SessionTask
 
 
-class Progress:
-    """A session under way: the attempts judged so far, for the part that may have to end it early.
-
-    `times` has one entry for each attempt that was begun, judged or not.
-    """
-
-    def __init__(self) -> None:
-        self.attempts: list[Attempt] = []
-        self.times: list[AttemptTimes] = []
-        self.grounded: bool | None = None  # of the last attempt
-
-
-async def iterate(
-    task: SessionTask,
-    *,
-    chat: ChatModel,
-    tables: TableSnapshot,
-    clock: Clock,
-    budget: Budget,
-    progress: Progress,
-) -> Verdict:
+async def iterate(run: Run, *, chat: ChatModel, tables: TableSnapshot) -> Verdict:
     """Run a session until an answer is accepted or the attempts are used up.
 
-    Every judged answer is in `progress` before the next await, so a cancelled or failed session
+    Every judged answer is in the run before the next await, so a cancelled or failed session
     still tells what it did. A valid answer is accepted even when the deadline passed while it
     was made: it is paid for. The session stops early when the model repeats a rejected answer
     after its sampling was changed for that.
@@ -59,55 +38,44 @@ async def iterate(
         `accepted` or `max_iter_exhausted`.
 
     Raises:
-        InfraError: The session could not be judged; what was judged is in `progress`.
+        InfraError: The session could not be judged; what was judged is in the run.
     """
-    first = messages = first_messages(task.system, task.messages)
-    strategy = first_strategy(task)
+    task, clock, budget = run.task, run.clock, run.budget
+    messages, sampling = task.opening, task.sampling
+    changed = False  # the sampling, since the model repeated itself
     told: str | None = None
     for iteration in range(task.max_iterations):
-        if budget.left_ms() <= 0:
-            raise _deadline_passed(task, iteration)
         times = AttemptTimes(new_span_id(), clock.monotonic_ms())
-        progress.times.append(times)
-        request = _request(task, messages, strategy)
+        if budget.left_ms(times.started_ms) <= 0:
+            raise _deadline_passed(task, iteration)
+        run.times.append(times)
         reply = await chat.chat(
-            request, context=task.context.child(times.span_id), limits=budget.limits()
+            _request(task, messages, sampling),
+            context=task.context.child(times.span_id),
+            limits=budget.limits(times.started_ms),
         )
         times.answered_ms = clock.monotonic_ms()
         budget.exclude_load(reply.load_ms)
-        judgement = await _judge(task, reply, tables, times, clock=clock, budget=budget)
+        judgement = await _judge(run, reply, tables, times)
         times.ended_ms = clock.monotonic_ms()
-        repeated = any(attempt.output == reply.text for attempt in progress.attempts)
-        progress.attempts.append(
-            _attempt(
-                reply,
-                judgement,
-                iteration=iteration,
-                told=told,
-                span_id=times.span_id,
-                duration_ms=int(times.ended_ms - times.started_ms),
-            )
-        )
-        progress.grounded = judgement.grounded
-        if judgement.accepted:
+        repeated = bool(run.attempts) and reply.text in {each.output for each in run.attempts}
+        run.attempts.append(_attempt(reply, judgement, times, iteration=iteration, told=told))
+        run.grounded = judgement.grounded
+        if not judgement.findings:
             return "accepted"
-        if repeated and strategy.changed:
+        if repeated and changed:
             return "max_iter_exhausted"
-        strategy = strategy.after(reply, repeated=repeated)
+        changed = changed or repeated
+        sampling = later_sampling(sampling, reply, repeated=repeated)
         told = told_after(judgement.findings, task.reprompt)
-        messages = (*first, *later_turns(progress.attempts, told, task.settings.history))
+        messages = (*task.opening, *later_turns(run.attempts, told, task.settings.history))
     return "max_iter_exhausted"
 
 
 async def _judge(
-    task: SessionTask,
-    reply: ChatReply,
-    tables: TableSnapshot,
-    times: AttemptTimes,
-    *,
-    clock: Clock,
-    budget: Budget,
+    run: Run, reply: ChatReply, tables: TableSnapshot, times: AttemptTimes
 ) -> Judgement:
+    task = run.task
     judging = judge(
         reply.text,
         known_reason(reply.finish_reason),
@@ -116,43 +84,42 @@ async def _judge(
         sources=task.sources,
         tables=tables,
         times=times,
-        clock=clock,
+        clock=run.clock,
         reasoning_marks=task.model.reasoning_marks,
     )
     if not task.kind.grounding and not task.kind.rules:
         return await judging  # it waits for nothing
-    too_long = partial(_checks_too_long, task)
-    async with budget.bound(too_long, grace_ms=CHECK_GRACE_MS):
+    async with run.budget.bound(partial(_checks_too_long, task), grace_ms=CHECK_GRACE_MS):
         return await judging
 
 
-def _request(task: SessionTask, messages: tuple[Message, ...], strategy: Strategy) -> ChatRequest:
+def _request(task: SessionTask, messages: tuple[Message, ...], sampling: Sampling) -> ChatRequest:
     return ChatRequest(
         model=task.model.name,
         messages=messages,
         schema=task.kind.schema if task.settings.constrain == "auto" else NULL,
-        temperature=strategy.temperature,
-        max_tokens=strategy.max_tokens,
-        seed=strategy.seed,
-        top_p=task.sampling.top_p,
-        stop=task.sampling.stop,
-        # An endpoint may refuse what the strategy changed.
-        fallback=None if strategy == first_strategy(task) else task.sampling,
+        temperature=sampling.temperature,
+        max_tokens=sampling.max_tokens,
+        seed=sampling.seed,
+        top_p=sampling.top_p,
+        stop=sampling.stop,
+        # An endpoint may refuse what was changed since the first attempt.
+        fallback=None if sampling == task.sampling else task.sampling,
     )
 
 
 def _attempt(
     reply: ChatReply,
     judgement: Judgement,
+    times: AttemptTimes,
     *,
     iteration: int,
     told: str | None,
-    span_id: str,
-    duration_ms: int,
 ) -> Attempt:
+    assert times.ended_ms is not None
     return Attempt(
         iteration=iteration,
-        outcome="accepted" if judgement.accepted else "rejected",
+        outcome="rejected" if judgement.findings else "accepted",
         findings=judgement.findings,
         told=told,
         output=reply.text,
@@ -161,8 +128,8 @@ def _attempt(
         repairs=judgement.repairs,
         finish_reason=reply.finish_reason,
         usage=reply.usage,
-        duration_ms=duration_ms,
-        span_id=span_id,
+        duration_ms=int(times.ended_ms - times.started_ms),
+        span_id=times.span_id,
     )
 
 

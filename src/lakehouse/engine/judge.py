@@ -33,11 +33,6 @@ class Judgement(msgspec.Struct, frozen=True):
     repairs: tuple[Repair, ...]
     thinking: str | None
 
-    @property
-    def accepted(self) -> bool:
-        """Whether the answer passed every check."""
-        return not self.findings
-
 
 async def judge(
     text: str,

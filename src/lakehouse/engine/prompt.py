@@ -1,4 +1,4 @@
-"""What the model reads: the first conversation, and after a rejection what was wrong.
+"""What the model reads after a rejection: what was wrong.
 
 The findings go back as JSON data in one more user turn. Whether the rejected answers go along is a
 setting of the kind or the model (`history`, core/conversation.py): by default they do not, since
@@ -12,7 +12,6 @@ from typing import Final
 
 import msgspec
 
-from lakehouse.core.chat import Message
 from lakehouse.core.finding import Finding
 from lakehouse.core.limits import (
     FINDINGS_TOLD_MAX,
@@ -36,11 +35,6 @@ class _Told(msgspec.Struct, frozen=True):
     nearest: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     expected: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     message: str | msgspec.UnsetType = msgspec.UNSET
-
-
-def first_messages(system: str | None, messages: tuple[Message, ...]) -> tuple[Message, ...]:
-    """Put the system text in force in front of the caller's messages."""
-    return messages if system is None else (Message("system", system), *messages)
 
 
 def told_after(findings: Sequence[Finding], reprompt: str | None = None) -> str:

@@ -6,7 +6,7 @@ This is where a bad request is refused, before any model is called. Knows nothin
 import hashlib
 from collections import OrderedDict
 from collections.abc import Mapping
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -28,12 +28,18 @@ from lakehouse.core.limits import (
     TEMPERATURE_MAX,
     TOKENS_MAX,
 )
-from lakehouse.core.row import Settings
+from lakehouse.core.row import RowMessage, Settings
 from lakehouse.core.session import IterateRequest
 from lakehouse.core.suggestion import did_you_mean
 from lakehouse.validation.schema import CompiledSchema, SchemaCache, check_schema_size
 
 _Found = TypeVar("_Found")
+_RANGES: Final = (
+    ("max_iterations", 1, ITERATIONS_MAX),
+    ("deadline_ms", 1, DEADLINE_MS_MAX),
+    ("max_tokens", 1, TOKENS_MAX),
+    ("seed", 0, SEED_MAX),
+)
 
 
 class Catalog(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,8 +63,10 @@ class Catalog(msgspec.Struct, frozen=True, kw_only=True):
 class SessionTask(msgspec.Struct, frozen=True, kw_only=True):
     """One session, ready to run: nothing in it is optional to understand any more.
 
-    `messages` are the caller's (or the prompt as one user turn), `system` the text in force.
-    `sources` are the texts a quote may stand in. `reprompt` is the kind's text before the findings.
+    `opening` is what the model is asked first: the system text in force, and the caller's messages
+    or the prompt as one user turn. `row_messages` are the caller's as the row keeps them, None for
+    a prompt. `sources` are the texts a quote may stand in. `reprompt` is the kind's text before
+    the findings. `inline_schema` is the schema as the caller sent it, `null` for a named kind.
     """
 
     context: CallContext
@@ -67,8 +75,8 @@ class SessionTask(msgspec.Struct, frozen=True, kw_only=True):
     model: ModelName
     system: str | None
     prompt: str
-    messages: tuple[Message, ...]
-    messages_given: bool
+    opening: tuple[Message, ...]
+    row_messages: tuple[RowMessage, ...] | None
     sources: tuple[str, ...]
     max_iterations: int
     settings: Settings
@@ -78,10 +86,7 @@ class SessionTask(msgspec.Struct, frozen=True, kw_only=True):
     conversation_id: str | None
     metadata: dict[str, str]
     config_digest: str
-
-    def inline_schema(self) -> msgspec.Raw:
-        """Give the schema as the caller sent it, or `null` for a named kind."""
-        return self.kind.schema if self.kind.name is None else NULL
+    inline_schema: msgspec.Raw
 
 
 def plan(request: IterateRequest, context: CallContext, catalog: Catalog) -> SessionTask:
@@ -91,8 +96,7 @@ def plan(request: IterateRequest, context: CallContext, catalog: Catalog) -> Ses
         Refusal: `invalid_request`, `unknown_kind`, `unknown_model` or `invalid_schema`, naming
             the field, the value and what is allowed.
     """
-    messages = _messages(request)
-    user_texts = tuple(message.content for message in messages if message.role == "user")
+    messages, user_texts, row_messages = _messages(request)
     _check_ranges(request)
     kind = _kind(request, catalog)
     model = find_model(request.model or kind.model, catalog.models)
@@ -102,15 +106,16 @@ def plan(request: IterateRequest, context: CallContext, catalog: Catalog) -> Ses
     temperature, temperature_raw = _temperature(request, defaults)
     asked = Sampling(temperature=temperature, max_tokens=request.max_tokens, seed=request.seed)
     sampling = asked.over(defaults)
+    system = kind.system if request.system is None else request.system
     return SessionTask(
         context=context,
         kind=kind,
         schema=catalog.schemas.of(kind),
         model=model,
-        system=kind.system if request.system is None else request.system,
+        system=system,
         prompt=user_texts[-1],
-        messages=messages,
-        messages_given=request.messages is not None,
+        opening=messages if system is None else (Message("system", system), *messages),
+        row_messages=row_messages,
         sources=user_texts,
         max_iterations=request.max_iterations or kind.max_iterations,
         settings=Settings(
@@ -127,6 +132,7 @@ def plan(request: IterateRequest, context: CallContext, catalog: Catalog) -> Ses
         conversation_id=request.conversation_id,
         metadata=request.metadata,
         config_digest=catalog.config_digest,
+        inline_schema=kind.schema if kind.name is None else NULL,
     )
 
 
@@ -232,34 +238,35 @@ def _kind(request: IterateRequest, catalog: Catalog) -> Kind:
     )
 
 
-def _messages(request: IterateRequest) -> tuple[Message, ...]:
-    if request.prompt is not None and request.messages is not None:
+def _messages(
+    request: IterateRequest,
+) -> tuple[tuple[Message, ...], tuple[str, ...], tuple[RowMessage, ...] | None]:
+    """Give the turns to begin with, the user's texts among them, and what the row keeps."""
+    messages = request.messages
+    if request.prompt is not None and messages is not None:
         raise _invalid("`prompt` and `messages` exclude each other: send one of them.")
     if request.prompt is not None:
-        return (Message("user", request.prompt),)
-    if request.messages is None:
+        return (Message("user", request.prompt),), (request.prompt,), None
+    if messages is None:
         raise _invalid("`prompt` or `messages` is missing: send the text to work on.")
-    if len(request.messages) > MESSAGES_MAX:
-        raise _invalid(f"`messages` has {len(request.messages)} entries; at most {MESSAGES_MAX}.")
-    if not any(message.role == "user" for message in request.messages):
+    if len(messages) > MESSAGES_MAX:
+        raise _invalid(f"`messages` has {len(messages)} entries; at most {MESSAGES_MAX}.")
+    user_texts = tuple(message.content for message in messages if message.role == "user")
+    if not user_texts:
         raise _invalid("`messages` has no entry with role `user`; at least one is needed.")
-    return request.messages
+    kept = tuple(RowMessage(message.role, message.content) for message in messages)
+    return messages, user_texts, kept
 
 
 def _check_ranges(request: IterateRequest) -> None:
-    _check_range("max_iterations", request.max_iterations, 1, ITERATIONS_MAX)
-    _check_range("deadline_ms", request.deadline_ms, 1, DEADLINE_MS_MAX)
-    _check_range("max_tokens", request.max_tokens, 1, TOKENS_MAX)
-    _check_range("seed", request.seed, 0, SEED_MAX)
+    for field, low, high in _RANGES:
+        value = getattr(request, field)
+        if value is not None and not low <= value <= high:
+            raise _invalid(f"`{field}` is {value}; allowed is {low} to {high}.")
     if len(request.metadata) > METADATA_ENTRIES_MAX:
         raise _invalid(
             f"`metadata` has {len(request.metadata)} members; at most {METADATA_ENTRIES_MAX}."
         )
-
-
-def _check_range(field: str, value: int | None, low: int, high: int) -> None:
-    if value is not None and not low <= value <= high:
-        raise _invalid(f"`{field}` is {value}; allowed is {low} to {high}.")
 
 
 def _temperature(request: IterateRequest, defaults: Sampling) -> tuple[float | None, msgspec.Raw]:

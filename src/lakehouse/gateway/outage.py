@@ -17,9 +17,11 @@ from lakehouse.core.kind import Kind, kind_digest
 from lakehouse.core.limits import ITERATIONS_DEFAULT
 from lakehouse.core.observation import Observer, SessionEnded, SessionTimes
 from lakehouse.core.ports import KindInfo, RecordSink, ValidateRequest, Validator
+from lakehouse.core.row import Row
 from lakehouse.core.session import IterateRequest, SessionReply, ValidateReply
-from lakehouse.engine.record import Outcome, final_row, session_reply
-from lakehouse.engine.task import Catalog, SessionTask, plan
+from lakehouse.engine.record import final_row, session_reply
+from lakehouse.engine.run import Run
+from lakehouse.engine.task import Catalog, plan
 
 _LOG = logging.getLogger(__name__)
 
@@ -66,20 +68,13 @@ class OutageRecorder:
         except InfraError as infra_error:
             error = infra_error
         _LOG.warning("the session ends as infra_error: %s", error.told)
-        task = plan(request, context, _with_names(self._catalog, request))
-        outcome = Outcome(
-            verdict="infra_error",
-            attempts=(),
-            grounded=None,
-            error=error,
-            tables={},
-            duration_ms=int(self._clock.monotonic_ms() - started_ms),
-        )
+        run = Run(plan(request, context, _with_names(self._catalog, request)), self._clock)
+        run.budget.started_ms = started_ms
+        run.end("infra_error", error)
+        row = final_row(run, daemon=self._daemon, moment=self._clock.now())
         if error.code == "connect":
-            outcome = await asyncio.shield(
-                asyncio.create_task(self._recorded(task, outcome, started_ms))
-            )
-        return session_reply(task, outcome)
+            error = await asyncio.shield(asyncio.create_task(self._recorded(run, row, error)))
+        return session_reply(row, error)
 
     async def validate(self, request: ValidateRequest) -> ValidateReply:
         """Pass the check on; it leaves no row anyway."""
@@ -89,20 +84,19 @@ class OutageRecorder:
         """Pass the question on."""
         return await self._remote.kinds()
 
-    async def _recorded(self, task: SessionTask, outcome: Outcome, started_ms: float) -> Outcome:
-        moment, ended_ms = self._clock.now(), self._clock.monotonic_ms()
-        row = final_row(task, outcome, daemon=self._daemon, moment=moment)
+    async def _recorded(self, run: Run, row: Row, error: InfraError) -> InfraError:
         logged = True
         try:
             await self._sink.append(row)
-        except InfraError as error:
-            _LOG.error("the session leaves no row: %s", error.told)
-            outcome, logged = msgspec.structs.replace(outcome, error=error), False
-            row = final_row(task, outcome, daemon=self._daemon, moment=moment)
+        except InfraError as log_error:
+            _LOG.error("the session leaves no row: %s", log_error.told)
+            error = run.error = log_error
+            logged = False
+            row = final_row(run, daemon=self._daemon, moment=self._clock.now())
         if self._observer is not None:
-            times = SessionTimes(started_ms, ended_ms, self._clock.monotonic_ms())
-            self._observer.session(SessionEnded(row, task.context, times, logged))
-        return outcome
+            times = SessionTimes(run.budget.started_ms, run.ended_ms, self._clock.monotonic_ms())
+            self._observer.session(SessionEnded(row, run.task.context, times, logged))
+        return error
 
 
 def _with_names(catalog: Catalog, request: IterateRequest) -> Catalog:

@@ -139,7 +139,7 @@ class Rejudge:
             attempts.append(
                 msgspec.structs.replace(
                     logged,
-                    outcome="accepted" if judgement.accepted else "rejected",
+                    outcome="rejected" if judgement.findings else "accepted",
                     findings=judgement.findings,
                     findings_truncated=msgspec.UNSET,
                     artifact=judgement.artifact,
@@ -148,7 +148,7 @@ class Rejudge:
                     repairs_truncated=msgspec.UNSET,
                 )
             )
-            if judgement.accepted:
+            if not judgement.findings:
                 break
         judged = msgspec.structs.replace(
             self._row(row, replay_row_id, kind, tuple(attempts)),

@@ -6,7 +6,6 @@ its row along. Everything that ends a session ends here, in one place, as one ro
 
 import asyncio
 import logging
-from collections.abc import Mapping
 from functools import partial
 
 import msgspec
@@ -21,10 +20,11 @@ from lakehouse.core.observation import AttemptTimes, Observer, SessionEnded, Ses
 from lakehouse.core.ports import ChatModel, KindInfo, RecordSink, TableSource, ValidateRequest
 from lakehouse.core.row import Row
 from lakehouse.core.session import IterateRequest, SessionReply, ValidateReply
-from lakehouse.engine.budget import Budget
-from lakehouse.engine.iterate import Progress, iterate
+from lakehouse.engine.budget import Bound
+from lakehouse.engine.iterate import iterate
 from lakehouse.engine.judge import judge
-from lakehouse.engine.record import Outcome, final_row, session_reply, started_record
+from lakehouse.engine.record import final_row, session_reply, started_record
+from lakehouse.engine.run import Run
 from lakehouse.engine.task import Catalog, SessionTask, find_kind, inline_kind, plan
 from lakehouse.grounding.no_tables import NoTables
 from lakehouse.grounding.rules import fault_of
@@ -83,8 +83,7 @@ class ValidatorService:
     async def validate(self, request: ValidateRequest) -> ValidateReply:
         """Judge a given answer; see the port for what holds."""
         kind = self._kind_to_judge_by(request)
-        budget = Budget(self._clock, deadline_ms=VALIDATE_MS_MAX, load_budget_ms=0)
-        async with budget.bound(_validate_too_long):
+        async with Bound(VALIDATE_MS_MAX / 1000, _validate_too_long):
             tables = await self._tables_of(request).snapshot(kind)
             judgement = await judge(
                 request.output,
@@ -97,7 +96,7 @@ class ValidatorService:
                 clock=self._clock,
             )
         return ValidateReply(
-            "accepted" if judgement.accepted else "rejected",
+            "rejected" if judgement.findings else "accepted",
             judgement.artifact,
             judgement.grounded,
             judgement.findings,
@@ -156,81 +155,65 @@ class ValidatorService:
 
     async def _session(self, task: SessionTask) -> SessionReply:
         current_session.set(task.context.session_id)
-        budget = Budget(
-            self._clock,
-            deadline_ms=_tighter(task.settings.deadline_ms, task.context.deadline_ms),
-            load_budget_ms=_tighter(task.load_budget_ms, task.context.load_budget_ms),
-        )
+        run = Run(task, self._clock)
+        now = self._clock.now()
         try:
-            self._sink.started(started_record(task, daemon=self._daemon, moment=self._clock.now()))
+            self._sink.started(started_record(task, daemon=self._daemon, moment=now))
         except InfraError as error:
-            outcome = _infra(error, Progress(), {}, budget)
-            _LOG.error("the session leaves no row: %s", error.told)
-            moment, ended_ms = self._clock.now(), self._clock.monotonic_ms()
-            row = final_row(task, outcome, daemon=self._daemon, moment=moment)
-            self._tell(task, row, outcome, (budget.started_ms, ended_ms), logged=False)
-            return session_reply(task, outcome)
-        outcome = await self._outcome(task, budget)
-        if outcome.error is not None:
-            _LOG.warning("the session ends as infra_error: %s", outcome.error.told)
-        moment, ended_ms = self._clock.now(), self._clock.monotonic_ms()
-        row = final_row(task, outcome, daemon=self._daemon, moment=moment)
-        logged = True
+            run.end("infra_error", error)
+            return self._unlogged(run)
+        await self._run_to_its_end(run)
+        if run.error is not None:
+            _LOG.warning("the session ends as infra_error: %s", run.error.told)
+        now = self._clock.now()
+        row = final_row(run, daemon=self._daemon, moment=now)
         self.rows_waiting += 1
         try:
-            log_ms = max(budget.left_ms() + LOG_GRACE_MS, LOG_MS_MIN)
-            async with budget.bound(_log_too_late, grace_ms=log_ms):
+            log_ms = max(run.budget.left_ms(run.ended_ms) + LOG_GRACE_MS, LOG_MS_MIN)
+            async with Bound(log_ms / 1000, _log_too_late):
                 await self._sink.append(row)
         except InfraError as error:
-            outcome, logged = _unlogged(outcome, error), False
-            _LOG.error("the session leaves no row: %s", error.told)
-            row = final_row(task, outcome, daemon=self._daemon, moment=moment)
-        else:
-            self.rows_written += 1
+            run.verdict, run.error = "infra_error", error  # the caller may not act on the answer
+            return self._unlogged(run)
         finally:
             self.rows_waiting -= 1
-        self._tell(task, row, outcome, (budget.started_ms, ended_ms), logged=logged)
-        return session_reply(task, outcome)
+        self.rows_written += 1
+        self._tell(run, row, logged=True)
+        return session_reply(row, run.error)
 
-    def _tell(
-        self,
-        task: SessionTask,
-        row: Row,
-        outcome: Outcome,
-        ran_ms: tuple[float, float],
-        *,
-        logged: bool,
-    ) -> None:
+    def _unlogged(self, run: Run) -> SessionReply:
+        """Answer for a session that leaves no row."""
+        assert run.error is not None
+        _LOG.error("the session leaves no row: %s", run.error.told)
+        row = final_row(run, daemon=self._daemon, moment=self._clock.now())
+        self._tell(run, row, logged=False)
+        return session_reply(row, run.error)
+
+    def _tell(self, run: Run, row: Row, *, logged: bool) -> None:
         if self._observer is not None:
-            times = SessionTimes(*ran_ms, self._clock.monotonic_ms(), outcome.times)
-            self._observer.session(SessionEnded(row, task.context, times, logged))
+            times = SessionTimes(
+                run.budget.started_ms, run.ended_ms, self._clock.monotonic_ms(), tuple(run.times)
+            )
+            self._observer.session(SessionEnded(row, run.task.context, times, logged))
 
-    async def _outcome(self, task: SessionTask, budget: Budget) -> Outcome:
-        """Run the loop to an outcome, whatever happens; only here may a session be cancelled."""
-        progress = Progress()
-        digests: Mapping[str, str] = {}
+    async def _run_to_its_end(self, run: Run) -> None:
+        """Run the loop, whatever happens; only here may a session be cancelled."""
         session = asyncio.current_task()
         assert session is not None
         self._in_loop.add(session)
         try:
             if self._draining:
                 raise _shutdown()
-            async with budget.bound(partial(_tables_too_late, task)):
-                tables = await self._tables.snapshot(task.kind)
-            digests = tables.digests
-            verdict = await iterate(
-                task,
-                chat=self._chat,
-                tables=tables,
-                clock=self._clock,
-                budget=budget,
-                progress=progress,
-            )
+            async with run.budget.bound(partial(_tables_too_late, run.task)):
+                tables = await self._tables.snapshot(run.task.kind)
+            run.tables = tables.digests
+            verdict = await iterate(run, chat=self._chat, tables=tables)
+            run.end(verdict)
         except InfraError as error:
-            return _infra(error, progress, digests, budget)
+            run.end("infra_error", error)
         except asyncio.CancelledError:
             session.uncancel()
-            return _infra(_shutdown(), progress, digests, budget)
+            run.end("infra_error", _shutdown())
         except Exception as error:  # noqa: BLE001  the boundary: the caller gets an answer
             # A bug of ours must not lose the row: it is written as what it is, and told in full
             # to our own log only.
@@ -242,37 +225,9 @@ class ValidatorService:
                 internal=f"{type(error).__name__}: {error}",
                 retryable=False,
             )
-            return _infra(crash, progress, digests, budget)
+            run.end("infra_error", crash)
         finally:
             self._in_loop.discard(session)
-        return Outcome(
-            verdict=verdict,
-            attempts=tuple(progress.attempts),
-            grounded=progress.grounded,
-            error=None,
-            tables=digests,
-            duration_ms=budget.elapsed_ms(),
-            times=tuple(progress.times),
-        )
-
-
-def _infra(
-    error: InfraError, progress: Progress, digests: Mapping[str, str], budget: Budget
-) -> Outcome:
-    return Outcome(
-        verdict="infra_error",
-        attempts=tuple(progress.attempts),
-        grounded=progress.grounded,
-        error=error,
-        tables=digests,
-        duration_ms=budget.elapsed_ms(),
-        times=tuple(progress.times),
-    )
-
-
-def _unlogged(outcome: Outcome, error: InfraError) -> Outcome:
-    """Turn a finished session into one that leaves no row: the caller may not act on it."""
-    return msgspec.structs.replace(outcome, verdict="infra_error", error=error)
 
 
 def _shutdown() -> InfraError:
@@ -303,10 +258,6 @@ def _log_too_late() -> InfraError:
         hint="The disk behind the session log is too slow or hangs: `lakehouse doctor`.",
         internal="session log: no sync in time, counted from the session's deadline",
     )
-
-
-def _tighter(own_ms: int, outer_ms: int | None) -> int:
-    return own_ms if outer_ms is None else min(own_ms, outer_ms)
 
 
 def kind_info(name: str, kind: Kind) -> KindInfo:

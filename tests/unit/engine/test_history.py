@@ -9,9 +9,9 @@ from lakehouse.core.chat import ChatReply, Message, ModelName
 from lakehouse.core.context import call_context
 from lakehouse.core.limits import ANSWER_SHOWN_BYTES_MAX
 from lakehouse.core.session import Attempt, IterateRequest
-from lakehouse.engine.budget import Budget
-from lakehouse.engine.iterate import Progress, iterate
+from lakehouse.engine.iterate import iterate
 from lakehouse.engine.prompt import REPROMPT
+from lakehouse.engine.run import Run
 from lakehouse.engine.task import SessionTask, inline_kind, plan
 from support.sessions import CITY_SCHEMA, ListedChat, NoTables, answer, catalog, clock
 
@@ -36,12 +36,8 @@ def third_call(task: SessionTask, *answers: str | ChatReply) -> tuple[Message, .
 
 
 def run(task: SessionTask, chat: ListedChat) -> list[Attempt]:
-    time, progress = clock(), Progress()
-    budget = Budget(time, deadline_ms=10_000, load_budget_ms=0)
-    coming = iterate(
-        task, chat=chat, tables=NoTables(), clock=time, budget=budget, progress=progress
-    )
-    assert asyncio.run(coming) == "accepted"
+    progress = Run(task, clock())
+    assert asyncio.run(iterate(progress, chat=chat, tables=NoTables())) == "accepted"
     return progress.attempts
 
 

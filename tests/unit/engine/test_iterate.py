@@ -13,9 +13,9 @@ from lakehouse.core.chat import Message, Usage
 from lakehouse.core.clock import FixedClock
 from lakehouse.core.errors import InfraError
 from lakehouse.core.session import Verdict
-from lakehouse.engine.budget import Budget
-from lakehouse.engine.iterate import Progress, iterate
+from lakehouse.engine.iterate import iterate
 from lakehouse.engine.prompt import REPROMPT
+from lakehouse.engine.run import Run
 from lakehouse.engine.task import SessionTask
 from support.sessions import ListedChat, NoTables, answer, clock, task_of
 
@@ -25,13 +25,9 @@ BAD = '{"town": "Zürich"}'
 
 def run(
     task: SessionTask, chat: ListedChat, *, time: FixedClock | None = None
-) -> tuple[Verdict, Progress]:
-    time = time or clock()
-    progress = Progress()
-    budget = Budget(time, deadline_ms=task.settings.deadline_ms, load_budget_ms=task.load_budget_ms)
-    verdict = asyncio.run(
-        iterate(task, chat=chat, tables=NoTables(), clock=time, budget=budget, progress=progress)
-    )
+) -> tuple[Verdict, Run]:
+    progress = Run(task, time or clock())
+    verdict = asyncio.run(iterate(progress, chat=chat, tables=NoTables()))
     return verdict, progress
 
 
@@ -131,17 +127,10 @@ def test_truncation_raises_the_token_limit():
 def test_transport_trouble_spends_no_iteration():
     """The attempts judged before the outage stay, and the outage is not one of them."""
     chat = ListedChat(BAD, InfraError("connect", "gone"))
-    progress = Progress()
-    task = task_of()
-    time = clock()
-    budget = Budget(time, deadline_ms=1000, load_budget_ms=0)
+    progress = Run(task_of(deadline_ms=1_000), clock())
 
     with pytest.raises(InfraError, match="gone"):
-        asyncio.run(
-            iterate(
-                task, chat=chat, tables=NoTables(), clock=time, budget=budget, progress=progress
-            )
-        )
+        asyncio.run(iterate(progress, chat=chat, tables=NoTables()))
 
     assert len(progress.attempts) == 1
 
