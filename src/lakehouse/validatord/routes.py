@@ -31,14 +31,18 @@ class Kinds(msgspec.Struct, frozen=True):
 
 def validator_routes(validator: Validator, *, sessions_at_once_max: int | None = None) -> Routes:
     """Serve a validator. Sessions beyond `sessions_at_once_max` are refused, not queued."""
+    return (_iterate(validator, sessions_at_once_max), _validate(validator), _kinds(validator))
+
+
+def _iterate(validator: Validator, at_once_max: int | None) -> Route[IterateRequest]:
     under_way = 0
 
     async def iterate(call: Call[IterateRequest]) -> Response:
         nonlocal under_way
-        if sessions_at_once_max is not None and under_way >= sessions_at_once_max:
+        if at_once_max is not None and under_way >= at_once_max:
             raise Refusal(
                 "rate_limited",
-                f"{sessions_at_once_max} sessions are under way, as many as this gateway takes.",
+                f"{at_once_max} sessions are under way, as many as this gateway takes.",
                 hint="Send the request again shortly, or raise gateway.sessions_at_once_max.",
                 retry_after_s=1,
             )
@@ -47,13 +51,27 @@ def validator_routes(validator: Validator, *, sessions_at_once_max: int | None =
             reply = await validator.iterate(call.request, call.context)
         finally:
             under_way -= 1
+        body = msgspec.json.encode(reply)
         if reply.error is None:
-            return json_response(reply, VERDICT_STATUS[reply.verdict])
+            return Response(VERDICT_STATUS[reply.verdict], body)
         wait_s = reply.error.retry_after_s
         headers = () if wait_s is msgspec.UNSET else ((b"retry-after", b"%d" % wait_s),)
-        body = msgspec.json.encode(reply)
         return Response(infra_status(reply.error.code), body, headers=headers)
 
+    return Route(
+        method="POST",
+        path="/v1/iterate",
+        handler=iterate,
+        summary="Run one session: generate, extract, check, re-prompt, verdict. "
+        "Its row is durable before the reply.",
+        request=IterateRequest,
+        reply=SessionReply,
+        others=dict.fromkeys((422, *INFRA_STATUS.values()), _SESSION_END),
+        problems=frozenset({429, 503}),
+    )
+
+
+def _validate(validator: Validator) -> Route[ValidateRequest]:
     async def validate(call: Call[ValidateRequest]) -> Response:
         tables = call.request.tables
         if tables is not None and len(msgspec.json.encode(tables)) > INLINE_TABLES_BYTES_MAX:
@@ -64,35 +82,25 @@ def validator_routes(validator: Validator, *, sessions_at_once_max: int | None =
             )
         return json_response(await validator.validate(call.request))
 
+    return Route(
+        method="POST",
+        path="/v1/validate",
+        handler=validate,
+        summary="Judge a given answer; no model, no row.",
+        request=ValidateRequest,
+        reply=ValidateReply,
+        problems=frozenset({503}),
+    )
+
+
+def _kinds(validator: Validator) -> Route[None]:
     async def kinds(_: Call[None]) -> Response:
         return json_response(Kinds(await validator.kinds()))
 
-    return (
-        Route(
-            method="POST",
-            path="/v1/iterate",
-            handler=iterate,
-            summary="Run one session: generate, extract, check, re-prompt, verdict. "
-            "Its row is durable before the reply.",
-            request=IterateRequest,
-            reply=SessionReply,
-            others=dict.fromkeys((422, *INFRA_STATUS.values()), _SESSION_END),
-            problems=frozenset({429, 503}),
-        ),
-        Route(
-            method="POST",
-            path="/v1/validate",
-            handler=validate,
-            summary="Judge a given answer; no model, no row.",
-            request=ValidateRequest,
-            reply=ValidateReply,
-            problems=frozenset({503}),
-        ),
-        Route(
-            method="GET",
-            path="/v1/kinds",
-            handler=kinds,
-            summary="List the kinds, each with all that its `digest` is of.",
-            reply=Kinds,
-        ),
+    return Route(
+        method="GET",
+        path="/v1/kinds",
+        handler=kinds,
+        summary="List the kinds, each with all that its `digest` is of.",
+        reply=Kinds,
     )
