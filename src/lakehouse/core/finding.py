@@ -1,6 +1,7 @@
 """A finding: one reason to reject an answer, located and with evidence."""
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Final, Literal
 
 import msgspec
 
@@ -21,6 +22,20 @@ FindingCode = Literal[
     "ungrounded",
 ]
 """The codes that this version writes; a reader takes any `Word`."""
+
+FOUND_BY: Final[Mapping[FindingCode, tuple[Literal["extraction", "schema", "grounding"], ...]]] = {
+    "no_json": ("extraction",),
+    "invalid_json": ("extraction",),
+    "ambiguous": ("extraction",),
+    "truncated": ("extraction",),
+    "refused": ("extraction",),
+    "empty": ("extraction",),
+    "too_large": ("extraction", "schema"),
+    "schema": ("schema",),
+    "rule": ("grounding",),
+    "ungrounded": ("grounding",),
+}
+"""The step that finds each; what judges an answer that holds its schema is all `grounding`."""
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,6 +13,7 @@ from typing import Final
 
 import msgspec
 
+from lakehouse.core.finding import FOUND_BY
 from lakehouse.core.ids import (
     ATTEMPT_SPANS,
     LOG_APPEND_SPAN,
@@ -291,7 +292,8 @@ def _extracted(attempt: Attempt) -> bool:
 
 
 def _schema_failed(attempt: Attempt) -> bool:
-    return any(finding.code in {"schema", "too_large"} for finding in attempt.findings)
+    return any(finding.code in _BY_SCHEMA for finding in attempt.findings)
 
 
-_AFTER_EXTRACTION: Final = frozenset({"schema", "rule", "ungrounded"})
+_AFTER_EXTRACTION: Final = {code for code, steps in FOUND_BY.items() if "extraction" not in steps}
+_BY_SCHEMA: Final = {code for code, steps in FOUND_BY.items() if "schema" in steps}
