@@ -8,9 +8,10 @@ import typer
 from lakehouse.cli.run_inputs import Inputs, Template
 from lakehouse.core.errors import SetupError
 from lakehouse.core.session import Constrain
+from lakehouse.tabular.formats import ENDINGS
 
 SourceOption = Annotated[
-    Path, typer.Option("--input", help="A .csv, .jsonl or .parquet file.", metavar="F")
+    Path, typer.Option("--input", help=f"A file of rows: {', '.join(ENDINGS)}.", metavar="F")
 ]
 ColumnOption = Annotated[
     str | None, typer.Option(help="The column that holds the prompt.", metavar="C")

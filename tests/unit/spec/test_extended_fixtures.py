@@ -12,6 +12,7 @@ import pytest
 
 from lakehouse.core.errors import InfraCode
 from lakehouse.core.finding import FindingCode
+from lakehouse.core.matches import MatchName
 from support.spec_files import SPEC, fixtures
 
 ROOT = Path(__file__).parents[3]
@@ -119,7 +120,7 @@ def test_the_bodies_cover_codes_matches_and_keywords():
     findings = [finding for reply in replies for finding in reply["findings"]]
     assert {f["code"] for f in findings} == set(get_args(FindingCode)) - NOT_OF_VALIDATE
     matches = {f["expected"]["match"] for f in findings if f["code"] == "ungrounded"}
-    assert matches == {"exact", "casefold", "within", "quote"}
+    assert matches == set(get_args(MatchName))
     keywords = {next(iter(f["expected"])) for f in findings if f["code"] == "schema"}
     assert KEYWORDS - keywords == set()
     assert {reply["grounded"] for reply in replies} == {None, True, False}
