@@ -29,17 +29,13 @@ _LOG = logging.getLogger(__name__)
 
 
 class CallTime(msgspec.Struct):
-    """One call's time, monotonic; its deadline stands still while the model loads."""
+    """One call's time, in monotonic milliseconds. `end_ms` moves on while the model loads."""
 
     deadline_ms: int
     load_budget_ms: int
     end_ms: float
     load_ms: float = 0.0
     reloaded: bool = False
-
-    def left_ms(self, now_ms: float) -> float:
-        """Milliseconds until the deadline."""
-        return self.end_ms + self.load_ms - now_ms
 
 
 class Lane:
@@ -76,7 +72,7 @@ class Lane:
             InfraError: No answer.
         """
         while True:
-            left_ms = call.end_ms + call.load_ms - now_ms
+            left_ms = call.end_ms - now_ms
             # Where nothing is wrong there is nothing to wait for: `now_ms` still holds, and a
             # breaker without failures need not be told of a call. All else goes through `_admit`.
             if (
@@ -117,7 +113,7 @@ class Lane:
             # Both may have changed while this call waited.
             await self._cool_down(call)
             self._check_breaker()
-            left_ms = call.left_ms(self._clock.monotonic_ms())
+            left_ms = call.end_ms - self._clock.monotonic_ms()
             if left_ms < ATTEMPT_MS_MIN:
                 raise ProviderFault(
                     "timeout",
@@ -140,7 +136,9 @@ class Lane:
         try:
             loaded = await self.load.wait(call.load_budget_ms - call.load_ms)
         finally:
-            call.load_ms += self._clock.monotonic_ms() - started_ms
+            waited_ms = self._clock.monotonic_ms() - started_ms
+            call.load_ms += waited_ms
+            call.end_ms += waited_ms
         if not loaded:
             raise ProviderFault(
                 "model_loading",
@@ -204,7 +202,7 @@ class Lane:
         if not self._slots.locked():
             await self._slots.acquire()
             return
-        wait_ms = min(float(SLOT_WAIT_MS_MAX), call.left_ms(self._clock.monotonic_ms()))
+        wait_ms = min(float(SLOT_WAIT_MS_MAX), call.end_ms - self._clock.monotonic_ms())
         if self.waiting >= SLOT_QUEUE_MAX:
             wait_ms = 0.0
         self.waiting += 1
@@ -229,7 +227,7 @@ class Lane:
             rest_ms = self._cooldown_end_ms - now_ms
             if rest_ms <= 0:
                 self._cooldown_end_ms = 0.0
-            elif rest_ms > min(float(SLOT_WAIT_MS_MAX), call.left_ms(now_ms) - ATTEMPT_MS_MIN):
+            elif rest_ms > min(float(SLOT_WAIT_MS_MAX), call.end_ms - now_ms - ATTEMPT_MS_MIN):
                 raise ProviderFault(
                     "overloaded",
                     f"The endpoint of model {self._name!r} asked to be left alone for another "

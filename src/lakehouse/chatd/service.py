@@ -159,7 +159,7 @@ class ChatService:
             return None  # beyond our patience: the caller is told how long, and may have more
         delay_ms = backoff_ms(retries, fault.retry_after_s, self._rng)
         now_ms = self._clock.monotonic_ms()
-        if delay_ms > call.left_ms(now_ms) - ATTEMPT_MS_MIN:
+        if delay_ms > call.end_ms - now_ms - ATTEMPT_MS_MIN:
             return None
         return delay_ms if lane.retries.take(now_ms) else None
 
