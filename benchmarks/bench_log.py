@@ -24,9 +24,9 @@ import uvloop
 from lakehouse.core.ids import new_id
 from lakehouse.core.row import Row
 from lakehouse.core.row_codec import encode_line, seal
-from lakehouse.sessionlog.sealing import seal as seal_log
-from lakehouse.sessionlog.views import open_views
-from lakehouse.sessionlog.writer import Durability, SessionLogWriter
+from lakehouse.sessionlog.keeping.sealing import seal as seal_log
+from lakehouse.sessionlog.reading.views import open_views
+from lakehouse.sessionlog.writing.writer import Durability, SessionLogWriter
 from rig import HERE, fdatasync_ms, file_system, heading, write_result
 
 sys.path.insert(0, str(HERE.parent / "tests"))
@@ -185,7 +185,7 @@ def asked(root: Path) -> list[float]:
 
 # Its memory from /proc: what getrusage tells of a child begins with the memory of its parent.
 COMPACT = (
-    "from lakehouse.lake.compaction import compact; import sys, pathlib; "
+    "from lakehouse.sessionlog.keeping.compaction import compact; import sys, pathlib; "
     "rows = compact(pathlib.Path(sys.argv[1])).rows; "
     "status = pathlib.Path('/proc/self/status').read_text(); "
     "print(rows, status.split('VmHWM:')[1].split()[0])"

@@ -39,7 +39,7 @@ from lakehouse.core.kind import GroundingRule, SqlRule
 from lakehouse.daemon import daemon_routes
 from lakehouse.grounding.settings import TableSettings
 from lakehouse.providers.provider import ModelSettings
-from lakehouse.sessionlog.memory import MemoryLog
+from lakehouse.sessionlog.writing.memory import MemoryLog
 from lakehouse.stack import Stack
 from lakehouse.tracing.attributes import ATTRIBUTES
 from lakehouse.tracing.span import SpanName

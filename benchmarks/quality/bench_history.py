@@ -28,7 +28,7 @@ from lakehouse.config.load import load_config
 from lakehouse.core.context import call_context
 from lakehouse.core.rates import wilson_interval
 from lakehouse.core.session import IterateRequest, SessionReply
-from lakehouse.sessionlog.memory import MemoryLog
+from lakehouse.sessionlog.writing.memory import MemoryLog
 from lakehouse.stack import Stack
 from rig import heading, write_result
 

@@ -33,8 +33,8 @@ from lakehouse.providers.ollama import OllamaProvider
 from lakehouse.providers.openai import OpenAiProvider
 from lakehouse.providers.provider import ModelSettings, Provider
 from lakehouse.providers.scripted import ScriptedProvider
-from lakehouse.sessionlog.maintenance import Maintenance
-from lakehouse.sessionlog.writer import SessionLogWriter
+from lakehouse.sessionlog.keeping.maintenance import Maintenance
+from lakehouse.sessionlog.writing.writer import SessionLogWriter
 from lakehouse.tracing.destination import find_destination
 from lakehouse.transport.client import HttpClient
 from lakehouse.transport.observers import ObservedChat, Observers

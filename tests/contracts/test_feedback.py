@@ -6,8 +6,8 @@ import pytest
 
 from lakehouse.core.ids import is_id, new_id
 from lakehouse.core.row_codec import decode_feedback
+from lakehouse.sessionlog.reading.views import open_views
 from lakehouse.sessionlog.shared_file import whole_lines
-from lakehouse.sessionlog.views import open_views
 from support.stack import SCRIPTED, Answer, call, running_stack
 
 CONFIG = (

@@ -11,11 +11,11 @@ from lakehouse.core.limits import ROW_BYTES_MAX
 from lakehouse.core.ports import RecordSink
 from lakehouse.core.row import Row
 from lakehouse.core.row_codec import decode_row, decode_started
-from lakehouse.sessionlog.disk import Disk
+from lakehouse.files.disk import Disk
 from lakehouse.sessionlog.layout import log_files
 from lakehouse.sessionlog.lines import classify_file
-from lakehouse.sessionlog.memory import MemoryLog
-from lakehouse.sessionlog.writer import SessionLogWriter
+from lakehouse.sessionlog.writing.memory import MemoryLog
+from lakehouse.sessionlog.writing.writer import SessionLogWriter
 from support.rows import make_attempt, make_row, make_started
 
 

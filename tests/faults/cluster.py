@@ -26,10 +26,10 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from faults.oracle import wait_until
 from lakehouse.core.row_codec import decode_replay_run, decode_row
-from lakehouse.lake.compaction import compact
+from lakehouse.sessionlog.keeping.compaction import compact
+from lakehouse.sessionlog.keeping.sealing import seal
 from lakehouse.sessionlog.layout import REPLAY_RUNS
-from lakehouse.sessionlog.reader import read_rows
-from lakehouse.sessionlog.sealing import seal
+from lakehouse.sessionlog.reading.reader import read_rows
 from lakehouse.sessionlog.shared_file import whole_lines
 from support.faulty_store import BUCKET, object_store
 

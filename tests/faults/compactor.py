@@ -12,8 +12,8 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from lakehouse.core.errors import LakehouseError
-from lakehouse.lake import compaction, durability
-from lakehouse.lake.forgetting import forget
+from lakehouse.sessionlog.keeping import compaction, durability
+from lakehouse.sessionlog.keeping.forgetting import forget
 
 SEGMENTS_AT_ONCE_BYTES = 400_000  # so that there are many commits to be killed in
 

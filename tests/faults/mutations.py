@@ -8,7 +8,10 @@ from typing import Any
 
 import msgspec
 
-from lakehouse.sessionlog import disk, manifest, reaper, sealing, segments, writer
+from lakehouse.files import disk
+from lakehouse.sessionlog import manifest
+from lakehouse.sessionlog.keeping import reaper, sealing
+from lakehouse.sessionlog.writing import segments, writer
 
 _MUTATIONS: dict[str, Callable[[], None]] = {}
 

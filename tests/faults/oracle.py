@@ -12,10 +12,10 @@ from typing import NamedTuple
 import duckdb
 
 from lakehouse.core.row_codec import decode_row
-from lakehouse.sessionlog.reader import read_rows
-from lakehouse.sessionlog.sealing import seal
-from lakehouse.sessionlog.verify import Verification, verify
-from lakehouse.sessionlog.views import open_views
+from lakehouse.sessionlog.keeping.sealing import seal
+from lakehouse.sessionlog.keeping.verify import Verification, verify
+from lakehouse.sessionlog.reading.reader import read_rows
+from lakehouse.sessionlog.reading.views import open_views
 
 PROGRAMS = Path(__file__).parent
 ENVIRONMENT = {**os.environ, "PYTHONHASHSEED": "0", "PYTHONPATH": str(PROGRAMS.parents[1] / "src")}

@@ -21,9 +21,9 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from faults.mutations import apply_mutation
 from lakehouse.core.errors import LakehouseError
 from lakehouse.core.row import Row
-from lakehouse.sessionlog.disk import Busy
-from lakehouse.sessionlog.sealing import seal
-from lakehouse.sessionlog.writer import SessionLogWriter
+from lakehouse.files.locks import Busy
+from lakehouse.sessionlog.keeping.sealing import seal
+from lakehouse.sessionlog.writing.writer import SessionLogWriter
 from support.rows import make_attempt, make_row, make_started
 
 TEND_EVERY = 10  # rows

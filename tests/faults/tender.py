@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from faults.mutations import apply_mutation
 from lakehouse.core.errors import LakehouseError
-from lakehouse.sessionlog.sealing import seal
+from lakehouse.sessionlog.keeping.sealing import seal
 
 
 def main() -> None:

@@ -11,11 +11,11 @@ import pytest
 
 from faults.oracle import ENVIRONMENT, PROGRAMS
 from lakehouse.core.row_codec import decode_replay_run, decode_row
-from lakehouse.lake.compaction import compact
-from lakehouse.sessionlog.reader import read_rows
-from lakehouse.sessionlog.sealing import seal
+from lakehouse.sessionlog.keeping.compaction import compact
+from lakehouse.sessionlog.keeping.sealing import seal
+from lakehouse.sessionlog.keeping.verify import verify
+from lakehouse.sessionlog.reading.reader import read_rows
 from lakehouse.sessionlog.shared_file import whole_lines
-from lakehouse.sessionlog.verify import verify
 from support.replays import log_sessions, write_project
 
 COMPACTED = 600

@@ -11,7 +11,7 @@ from deltalake import DeltaTable
 from faults.oracle import end, start, times
 from lakehouse.core.ids import new_id
 from lakehouse.core.row_codec import encode_line, seal
-from lakehouse.sessionlog.sealing import seal as seal_log
+from lakehouse.sessionlog.keeping.sealing import seal as seal_log
 from support.rows import make_row
 
 ROWS = times(100_000, 1_000_000)

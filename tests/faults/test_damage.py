@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from faults.oracle import check, end, start, times, told
-from lakehouse.sessionlog import reader
+from lakehouse.sessionlog.keeping.verify import verify
 from lakehouse.sessionlog.lines import classify_file
-from lakehouse.sessionlog.reader import read_rows
-from lakehouse.sessionlog.verify import verify
+from lakehouse.sessionlog.reading import reader
+from lakehouse.sessionlog.reading.reader import read_rows
 
 DAMAGES = times(2_000, 50_000)
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from faults.oracle import END_S, check, end, start, times, told
-from lakehouse.sessionlog.sealing import seal
-from lakehouse.sessionlog.views import open_views
+from lakehouse.sessionlog.keeping.sealing import seal
+from lakehouse.sessionlog.reading.views import open_views
 
 WRITERS = 8
 ROWS = times(130, 2_500)  # of each writer, a segment each

@@ -7,9 +7,9 @@ from deltalake import DeltaTable
 
 from lakehouse.core.errors import LakehouseError
 from lakehouse.core.row_codec import encode_line
-from lakehouse.lake.compaction import compact
-from lakehouse.sessionlog.reader import read_rows
-from lakehouse.sessionlog.sealing import seal
+from lakehouse.sessionlog.keeping.compaction import compact
+from lakehouse.sessionlog.keeping.sealing import seal
+from lakehouse.sessionlog.reading.reader import read_rows
 from support.dead_writer import dead_writer
 from support.faulty_store import BUCKET, object_store
 from support.rows import make_row

@@ -24,8 +24,8 @@ from faults.oracle import (
     wait_until,
 )
 from faults.power_loss import Change, Disk, materialize, read_trace
-from lakehouse.sessionlog.sealing import seal
-from lakehouse.sessionlog.stats import stats
+from lakehouse.sessionlog.keeping.sealing import seal
+from lakehouse.sessionlog.reading.stats import stats
 
 TRACES = times(2, 25)
 CUTS = times(100, 200)  # of one trace

@@ -31,9 +31,9 @@ from faults.oracle import (
 from faults.power_loss import Change, Disk, materialize, read_trace
 from faults.test_power_loss import power_disk
 from lakehouse.core.errors import LakehouseError
-from lakehouse.lake.compaction import compact
-from lakehouse.sessionlog import compacted
-from lakehouse.sessionlog.views import open_views
+from lakehouse.sessionlog.keeping.compaction import compact
+from lakehouse.sessionlog.reading import compacted
+from lakehouse.sessionlog.reading.views import open_views
 
 CUTS = times(60, 1_000)
 CUTS_WHILE_HEALING = times(20, 300)

@@ -14,11 +14,11 @@ from faults.oracle import END_S, ENVIRONMENT, times
 from lakehouse.core.replay_row import ReplayRun
 from lakehouse.core.row import Row
 from lakehouse.core.row_codec import decode_replay_run, decode_row
-from lakehouse.sessionlog.reader import read_rows
-from lakehouse.sessionlog.sealing import seal
+from lakehouse.sessionlog.keeping.sealing import seal
+from lakehouse.sessionlog.keeping.verify import verify
+from lakehouse.sessionlog.reading.reader import read_rows
+from lakehouse.sessionlog.reading.views import open_views
 from lakehouse.sessionlog.shared_file import whole_lines
-from lakehouse.sessionlog.verify import verify
-from lakehouse.sessionlog.views import open_views
 from support.replays import log_sessions, write_project
 
 SESSIONS = times(10_000, 100_000)

@@ -12,9 +12,9 @@ import msgspec
 import pytest
 
 from faults.oracle import times
-from lakehouse.sessionlog.reader import read_rows
-from lakehouse.sessionlog.sealing import seal
-from lakehouse.sessionlog.verify import verify
+from lakehouse.sessionlog.keeping.sealing import seal
+from lakehouse.sessionlog.keeping.verify import verify
+from lakehouse.sessionlog.reading.reader import read_rows
 from support.stack import call, running_stack
 
 RESTARTS = times(20, 300)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from faults.oracle import LogBroken, check, end, start, told
-from lakehouse.sessionlog.verify import Verification
+from lakehouse.sessionlog.keeping.verify import Verification
 
 BUGS = ["no_newline_first", "short_write_taken_for_whole", "bad_lines_not_listed"]
 

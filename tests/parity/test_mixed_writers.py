@@ -11,9 +11,9 @@ import pytest
 
 from faults.oracle import ENVIRONMENT, PROGRAMS, wait_until
 from lakehouse.core.row_codec import decode_row
-from lakehouse.sessionlog.reader import read_rows
-from lakehouse.sessionlog.sealing import seal
-from lakehouse.sessionlog.verify import verify
+from lakehouse.sessionlog.keeping.sealing import seal
+from lakehouse.sessionlog.keeping.verify import verify
+from lakehouse.sessionlog.reading.reader import read_rows
 from parity.runtimes import NAMES, writer
 
 ROUNDS = 8

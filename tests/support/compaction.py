@@ -5,13 +5,10 @@ from pathlib import Path
 import msgspec
 
 from lakehouse.core.row import Row
-from lakehouse.sessionlog.compacted import (
-    Compacted,
-    open_compacted,
-)
-from lakehouse.sessionlog.filters import SessionFilter
-from lakehouse.sessionlog.sealing import seal
-from lakehouse.sessionlog.sessions import list_sessions
+from lakehouse.sessionlog.keeping.sealing import seal
+from lakehouse.sessionlog.reading.compacted import Compacted, open_compacted
+from lakehouse.sessionlog.reading.filters import SessionFilter
+from lakehouse.sessionlog.reading.sessions import list_sessions
 from support.dead_writer import dead_writer
 from support.rows import make_row, rejected_attempt
 

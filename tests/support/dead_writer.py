@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lakehouse.core.row import Row
-from lakehouse.sessionlog.writer import SessionLogWriter
+from lakehouse.sessionlog.writing.writer import SessionLogWriter
 from support.forking import fork
 from support.rows import make_started
 

@@ -6,7 +6,7 @@ import threading
 from collections import Counter
 from pathlib import Path
 
-from lakehouse.sessionlog.disk import Disk
+from lakehouse.files.disk import Disk
 
 
 class FaultyDisk(Disk):

@@ -4,7 +4,7 @@ import asyncio
 from pathlib import Path
 
 from lakehouse.core.row import Row
-from lakehouse.sessionlog.writer import SessionLogWriter
+from lakehouse.sessionlog.writing.writer import SessionLogWriter
 from support.rows import make_started
 
 

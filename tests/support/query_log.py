@@ -5,8 +5,8 @@ import hashlib
 from pathlib import Path
 
 from lakehouse.core.row_codec import encode_line
-from lakehouse.sessionlog.sealing import seal
-from lakehouse.sessionlog.writer import SessionLogWriter
+from lakehouse.sessionlog.keeping.sealing import seal
+from lakehouse.sessionlog.writing.writer import SessionLogWriter
 from support.rows import make_feedback, make_row
 
 

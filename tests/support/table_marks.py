@@ -7,10 +7,10 @@ from deltalake import DeltaTable
 
 from lakehouse.core.row import Row
 from lakehouse.core.row_codec import encode_line
-from lakehouse.lake import compaction
-from lakehouse.lake.compaction import compact
-from lakehouse.sessionlog.reader import read_rows
-from lakehouse.sessionlog.sealing import seal
+from lakehouse.sessionlog.keeping import compaction
+from lakehouse.sessionlog.keeping.compaction import compact
+from lakehouse.sessionlog.keeping.sealing import seal
+from lakehouse.sessionlog.reading.reader import read_rows
 from support.dead_writer import dead_writer
 from support.rows import make_row
 

@@ -17,7 +17,7 @@ from lakehouse.cli.show import print_attempt, print_fact
 from lakehouse.cli.table import cell_text, percent, print_table
 from lakehouse.core.session import SessionReply
 from lakehouse.demo.notices import Notice
-from lakehouse.sessionlog.query import query
+from lakehouse.sessionlog.reading.query import query
 
 QUESTION: Final = """SELECT code, path, count(*) AS findings, count(DISTINCT row_id) AS sessions
 FROM findings GROUP BY ALL ORDER BY findings DESC, code, path LIMIT 6"""

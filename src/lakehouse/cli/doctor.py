@@ -29,8 +29,8 @@ from lakehouse.core.wording import counted
 from lakehouse.daemon import key_ring
 from lakehouse.engine.task import Catalog
 from lakehouse.grounding.tables import TableFiles
-from lakehouse.sessionlog.disk import free_bytes_required
-from lakehouse.sessionlog.odd_entries import odd_entries
+from lakehouse.sessionlog.reading.odd_entries import odd_entries
+from lakehouse.sessionlog.writing.space import free_bytes_required
 from lakehouse.stack import Stack, catalog, tracer
 from lakehouse.tracing.destination import why_off, without_tracing
 

@@ -14,8 +14,8 @@ from lakehouse.core.kind import Kind
 from lakehouse.engine.task import Catalog
 from lakehouse.grounding.check import values_at
 from lakehouse.grounding.tables import Rules
-from lakehouse.sessionlog.filters import SessionFilter
-from lakehouse.sessionlog.sessions import list_sessions
+from lakehouse.sessionlog.reading.filters import SessionFilter
+from lakehouse.sessionlog.reading.sessions import list_sessions
 
 _SESSIONS_MAX: Final = 50  # the newest accepted ones of a kind that are looked at
 _SESSIONS_MIN: Final = 10  # for one check among others that apply

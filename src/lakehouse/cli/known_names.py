@@ -6,8 +6,8 @@ from pathlib import Path
 from lakehouse.config.settings import Config
 from lakehouse.core.errors import SetupError
 from lakehouse.core.suggestion import did_you_mean
-from lakehouse.sessionlog.filters import SessionFilter
-from lakehouse.sessionlog.stats import Dimension, stats
+from lakehouse.sessionlog.reading.filters import SessionFilter
+from lakehouse.sessionlog.reading.stats import Dimension, stats
 
 
 def check_names(config: Config, log: Path, where: SessionFilter) -> None:

@@ -14,13 +14,13 @@ from lakehouse.cli.table import print_json
 from lakehouse.cli.terminal import on_one_line, say
 from lakehouse.core.errors import LakehouseError
 from lakehouse.core.wording import counted
-from lakehouse.sessionlog.compacted import RETENTION_H, require_delta
-from lakehouse.sessionlog.disk import reason
+from lakehouse.files.disk import reason
+from lakehouse.sessionlog.keeping.sealing import reap as reap_log
+from lakehouse.sessionlog.keeping.sealing import seal as seal_log
+from lakehouse.sessionlog.keeping.verify import Verification
+from lakehouse.sessionlog.keeping.verify import verify as verify_log
 from lakehouse.sessionlog.layout import ACTIVE, INBOX
-from lakehouse.sessionlog.sealing import reap as reap_log
-from lakehouse.sessionlog.sealing import seal as seal_log
-from lakehouse.sessionlog.verify import Verification
-from lakehouse.sessionlog.verify import verify as verify_log
+from lakehouse.sessionlog.reading.compacted import RETENTION_H, require_delta
 
 log_app = typer.Typer(
     cls=ListingGroup,
@@ -127,7 +127,7 @@ def compact(
     Example: lakehouse log compact
     """
     require_delta()
-    from lakehouse.lake import compaction  # noqa: PLC0415 - needs the Delta library, an extra
+    from lakehouse.sessionlog.keeping import compaction  # noqa: PLC0415 - needs the Delta library, an extra
 
     root = _root(context, config)
     with _trouble_told("sealed"):
@@ -160,7 +160,7 @@ def forget(
     Example: lakehouse log forget 0af7651916cd43dd8448eb211c80319c
     """
     require_delta()
-    from lakehouse.lake import forgetting  # noqa: PLC0415 - needs the Delta library, an extra
+    from lakehouse.sessionlog.keeping import forgetting  # noqa: PLC0415 - needs the Delta library, an extra
 
     done = forgetting.forget(_root(context, config), session, table=_table(context, config))
     if json:

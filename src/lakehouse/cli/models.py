@@ -18,7 +18,7 @@ from lakehouse.core.chat import ModelStatus
 from lakehouse.core.errors import SetupError
 from lakehouse.core.suggestion import did_you_mean
 from lakehouse.providers.weights import PullStage, model_path, pull_smollm2
-from lakehouse.sessionlog.memory import MemoryLog
+from lakehouse.sessionlog.writing.memory import MemoryLog
 from lakehouse.stack import Stack
 from lakehouse.tracing.destination import without_tracing
 

@@ -16,7 +16,7 @@ from lakehouse.core.ports import ValidateRequest
 from lakehouse.core.row_codec import RowError, rewrite_row
 from lakehouse.engine.task import Catalog
 from lakehouse.grounding.no_tables import NoTables
-from lakehouse.sessionlog.memory import MemoryLog
+from lakehouse.sessionlog.writing.memory import MemoryLog
 from lakehouse.transport.body import decode
 from lakehouse.validation.schema import SchemaCache
 from lakehouse.validatord.service import ValidatorService

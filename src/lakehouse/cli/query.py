@@ -11,7 +11,7 @@ from lakehouse.cli.options import ConfigOption, JsonOption, log_directory, read_
 from lakehouse.cli.table import cell_text, print_table
 from lakehouse.cli.terminal import say, say_json, say_lines
 from lakehouse.core.errors import SetupError
-from lakehouse.sessionlog.query import QueryResult, query
+from lakehouse.sessionlog.reading.query import QueryResult, query
 
 query_app = typer.Typer(add_completion=False, rich_markup_mode=None)
 

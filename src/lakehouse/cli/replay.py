@@ -45,7 +45,7 @@ from lakehouse.replay.candidate import Candidate
 from lakehouse.replay.progress import RunTally
 from lakehouse.replay.run import RunPlan, begin_run, count_lines, list_plans, read_plan
 from lakehouse.replay.selection import Selection
-from lakehouse.sessionlog.filters import moment
+from lakehouse.sessionlog.reading.filters import moment
 from lakehouse.stack import catalog
 
 replay_app = typer.Typer(

@@ -37,7 +37,7 @@ from lakehouse.replay.progress import RunTally, SideTally
 from lakehouse.replay.run import Found, RunPlan, at_work, find_replays, read_lines
 from lakehouse.replay.runner import Engine, LocalEngine, run_corpus
 from lakehouse.replay.session import ModelReplay, Rejudge, Replay
-from lakehouse.sessionlog.sealing import reap
+from lakehouse.sessionlog.keeping.sealing import reap
 from lakehouse.stack import Stack
 
 EngineName = Literal["local", "ray"]

@@ -20,7 +20,7 @@ from lakehouse.core.errors import InfraError, LakehouseError
 from lakehouse.core.redaction import redact
 from lakehouse.core.session import IterateRequest, SessionReply
 from lakehouse.engine.task import find_kind, find_model, plan
-from lakehouse.sessionlog.disk import lock_held
+from lakehouse.files.locks import lock_held
 from lakehouse.stack import Stack, catalog
 
 _DRAIN_MS: Final = 10_000

@@ -11,8 +11,8 @@ from lakehouse.cli.table import print_json, print_table
 from lakehouse.cli.terminal import say
 from lakehouse.core.limits import SESSIONS_LIMIT_DEFAULT
 from lakehouse.core.session import Verdict
-from lakehouse.sessionlog.filters import SessionFilter, moment
-from lakehouse.sessionlog.sessions import list_sessions
+from lakehouse.sessionlog.reading.filters import SessionFilter, moment
+from lakehouse.sessionlog.reading.sessions import list_sessions
 
 sessions_app = typer.Typer(add_completion=False, rich_markup_mode=None)
 

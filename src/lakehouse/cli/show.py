@@ -15,7 +15,7 @@ from lakehouse.core.errors import Refusal
 from lakehouse.core.row import Row
 from lakehouse.core.row_codec import decode_row
 from lakehouse.core.session import Attempt
-from lakehouse.sessionlog.reader import find_rows
+from lakehouse.sessionlog.reading.reader import find_rows
 
 show_app = typer.Typer(add_completion=False, rich_markup_mode=None)
 

@@ -7,8 +7,8 @@ import typer
 from lakehouse.cli.known_names import check_names
 from lakehouse.cli.options import ConfigOption, JsonOption, log_directory, read_config
 from lakehouse.cli.table import percent, print_json, print_table
-from lakehouse.sessionlog.filters import SessionFilter, moment
-from lakehouse.sessionlog.stats import Stats, stats
+from lakehouse.sessionlog.reading.filters import SessionFilter, moment
+from lakehouse.sessionlog.reading.stats import Stats, stats
 
 stats_app = typer.Typer(add_completion=False, rich_markup_mode=None)
 

@@ -9,8 +9,8 @@ import typer
 from lakehouse.cli.options import ConfigOption, log_directory, read_config
 from lakehouse.cli.terminal import on_one_line, say, say_json
 from lakehouse.core.limits import SESSIONS_LIMIT_MAX
-from lakehouse.sessionlog.reader import Follower
-from lakehouse.sessionlog.sessions import list_sessions
+from lakehouse.sessionlog.reading.reader import Follower
+from lakehouse.sessionlog.reading.sessions import list_sessions
 
 tail_app = typer.Typer(add_completion=False, rich_markup_mode=None)
 

@@ -20,9 +20,9 @@ from lakehouse.core.clock import ordering_moment, within
 from lakehouse.core.errors import InfraError, SetupError
 from lakehouse.core.row import Row
 from lakehouse.core.row_codec import decode_row
-from lakehouse.sessionlog.filters import moment
 from lakehouse.sessionlog.lines import LogLine
-from lakehouse.sessionlog.reader import read_rows
+from lakehouse.sessionlog.reading.filters import moment
+from lakehouse.sessionlog.reading.reader import read_rows
 from lakehouse.stack import tracer
 from lakehouse.tracing.channel import Delivered
 from lakehouse.tracing.destination import why_off

@@ -19,10 +19,10 @@ from lakehouse.core.replay_row import Feedback, FeedbackRequest
 from lakehouse.core.row import Row
 from lakehouse.core.row_codec import RowError, decode_feedback, decode_row, encode_line
 from lakehouse.engine.task import Catalog
-from lakehouse.sessionlog.disk import reason
-from lakehouse.sessionlog.filters import REPLAY_DAEMON
+from lakehouse.files.disk import reason
 from lakehouse.sessionlog.layout import FEEDBACK
-from lakehouse.sessionlog.reader import find_rows
+from lakehouse.sessionlog.reading.filters import REPLAY_DAEMON
+from lakehouse.sessionlog.reading.reader import find_rows
 from lakehouse.sessionlog.shared_file import append_lines, whole_lines
 
 _NAMED_MAX: Final = 10  # row ids in one message

@@ -11,8 +11,8 @@ from lakehouse.core.errors import Refusal
 from lakehouse.core.ids import is_session_id
 from lakehouse.core.integers import whole_number
 from lakehouse.core.limits import SESSIONS_LIMIT_DEFAULT, SESSIONS_LIMIT_MAX
-from lakehouse.sessionlog.filters import SessionFilter, moment
-from lakehouse.sessionlog.sessions import SessionsPage, list_sessions, session_rows
+from lakehouse.sessionlog.reading.filters import SessionFilter, moment
+from lakehouse.sessionlog.reading.sessions import SessionsPage, list_sessions, session_rows
 from lakehouse.transport.response import Response, json_response
 from lakehouse.transport.route import Call, Parameter, Route, Routes
 

@@ -15,12 +15,12 @@ from lakehouse.core.errors import InfraError
 from lakehouse.core.replay_row import ReplayRun
 from lakehouse.core.row import Row
 from lakehouse.core.row_codec import decode_row
+from lakehouse.files.disk import reason
 from lakehouse.replay.candidate import replay_row_id
 from lakehouse.replay.corpus import rows_among
 from lakehouse.replay.progress import RunTally
 from lakehouse.replay.run import Found, RunPlan, append_runs
 from lakehouse.replay.session import Ended, Replay, Replayed, run_session, side_of
-from lakehouse.sessionlog.disk import reason
 from lakehouse.sessionlog.layout import REPLAY_RUNS
 
 OUTAGES_IN_A_ROW_MAX: Final = 20  # after so many in a row, the run stops

@@ -29,14 +29,14 @@ from lakehouse.replay.books import Books
 from lakehouse.replay.candidate import replay_row_id
 from lakehouse.replay.corpus import rows_among
 from lakehouse.replay.session import Ended, Replay, run_session
-from lakehouse.sessionlog.compacted import (
+from lakehouse.sessionlog.forgotten import forgotten_sessions
+from lakehouse.sessionlog.reading.compacted import (
     durable_version,
     read_identity,
     row_ids_compacted,
     table_uri,
 )
-from lakehouse.sessionlog.encoding import encode_fitting
-from lakehouse.sessionlog.forgotten import forgotten_sessions
+from lakehouse.sessionlog.writing.encoding import encode_fitting
 
 BATCH_ROWS: Final = (
     32  # sessions that a worker runs and returns together, and that are lost with it

@@ -14,9 +14,10 @@ import msgspec
 from lakehouse.core.errors import InfraError, LakehouseError
 from lakehouse.core.row import Row
 from lakehouse.core.row_codec import RowError, decode_row
-from lakehouse.sessionlog.disk import reason, write_durably
+from lakehouse.files.disk import reason, write_durably
 from lakehouse.sessionlog.layout import REPLAYS
-from lakehouse.sessionlog.reader import read_rows, row_key
+from lakehouse.sessionlog.lines import row_key
+from lakehouse.sessionlog.reading.reader import read_rows
 
 CORPORA: Final = "corpora"
 

@@ -19,7 +19,8 @@ from lakehouse.feedback.labels import latest_feedback
 from lakehouse.replay.candidate import replay_row_id
 from lakehouse.replay.corpus import read_corpus
 from lakehouse.replay.run import RunPlan, read_lines
-from lakehouse.sessionlog.reader import read_rows, row_key
+from lakehouse.sessionlog.lines import row_key
+from lakehouse.sessionlog.reading.reader import read_rows
 
 TOLD_MAX: Final = 500  # flipped sessions whose attempts are kept for reports
 

@@ -25,7 +25,8 @@ from lakehouse.replay.candidate import Candidate
 from lakehouse.replay.corpus import CorpusCounts, build_corpus, write_corpus, write_file
 from lakehouse.replay.selection import KindInForce, Selection, kinds_in_force, select_rows
 from lakehouse.sessionlog.layout import REPLAY_RUNS, REPLAYS
-from lakehouse.sessionlog.reader import read_rows, row_key
+from lakehouse.sessionlog.lines import row_key
+from lakehouse.sessionlog.reading.reader import read_rows
 from lakehouse.sessionlog.shared_file import append_lines, whole_lines
 
 Mode = Literal["replay", "rejudge"]

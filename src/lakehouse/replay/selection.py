@@ -12,8 +12,8 @@ from typing import Final, Literal
 import msgspec
 
 from lakehouse.core.errors import SetupError
-from lakehouse.sessionlog.filters import REPLAY_DAEMON
-from lakehouse.sessionlog.query import query
+from lakehouse.sessionlog.reading.filters import REPLAY_DAEMON
+from lakehouse.sessionlog.reading.query import query
 
 Sampling = Literal["newest", "stratified"]
 

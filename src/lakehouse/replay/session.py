@@ -26,7 +26,7 @@ from lakehouse.engine.judge import judge
 from lakehouse.engine.task import Catalog, find_kind, inline_kind
 from lakehouse.replay.candidate import Candidate, replay_context, replay_request
 from lakehouse.replay.selection import KindInForce
-from lakehouse.sessionlog.filters import REPLAY_DAEMON
+from lakehouse.sessionlog.reading.filters import REPLAY_DAEMON
 
 
 class Replayed(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,14 +6,15 @@ with the command that fixes it.
 
 import os
 import re
+import stat
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from lakehouse.core.errors import SetupError
-from lakehouse.sessionlog.disk import is_shared, make_directories, reason
-from lakehouse.sessionlog.regular_file import NotRegular, open_regular, read_regular, sort_of
+from lakehouse.files.disk import make_directories, reason
+from lakehouse.files.regular import NotRegular, open_regular, read_regular, sort_of
 
 ACTIVE: Final = "active"
 SEALED: Final = "sealed"
@@ -178,7 +179,7 @@ def _make(path: Path) -> None:
 
 
 def _check(path: Path) -> None:
-    if is_shared(path.stat()):
+    if path.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         raise SetupError(
             f"Session log: others may write to {path}, and so could forge or remove rows.",
             hint=f"chmod go-w {path}",

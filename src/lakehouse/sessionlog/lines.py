@@ -16,7 +16,7 @@ import msgspec
 from lakehouse.core.limits import ROW_BYTES_MAX
 from lakehouse.core.row import SegmentHeader
 from lakehouse.core.row_codec import RowError, crc_holds, decode_row, decode_started, has_crc
-from lakehouse.sessionlog.disk import lock_held
+from lakehouse.files.locks import lock_held
 from lakehouse.sessionlog.layout import ACTIVE, INBOX_WRITER, LogFile, lock_path
 
 LineKind = Literal["row", "started", "segment", "blank", "tail", "bad"]
@@ -53,11 +53,20 @@ class LogLine(msgspec.Struct, frozen=True):
     checked: bool = False
 
 
+class RowKey(msgspec.Struct, frozen=True):
+    """The members of a row that find, order and de-duplicate it."""
+
+    session_id: str
+    row_id: str
+    timestamp: str
+
+
 class _Schema(msgspec.Struct):
     schema: str
 
 
 _SCHEMA: Final = msgspec.json.Decoder(_Schema)
+_KEY: Final = msgspec.json.Decoder(RowKey)
 
 
 def split(descriptor: int, offset: int = 0, number: int = 1) -> Iterator[Line]:
@@ -169,6 +178,14 @@ def classify(line: Line, *, file: str, crc_required: bool, alive: bool) -> LogLi
     except (RowError, msgspec.MsgspecError, UnicodeDecodeError) as error:
         return _bad(file, line, str(error), alive)
     return LogLine(file, line, kind, checked=checked is True)
+
+
+def row_key(line: bytes) -> RowKey | None:
+    """Read the key of a row or started line; None if it is not JSON with these members."""
+    try:
+        return _KEY.decode(line)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None
 
 
 def _decode(data: bytes) -> LineKind:

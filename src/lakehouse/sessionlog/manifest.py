@@ -10,10 +10,9 @@ from typing import Literal
 
 import msgspec
 
+from lakehouse.files.regular import read_regular
 from lakehouse.sessionlog.layout import LogFile, manifest_path
-from lakehouse.sessionlog.lines import LogLine, classify, crc_is_required, split
-from lakehouse.sessionlog.reader import row_key
-from lakehouse.sessionlog.regular_file import read_regular
+from lakehouse.sessionlog.lines import LogLine, classify, crc_is_required, row_key, split
 
 
 class BadLine(msgspec.Struct, frozen=True):

@@ -15,9 +15,9 @@ from pathlib import Path
 
 from lakehouse.core.errors import LakehouseError
 from lakehouse.core.row_codec import crc_holds
-from lakehouse.sessionlog.disk import Disk
+from lakehouse.files.disk import Disk
+from lakehouse.files.regular import open_regular
 from lakehouse.sessionlog.lines import split
-from lakehouse.sessionlog.regular_file import open_regular
 
 
 def append_lines(path: Path, lines: Iterable[bytes]) -> None:

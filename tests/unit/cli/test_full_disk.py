@@ -14,7 +14,7 @@ from support.small_disk import on_small_disk
 
 _LOG = """
 import asyncio
-from lakehouse.sessionlog.writer import SessionLogWriter
+from lakehouse.sessionlog.writing.writer import SessionLogWriter
 from support.rows import make_row, make_started
 
 root = disk / "lakehouse-data" / "sessions"

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 import lakehouse
-from lakehouse.sessionlog.disk import exclusively
+from lakehouse.files.locks import exclusively
 from support.dead_writer import dead_writer
 from support.rows import make_row
 

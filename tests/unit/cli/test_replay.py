@@ -15,7 +15,7 @@ import pytest
 
 from lakehouse.core.row_codec import decode_row
 from lakehouse.replay.run import list_plans
-from lakehouse.sessionlog.reader import read_rows
+from lakehouse.sessionlog.reading.reader import read_rows
 from support.replays import log_sessions, write_project
 from support.waiting import wait_until
 

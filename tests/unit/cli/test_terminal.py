@@ -17,8 +17,8 @@ from lakehouse.cli import terminal
 from lakehouse.cli.csv_export import csv_lines
 from lakehouse.cli.terminal import on_one_line, visible
 from lakehouse.core.row import RowError
-from lakehouse.sessionlog.query import query
-from lakehouse.sessionlog.writer import SessionLogWriter
+from lakehouse.sessionlog.reading.query import query
+from lakehouse.sessionlog.writing.writer import SessionLogWriter
 from support.rows import make_attempt, make_row, rejected_attempt
 
 # Clears the screen, sets the title, an 8-bit CSI, turns the direction, hides tags.

@@ -13,7 +13,7 @@ from lakehouse.config.trials import try_checks
 from lakehouse.core.errors import InfraError, SetupError
 from lakehouse.core.ports import ValidateRequest
 from lakehouse.engine.task import Catalog
-from lakehouse.sessionlog.memory import MemoryLog
+from lakehouse.sessionlog.writing.memory import MemoryLog
 from lakehouse.stack import catalog
 from lakehouse.validation.schema import SchemaCache
 from lakehouse.validatord.service import ValidatorService

@@ -17,8 +17,8 @@ from lakehouse.core.row_codec import decode_row
 from lakehouse.core.session import IterateRequest
 from lakehouse.replay.candidate import Candidate, replay_row_id
 from lakehouse.replay.session import Rejudge, Replayed
-from lakehouse.sessionlog.memory import MemoryLog
-from lakehouse.sessionlog.reader import read_rows
+from lakehouse.sessionlog.reading.reader import read_rows
+from lakehouse.sessionlog.writing.memory import MemoryLog
 from lakehouse.stack import Stack
 
 RUN_ID = "019ab3c4d5e77a1c8d3e4f5061728394"

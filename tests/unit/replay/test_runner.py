@@ -35,7 +35,7 @@ from lakehouse.replay.runner import LocalEngine, run_corpus
 from lakehouse.replay.selection import Selection
 from lakehouse.replay.session import ModelReplay
 from lakehouse.sessionlog.forgotten import hide_session
-from lakehouse.sessionlog.reader import read_rows
+from lakehouse.sessionlog.reading.reader import read_rows
 from lakehouse.stack import Stack, catalog
 from support.replays import log_sessions, write_project
 

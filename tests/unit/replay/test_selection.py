@@ -13,12 +13,12 @@ from lakehouse.core.errors import LakehouseError, SetupError
 from lakehouse.core.finding import Truncated
 from lakehouse.core.row import Row, RowError, RowMessage
 from lakehouse.core.row_codec import encode_line
-from lakehouse.lake.compaction import compact
 from lakehouse.replay.corpus import build_corpus, read_corpus, rows_among, write_corpus
 from lakehouse.replay.selection import KindInForce, Selection, kinds_in_force, select_rows
 from lakehouse.sessionlog.forgotten import hide_session
-from lakehouse.sessionlog.sealing import seal
-from lakehouse.sessionlog.writer import SessionLogWriter
+from lakehouse.sessionlog.keeping.compaction import compact
+from lakehouse.sessionlog.keeping.sealing import seal
+from lakehouse.sessionlog.writing.writer import SessionLogWriter
 from support.rows import make_attempt, make_row
 
 CUT = Truncated(truncated=True, bytes=70_000, sha256="0" * 64)

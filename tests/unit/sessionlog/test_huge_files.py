@@ -12,15 +12,15 @@ import pytest
 
 from lakehouse.core.limits import ROW_BYTES_MAX
 from lakehouse.core.row_codec import encode_line
+from lakehouse.sessionlog.keeping.sealing import seal
+from lakehouse.sessionlog.keeping.verify import verify
 from lakehouse.sessionlog.layout import LogFile, manifest_path
 from lakehouse.sessionlog.manifest import encode_manifest, examine
-from lakehouse.sessionlog.query import query
-from lakehouse.sessionlog.reader import Follower, count, find_rows, read_rows
-from lakehouse.sessionlog.sealing import seal
-from lakehouse.sessionlog.sessions import list_sessions
-from lakehouse.sessionlog.stats import stats
-from lakehouse.sessionlog.verify import verify
-from lakehouse.sessionlog.writer import SessionLogWriter
+from lakehouse.sessionlog.reading.query import query
+from lakehouse.sessionlog.reading.reader import Follower, count, find_rows, read_rows
+from lakehouse.sessionlog.reading.sessions import list_sessions
+from lakehouse.sessionlog.reading.stats import stats
+from lakehouse.sessionlog.writing.writer import SessionLogWriter
 from support.rows import make_row
 
 
@@ -100,10 +100,10 @@ def test_a_sparse_file_is_not_read_through(tmp_path: Path, place: str):
 _MANY = """
 import json, resource, sys
 from pathlib import Path
-from lakehouse.sessionlog.query import query
-from lakehouse.sessionlog.stats import stats
-from lakehouse.sessionlog.verify import verify
-from lakehouse.sessionlog.sessions import list_sessions
+from lakehouse.sessionlog.reading.query import query
+from lakehouse.sessionlog.reading.stats import stats
+from lakehouse.sessionlog.keeping.verify import verify
+from lakehouse.sessionlog.reading.sessions import list_sessions
 
 resource.setrlimit(resource.RLIMIT_NOFILE, (1024, 1024))
 root = Path(sys.argv[1])

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from lakehouse.core.ids import new_id
 from lakehouse.core.limits import PAGE_BYTES_MAX
-from lakehouse.lake.compaction import compact
-from lakehouse.sessionlog.newest import NewestRows, Order
-from lakehouse.sessionlog.sealing import seal
-from lakehouse.sessionlog.sessions import SessionsPage, list_sessions, session_rows
+from lakehouse.sessionlog.keeping.compaction import compact
+from lakehouse.sessionlog.keeping.sealing import seal
+from lakehouse.sessionlog.reading.newest import NewestRows, Order
+from lakehouse.sessionlog.reading.sessions import SessionsPage, list_sessions, session_rows
 from support.dead_writer import dead_writer
 from support.rows import make_attempt, make_row
 

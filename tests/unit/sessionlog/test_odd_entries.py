@@ -13,16 +13,16 @@ from pathlib import Path
 import pytest
 
 from lakehouse.core.errors import LakehouseError
-from lakehouse.sessionlog.odd_entries import odd_entries
-from lakehouse.sessionlog.query import query
-from lakehouse.sessionlog.reader import Follower, count, find_rows, read_rows, unfinished
-from lakehouse.sessionlog.regular_file import NotRegular
-from lakehouse.sessionlog.sealing import reap, seal
-from lakehouse.sessionlog.sessions import list_sessions
+from lakehouse.files.regular import NotRegular
+from lakehouse.sessionlog.keeping.sealing import reap, seal
+from lakehouse.sessionlog.keeping.verify import verify
+from lakehouse.sessionlog.reading.odd_entries import odd_entries
+from lakehouse.sessionlog.reading.query import query
+from lakehouse.sessionlog.reading.reader import Follower, count, find_rows, read_rows, unfinished
+from lakehouse.sessionlog.reading.sessions import list_sessions
+from lakehouse.sessionlog.reading.stats import stats
 from lakehouse.sessionlog.shared_file import append_lines
-from lakehouse.sessionlog.stats import stats
-from lakehouse.sessionlog.verify import verify
-from lakehouse.sessionlog.writer import SessionLogWriter
+from lakehouse.sessionlog.writing.writer import SessionLogWriter
 from support.rows import make_row
 
 pytestmark = pytest.mark.timeout(60)  # a reader that waits for a FIFO waits for ever
@@ -180,9 +180,9 @@ _AS_NOBODY = """
 import os, sys
 sys.path[:0] = sys.argv[2].split(os.pathsep)
 from pathlib import Path
-from lakehouse.sessionlog.odd_entries import odd_entries
-from lakehouse.sessionlog.reader import read_rows
-from lakehouse.sessionlog.stats import stats
+from lakehouse.sessionlog.reading.odd_entries import odd_entries
+from lakehouse.sessionlog.reading.reader import read_rows
+from lakehouse.sessionlog.reading.stats import stats
 os.setgid(65534)
 os.setuid(65534)
 root = Path(sys.argv[1])

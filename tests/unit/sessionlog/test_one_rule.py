@@ -10,17 +10,17 @@ import pytest
 from lakehouse.core.row_codec import CRC_BYTES, encode_line
 from lakehouse.core.row_codec import seal as seal_line
 from lakehouse.feedback.labels import latest_feedback
-from lakehouse.lake.compaction import compact
 from lakehouse.replay.corpus import build_corpus
 from lakehouse.replay.run import read_lines as read_replays
 from lakehouse.replay.selection import Selection, select_rows
-from lakehouse.sessionlog.filters import SessionFilter
-from lakehouse.sessionlog.reader import Follower, count, find_rows, read_rows
-from lakehouse.sessionlog.sealing import seal
-from lakehouse.sessionlog.sessions import list_sessions
-from lakehouse.sessionlog.stats import stats
-from lakehouse.sessionlog.verify import verify
-from lakehouse.sessionlog.views import open_views
+from lakehouse.sessionlog.keeping.compaction import compact
+from lakehouse.sessionlog.keeping.sealing import seal
+from lakehouse.sessionlog.keeping.verify import verify
+from lakehouse.sessionlog.reading.filters import SessionFilter
+from lakehouse.sessionlog.reading.reader import Follower, count, find_rows, read_rows
+from lakehouse.sessionlog.reading.sessions import list_sessions
+from lakehouse.sessionlog.reading.stats import stats
+from lakehouse.sessionlog.reading.views import open_views
 from support.rows import make_feedback, make_replay_run, make_row
 
 GOOD = make_row(timestamp="2026-01-02T03:04:05.000000Z")

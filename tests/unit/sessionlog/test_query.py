@@ -12,14 +12,14 @@ import lakehouse
 from lakehouse.core.errors import SetupError
 from lakehouse.core.row import RowError
 from lakehouse.core.row_codec import encode_line
-from lakehouse.sessionlog.columns import SESSION_COLUMNS
-from lakehouse.sessionlog.query import QueryFailed, query
-from lakehouse.sessionlog.reader import find_rows
-from lakehouse.sessionlog.sealing import seal
-from lakehouse.sessionlog.sessions import list_sessions
-from lakehouse.sessionlog.stats import stats
-from lakehouse.sessionlog.verify import verify
-from lakehouse.sessionlog.views import open_views
+from lakehouse.sessionlog.keeping.sealing import seal
+from lakehouse.sessionlog.keeping.verify import verify
+from lakehouse.sessionlog.reading.columns import SESSION_COLUMNS
+from lakehouse.sessionlog.reading.query import QueryFailed, query
+from lakehouse.sessionlog.reading.reader import find_rows
+from lakehouse.sessionlog.reading.sessions import list_sessions
+from lakehouse.sessionlog.reading.stats import stats
+from lakehouse.sessionlog.reading.views import open_views
 from support.filled_log import fill
 from support.rows import (
     make_attempt,
@@ -173,7 +173,7 @@ _LIVE_WRITER = f"""
 import asyncio, os, sys
 sys.path[:0] = [{SOURCE!r}, {TESTS!r}]
 from pathlib import Path
-from lakehouse.sessionlog.writer import SessionLogWriter
+from lakehouse.sessionlog.writing.writer import SessionLogWriter
 from support.rows import make_row, make_started
 
 async def main():

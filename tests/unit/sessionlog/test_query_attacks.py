@@ -16,7 +16,7 @@ import duckdb
 import msgspec
 import pytest
 
-from lakehouse.sessionlog.query import QueryTask
+from lakehouse.sessionlog.reading.query import QueryTask
 from lakehouse.sql.gate import NotAQuery, read_query
 from support.query_log import WAYS, fingerprint, make_log
 
@@ -169,10 +169,10 @@ _CHILD = """
 import json, os, sys
 import duckdb
 from lakehouse.process import confinement
-from lakehouse.sessionlog import query_child
-from lakehouse.sessionlog.query import QueryTask
-from lakehouse.sessionlog.sources import find_sources
-from lakehouse.sessionlog.views import open_views
+from lakehouse.sessionlog.reading import query_child
+from lakehouse.sessionlog.reading.query import QueryTask
+from lakehouse.sessionlog.reading.sources import find_sources
+from lakehouse.sessionlog.reading.views import open_views
 from support.forking import fork
 import msgspec
 

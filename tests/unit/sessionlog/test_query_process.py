@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from lakehouse.core.errors import SetupError
-from lakehouse.sessionlog.query import QueryFailed, query
+from lakehouse.sessionlog.reading.query import QueryFailed, query
 from support.filled_log import fill
 from support.processes import descendants, wait_ended
 from support.rows import (
@@ -34,7 +34,7 @@ _SPILLING = (
 _ASKER = """
 import sys
 from pathlib import Path
-from lakehouse.sessionlog.query import query
+from lakehouse.sessionlog.reading.query import query
 query(Path(sys.argv[1]), sys.argv[2], memory_bytes=400 << 20, timeout_ms=600_000)
 """
 

@@ -12,7 +12,7 @@ import pytest
 
 from lakehouse.core.errors import SetupError
 from lakehouse.process import call_filter, landlock
-from lakehouse.sessionlog.query import QueryAnswer, QueryTask, query
+from lakehouse.sessionlog.reading.query import QueryAnswer, QueryTask, query
 from support.query_log import WAYS, fingerprint, make_log
 
 
@@ -42,7 +42,7 @@ def test_every_way_of_this_system_is_tried_above():
 _WHOLE_CHILD = """
 import sys
 from lakehouse.process import confinement
-from lakehouse.sessionlog import query_child
+from lakehouse.sessionlog.reading import query_child
 confinement.WAYS = {sys.platform: (getattr(confinement, sys.argv[1]),)} if sys.argv[1] else {}
 query_child.main()
 """

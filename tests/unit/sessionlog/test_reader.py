@@ -15,7 +15,8 @@ from lakehouse.core.row import Row, SegmentHeader
 from lakehouse.core.row_codec import crc_holds, encode_line, seal
 from lakehouse.sessionlog import lines
 from lakehouse.sessionlog.forgotten import hide_session
-from lakehouse.sessionlog.reader import (
+from lakehouse.sessionlog.keeping.sealing import seal as seal_log
+from lakehouse.sessionlog.reading.reader import (
     Follower,
     bad_lines,
     count,
@@ -24,8 +25,7 @@ from lakehouse.sessionlog.reader import (
     read_rows,
     unfinished,
 )
-from lakehouse.sessionlog.sealing import seal as seal_log
-from lakehouse.sessionlog.writer import SessionLogWriter
+from lakehouse.sessionlog.writing.writer import SessionLogWriter
 from support.rows import make_row, make_started
 
 WRITER_ID = "0123456789abcdef" * 2

@@ -12,12 +12,17 @@ import pytest
 
 import lakehouse
 from lakehouse.core.row_codec import decode_row, encode_line, seal
-from lakehouse.sessionlog.disk import Disk
-from lakehouse.sessionlog.reader import find_rows, read_rows, unfinished
-from lakehouse.sessionlog.reaper import CRASHED_MESSAGE, crashed_row, dead_writers, reap_dead
-from lakehouse.sessionlog.sealing import reap
-from lakehouse.sessionlog.sealing import seal as seal_log
-from lakehouse.sessionlog.verify import verify
+from lakehouse.files.disk import Disk
+from lakehouse.sessionlog.keeping.reaper import (
+    CRASHED_MESSAGE,
+    crashed_row,
+    dead_writers,
+    reap_dead,
+)
+from lakehouse.sessionlog.keeping.sealing import reap
+from lakehouse.sessionlog.keeping.sealing import seal as seal_log
+from lakehouse.sessionlog.keeping.verify import verify
+from lakehouse.sessionlog.reading.reader import find_rows, read_rows, unfinished
 from support.dead_writer import dead_writer
 from support.rows import make_row, make_started
 
@@ -30,7 +35,7 @@ ENVIRONMENT = {
 LIVING = """
 import sys, time
 from pathlib import Path
-from lakehouse.sessionlog.writer import SessionLogWriter
+from lakehouse.sessionlog.writing.writer import SessionLogWriter
 from support.rows import make_row, make_started
 writer = SessionLogWriter.open(Path(sys.argv[1]), daemon="validatord")
 writer.started(make_started(make_row(row_id="ab" * 16)))

@@ -7,13 +7,13 @@ import pytest
 
 from lakehouse.core.limits import ROW_BYTES_MAX
 from lakehouse.core.row_codec import encode_line
-from lakehouse.sessionlog import sealing
+from lakehouse.sessionlog.keeping import sealing
+from lakehouse.sessionlog.keeping.sealing import seal
+from lakehouse.sessionlog.keeping.verify import verify
 from lakehouse.sessionlog.layout import SEALED
 from lakehouse.sessionlog.manifest import Manifest, read_manifest
-from lakehouse.sessionlog.reader import find_rows, read_rows
-from lakehouse.sessionlog.sealing import seal
-from lakehouse.sessionlog.stats import stats
-from lakehouse.sessionlog.verify import verify
+from lakehouse.sessionlog.reading.reader import find_rows, read_rows
+from lakehouse.sessionlog.reading.stats import stats
 from support.rows import make_row
 
 

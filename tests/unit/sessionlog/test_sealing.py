@@ -9,16 +9,17 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from lakehouse.sessionlog import sealing
-from lakehouse.sessionlog.disk import Busy, Disk, exclusively
+from lakehouse.files.disk import Disk
+from lakehouse.files.locks import Busy, exclusively
+from lakehouse.sessionlog.keeping import sealing
+from lakehouse.sessionlog.keeping.reaper import dead_writers
+from lakehouse.sessionlog.keeping.sealing import seal
+from lakehouse.sessionlog.keeping.verify import verify
 from lakehouse.sessionlog.layout import ACTIVE, SEALED, log_files
 from lakehouse.sessionlog.manifest import read_manifest
-from lakehouse.sessionlog.reader import read_rows
-from lakehouse.sessionlog.reaper import dead_writers
-from lakehouse.sessionlog.sealing import seal
-from lakehouse.sessionlog.stats import stats
-from lakehouse.sessionlog.verify import verify
-from lakehouse.sessionlog.writer import SessionLogWriter
+from lakehouse.sessionlog.reading.reader import read_rows
+from lakehouse.sessionlog.reading.stats import stats
+from lakehouse.sessionlog.writing.writer import SessionLogWriter
 from support.dead_writer import dead_writer
 from support.rows import make_row, make_started
 from support.waiting import wait_until

@@ -16,13 +16,13 @@ from lakehouse.core.errors import Refusal
 from lakehouse.core.rates import wilson_interval
 from lakehouse.core.row import Row, RowError
 from lakehouse.core.row_codec import encode_line
-from lakehouse.lake.compaction import compact
-from lakehouse.sessionlog import sessions
-from lakehouse.sessionlog.filters import SessionFilter, moment
-from lakehouse.sessionlog.sealing import seal
-from lakehouse.sessionlog.sessions import list_sessions
-from lakehouse.sessionlog.stats import stats
-from lakehouse.sessionlog.writer import SessionLogWriter
+from lakehouse.sessionlog.keeping.compaction import compact
+from lakehouse.sessionlog.keeping.sealing import seal
+from lakehouse.sessionlog.reading import sessions
+from lakehouse.sessionlog.reading.filters import SessionFilter, moment
+from lakehouse.sessionlog.reading.sessions import list_sessions
+from lakehouse.sessionlog.reading.stats import stats
+from lakehouse.sessionlog.writing.writer import SessionLogWriter
 from support.dead_writer import dead_writer
 from support.rows import make_attempt, make_row, rejected_attempt
 

@@ -9,12 +9,12 @@ import pytest
 
 from lakehouse.core.clock import SystemClock
 from lakehouse.core.errors import InfraError, Refusal
-from lakehouse.sessionlog import maintenance
-from lakehouse.sessionlog.disk import Disk
+from lakehouse.files.disk import Disk
+from lakehouse.sessionlog.keeping import maintenance
+from lakehouse.sessionlog.keeping.maintenance import Maintenance
 from lakehouse.sessionlog.layout import prepare, reserve_path
-from lakehouse.sessionlog.maintenance import Maintenance
-from lakehouse.sessionlog.segments import Segments
-from lakehouse.sessionlog.writer import SessionLogWriter
+from lakehouse.sessionlog.writing.segments import Segments
+from lakehouse.sessionlog.writing.writer import SessionLogWriter
 from support.forking import fork
 from support.rows import make_row
 

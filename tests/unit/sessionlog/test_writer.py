@@ -15,10 +15,11 @@ from lakehouse.core.clock import FixedClock
 from lakehouse.core.errors import InfraError, Refusal, SetupError
 from lakehouse.core.row import SegmentHeader
 from lakehouse.core.row_codec import encode_line
-from lakehouse.sessionlog.disk import free_bytes_required, lock_held
+from lakehouse.files.locks import lock_held
 from lakehouse.sessionlog.layout import lock_path
-from lakehouse.sessionlog.reader import bad_lines, count, find_rows, read_rows
-from lakehouse.sessionlog.writer import SessionLogWriter
+from lakehouse.sessionlog.reading.reader import bad_lines, count, find_rows, read_rows
+from lakehouse.sessionlog.writing.space import free_bytes_required
+from lakehouse.sessionlog.writing.writer import SessionLogWriter
 from support.faulty_disk import FaultyDisk
 from support.forking import fork
 from support.rows import make_row, make_started
@@ -252,9 +253,9 @@ def test_a_hanging_sync_is_answered_in_time(
     writer: SessionLogWriter, disk: FaultyDisk, monkeypatch: pytest.MonkeyPatch
 ):
     """A disk that never answers: the session is told, and new ones are refused."""
-    monkeypatch.setattr("lakehouse.sessionlog.writer.ACK_S_MAX", 0.05)
-    monkeypatch.setattr("lakehouse.sessionlog.writer.SYNC_S_MAX", 0.0)
-    monkeypatch.setattr("lakehouse.sessionlog.writer.WATCH_INTERVAL_S", 0.02)
+    monkeypatch.setattr("lakehouse.sessionlog.writing.writer.ACK_S_MAX", 0.05)
+    monkeypatch.setattr("lakehouse.sessionlog.writing.writer.SYNC_S_MAX", 0.0)
+    monkeypatch.setattr("lakehouse.sessionlog.writing.writer.WATCH_INTERVAL_S", 0.02)
     disk.gate = threading.Event()
     try:
         with pytest.raises(InfraError) as failed:

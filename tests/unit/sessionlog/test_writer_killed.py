@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import lakehouse
-from lakehouse.sessionlog.reader import count, read_lines, read_rows
+from lakehouse.sessionlog.reading.reader import count, read_lines, read_rows
 
 SOURCE = str(Path(lakehouse.__file__).parent.parent)
 TESTS = str(Path(__file__).parents[2])
@@ -20,7 +20,7 @@ _WRITER_PROGRAM = f"""
 import asyncio, os, sys
 sys.path[:0] = [{SOURCE!r}, {TESTS!r}]
 from pathlib import Path
-from lakehouse.sessionlog.writer import SessionLogWriter
+from lakehouse.sessionlog.writing.writer import SessionLogWriter
 from support.rows import make_row, make_started
 """
 _ENDLESS = (

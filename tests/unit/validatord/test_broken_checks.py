@@ -14,7 +14,7 @@ from lakehouse.core.context import call_context
 from lakehouse.core.session import IterateRequest, SessionReply
 from lakehouse.engine.task import Catalog
 from lakehouse.grounding.tables import TableFiles
-from lakehouse.sessionlog.memory import MemoryLog
+from lakehouse.sessionlog.writing.memory import MemoryLog
 from lakehouse.stack import catalog
 from lakehouse.validatord.service import ValidatorService
 from support.sessions import ListedChat

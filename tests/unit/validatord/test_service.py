@@ -11,7 +11,7 @@ from lakehouse.core.errors import InfraError, Refusal, TableUnavailable
 from lakehouse.core.kind import Kind
 from lakehouse.core.ports import RequestedRule, TableSnapshot, ValidateRequest
 from lakehouse.core.session import IterateRequest, SessionReply
-from lakehouse.sessionlog.memory import MemoryLog
+from lakehouse.sessionlog.writing.memory import MemoryLog
 from lakehouse.validatord.service import ValidatorService
 from support.sessions import CITY_SCHEMA, ListedChat, NoTables, answer, catalog
 

@@ -1,0 +1,316 @@
+"""Finished segments become immutable: renamed into `sealed/`, with a manifest beside them.
+
+Every step can be done again, so a crash between any two leaves nothing that the next call does
+not complete. It does not seal what a living process may still write to, change a sealed file,
+or cut or rename the inbox: its whole lines are copied.
+"""
+
+import errno
+import hashlib
+import logging
+import os
+import time
+from collections.abc import Callable, Collection
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from lakehouse.files.disk import Disk, write_durably
+from lakehouse.files.locks import exclusively, lock_held
+from lakehouse.files.regular import NotRegular, open_regular, read_regular
+from lakehouse.sessionlog.keeping.reaper import dead_writers, reap_dead
+from lakehouse.sessionlog.layout import (
+    ACTIVE,
+    INBOX,
+    INBOX_WRITER,
+    QUARANTINE,
+    REAP_LOCK,
+    SEALED,
+    WRITERS,
+    LogFile,
+    log_files,
+    manifest_path,
+    prepare,
+    reserve_path,
+    segment_name,
+)
+from lakehouse.sessionlog.lines import split
+from lakehouse.sessionlog.manifest import InboxPart, encode_manifest, examine, read_manifest
+
+LOCK_WAIT_S: Final = 10.0
+LOCK_AGE_S_MIN: Final = 60.0  # of a lock without segments: its writer may be about to begin
+_INBOX_BYTES_MAX: Final = 64 << 20  # of one sealed copy
+_COPY_MANIFEST: Final = ".jsonl.manifest.json"
+# Something that is no file of ours lies where one should go: told by `odd_entries`, tried again.
+_IN_THE_WAY: Final = frozenset(
+    {errno.EISDIR, errno.ENOTDIR, errno.ELOOP, errno.ENXIO, errno.EEXIST, errno.ENOTEMPTY}
+    | {os.EX_NOINPUT, errno.EACCES, errno.EPERM}
+)
+_TAIL_BYTES: Final = 4096  # compared to notice a cut; a row ends in its own crc
+
+_log = logging.getLogger(__name__)
+
+
+class Sealed(msgspec.Struct, frozen=True):
+    """What one call did: row ids of crashed sessions, names of sealed segments, writers let go."""
+
+    reaped: tuple[str, ...]
+    sealed: tuple[str, ...]
+    writers_removed: tuple[str, ...]
+
+
+def reap(
+    root: Path,
+    *,
+    wait_s: float = LOCK_WAIT_S,
+    disk: Disk | None = None,
+) -> tuple[str, ...]:
+    """Give every session of a dead writer its row; see `reap_dead`.
+
+    Raises:
+        Busy: Another process held the lock for all of `wait_s`.
+    """
+    root = prepare(root)
+    with exclusively(root / REAP_LOCK, wait_s):
+        return reap_dead(root, dead_writers(root), disk=disk or Disk()).row_ids
+
+
+def seal(
+    root: Path,
+    *,
+    wait_s: float = LOCK_WAIT_S,
+    disk: Disk | None = None,
+    own: Collection[str] = (),
+    on_sealed: Callable[[str], None] = lambda _: None,
+) -> Sealed:
+    """Reap, then seal every segment that nobody writes any more, and copy the inbox.
+
+    Args:
+        root: The log directory.
+        wait_s: How long to wait for another process that seals or reaps.
+        disk: The system calls.
+        own: Segments of a living writer in this process that it has finished with.
+        on_sealed: Hears the name of each sealed segment.
+
+    Raises:
+        Busy: Another process held the lock for all of `wait_s`.
+        OSError: The disk failed; what is sealed is sealed, the rest is done next time.
+    """
+    root = prepare(root)
+    disk = disk or Disk()
+    with exclusively(root / REAP_LOCK, wait_s):
+        dead = dead_writers(root)
+        reaped = reap_dead(root, dead, disk=disk)
+        sealed = []
+        for file in _finished(root, dead, {*own, *reaped.segments}):
+            try:
+                _seal_one(file, disk)
+            except OSError as error:
+                if error.errno not in _IN_THE_WAY:
+                    raise
+                _log.warning("%s could not be sealed: %s", file.label, error)
+                continue
+            on_sealed(file.name)
+            sealed.append(file.name)
+        while (name := _seal_inbox(root, disk)) is not None:
+            sealed.append(name)
+        removed = _remove_writers(root)
+    return Sealed(reaped.row_ids, tuple(sealed), tuple(removed))
+
+
+def inbox_sealed_to(root: Path, inbox: int) -> int:
+    """Give the offset up to which sealed copies hold the inbox, open as `inbox`.
+
+    0 once somebody replaced or cut it: what it holds now came after the last copy.
+    """
+    _, part = _last_inbox_copy(root)
+    return _reached(inbox, part)
+
+
+def _finished(root: Path, dead: Collection[str], own: Collection[str]) -> list[LogFile]:
+    """List active segments to seal: in a writer's order, none before those it wrote earlier.
+
+    A writer that died since `dead` was asked for waits for the next round: nobody has looked for
+    its sessions yet.
+    """
+    held_back: set[str] = set()
+    finished = []
+    for file in log_files(root):
+        if file.directory != ACTIVE or file.writer_id is None or file.writer_id in held_back:
+            continue
+        if file.writer_id not in dead and file.name not in own:
+            held_back.add(file.writer_id)
+            continue
+        finished.append(file)
+    return finished
+
+
+def _seal_one(file: LogFile, disk: Disk) -> None:
+    root = file.root
+    descriptor = open_regular(file.path)
+    try:
+        disk.sync(descriptor)
+        manifest, bad = examine(file, descriptor)
+    finally:
+        os.close(descriptor)
+    quarantine(root, file.name, bad, disk)
+    write_durably(manifest_path(root, file.name), encode_manifest(manifest))
+    file.path.rename(root / SEALED / file.name)
+    disk.sync_directory(root / SEALED)
+    disk.sync_directory(root / ACTIVE)
+
+
+def quarantine(root: Path, name: str, bad: list[bytes], disk: Disk) -> None:
+    """Keep a copy of a segment's bad lines; durable when this returns.
+
+    Raises:
+        OSError: It could not be written.
+    """
+    if not bad:
+        return
+    directory = root / QUARANTINE
+    if not directory.is_dir() or directory.is_symlink():
+        directory.mkdir(mode=0o700)
+        disk.sync_directory(root)
+    write_durably(directory / f"{name}.bad", b"".join(line + b"\n" for line in bad))
+
+
+# --- The inbox ----------------------------------------------------------------------------------
+
+
+def _seal_inbox(root: Path, disk: Disk) -> str | None:
+    """Copy the whole lines that came into the inbox since the last copy; None if there are none."""
+    try:
+        source = open_regular(root / INBOX)
+    except (FileNotFoundError, NotRegular, PermissionError):
+        return None  # `odd_entries` tells of what is no inbox
+    try:
+        last, past = _last_inbox_copy(root)
+        start = _reached(source, past)
+        data, end = _whole_lines(source, start)
+        part = InboxPart(start, end, os.fstat(source).st_ino, _tail_digest(source, start, end))
+    finally:
+        os.close(source)
+    # Blank lines alone are not worth a copy, unless they fill one: more may stand behind them.
+    if not data.strip() and end - start < _INBOX_BYTES_MAX:
+        return None
+    name = _copy_name(root, last + 1, data)
+    path = root / SEALED / name
+    beside = root / SEALED / f".{name}.tmp"
+    write_durably(beside, data)
+    copy = LogFile(root, SEALED, name, INBOX_WRITER, 0)
+    descriptor = open_regular(beside)
+    try:
+        manifest, bad = examine(copy, descriptor)
+    finally:
+        os.close(descriptor)
+    quarantine(root, name, bad, disk)
+    # The copy before its manifest: the manifest says how far the inbox is done.
+    beside.rename(path)
+    disk.sync_directory(root / SEALED)
+    write_durably(
+        manifest_path(root, name), encode_manifest(msgspec.structs.replace(manifest, inbox=part))
+    )
+    return name
+
+
+def _whole_lines(source: int, start: int) -> tuple[bytes, int]:
+    """Give what the next copy holds, and the offset in the inbox that it reaches to.
+
+    A line that does not fit into a copy is damage, since no row is as long. It is copied cut to
+    what still shows that it is too long, and the next copy goes on behind it.
+    """
+    data = os.pread(source, _INBOX_BYTES_MAX, start)
+    whole = data[: data.rfind(b"\n") + 1]
+    if whole or len(data) < _INBOX_BYTES_MAX:
+        return whole, start + len(whole)
+    line = next(split(source, start))
+    if not line.ended:
+        return b"", start
+    return line.data + b"\n", line.offset + line.bytes + 1
+
+
+def _copy_name(root: Path, number: int, data: bytes) -> str:
+    """Name the next copy.
+
+    One that a crash left without its manifest is made again, unless the inbox was cut since:
+    then nothing else holds its lines, and it is passed over.
+    """
+    name = segment_name(INBOX_WRITER, number)
+    while os.path.lexists(path := root / SEALED / name) and not _begins_with(data, path):
+        number += 1
+        name = segment_name(INBOX_WRITER, number)
+    return name
+
+
+def _begins_with(data: bytes, path: Path) -> bool:
+    try:
+        return data.startswith(read_regular(path))
+    except OSError:
+        return False  # something else bears the name
+
+
+def _reached(inbox: int, part: InboxPart | None) -> int:
+    """Give the end of the part, or 0 if it is not of the inbox as it is now."""
+    if part is None:
+        return 0
+    status = os.fstat(inbox)
+    if status.st_ino != part.inode or status.st_size < part.end:
+        return 0
+    # Manifests that were written before there was a digest have none.
+    if part.tail_sha256 in {msgspec.UNSET, _tail_digest(inbox, part.start, part.end)}:
+        return part.end
+    return 0
+
+
+def _tail_digest(inbox: int, start: int, end: int) -> str:
+    size = min(_TAIL_BYTES, end - start)
+    return hashlib.sha256(os.pread(inbox, size, end - size)).hexdigest()
+
+
+def _last_inbox_copy(root: Path) -> tuple[int, InboxPart | None]:
+    """Find the newest copy whose manifest can be read: its number, or -1, and what it holds.
+
+    One behind it was cut short by a crash and is made again. Cost: one look at the names in
+    `sealed/` and one manifest, however many copies there were.
+    """
+    names = (path.name for path in (root / SEALED).glob(f"{INBOX_WRITER}-*{_COPY_MANIFEST}"))
+    parts = (name[len(INBOX_WRITER) + 1 : -len(_COPY_MANIFEST)] for name in names)
+    for number in sorted((int(part) for part in parts if part.isdecimal()), reverse=True):
+        manifest = read_manifest(root, segment_name(INBOX_WRITER, number))
+        if manifest is not None:
+            return number, None if manifest.inbox is msgspec.UNSET else manifest.inbox
+    return -1, None
+
+
+# --- Writers that are gone ----------------------------------------------------------------------
+
+
+def _remove_writers(root: Path) -> list[str]:
+    """Remove the locks of dead writers that have no segment left to seal."""
+    writing = {file.writer_id for file in log_files(root) if file.directory == ACTIVE}
+    removed = []
+    for lock in sorted((root / WRITERS).glob("*.lock")):
+        writer = lock.name.removesuffix(".lock")
+        if writer in writing or lock_held(lock):
+            continue
+        try:
+            age_s = time.time() - lock.stat().st_mtime
+        except FileNotFoundError:
+            continue
+        if age_s < LOCK_AGE_S_MIN and not _has_sealed(root, writer):
+            continue
+        try:
+            reserve_path(root, writer).unlink(missing_ok=True)
+            lock.unlink(missing_ok=True)
+        except OSError as error:
+            if error.errno not in _IN_THE_WAY:
+                raise
+            continue
+        removed.append(writer)
+    return removed
+
+
+def _has_sealed(root: Path, writer: str) -> bool:
+    return (root / SEALED / segment_name(writer, 0)).exists()
