@@ -2,24 +2,21 @@
 
 import asyncio
 
+import msgspec
+
 from lakehouse.core.errors import SetupError
 from lakehouse.files.disk import reason
 from lakehouse.sessionlog.writing.encoding import log_unavailable
 from lakehouse.sessionlog.writing.segments import Segment
 
 
-class PendingRow:
-    """A row that is written and waits for its sync."""
+class PendingRow(msgspec.Struct, eq=False):
+    """A row that is written and waits for its sync; `since_s` in its loop's time."""
 
-    __slots__ = ("future", "line", "segment", "since_s")
-
-    def __init__(
-        self, line: bytes, segment: Segment, future: "asyncio.Future[None]", since_s: float
-    ) -> None:
-        self.line = line
-        self.segment = segment
-        self.future = future
-        self.since_s = since_s  # in its loop's time
+    line: bytes
+    segment: Segment
+    future: "asyncio.Future[None]"
+    since_s: float
 
 
 def answer(rows: list[PendingRow], trouble: str | None) -> None:

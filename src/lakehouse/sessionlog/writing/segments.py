@@ -83,8 +83,14 @@ class Segments:
         self._lock: int | None = None
         self._number = 0
 
-    def write(self, line: bytes) -> Segment:
+    def write(self, line: bytes, *, starts: str | None = None, ends: str | None = None) -> Segment:
         r"""Write one record as `\n` + line + `\n`, again and whole while it fails.
+
+        Args:
+            line: Of a row or a started session.
+            starts: The `row_id` of a session whose started line this is: it is carried from
+                segment to segment until its row is written.
+            ends: The `row_id` of a session whose row this is.
 
         Returns:
             The segment it lies in; not durable yet.
@@ -94,25 +100,26 @@ class Segments:
         """
         self.rotate_if_due()
         record = b"\n%b\n" % line
-        if self.current is not None:
-            for _ in range(_WRITES_MAX):
-                try:
-                    return self._write_once(self.current, record)
-                except OSError as error:
-                    self.reserve.give_up(error)
-        return self._write_once(self.next(), record)
-
-    def start(self, row_id: str, line: bytes) -> Segment:
-        """Write a started line, and carry it from segment to segment until `end`."""
-        segment = self.write(line)
-        while len(self.running) >= _RUNNING_MAX:
-            del self.running[next(iter(self.running))]
-        self.running[row_id] = line
+        tries = _WRITES_MAX if self.current is not None else 0
+        segment = self.current or self.next()
+        while True:
+            try:
+                self._write_once(segment, record)
+                break
+            except OSError as error:
+                if tries == 0:
+                    raise
+                self.reserve.give_up(error)
+            tries -= 1
+            if tries == 0:
+                segment = self.next()
+        if ends is not None:
+            self.running.pop(ends, None)
+        elif starts is not None:
+            while len(self.running) >= _RUNNING_MAX:
+                del self.running[next(iter(self.running))]
+            self.running[starts] = line
         return segment
-
-    def end(self, row_id: str) -> None:
-        """Carry the session's started line no further: its row is written."""
-        self.running.pop(row_id, None)
 
     def next(self) -> Segment:
         """Begin a new segment; the one before is retired, whether that works or not.
@@ -209,14 +216,13 @@ class Segments:
             os.close(self._lock)
             self._lock = None
 
-    def _write_once(self, segment: Segment, record: bytes) -> Segment:
+    def _write_once(self, segment: Segment, record: bytes) -> None:
         written = self._disk.write(segment.descriptor, record)
         # Even a cut record makes the segment worth keeping for a person who looks into the damage.
         segment.records += 1
         segment.bytes += written
         if written != len(record):
             raise OSError(errno.EIO, f"short write: {written} of {len(record)} bytes")
-        return segment
 
     def _hold_lock(self) -> None:
         """Make sure that our lock file still tells others that this writer lives."""

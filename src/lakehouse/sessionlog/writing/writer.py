@@ -14,6 +14,7 @@ import contextlib
 import logging
 import threading
 import time
+from operator import attrgetter
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Final, Literal
@@ -37,6 +38,7 @@ from lakehouse.sessionlog.writing.space import space_trouble
 Durability = Literal["commit", "os"]
 
 _LOG = logging.getLogger(__name__)
+_SEGMENT: Final = attrgetter("segment")
 
 ACK_S_MAX: Final = 30.0  # a row that is not durable by then is reported as not written
 WATCH_INTERVAL_S: Final = 1.0  # between looks for such rows; a timer per row costs 10 µs
@@ -146,9 +148,10 @@ class SessionLogWriter:
         """
         line = encode_fitting(record)
         with self._lock:
-            self._check_room()
+            if self._closed or len(self._pending) >= PENDING_ROWS_MAX:
+                raise self._no_room()
             try:
-                self._segments.start(record.row_id, line)
+                self._segments.write(line, starts=record.row_id)
             except (OSError, SetupError) as error:
                 raise self._failed(error) from error
 
@@ -162,12 +165,12 @@ class SessionLogWriter:
         loop = asyncio.get_running_loop()
         future = loop.create_future()
         with self._lock:
-            self._check_room()
+            if self._closed or len(self._pending) >= PENDING_ROWS_MAX:
+                raise self._no_room()
             try:
-                segment = self._segments.write(line)
+                segment = self._segments.write(line, ends=row.row_id)
             except (OSError, SetupError) as error:
                 raise self._failed(error) from error
-            self._segments.end(row.row_id)
             if self._durability == "os":
                 return
             self._pending.append(PendingRow(line, segment, future, loop.time()))
@@ -198,9 +201,7 @@ class SessionLogWriter:
             self._segments.rotate_if_due()
             with contextlib.suppress(OSError):
                 self._segments.reserve.take()
-            self._segments.close_retired(
-                {row.segment for row in (*self._pending, *self._committing)}
-            )
+            self._segments.close_retired(set(map(_SEGMENT, (*self._pending, *self._committing))))
             current = self._segments.current
             finished = list(self._segments.finished)
         if not finished or current is None:
@@ -237,11 +238,9 @@ class SessionLogWriter:
 
     # --- The caller's side, under the lock ---
 
-    def _check_room(self) -> None:
-        if self._closed:
-            raise log_unavailable("the writer is closed")
-        if len(self._pending) >= PENDING_ROWS_MAX:
-            raise log_unavailable(f"{PENDING_ROWS_MAX} rows wait for the disk")
+    def _no_room(self) -> InfraError:
+        waiting = f"{PENDING_ROWS_MAX} rows wait for the disk"
+        return log_unavailable("the writer is closed" if self._closed else waiting)
 
     def _failed(self, error: OSError | SetupError) -> InfraError:
         """Turn a failed write into a refusal of new sessions, and give the port's error."""
@@ -328,7 +327,7 @@ class SessionLogWriter:
         """Make rows durable and answer for them; rows whose sync failed go into a new segment."""
         for _ in range(SYNC_TRIES_MAX):
             failed: dict[Segment, OSError] = {}
-            for segment in dict.fromkeys(pending.segment for pending in batch):
+            for segment in dict.fromkeys(map(_SEGMENT, batch)):
                 try:
                     self._sync(segment)
                 except OSError as error:
@@ -364,8 +363,7 @@ class SessionLogWriter:
             if self._segments.current is not None:
                 self._failure = None
             if self._segments.retired:
-                in_use = {pending.segment for pending in self._pending}
-                self._segments.close_retired(in_use)
+                self._segments.close_retired(set(map(_SEGMENT, self._pending)))
 
     def _probe(self) -> None:
         """Try to begin a new segment, and be well again if that works."""
