@@ -12,7 +12,6 @@ from lakehouse.core.limits import (
     CONNECT_TIMEOUT_MS_DEFAULT,
     UPSTREAM_BODY_BYTES_MAX,
 )
-from lakehouse.core.trace_context import TraceParent
 from lakehouse.transport.answer import decode_answer
 from lakehouse.transport.client import HttpClient, HttpLimits, TransportFault
 from lakehouse.transport.liveness import Silent, while_alive
@@ -77,7 +76,7 @@ class ChatClient:
     async def models(self) -> tuple[ModelStatus, ...]:
         """Ask for the states; every model is `unreachable` while the daemon is."""
         # Probes ask this every few seconds: sent as not sampled, it leaves no trace there.
-        unsampled = TraceParent(new_id(), new_span_id(), 0).header()
+        unsampled = f"00-{new_id()}-{new_span_id()}-00"
         headers = {**self._headers, "traceparent": unsampled}
         try:
             reply = await self._http.get(

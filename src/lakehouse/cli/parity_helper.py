@@ -17,7 +17,7 @@ from lakehouse.core.row_codec import RowError, rewrite_row
 from lakehouse.engine.task import Catalog
 from lakehouse.grounding.no_tables import NoTables
 from lakehouse.sessionlog.writing.memory import MemoryLog
-from lakehouse.transport.body import decode
+from lakehouse.transport.request_body import decode
 from lakehouse.validation.schema import SchemaCache
 from lakehouse.validatord.service import ValidatorService
 

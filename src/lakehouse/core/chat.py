@@ -1,6 +1,6 @@
 """What passes between the loop and a model: one question, one answer."""
 
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import msgspec
 
@@ -160,14 +160,6 @@ class ModelStatus(msgspec.Struct, frozen=True):
     provider: str
     state: ModelState
     detail: str | None = None
-
-
-def known_reason(word: str) -> FinishReason:
-    """Judge an answer by a reason of tomorrow as by `other`: nothing is known of it here."""
-    return word if word in _REASONS else "other"  # type: ignore[return-value]  # just looked up
-
-
-_REASONS = frozenset(get_args(FinishReason))
 
 
 def _sum(left: int | None, right: int | None) -> int | None:

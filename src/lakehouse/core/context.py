@@ -16,6 +16,7 @@ from lakehouse.core.ids import (
     trace_id_of,
 )
 from lakehouse.core.trace_context import (
+    FLAGS_KNOWN,
     RANDOM,
     SAMPLED,
     TraceParent,
@@ -62,8 +63,11 @@ class CallContext(msgspec.Struct, frozen=True):
         return bool(self.flags & SAMPLED)
 
     def traceparent(self) -> str:
-        """Format the `traceparent` of this daemon's span, for responses and the next hop."""
-        return TraceParent(self.trace_id, self.span_id, self.flags).header()
+        """Write the `traceparent` of this daemon's span, for responses and the next hop.
+
+        It is of version 00; unknown flag bits are sent as zero.
+        """
+        return f"00-{self.trace_id}-{self.span_id}-{self.flags & FLAGS_KNOWN:02x}"
 
     def trace_headers(self) -> dict[str, str]:
         """Give the W3C headers that carry the trace on, to anybody."""
@@ -120,17 +124,17 @@ def call_context(
         deadline_ms: What an outer daemon has left for this call; an inner hop's word too.
         load_budget_ms: Likewise, for waiting on a model that loads.
     """
-    parent = parse_traceparent(traceparents)
+    parent = parse_traceparent(traceparents) if traceparents else None
     header = trace_id_headers[0].strip(" \t") if len(trace_id_headers) == 1 else ""
     flags = SAMPLED
-    if is_session_id(header):
+    if header and is_session_id(header):
         session_id = header
+        trace_id = trace_id_of(session_id)
     elif parent is not None:
-        session_id = parent.trace_id
+        session_id = trace_id = parent.trace_id
     else:
-        session_id = minted_by_tracing or new_id()
+        session_id = trace_id = minted_by_tracing or new_id()
         flags |= RANDOM  # its last 7 bytes are random, and nothing else made it
-    trace_id = trace_id_of(session_id)
     link = parent
     parent_span_id = tracestate = None
     if parent is not None and parent.trace_id == trace_id:

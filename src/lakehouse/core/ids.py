@@ -29,23 +29,15 @@ _ONE_SPAN = bytes(7) + b"\x01"
 
 
 class _Ticks:
-    """Hands out strictly rising 60-bit time stamps: 48 bits of milliseconds, 12 below them.
+    """The last time stamp handed out: 60 bits, 48 of milliseconds and 12 below them.
 
-    The lock keeps two threads from taking the same tick; uniqueness does not rest on it
+    The lock keeps two threads from taking the same one; uniqueness does not rest on it
     (62 random bits follow), only the order within one process does.
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._last = 0
-
-    def take(self) -> int:
-        nanoseconds = time.time_ns()
-        milliseconds, rest = divmod(nanoseconds, 1_000_000)
-        tick = milliseconds << 12 | rest * 4096 // 1_000_000
-        with self._lock:
-            self._last = tick = max(tick, self._last + 1)
-        return tick
+        self.lock = threading.Lock()
+        self.last = 0
 
 
 _TICKS = _Ticks()
@@ -58,7 +50,10 @@ def new_id() -> str:
     OpenTelemetry and Langfuse trace id; its last 7 bytes are random, as W3C's random flag asks.
     Source: RFC 9562 section 5.7, with method 3 of section 6.2 for `rand_a`. Cost: about 1 µs.
     """
-    tick = _TICKS.take()
+    milliseconds, rest = divmod(time.time_ns(), 1_000_000)
+    tick = milliseconds << 12 | rest * 4096 // 1_000_000
+    with _TICKS.lock:
+        _TICKS.last = tick = max(tick, _TICKS.last + 1)
     high = (tick >> 12) << 16 | 0x7000 | tick & 0xFFF
     low = int.from_bytes(os.urandom(8)) & 0x3FFF_FFFF_FFFF_FFFF | 0x8000_0000_0000_0000
     return f"{high:016x}{low:016x}"
@@ -76,7 +71,8 @@ def derived_span_id(row_id: str, number: int) -> str:
     So a trace can be rebuilt from its row under the ids that it had. Only an attempt's own span id
     is random, since the row carries it. Costs one SHA-256; see `span_seed` for many.
     """
-    return derived_span_bytes(span_seed(row_id), number).hex()
+    seed = int.from_bytes(hashlib.sha256(row_id.encode()).digest()[:8]) | _HIGHEST_BIT
+    return f"{seed ^ number:016x}"
 
 
 def span_seed(row_id: str) -> int:

@@ -25,6 +25,8 @@ Int64: TypeAlias = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 """A number that the contract defines: every runtime can hold it."""
 
 NULL: Final = msgspec.Raw(b"null")
+null: Final = NULL.copy
+"""Gives raw `null`: the default of a raw member (a plain default has no JSON Schema form)."""
 
 # The closing quote is optional, so that a text of many unclosed quotes costs one pass, not n².
 _TOKENS = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?|[\[\]{}]', re.DOTALL)
@@ -59,7 +61,7 @@ def parse(text: str, *, depth_max: int = JSON_DEPTH_MAX) -> JsonValue:
 
 def parse_bytes(data: bytes, *, depth_max: int = JSON_DEPTH_MAX) -> JsonValue:
     """Parse strict JSON from UTF-8 bytes; a byte order mark is refused too."""
-    return parse(_text(data), depth_max=depth_max)
+    return _decode(_text(data), depth_max, _DECODER)
 
 
 def parse_form(data: bytes, *, depth_max: int) -> JsonValue:
@@ -72,11 +74,6 @@ def parse_form(data: bytes, *, depth_max: int) -> JsonValue:
 
 ENCODER: Final = msgspec.json.Encoder(decimal_format="number")
 """Writes what `parse` gives in the contract's string and white-space rules."""
-
-
-def null() -> msgspec.Raw:
-    """Give raw `null`: the default of a raw member (a plain default has no JSON Schema form)."""
-    return NULL
 
 
 def compact(text: str) -> bytes:
@@ -188,7 +185,8 @@ def _text(data: bytes) -> str:
 
 
 def _decode(text: str, depth_max: int, decoder: json.JSONDecoder) -> JsonValue:
-    _check_depth(text, depth_max)
+    if text.count("[") + text.count("{") > depth_max:
+        _check_depth(text, depth_max)
     try:
         value: JsonValue = decoder.decode(text)
     except JsonError:
@@ -199,13 +197,12 @@ def _decode(text: str, depth_max: int, decoder: json.JSONDecoder) -> JsonValue:
         raise JsonError(f"a number has more than {NUMBER_DIGITS_MAX} digits") from error
     except RecursionError as error:
         raise JsonError("nested too deeply") from error
-    _check_unicode(text)
+    if "\\u" in text or not text.isascii():
+        _check_unicode(text)
     return value
 
 
 def _check_depth(text: str, depth_max: int) -> None:
-    if text.count("[") + text.count("{") <= depth_max:
-        return
     depth = 0
     for match in _TOKENS.finditer(text):
         mark = match[0]

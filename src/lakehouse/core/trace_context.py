@@ -22,6 +22,7 @@ _MEMBER_LONG: Final = 128  # members longer than this go first where room is sho
 
 SAMPLED: Final = 0x01
 RANDOM: Final = 0x02
+FLAGS_KNOWN: Final = SAMPLED | RANDOM
 
 
 class TraceParent(msgspec.Struct, frozen=True):
@@ -30,10 +31,6 @@ class TraceParent(msgspec.Struct, frozen=True):
     trace_id: str
     span_id: str
     flags: int = SAMPLED
-
-    def header(self) -> str:
-        """Format as a version 00 `traceparent`; unknown flag bits are sent as zero."""
-        return f"00-{self.trace_id}-{self.span_id}-{self.flags & (SAMPLED | RANDOM):02x}"
 
 
 def parse_traceparent(values: Sequence[str]) -> TraceParent | None:
@@ -52,7 +49,7 @@ def parse_traceparent(values: Sequence[str]) -> TraceParent | None:
         return None
     if trace_id.strip("0") == "" or span_id.strip("0") == "":
         return None
-    return TraceParent(trace_id, span_id, int(flags, 16) & (SAMPLED | RANDOM))
+    return TraceParent(trace_id, span_id, int(flags, 16) & FLAGS_KNOWN)
 
 
 def parse_tracestate(values: Sequence[str]) -> str | None:

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from lakehouse.core.chat import CallLimits
-from lakehouse.core.clock import Clock
 from lakehouse.core.errors import InfraError
 
 
@@ -14,31 +13,23 @@ class Budget:
     `started_ms` is when it began, in the clock's monotonic time.
     """
 
-    __slots__ = ("_clock", "_deadline_ms", "_load_budget_ms", "_loaded_ms", "started_ms")
+    __slots__ = ("_deadline_ms", "_load_budget_ms", "_loaded_ms", "started_ms")
 
-    def __init__(self, clock: Clock, *, deadline_ms: int, load_budget_ms: int) -> None:
-        self._clock = clock
-        self.started_ms = clock.monotonic_ms()
+    def __init__(self, started_ms: float, *, deadline_ms: int, load_budget_ms: int) -> None:
+        self.started_ms = started_ms
         self._deadline_ms = deadline_ms
         self._load_budget_ms = load_budget_ms
         self._loaded_ms = 0
 
-    def left_ms(self, now_ms: float | None = None) -> int:
-        """Milliseconds left before the deadline; zero or less when it has passed."""
-        now_ms = self._clock.monotonic_ms() if now_ms is None else now_ms
-        return int(self._deadline_ms + self.started_ms + self._loaded_ms - now_ms)
-
-    def bound(self, error: Callable[[], InfraError], *, grace_ms: int = 0) -> "Bound":
-        """End what is awaited inside when the deadline passes, as what `error` makes.
-
-        It has at least `grace_ms`, also past the deadline.
-        """
-        return Bound(max(self.left_ms(), grace_ms, 0) / 1000, error)
+    def left_s(self, now_ms: float, *, grace_ms: int = 0) -> float:
+        """Seconds left before the deadline, and at least `grace_ms`: also past the deadline."""
+        left_ms = self._deadline_ms + self.started_ms + self._loaded_ms - now_ms
+        return max(left_ms, grace_ms) / 1000
 
     def limits(self, now_ms: float) -> CallLimits:
-        """Give the next model call what is left of both."""
-        load_ms = self._load_budget_ms - self._loaded_ms
-        return CallLimits(max(self.left_ms(now_ms), 0), max(load_ms, 0))
+        """Give the next model call what is left of both; its deadline may have passed."""
+        left_ms = int(self._deadline_ms + self.started_ms + self._loaded_ms - now_ms)
+        return CallLimits(left_ms, max(self._load_budget_ms - self._loaded_ms, 0))
 
     def exclude_load(self, load_ms: int) -> None:
         """Take time that a call spent waiting for a model to load out of the deadline."""

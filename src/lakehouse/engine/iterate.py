@@ -10,7 +10,7 @@ an `InfraError` that leaves the loop and spends no iteration; a bad answer is ne
 
 from functools import partial
 
-from lakehouse.core.chat import ChatReply, ChatRequest, Message, Sampling, known_reason
+from lakehouse.core.chat import ChatReply, ChatRequest, Message, Sampling
 from lakehouse.core.conversation import later_turns
 from lakehouse.core.errors import InfraError
 from lakehouse.core.ids import new_span_id
@@ -19,6 +19,7 @@ from lakehouse.core.limits import CHECK_GRACE_MS
 from lakehouse.core.observation import AttemptTimes
 from lakehouse.core.ports import ChatModel, TableSnapshot
 from lakehouse.core.session import Attempt, Verdict
+from lakehouse.engine.budget import Bound
 from lakehouse.engine.judge import Judgement, judge
 from lakehouse.engine.prompt import told_after
 from lakehouse.engine.run import Run
@@ -46,16 +47,18 @@ async def iterate(run: Run, *, chat: ChatModel, tables: TableSnapshot) -> Verdic
     told: str | None = None
     for iteration in range(task.max_iterations):
         times = AttemptTimes(new_span_id(), clock.monotonic_ms())
-        if budget.left_ms(times.started_ms) <= 0:
+        limits = budget.limits(times.started_ms)
+        if limits.deadline_ms <= 0:
             raise _deadline_passed(task, iteration)
         run.times.append(times)
         reply = await chat.chat(
             _request(task, messages, sampling),
             context=task.context.child(times.span_id),
-            limits=budget.limits(times.started_ms),
+            limits=limits,
         )
         times.answered_ms = clock.monotonic_ms()
-        budget.exclude_load(reply.load_ms)
+        if reply.load_ms:
+            budget.exclude_load(reply.load_ms)
         judgement = await _judge(run, reply, tables, times)
         times.ended_ms = clock.monotonic_ms()
         repeated = bool(run.attempts) and reply.text in {each.output for each in run.attempts}
@@ -78,7 +81,7 @@ async def _judge(
     task = run.task
     judging = judge(
         reply.text,
-        known_reason(reply.finish_reason),
+        reply.finish_reason,
         kind=task.kind,
         schema=task.schema,
         sources=task.sources,
@@ -89,7 +92,9 @@ async def _judge(
     )
     if not task.kind.grounding and not task.kind.rules:
         return await judging  # it waits for nothing
-    async with run.budget.bound(partial(_checks_too_long, task), grace_ms=CHECK_GRACE_MS):
+    assert times.answered_ms is not None
+    left_s = run.budget.left_s(times.answered_ms, grace_ms=CHECK_GRACE_MS)
+    async with Bound(left_s, partial(_checks_too_long, task)):
         return await judging
 
 

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 
 import msgspec
 
-from lakehouse.core.chat import FinishReason
 from lakehouse.core.clock import Clock
 from lakehouse.core.finding import Finding, Repair, ordered, raw_evidence
 from lakehouse.core.json_text import NULL, pointer
 from lakehouse.core.kind import Kind, ModelFault
 from lakehouse.core.observation import AttemptTimes
 from lakehouse.core.ports import TableSnapshot
+from lakehouse.core.words import Word
 from lakehouse.grounding.check import check_grounding, check_rules
 from lakehouse.validation.extract import extract
 from lakehouse.validation.raw_tree import RawTree
@@ -36,7 +36,7 @@ class Judgement(msgspec.Struct, frozen=True):
 
 async def judge(
     text: str,
-    finish_reason: FinishReason,
+    finish_reason: Word,
     *,
     kind: Kind,
     schema: CompiledSchema,
@@ -77,12 +77,14 @@ async def judge(
         findings += grounding.findings
         if grounding.applied:
             grounded = not grounding.findings
-        findings += await check_rules(kind.rules, found.value, bytes(artifact), tables)
+        if kind.rules:
+            findings += await check_rules(kind.rules, found.value, bytes(artifact), tables)
         if kind.model_check is not None:
             findings += _model_findings(
                 await kind.model_check.faults(bytes(artifact)), bytes(artifact)
             )
-    return Judgement(artifact, tuple(ordered(findings)), grounded, found.repairs, found.thinking)
+    sorted_findings = tuple(ordered(findings)) if findings else ()
+    return Judgement(artifact, sorted_findings, grounded, found.repairs, found.thinking)
 
 
 def _model_findings(faults: Sequence[ModelFault], artifact: bytes) -> list[Finding]:

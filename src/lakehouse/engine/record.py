@@ -1,6 +1,7 @@
 """What a session leaves: the started line, the row and the reply, made from the same facts."""
 
 import math
+from collections.abc import Sequence
 from datetime import datetime
 from functools import reduce
 from operator import add
@@ -12,7 +13,7 @@ from lakehouse.core.clock import timestamp
 from lakehouse.core.errors import InfraError
 from lakehouse.core.json_text import NULL
 from lakehouse.core.row import Row, RowError, Started
-from lakehouse.core.session import ReplyError, SessionReply
+from lakehouse.core.session import Attempt, ReplyError, SessionReply
 from lakehouse.engine.run import Run
 from lakehouse.engine.task import SessionTask
 
@@ -76,7 +77,7 @@ def final_row(run: Run, *, daemon: str, moment: datetime) -> Row:
         artifact=NULL if last is None else last.artifact,
         attempts=attempts,
         error=None if error is None else RowError(error.code, error.public, error.detail),
-        usage=reduce(add, [each.usage for each in attempts]) if attempts else Usage(),
+        usage=_usage(attempts) if len(attempts) > 1 or last is None else last.usage,
         duration_ms=int(run.ended_ms - run.budget.started_ms),
         conversation_id=task.conversation_id,
         metadata=task.metadata,
@@ -85,6 +86,10 @@ def final_row(run: Run, *, daemon: str, moment: datetime) -> Row:
         kind_digest=task.kind.digest,
         tables=dict(run.tables),
     )
+
+
+def _usage(attempts: Sequence[Attempt]) -> Usage:
+    return reduce(add, (each.usage for each in attempts)) if attempts else Usage()
 
 
 def session_reply(row: Row, error: InfraError | None) -> SessionReply:

@@ -36,10 +36,12 @@ class Run:
         outer = task.context  # what a caller of ours has left is a limit too
         self.task = task
         self.clock = clock
+        own, given = task.settings.deadline_ms, outer.deadline_ms
+        own_load, given_load = task.load_budget_ms, outer.load_budget_ms
         self.budget = Budget(
-            clock,
-            deadline_ms=_tighter(task.settings.deadline_ms, outer.deadline_ms),
-            load_budget_ms=_tighter(task.load_budget_ms, outer.load_budget_ms),
+            clock.monotonic_ms(),
+            deadline_ms=own if given is None else min(own, given),
+            load_budget_ms=own_load if given_load is None else min(own_load, given_load),
         )
         self.attempts: list[Attempt] = []
         self.times: list[AttemptTimes] = []
@@ -50,10 +52,6 @@ class Run:
         self.ended_ms = 0.0
 
     def end(self, verdict: Verdict, error: InfraError | None = None) -> None:
-        """Note how it ended, and when."""
+        """Note how it ended, and when: with its last answer, or now."""
         self.verdict, self.error = verdict, error
         self.ended_ms = self.clock.monotonic_ms()
-
-
-def _tighter(own_ms: int, outer_ms: int | None) -> int:
-    return own_ms if outer_ms is None else min(own_ms, outer_ms)

@@ -12,7 +12,7 @@ from typing import Protocol
 import msgspec
 
 from lakehouse.comparison.agreement import equal_artifacts
-from lakehouse.core.chat import Usage, known_reason
+from lakehouse.core.chat import Usage
 from lakehouse.core.clock import Clock, timestamp
 from lakehouse.core.errors import InfraError, Refusal
 from lakehouse.core.json_text import NULL
@@ -127,7 +127,7 @@ class Rejudge:
         for logged in row.attempts:
             judgement = await judge(
                 logged.output,
-                known_reason(logged.finish_reason),
+                logged.finish_reason,
                 kind=kind,
                 schema=schema,
                 sources=_sources(row),

@@ -62,12 +62,16 @@ class Visitor(Protocol):
 
 
 class Door:
-    """The connections of one listening socket, for one event loop."""
+    """The connections of one listening socket, for one event loop.
+
+    `waiting` has those that are waited for, by what for, with the loop's time at which it began;
+    each is ordered by that. A connection lists itself, at its own cost of one look-up.
+    """
 
     def __init__(self, limits: DoorLimits) -> None:
         self.limits = limits
         self._present: set[Visitor] = set()
-        self._lists: dict[Phase, dict[Visitor, float]] = {
+        self.waiting: dict[Phase, dict[Visitor, float]] = {
             "idle": {},
             "head": {},
             "body": {},
@@ -84,7 +88,7 @@ class Door:
         """Count a new connection; False if there are too many and none can make room."""
         self._present.add(visitor)
         while len(self._present) > self.limits.connections_max:
-            oldest = next((next(iter(each)) for each in self._lists.values() if each), None)
+            oldest = next((next(iter(each)) for each in self.waiting.values() if each), None)
             if oldest is None:
                 return False
             self.leave(oldest)
@@ -94,16 +98,8 @@ class Door:
     def leave(self, visitor: Visitor) -> None:
         """Forget a connection that has ended."""
         self._present.discard(visitor)
-        for each in self._lists.values():
+        for each in self.waiting.values():
             each.pop(visitor, None)
-
-    def wait(self, visitor: Visitor, phase: Phase) -> None:
-        """List a connection under what it is waited for, from now on."""
-        self._lists[phase][visitor] = self._loop.time()
-
-    def done(self, visitor: Visitor, phase: Phase) -> None:
-        """Wait no more for it."""
-        self._lists[phase].pop(visitor, None)
 
     async def keep_watch(self) -> None:
         """Sweep until cancelled."""
@@ -114,13 +110,13 @@ class Door:
     def sweep(self) -> None:
         """End what has lasted too long. Cost: as much as there is to end, and slow readers."""
         now = self._loop.time()
-        answers = self._lists["answer"]
+        answers = self.waiting["answer"]
         for visitor in [each for each in answers if each.has_taken()]:
             del answers[visitor]  # the lists are ordered by when waiting began
             answers[visitor] = now
         self._bound_answers()
         for phase, limit_s in self._limit_s.items():
-            each = self._lists[phase]
+            each = self.waiting[phase]
             while each:
                 visitor, since = next(iter(each.items()))
                 if since + limit_s > now:
@@ -130,7 +126,7 @@ class Door:
 
     def _bound_answers(self) -> None:
         """Cut those that have waited longest, where slow callers hold too much in memory."""
-        held = {each: each.held_bytes() for each in self._lists["answer"]}
+        held = {each: each.held_bytes() for each in self.waiting["answer"]}
         excess = sum(held.values()) - self.limits.answers_bytes_max
         for visitor, size in held.items():
             if excess <= 0:

@@ -25,24 +25,18 @@ DEFAULT_PORTS: Final[Mapping[str, int]] = {"http": 80, "https": 443}
 
 
 class Authority(msgspec.Struct, frozen=True):
-    """A host in lower case, without the dot that may end a name, and a port where one is named."""
+    """A host in lower case, without the dot that may end a name, and a port where one is named.
+
+    `is_loopback`: it means this machine wherever it is looked up; no name but `localhost` does.
+    """
 
     host: str
     port: int | None
+    is_loopback: bool
 
     def at(self, scheme: str) -> tuple[str, int | None]:
         """Give host and port as they are reached under a scheme."""
         return self.host, DEFAULT_PORTS.get(scheme) if self.port is None else self.port
-
-    @property
-    def is_loopback(self) -> bool:
-        """Whether it means this machine wherever it is looked up: no name but `localhost` does."""
-        if self.host == "localhost":
-            return True
-        address = _address(self.host)
-        if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
-            address = address.ipv4_mapped
-        return address is not None and address.is_loopback
 
 
 @lru_cache(maxsize=256)
@@ -60,7 +54,7 @@ def parse_authority(text: str) -> Authority | None:
     port = whole_number(match["port"], 65_535) if match["port"] else None
     if not host or (match["port"] and port is None):
         return None
-    return Authority(host, port)
+    return Authority(host, port, _is_loopback(host))
 
 
 def check_host(
@@ -108,6 +102,15 @@ def check_host(
             )
         found = authority
     return found
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    address = _address(host)
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+        address = address.ipv4_mapped
+    return address is not None and address.is_loopback
 
 
 def _address(host: str) -> IPv4Address | IPv6Address | None:

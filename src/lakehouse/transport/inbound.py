@@ -273,6 +273,8 @@ class Inbound(HttpToolsProtocol):
         """Refuse what an older or more lenient reader would cut elsewhere."""
         if version not in {"1.0", "1.1"}:
             raise Refusal("invalid_request", f"HTTP/{version} is not spoken here; use HTTP/1.1.")
+        if version == "1.1" and b"transfer-encoding" not in dict(self.headers):
+            return
         codings = [value for name, value in self.headers if name == b"transfer-encoding"]
         if codings and (version == "1.0" or [each.lower() for each in codings] != [b"chunked"]):
             raise Refusal(
@@ -374,11 +376,12 @@ class Inbound(HttpToolsProtocol):
         return "head" if self._in_head else "idle"
 
     def _wait_for(self, phase: Phase | None) -> None:
+        waiting = self._door.waiting
         if self._phase is not None:
-            self._door.done(self, self._phase)
+            waiting[self._phase].pop(self, None)
         self._phase = phase
         if phase is not None:
-            self._door.wait(self, phase)
+            waiting[phase][self] = self.loop.time()
 
     def _close(self) -> None:
         self._ending = True

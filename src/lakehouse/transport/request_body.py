@@ -1,22 +1,32 @@
-"""Reading one request's body: its type, its size, and how long it may take.
+"""A request's body: read within its limits, then strict JSON into a typed value.
 
-Refuses a body that a browser could have sent for a page without asking first.
+It does not take a body that a browser could have sent for a page without asking first.
 """
 
 import asyncio
 import contextlib
+import re
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Final, TypeVar
+
+import msgspec
 
 from lakehouse.core.errors import Refusal
-from lakehouse.core.integers import whole_number
+from lakehouse.core.json_text import JsonError, JsonValue, parse_bytes
 from lakehouse.core.limits import BODY_BYTES_MAX, BODY_IDLE_MS_MAX, BODY_MS_MAX
+from lakehouse.core.suggestion import did_you_mean
 from lakehouse.transport.asgi import Receive
 from lakehouse.transport.origins import is_from_page
 
+_T = TypeVar("_T", bound=msgspec.Struct)
+_PLACE = re.compile(r"(?P<what>.*) - at `\$(?P<path>.*)`", re.DOTALL)
+_STEP = re.compile(r"\.(\w+)|\[(\d+)\]")
+_VALUE_CHARS_MAX = 80  # of an offending value, quoted in a message
+_FIELDS_HINT = "The fields are described at /openapi.json."
 _DISCARD_BYTES_MAX: Final = 8 << 20  # of a body that is refused for its size
 _DISCARD_S_MAX: Final = 2.0
 _JSON: Final = ["application/json"]
+_LENGTH_DIGITS_MAX: Final = 20
 
 
 class Gone(Exception):
@@ -70,8 +80,8 @@ async def read_body(headers: Mapping[str, Sequence[str]], receive: Receive) -> b
     """
     if headers.get("content-type") != _JSON or "content-encoding" in headers:
         check_media_type(headers)
-    length = headers.get("content-length", ("0",))[0]
-    if whole_number(length, BODY_BYTES_MAX) is None:
+    length = headers.get("content-length", ("0",))[0]  # digits: the parser has seen to that
+    if len(length) > _LENGTH_DIGITS_MAX or int(length) > BODY_BYTES_MAX:
         await _discard(receive)
         raise _body_too_large()
     chunks: list[bytes] = []
@@ -112,3 +122,51 @@ async def _discard(receive: Receive) -> None:
 
 def _body_too_large() -> Refusal:
     return Refusal("too_large", f"The body is over {BODY_BYTES_MAX} bytes.")
+
+
+def decode(body: bytes, kind: type[_T]) -> _T:
+    """Decode a request body of the given type.
+
+    Refused: not JSON as `json_text.parse` accepts it (duplicate members, lone surrogates, deep
+    nesting), unknown fields by name with those that are allowed, wrong types by field and value.
+
+    Raises:
+        Refusal: `invalid_request`.
+    """
+    try:
+        value = parse_bytes(body)
+    except JsonError as error:
+        raise Refusal("invalid_request", f"The body is not valid JSON: {error}.") from error
+    if not isinstance(value, dict):
+        raise Refusal("invalid_request", "The body must be a JSON object.", hint=_FIELDS_HINT)
+    fields = kind.__struct_encode_fields__
+    for name in value:
+        if name not in fields:
+            raise Refusal(
+                "invalid_request",
+                f"Unknown field {name!r}{did_you_mean(name, fields)}; "
+                f"allowed are {', '.join(sorted(fields))}.",
+                hint=_FIELDS_HINT,
+            )
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except msgspec.ValidationError as error:
+        raise Refusal("invalid_request", _explain(str(error), value), hint=_FIELDS_HINT) from error
+
+
+def _explain(message: str, value: JsonValue) -> str:
+    match = _PLACE.fullmatch(message)
+    if match is None:
+        return f"{message}."
+    field, found = "", value
+    for name, index in _STEP.findall(match["path"]):
+        field = f"{field}.{name}" if name else f"{field}[{index}]"
+        if isinstance(found, dict):
+            found = found.get(name)
+        elif isinstance(found, list) and index:
+            found = found[int(index)]
+    shown = repr(found)
+    if len(shown) > _VALUE_CHARS_MAX:
+        shown = shown[:_VALUE_CHARS_MAX] + "…"
+    what = match["what"].replace("`", "")
+    return f"`{field.removeprefix('.')}` is {shown}: {what}."

@@ -34,12 +34,11 @@ from lakehouse.core.limits import ANSWER_PIECE_BYTES, HEADER_BYTES_MAX
 from lakehouse.core.observation import Observer, RequestEnded
 from lakehouse.core.suggestion import did_you_mean
 from lakehouse.transport.asgi import Receive, Scope, Send
-from lakehouse.transport.body import decode
-from lakehouse.transport.host import check_host
+from lakehouse.transport.host import check_host, parse_authority
 from lakehouse.transport.origins import check_origin, cors_fields, preflight_fields
 from lakehouse.transport.paths import Paths, Place
 from lakehouse.transport.problem import problem_response
-from lakehouse.transport.request_body import Gone, Stalled, read_body
+from lakehouse.transport.request_body import Gone, Stalled, decode, read_body
 from lakehouse.transport.response import Response
 from lakehouse.transport.route import Authorize, Call, Route, Routes
 
@@ -195,12 +194,15 @@ class Application:
         scope, headers = request.scope, request.headers
         if sum(map(len, chain.from_iterable(scope["headers"]))) > HEADER_BYTES_MAX:
             raise Refusal("too_large", f"The headers take more than {HEADER_BYTES_MAX} bytes.")
-        host = check_host(
-            headers,
-            http_version=scope["http_version"],
-            target_authority=scope["state"].get(AUTHORITY_STATE),
-            loopback_only=self._authorize is None,
-        )
+        target, hosts = scope["state"].get(AUTHORITY_STATE), headers.get("host", ())
+        host = parse_authority(hosts[0]) if len(hosts) == 1 and target is None else None
+        if host is None or (self._authorize is None and not host.is_loopback):
+            host = check_host(
+                headers,
+                http_version=scope["http_version"],
+                target_authority=target,
+                loopback_only=self._authorize is None,
+            )
         if "origin" in headers or "sec-fetch-site" in headers:
             page = check_origin(headers, host, self._allowed_origins)
             request.cors = () if page is None else cors_fields(page)

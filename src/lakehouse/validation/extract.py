@@ -20,10 +20,10 @@ from typing import Final
 
 import msgspec
 
-from lakehouse.core.chat import FinishReason
 from lakehouse.core.finding import Finding, FindingCode, Repair
 from lakehouse.core.json_text import JsonError, JsonValue, compact, equal_values, parse
 from lakehouse.core.limits import OUTPUT_BYTES_MAX, REPAIR_REGIONS_MAX
+from lakehouse.core.words import Word
 from lakehouse.validation.regions import BLANK, Region, begins_like_json, is_cut_off
 from lakehouse.validation.text_scan import Scan, scan
 
@@ -49,7 +49,7 @@ class Extraction(msgspec.Struct, frozen=True):
 def extract(
     text: str,
     *,
-    finish_reason: FinishReason,
+    finish_reason: Word,
     accepts: Callable[[JsonValue], bool],
     repair: bool = False,
     own_marks: tuple[tuple[str, str], ...] = (),
@@ -61,7 +61,7 @@ def extract(
 
     Args:
         text: The answer as it came, thinking blocks included.
-        finish_reason: What the provider said; `content_filter` is a refusal.
+        finish_reason: What the provider said; `content_filter` is a refusal, `length` a cut.
         accepts: The schema's yes or no. Called once for each distinct candidate.
         repair: Whether broken JSON may be fixed when nothing parses as it stands.
         own_marks: The reasoning marks of this model, as pairs, beside those that are known.
@@ -83,7 +83,7 @@ def extract(
 def _search(
     text: str,
     parts: Scan,
-    finish_reason: FinishReason,
+    finish_reason: Word,
     accepts: Callable[[JsonValue], bool],
     *,
     repair: bool,

@@ -169,8 +169,9 @@ class ValidatorService:
         row = final_row(run, daemon=self._daemon, moment=now)
         self.rows_waiting += 1
         try:
-            log_ms = max(run.budget.left_ms(run.ended_ms) + LOG_GRACE_MS, LOG_MS_MIN)
-            async with Bound(log_ms / 1000, _log_too_late):
+            # What is left of the deadline and a grace on top, however late it is by then.
+            left_s = run.budget.left_s(run.ended_ms - LOG_GRACE_MS, grace_ms=LOG_MS_MIN)
+            async with Bound(left_s, _log_too_late):
                 await self._sink.append(row)
         except InfraError as error:
             run.verdict, run.error = "infra_error", error  # the caller may not act on the answer
@@ -204,7 +205,8 @@ class ValidatorService:
         try:
             if self._draining:
                 raise _shutdown()
-            async with run.budget.bound(partial(_tables_too_late, run.task)):
+            left_s = run.budget.left_s(run.budget.started_ms)
+            async with Bound(left_s, partial(_tables_too_late, run.task)):
                 tables = await self._tables.snapshot(run.task.kind)
             run.tables = tables.digests
             verdict = await iterate(run, chat=self._chat, tables=tables)

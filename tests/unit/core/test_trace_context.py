@@ -2,10 +2,12 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lakehouse.core.context import call_context
 from lakehouse.core.limits import TRACESTATE_CHARS_MAX
 from lakehouse.core.trace_context import TraceParent, parse_traceparent, parse_tracestate
 from support.spec_files import vectors
@@ -21,9 +23,11 @@ def test_vectors(case: dict[str, Any]) -> None:
 @given(st.integers(1, 2**128 - 1), st.integers(1, 2**64 - 1), st.integers(0, 255))
 def test_what_is_written_reads_back(trace: int, span: int, flags: int) -> None:
     """Bits that version 00 does not define are sent as zero."""
-    parent = TraceParent(f"{trace:032x}", f"{span:016x}", flags)
-    read = parse_traceparent([parent.header()])
-    assert read == TraceParent(parent.trace_id, parent.span_id, flags & 3)
+    context = msgspec.structs.replace(
+        call_context((), ()), trace_id=f"{trace:032x}", span_id=f"{span:016x}", flags=flags
+    )
+    read = parse_traceparent([context.traceparent()])
+    assert read == TraceParent(context.trace_id, context.span_id, flags & 3)
 
 
 @given(st.text())

@@ -339,11 +339,11 @@ def test_the_door_forgets_whom_it_let_go() -> None:
         door = Door(limits(head_ms=0, answer_ms=0))
         gone, head, answer = Guest(), Guest(), Guest()
         door.admit(gone)
-        door.wait(gone, "head")
+        door.waiting["head"][gone] = 0.0
         door.leave(gone)
         assert door.admit(head)
-        door.wait(head, "head")
-        door.wait(answer, "answer")
+        door.waiting["head"][head] = 0.0
+        door.waiting["answer"][answer] = 0.0
         door.sweep()
         door.sweep()
         assert (gone.told, head.told, answer.told) == ([], ["head"], ["answer"])
