@@ -59,6 +59,15 @@ def parse(text: str, *, depth_max: int = JSON_DEPTH_MAX) -> JsonValue:
     return _decode(text, depth_max, _DECODER)
 
 
+def parses(text: str) -> bool:
+    """Tell whether a text is JSON as `parse` takes it."""
+    try:
+        parse(text)
+    except JsonError:
+        return False
+    return True
+
+
 def parse_bytes(data: bytes, *, depth_max: int = JSON_DEPTH_MAX) -> JsonValue:
     """Parse strict JSON from UTF-8 bytes; a byte order mark is refused too."""
     return _decode(_text(data), depth_max, _DECODER)

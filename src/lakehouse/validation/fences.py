@@ -11,7 +11,7 @@ import re
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-from lakehouse.core.json_text import JsonError, parse
+from lakehouse.core.json_text import parses
 from lakehouse.validation.regions import BLANK, STRING, Region, balanced, begins_array
 
 _ITEM: Final = r"(?:[-*+]|[0-9]{1,9}[.)])[ \t]{1,4}"
@@ -73,7 +73,7 @@ def _value_in_info(text: str, info: int, start: int, end: int, run: re.Pattern[s
         return None
     region = balanced(text, min(places), end)
     alone = _skip_blank(text, region.end, end) == end or run.match(text, region.end, end)
-    return region.start if alone and _parses(text[region.start : region.end]) else None
+    return region.start if alone and parses(text[region.start : region.end]) else None
 
 
 def _value_end(text: str, start: int, end: int) -> int | None:
@@ -83,17 +83,9 @@ def _value_end(text: str, start: int, end: int) -> int | None:
         region = balanced(text, at, end)
         return region.end if region.closed else None
     scalar = _SCALAR.match(text, at, end)
-    return scalar.end() if scalar is not None and _parses(scalar[0]) else None
+    return scalar.end() if scalar is not None and parses(scalar[0]) else None
 
 
 def _skip_blank(text: str, start: int, end: int) -> int:
     source = text[start:end]
     return start + len(source) - len(source.lstrip(BLANK))
-
-
-def _parses(text: str) -> bool:
-    try:
-        parse(text)
-    except JsonError:
-        return False
-    return True

@@ -9,10 +9,8 @@ from typing import Final
 
 from lakehouse.core.json_text import JsonValue, pointer
 from lakehouse.validation.raw_tree import Place
-from lakehouse.validation.schema_document import LISTED, NAMED, SINGLE
+from lakehouse.validation.schema_document import HOLD_NAMED, HOLD_ONE, LISTED, children
 
-_SCHEMAS: Final = SINGLE | {"contentSchema"}  # keywords that hold one schema
-_MAPS: Final = NAMED | {"$defs", "definitions"}
 _ASSERTING: Final = frozenset(
     {
         *("$dynamicRef", "$ref", "const", "dependentRequired", "enum", "exclusiveMaximum"),
@@ -28,7 +26,7 @@ _REMARKS: Final = frozenset(
         *("example", "examples", "readOnly", "title", "writeOnly"),
     }
 )
-_CHECKS: Final = sorted(_SCHEMAS | _MAPS | LISTED | _ASSERTING)
+_CHECKS: Final = sorted(HOLD_ONE | HOLD_NAMED | LISTED | _ASSERTING)
 # What other dialects check by, and JSON Schema 2020-12 does not.
 _INSTEAD: Final = {
     "additionalItems": "`items` after `prefixItems`",
@@ -83,12 +81,5 @@ def _keywords(schema: JsonValue, place: Place) -> Iterator[tuple[Place, str]]:
         return
     for keyword, value in schema.items():
         yield place, keyword
-        here = (*place, keyword)
-        if keyword in _SCHEMAS:
-            yield from _keywords(value, here)
-        elif keyword in LISTED and isinstance(value, list):
-            for index, part in enumerate(value):
-                yield from _keywords(part, (*here, index))
-        elif keyword in _MAPS and isinstance(value, dict):
-            for name, part in value.items():
-                yield from _keywords(part, (*here, name))
+        for here, part in children({keyword: value}, place):
+            yield from _keywords(part, here)

@@ -4,7 +4,7 @@
 that more is held possible than is, never less.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Final
 
@@ -12,7 +12,7 @@ import msgspec
 
 from lakehouse.core.json_text import JsonValue
 from lakehouse.validation.raw_tree import Place
-from lakehouse.validation.schema_document import REFERENCES, SchemaDocument
+from lakehouse.validation.schema_document import SchemaDocument, named, strings
 from lakehouse.validation.schema_engine import SchemaEngine
 
 ALTERNATIVES_MAX: Final = 256  # choices of branches told apart at one place
@@ -76,10 +76,10 @@ class SchemaChoices:
             choices = self._together(choices, self._choices(place))
         found = []
         for nodes, known in choices:
-            listed = self._values(nodes, values)
-            types = self._types(nodes, listed)
-            if types and listed != ():
-                found.append(Alternative(nodes, listed, types, known, declared))
+            left = self._values(nodes, values)
+            types = self._types(nodes, left)
+            if types and left != ():
+                found.append(Alternative(nodes, left, types, known, declared))
         return found
 
     def _choices(self, place: Place) -> list[_Choice]:
@@ -88,29 +88,21 @@ class SchemaChoices:
         if isinstance(node, bool):
             return [(frozenset({place}), True)] if node else []
         choices: list[_Choice] = [(frozenset({place}), True)]
-        for keyword in REFERENCES:
-            if keyword in node:
-                choices = self._together(
-                    choices, self._choices(self._document.target(place, keyword))
-                )
-        for branch in _branches(place, node, "allOf"):
-            choices = self._together(choices, self._choices(branch))
+        both = (*self._document.references(place), *self._document.branches(place, "allOf"))
+        for one in both:
+            choices = self._together(choices, self._choices(one))
         for keyword in ("anyOf", "oneOf"):
             if keyword in node:
-                branches = [
-                    one
-                    for branch in _branches(place, node, keyword)
-                    for one in self._choices(branch)
-                ]
-                choices = self._together(choices, branches)
+                branches = self._document.branches(place, keyword)
+                ways = [way for branch in branches for way in self._choices(branch)]
+                choices = self._together(choices, ways)
         if "if" in node:
             holding = self._choices((*place, "if"))
             if "then" in node:
                 holding = self._together(holding, self._choices((*place, "then")))
             failing = self._choices((*place, "else")) if "else" in node else [(frozenset(), True)]
             choices = self._together(choices, [*holding, *failing])
-        dependents = node.get("dependentSchemas")
-        for name in dependents if isinstance(dependents, dict) else ():
+        for name in named(node.get("dependentSchemas")):
             applied = self._choices((*place, "dependentSchemas", name))
             choices = self._together(choices, [(frozenset(), True), *applied])
         return choices
@@ -127,33 +119,19 @@ class SchemaChoices:
                 found[nodes] = known and too
         return list(found.items())
 
-    def applied(self, place: Place, node: dict[str, JsonValue]) -> Iterator[Place]:
-        """Name the subschemas that a subschema applies to the same value, chosen or not."""
-        for keyword in REFERENCES:
-            if keyword in node:
-                yield self._document.target(place, keyword)
-        for keyword in ("allOf", "anyOf", "oneOf"):
-            yield from _branches(place, node, keyword)
-        for keyword in ("if", "then", "else"):
-            if keyword in node:
-                yield (*place, keyword)
-        dependents = node.get("dependentSchemas")
-        for name in dependents if isinstance(dependents, dict) else ():
-            yield (*place, "dependentSchemas", name)
-
     def _values(
         self, nodes: frozenset[Place], given: Sequence[JsonValue] | None
     ) -> tuple[JsonValue, ...] | None:
-        listed = given
-        for place in nodes if listed is None else ():
-            node = self._document.at(place)
-            if isinstance(node, dict) and "const" in node:
-                listed = [node["const"]]
-            elif isinstance(node, dict) and isinstance(allowed := node.get("enum"), list):
-                listed = allowed
-        if listed is None or len(listed) > VALUES_MAX:
+        values = given
+        for place in nodes if given is None else ():
+            node = self._document.node(place)
+            if "const" in node:
+                values = [node["const"]]
+            elif isinstance(allowed := node.get("enum"), list):
+                values = allowed
+        if values is None or len(values) > VALUES_MAX:
             return None
-        return tuple(value for value in listed if self.fits(nodes, value))
+        return tuple(value for value in values if self.fits(nodes, value))
 
     def fits(self, nodes: frozenset[Place], value: JsonValue) -> bool:
         """Tell whether a value holds all of these subschemas."""
@@ -165,8 +143,8 @@ class SchemaChoices:
     ) -> frozenset[str]:
         types = TYPES if values is None else frozenset(type_of(value) for value in values)
         for place in nodes:
-            node = self._document.at(place)
-            if isinstance(node, dict) and "type" in node:
+            node = self._document.node(place)
+            if "type" in node:
                 said = node["type"]
                 names = strings(said if isinstance(said, list) else [said])
                 types &= frozenset(names) | ({"integer"} if "number" in names else set())
@@ -186,17 +164,3 @@ def type_of(value: JsonValue) -> str:
     if isinstance(value, dict):
         return "object"
     return "integer" if Decimal(value) == Decimal(value).to_integral_value() else "number"
-
-
-def _branches(place: Place, node: dict[str, JsonValue], keyword: str) -> list[Place]:
-    branches = node.get(keyword)
-    return (
-        [(*place, keyword, index) for index in range(len(branches))]
-        if isinstance(branches, list)
-        else []
-    )
-
-
-def strings(names: JsonValue) -> list[str]:
-    """Keep what are strings of a list of the schema; nothing of anything else."""
-    return [name for name in names if isinstance(name, str)] if isinstance(names, list) else []

@@ -46,8 +46,8 @@ SINGLE: Final = frozenset(
 ) | {"propertyNames", "unevaluatedItems", "unevaluatedProperties"}
 NAMED: Final = frozenset({"properties", "patternProperties", "dependentSchemas"})
 LISTED: Final = frozenset({"allOf", "anyOf", "oneOf", "prefixItems"})
-_KEPT_NAMED: Final = frozenset({"$defs", "definitions"})  # hold schemas, assert nothing
-_KEPT_SINGLE: Final = frozenset({"contentSchema"})
+HOLD_ONE: Final = SINGLE | {"contentSchema"}  # what is added here asserts nothing
+HOLD_NAMED: Final = NAMED | {"$defs", "definitions"}
 _IN_PLACE_SINGLE: Final = ("not", "if", "then", "else")
 _IN_PLACE_LISTED: Final = ("allOf", "anyOf", "oneOf")
 
@@ -125,9 +125,33 @@ class SchemaDocument:
                 value = value[step]
         return value
 
+    def node(self, place: Place) -> dict[str, JsonValue]:
+        """Give the keywords of the subschema at a place; a boolean has none."""
+        node = self._nodes[place]
+        return {} if isinstance(node, bool) else node
+
     def target(self, place: Place, keyword: str) -> Place:
         """Give the place that a reference of the subschema at `place` leads to."""
         return self._targets[place, keyword]
+
+    def references(self, place: Place) -> list[Place]:
+        """Give the places that the references of the subschema at `place` lead to."""
+        node = self.node(place)
+        return [self._targets[place, keyword] for keyword in REFERENCES if keyword in node]
+
+    def branches(self, place: Place, keyword: str) -> list[Place]:
+        """Give the places of the subschemas that `allOf` or its like lists."""
+        return [(*place, keyword, n) for n in range(len(listed(self.node(place).get(keyword))))]
+
+    def in_place(self, place: Place) -> Iterator[Place]:
+        """Name the subschemas that apply to the same value as the one at `place`."""
+        node = self.node(place)
+        yield from self.references(place)
+        yield from ((*place, keyword) for keyword in _IN_PLACE_SINGLE if keyword in node)
+        for keyword in _IN_PLACE_LISTED:
+            yield from self.branches(place, keyword)
+        dependents = named(node.get("dependentSchemas"))
+        yield from ((*place, "dependentSchemas", name) for name in dependents)
 
     def definitions(self, *, guarded: bool = False) -> dict[str, JsonValue]:
         """Give all targets of references, by number, in the engine's form."""
@@ -156,18 +180,19 @@ class SchemaDocument:
                 form[keyword] = engine_value(keyword, value)
             elif keyword in SINGLE:
                 form[keyword] = self.engine_form(here, guarded=guarded)
-            elif keyword in LISTED and isinstance(value, list):
-                form[keyword] = [
-                    self.engine_form((*here, i), guarded=guarded) for i in range(len(value))
-                ]
+            elif keyword in LISTED:
+                branches = self.branches(place, keyword)
+                form[keyword] = [self.engine_form(one, guarded=guarded) for one in branches]
             elif keyword in NAMED and isinstance(value, dict):
                 form[keyword] = self._named_form(here, value, guarded=guarded)
-        more = self._references(place, node)
+        more: list[JsonValue] = [
+            {"$ref": f"{DEFINITIONS_URI}#/$defs/{self._numbers[target]}"}
+            for target in self.references(place)
+        ]
         if bounds:
             more.append({"if": {"type": "number"}, "then": bounds})
         if more:
-            already = form.get("allOf")
-            form["allOf"] = [*(already if isinstance(already, list) else ()), *more]
+            form["allOf"] = [*listed(form.get("allOf")), *more]
         return form
 
     def _named_form(
@@ -180,13 +205,6 @@ class SchemaDocument:
                 key += "(?:)"
             form[key] = self.engine_form((*here, name), guarded=guarded)
         return form
-
-    def _references(self, place: Place, node: dict[str, JsonValue]) -> list[JsonValue]:
-        return [
-            {"$ref": f"{DEFINITIONS_URI}#/$defs/{self._numbers[self._targets[place, keyword]]}"}
-            for keyword in REFERENCES
-            if keyword in node
-        ]
 
     # --- Reading ---
 
@@ -209,10 +227,9 @@ class SchemaDocument:
             self.pattern_uses += name in self._formats
             if name not in self._formats:
                 self.formats_unknown.append((*place, "format"))
-        if isinstance(patterns := node.get("patternProperties"), dict):
-            for pattern in patterns:
-                self._pattern(pattern, (*place, "patternProperties", pattern))
-        for here, child in _children(node, place):
+        for pattern in named(node.get("patternProperties")):
+            self._pattern(pattern, (*place, "patternProperties", pattern))
+        for here, child in children(node, place):
             self._read(child, here, base)
 
     def _identify(self, node: dict[str, JsonValue], place: Place, base: str) -> str:
@@ -330,11 +347,10 @@ class SchemaDocument:
         if len(open_places) >= JSON_DEPTH_MAX:
             raise SchemaError(place, f"references stand more than {JSON_DEPTH_MAX} deep")
         open_places[place] = None
-        parts = [self._unfold(part, sizes, open_places) for part in self._in_place(place)]
+        parts = [self._unfold(part, sizes, open_places) for part in self.in_place(place)]
         del open_places[place]
-        node = self._nodes[place]
         # Unevaluated members are found by applying the same subschemas once more.
-        twice = isinstance(node, dict) and any(name.startswith("unevaluated") for name in node)
+        twice = any(name.startswith("unevaluated") for name in self.node(place))
         size = 1 + sum(part for part, _ in parts) * (2 if twice else 1)
         depth = 1 + max((part for _, part in parts), default=0)
         if size > SCHEMA_UNFOLDED_MAX:
@@ -344,40 +360,34 @@ class SchemaDocument:
         sizes[place] = size, depth
         return size, depth
 
-    def _in_place(self, place: Place) -> Iterator[Place]:
-        """Name the subschemas that apply to the same value as the one at `place`."""
-        node = self._nodes[place]
-        if isinstance(node, bool):
-            return
-        for keyword in REFERENCES:
-            if keyword in node:
-                yield self._targets[place, keyword]
-        for keyword in _IN_PLACE_SINGLE:
-            if keyword in node:
-                yield (*place, keyword)
-        for keyword in _IN_PLACE_LISTED:
-            for index in range(len(_list(node.get(keyword)))):
-                yield (*place, keyword, index)
-        dependents = node.get("dependentSchemas")
-        for name in dependents if isinstance(dependents, dict) else ():
-            yield (*place, "dependentSchemas", name)
 
-
-def _children(node: dict[str, JsonValue], place: Place) -> Iterator[tuple[Place, JsonValue]]:
+def children(node: dict[str, JsonValue], place: Place) -> Iterator[tuple[Place, JsonValue]]:
+    """Give the subschemas right inside one, with their places."""
     for keyword, value in node.items():
         here = (*place, keyword)
-        if keyword in SINGLE or keyword in _KEPT_SINGLE:
+        if keyword in HOLD_ONE:
             yield here, value
         elif keyword in LISTED:
-            for index, child in enumerate(_list(value)):
+            for index, child in enumerate(listed(value)):
                 yield (*here, index), child
-        elif (keyword in NAMED or keyword in _KEPT_NAMED) and isinstance(value, dict):
-            for name, child in value.items():
+        elif keyword in HOLD_NAMED:
+            for name, child in named(value).items():
                 yield (*here, name), child
 
 
-def _list(value: JsonValue) -> list[JsonValue]:
+def listed(value: JsonValue) -> list[JsonValue]:
+    """Give the value of a keyword that is a list; nothing of anything else."""
     return value if isinstance(value, list) else []
+
+
+def named(value: JsonValue) -> dict[str, JsonValue]:
+    """Give the value of a keyword that is an object; nothing of anything else."""
+    return value if isinstance(value, dict) else {}
+
+
+def strings(value: JsonValue) -> list[str]:
+    """Give the strings of the value of a keyword that is a list."""
+    return [one for one in listed(value) if isinstance(one, str)]
 
 
 def _join(place: Place, base: str, address: str) -> str:

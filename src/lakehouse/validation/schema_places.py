@@ -16,9 +16,15 @@ import msgspec
 from lakehouse.core.json_text import JsonValue
 from lakehouse.core.limits import SCHEMA_FINDINGS_MAX, SCHEMA_STEPS_MAX
 from lakehouse.validation.raw_tree import ROOT, Place
-from lakehouse.validation.schema_document import REFERENCES, SchemaDocument
+from lakehouse.validation.schema_document import (
+    REFERENCES,
+    SchemaDocument,
+    listed,
+    named,
+    strings,
+)
 from lakehouse.validation.schema_engine import SchemaEngine
-from lakehouse.validation.schema_evaluated import evaluated_items, evaluated_names
+from lakehouse.validation.schema_evaluated import evaluated
 from lakehouse.validation.schema_tags import Constants, SchemaTags
 
 
@@ -151,17 +157,16 @@ class _Search:
 
     def _required(self, schema: Place, value: JsonValue, place: Place) -> None:
         if isinstance(value, dict):
-            names = _strings(self._keyword(schema, "required"))
+            names = strings(self._keyword(schema, "required"))
             self._missing((*schema, "required"), "required", names, value, place)
 
     def _dependent_required(self, schema: Place, value: JsonValue, place: Place) -> None:
         keyword = "dependentRequired"
-        dependents = self._keyword(schema, keyword)
-        if isinstance(value, dict) and isinstance(dependents, dict):
-            for trigger, names in dependents.items():
+        if isinstance(value, dict):
+            for trigger, names in named(self._keyword(schema, keyword)).items():
                 if trigger in value:
                     here = (*schema, keyword, trigger)
-                    self._missing(here, keyword, _strings(names), value, place)
+                    self._missing(here, keyword, strings(names), value, place)
 
     def _missing(
         self,
@@ -176,17 +181,15 @@ class _Search:
                 self._fail(Failure(place, keyword, (*here, index), name))
 
     def _properties(self, schema: Place, value: JsonValue, place: Place) -> Iterator[_Task]:
-        members = self._keyword(schema, "properties")
-        if isinstance(value, dict) and isinstance(members, dict):
-            for name in members:
+        if isinstance(value, dict):
+            for name in named(self._keyword(schema, "properties")):
                 if name in value:
                     yield (*schema, "properties", name), value[name], (*place, name)
 
     def _pattern_properties(self, schema: Place, value: JsonValue, place: Place) -> Iterator[_Task]:
         keyword = "patternProperties"
-        patterns = self._keyword(schema, keyword)
-        if isinstance(value, dict) and isinstance(patterns, dict):
-            for pattern in patterns:
+        if isinstance(value, dict):
+            for pattern in named(self._keyword(schema, keyword)):
                 for name, member in value.items():
                     if self._engine.matches(pattern, name):
                         yield (*schema, keyword, pattern), member, (*place, name)
@@ -205,13 +208,11 @@ class _Search:
                 yield here, value[name], (*place, name)
 
     def _additional(self, schema: Place, value: dict[str, JsonValue]) -> Iterator[str]:
-        properties = self._keyword(schema, "properties")
-        declared = properties if isinstance(properties, dict) else {}
-        patterns = self._keyword(schema, "patternProperties")
+        declared = named(self._keyword(schema, "properties"))
+        patterns = named(self._keyword(schema, "patternProperties"))
         for name in value:
-            if name not in declared and not (
-                isinstance(patterns, dict)
-                and any(self._engine.matches(pattern, name) for pattern in patterns)
+            if name not in declared and not any(
+                self._engine.matches(one, name) for one in patterns
             ):
                 yield name
 
@@ -221,9 +222,8 @@ class _Search:
             self._fail(Failure(place, "propertyNames", here))
 
     def _dependent_schemas(self, schema: Place, value: JsonValue, place: Place) -> Iterator[_Task]:
-        dependents = self._keyword(schema, "dependentSchemas")
-        if isinstance(value, dict) and isinstance(dependents, dict):
-            for trigger in dependents:
+        if isinstance(value, dict):
+            for trigger in named(self._keyword(schema, "dependentSchemas")):
                 if trigger in value:
                     yield (*schema, "dependentSchemas", trigger), value, place
 
@@ -231,9 +231,7 @@ class _Search:
         keyword = "unevaluatedProperties"
         if isinstance(value, dict):
             here = (*schema, keyword)
-            names = evaluated_names(
-                self._document, self._engine, self._tags, schema, value, own=False
-            )
+            names = evaluated(self._document, self._engine, self._tags, schema, value, own=False)
             for name, member in value.items():
                 if name not in names and not self._holds(here, member):
                     self._fail(Failure(place, keyword, here, name))
@@ -241,23 +239,21 @@ class _Search:
     # --- Arrays ---
 
     def _prefix_items(self, schema: Place, value: JsonValue, place: Place) -> Iterator[_Task]:
-        schemas = self._keyword(schema, "prefixItems")
-        if isinstance(value, list) and isinstance(schemas, list):
-            for index in range(min(len(schemas), len(value))):
-                yield (*schema, "prefixItems", index), value[index], (*place, index)
+        if isinstance(value, list):
+            schemas = self._document.branches(schema, "prefixItems")
+            for index, (here, item) in enumerate(zip(schemas, value, strict=False)):
+                yield here, item, (*place, index)
 
     def _items(self, schema: Place, value: JsonValue, place: Place) -> Iterator[_Task]:
         if isinstance(value, list):
-            prefix = self._keyword(schema, "prefixItems")
-            start = len(prefix) if isinstance(prefix, list) else 0
+            start = len(listed(self._keyword(schema, "prefixItems")))
             for index in range(start, len(value)):
                 yield (*schema, "items"), value[index], (*place, index)
 
     def _contains(self, schema: Place, value: JsonValue, place: Place) -> None:
         if not isinstance(value, list):
             return
-        node = self._document.at(schema)
-        assert isinstance(node, dict)
+        node = self._document.node(schema)
         count = sum(self._holds((*schema, "contains"), item) for item in value)
         least = node.get("minContains", 1)
         most = node.get("maxContains")
@@ -270,9 +266,7 @@ class _Search:
     def _unevaluated_items(self, schema: Place, value: JsonValue, place: Place) -> None:
         here = (*schema, "unevaluatedItems")
         if isinstance(value, list):
-            indexes = evaluated_items(
-                self._document, self._engine, self._tags, schema, value, own=False
-            )
+            indexes = evaluated(self._document, self._engine, self._tags, schema, value, own=False)
             for index, item in enumerate(value):
                 if index not in indexes and not self._holds(here, item):
                     self._fail(Failure(place, "unevaluatedItems", here))
@@ -281,15 +275,19 @@ class _Search:
     # --- In place ---
 
     def _all_of(self, schema: Place, value: JsonValue, place: Place) -> Iterator[_Task]:
-        for branch in self._branches(schema, "allOf"):
+        for branch in self._document.branches(schema, "allOf"):
             yield branch, value, place
 
     def _any_of(self, schema: Place, value: JsonValue, place: Place) -> Iterator[_Task]:
-        if not any(self._holds(branch, value) for branch in self._branches(schema, "anyOf")):
+        if not any(
+            self._holds(branch, value) for branch in self._document.branches(schema, "anyOf")
+        ):
             yield from self._none_of(schema, "anyOf", value, place)
 
     def _one_of(self, schema: Place, value: JsonValue, place: Place) -> Iterator[_Task]:
-        count = sum(self._holds(branch, value) for branch in self._branches(schema, "oneOf"))
+        count = sum(
+            self._holds(branch, value) for branch in self._document.branches(schema, "oneOf")
+        )
         if count == 0:
             yield from self._none_of(schema, "oneOf", value, place)
         elif count > 1:
@@ -316,10 +314,8 @@ class _Search:
             self._fail(Failure(place, "not", here))
 
     def _if(self, schema: Place, value: JsonValue, place: Place) -> Iterator[_Task]:
-        node = self._document.at(schema)
-        assert isinstance(node, dict)
         chosen = "then" if self._holds((*schema, "if"), value) else "else"
-        if chosen not in node or self._holds((*schema, chosen), value):
+        if chosen not in self._document.node(schema) or self._holds((*schema, chosen), value):
             return
         if isinstance(value, dict) and self._tags.tests_constants((*schema, "if")):
             yield (*schema, chosen), value, place
@@ -329,15 +325,4 @@ class _Search:
     # --- The schema ---
 
     def _keyword(self, schema: Place, keyword: str) -> JsonValue:
-        node = self._document.at(schema)
-        assert isinstance(node, dict)
-        return node.get(keyword)
-
-    def _branches(self, schema: Place, keyword: str) -> list[Place]:
-        branches = self._keyword(schema, keyword)
-        count = len(branches) if isinstance(branches, list) else 0
-        return [(*schema, keyword, index) for index in range(count)]
-
-
-def _strings(names: JsonValue) -> list[str]:
-    return [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
+        return self._document.node(schema).get(keyword)

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 from lakehouse.core.json_text import JsonValue, equal_values
 from lakehouse.validation.raw_tree import Place
-from lakehouse.validation.schema_document import REFERENCES, SchemaDocument
+from lakehouse.validation.schema_document import REFERENCES, SchemaDocument, listed, named
 
 _SILENT: Final = frozenset({"title", "description", "default", "examples", "$comment"})
 _ONWARD: Final = frozenset({*REFERENCES, "allOf"})
@@ -112,7 +112,7 @@ class SchemaTags:
             node = self._document.at(part)
             if isinstance(node, bool) or node.keys() - _CONDITION:
                 return False
-            for name in _names(node.get("properties")):
+            for name in named(node.get("properties")):
                 member = (*part, "properties", name)
                 inner = [self._document.at(one) for one in self._parts(member)]
                 if not self._constants(member) or any(
@@ -128,7 +128,9 @@ class SchemaTags:
         known = self._unions.get((place, keyword))
         if known is not None:
             return known
-        branches = [one for one in self._branches(place, keyword) if self._takes_objects(one)]
+        branches = [
+            one for one in self._document.branches(place, keyword) if self._takes_objects(one)
+        ]
         tags = [self._tags_of(branch) for branch in branches]
         common = {
             name: Tag(
@@ -150,12 +152,10 @@ class SchemaTags:
         constants: dict[str, list[Place]] = {}
         within: dict[str, Tag] = {}
         for part in self._parts(branch):
-            node = self._document.at(part)
-            if isinstance(node, bool):
-                continue
-            for index, name in enumerate(_list(node.get("required"))):
+            node = self._document.node(part)
+            for index, name in enumerate(listed(node.get("required"))):
                 required.setdefault(str(name), (*part, "required", index))
-            for name in _names(node.get("properties")):
+            for name in named(node.get("properties")):
                 found = self._constants((*part, "properties", name))
                 if found:
                     constants.setdefault(name, found)
@@ -171,15 +171,15 @@ class SchemaTags:
     def _constants(self, place: Place) -> list[Place]:
         """Give the places of the values that a member may have; none where others may be, too."""
         for part in self._parts(place):
-            node = self._document.at(part)
-            if isinstance(node, bool):
-                continue
+            node = self._document.node(part)
             if "const" in node:
                 return [(*part, "const")]
             if "enum" in node:
-                return [(*part, "enum", index) for index in range(len(_list(node["enum"])))]
+                return [(*part, "enum", index) for index in range(len(listed(node["enum"])))]
             for keyword in ("anyOf", "oneOf"):
-                each = [self._constants(branch) for branch in self._branches(part, keyword)]
+                each = [
+                    self._constants(branch) for branch in self._document.branches(part, keyword)
+                ]
                 if each and all(each):
                     return [one for found in each for one in found]
         return []
@@ -189,19 +189,9 @@ class SchemaTags:
     def _parts(self, place: Place) -> Iterator[Place]:
         """Name the subschemas that a value holds if it holds the one at a place, that one first."""
         yield place
-        node = self._document.at(place)
-        if isinstance(node, bool):
-            return
-        for keyword in REFERENCES:
-            if keyword in node:
-                yield from self._parts(self._document.target(place, keyword))
-        for branch in self._branches(place, "allOf"):
-            yield from self._parts(branch)
-
-    def _branches(self, place: Place, keyword: str) -> list[Place]:
-        node = self._document.at(place)
-        count = len(_list(node.get(keyword))) if isinstance(node, dict) else 0
-        return [(*place, keyword, index) for index in range(count)]
+        inner = (*self._document.references(place), *self._document.branches(place, "allOf"))
+        for one in inner:
+            yield from self._parts(one)
 
     def _takes_objects(self, branch: Place) -> bool:
         """Tell whether an object may hold a branch, by its types and constants."""
@@ -221,10 +211,10 @@ class SchemaTags:
                 return False
             if not isinstance(node.get("const", {}), dict):
                 return False
-            if not any(isinstance(one, dict) for one in _list(node.get("enum", [{}]))):
+            if not any(isinstance(one, dict) for one in listed(node.get("enum", [{}]))):
                 return False
             for keyword in ("anyOf", "oneOf"):
-                inner = self._branches(part, keyword)
+                inner = self._document.branches(part, keyword)
                 if inner and not any(map(self._takes_objects, inner)):
                     return False
         return True
@@ -234,11 +224,3 @@ def _key(value: JsonValue) -> tuple[type, JsonValue]:
     """Make what is equal for equal scalars: numbers by value, `true` apart from 1."""
     is_number = not isinstance(value, bool | str) and value is not None
     return (float if is_number else type(value)), value
-
-
-def _list(value: JsonValue) -> list[JsonValue]:
-    return value if isinstance(value, list) else []
-
-
-def _names(members: JsonValue) -> Iterable[str]:
-    return members if isinstance(members, dict) else ()

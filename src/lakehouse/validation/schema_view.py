@@ -9,7 +9,8 @@ something in a form that is not looked into (`not`, `contains`, bounds), more is
 than is: what a view calls impossible no value of the schema has.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final, Literal
 
 import msgspec
 
@@ -20,9 +21,8 @@ from lakehouse.validation.schema_choices import (
     VALUES_MAX,
     Alternative,
     SchemaChoices,
-    strings,
 )
-from lakehouse.validation.schema_document import SchemaDocument
+from lakehouse.validation.schema_document import SchemaDocument, listed, named, strings
 from lakehouse.validation.schema_engine import SchemaEngine
 
 
@@ -78,7 +78,7 @@ class SchemaView:
         for alternative in self.alternatives:
             if "object" in alternative.types:
                 for place in sorted(alternative.nodes, key=_order):
-                    found.update(dict.fromkeys(self._named(place)))
+                    found.update(dict.fromkeys(_names(self._document.node(place))))
                 for value in alternative.values or ():
                     found.update(dict.fromkeys(value if isinstance(value, dict) else ()))
         return [name for name in found if self.member(name).possible]
@@ -92,11 +92,7 @@ class SchemaView:
 
     def member(self, name: str) -> "SchemaView":
         """View a member of an object here."""
-        found: list[Alternative] = []
-        for alternative in self.alternatives:
-            if "object" in alternative.types:
-                found += self._member(alternative, name)
-        return self._made(found)
+        return self._stepped("object", name)
 
     def rest(self) -> "SchemaView | None":
         """View the members that the schema gives no name; None where a branch leaves them open."""
@@ -113,11 +109,8 @@ class SchemaView:
 
     def _unnamed(self, place: Place) -> Iterator[Place]:
         """Name the subschemas that a subschema has for members without a name of their own."""
-        node = self._document.at(place)
-        if isinstance(node, bool):
-            return
-        patterns = node.get("patternProperties")
-        for pattern in patterns if isinstance(patterns, dict) else ():
+        node = self._document.node(place)
+        for pattern in named(node.get("patternProperties")):
             yield (*place, "patternProperties", pattern)
         for keyword in ("additionalProperties", "unevaluatedProperties"):
             if keyword in node and node[keyword] not in (True, {}):
@@ -125,20 +118,14 @@ class SchemaView:
 
     def item(self, index: int) -> "SchemaView":
         """View the item at a position of an array here."""
-        found: list[Alternative] = []
-        for alternative in self.alternatives:
-            if "array" in alternative.types:
-                found += self._item(alternative, index)
-        return self._made(found)
+        return self._stepped("array", index)
 
     def items(self) -> "SchemaView":
         """View any item of an array here."""
         lengths = [
-            len(prefix)
+            len(listed(self._document.node(place).get("prefixItems")))
             for alternative in self.alternatives
             for place in alternative.nodes
-            if isinstance(node := self._document.at(place), dict)
-            and isinstance(prefix := node.get("prefixItems"), list)
         ]
         lengths += [
             len(value) - 1
@@ -164,9 +151,7 @@ class SchemaView:
         """Give each subschema that applies here, with the alternative that it belongs to."""
         for alternative in self.alternatives:
             for place in sorted(alternative.nodes, key=_order):
-                node = self._document.at(place)
-                if isinstance(node, dict):
-                    yield alternative, node
+                yield alternative, self._document.node(place)
 
     def holds(self, value: JsonValue) -> bool:
         """Tell whether a value holds everything of one alternative."""
@@ -188,35 +173,39 @@ class SchemaView:
 
     # --- One step ---
 
-    def _member(self, alternative: Alternative, name: str) -> list[Alternative]:
+    def _stepped(self, kind: Literal["object", "array"], at: str | int) -> "SchemaView":
+        found: list[Alternative] = []
+        for alternative in self.alternatives:
+            if kind in alternative.types:
+                found += self._ways(alternative, at)
+        return self._made(found)
+
+    def _ways(self, alternative: Alternative, at: str | int) -> list[Alternative]:
+        """Give the ways in which the member or item of one alternative can be."""
         self._choices.take(2 * len(alternative.nodes))
+        rest, unevaluated = _REST[type(at)]
         children: list[Place] = []
         declared = alternative.values is not None
         for place in alternative.nodes:
-            node = self._document.at(place)
-            if isinstance(node, bool):
-                continue
-            if not self._allows(place, node, name):
+            node = self._document.node(place)
+            if not self._allows(place, node, at):
                 return []
-            own = list(self._of_name(place, node, name))
-            declared = declared or bool(own) or name in self._named(place)
+            own = list(self._own(place, node, at))
+            declared = declared or bool(own)
+            declared = declared or (rest in node if isinstance(at, int) else at in _names(node))
             if own:
                 children += own
-            elif "additionalProperties" in node:
-                children.append((*place, "additionalProperties"))
+            elif rest in node:
+                children.append((*place, rest))
             if (
-                "unevaluatedProperties" in node
+                unevaluated in node
                 and alternative.exact
-                and not self._evaluates(place, name, alternative.nodes, own=False)
+                and not self._evaluates(place, at, alternative.nodes, own=False)
             ):
-                children.append((*place, "unevaluatedProperties"))
+                children.append((*place, unevaluated))
         values = None
         if alternative.values is not None:
-            values = [
-                value[name]
-                for value in alternative.values
-                if isinstance(value, dict) and name in value
-            ]
+            values = [one for value in alternative.values for one in _at(value, at)]
         return self._choices.held(
             children,
             values,
@@ -224,100 +213,67 @@ class SchemaView:
             declared=declared and alternative.declared,
         )
 
-    def _item(self, alternative: Alternative, index: int) -> list[Alternative]:
-        self._choices.take(2 * len(alternative.nodes))
-        children: list[Place] = []
-        declared = alternative.values is not None
-        for place in alternative.nodes:
-            node = self._document.at(place)
-            if isinstance(node, bool):
-                continue
+    def _allows(self, place: Place, node: dict[str, JsonValue], at: str | int) -> bool:
+        """Tell whether a subschema lets a member or item be there at all."""
+        if isinstance(at, int):
             most = node.get("maxItems")
-            if isinstance(most, int | float) and most <= index:
-                return []
-            prefix = node.get("prefixItems")
-            if isinstance(prefix, list) and index < len(prefix):
-                children.append((*place, "prefixItems", index))
-                declared = True
-            elif "items" in node:
-                children.append((*place, "items"))
-                declared = True
-            if (
-                "unevaluatedItems" in node
-                and alternative.exact
-                and not self._evaluates(place, index, alternative.nodes, own=False)
-            ):
-                children.append((*place, "unevaluatedItems"))
-        values = None
-        if alternative.values is not None:
-            values = [
-                value[index]
-                for value in alternative.values
-                if isinstance(value, list) and index < len(value)
-            ]
-        return self._choices.held(
-            children,
-            values,
-            exact=alternative.exact,
-            declared=declared and alternative.declared,
-        )
-
-    def _allows(self, place: Place, node: dict[str, JsonValue], name: str) -> bool:
-        """Tell whether a subschema lets a member of this name be there at all."""
-        if "propertyNames" in node and not self._engine.holds((*place, "propertyNames"), name):
+            return not isinstance(most, int | float) or most > at
+        if "propertyNames" in node and not self._engine.holds((*place, "propertyNames"), at):
             return False
         unwanted = node.get("not")
-        return not (isinstance(unwanted, dict) and unwanted == {"required": [name]})
+        return not (isinstance(unwanted, dict) and unwanted == {"required": [at]})
 
-    def _of_name(self, place: Place, node: dict[str, JsonValue], name: str) -> Iterator[Place]:
-        properties = node.get("properties")
-        if isinstance(properties, dict) and name in properties:
-            yield (*place, "properties", name)
-        patterns = node.get("patternProperties")
-        for pattern in patterns if isinstance(patterns, dict) else ():
-            if self._engine.matches(pattern, name):
+    def _own(self, place: Place, node: dict[str, JsonValue], at: str | int) -> Iterator[Place]:
+        """Name the subschemas that a subschema has for this very member or item."""
+        if isinstance(at, int):
+            if at < len(listed(node.get("prefixItems"))):
+                yield (*place, "prefixItems", at)
+            return
+        if at in named(node.get("properties")):
+            yield (*place, "properties", at)
+        for pattern in named(node.get("patternProperties")):
+            if self._engine.matches(pattern, at):
                 yield (*place, "patternProperties", pattern)
-
-    def _named(self, place: Place) -> list[str]:
-        """List the names that a subschema says, as far as it says them in full."""
-        node = self._document.at(place)
-        if isinstance(node, bool):
-            return []
-        properties = node.get("properties")
-        names = list(properties) if isinstance(properties, dict) else []
-        names += strings(node.get("required"))
-        dependents = node.get("dependentRequired")
-        for trigger, needed in (dependents if isinstance(dependents, dict) else {}).items():
-            names += [trigger, *strings(needed)]
-        allowed = node.get("propertyNames")
-        if isinstance(allowed, dict):
-            names += strings(allowed.get("enum")) + strings([allowed.get("const")])
-        return names
 
     def _evaluates(
         self, place: Place, at: str | int, nodes: frozenset[Place], *, own: bool = True
     ) -> bool:
         """Tell whether a subschema, or one applied in place by it, looks at a member or item."""
         self._choices.take()
-        node = self._document.at(place)
-        if isinstance(node, bool):
-            return False
-        if isinstance(at, str):
-            if "additionalProperties" in node or (own and "unevaluatedProperties" in node):
-                return True
-            if any(self._of_name(place, node, at)):
-                return True
-        else:
-            if "items" in node or "contains" in node or (own and "unevaluatedItems" in node):
-                return True
-            prefix = node.get("prefixItems")
-            if isinstance(prefix, list) and at < len(prefix):
-                return True
+        node = self._document.node(place)
+        rest, unevaluated = _REST[type(at)]
+        if rest in node or (own and unevaluated in node) or any(self._own(place, node, at)):
+            return True
+        if isinstance(at, int) and "contains" in node:
+            return True
         return any(
             self._evaluates(one, at, nodes)
-            for one in self._choices.applied(place, node)
+            for one in self._document.in_place(place)
             if one in nodes
         )
+
+
+# The keywords for members, or items, that have no subschema of their own.
+_REST: Final[Mapping[type, tuple[str, str]]] = {
+    str: ("additionalProperties", "unevaluatedProperties"),
+    int: ("items", "unevaluatedItems"),
+}
+
+
+def _at(value: JsonValue, at: str | int) -> list[JsonValue]:
+    """Give the member or item of a value, where it has one."""
+    if isinstance(at, str):
+        return [value[at]] if isinstance(value, dict) and at in value else []
+    return listed(value)[at : at + 1]
+
+
+def _names(node: dict[str, JsonValue]) -> list[str]:
+    """List the names that a subschema says, as far as it says them in full."""
+    names = [*named(node.get("properties")), *strings(node.get("required"))]
+    for trigger, needed in named(node.get("dependentRequired")).items():
+        names += [trigger, *strings(needed)]
+    allowed = named(node.get("propertyNames"))
+    return names + strings(allowed.get("enum")) + strings([allowed.get("const")])
 
 
 def _order(place: Place) -> tuple[tuple[bool, str, int], ...]:

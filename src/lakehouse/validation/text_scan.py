@@ -10,7 +10,7 @@ Sources: thinking and regions as in the contract and in `spec/v1/README.md`.
 import re
 from typing import Final, NamedTuple
 
-from lakehouse.core.json_text import JsonError, parse
+from lakehouse.core.json_text import parses
 from lakehouse.core.limits import BLOCKS_DEEP_MAX, UNCLOSED_REGIONS_MAX
 from lakehouse.validation.fences import block_of, fence_at, next_fence
 from lakehouse.validation.reasoning_marks import Mark, Marks
@@ -146,7 +146,7 @@ class _Scanner:
             return
         text = self._text
         opening = next_fence(text, region.start, region.end)
-        if opening is None or _parses(text[region.start : region.end]):
+        if opening is None or parses(text[region.start : region.end]):
             return
         while opening is not None:
             block = block_of(text, opening, region.end)
@@ -206,7 +206,7 @@ class _Scanner:
     def _mark_outside_json(self, region: Region) -> Mark | None:
         """Give the first mark in a region that is no JSON; the answer's, if that begins in it."""
         first = self._marks.first(region.start, region.end) if self._marks else None
-        if first is None or _parses(self._text[region.start : region.end]):
+        if first is None or parses(self._text[region.start : region.end]):
             return None
         if self._answered:
             return first
@@ -250,11 +250,3 @@ class _Scanner:
                     self._unfinished |= ends_within(text, region.start, mark.start)
                 return region._replace(end=mark.start)
         return region
-
-
-def _parses(text: str) -> bool:
-    try:
-        parse(text)
-    except JsonError:
-        return False
-    return True
