@@ -39,6 +39,7 @@ from lakehouse.core.kind import GroundingRule, SqlRule
 from lakehouse.daemon import daemon_routes
 from lakehouse.grounding.settings import TableSettings
 from lakehouse.providers.provider import ModelSettings
+from lakehouse.providers.registry import PROVIDERS
 from lakehouse.sessionlog.writing.memory import MemoryLog
 from lakehouse.stack import Stack
 from lakehouse.tracing.attributes import ATTRIBUTES
@@ -47,7 +48,7 @@ from lakehouse.transport.openapi import problem_statuses
 
 SPANS = set(get_args(SpanName))
 PAGES = Path(__file__).parents[1] / "docs" / "reference"
-SECTIONS = {
+SECTIONS: dict[str, type[msgspec.Struct]] = {
     "log": LogSettings,
     "gateway": GatewaySettings,
     "chatd": DaemonSettings,
@@ -103,19 +104,37 @@ def default_of(field: msgspec.inspect.Field) -> str:
     return f"`{msgspec.json.encode(field.default).decode()}`"
 
 
+def field_rows(kind: type[msgspec.Struct]) -> list[str]:
+    """Show every field of a section, in the order of its type."""
+    struct = msgspec.inspect.type_info(kind)
+    assert isinstance(struct, msgspec.inspect.StructType)
+    return [
+        f"| `{field.encode_name}` | {type_words(field.type)} | {default_of(field)} |"
+        for field in struct.fields
+    ]
+
+
+def section(heading: str, kind: type[msgspec.Struct], rows: list[str]) -> str:
+    """Show a section with what its type, and what that is a kind of, say of it."""
+    told = [one.__doc__ or "" for one in kind.__mro__ if one not in {*ModelSettings.__mro__}]
+    text = " ".join(" ".join(told or [kind.__doc__ or ""]).split())
+    table = "\n".join(["| field | type | default |", "| --- | --- | --- |", *rows])
+    return f"## {heading}\n\n{text}\n\n{table}"
+
+
 def configuration() -> str:
-    """Every section with every field."""
+    """Every section with every field; of a model, each provider's own fields and defaults."""
     parts = []
     for name, kind in SECTIONS.items():
-        text = " ".join((kind.__doc__ or "").split())
-        struct = msgspec.inspect.type_info(kind)
-        assert isinstance(struct, msgspec.inspect.StructType)
-        rows = [
-            f"| `{field.encode_name}` | {type_words(field.type)} | {default_of(field)} |"
-            for field in struct.fields
-        ]
-        table = "\n".join(["| field | type | default |", "| --- | --- | --- |", *rows])
-        parts.append(f"## `[{name}]`\n\n{text}\n\n{table}")
+        rows = field_rows(kind)
+        if name != "models.NAME":
+            parts.append(section(f"`[{name}]`", kind, rows))
+            continue
+        names = ", ".join(f"`{provider}`" for provider in PROVIDERS)
+        parts.append(section(f"`[{name}]`", kind, [f"| `provider` | {names} | needed |", *rows]))
+        for provider, settings in PROVIDERS.items():
+            own = [row for row in field_rows(settings) if row not in rows]
+            parts.append(section(f'`[{name}]` with `provider = "{provider}"`', settings, own))
     return "\n\n".join(parts)
 
 

@@ -9,8 +9,6 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
-import msgspec
-
 from lakehouse import __version__
 from lakehouse.chatd.client import ChatClient
 from lakehouse.chatd.service import ChatService
@@ -26,13 +24,8 @@ from lakehouse.engine.task import Catalog
 from lakehouse.gateway.outage import OutageRecorder
 from lakehouse.grounding.no_tables import NoTables
 from lakehouse.metrics.daemon import DaemonMetrics
-from lakehouse.providers.access import access_of
-from lakehouse.providers.llama_cpp import LlamaCppProvider
 from lakehouse.providers.model_clients import ModelClients
-from lakehouse.providers.ollama import OllamaProvider
-from lakehouse.providers.openai import OpenAiProvider
-from lakehouse.providers.provider import ModelSettings, Provider
-from lakehouse.providers.scripted import ScriptedProvider
+from lakehouse.providers.provider import Place
 from lakehouse.sessionlog.keeping.maintenance import Maintenance
 from lakehouse.sessionlog.writing.writer import SessionLogWriter
 from lakehouse.tracing.destination import find_destination
@@ -234,8 +227,10 @@ class Stack:
         )
 
     def _own_chat(self) -> ChatModel:
+        config = self.config
+        place = Place(config.source, config.base, self._environment, self._model_http)
         self._chat_service = ChatService(
-            {name: self._provider(name, model) for name, model in self.config.models.items()},
+            {name: model.open(name, place) for name, model in config.models.items()},
             self.config.models,
             propagate=self.config.tracing.propagate,
         )
@@ -272,19 +267,6 @@ class Stack:
             durability=self.config.log.durability,
         )
         self._maintenance = Maintenance(log, self._sink)
-
-    def _provider(self, name: str, settings: ModelSettings) -> Provider:
-        if settings.provider == "llama_cpp":
-            return LlamaCppProvider(name, settings)
-        if settings.provider == "scripted":
-            assert settings.script is not None
-            script = self.config.path(settings.script)
-            return ScriptedProvider(name, msgspec.structs.replace(settings, script=str(script)))
-        access = access_of(name, settings, self._environment, source=self.config.source)
-        ca_file = None if settings.ca_file is None else self.config.path(settings.ca_file)
-        http = self._model_http.client(f"models.{name}", proxy=access.proxy, ca_file=ca_file)
-        kind = OpenAiProvider if settings.provider == "openai" else OllamaProvider
-        return kind(settings, http, access=access)
 
     def _key(self, variable: str | None) -> str | None:
         if variable is None:

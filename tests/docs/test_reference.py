@@ -24,6 +24,7 @@ from lakehouse.core.finding import FindingCode
 from lakehouse.core.kind import GroundingRule, SqlRule
 from lakehouse.grounding.settings import TableSettings
 from lakehouse.providers.provider import ModelSettings
+from lakehouse.providers.registry import PROVIDERS
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "docs" / "reference"
@@ -35,7 +36,7 @@ HEADINGS = {
     "validatord": ("[validatord]", DaemonSettings),
     "session": ("[session]", SessionSettings),
     "tracing": ("[tracing]", TracingSettings),
-    "models": ("[models.NAME]", ModelSettings),
+    "models": ("[models.NAME]", ModelSettings),  # and a section for each provider
     "tables": ("[tables.NAME]", TableSettings),
     "kinds": ("[kinds.NAME]", KindSettings),
 }
@@ -89,7 +90,24 @@ def test_every_section_of_the_configuration_is_known_here():
 def test_a_section_shows_every_field(heading: str, struct: type[msgspec.Struct]):
     """Under the names that stand in the file, in the order of the struct."""
     shown = first_cells(section(page("configuration.md"), f"`{heading}`"))
-    assert shown == list(struct.__struct_encode_fields__)
+    tag = struct.__struct_config__.tag_field
+    assert shown == [*([tag] if tag else []), *struct.__struct_encode_fields__]
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_a_provider_s_section_shows_what_is_its_own(provider: str):
+    """Every field that not all providers have, and every default that is another here."""
+    heading = f'`[models.NAME]` with `provider = "{provider}"`'
+    shown = first_cells(section(page("configuration.md"), heading))
+    settings, shared = PROVIDERS[provider](model="m"), ModelSettings(model="m")
+    own = [
+        name
+        for name in settings.__struct_encode_fields__
+        if name not in shared.__struct_fields__ or getattr(settings, name) != getattr(shared, name)
+    ]
+    assert shown == own
+    text = section(page("configuration.md"), "`[models.NAME]`")
+    assert f"`{provider}`" in text
 
 
 def test_every_problem_code_has_its_status_and_what_to_do():

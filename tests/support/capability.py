@@ -10,8 +10,7 @@ from lakehouse.chatd.service import ChatService
 from lakehouse.core.chat import ChatReply, ChatRequest, Message
 from lakehouse.core.errors import InfraError
 from lakehouse.core.json_text import NULL
-from lakehouse.providers.openai import OpenAiProvider
-from lakehouse.providers.provider import ModelSettings
+from lakehouse.providers.openai import OpenAiProvider, OpenAiSettings
 from lakehouse.transport.client import HttpClient
 from support.chat import LIMITS, context
 from support.endpoint import Answer, completion
@@ -66,9 +65,7 @@ class Case:
 
             async with RawServer(handler) as server:
                 http = HttpClient()
-                settings = ModelSettings(
-                    provider="openai", model="m", base_url=server.url + "/v1", **self._settings
-                )
+                settings = OpenAiSettings(model="m", base_url=server.url + "/v1", **self._settings)
                 chat = ChatService({"small": OpenAiProvider(settings, http)}, {"small": settings})
                 found: list[ChatReply | InfraError] = []
                 for request in requests:

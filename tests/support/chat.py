@@ -6,11 +6,10 @@ from lakehouse.core.chat import CallLimits, ChatRequest, Message
 from lakehouse.core.clock import FixedClock
 from lakehouse.core.context import CallContext, call_context
 from lakehouse.core.json_text import NULL
-from lakehouse.providers.provider import ModelSettings
-from lakehouse.providers.scripted import ScriptedProvider, Step
+from lakehouse.providers.scripted import ScriptedProvider, ScriptedSettings, Step
 
 LIMITS = CallLimits(deadline_ms=120_000, load_budget_ms=180_000)
-SCRIPTED = ModelSettings(provider="scripted", model="script-1")
+SCRIPTED = ScriptedSettings(model="script-1")
 
 
 class HeldTime(FixedClock):

@@ -72,7 +72,7 @@ class ChatService:
         A load that fails is logged, and begun again by the first call.
         """
         for name, lane in self._lanes.items():
-            if lane.settings.preloads():
+            if lane.settings.preload:
                 lane.load.start().add_done_callback(_log_failure(name))
 
     async def chat(

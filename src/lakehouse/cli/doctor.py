@@ -29,6 +29,8 @@ from lakehouse.core.wording import counted
 from lakehouse.daemon import key_ring
 from lakehouse.engine.task import Catalog
 from lakehouse.grounding.tables import TableFiles
+from lakehouse.providers.provider import ModelSettings
+from lakehouse.providers.registry import PROVIDERS
 from lakehouse.sessionlog.reading.odd_entries import odd_entries
 from lakehouse.sessionlog.writing.space import free_bytes_required
 from lakehouse.stack import Stack, catalog, tracer
@@ -284,29 +286,17 @@ async def _daemon(
             if told:
                 detail += f" ({told})"
             state: State = "ok" if model.state in {"ready", "loading"} else "problem"
-            checks.append(Check(f"model {model.name}", state, detail, _fix(model)))
+            fix = PROVIDERS.get(model.provider, ModelSettings).fix(model)
+            checks.append(Check(f"model {model.name}", state, detail, fix))
     finally:
         await stack.close()
     return checks
 
 
 def _told(model: ModelStatus, config: Config) -> str | None:
-    """Say when an embedded model is loaded: this process loads none, and a daemon may."""
-    own = config.chatd.url is None
-    if own and model.provider == "llama_cpp" and model.state == "ready":
-        when = "when it starts" if config.models[model.name].preloads() else "for its first call"
-        return f"its weights are here; a daemon loads it {when}"
-    return model.detail
-
-
-def _fix(model: ModelStatus) -> str:
-    if model.state == "missing" and model.provider == "llama_cpp":
-        return "lakehouse models pull smollm2, or give the path of a GGUF file"
-    if model.state == "missing":
-        return f"serve {model.model!r} at its endpoint, or correct models.{model.name}.model"
-    if model.state == "unreachable":
-        return f"start the endpoint, or correct models.{model.name}.base_url"
-    return ""
+    """Say what `ready` means of a model of our own: this process loads none, and a daemon may."""
+    own = config.chatd.url is None and model.state == "ready"
+    return (config.models[model.name].readiness() if own else None) or model.detail
 
 
 def _existing(path: Path) -> Path:

@@ -15,9 +15,7 @@ from lakehouse.cli.options import ConfigOption, JsonOption, read_config
 from lakehouse.cli.table import print_json, print_table
 from lakehouse.config.settings import Config
 from lakehouse.core.chat import ModelStatus
-from lakehouse.core.errors import SetupError
-from lakehouse.core.suggestion import did_you_mean
-from lakehouse.providers.weights import PullStage, model_path, pull_smollm2
+from lakehouse.providers.weights import SMOLLM2, PullStage, check_pulled, model_path, pull_smollm2
 from lakehouse.sessionlog.writing.memory import MemoryLog
 from lakehouse.stack import Stack
 from lakehouse.tracing.destination import without_tracing
@@ -25,8 +23,6 @@ from lakehouse.tracing.destination import without_tracing
 models_app = typer.Typer(
     cls=ListingGroup, add_completion=False, rich_markup_mode=None, no_args_is_help=True
 )
-
-_NAMES = ("smollm2", "smollm2-135m-instruct")
 
 
 @models_app.callback()
@@ -68,12 +64,7 @@ def pull(
 
     Example: lakehouse models pull smollm2
     """
-    if name not in _NAMES:
-        raise SetupError(
-            f"Model {name!r} cannot be pulled{did_you_mean(name, _NAMES)}; "
-            f"there is {', '.join(_NAMES)}.",
-            hint="Other weights: give a GGUF file's path as `model` with provider llama_cpp.",
-        )
+    check_pulled(name)
     pull_with_progress(console())
 
 
@@ -88,4 +79,4 @@ def pull_with_progress(out: Console) -> None:
 
         path = pull_smollm2(tell)
     out.print(f"SmolLM2-135M-Instruct is at {path}", markup=False)
-    assert model_path(_NAMES[1]) == path
+    assert model_path(SMOLLM2) == path

@@ -31,9 +31,9 @@ def read_config(context: typer.Context, path: str | None) -> Config:
 def endpoints(config: Config, alias: str | None) -> str:
     """List where the models are asked, or the one of `alias`, for people."""
     places = {
-        name: model.base_url
+        name: model.address
         for name, model in config.models.items()
-        if model.base_url is not None and alias in {None, name}
+        if model.address is not None and alias in {None, name}
     }
     return ", ".join(f"{name} at {redact(place)}" for name, place in places.items())
 

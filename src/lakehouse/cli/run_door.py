@@ -117,7 +117,7 @@ async def _own_stack(config: Config, request: IterateRequest) -> AsyncIterator[D
         with contextlib.suppress(InfraError):  # then each session says that it has no table
             tables = dict((await stack.tables.snapshot(task.kind)).digests)
         facts = Facts(task.kind.digest, task.model.model, tables)
-        yield _OwnStack(stack, facts, config.models[task.model.name].base_url)
+        yield _OwnStack(stack, facts, config.models[task.model.name].address)
     finally:
         try:
             await stack.drain(_DRAIN_MS)

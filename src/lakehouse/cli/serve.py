@@ -84,7 +84,7 @@ async def _serve(config: Config, role: Role) -> bool:
 
 def _secrets(config: Config) -> tuple[str, ...]:
     """List the secrets that the configuration names, to be cut out of whatever is logged."""
-    models = (model.api_key_env for model in config.models.values())
+    models = (name for model in config.models.values() for name in model.secret_variables())
     names = {*models, config.chatd.api_key_env, config.validatord.api_key_env, *SECRETS}
     return tuple(os.environ.get(name, "") for name in names if name is not None)
 

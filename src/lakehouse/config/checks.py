@@ -5,11 +5,11 @@ from typing import Final
 
 from lakehouse.config.model_checks import ErrorAt, check_model, check_range, check_sampling
 from lakehouse.config.settings import Config, KindSettings
-from lakehouse.config.texts import shown
 from lakehouse.core.integers import whole_number
 from lakehouse.core.kind import GroundingRule
 from lakehouse.core.limits import DEADLINE_MS_MAX, ITERATIONS_MAX, LOAD_BUDGET_MS_MAX
 from lakehouse.core.suggestion import did_you_mean
+from lakehouse.core.wording import shown
 from lakehouse.grounding.rules import fault_of, split
 from lakehouse.tabular.formats import FORMATS, leaves_types
 from lakehouse.transport.origins import origin_fault
@@ -57,7 +57,8 @@ def check(config: Config, error: ErrorAt) -> None:
 
 def _check_paths(config: Config, error: ErrorAt) -> None:
     paths: dict[str, str | None] = {"log.path": config.log.path}
-    paths |= {f"models.{name}.script": model.script for name, model in config.models.items()}
+    for name, model in config.models.items():
+        paths |= {f"models.{name}.{path}": getattr(model, path) for path in model.PATHS}
     paths |= {f"tables.{name}.path": table.path for name, table in config.tables.items()}
     paths |= {f"kinds.{name}.schema": kind.schema for name, kind in config.kinds.items()}
     for field, path in paths.items():

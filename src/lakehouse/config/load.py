@@ -16,8 +16,8 @@ import msgspec
 
 from lakehouse.config.checks import check
 from lakehouse.config.lines import line_of
+from lakehouse.config.model_checks import settings_of
 from lakehouse.config.settings import (
-    DEFAULT_MODELS,
     Config,
     DaemonSettings,
     GatewaySettings,
@@ -26,13 +26,15 @@ from lakehouse.config.settings import (
     SessionSettings,
     TracingSettings,
 )
-from lakehouse.config.texts import find_fault, parse_toml, shown
+from lakehouse.config.texts import find_fault, parse_toml
 from lakehouse.config.words import type_at, type_words
 from lakehouse.core.errors import SetupError
 from lakehouse.core.kind import digest_of
 from lakehouse.core.suggestion import did_you_mean
+from lakehouse.core.wording import shown
 from lakehouse.grounding.settings import TableSettings
 from lakehouse.providers.provider import ModelSettings
+from lakehouse.providers.registry import DEFAULT_MODELS
 
 FILE_NAME: Final = "lakehouse.toml"
 FILE_VARIABLE: Final = "LAKEHOUSE_CONFIG"
@@ -113,7 +115,7 @@ class _Source:
             raise self.error(field, f"is {shown(content)}; it must be a table")
         for name in content:
             fields = kind.__struct_encode_fields__
-            if name not in fields:
+            if name not in fields and name != kind.__struct_config__.tag_field:
                 allowed = ", ".join(sorted(fields))
                 near = did_you_mean(name, sorted(fields))
                 raise self.error(f"{field}.{name}", f"unknown field{near}; allowed are {allowed}")
@@ -223,10 +225,13 @@ def _named(source: _Source, section: str, content: object) -> dict[str, msgspec.
                 "names are 1 to 64 lowercase letters, digits, '_' and '-', and do not begin "
                 "with '_' or '-'",
             )
-    return {
-        name: source.convert(value, _NAMED[section], f"{section}.{name}")
-        for name, value in content.items()
-    }
+    found: dict[str, msgspec.Struct] = {}
+    for name, value in content.items():
+        kind, field = _NAMED[section], f"{section}.{name}"
+        if kind is ModelSettings and isinstance(value, dict):
+            kind = settings_of(field, value, source.error)
+        found[name] = source.convert(value, kind, field)
+    return found
 
 
 def _value_at(content: object, path: str) -> object:

@@ -18,7 +18,8 @@ from lakehouse.core.limits import (
     LOAD_BUDGET_MS_DEFAULT,
 )
 from lakehouse.grounding.settings import TableSettings
-from lakehouse.providers.provider import ModelSettings, sampling_of
+from lakehouse.providers.provider import ModelSettings
+from lakehouse.providers.registry import DEFAULT_MODELS
 
 GATEWAY_LISTEN: Final = "127.0.0.1:4110"
 CHATD_LISTEN: Final = "127.0.0.1:4111"
@@ -115,12 +116,7 @@ class KindSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     def sampling(self) -> Sampling:
         """Give how its answers are sampled, where it says."""
-        return sampling_of(self)
-
-
-DEFAULT_MODELS: Final[Mapping[str, ModelSettings]] = {
-    "small": ModelSettings(provider="llama_cpp", model="smollm2-135m-instruct")
-}
+        return Sampling.of(self)
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,8 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from lakehouse.core.errors import SetupError
-
-_SHOWN_CHARS_MAX: Final = 200
+from lakehouse.core.wording import shown
 
 # The parser's time grows with the square of a key's parts: of 50,000 it takes a minute. A text
 # that looks like such a key is refused too: nobody joins so many words by dots.
@@ -20,12 +19,6 @@ _PART = r"""(?:[A-Za-z0-9_-]++|"[^"\n]*+"|'[^'\n]*+')"""
 _DEEP_KEY: Final = re.compile(
     rf"(?<![A-Za-z0-9_.-]){_PART}(?:[ \t]*+\.[ \t]*+{_PART}){{{_KEY_PARTS_MAX}}}"
 )
-
-
-def shown(value: object) -> str:
-    """Write a value into a message, the end of a long one left out."""
-    text = repr(value)
-    return text if len(text) <= _SHOWN_CHARS_MAX else text[:_SHOWN_CHARS_MAX] + "…"
 
 
 def parse_toml(text: str, place: str) -> dict[str, Any]:

@@ -47,6 +47,11 @@ class Sampling(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     seed: Int64 | None = None
     stop: tuple[str, ...] | None = None
 
+    @classmethod
+    def of(cls, settings: msgspec.Struct) -> "Sampling":
+        """Take it out of the settings of a model or a kind."""
+        return cls(**{name: getattr(settings, name) for name in cls.__struct_fields__})
+
     def over(self, other: "Sampling") -> "Sampling":
         """Give what is set here, and of the rest what is set in `other`."""
         if self == _UNSAID:

@@ -76,6 +76,7 @@ REPAIR_REGIONS_MAX: Final = 8  # places in one answer that repair is tried on
 LOAD_BUDGET_MS_MAX: Final = 3_600_000
 LOAD_BUDGET_MS_DEFAULT: Final = 180_000  # waiting for a model to load, once per session
 CONNECT_TIMEOUT_MS_DEFAULT: Final = 5_000
+CONTEXT_TOKENS_MAX: Final = 1 << 24
 FIRST_BYTE_TIMEOUT_MS_LOCAL: Final = 90_000  # a model on this machine may think that long
 FIRST_BYTE_TIMEOUT_MS_REMOTE: Final = 30_000
 IDLE_TIMEOUT_MS_DEFAULT: Final = 30_000  # between two chunks of one reply

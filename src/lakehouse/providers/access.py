@@ -1,18 +1,20 @@
-"""What of an endpoint's settings stands in the environment: `$NAME` in headers, query and proxy.
+"""How an HTTP endpoint is configured and reached; `$NAME` of its settings is of the environment.
 
 The configuration file only ever names secrets. What is read here is never printed, digested or
 logged, and is cut out of whatever an endpoint quotes.
 """
 
 import re
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar, Final, Literal
+from urllib.parse import urlsplit
 
 import msgspec
 
 from lakehouse.core.errors import SetupError
-from lakehouse.providers.provider import ModelSettings
-from lakehouse.transport.client import check_header
+from lakehouse.providers.provider import ModelSettings, Place
+from lakehouse.transport.client import HttpClient, check_header, check_url
+from lakehouse.transport.proxy import ProxyAddress
 
 _VARIABLE: Final = re.compile(r"\$(?:\{([A-Za-z_][A-Za-z0-9_]*)\}|([A-Za-z_][A-Za-z0-9_]*))")
 _OURS: Final = frozenset(
@@ -46,8 +48,105 @@ class Access(msgspec.Struct, frozen=True, kw_only=True):
 OPEN: Final = Access()  # of an endpoint that asks for nothing
 
 
+class HttpSettings(ModelSettings, frozen=True, kw_only=True):
+    """`api_key_env` names the variable that holds the key.
+
+    `response_format` is how a schema is handed over; by default that is found out. `extra_body`
+    goes into every call as it is, `headers` and `query` beside it. `$NAME` in `headers`, `query`
+    and `proxy` is read from the environment. `ca_file` holds authorities to trust beside the
+    system's.
+    """
+
+    # What `extra_body` may not hold, with the setting to write instead; empty: it is set by us.
+    OWN_MEMBERS: ClassVar[Mapping[str, str]]
+
+    base_url: str | None = None
+    api_key_env: str | None = None
+    response_format: Literal["json_schema", "json_object", "none"] | None = None
+    extra_body: dict[str, Any] = msgspec.field(default_factory=dict)
+    headers: dict[str, str] = msgspec.field(default_factory=dict)
+    query: dict[str, str] = msgspec.field(default_factory=dict)
+    proxy: str | None = None
+    ca_file: str | None = None
+
+    @property
+    def address(self) -> str | None:
+        """Its endpoint."""
+        return self.base_url
+
+    def faults(self) -> Iterator[tuple[str, str]]:
+        """Check the address, the headers, the proxy and what goes into every body."""
+        fault = self.url_fault()
+        if fault is not None:
+            yield "base_url", fault
+        for name, value in self.headers.items():
+            fault = header_fault(name, value, with_key=self.api_key_env is not None)
+            if fault is not None:
+                yield f"headers.{name}", fault
+        if self.proxy is not None and not variables_of(self.proxy):
+            fault = _proxy_fault(self.proxy)
+            if fault is not None:
+                yield "proxy", fault
+        for name in self.extra_body:
+            if name in self.OWN_MEMBERS:
+                yield f"extra_body.{name}", own_fault(self.OWN_MEMBERS[name])
+
+    def url_fault(self) -> str | None:
+        """Say what is wrong with the address; None for nothing."""
+        url = self.base_url
+        if url is None:
+            return f"is missing; provider {self.provider!r} needs it"
+        if not url.startswith(("http://", "https://")):
+            return f"is {url!r}; it must begin with http:// or https://"
+        try:
+            check_url(url)
+        except ValueError as fault:
+            return f"is {fault}"
+        parts = urlsplit(url)
+        if parts.query or parts.fragment:
+            return "must not hold a `?` or `#`; write `query = { … }` beside it"
+        return None
+
+    def secret_variables(self) -> Iterator[str]:
+        """Name the key's, and all that headers, query and proxy name."""
+        if self.api_key_env is not None:
+            yield self.api_key_env
+        for text in (*self.headers.values(), *self.query.values(), self.proxy or ""):
+            yield from variables_of(text)
+
+    def way_in(self, name: str, place: Place) -> tuple[HttpClient, Access]:
+        """Give what the endpoint is reached with.
+
+        Raises:
+            SetupError: A variable, the proxy or the file of authorities cannot be used.
+        """
+        access = access_of(name, self, place.environment, source=place.source)
+        ca_file = None if self.ca_file is None else place.base / self.ca_file
+        return place.clients.client(f"models.{name}", proxy=access.proxy, ca_file=ca_file), access
+
+
+def own_fault(setting: str) -> str:
+    """Say that a member of a body is not to be set by hand: a setting does, or we do."""
+    if not setting:
+        return "is set by Lakehouse for each call; leave it out"
+    return f"is a setting of its own; write {setting} under the model"
+
+
+def _proxy_fault(proxy: str) -> str | None:
+    try:
+        address = ProxyAddress.parse(proxy)
+    except ValueError as fault:
+        return str(fault)
+    if address.authorization is None:
+        return None
+    return (
+        "holds a password; name a variable that holds the whole address instead: "
+        'proxy = "$MODEL_PROXY"'
+    )
+
+
 def access_of(
-    name: str, model: ModelSettings, environment: Mapping[str, str], *, source: str
+    name: str, model: HttpSettings, environment: Mapping[str, str], *, source: str
 ) -> Access:
     """Read what a model's settings name.
 

@@ -50,8 +50,10 @@ _NO_MESSAGE: Final = _Message()
 _NO_CHOICE: Final = _Choice()
 
 
-def read_completion(model: str, reply: HttpReply, *, secrets: tuple[str, ...]) -> ChatReply:
-    """Read a 2xx answer.
+def read_completion(
+    model: str, provider: str, reply: HttpReply, *, secrets: tuple[str, ...]
+) -> ChatReply:
+    """Read a 2xx answer; `model` and `provider` are what the reply says of itself.
 
     Raises:
         EndpointFault: It tells an error.
@@ -74,7 +76,7 @@ def read_completion(model: str, reply: HttpReply, *, secrets: tuple[str, ...]) -
         if isinstance(usage, dict)
         else Usage(),
         model=model,
-        provider="openai",
+        provider=provider,
     )
     # A good answer pays for none of this: each step is only gone where something speaks for it.
     refused = message.refusal or (
@@ -101,16 +103,16 @@ def read_completion(model: str, reply: HttpReply, *, secrets: tuple[str, ...]) -
     return answer
 
 
-def reply_of_fault(model: str, fault: EndpointFault) -> ChatReply | None:
+def reply_of_fault(model: str, provider: str, fault: EndpointFault) -> ChatReply | None:
     """Give the answer that an endpoint told as an error; None where it is an error indeed.
 
     A prompt or an answer that a filter stopped is a refusal. An answer that the endpoint found to
     be no JSON is an answer: judging it is ours.
     """
     if fault.error.refused and fault.http_status not in _BAD_KEY_STATUS:
-        return ChatReply("", None, "content_filter", Usage(), model, "openai")
+        return ChatReply("", None, "content_filter", Usage(), model, provider)
     if fault.error.generation:
-        return ChatReply(fault.error.generation, None, "stop", Usage(), model, "openai")
+        return ChatReply(fault.error.generation, None, "stop", Usage(), model, provider)
     return None
 
 

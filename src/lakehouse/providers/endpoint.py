@@ -10,9 +10,8 @@ from msgspec.structs import replace
 from lakehouse.core.chat import Usage
 from lakehouse.core.errors import SetupError
 from lakehouse.core.limits import UPSTREAM_BODY_BYTES_MAX
-from lakehouse.providers.access import Access
+from lakehouse.providers.access import Access, HttpSettings
 from lakehouse.providers.http_fault import fault_of_status, fault_of_transport
-from lakehouse.providers.provider import ModelSettings
 from lakehouse.transport.client import (
     HttpClient,
     HttpLimits,
@@ -33,7 +32,7 @@ class Endpoint:
     """
 
     def __init__(
-        self, settings: ModelSettings, http: HttpClient, base_url: str, access: Access
+        self, settings: HttpSettings, http: HttpClient, base_url: str, access: Access
     ) -> None:
         self.model = settings.model
         self._http = http
@@ -46,7 +45,7 @@ class Endpoint:
             self._headers["authorization"] = f"Bearer {api_key}"
         self._limits = HttpLimits(
             connect_ms=settings.connect_timeout_ms,
-            first_byte_ms=settings.first_byte_ms(),
+            first_byte_ms=settings.first_byte_timeout_ms,
             idle_ms=settings.idle_timeout_ms,
             total_ms=STATE_MS,
             body_bytes_max=UPSTREAM_BODY_BYTES_MAX,

@@ -13,9 +13,8 @@ sums of floats in another order may tip a close decision.
 import asyncio
 import importlib.util
 import os
-import time
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -23,12 +22,21 @@ from typing import Final
 
 import msgspec
 
-from lakehouse.core.chat import ChatReply, ChatRequest, FinishReason, ModelState, Usage
+from lakehouse.core.chat import ChatReply, ChatRequest, FinishReason, ModelState, ModelStatus, Usage
 from lakehouse.core.json_text import NULL
-from lakehouse.providers.llama_engine import EngineAnswer, EngineEnded, LlamaEngine, body_of
-from lakehouse.providers.provider import LOAD_HINT, ModelSettings, ProviderFault
+from lakehouse.core.limits import CONTEXT_TOKENS_MAX, FIRST_BYTE_TIMEOUT_MS_LOCAL
+from lakehouse.core.wording import range_fault
+from lakehouse.providers.llama_engine import (
+    EngineAnswer,
+    EngineEnded,
+    Generation,
+    LlamaEngine,
+    body_of,
+)
+from lakehouse.providers.provider import LOAD_HINT, ModelSettings, Place, ProviderFault
 from lakehouse.providers.weights import SMOLLM2, WEIGHTS, model_path
 
+_NAME: Final = "llama_cpp"
 _CONTEXT_TOKENS_DEFAULT: Final = 4096
 _THREADS_MAX: Final = 8  # of one engine; the models this is meant for gain nothing from more
 _SCHEMAS_REFUSED_MAX: Final = 256  # remembered, so that each is tried once
@@ -45,34 +53,44 @@ _PULL_HINT: Final = "Run `lakehouse models pull smollm2`."
 _INSTALL_HINT: Final = "Run `pip install 'lakehouse-stack[local]'`."
 
 
-class _Generation:
-    """One answer in the making: begun by a thread, stopped by the event loop."""
+class LlamaCppSettings(ModelSettings, frozen=True, kw_only=True, tag=_NAME):
+    """`model` is a known name or the path of a GGUF file.
 
-    def __init__(self, deadline_ms: float) -> None:
-        self.began = False
-        self.stopped = False
-        self._end_s = time.monotonic() + deadline_ms / 1000
-        self._question: tuple[LlamaEngine, int] | None = None
+    `context_tokens` is the size of its context. Each of the `slots` is a process with weights of
+    its own: by default 2 for the known model, 1 for a file.
+    """
 
-    def left_ms(self) -> int:
-        """Milliseconds until the deadline; zero once it was stopped."""
-        return 0 if self.stopped else max(0, int((self._end_s - time.monotonic()) * 1000))
+    preload: bool = True
+    first_byte_timeout_ms: int = FIRST_BYTE_TIMEOUT_MS_LOCAL
+    context_tokens: int | None = None
 
-    def asks(self, engine: LlamaEngine, number: int) -> None:
-        """Say which question this is, before it is asked."""
-        self._question = (engine, number)
+    def call_slots(self) -> int:
+        """Give the answers at once in force."""
+        if self.slots is not None:
+            return self.slots
+        return 1 if self.model.endswith(".gguf") else 2
 
-    def begin(self) -> None:
-        """Note the first token."""
-        self.began = True
+    def faults(self) -> Iterator[tuple[str, str]]:
+        """Check the size of the context."""
+        fault = range_fault(self.context_tokens, 1, CONTEXT_TOKENS_MAX)
+        if fault is not None:
+            yield "context_tokens", fault
 
-    def stop(self) -> None:
-        """Stop it at its next token, or before it is asked."""
-        # In this order: the thread names its question first and looks at `stopped` then.
-        self.stopped = True
-        if self._question is not None:
-            engine, number = self._question
-            engine.stop(number)
+    def open(self, name: str, place: Place) -> "LlamaCppProvider":  # noqa: ARG002  nothing else
+        """Make the provider."""
+        return LlamaCppProvider(name, self)
+
+    def readiness(self) -> str | None:
+        """Say when it is loaded: by a daemon only."""
+        when = "when it starts" if self.preload else "for its first call"
+        return f"its weights are here; a daemon loads it {when}"
+
+    @staticmethod
+    def fix(status: ModelStatus) -> str:
+        """Say where weights come from."""
+        if status.state == "missing":
+            return "lakehouse models pull smollm2, or give the path of a GGUF file"
+        return ModelSettings.fix(status)
 
 
 class LlamaCppProvider:
@@ -83,7 +101,7 @@ class LlamaCppProvider:
     An engine whose process dies is replaced by the next `load`.
     """
 
-    def __init__(self, name: str, settings: ModelSettings) -> None:
+    def __init__(self, name: str, settings: LlamaCppSettings) -> None:
         """Load nothing yet; `load` starts the processes."""
         self._name = name
         self._settings = settings
@@ -95,7 +113,7 @@ class LlamaCppProvider:
         self._live: set[LlamaEngine] = set()
         self._loading: set[LlamaEngine] = set()
         self._opening: list[Future[ProviderFault | None]] = []
-        self._running: set[_Generation] = set()
+        self._running: set[Generation] = set()
         self._schemas_refused: OrderedDict[bytes, None] = OrderedDict()
         self._closed = False
 
@@ -120,11 +138,11 @@ class LlamaCppProvider:
             raise ProviderFault(
                 "model_loading", f"Model {self._name!r} is not loaded.", again=False
             )
-        generation = _Generation(deadline_ms)
+        generation = Generation(deadline_ms)
         self._running.add(generation)
         request = request.with_defaults(self._sampling)
         answer = asyncio.wrap_future(self._threads.submit(self._generate, request, generation))
-        first_ms = min(deadline_ms, self._settings.first_byte_ms())
+        first_ms = min(deadline_ms, self._settings.first_byte_timeout_ms)
         try:
             done, _ = await asyncio.wait({answer}, timeout=first_ms / 1000)
             if not done and generation.began:
@@ -246,7 +264,7 @@ class LlamaCppProvider:
         self._engines.put(engine)
         return None
 
-    def _generate(self, request: ChatRequest, generation: _Generation) -> ChatReply:
+    def _generate(self, request: ChatRequest, generation: Generation) -> ChatReply:
         """Make one answer. Runs in a thread of ours."""
         try:
             engine = self._engines.get(timeout=generation.left_ms() / 1000)
@@ -269,7 +287,7 @@ class LlamaCppProvider:
         return self._reply(answer)
 
     def _ask(
-        self, engine: LlamaEngine, request: ChatRequest, generation: _Generation
+        self, engine: LlamaEngine, request: ChatRequest, generation: Generation
     ) -> EngineAnswer:
         """Ask under the schema, and without it where the engine refuses that one."""
         schema = request.schema
@@ -307,7 +325,7 @@ class LlamaCppProvider:
             finish_reason=_FINISH.get(answer.finish, "other"),
             usage=answer.usage or Usage(),
             model=self._settings.model,
-            provider="llama_cpp",
+            provider=_NAME,
         )
 
     def _remember_refused(self, schema: bytes) -> None:
@@ -329,7 +347,7 @@ class LlamaCppProvider:
 
 
 def _ask(
-    engine: LlamaEngine, request: ChatRequest, schema: msgspec.Raw, generation: _Generation
+    engine: LlamaEngine, request: ChatRequest, schema: msgspec.Raw, generation: Generation
 ) -> EngineAnswer:
     number = engine.next_number()
     generation.asks(engine, number)

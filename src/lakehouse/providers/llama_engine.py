@@ -8,6 +8,7 @@ import contextlib
 import subprocess
 import sys
 import threading
+import time
 import weakref
 from collections.abc import Callable
 from pathlib import Path
@@ -158,6 +159,36 @@ class LlamaEngine:
             return f"its process ended with exit code {self._process.wait(_END_S)}"
         except subprocess.TimeoutExpired:
             return "its process does not answer any more"
+
+
+class Generation:
+    """One answer in the making: begun by a thread, stopped by the event loop."""
+
+    def __init__(self, deadline_ms: float) -> None:
+        self.began = False
+        self.stopped = False
+        self._end_s = time.monotonic() + deadline_ms / 1000
+        self._question: tuple[LlamaEngine, int] | None = None
+
+    def left_ms(self) -> int:
+        """Milliseconds until the deadline; zero once it was stopped."""
+        return 0 if self.stopped else max(0, int((self._end_s - time.monotonic()) * 1000))
+
+    def asks(self, engine: LlamaEngine, number: int) -> None:
+        """Say which question this is, before it is asked."""
+        self._question = (engine, number)
+
+    def begin(self) -> None:
+        """Note the first token."""
+        self.began = True
+
+    def stop(self) -> None:
+        """Stop it at its next token, or before it is asked."""
+        # In this order: the thread names its question first and looks at `stopped` then.
+        self.stopped = True
+        if self._question is not None:
+            engine, number = self._question
+            engine.stop(number)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -8,29 +8,81 @@ that behaves as Ollama's documentation says, not against Ollama itself.
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Any, ClassVar, Final, Literal, TypeVar
 
 import msgspec
 
 from lakehouse.core.chat import ChatReply, ChatRequest, FinishReason, ModelState
-from lakehouse.providers.access import OPEN, Access
+from lakehouse.core.limits import CONTEXT_TOKENS_MAX, FIRST_BYTE_TIMEOUT_MS_LOCAL
+from lakehouse.core.wording import range_fault
+from lakehouse.providers.access import OPEN, Access, HttpSettings, own_fault
 from lakehouse.providers.capability import FORMS, Ask, Capabilities, forms_for
 from lakehouse.providers.endpoint import Endpoint, usage_of
 from lakehouse.providers.error_body import read_error
 from lakehouse.providers.finish_word import finish_reason
 from lakehouse.providers.http_fault import Malformed, decode, fault_of_error, malformed
-from lakehouse.providers.provider import LOAD_HINT, ModelSettings, ProviderFault
+from lakehouse.providers.provider import LOAD_HINT, Place, ProviderFault
 from lakehouse.transport.client import HttpClient, HttpReply, TransportFault
 
+_NAME: Final = "ollama"
 BASE_URL_DEFAULT: Final = "http://127.0.0.1:11434"
 
 # A loaded model answers the load call within milliseconds; longer means that it really loads.
 # `/api/ps` cannot tell: it lists a model from the moment its load begins.
 _LOADING_AFTER_S: Final = 1.0
 
+_OWN_OPTIONS: Final = {
+    "num_ctx": "context_tokens",
+    "num_predict": "max_tokens",
+    **{name: name for name in ("temperature", "top_p", "seed", "stop")},
+}
 _ONLY_LOADED: Final = frozenset({"load", "unload"})  # `done_reason` of a call that asked nothing
+
+
+class OllamaSettings(HttpSettings, frozen=True, kw_only=True, tag=_NAME):
+    """`base_url` is the server's root.
+
+    `context_tokens` is `num_ctx`; `keep_alive` and `think` are Ollama's own.
+    """
+
+    INSTEAD: ClassVar[Mapping[str, str]] = {
+        "max_tokens_field": "Ollama's own API has one name for it, num_predict",
+    }
+    OWN_MEMBERS: ClassVar[Mapping[str, str]] = {
+        "messages": "",
+        "stream": "",
+        "model": "model",
+        "format": "response_format",
+        "think": "think",
+        "keep_alive": "keep_alive",
+    }
+
+    preload: bool = True
+    first_byte_timeout_ms: int = FIRST_BYTE_TIMEOUT_MS_LOCAL
+    context_tokens: int | None = None
+    keep_alive: str | None = None
+    think: bool | Literal["low", "medium", "high"] | None = None
+
+    def faults(self) -> Iterator[tuple[str, str]]:
+        """Check the options of every call and the size of the context, too."""
+        yield from super().faults()
+        options = self.extra_body.get("options", {})
+        if not isinstance(options, dict):
+            yield "extra_body.options", f"is {options!r}; it must be a table"
+        else:
+            for name in options:
+                if name in _OWN_OPTIONS:
+                    yield f"extra_body.options.{name}", own_fault(_OWN_OPTIONS[name])
+        fault = range_fault(self.context_tokens, 1, CONTEXT_TOKENS_MAX)
+        if fault is not None:
+            yield "context_tokens", fault
+
+    def open(self, name: str, place: Place) -> "OllamaProvider":
+        """Make the provider; raises likewise."""
+        http, access = self.way_in(name, place)
+        return OllamaProvider(self, http, access=access)
 
 
 class _AnswerMessage(msgspec.Struct):
@@ -78,7 +130,9 @@ class OllamaProvider:
         SetupError: `base_url` is unfit, or the key cannot stand in a header.
     """
 
-    def __init__(self, settings: ModelSettings, http: HttpClient, *, access: Access = OPEN) -> None:
+    def __init__(
+        self, settings: OllamaSettings, http: HttpClient, *, access: Access = OPEN
+    ) -> None:
         self._settings = settings
         self._sampling = settings.sampling()
         self._endpoint = Endpoint(settings, http, settings.base_url or BASE_URL_DEFAULT, access)
@@ -119,7 +173,7 @@ class OllamaProvider:
             finish_reason=_finish_reason(answer),
             usage=usage_of(answer.prompt_eval_count, answer.eval_count),
             model=self._settings.model,
-            provider="ollama",
+            provider=_NAME,
         )
 
     async def load(self) -> None:

@@ -10,24 +10,73 @@ import asyncio
 import logging
 from collections.abc import Mapping
 from functools import partial
-from typing import Any, Final
+from typing import Any, ClassVar, Final, Literal
+from urllib.parse import urlsplit
 
 import msgspec
 
 from lakehouse.core.chat import ChatReply, ChatRequest, Message, ModelState
 from lakehouse.core.errors import SetupError
-from lakehouse.providers.access import OPEN, Access
+from lakehouse.providers.access import OPEN, Access, HttpSettings
 from lakehouse.providers.capability import FORMS, Ask, Capabilities, forms_for
 from lakehouse.providers.completion import read_completion, reply_of_fault
 from lakehouse.providers.endpoint import Endpoint
 from lakehouse.providers.http_fault import EndpointFault, Malformed, decode, malformed
-from lakehouse.providers.provider import LOAD_HINT, ModelSettings, ProviderFault
+from lakehouse.providers.provider import LOAD_HINT, Place, ProviderFault
 from lakehouse.transport.client import HttpClient, HttpReply, TransportFault
 
+_NAME: Final = "openai"
 _LOAD_POLL_S: Final = 0.5
 _TOKENS_FIELDS: Final = ("max_tokens", "max_completion_tokens")
 _JSON_WANTED: Final = "Answer with one JSON object."
 _LOG = logging.getLogger(__name__)
+
+
+class OpenAiSettings(HttpSettings, frozen=True, kw_only=True, tag=_NAME):
+    """`base_url` is the API's address, often ending in `/v1`.
+
+    `max_tokens_field` is the member that `max_tokens` goes out as; by default it is found out.
+    """
+
+    INSTEAD: ClassVar[Mapping[str, str]] = {
+        "think": "of an OpenAI-compatible endpoint write "
+        'extra_body = { reasoning_effort = "low" }, or what its documentation names',
+        "context_tokens": "of an OpenAI-compatible endpoint it is the server's own setting",
+    }
+    OWN_MEMBERS: ClassVar[Mapping[str, str]] = {
+        "messages": "",
+        "stream": "",
+        "max_completion_tokens": 'max_tokens and max_tokens_field = "max_completion_tokens"',
+        **{
+            name: name
+            for name in ("model", "response_format", "temperature", "top_p", "max_tokens", "seed",
+                         "stop")
+        },
+    }  # fmt: skip
+
+    max_tokens_field: Literal["max_tokens", "max_completion_tokens"] | None = None
+
+    def url_fault(self) -> str | None:
+        """Check that it is the address of an API, and the whole of it."""
+        fault = super().url_fault()
+        if fault is not None:
+            return fault
+        url = self.base_url or ""
+        path = urlsplit(url).path
+        if not path:
+            return (
+                f"is {url!r}, which has no path; write the API's whole address, such as {url}/v1 "
+                f"(or {url}/ where it really is at the root)"
+            )
+        for ending in ("/chat/completions", "/completions", "/models"):
+            if path.rstrip("/").endswith(ending):
+                return f"is {url!r}; leave {ending} out, it is added to each call"
+        return None
+
+    def open(self, name: str, place: Place) -> "OpenAiProvider":
+        """Make the provider; raises likewise."""
+        http, access = self.way_in(name, place)
+        return OpenAiProvider(self, http, access=access)
 
 
 class _Listed(msgspec.Struct):
@@ -47,7 +96,9 @@ class OpenAiProvider:
         SetupError: `base_url` is missing or unfit, or the key cannot stand in a header.
     """
 
-    def __init__(self, settings: ModelSettings, http: HttpClient, *, access: Access = OPEN) -> None:
+    def __init__(
+        self, settings: OpenAiSettings, http: HttpClient, *, access: Access = OPEN
+    ) -> None:
         if settings.base_url is None:
             raise SetupError(
                 f"Model {settings.model!r} of provider 'openai' needs base_url, ending in /v1."
@@ -80,10 +131,10 @@ class OpenAiProvider:
                 "/chat/completions", self._body(request, ask), trace=trace, deadline_ms=left_ms
             )
             self._loading = False
-            return read_completion(model, answer, secrets=self._endpoint.secrets)
+            return read_completion(model, _NAME, answer, secrets=self._endpoint.secrets)
         except EndpointFault as fault:
             self._loading = fault.code == "model_loading"
-            reply = reply_of_fault(model, fault)
+            reply = reply_of_fault(model, _NAME, fault)
             if reply is None:
                 raise
             _LOG.info("%s Taken as an answer of the model: %s.", fault, reply.finish_reason)

@@ -1,60 +1,72 @@
-"""The seam between `chatd` and a model backend, and the settings of one configured model.
+"""The seam between `chatd` and a model backend, and what the settings of every provider share.
+
+A provider is one module: its settings, with their checks, and how it is made of them.
 
 A provider makes exactly one call per `complete`, with no retry of its own: the only retry loop of
 the stack is in `chatd/service.py`.
 """
 
-from collections.abc import Mapping
-from typing import Any, Final, Literal, Protocol
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import ClassVar, Final, Protocol
 
 import msgspec
 
-from lakehouse.core.chat import ChatReply, ChatRequest, History, ModelName, ModelState, Sampling
+from lakehouse.core.chat import (
+    ChatReply,
+    ChatRequest,
+    History,
+    ModelName,
+    ModelState,
+    ModelStatus,
+    Sampling,
+)
 from lakehouse.core.errors import InfraCode, InfraError
 from lakehouse.core.limits import (
     CALL_SLOTS_DEFAULT,
     CONNECT_TIMEOUT_MS_DEFAULT,
-    FIRST_BYTE_TIMEOUT_MS_LOCAL,
     FIRST_BYTE_TIMEOUT_MS_REMOTE,
     IDLE_TIMEOUT_MS_DEFAULT,
     LOAD_BUDGET_MS_DEFAULT,
 )
+from lakehouse.providers.model_clients import ModelClients
 
-ProviderName = Literal["llama_cpp", "ollama", "openai", "scripted"]
 
+class Place(msgspec.Struct, frozen=True):
+    """What a provider is made with beside its settings.
 
-class ModelSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`[models.NAME]` of the configuration. None means the provider's default.
-
-    `base_url` is the API's address for `openai`, often ending in `/v1`, and the server's root for
-    `ollama`. `preload` starts
-    loading when the daemon starts. `slots` bounds calls at once. `context_tokens` is `num_ctx` for
-    ollama and the context size for llama_cpp. `keep_alive` and `think` are ollama's own. `script`
-    is the file of answers of `scripted`. `history` is what a later attempt sees of the earlier
-    ones; a kind's own setting goes first. `reasoning_marks` are pairs of an opening and a closing
-    mark between which this model thinks, beside those that are known.
-
-    `temperature`, `top_p`, `max_tokens`, `seed` and `stop` hold where neither a request nor a kind
-    sets them. `max_tokens_field` is the member that `max_tokens` goes out as, `response_format` how
-    a schema is handed over; by default both are found out. `extra_body` goes into every call as it
-    is, `headers` and `query` beside it. `$NAME` in `headers`, `query` and `proxy` is read from the
-    environment. `ca_file` holds authorities to trust beside the system's.
+    `source` is the configuration's name in messages; paths of settings are relative to `base`.
     """
 
-    provider: ProviderName
+    source: str
+    base: Path
+    environment: Mapping[str, str]
+    clients: ModelClients
+
+
+class ModelSettings(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="provider"
+):
+    """`[models.NAME]`: what every provider has; its own settings and defaults follow below.
+
+    `preload` starts loading when the daemon starts. `slots` bounds calls at once, 64 by default.
+    `history` is what a later attempt sees of the earlier ones; a kind's own setting goes first.
+    `reasoning_marks` are pairs of an opening and a closing mark between which this model thinks,
+    beside those that are known. `temperature`, `top_p`, `max_tokens`, `seed` and `stop` hold where
+    neither a request nor a kind sets them.
+    """
+
+    # A provider is a subclass with its name as the tag, and a line of `registry.py`.
+    PATHS: ClassVar[tuple[str, ...]] = ()  # its settings that are paths of this machine
+    INSTEAD: ClassVar[Mapping[str, str]] = {}  # of settings that only others have: what to write
+
     model: str
-    base_url: str | None = None
-    api_key_env: str | None = None
-    preload: bool | None = None
+    preload: bool = False
     slots: int | None = None
     connect_timeout_ms: int = CONNECT_TIMEOUT_MS_DEFAULT
     load_timeout_ms: int = LOAD_BUDGET_MS_DEFAULT
-    first_byte_timeout_ms: int | None = None
+    first_byte_timeout_ms: int = FIRST_BYTE_TIMEOUT_MS_REMOTE
     idle_timeout_ms: int = IDLE_TIMEOUT_MS_DEFAULT
-    context_tokens: int | None = None
-    keep_alive: str | None = None
-    think: bool | Literal["low", "medium", "high"] | None = None
-    script: str | None = None
     history: History | None = None
     reasoning_marks: tuple[tuple[str, str], ...] = ()
     temperature: float | None = None
@@ -62,17 +74,20 @@ class ModelSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     max_tokens: int | None = None
     seed: int | None = None
     stop: tuple[str, ...] | None = None
-    max_tokens_field: Literal["max_tokens", "max_completion_tokens"] | None = None
-    response_format: Literal["json_schema", "json_object", "none"] | None = None
-    extra_body: dict[str, Any] = {}
-    headers: dict[str, str] = {}
-    query: dict[str, str] = {}
-    proxy: str | None = None
-    ca_file: str | None = None
+
+    @property
+    def provider(self) -> str:
+        """The provider's name."""
+        return name_of(type(self))
+
+    @property
+    def address(self) -> str | None:
+        """Where the model is asked, for people; None: on this machine."""
+        return None
 
     def sampling(self) -> Sampling:
         """Give how its answers are sampled where nobody else says."""
-        return sampling_of(self)
+        return Sampling.of(self)
 
     def named(self, alias: str) -> ModelName:
         """Give what sessions need to know of the model, under our alias for it."""
@@ -85,35 +100,43 @@ class ModelSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             self.sampling(),
         )
 
-    def first_byte_ms(self) -> int:
-        """Give the limit in force: what is set, else 90 s on this machine and 30 s elsewhere."""
-        if self.first_byte_timeout_ms is not None:
-            return self.first_byte_timeout_ms
-        local = self.provider in {"llama_cpp", "ollama", "scripted"}
-        return FIRST_BYTE_TIMEOUT_MS_LOCAL if local else FIRST_BYTE_TIMEOUT_MS_REMOTE
-
     def call_slots(self) -> int:
-        """Give the calls at once in force: what is set, else by what a slot costs.
+        """Give the calls at once in force. An endpoint bounds itself; ours bounds our queue."""
+        return CALL_SLOTS_DEFAULT if self.slots is None else self.slots
 
-        A slot of `llama_cpp` is a worker with weights of its own: two for the tiny known model,
-        one for a file of unknown size. An endpoint bounds itself; ours only bounds our queue.
+    def faults(self) -> Iterator[tuple[str, str]]:
+        """Find what the provider cannot work with; gives the setting and what is wrong with it."""
+        yield from ()
+
+    def secret_variables(self) -> Iterator[str]:
+        """Name the variables of the environment whose values must never be told."""
+        yield from ()
+
+    def open(self, name: str, place: Place) -> "Provider":
+        """Make the provider of the model that we call `name`; asks nothing of anybody yet.
+
+        Raises:
+            SetupError: What the settings name is not there, or cannot be used.
         """
-        if self.slots is not None:
-            return self.slots
-        if self.provider == "llama_cpp":
-            return 1 if self.model.endswith(".gguf") else 2
-        return CALL_SLOTS_DEFAULT
+        raise NotImplementedError
 
-    def preloads(self) -> bool:
-        """Say whether the daemon loads the model when it starts."""
-        if self.preload is not None:
-            return self.preload
-        return self.provider in {"llama_cpp", "ollama"}
+    def readiness(self) -> str | None:
+        """Say what `ready` means of a model that this process does not load; None: no more."""
+        return None
+
+    @staticmethod
+    def fix(status: ModelStatus) -> str:
+        """Say what to do about a model's state; empty where nothing needs to be done."""
+        if status.state == "missing":
+            return f"serve {status.model!r} at its endpoint, or correct models.{status.name}.model"
+        if status.state == "unreachable":
+            return f"start the endpoint, or correct models.{status.name}.base_url"
+        return ""
 
 
-def sampling_of(settings: msgspec.Struct) -> Sampling:
-    """Take the sampling out of the settings of a model or a kind."""
-    return Sampling(**{name: getattr(settings, name) for name in Sampling.__struct_fields__})
+def name_of(settings: type[ModelSettings]) -> str:
+    """Give the name that `provider` has for a settings type."""
+    return str(settings.__struct_config__.tag)
 
 
 LOAD_HINT: Final = "Raise load_timeout_ms of the model, or use a smaller one."

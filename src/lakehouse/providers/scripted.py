@@ -26,17 +26,18 @@ id the step is the number of assistant turns in the conversation, so errors repe
 
 import asyncio
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import ClassVar, Final
 
 import msgspec
 
 from lakehouse.core.chat import ChatReply, ChatRequest, FinishReason, ModelState, Usage
 from lakehouse.core.errors import InfraCode, SetupError
 from lakehouse.core.trace_context import parse_traceparent
-from lakehouse.providers.provider import ModelSettings, ProviderFault
+from lakehouse.providers.provider import ModelSettings, Place, ProviderFault
 
+_NAME: Final = "scripted"
 _CONVERSATIONS_MAX: Final = 10_000  # counted at once; the oldest is forgotten and begins anew
 _REQUESTS_MAX: Final = 10_000  # recorded; a benchmark makes more calls than anybody looks at
 _AGAIN: Final = frozenset({"connect", "overloaded", "upstream_status"})
@@ -67,13 +68,31 @@ class Script(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     matches: dict[str, tuple[str | Step, ...]] = {}
 
 
+class ScriptedSettings(ModelSettings, frozen=True, kw_only=True, tag=_NAME):
+    """`script` is the file of answers. How they are sampled is only written into the row."""
+
+    PATHS: ClassVar[tuple[str, ...]] = ("script",)
+
+    script: str | None = None
+
+    def faults(self) -> Iterator[tuple[str, str]]:
+        """Check that a script is named; `open` reads it."""
+        if self.script is None:
+            yield "script", f"is missing; provider {self.provider!r} needs a file of answers"
+
+    def open(self, name: str, place: Place) -> "ScriptedProvider":
+        """Make the provider; raises likewise."""
+        script = str(place.base / (self.script or ""))
+        return ScriptedProvider(name, msgspec.structs.replace(self, script=script))
+
+
 class ScriptedProvider:
     """Answers from a script. `requests` records the calls, failed ones included, oldest first."""
 
     def __init__(
         self,
         name: str,
-        settings: ModelSettings,
+        settings: ScriptedSettings,
         script: Script | Sequence[str | Step] | None = None,
         *,
         per_session: bool = True,
@@ -137,7 +156,7 @@ class ScriptedProvider:
             finish_reason=step.finish_reason,
             usage=step.usage,
             model=self._model,
-            provider="scripted",
+            provider=_NAME,
         )
 
     async def load(self) -> None:

@@ -25,6 +25,7 @@ from typing import IO, Final, Literal
 import msgspec
 
 from lakehouse.core.errors import SetupError
+from lakehouse.core.suggestion import did_you_mean
 from lakehouse.process.children import Child
 
 PullStage = Literal["present", "waiting", "downloading", "unpacking", "done"]
@@ -61,6 +62,8 @@ WEIGHTS: Final[dict[str, Weights]] = {
     )
 }
 
+PULL_NAMES: Final = ("smollm2", SMOLLM2)  # what `lakehouse models pull` takes, for one model
+
 _PULL_SECONDS_MAX: Final = 1_800
 _POLL_SECONDS: Final = 0.1
 _CHUNK_BYTES: Final = 1 << 20
@@ -87,6 +90,20 @@ def model_path(name: str) -> Path | None:
     except OSError:
         return None
     return path if size >= 0 and (weights is None or size == weights.bytes) else None
+
+
+def check_pulled(name: str) -> None:
+    """Check a name that somebody wants to pull.
+
+    Raises:
+        SetupError: There are no weights for it.
+    """
+    if name not in PULL_NAMES:
+        raise SetupError(
+            f"Model {name!r} cannot be pulled{did_you_mean(name, PULL_NAMES)}; "
+            f"there is {', '.join(PULL_NAMES)}.",
+            hint="Other weights: give a GGUF file's path as `model` with provider llama_cpp.",
+        )
 
 
 def pull_smollm2(progress: Progress) -> Path:

@@ -9,10 +9,10 @@ from lakehouse.core.chat import CallLimits, ChatReply, ModelState
 from lakehouse.core.errors import InfraError
 from lakehouse.core.limits import BREAKER_FAILURES_MAX
 from lakehouse.providers.provider import ModelSettings, ProviderFault
-from lakehouse.providers.scripted import Script, ScriptedProvider, Step
+from lakehouse.providers.scripted import Script, ScriptedProvider, ScriptedSettings, Step
 from support.chat import LIMITS, SCRIPTED, HeldTime, context, question
 
-PRELOADED = ModelSettings(provider="scripted", model="script-1", preload=True)
+PRELOADED = ScriptedSettings(model="script-1", preload=True)
 
 
 def cold(load_ms: int, *steps: str | Step) -> ScriptedProvider:

@@ -30,6 +30,11 @@ def load(tmp_path: Path, text: str) -> Config:
     return load_config(file, {})
 
 
+def model_of(tmp_path: Path, text: str) -> Any:
+    """Load the settings of `m`, whose type depends on its provider."""
+    return load(tmp_path, text).models["m"]
+
+
 def refused(tmp_path: Path, text: str) -> str:
     with pytest.raises(SetupError) as caught:
         load(tmp_path, text)
@@ -51,7 +56,7 @@ def refused(tmp_path: Path, text: str) -> str:
 def test_any_address_of_an_api_is_taken(tmp_path: Path, url: str) -> None:
     """APIs stand where they stand; the root must be meant."""
     text = OPENAI.replace("https://h/v1", url)
-    assert load(tmp_path, text).models["m"].base_url == url
+    assert model_of(tmp_path, text).base_url == url
 
 
 @pytest.mark.parametrize(
@@ -129,26 +134,26 @@ def test_a_setting_that_cannot_be_is_named_with_what_is_allowed(
 
 def test_every_setting_is_read(tmp_path: Path) -> None:
     """One of each."""
-    model = load(
+    model = model_of(
         tmp_path,
         OPENAI
         + 'temperature = 0\ntop_p = 0.9\nmax_tokens = 99\nseed = 7\nstop = ["###"]\n'
         + 'max_tokens_field = "max_completion_tokens"\nresponse_format = "json_object"\n'
         + 'extra_body = { top_k = 5, nested = { a = [1] } }\nproxy = "$P"\n'
         + 'headers = { "api-key" = "$KEY", "X-Title" = "mine" }\nquery = { "api-version" = "1" }\n',
-    ).models["m"]
+    )
     assert model.sampling() == Sampling(
         temperature=0, top_p=0.9, max_tokens=99, seed=7, stop=("###",)
     )
     assert model.extra_body == {"top_k": 5, "nested": {"a": [1]}}
-    assert load(tmp_path, OLLAMA + 'think = "high"').models["m"].think == "high"
-    assert load(tmp_path, OLLAMA + "think = true").models["m"].think is True
+    assert model_of(tmp_path, OLLAMA + 'think = "high"').think == "high"
+    assert model_of(tmp_path, OLLAMA + "think = true").think is True
 
 
 def test_values_of_the_environment_are_filled_in_and_kept_secret(tmp_path: Path) -> None:
     """In the middle of a text too; nothing of it is printed, and all of it is to be cut out."""
     text = OPENAI + 'headers = { Authorization = "Token $TOKEN", "X-A" = "${A}b" }\n'
-    model = load(tmp_path, text + 'query = { sig = "$SIG" }').models["m"]
+    model = model_of(tmp_path, text + 'query = { sig = "$SIG" }')
     environment = {"TOKEN": "canary-1", "A": "canary-2", "SIG": "canary-3"}
     access = access_of("m", model, environment, source="file")
     assert access.headers == {"Authorization": "Token canary-1", "X-A": "canary-2b"}
@@ -165,7 +170,7 @@ def test_a_variable_that_is_missing_or_unfit_stops_the_start(
     tmp_path: Path, environment: dict[str, str], expected: list[str]
 ) -> None:
     """Named, and its value not repeated."""
-    model = load(tmp_path, OPENAI + 'headers = { X = "$TOKEN" }').models["m"]
+    model = model_of(tmp_path, OPENAI + 'headers = { X = "$TOKEN" }')
     with pytest.raises(SetupError) as caught:
         access_of("m", model, environment, source="lakehouse.toml")
     for part in expected:

@@ -11,8 +11,8 @@ import pytest
 from lakehouse.core.chat import ChatReply, Sampling
 from lakehouse.core.errors import InfraError
 from lakehouse.providers.capability import REPEATS_MAX, Capabilities
-from lakehouse.providers.ollama import OllamaProvider
-from lakehouse.providers.provider import ModelSettings, ProviderFault
+from lakehouse.providers.ollama import OllamaProvider, OllamaSettings
+from lakehouse.providers.provider import ProviderFault
 from lakehouse.providers.strict_schema import is_of_objects, may_be_strict
 from lakehouse.transport.client import HttpClient
 from support.capability import CLOSED, Case, Rule, form_of, question
@@ -244,7 +244,7 @@ def test_ollama_without_schemas_is_asked_for_json_and_then_for_text() -> None:
 
         async with RawServer(handler) as server:
             http = HttpClient()
-            settings = ModelSettings(provider="ollama", model="m", base_url=server.url)
+            settings = OllamaSettings(model="m", base_url=server.url)
             reply = await OllamaProvider(settings, http).complete(
                 question(), trace={}, deadline_ms=2_000
             )

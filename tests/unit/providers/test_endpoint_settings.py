@@ -12,10 +12,9 @@ from lakehouse.core.chat import ChatReply, ChatRequest, Message
 from lakehouse.core.json_text import NULL
 from lakehouse.providers.access import Access
 from lakehouse.providers.model_clients import ModelClients
-from lakehouse.providers.ollama import OllamaProvider
-from lakehouse.providers.openai import OpenAiProvider
-from lakehouse.providers.provider import ModelSettings, ProviderFault
+from lakehouse.providers.provider import ProviderFault
 from lakehouse.transport.client import HttpClient
+from support.dialect import provider_at
 from support.raw_server import Exchange, RawServer, Request
 
 CERTIFICATE = Path(__file__).parents[2] / "support" / "untrusted_localhost.pem"
@@ -49,8 +48,6 @@ def asked(
         async with RawServer(handler) as server:
             http = HttpClient()
             url = server.url + (path if provider == "openai" else "")
-            model = ModelSettings(provider=provider, model="m", base_url=url, **settings)  # type: ignore[arg-type]
-            kind = OpenAiProvider if provider == "openai" else OllamaProvider
             question = ChatRequest(
                 "alias",
                 (Message("user", "Hi"),),
@@ -59,9 +56,9 @@ def asked(
             )
             found: ChatReply | ProviderFault
             try:
-                found = await kind(model, http, access=access or Access()).complete(
-                    question, trace={}, deadline_ms=2_000
-                )
+                found = await provider_at(
+                    provider, url, http, access=access or Access(), **settings
+                ).complete(question, trace={}, deadline_ms=2_000)
             except ProviderFault as fault:
                 found = fault
             await http.close()
@@ -186,10 +183,9 @@ def test_authorities_of_a_model_are_trusted_beside_the_systems(known: bool) -> N
             ca_file = CERTIFICATE if known else None
             http = clients.client("models.m", proxy=None, ca_file=ca_file)
             url = f"https://localhost:{server.port}/v1"
-            model = ModelSettings(provider="openai", model="m", base_url=url)
             question = ChatRequest("alias", (Message("user", "Hi"),))
             try:
-                return await OpenAiProvider(model, http).complete(
+                return await provider_at("openai", url, http).complete(
                     question, trace={}, deadline_ms=5_000
                 )
             except ProviderFault as fault:

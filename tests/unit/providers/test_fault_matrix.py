@@ -15,8 +15,9 @@ from lakehouse.core.chat import ChatReply, ChatRequest, Message, Usage
 from lakehouse.providers.access import Access
 from lakehouse.providers.ollama import OllamaProvider
 from lakehouse.providers.openai import OpenAiProvider
-from lakehouse.providers.provider import ModelSettings, ProviderFault
+from lakehouse.providers.provider import ProviderFault
 from lakehouse.transport.client import HttpClient
+from support.dialect import provider_at
 from support.fault_bodies import TEXT, Dialect
 from support.fault_server import FAULTS, FaultServer
 from support.raw_server import Exchange, RawServer
@@ -131,20 +132,19 @@ CASES: list[tuple[str, Dialect, bool]] = [
 ]
 
 
-def provider_at(
+def impatient(
     dialect: Dialect, base_url: str, http: HttpClient, **settings: Any
 ) -> OpenAiProvider | OllamaProvider:
-    model = ModelSettings(
-        provider=dialect,
-        model="m",
-        base_url=base_url,
+    return provider_at(
+        dialect,
+        base_url,
+        http,
+        access=Access(api_key=KEY),
         connect_timeout_ms=settings.pop("connect_timeout_ms", 250),
         first_byte_timeout_ms=FIRST_BYTE_MS,
         idle_timeout_ms=IDLE_MS,
         **settings,
     )
-    kind = OpenAiProvider if dialect == "openai" else OllamaProvider
-    return kind(model, http, access=Access(api_key=KEY))
 
 
 async def outcome(provider: OpenAiProvider | OllamaProvider) -> ChatReply | ProviderFault:
@@ -189,7 +189,7 @@ def test_a_behaviour_gives_its_outcome_in_time(
             FaultServer(name, dialect, streaming=streaming, elsewhere=other.url) as server,
         ):
             http = HttpClient()
-            got = await outcome(provider_at(dialect, server.base_url, http))
+            got = await outcome(impatient(dialect, server.base_url, http))
             await server.has_fired()
             await http.close()
             assert (server.fired, len(server.requests)) == (1, 1)
@@ -209,7 +209,7 @@ def test_the_call_after_a_single_failure_is_answered(dialect: Dialect, status: i
     async def case() -> None:
         async with FaultServer(f"29_{status}_once", dialect) as server:
             http = HttpClient()
-            provider = provider_at(dialect, server.base_url, http)
+            provider = impatient(dialect, server.base_url, http)
             assert isinstance(await outcome(provider), ProviderFault)
             agree(await outcome(provider), Reply())
             await http.close()
@@ -227,7 +227,7 @@ def test_01_a_refused_connection_is_connect(dialect: Dialect) -> None:
             bound.bind(("127.0.0.1", 0))
             http = HttpClient()
             url = f"http://127.0.0.1:{bound.getsockname()[1]}"
-            got = await outcome(provider_at(dialect, url, http))
+            got = await outcome(impatient(dialect, url, http))
             agree(got, UNREACHED)
             assert isinstance(got, ProviderFault)
             assert "refused" in got.internal
@@ -242,7 +242,7 @@ def test_04_a_name_that_does_not_resolve_is_connect(dialect: Dialect) -> None:
     async def case() -> None:
         http = HttpClient()
         url = "http://no-such-host.invalid:80"
-        got = await outcome(provider_at(dialect, url, http, connect_timeout_ms=400))
+        got = await outcome(impatient(dialect, url, http, connect_timeout_ms=400))
         assert isinstance(got, ProviderFault)
         assert got.code in {"connect", "timeout"}
         assert (got.again, got.transport) == (True, True)
@@ -258,7 +258,7 @@ def test_05_a_port_that_speaks_no_tls_is_connect(dialect: Dialect) -> None:
         async with RawServer(_never) as server:
             http = HttpClient()
             url = f"https://127.0.0.1:{server.port}"
-            agree(await outcome(provider_at(dialect, url, http)), UNREACHED)
+            agree(await outcome(impatient(dialect, url, http)), UNREACHED)
             assert server.first_bytes == [b"\x16"], "no TLS greeting arrived"
 
     uvloop.run(case())

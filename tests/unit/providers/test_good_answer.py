@@ -14,8 +14,9 @@ import lakehouse
 from lakehouse.core.chat import ChatReply, ChatRequest, Message
 from lakehouse.providers.ollama import OllamaProvider
 from lakehouse.providers.openai import OpenAiProvider
-from lakehouse.providers.provider import ModelSettings, ProviderFault
+from lakehouse.providers.provider import ProviderFault
 from lakehouse.transport.client import HttpClient, HttpReply
+from support.dialect import provider_at
 
 SOURCE = str(Path(lakehouse.__file__).parent) + "/"
 CALLS_MAX = 18  # of functions in providers/, resumed coroutines included; 16 are needed today
@@ -60,9 +61,7 @@ class Answering(HttpClient):
 
 
 def provider_of(dialect: str, body: object) -> OpenAiProvider | OllamaProvider:
-    settings = ModelSettings(provider=dialect, model="m", base_url="http://h/v1")  # type: ignore[arg-type]
-    kind = OpenAiProvider if dialect == "openai" else OllamaProvider
-    return kind(settings, Answering(body))
+    return provider_at(dialect, "http://h/v1", Answering(body))
 
 
 def traced(provider: OpenAiProvider | OllamaProvider) -> tuple[list[str], ChatReply | None]:

@@ -13,19 +13,19 @@ import msgspec
 import pytest
 
 from lakehouse.core.chat import ChatReply, ChatRequest, Message
-from lakehouse.providers.llama_cpp import LlamaCppProvider
-from lakehouse.providers.provider import ModelSettings, ProviderFault
+from lakehouse.providers.llama_cpp import LlamaCppProvider, LlamaCppSettings
+from lakehouse.providers.provider import ProviderFault
 from lakehouse.providers.weights import SMOLLM2
 from support.chat import question
 from support.weights import pulled_weights
 
-SETTINGS = ModelSettings(provider="llama_cpp", model=SMOLLM2)
+SETTINGS = LlamaCppSettings(model=SMOLLM2)
 SCHEMA = b"""{"type": "object", "additionalProperties": false, "required": ["iata", "delay"],
 "properties": {"iata": {"type": "string", "maxLength": 3}, "delay": {"enum": [10, 20]}}}"""
 ENDLESS = "Write the numbers from one to a thousand, one on each line."
 
 
-def load_fault(settings: ModelSettings) -> ProviderFault:
+def load_fault(settings: LlamaCppSettings) -> ProviderFault:
     async def run() -> ProviderFault:
         provider = LlamaCppProvider("small", settings)
         with pytest.raises(ProviderFault) as raised:

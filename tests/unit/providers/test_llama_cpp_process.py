@@ -35,15 +35,14 @@ PROGRAM = """
 import asyncio, contextlib, os, signal, sys
 from pathlib import Path
 from lakehouse.core.chat import ChatRequest, Message
-from lakehouse.providers.llama_cpp import LlamaCppProvider
-from lakehouse.providers.provider import ModelSettings
+from lakehouse.providers.llama_cpp import LlamaCppProvider, LlamaCppSettings
 
 async def main(ending):
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     loop.add_signal_handler(signal.SIGTERM, stop.set)
     provider = LlamaCppProvider(
-        "small", ModelSettings(provider="llama_cpp", model="smollm2-135m-instruct", slots=1)
+        "small", LlamaCppSettings(model="smollm2-135m-instruct", slots=1)
     )
     if ending == "loading":
         task = asyncio.create_task(provider.load())

@@ -8,8 +8,8 @@ import pytest
 
 from lakehouse.core.chat import ChatReply, ChatRequest, Message, Usage
 from lakehouse.core.errors import SetupError
-from lakehouse.providers.ollama import OllamaProvider
-from lakehouse.providers.provider import ModelSettings, ProviderFault
+from lakehouse.providers.ollama import OllamaProvider, OllamaSettings
+from lakehouse.providers.provider import ProviderFault
 from lakehouse.transport.client import HttpClient, HttpLimits
 from support.ollama_server import OllamaServer
 from support.raw_server import Exchange, RawServer
@@ -18,8 +18,8 @@ TRACEPARENT = "00-" + "a" * 32 + "-" + "b" * 16 + "-01"
 REQUEST = ChatRequest(model="alias", messages=(Message("user", "Hi"),))
 
 
-def settings(base_url: str | None, **changes: Any) -> ModelSettings:
-    return ModelSettings(provider="ollama", model="m", base_url=base_url, **changes)
+def settings(base_url: str | None, **changes: Any) -> OllamaSettings:
+    return OllamaSettings(model="m", base_url=base_url, **changes)
 
 
 def asked(

@@ -10,8 +10,8 @@ import pytest
 from lakehouse.core.chat import ChatReply, ChatRequest, Message, Usage
 from lakehouse.core.errors import SetupError
 from lakehouse.providers.access import Access
-from lakehouse.providers.openai import OpenAiProvider
-from lakehouse.providers.provider import ModelSettings, ProviderFault
+from lakehouse.providers.openai import OpenAiProvider, OpenAiSettings
+from lakehouse.providers.provider import ProviderFault
 from lakehouse.transport.client import HttpClient
 from support.fault_server import FaultServer
 from support.raw_server import Exchange, RawServer
@@ -20,8 +20,8 @@ TRACEPARENT = "00-" + "a" * 32 + "-" + "b" * 16 + "-01"
 REQUEST = ChatRequest(model="alias", messages=(Message("user", "Hi"),))
 
 
-def settings(base_url: str | None, **changes: Any) -> ModelSettings:
-    return ModelSettings(provider="openai", model="qwen2.5", base_url=base_url, **changes)
+def settings(base_url: str | None, **changes: Any) -> OpenAiSettings:
+    return OpenAiSettings(model="qwen2.5", base_url=base_url, **changes)
 
 
 def completion(message: object, **members: object) -> dict[str, Any]:

@@ -11,8 +11,8 @@ import xllamacpp
 
 from lakehouse.core.ids import new_id, new_span_id
 from lakehouse.providers.access import Access
-from lakehouse.providers.openai import OpenAiProvider
-from lakehouse.providers.provider import ModelSettings, ProviderFault
+from lakehouse.providers.openai import OpenAiProvider, OpenAiSettings
+from lakehouse.providers.provider import ProviderFault
 from lakehouse.transport.client import HttpClient
 from support.chat import question
 from support.weights import pulled_weights
@@ -37,8 +37,7 @@ async def served(*, key: str | None = None) -> AsyncIterator[OpenAiProvider]:
     params.n_threads_http = 4
     params.api_keys = ["right"]
     server = await asyncio.to_thread(xllamacpp.Server, params)
-    settings = ModelSettings(
-        provider="openai",
+    settings = OpenAiSettings(
         model="smollm2",
         base_url=f"{server.listening_address}/v1",
     )

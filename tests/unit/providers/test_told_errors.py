@@ -8,10 +8,9 @@ import pytest
 
 from lakehouse.core.chat import ChatReply, ChatRequest, Message
 from lakehouse.providers.access import Access
-from lakehouse.providers.ollama import OllamaProvider
-from lakehouse.providers.openai import OpenAiProvider
-from lakehouse.providers.provider import ModelSettings, ProviderFault
+from lakehouse.providers.provider import ProviderFault
 from lakehouse.transport.client import HttpClient
+from support.dialect import provider_at
 from support.raw_server import Exchange, RawServer
 
 KEY = "sk-canary-0123456789abcdef"
@@ -34,10 +33,8 @@ def outcome(
         async with RawServer(handler) as server:
             http = HttpClient()
             url = server.url + ("/v1" if dialect == "openai" else "")
-            settings = ModelSettings(provider=dialect, model="m", base_url=url)  # type: ignore[arg-type]
-            kind = OpenAiProvider if dialect == "openai" else OllamaProvider
             try:
-                return await kind(settings, http, access=Access(api_key=KEY)).complete(
+                return await provider_at(dialect, url, http, access=Access(api_key=KEY)).complete(
                     REQUEST, trace={}, deadline_ms=2_000
                 )
             except ProviderFault as fault:
