@@ -34,7 +34,7 @@ from lakehouse.core.suggestion import did_you_mean
 from lakehouse.core.wording import shown
 from lakehouse.grounding.settings import TableSettings
 from lakehouse.providers.provider import ModelSettings
-from lakehouse.providers.registry import DEFAULT_MODELS
+from lakehouse.providers.registry import default_models
 
 FILE_NAME: Final = "lakehouse.toml"
 FILE_VARIABLE: Final = "LAKEHOUSE_CONFIG"
@@ -89,7 +89,7 @@ def load_config(path: Path | None, environment: Mapping[str, str]) -> Config:
                 f"unknown section {section!r}{did_you_mean(section, names)}; allowed are {allowed}",
             )
     if not values.get("models"):
-        values["models"] = DEFAULT_MODELS
+        values["models"] = default_models()
     base = file.parent if file is not None else Path()
     config = Config(source=source.name, base=base, **values)
     check(config, source.error)

@@ -12,7 +12,7 @@ from lakehouse.core.errors import SetupError
 from lakehouse.core.limits import SEED_MAX, TEMPERATURE_MAX, TOKENS_MAX
 from lakehouse.core.suggestion import did_you_mean
 from lakehouse.core.wording import range_fault, shown
-from lakehouse.providers.provider import ModelSettings
+from lakehouse.providers.provider import ModelSettings, name_of
 from lakehouse.providers.registry import PROVIDERS
 from lakehouse.validation.reasoning_marks import pair_fault
 
@@ -30,27 +30,29 @@ def settings_of(field: str, content: Mapping[str, object], error: ErrorAt) -> ty
     """
     named = content.get(_TAG)
     found = PROVIDERS.get(named) if isinstance(named, str) else None
-    known = {_TAG, *(name for kind in PROVIDERS.values() for name in kind.__struct_fields__)}
-    if found is not None:
-        known = {_TAG, *found.__struct_fields__}
+    types = PROVIDERS.values() if found is None else (found,)
+    known = sorted({_TAG, *(name for kind in types for name in kind.__struct_fields__)})
     for name in content:
-        if name in known:
-            continue
-        others = [repr(one) for one, kind in PROVIDERS.items() if name in kind.__struct_fields__]
-        if others and found is not None:
-            instead = f"; {found.INSTEAD[name]}" if name in found.INSTEAD else ""
-            told = f"provider {named!r} takes none; only {' and '.join(others)} does{instead}"
-        else:
-            whose = f" of provider {named!r}" if found is not None else ""
-            near = did_you_mean(name, sorted(known))
-            told = f"unknown field{whose}{near}; allowed are {', '.join(sorted(known))}"
-        raise error(f"{field}.{name}", told)
+        if name not in known:
+            raise error(f"{field}.{name}", _unknown(name, known, found))
     if found is None:
         told = "is missing" if _TAG not in content else f"is {shown(named)}"
         near = did_you_mean(named, PROVIDERS) if isinstance(named, str) else ""
         allowed = ", ".join(f"`{name}`" for name in PROVIDERS)
         raise error(f"{field}.{_TAG}", f"{told}{near}; allowed: {allowed}")
     return found
+
+
+def _unknown(name: str, known: list[str], settings: type[ModelSettings] | None) -> str:
+    whose = ""
+    if settings is not None:
+        whose = f" of provider {name_of(settings)!r}"
+        others = [repr(one) for one, kind in PROVIDERS.items() if name in kind.__struct_fields__]
+        if others:
+            instead = f"; {settings.INSTEAD[name]}" if name in settings.INSTEAD else ""
+            only = " and ".join(others)
+            return f"provider {name_of(settings)!r} takes none; only {only} does{instead}"
+    return f"unknown field{whose}{did_you_mean(name, known)}; allowed are {', '.join(known)}"
 
 
 def check_model(field: str, model: ModelSettings, error: ErrorAt) -> None:

@@ -19,7 +19,7 @@ from lakehouse.core.limits import (
 )
 from lakehouse.grounding.settings import TableSettings
 from lakehouse.providers.provider import ModelSettings
-from lakehouse.providers.registry import DEFAULT_MODELS
+from lakehouse.providers.registry import default_models
 
 GATEWAY_LISTEN: Final = "127.0.0.1:4110"
 CHATD_LISTEN: Final = "127.0.0.1:4111"
@@ -133,7 +133,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     validatord: DaemonSettings = DaemonSettings()
     session: SessionSettings = SessionSettings()
     tracing: TracingSettings = TracingSettings()
-    models: Mapping[str, ModelSettings] = msgspec.field(default_factory=lambda: DEFAULT_MODELS)
+    models: Mapping[str, ModelSettings] = msgspec.field(default_factory=default_models)
     tables: Mapping[str, TableSettings] = {}
     kinds: Mapping[str, KindSettings] = {}
     digest: str = ""

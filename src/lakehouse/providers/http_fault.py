@@ -32,6 +32,26 @@ _NOTHING_HERE: Final = (
 )
 _QUOTED_BYTES_MAX: Final = 200  # of an answer that is none, for the operator
 _LASTING_REASONS: Final[frozenset[Reason]] = frozenset({"untrusted", "not_tls", "tls"})
+_BROKEN: Final = {
+    "malformed": (
+        "broke off its answer or does not speak HTTP",
+        (
+            "Check that base_url leads to the model's server itself, with http:// or https:// as "
+            "its port wants; else look up the server's log."
+        ),
+    ),
+    "encoding": (
+        "compressed its answer, although it was asked not to, in a way that cannot be read",
+        (
+            "Switch the compression of answers off at the endpoint, or at the proxy before it; "
+            "gzip, deflate, br and zstd can be read."
+        ),
+    ),
+    "too_large": (
+        "sent an answer that is too large",
+        "Lower max_tokens, or check that base_url leads to the model's server.",
+    ),
+}
 
 
 class Malformed(ValueError):
@@ -100,50 +120,31 @@ def fault_of_transport(model: str, fault: TransportFault) -> ProviderFault:
     a whole answer that is too large, or compressed in a way that nobody asked for.
     """
     internal = f"model {model!r}: {fault}"
-    match fault.kind:
-        case "connect":
-            return ProviderFault(
-                "connect",
-                f"The endpoint of model {model!r} cannot be reached: "
-                f"{words_of(fault.reason, fault.detail)}.",
-                # A certificate that is not trusted now is not trusted in a second.
-                again=fault.reason not in _LASTING_REASONS,
-                transport=True,
-                hint=_reach_hint(fault.reason),
-                internal=internal,
-                retryable=fault.reason not in _LASTING_REASONS,
-            )
-        case "malformed":
-            return ProviderFault(
-                "upstream_malformed",
-                f"The endpoint of model {model!r} broke off its answer or does not speak HTTP: "
-                f"{fault.detail}.",
-                again=True,
-                transport=True,
-                hint="Check that base_url leads to the model's server itself, with http:// or "
-                "https:// as its port wants; else look up the server's log.",
-                internal=internal,
-                retryable=True,
-            )
-        case "encoding":
-            return ProviderFault(
-                "upstream_malformed",
-                f"The endpoint of model {model!r} compressed its answer, although it was asked not "
-                f"to, in a way that cannot be read: {fault.detail}.",
-                again=False,
-                hint="Switch the compression of answers off at the endpoint, or at the proxy "
-                "before it; gzip, deflate, br and zstd can be read.",
-                internal=internal,
-            )
-        case "too_large":
-            return ProviderFault(
-                "upstream_malformed",
-                f"The endpoint of model {model!r} sent an answer that is too large: "
-                f"{fault.detail}.",
-                again=False,
-                hint="Lower max_tokens, or check that base_url leads to the model's server.",
-                internal=internal,
-            )
+    if fault.kind == "connect":
+        # A certificate that is not trusted now is not trusted in a second.
+        again = fault.reason not in _LASTING_REASONS
+        return ProviderFault(
+            "connect",
+            f"The endpoint of model {model!r} cannot be reached: "
+            f"{words_of(fault.reason, fault.detail)}.",
+            again=again,
+            transport=True,
+            hint=_reach_hint(fault.reason),
+            internal=internal,
+            retryable=again,
+        )
+    if fault.kind in _BROKEN:
+        words, hint = _BROKEN[fault.kind]
+        lost = fault.kind == "malformed"
+        return ProviderFault(
+            "upstream_malformed",
+            f"The endpoint of model {model!r} {words}: {fault.detail}.",
+            again=lost,
+            transport=lost,
+            hint=hint,
+            internal=internal,
+            retryable=lost or None,
+        )
     return _fault_of_wait(model, fault)
 
 

@@ -33,7 +33,7 @@ from lakehouse.providers.llama_engine import (
     LlamaEngine,
     body_of,
 )
-from lakehouse.providers.provider import LOAD_HINT, ModelSettings, Place, ProviderFault
+from lakehouse.providers.provider import ModelSettings, Place, ProviderFault, too_slow
 from lakehouse.providers.weights import SMOLLM2, WEIGHTS, model_path
 
 _NAME: Final = "llama_cpp"
@@ -177,12 +177,7 @@ class LlamaCppProvider:
         engines = {asyncio.wrap_future(future) for future in self._opening}
         _, pending = await asyncio.wait(engines, timeout=self._settings.load_timeout_ms / 1000)
         if pending:
-            raise ProviderFault(
-                "model_loading",
-                f"Model {self._name!r} did not load within {self._settings.load_timeout_ms} ms.",
-                again=False,
-                hint=LOAD_HINT,
-            )
+            raise too_slow(self._name, self._settings)
         self._opening = []
         fault = next((fault for engine in engines if (fault := engine.result())), None)
         if fault is not None:

@@ -23,7 +23,7 @@ from lakehouse.providers.endpoint import Endpoint, usage_of
 from lakehouse.providers.error_body import read_error
 from lakehouse.providers.finish_word import finish_reason
 from lakehouse.providers.http_fault import Malformed, decode, fault_of_error, malformed
-from lakehouse.providers.provider import LOAD_HINT, Place, ProviderFault
+from lakehouse.providers.provider import Place, ProviderFault, too_slow
 from lakehouse.transport.client import HttpClient, HttpReply, TransportFault
 
 _NAME: Final = "ollama"
@@ -239,7 +239,6 @@ class OllamaProvider:
         return asyncio.get_running_loop().time() - self._load_began_at >= _LOADING_AFTER_S
 
     async def _load(self) -> None:
-        model = self._settings.model
         try:
             reply = await self._endpoint.post(
                 "/api/generate",
@@ -251,13 +250,8 @@ class OllamaProvider:
         except ProviderFault as fault:
             if fault.code != "timeout" or fault.again:
                 raise
-            raise ProviderFault(
-                "model_loading",
-                f"Model {model!r} did not load within {self._settings.load_timeout_ms} ms.",
-                again=False,
-                hint=LOAD_HINT,
-                internal=fault.internal,
-            ) from fault
+            model = self._settings.model
+            raise too_slow(model, self._settings, internal=fault.internal) from fault
         self._read(reply, _Loaded, "the model is not loaded")
 
     def _common(self) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from lakehouse.providers.capability import FORMS, Ask, Capabilities, forms_for
 from lakehouse.providers.completion import read_completion, reply_of_fault
 from lakehouse.providers.endpoint import Endpoint
 from lakehouse.providers.http_fault import EndpointFault, Malformed, decode, malformed
-from lakehouse.providers.provider import LOAD_HINT, Place, ProviderFault
+from lakehouse.providers.provider import Place, ProviderFault, too_slow
 from lakehouse.transport.client import HttpClient, HttpReply, TransportFault
 
 _NAME: Final = "openai"
@@ -168,12 +168,7 @@ class OpenAiProvider:
             if state != "loading":
                 self._loading = False
                 return
-        raise ProviderFault(
-            "model_loading",
-            f"Model {model!r} did not load within {self._settings.load_timeout_ms} ms.",
-            again=False,
-            hint=LOAD_HINT,
-        )
+        raise too_slow(model, self._settings)
 
     async def state(self) -> tuple[ModelState, str | None]:
         """Tell the state from the endpoint's list of models.

@@ -8,7 +8,7 @@ the stack is in `chatd/service.py`.
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import ClassVar, Final, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 import msgspec
 
@@ -29,7 +29,9 @@ from lakehouse.core.limits import (
     IDLE_TIMEOUT_MS_DEFAULT,
     LOAD_BUDGET_MS_DEFAULT,
 )
-from lakehouse.providers.model_clients import ModelClients
+
+if TYPE_CHECKING:  # a configuration is read without an HTTP client where no model needs one
+    from lakehouse.providers.model_clients import ModelClients
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -41,7 +43,7 @@ class Place(msgspec.Struct, frozen=True):
     source: str
     base: Path
     environment: Mapping[str, str]
-    clients: ModelClients
+    clients: "ModelClients"
 
 
 class ModelSettings(
@@ -139,9 +141,6 @@ def name_of(settings: type[ModelSettings]) -> str:
     return str(settings.__struct_config__.tag)
 
 
-LOAD_HINT: Final = "Raise load_timeout_ms of the model, or use a smaller one."
-
-
 class ProviderFault(InfraError):
     """One failed call. `again` says whether the retry loop may try it again.
 
@@ -171,6 +170,17 @@ class ProviderFault(InfraError):
         )
         self.again = again
         self.transport = transport
+
+
+def too_slow(model: str, settings: ModelSettings, *, internal: str = "") -> ProviderFault:
+    """Say that a model did not load within its `load_timeout_ms`."""
+    return ProviderFault(
+        "model_loading",
+        f"Model {model!r} did not load within {settings.load_timeout_ms} ms.",
+        again=False,
+        hint="Raise load_timeout_ms of the model, or use a smaller one.",
+        internal=internal,
+    )
 
 
 class Provider(Protocol):
