@@ -20,7 +20,8 @@ from typing import Any
 from lakehouse.chatd.service import ChatService
 from lakehouse.core.chat import CallLimits, ChatReply, ChatRequest, Message, ModelState, Usage
 from lakehouse.core.context import call_context
-from lakehouse.providers.provider import ModelSettings, ProviderFault
+from lakehouse.providers.provider import ProviderFault
+from lakehouse.providers.scripted import ScriptedSettings
 from rig import heading, write_result
 
 TURNS, TIMES = 15, 5_000
@@ -57,9 +58,7 @@ async def ways() -> dict[str, Callable[[], Awaitable[Any]]]:
     """Give every way to make the call, the bare one first."""
     tenacity, stamina, purgatory, pybreaker = map(importlib.import_module, LIBRARIES)
     provider = Instant()
-    chat = ChatService(
-        {"small": provider}, {"small": ModelSettings(provider="scripted", model="m")}
-    )
+    chat = ChatService({"small": provider}, {"small": ScriptedSettings(model="m")})
     context = call_context((), ())
 
     async def bare() -> ChatReply:
