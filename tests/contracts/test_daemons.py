@@ -1,7 +1,6 @@
 """Daemons of a stack that end, are out of reach or ask for keys: every caller is answered."""
 
 import json
-import re
 import signal
 import threading
 from pathlib import Path
@@ -11,6 +10,7 @@ import pytest
 from lakehouse.core.row_codec import decode_row
 from lakehouse.gateway.auth import new_key
 from support.city_stack import SCHEMA, SCRIPT, config, iterate, rows_of
+from support.metrics import queue_depth
 from support.stack import Answer, Process, call, free_port, running_stack
 from support.waiting import wait_until
 
@@ -79,10 +79,7 @@ def _wait_for_started(log: Path, needle: bytes) -> None:
 
 def _wait_for_model_call(port: int) -> None:
     """Wait until chatd has a call under way beside the one that asks."""
-    waiting = re.compile(r'lakehouse_queue_depth\{[^}]*queue="requests"[^}]*\} ([2-9])')
-    wait_until(
-        lambda: waiting.search(call(port, "GET", "/metrics").body.decode()), "the model's call"
-    )
+    wait_until(lambda: queue_depth(port, "requests") >= 2, "the model's call")
 
 
 def test_keys_are_asked_for_at_every_door(tmp_path: Path):

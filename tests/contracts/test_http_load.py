@@ -10,6 +10,7 @@ import pytest
 
 from lakehouse.core.limits import PAGE_BYTES_MAX
 from support.dead_writer import dead_writer
+from support.metrics import queue_depth
 from support.rows import make_row
 from support.stack import SCRIPTED, Process, call, running_stack
 from support.waiting import wait_until
@@ -109,7 +110,7 @@ def test_callers_that_do_not_read_cost_no_memory(tmp_path: Path) -> None:
         def made() -> bool:
             # A caller may be let go before the last page is made: what it got is noted meanwhile.
             begun.update(n for n, caller in enumerate(callers) if _begins_with_200(caller))
-            return len(begun) > 10 and _under_way(gateway) == 1
+            return len(begun) > 10 and queue_depth(gateway.port, "requests") == 1
 
         # Pages are made in turn: when this one has come, those before it were begun.
         page = call(gateway.port, "GET", "/v1/sessions?limit=200", timeout_s=PATIENCE_S)
@@ -118,12 +119,6 @@ def test_callers_that_do_not_read_cost_no_memory(tmp_path: Path) -> None:
         grown = memory_bytes(gateway, "VmHWM") - before
         assert grown < 300 * MIB
         assert call(gateway.port, "POST", "/v1/iterate", ASK).status == 200
-
-
-def _under_way(process: Process) -> int:
-    """Count the requests whose answer is being made, the one that asks included."""
-    metrics = call(process.port, "GET", "/metrics").body.decode()
-    return int(metrics.split('lakehouse_queue_depth{queue="requests"} ')[1].split()[0])
 
 
 def _begins_with_200(caller: socket.socket) -> bool:

@@ -4,9 +4,9 @@ import json
 from collections.abc import Iterator
 
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
 from lakehouse.gateway.auth import new_key
+from support.metrics import samples
 from support.stack import SCRIPTED, Process, call, running_stack
 from support.waiting import wait_until
 
@@ -30,9 +30,8 @@ def metrics(process: Process) -> dict[str, float]:
     assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
     assert answer.headers["x-lakehouse-trace-id"]
     found: dict[str, float] = {}
-    for family in text_string_to_metric_families(answer.body.decode()):
-        for sample in family.samples:
-            found[sample.name] = found.get(sample.name, 0) + sample.value
+    for sample in samples(process.port):
+        found[sample.name] = found.get(sample.name, 0) + sample.value
     return found
 
 
@@ -61,12 +60,10 @@ def test_every_queue_has_a_depth(stack):
     """All of them empty, with nothing to do but the request that asks."""
 
     def queues() -> dict[str, float]:
-        texts = [call(process.port, "GET", "/metrics").body.decode() for process in stack.values()]
         return {
             sample.labels["queue"]: sample.value
-            for text in texts
-            for family in text_string_to_metric_families(text)
-            for sample in family.samples
+            for process in stack.values()
+            for sample in samples(process.port)
             if sample.name == "lakehouse_queue_depth"
         }
 

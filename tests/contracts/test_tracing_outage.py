@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from support.langfuse import LangfuseServer, Posted, langfuse
+from support.metrics import samples
 from support.stack import SCRIPTED, Process, call, free_port, running_stack, untraced
 from support.waiting import wait_until
 
@@ -50,11 +51,11 @@ def rows(directory: Path) -> int:
 
 def counted(process: Process, what: str) -> dict[str, int]:
     """What /metrics says became of the spans or scores, by reason; sent ones under ""."""
-    text = call(process.port, "GET", "/metrics").body.decode()
-    found = re.findall(
-        rf'lakehouse_tracing_items_total{{what="{what}",reason="(\w*)"}} (\d+)', text
-    )
-    return {reason: int(count) for reason, count in found}
+    return {
+        sample.labels["reason"]: int(sample.value)
+        for sample in samples(process.port)
+        if sample.name == "lakehouse_tracing_items_total" and sample.labels["what"] == what
+    }
 
 
 def sent_by_metrics(process: Process, what: str) -> int:
