@@ -90,6 +90,13 @@ def test_an_address_that_would_not_work_says_what_to_write(
         (OPENAI + "stop = []", ["models.m.stop", "1 to 16"]),
         (OPENAI + 'stop = [""]', ["models.m.stop", "none empty"]),
         (OPENAI + 'stop = "x"', ["models.m.stop", "list of texts"]),
+        (OPENAI + "tempratur = 1", ["models.m.tempratur", "unknown field of provider 'openai'",
+                                    "did you mean 'temperature'", "response_format"]),
+        (LLAMA + "context_token = 1", ["of provider 'llama_cpp'", "did you mean 'context_tokens'"]),
+        (SCRIPTED.replace('"scripted"', '"scriptd"'), ["models.m.provider: is 'scriptd'",
+                                                       "did you mean 'scripted'", "`ollama`"]),
+        (SCRIPTED.replace("provider", "provder"), ["models.m.provder", "did you mean 'provider'"]),
+        (SCRIPTED.replace('"scripted"', "7"), ["models.m.provider: is 7; allowed: `llama_cpp`"]),
         (OPENAI + 'max_tokens_field = "n"', ["max_tokens_field", "`max_completion_tokens`"]),
         (OPENAI + 'response_format = "xml"', ["response_format", "`json_object`"]),
         (OPENAI + 'think = "low"', ["models.m.think", "'ollama'", "reasoning_effort"]),
@@ -160,6 +167,7 @@ def test_values_of_the_environment_are_filled_in_and_kept_secret(tmp_path: Path)
     assert access.query == {"sig": "canary-3"}
     assert set(access.secrets) == set(environment.values())
     assert "canary" not in repr(access)
+    assert set(model.secret_variables()) == set(environment)
 
 
 @pytest.mark.parametrize(
