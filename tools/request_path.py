@@ -23,6 +23,7 @@ import lakehouse
 from lakehouse.config.load import load_config
 from lakehouse.daemon import Daemon
 from lakehouse.transport.daemon import listen_on, serve
+from lakehouse.transport.door import DoorLimits
 
 SOURCE = str(Path(lakehouse.__file__).parent) + "/"
 WARM = 20
@@ -126,7 +127,14 @@ async def traced_request(directory: Path, profile: Profile) -> None:
     up = asyncio.Event()
     await daemon.start()
     serving = asyncio.create_task(
-        serve(daemon.app, listener, drain=daemon.drain, drain_ms=5_000, on_ready=up.set)
+        serve(
+            daemon.app,
+            listener,
+            drain=daemon.drain,
+            drain_ms=5_000,
+            on_ready=up.set,
+            limits=DoorLimits(sweep_ms=600_000),  # the door's round is no part of a request
+        )
     )
     try:
         await up.wait()

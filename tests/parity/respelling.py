@@ -11,7 +11,8 @@ import zlib
 import msgspec
 
 from lakehouse.core.json_text import raw_members
-from lakehouse.core.row_codec import _ROW_SHAPE, CRC_BYTES
+from lakehouse.core.limits import CRC_BYTES
+from lakehouse.core.row_codec import _ROW_SHAPE
 
 Shape = dict[str, "Shape"]
 

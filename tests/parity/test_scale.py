@@ -5,9 +5,9 @@ import random
 import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
-from lakehouse.core.limits import OUTPUT_BYTES_MAX, ROW_BYTES_MAX
+from lakehouse.core.limits import CRC_BYTES, OUTPUT_BYTES_MAX, ROW_BYTES_MAX
 from lakehouse.core.row import Row
-from lakehouse.core.row_codec import CRC_BYTES, decode_row, encode_line
+from lakehouse.core.row_codec import decode_row, encode_line
 from parity.respelling import Respelling
 from parity.runtimes import NAMES, outcomes
 from support.generated_rows import rows

@@ -11,8 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 import msgspec
 
-from lakehouse.chatd.lane import CallTime, Lane
-from lakehouse.chatd.retry import backoff_ms
+from lakehouse.chatd.lane import CallTime, Lane, backoff_ms
 from lakehouse.core.chat import CallLimits, ChatReply, ChatRequest, ModelState, ModelStatus
 from lakehouse.core.clock import Clock, SystemClock
 from lakehouse.core.closing import close_all

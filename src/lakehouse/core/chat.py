@@ -1,6 +1,6 @@
 """What passes between the loop and a model: one question, one answer."""
 
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -54,8 +54,6 @@ class Sampling(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     def over(self, other: "Sampling") -> "Sampling":
         """Give what is set here, and of the rest what is set in `other`."""
-        if self == _UNSAID:
-            return other
         set_here = {name: value for name in _SAMPLING if (value := getattr(self, name)) is not None}
         return msgspec.structs.replace(other, **set_here)
 
@@ -71,7 +69,7 @@ class Sampling(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         return {name: value for name, value in members.items() if value is not None}
 
 
-_UNSAID = Sampling()
+UNSAID: Final = Sampling()
 _SAMPLING = Sampling.__struct_fields__
 
 
@@ -96,7 +94,7 @@ class ChatRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def with_defaults(self, defaults: Sampling) -> "ChatRequest":
         """Fill in what is not set."""
-        if defaults == _UNSAID:
+        if defaults == UNSAID:
             return self
         return msgspec.structs.replace(self, **msgspec.structs.asdict(self.sampling.over(defaults)))
 

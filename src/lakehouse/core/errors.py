@@ -3,7 +3,8 @@
     LakehouseError
     ├── Refusal            the request was not taken on: an RFC 9457 problem, no row
     ├── InfraError         the session could not be judged: verdict `infra_error`
-    │   └── TableUnavailable
+    │   ├── TableUnavailable
+    │   └── LogUnavailable
     └── SetupError         configuration or command line: printed, exit code 2
 
 `public` is what a caller may see. `internal` is for the operator, in our own log and in the row's
@@ -179,6 +180,18 @@ class TableUnavailable(InfraError):
             internal=f"{table}: {cause}",
         )
         self.table = table
+
+
+class LogUnavailable(InfraError):
+    """A row could not be made durable; `trouble` is for our own log."""
+
+    def __init__(self, trouble: str, *, hint: str = "") -> None:
+        super().__init__(
+            "log_unavailable",
+            "The session log cannot be written.",
+            hint=hint,
+            internal=f"session log: {trouble}",
+        )
 
 
 class SetupError(LakehouseError):

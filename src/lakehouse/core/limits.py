@@ -109,5 +109,6 @@ BREAKER_FAILURES_MAX: Final = 5  # transport failures in a row that open the bre
 BREAKER_OPEN_MS: Final = 10_000  # before one probe call is let through
 
 # --- The session log (contract sections 4 and 5) ---
+CRC_BYTES: Final = 18  # of `,"crc":"xxxxxxxx"}`, which every line of ours ends in
 ROW_BYTES_MAX: Final = 8 << 20  # one line; DuckDB refuses a line of 2 x 16 MiB
 TRUNCATED_TEXT_BYTES_MAX: Final = 65_536  # what is kept of a text that had to be cut

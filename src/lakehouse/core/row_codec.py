@@ -11,13 +11,14 @@ from typing import Any, Final, TypeVar, get_args
 import msgspec
 
 from lakehouse.core.chat import Usage
+from lakehouse.core.errors import LogUnavailable
 from lakehouse.core.finding import Finding
 from lakehouse.core.json_text import JsonError, parse_form, raw_members
-from lakehouse.core.limits import ROW_BYTES_MAX
+from lakehouse.core.limits import CRC_BYTES, ROW_BYTES_MAX
 from lakehouse.core.replay_row import Feedback, ReplayRun
 from lakehouse.core.row import Row, SegmentHeader, Started
+from lakehouse.core.row_limit import fit
 
-CRC_BYTES: Final = 18  # of `,"crc":"xxxxxxxx"}`, which every line of ours ends in
 _CRC_START = b',"crc":"'
 _ROW_DEPTH_MAX = 80  # evidence of 64 levels stands five levels deep in its row
 _RAW_DEPTH_MAX = _ROW_DEPTH_MAX - 5  # wherever in its row it stands
@@ -45,6 +46,24 @@ def encode_line(record: Row | Started | SegmentHeader | ReplayRun | Feedback) ->
     Cost: about 5 µs for a 2 KB row.
     """
     return seal(msgspec.json.encode(record))
+
+
+def encode_fitting(record: Row | Started) -> bytes:
+    """Encode a record as every sink does, cut to the row limit if it must be.
+
+    Raises:
+        LogUnavailable: A lone surrogate, or a row that no cut makes small enough.
+    """
+    try:
+        line = encode_line(record)
+        if len(line) > ROW_BYTES_MAX:
+            line = encode_line(fit(record))
+    except ValueError as error:
+        raise LogUnavailable(
+            f"the row cannot be encoded: {error}",
+            hint="The disk is well: this row has no form. Please report it with the daemon's log.",
+        ) from error
+    return line
 
 
 def seal(body: bytes) -> bytes:

@@ -11,9 +11,8 @@ import msgspec
 
 from lakehouse.core.finding import Finding, Truncated
 from lakehouse.core.json_text import NULL
-from lakehouse.core.limits import ROW_BYTES_MAX, TRUNCATED_TEXT_BYTES_MAX
+from lakehouse.core.limits import CRC_BYTES, ROW_BYTES_MAX, TRUNCATED_TEXT_BYTES_MAX
 from lakehouse.core.row import Row, Started
-from lakehouse.core.row_codec import CRC_BYTES
 from lakehouse.core.session import Attempt
 
 # The contract's limit first; texts of control characters grow sixfold when they are escaped, and

@@ -19,10 +19,9 @@ from lakehouse.core.limits import CHECK_GRACE_MS
 from lakehouse.core.observation import AttemptTimes
 from lakehouse.core.ports import ChatModel, TableSnapshot
 from lakehouse.core.session import Attempt, Verdict
-from lakehouse.engine.budget import Bound
 from lakehouse.engine.judge import Judgement, judge
 from lakehouse.engine.prompt import told_after
-from lakehouse.engine.run import Run
+from lakehouse.engine.run import Bound, Run
 from lakehouse.engine.strategy import later_sampling
 from lakehouse.engine.task import SessionTask
 

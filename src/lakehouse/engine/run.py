@@ -1,12 +1,24 @@
-"""One session under way: what it knows from its start to its row."""
+"""One session under way: its facts and its time, and what it leaves.
 
-from collections.abc import Mapping
+The started line, the row and the reply are made of the same facts here.
+"""
 
-from lakehouse.core.clock import Clock
+import asyncio
+import math
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime
+from functools import reduce
+from operator import add
+
+import msgspec
+
+from lakehouse.core.chat import CallLimits, Usage
+from lakehouse.core.clock import Clock, timestamp
 from lakehouse.core.errors import InfraError
+from lakehouse.core.json_text import NULL
 from lakehouse.core.observation import AttemptTimes
-from lakehouse.core.session import Attempt, Verdict
-from lakehouse.engine.budget import Budget
+from lakehouse.core.row import Row, RowError, Started
+from lakehouse.core.session import Attempt, ReplyError, SessionReply, Verdict
 from lakehouse.engine.task import SessionTask
 
 
@@ -55,3 +67,157 @@ class Run:
         """Note how it ended, and when: with its last answer, or now."""
         self.verdict, self.error = verdict, error
         self.ended_ms = self.clock.monotonic_ms()
+
+    def started(self, *, daemon: str, moment: datetime) -> Started:
+        """Write down what is known before the first model call; `moment` is the start."""
+        task = self.task
+        context = task.context
+        return Started(
+            session_id=context.session_id,
+            trace_id=context.trace_id,
+            row_id=context.row_id,
+            timestamp=timestamp(moment),
+            daemon=daemon,
+            kind=task.kind.name,
+            model=task.model.model,
+            model_alias=task.model.name,
+            provider=task.model.provider,
+            prompt=task.prompt,
+            messages=task.row_messages,
+            system=task.system,
+            max_iterations=task.max_iterations,
+            settings=task.settings,
+            inline_schema=task.inline_schema,
+            conversation_id=task.conversation_id,
+            metadata=task.metadata,
+            trace_id_replaced=context.trace_id_replaced,
+            config_digest=task.config_digest,
+            kind_digest=task.kind.digest,
+        )
+
+    def row(self, *, daemon: str, moment: datetime) -> Row:
+        """Write down a session that has ended; `moment` is its end.
+
+        `accepted_iteration` 0 is a first shot. `usage` sums all attempts, and is null where any of
+        them is unknown, or there is none.
+        """
+        task, error, attempts = self.task, self.error, tuple(self.attempts)
+        context = task.context
+        last = attempts[-1] if attempts else None
+        return Row(
+            session_id=context.session_id,
+            trace_id=context.trace_id,
+            row_id=context.row_id,
+            timestamp=timestamp(moment),
+            daemon=daemon,
+            kind=task.kind.name,
+            model=task.model.model,
+            model_alias=task.model.name,
+            provider=task.model.provider,
+            prompt=task.prompt,
+            messages=task.row_messages,
+            system=task.system,
+            max_iterations=task.max_iterations,
+            settings=task.settings,
+            inline_schema=task.inline_schema,
+            verdict=self.verdict,
+            iterations=len(attempts),
+            accepted_iteration=last.iteration if last and self.verdict == "accepted" else None,
+            grounded=self.grounded,
+            artifact=NULL if last is None else last.artifact,
+            attempts=attempts,
+            error=None if error is None else RowError(error.code, error.public, error.detail),
+            usage=_usage(attempts) if len(attempts) > 1 or last is None else last.usage,
+            duration_ms=int(self.ended_ms - self.budget.started_ms),
+            conversation_id=task.conversation_id,
+            metadata=task.metadata,
+            trace_id_replaced=context.trace_id_replaced,
+            config_digest=task.config_digest,
+            kind_digest=task.kind.digest,
+            tables=dict(self.tables),
+        )
+
+
+class Budget:
+    """Counts one session's time. `deadline_ms` excludes loading, which has its own budget.
+
+    `started_ms` is when it began, in the clock's monotonic time.
+    """
+
+    __slots__ = ("_deadline_ms", "_load_budget_ms", "_loaded_ms", "started_ms")
+
+    def __init__(self, started_ms: float, *, deadline_ms: int, load_budget_ms: int) -> None:
+        self.started_ms = started_ms
+        self._deadline_ms = deadline_ms
+        self._load_budget_ms = load_budget_ms
+        self._loaded_ms = 0
+
+    def left_s(self, now_ms: float, *, grace_ms: int = 0) -> float:
+        """Seconds left before the deadline, and at least `grace_ms`: also past the deadline."""
+        left_ms = self._deadline_ms + self.started_ms + self._loaded_ms - now_ms
+        return max(left_ms, grace_ms) / 1000
+
+    def limits(self, now_ms: float) -> CallLimits:
+        """Give the next model call what is left of both; its deadline may have passed."""
+        left_ms = int(self._deadline_ms + self.started_ms + self._loaded_ms - now_ms)
+        return CallLimits(left_ms, max(self._load_budget_ms - self._loaded_ms, 0))
+
+    def exclude_load(self, load_ms: int) -> None:
+        """Take time that a call spent waiting for a model to load out of the deadline."""
+        self._loaded_ms += load_ms
+
+
+class Bound:
+    """A limit of time around an `async with`, whose end is an error of the caller's choice."""
+
+    __slots__ = ("_error", "_timeout")
+
+    def __init__(self, limit_s: float, error: Callable[[], InfraError]) -> None:
+        self._timeout = asyncio.timeout(limit_s)
+        self._error = error
+
+    def __aenter__(self) -> Awaitable[object]:
+        """Start the time."""
+        return self._timeout.__aenter__()
+
+    async def __aexit__(self, *raised: object) -> None:
+        """Raise the error where the time is over; what was raised inside goes on otherwise."""
+        try:
+            await self._timeout.__aexit__(*raised)  # type: ignore[arg-type]  # as they came
+        except TimeoutError:
+            raise self._error() from None
+
+
+def _usage(attempts: Sequence[Attempt]) -> Usage:
+    return reduce(add, (each.usage for each in attempts)) if attempts else Usage()
+
+
+def session_reply(row: Row, error: InfraError | None) -> SessionReply:
+    """Answer the caller with what the row says, in one shape for all verdicts."""
+    return SessionReply(
+        session_id=row.session_id,
+        trace_id=row.trace_id,
+        row_id=row.row_id,
+        verdict=row.verdict,
+        iterations=row.iterations,
+        accepted_iteration=row.accepted_iteration,
+        artifact=row.artifact,
+        grounded=row.grounded,
+        findings=row.attempts[-1].findings if row.attempts else (),
+        attempts=row.attempts,
+        usage=row.usage,
+        model=row.model,
+        error=None if error is None else _reply_error(error),
+        duration_ms=row.duration_ms,
+    )
+
+
+def _reply_error(error: InfraError) -> ReplyError:
+    wait_s = error.retry_after_s
+    return ReplyError(
+        code=error.code,
+        message=error.public,
+        retryable=error.retryable,
+        hint=error.hint,
+        retry_after_s=msgspec.UNSET if wait_s is None else math.ceil(wait_s),
+    )

@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from lakehouse.core.chat import Message, ModelName, Sampling
+from lakehouse.core.chat import UNSAID, Message, ModelName, Sampling
 from lakehouse.core.context import CallContext
 from lakehouse.core.errors import Refusal
 from lakehouse.core.json_text import NULL, compact, parse
@@ -102,10 +102,11 @@ def plan(request: IterateRequest, context: CallContext, catalog: Catalog) -> Ses
     model = find_model(request.model or kind.model, catalog.models)
     history = kind.history or model.history or "findings"
     deadline_ms = catalog.deadline_ms if request.deadline_ms is None else request.deadline_ms
-    defaults = kind.sampling.over(model.sampling)
+    said = kind.sampling != UNSAID  # most kinds leave it to the model
+    defaults = kind.sampling.over(model.sampling) if said else model.sampling
     temperature, temperature_raw = _temperature(request, defaults)
     asked = Sampling(temperature=temperature, max_tokens=request.max_tokens, seed=request.seed)
-    sampling = asked.over(defaults)
+    sampling = defaults if asked == UNSAID else asked.over(defaults)
     system = kind.system if request.system is None else request.system
     return SessionTask(
         context=context,

@@ -19,8 +19,7 @@ from lakehouse.core.observation import Observer, SessionEnded, SessionTimes
 from lakehouse.core.ports import KindInfo, RecordSink, ValidateRequest, Validator
 from lakehouse.core.row import Row
 from lakehouse.core.session import IterateRequest, SessionReply, ValidateReply
-from lakehouse.engine.record import final_row, session_reply
-from lakehouse.engine.run import Run
+from lakehouse.engine.run import Run, session_reply
 from lakehouse.engine.task import Catalog, plan
 
 _LOG = logging.getLogger(__name__)
@@ -71,7 +70,7 @@ class OutageRecorder:
         run = Run(plan(request, context, _with_names(self._catalog, request)), self._clock)
         run.budget.started_ms = started_ms
         run.end("infra_error", error)
-        row = final_row(run, daemon=self._daemon, moment=self._clock.now())
+        row = run.row(daemon=self._daemon, moment=self._clock.now())
         if error.code == "connect":
             error = await asyncio.shield(asyncio.create_task(self._recorded(run, row, error)))
         return session_reply(row, error)
@@ -92,7 +91,7 @@ class OutageRecorder:
             _LOG.error("the session leaves no row: %s", log_error.told)
             error = run.error = log_error
             logged = False
-            row = final_row(run, daemon=self._daemon, moment=self._clock.now())
+            row = run.row(daemon=self._daemon, moment=self._clock.now())
         if self._observer is not None:
             times = SessionTimes(run.budget.started_ms, run.ended_ms, self._clock.monotonic_ms())
             self._observer.session(SessionEnded(row, run.task.context, times, logged))

@@ -34,7 +34,6 @@ import msgspec
 
 from lakehouse.core.chat import ChatReply, ChatRequest, FinishReason, ModelState, Usage
 from lakehouse.core.errors import InfraCode, SetupError
-from lakehouse.core.trace_context import parse_traceparent
 from lakehouse.providers.provider import ModelSettings, Place, ProviderFault
 
 _NAME: Final = "scripted"
@@ -197,10 +196,9 @@ class ScriptedProvider:
         opening = ""
         trace_id = ""
         if self._per_session:
-            parent = parse_traceparent([trace["traceparent"]]) if trace else None
-            if parent is None:
+            if not trace:
                 return sum(turn.role == "assistant" for turn in request.messages)
-            trace_id = parent.trace_id
+            trace_id = trace["traceparent"].split("-")[1]
             opening = next((turn.content for turn in request.messages if turn.role == "user"), "")
         turns = self._turns
         turn = turns.get((trace_id, opening), 0)

@@ -24,7 +24,7 @@ from lakehouse.core.clock import SystemClock
 from lakehouse.core.errors import LakehouseError
 from lakehouse.core.ports import RecordSink
 from lakehouse.core.row import Row, Started
-from lakehouse.core.row_codec import decode_row
+from lakehouse.core.row_codec import decode_row, encode_fitting
 from lakehouse.replay.books import Books
 from lakehouse.replay.candidate import replay_row_id
 from lakehouse.replay.corpus import rows_among
@@ -36,7 +36,6 @@ from lakehouse.sessionlog.reading.compacted import (
     row_ids_compacted,
     table_uri,
 )
-from lakehouse.sessionlog.writing.encoding import encode_fitting
 
 BATCH_ROWS: Final = (
     32  # sessions that a worker runs and returns together, and that are lost with it

@@ -49,7 +49,7 @@ class Place(msgspec.Struct, frozen=True):
 
 
 class Paths:
-    """Finds the place of a path. Literal paths are looked up, `{name}` takes one segment."""
+    """Finds the place of a path. `literal` has those without `{name}`, which takes one segment."""
 
     def __init__(self, routes: Routes) -> None:
         """Sort routes by path.
@@ -63,23 +63,23 @@ class Paths:
             if at.setdefault(route.method, route) is not route:
                 raise ValueError(f"two routes at {route.method} {route.path}")
         places = [_place(path, at) for path, at in by_path.items()]
-        self._literal = {each.path: each for each in places if "{" not in each.path}
+        self.literal = {each.path: each for each in places if "{" not in each.path}
         self._patterns = [(each.path.split("/"), each) for each in places if "{" in each.path]
 
     def find(self, path: str) -> tuple[Place, Mapping[str, str]]:
         """Give the place of a decoded path, and the segments that its pattern names."""
-        place = self._literal.get(path)
+        place = self.literal.get(path)
         if place is not None:
-            return place, _NO_SEGMENTS
+            return place, NO_SEGMENTS
         segments = path.split("/")
         for pattern, place in self._patterns:
             named = _named(pattern, segments)
             if named is not None:
                 return place, named
-        return _NOWHERE, _NO_SEGMENTS
+        return _NOWHERE, NO_SEGMENTS
 
 
-_NO_SEGMENTS: Mapping[str, str] = {}
+NO_SEGMENTS: Mapping[str, str] = {}
 _NOWHERE = Place("", {})
 
 

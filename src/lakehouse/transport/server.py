@@ -36,7 +36,7 @@ from lakehouse.core.suggestion import did_you_mean
 from lakehouse.transport.asgi import Receive, Scope, Send
 from lakehouse.transport.host import check_host, parse_authority
 from lakehouse.transport.origins import check_origin, cors_fields, preflight_fields
-from lakehouse.transport.paths import Paths, Place
+from lakehouse.transport.paths import NO_SEGMENTS, Paths, Place
 from lakehouse.transport.problem import problem_response
 from lakehouse.transport.request_body import Gone, Stalled, decode, read_body
 from lakehouse.transport.response import Response
@@ -134,7 +134,10 @@ class Application:
             headers.setdefault(name.decode("latin-1"), []).append(value.decode("latin-1"))
         context = _context(headers, inner=self._inner)
         current_session.set(context.session_id)
-        request = _Request(scope, headers, context, *self._paths.find(scope["path"]))
+        place, segments = self._paths.literal.get(scope["path"]), NO_SEGMENTS
+        if place is None:
+            place, segments = self._paths.find(scope["path"])
+        request = _Request(scope, headers, context, place, segments)
         task = self._calls.begin()
         try:
             response = await self._response(request, receive, task)
@@ -179,7 +182,7 @@ class Application:
             return Response(204, b"", headers=preflight_fields(place.allowed))
         if self._authorize is not None and place.access == "key":
             self._authorize(headers)
-        route = place.route(scope["method"], scope["path"])
+        route = place.routes.get(scope["method"]) or place.route(scope["method"], scope["path"])
         body = None
         if route.request is not None:
             body = decode(await read_body(headers, receive), route.request)

@@ -20,11 +20,9 @@ from lakehouse.core.observation import AttemptTimes, Observer, SessionEnded, Ses
 from lakehouse.core.ports import ChatModel, KindInfo, RecordSink, TableSource, ValidateRequest
 from lakehouse.core.row import Row
 from lakehouse.core.session import IterateRequest, SessionReply, ValidateReply
-from lakehouse.engine.budget import Bound
 from lakehouse.engine.iterate import iterate
 from lakehouse.engine.judge import judge
-from lakehouse.engine.record import final_row, session_reply, started_record
-from lakehouse.engine.run import Run
+from lakehouse.engine.run import Bound, Run, session_reply
 from lakehouse.engine.task import Catalog, SessionTask, find_kind, inline_kind, plan
 from lakehouse.grounding.no_tables import NoTables
 from lakehouse.grounding.rules import fault_of
@@ -158,7 +156,7 @@ class ValidatorService:
         run = Run(task, self._clock)
         now = self._clock.now()
         try:
-            self._sink.started(started_record(task, daemon=self._daemon, moment=now))
+            self._sink.started(run.started(daemon=self._daemon, moment=now))
         except InfraError as error:
             run.end("infra_error", error)
             return self._unlogged(run)
@@ -166,7 +164,7 @@ class ValidatorService:
         if run.error is not None:
             _LOG.warning("the session ends as infra_error: %s", run.error.told)
         now = self._clock.now()
-        row = final_row(run, daemon=self._daemon, moment=now)
+        row = run.row(daemon=self._daemon, moment=now)
         self.rows_waiting += 1
         try:
             # What is left of the deadline and a grace on top, however late it is by then.
@@ -186,7 +184,7 @@ class ValidatorService:
         """Answer for a session that leaves no row."""
         assert run.error is not None
         _LOG.error("the session leaves no row: %s", run.error.told)
-        row = final_row(run, daemon=self._daemon, moment=self._clock.now())
+        row = run.row(daemon=self._daemon, moment=self._clock.now())
         self._tell(run, row, logged=False)
         return session_reply(row, run.error)
 

@@ -5,7 +5,7 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lakehouse.chatd.retry import RetryBudget, backoff_ms
+from lakehouse.chatd.lane import RetryBudget, backoff_ms
 from lakehouse.core.limits import RETRY_BACKOFF_MS_MAX, RETRY_BUDGET_MIN
 
 

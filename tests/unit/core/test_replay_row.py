@@ -6,8 +6,8 @@ import zlib
 import msgspec
 import pytest
 
+from lakehouse.core.limits import CRC_BYTES
 from lakehouse.core.row_codec import (
-    CRC_BYTES,
     RowError,
     decode_feedback,
     decode_replay_run,

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from lakehouse.core.row_codec import CRC_BYTES, encode_line
+from lakehouse.core.limits import CRC_BYTES
+from lakehouse.core.row_codec import encode_line
 from lakehouse.core.row_codec import seal as seal_line
 from lakehouse.feedback.labels import latest_feedback
 from lakehouse.replay.corpus import build_corpus

@@ -14,16 +14,15 @@ import msgspec
 from lakehouse.core.chat import Usage
 from lakehouse.core.clock import SystemClock
 from lakehouse.core.json_text import NULL
-from lakehouse.core.limits import ROW_BYTES_MAX
+from lakehouse.core.limits import CRC_BYTES, ROW_BYTES_MAX
 from lakehouse.core.row import Row, RowError, Started
-from lakehouse.core.row_codec import CRC_BYTES, crc_holds, decode_started, seal
+from lakehouse.core.row_codec import crc_holds, decode_started, encode_fitting, seal
 from lakehouse.files.disk import Disk
 from lakehouse.files.locks import lock_held
 from lakehouse.sessionlog.layout import ACTIVE, LogFile, lock_path, log_files
 from lakehouse.sessionlog.lines import RowKey, classify_file, row_key
 from lakehouse.sessionlog.manifest import read_manifest
 from lakehouse.sessionlog.reading.compacted import row_ids_compacted
-from lakehouse.sessionlog.writing.encoding import encode_fitting
 from lakehouse.sessionlog.writing.segments import Segments
 
 CRASHED_MESSAGE: Final = "The process that ran the session ended before the session did."

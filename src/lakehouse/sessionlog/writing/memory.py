@@ -1,9 +1,8 @@
 """A sink without a disk, for tests of whatever needs one. Refuses nothing unless told to."""
 
-from lakehouse.core.errors import Refusal
+from lakehouse.core.errors import LogUnavailable, Refusal
 from lakehouse.core.row import Row, Started
-from lakehouse.core.row_codec import decode_row, decode_started
-from lakehouse.sessionlog.writing.encoding import encode_fitting, log_unavailable
+from lakehouse.core.row_codec import decode_row, decode_started, encode_fitting
 
 
 class MemoryLog:
@@ -39,7 +38,7 @@ class MemoryLog:
         """Keep the started line."""
         line = encode_fitting(record)
         if self.trouble is not None:
-            raise log_unavailable(self.trouble)
+            raise LogUnavailable(self.trouble)
         self.started_lines.append(line)
 
     async def append(self, row: Row) -> None:
@@ -47,5 +46,5 @@ class MemoryLog:
         line = encode_fitting(row)
         if self.trouble is not None or self.appends_to_fail > 0:
             self.appends_to_fail = max(0, self.appends_to_fail - 1)
-            raise log_unavailable(self.trouble or "told to fail")
+            raise LogUnavailable(self.trouble or "told to fail")
         self.row_lines.append(line)

@@ -7,6 +7,7 @@ Every new segment begins with the started lines of the sessions that still run, 
 cleans up after this writer finds them in its newest file, whatever became of the older ones.
 """
 
+import asyncio
 import contextlib
 import errno
 import os
@@ -15,11 +16,14 @@ import uuid
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 import lakehouse
 from lakehouse.core.clock import Clock, timestamp
+from lakehouse.core.errors import LogUnavailable, SetupError
 from lakehouse.core.row import SegmentHeader
 from lakehouse.core.row_codec import encode_line
-from lakehouse.files.disk import Disk
+from lakehouse.files.disk import Disk, reason
 from lakehouse.files.locks import take_lock
 from lakehouse.sessionlog.layout import ACTIVE, lock_path, prepare, reserve_path, segment_name
 from lakehouse.sessionlog.writing.space import Reserve
@@ -252,3 +256,40 @@ class Segments:
             os.close(segment.descriptor)
         with contextlib.suppress(OSError):
             segment.path.unlink(missing_ok=True)
+
+
+class PendingRow(msgspec.Struct, eq=False):
+    """A row that is written and waits for its sync; `since_s` in its loop's time."""
+
+    line: bytes
+    segment: Segment
+    future: "asyncio.Future[None]"
+    since_s: float
+
+
+def answer(rows: list[PendingRow], trouble: str | None) -> None:
+    """Resolve the callers' futures, each loop woken once."""
+    loops: dict[asyncio.AbstractEventLoop, list[asyncio.Future[None]]] = {}
+    for row in rows:
+        loops.setdefault(row.future.get_loop(), []).append(row.future)
+    for loop, futures in loops.items():
+        try:
+            loop.call_soon_threadsafe(resolve, futures, trouble)
+        except RuntimeError:
+            continue  # the loop is closed: nobody waits there any more
+
+
+def resolve(futures: "list[asyncio.Future[None]]", trouble: str | None) -> None:
+    """Answer who still waits; runs in the futures' own loop."""
+    for future in futures:
+        if future.done():
+            continue
+        if trouble is None:
+            future.set_result(None)
+        else:
+            future.set_exception(LogUnavailable(trouble))
+
+
+def text_of(error: OSError | SetupError) -> str:
+    """Name the trouble for people."""
+    return reason(error) if isinstance(error, OSError) else error.public

@@ -1,12 +1,10 @@
 """The writer of one daemon: rows in, acknowledged once they survive a power cut.
 
-Records are written by the caller's thread, one write(2) each, so that they survive the process
-at once; one background thread syncs, and those that wait meanwhile share the next sync. It does not
-acknowledge what it could not sync, or sync a file again that failed to once: the kernel
-may have dropped the data and would answer that all is well.
+The caller's thread writes each record with one write(2), so that it survives the process at once.
+One background thread syncs; rows that come meanwhile share the next sync. A row whose sync failed
+is not acknowledged, and its file is not synced again: the kernel may have dropped the data.
 
-A forked child must not write: it finds its copy of the writer closed. What is started with
-subprocess inherits nothing, every descriptor is closed on exec.
+A forked child finds its copy of the writer closed. A subprocess inherits no descriptor.
 """
 
 import asyncio
@@ -20,18 +18,21 @@ from queue import Empty, SimpleQueue
 from typing import Final, Literal
 
 from lakehouse.core.clock import Clock, SystemClock
-from lakehouse.core.errors import InfraError, Refusal, SetupError
+from lakehouse.core.errors import InfraError, LogUnavailable, Refusal, SetupError
 from lakehouse.core.row import Row, Started
+from lakehouse.core.row_codec import encode_fitting
 from lakehouse.files.disk import Disk, reason
 from lakehouse.sessionlog.layout import prepare
 from lakehouse.sessionlog.writing import forks
-from lakehouse.sessionlog.writing.encoding import encode_fitting, log_unavailable
-from lakehouse.sessionlog.writing.pending import PendingRow, answer, resolve, text_of
 from lakehouse.sessionlog.writing.segments import (
     SEGMENT_AGE_S_MAX,
     SEGMENT_BYTES_MAX,
+    PendingRow,
     Segment,
     Segments,
+    answer,
+    resolve,
+    text_of,
 )
 from lakehouse.sessionlog.writing.space import space_trouble
 
@@ -240,12 +241,12 @@ class SessionLogWriter:
 
     def _no_room(self) -> InfraError:
         waiting = f"{PENDING_ROWS_MAX} rows wait for the disk"
-        return log_unavailable("the writer is closed" if self._closed else waiting)
+        return LogUnavailable("the writer is closed" if self._closed else waiting)
 
     def _failed(self, error: OSError | SetupError) -> InfraError:
         """Turn a failed write into a refusal of new sessions, and give the port's error."""
         self._fail(error)
-        return log_unavailable(text_of(error))
+        return LogUnavailable(text_of(error))
 
     def _fail(self, error: OSError | SetupError) -> None:
         self._failure = text_of(error)
