@@ -16,8 +16,7 @@ import msgspec
 
 from lakehouse.core.errors import SetupError
 from lakehouse.core.json_text import NULL, dumps, parse
-from lakehouse.tabular.reader import read_rows
-from lakehouse.tabular.rows import BadRow, FileFault, Row, place
+from lakehouse.tabular.rows import BadRow, FileFault, Row, place, read_rows
 
 # Categories of Unicode: white space, control characters, marks such as U+200B that show nothing.
 _UNSEEN: Final = frozenset({"Zs", "Zl", "Zp", "Cc", "Cf"})

@@ -17,7 +17,7 @@ from decimal import MAX_EMAX, MIN_EMIN, ROUND_CEILING, ROUND_FLOOR, Context, Dec
 from functools import cmp_to_key
 from heapq import nsmallest
 from itertools import chain
-from typing import TypeGuard
+from typing import Any
 
 import msgspec
 from rapidfuzz.distance import Levenshtein
@@ -186,7 +186,8 @@ class ColumnIndex:
         if isinstance(value, str):
             value = canonical(value, self._form)
             texts: Sequence[str] = values  # type: ignore[assignment]  # a column of texts
-            return [_json(text) for text in _nearest_texts(texts, value, key=MATCHES[match].key)]
+            near = _nearest_texts(texts, value, key=MATCHES[match].key)
+            return [msgspec.Raw(msgspec.json.encode(text)) for text in near]
         numbers: Sequence[Number] = values  # type: ignore[assignment]  # a column of numbers
         return self._nearest_numbers(numbers, exact(value))
 
@@ -251,18 +252,13 @@ class Rows(Collection[int]):
 
 def index_texts(cells: Sequence[str | None], *, form: Form = "text") -> ColumnIndex:
     """Index texts in plain Python: for tables that came as objects."""
-    values = sorted({cell for cell in cells if cell is not None})
-    codes = {value: code for code, value in enumerate(values)}
-    return ColumnIndex(
-        values, _postings([-1 if cell is None else codes[cell] for cell in cells]), form=form
-    )
+    return ColumnIndex(*_numbered(cells), form=form)
 
 
 def index_booleans(cells: Sequence[bool | None]) -> ColumnIndex:
     """Index booleans in plain Python."""
-    return index_texts(
-        [None if cell is None else _BOOLEANS[cell] for cell in cells], form="boolean"
-    )
+    texts = [None if cell is None else _BOOLEANS[cell] for cell in cells]
+    return index_texts(texts, form="boolean")
 
 
 def index_numbers(
@@ -274,15 +270,20 @@ def index_numbers(
     """
     if any(_needs_decimal(cell) for cell in cells):
         if texts is None:
-            texts = {exact(cell): msgspec.json.encode(cell) for cell in cells if _is_plain(cell)}
+            texts = {
+                exact(cell): msgspec.json.encode(cell)
+                for cell in cells
+                if isinstance(cell, int | float)
+            }
         cells = [None if cell is None else exact(cell) for cell in cells]
+    return ColumnIndex(*_numbered(cells), form="number", texts=texts)
+
+
+def _numbered(cells: Sequence[Any]) -> tuple[list[Any], Postings]:
+    """Sort the distinct cells, and say in which rows each stands."""
     values = sorted({cell for cell in cells if cell is not None})
-    codes = {value: code for code, value in enumerate(values)}
-    postings = _postings([-1 if cell is None else codes[cell] for cell in cells])
-    return ColumnIndex(values, postings, form="number", texts=texts)
-
-
-def _postings(codes: list[int]) -> Postings:
+    numbers = {value: number for number, value in enumerate(values)}
+    codes = [-1 if cell is None else numbers[cell] for cell in cells]
     rows = sorted((row for row, code in enumerate(codes) if code >= 0), key=codes.__getitem__)
     starts = array("i", [0])
     for position, row in enumerate(rows, start=1):
@@ -290,21 +291,13 @@ def _postings(codes: list[int]) -> Postings:
             starts.append(position - 1)
     if rows:
         starts.append(len(rows))
-    return Postings(array("i", codes), array("i", rows), starts)
+    return values, Postings(array("i", codes), array("i", rows), starts)
 
 
 def _needs_decimal(cell: Number | None) -> bool:
     return isinstance(cell, Decimal) or (
         isinstance(cell, float) and not -_DOUBLE_INTEGER_MAX < cell < _DOUBLE_INTEGER_MAX
     )
-
-
-def _is_plain(cell: Number | None) -> TypeGuard[int | float]:
-    return isinstance(cell, int | float)
-
-
-def _json(value: str) -> msgspec.Raw:
-    return msgspec.Raw(msgspec.json.encode(value))
 
 
 def _nearest_texts(

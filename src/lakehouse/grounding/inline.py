@@ -20,7 +20,7 @@ from lakehouse.grounding.arrow import ColumnFault
 from lakehouse.grounding.index import index_texts
 from lakehouse.grounding.preparing import prepare_rules
 from lakehouse.grounding.rules import fault_of, split
-from lakehouse.grounding.snapshot import Snapshot, TableVersion, references
+from lakehouse.grounding.snapshot import Snapshot, TableVersion
 from lakehouse.grounding.sql import RuleDatabase, RuleRunner, Task
 from lakehouse.grounding.table_data import MIXED, ObjectData
 
@@ -59,16 +59,17 @@ class InlineTables:
             fault = fault_of(rule)
             if fault is not None:
                 raise _refusal(f"Grounding of {rule.path!r}: {fault}.")
-        for reference, rule in references(kind.grounding):
-            name, column = split(reference)
-            version = self._versions.get(name)
-            if version is None:
-                raise _refusal(f"Grounding names table {name!r}; `tables` has {self._names()}.")
-            versions[name] = version
-            try:
-                columns[reference] = _column(version, column, rule)
-            except ColumnFault as fault_found:
-                raise _refusal(f"Column {reference!r}: {fault_found}.") from fault_found
+        for rule in kind.grounding:
+            for reference in rule.references():
+                name, column = split(reference)
+                version = self._versions.get(name)
+                if version is None:
+                    raise _refusal(f"Grounding names table {name!r}; `tables` has {self._names()}.")
+                versions[name] = version
+                try:
+                    columns[reference] = _column(version, column, rule)
+                except ColumnFault as error:
+                    raise _refusal(f"Column {reference!r}: {error}.") from error
         tasks: dict[str, Task] = {}
         for sql, prepared in prepare_rules(kind.rules, self._versions.keys()).items():
             read = {name: self._versions[name] for name in prepared.tables}

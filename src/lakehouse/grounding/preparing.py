@@ -15,8 +15,8 @@ from lakehouse.core.errors import SetupError
 from lakehouse.core.kind import SqlRule
 from lakehouse.core.shape import RuleInputs
 from lakehouse.grounding.binding import BindingFault, PreparedRule, with_types
-from lakehouse.grounding.sql import CONFIG, first_line
-from lakehouse.grounding.trial import trouble_of
+from lakehouse.grounding.sql import CONFIG
+from lakehouse.grounding.trial import first_line, trouble_of
 from lakehouse.sql.gate import NotAQuery, read_query
 
 NO_INPUTS: Final = RuleInputs()

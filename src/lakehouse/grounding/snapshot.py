@@ -1,6 +1,6 @@
 """What files and inline tables share: table versions, their indexes, and snapshots of them."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from lakehouse.core.json_text import JsonValue
 from lakehouse.core.kind import GroundingRule, SqlRule
@@ -88,10 +88,3 @@ class Snapshot:
             return []
         assert self._runner is not None, "a kind with rules has a runner"
         return await self._runner.run([self._tasks[rule.sql] for rule in rules], members)
-
-
-def references(grounding: Iterable[GroundingRule]) -> Iterator[tuple[str, GroundingRule]]:
-    """List each `table.column` with a rule that needs it."""
-    for rule in grounding:
-        for reference in rule.references():
-            yield reference, rule

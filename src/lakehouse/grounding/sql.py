@@ -18,7 +18,7 @@ from lakehouse.core.errors import InfraError, TableUnavailable
 from lakehouse.core.json_text import JsonValue
 from lakehouse.core.ports import RuleOutcome
 from lakehouse.grounding.binding import BindingFault, PreparedRule, bind, quoted
-from lakehouse.grounding.trial import trouble_of
+from lakehouse.grounding.trial import first_line, trouble_of
 
 RULE_TIMEOUT_MS: Final = 10_000  # for all rules of one answer, waiting for a thread included
 _THREADS: Final = 2  # that run rules; DuckDB itself uses one per query
@@ -231,8 +231,3 @@ def _broken(rule: PreparedRule, text: str) -> InfraError:
     return InfraError(
         "rule_broken", f"The rule {rule.sql!r} fails whatever the answer holds: {text}"
     )
-
-
-def first_line(error: Exception) -> str:
-    """Give what DuckDB says, without its drawing of the place."""
-    return str(error).partition("\n")[0]

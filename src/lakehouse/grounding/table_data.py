@@ -8,6 +8,7 @@ import msgspec
 import pyarrow as pa
 
 from lakehouse.core.json_text import JsonValue
+from lakehouse.core.matches import HELD_AS
 from lakehouse.grounding.arrow import ColumnFault, index_arrow
 from lakehouse.grounding.index import ColumnIndex, index_booleans, index_numbers, index_texts
 from lakehouse.tabular.arrow_forms import shortest
@@ -88,18 +89,18 @@ class ObjectData:
     def index(self, column: str) -> ColumnIndex:
         """Index one of the columns."""
         cells: list[Any] = self._columns[column]
-        if not all(cell is None or isinstance(cell, str) for cell in cells):
-            if all(cell is None or isinstance(cell, bool) for cell in cells):
-                return index_booleans(cells)
-            if not all(cell is None or _is_number(cell) for cell in cells):
-                raise ColumnFault(MIXED)
-            plain = self._arrow_numbers(cells) if len(cells) > _ROWS_PLAIN_MAX else None
-            if plain is not None:
-                return index_arrow(plain)
-            return index_numbers(cells, self._texts.get(column))
-        if len(cells) > _ROWS_PLAIN_MAX:
-            return index_arrow(pa.array(cells, pa.string()))
-        return index_texts(cells)
+        large = len(cells) > _ROWS_PLAIN_MAX
+        holds = {HELD_AS.get(type(cell)) for cell in cells if cell is not None}
+        if holds <= {"text"}:
+            return index_arrow(pa.array(cells, pa.string())) if large else index_texts(cells)
+        if holds == {"boolean"}:
+            return index_booleans(cells)
+        if holds != {"number"}:
+            raise ColumnFault(MIXED)
+        numbers = self._arrow_numbers(cells) if large else None
+        if numbers is not None:
+            return index_arrow(numbers)
+        return index_numbers(cells, self._texts.get(column))
 
     def arrow(self) -> Any:
         """Convert column by column; what has no column type of its own becomes JSON text."""
@@ -132,10 +133,6 @@ class ObjectData:
                 except (OverflowError, pa.ArrowInvalid, TypeError):
                     continue
         return None
-
-
-def _is_number(cell: object) -> bool:
-    return isinstance(cell, int | float | Decimal) and not isinstance(cell, bool)
 
 
 def _json_text(cell: object) -> str:

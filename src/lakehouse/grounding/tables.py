@@ -32,7 +32,7 @@ from lakehouse.grounding.loading import (
 )
 from lakehouse.grounding.rules import split
 from lakehouse.grounding.settings import TableSettings
-from lakehouse.grounding.snapshot import Snapshot, TableVersion, check_fit, references
+from lakehouse.grounding.snapshot import Snapshot, TableVersion, check_fit
 from lakehouse.grounding.sql import RuleDatabase, RuleRunner, Task
 
 _LOG = logging.getLogger(__name__)
@@ -162,9 +162,10 @@ class TableFiles:
 
     async def _assemble(self, kind: Kind, versions: Mapping[str, TableVersion]) -> Snapshot:
         columns: dict[str, Column] = {}
-        for reference, rule in references(kind.grounding):
-            name, column = split(reference)
-            columns[reference] = await self._column(versions[name], column, rule)
+        for rule in kind.grounding:
+            for reference in rule.references():
+                name, column = split(reference)
+                columns[reference] = await self._column(versions[name], column, rule)
         tasks: dict[str, Task] = {}
         prepared = self._prepared(kind)
         for tables in {rule.tables for rule in prepared}:

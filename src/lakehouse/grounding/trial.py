@@ -66,11 +66,11 @@ def _trouble(rule: PreparedRule, connection: duckdb.DuckDBPyConnection) -> str |
     samples = [_run(rule, connection, sample) for sample in rule.samples]
     forms = [run for run in (bare, *samples) if not isinstance(run, Exception)]
     if not forms:
-        return _text(samples[0] if samples else bare)
+        return first_line(samples[0] if samples else bare)
     # With a member of no type, or of several, a sample may just have the wrong one.
     typed = all(name in rule.shapes and rule.shapes[name].kind != "json" for name in rule.members)
     if samples and typed and all(isinstance(error, _OF_TYPES) for error in samples):
-        return _text(samples[0])
+        return first_line(samples[0])
     # Nothing is known of a rule whose members have no type, unless some sample was tried.
     alike = bool(samples) and len(set(forms)) == 1
     if _TRUTH not in forms and (typed or alike):
@@ -79,7 +79,7 @@ def _trouble(rule: PreparedRule, connection: duckdb.DuckDBPyConnection) -> str |
             "as in SELECT count(*) = 0"
         )
     # One and the same cast fails in each, and not on a value of the samples: of a table, then.
-    texts = {_text(error) for error in samples}
+    texts = {first_line(error) for error in samples}
     if len(texts) == 1 and all(isinstance(error, duckdb.ConversionException) for error in samples):
         [text] = texts
         if not any(_quotes(text, sample) for sample in rule.samples):
@@ -121,5 +121,6 @@ def _columns(form: Form) -> str:
     return form[0] if len(form) == 1 else f"{len(form)} columns ({', '.join(form)})"
 
 
-def _text(error: Form | Exception) -> str:
+def first_line(error: Form | Exception) -> str:
+    """Give what DuckDB says, without its drawing of the place."""
     return str(error).partition("\n")[0]

@@ -29,7 +29,7 @@ _SEPARATORS: Final = (";", "\t", "|")  # of files that are called CSV and are no
 
 
 def rows(file: IO[bytes], columns: Collection[str]) -> Iterator[Row | BadRow]:
-    """Give the rows of a file in its order; see `reader.read_rows`."""
+    """Give the rows of a file in its order; see `rows.read_rows`."""
     found = CsvRows(file)
     try:
         check_columns(columns, found.names)

@@ -30,7 +30,7 @@ class _Parsed(msgspec.Struct, frozen=True):
 
 
 def rows(file: IO[bytes], columns: Collection[str]) -> Iterator[Row | BadRow]:
-    """Give the objects of a file in its order; see `reader.read_rows`.
+    """Give the objects of a file in its order; see `rows.read_rows`.
 
     A member may be missing from a line; one that no line has is a slip in a name.
     """

@@ -18,7 +18,7 @@ def table(content: bytes) -> Any:
 
 
 def rows(file: IO[bytes], columns: Collection[str]) -> Iterator[Row | BadRow]:
-    """Give the rows of a file in its order; see `reader.read_rows`."""
+    """Give the rows of a file in its order; see `rows.read_rows`."""
     try:
         with pq.ParquetFile(file) as parquet:
             yield from arrow_rows(

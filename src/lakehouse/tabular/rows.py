@@ -20,7 +20,7 @@ import msgspec
 
 from lakehouse.core.json_text import ENCODER, NULL
 from lakehouse.core.suggestion import did_you_mean
-from lakehouse.tabular.formats import FORMATS
+from lakehouse.tabular.formats import ENDINGS, FORMATS, format_of_file
 
 ROW_BYTES_MAX: Final = 64 << 20  # of one row of a text file, its line ends within cells included
 
@@ -72,6 +72,23 @@ class BadRow(msgspec.Struct, frozen=True):
     def told(self) -> str:
         """Say place and reason."""
         return f"{place(self.index, self.line)}: {self.reason}"
+
+
+def read_rows(path: Path, columns: Collection[str]) -> Iterator[Row | BadRow]:
+    """Read the rows of a file in its order; it may be larger than memory.
+
+    Raises:
+        FileFault: Its name has none of the known endings, or it cannot be read as what its name
+            says, or has no column of a name that is asked for, or one whose type has no form in
+            JSON.
+        OSError: It cannot be opened or read.
+    """
+    found = format_of_file(path)
+    if found is None:
+        raise FileFault(f"its name must end in one of {', '.join(ENDINGS)}")
+    check_regular(path)
+    with path.open("rb") as file:
+        yield from found.load().rows(file, columns)
 
 
 def check_regular(path: Path) -> None:

@@ -1,11 +1,23 @@
-"""Langfuse as a receiver: traces by OTLP, scores by its own intake."""
+"""Langfuse as a receiver: traces by OTLP, a session's verdict as scores, in batches.
+
+Each score has an id that never changes. Batches go to `/api/public/ingestion`: scores are what it
+still takes in Langfuse 4, and what Langfuse's own SDK sends there. One call a score
+(`/api/public/scores`) would cost more than all the rest of tracing. Its answer, 207, tells of each
+score by itself.
+
+Source: `web/src/pages/api/public/ingestion.ts` of Langfuse 4, `score-create`.
+"""
 
 import base64
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
+import msgspec
+
 from lakehouse.core.errors import SetupError
+from lakehouse.core.ids import SESSION_SPAN, derived_span_id
+from lakehouse.core.row import Row
 from lakehouse.tracing.intake import (
     Destination,
     IntakeUrl,
@@ -14,6 +26,7 @@ from lakehouse.tracing.intake import (
     check_intake,
     resource_of,
 )
+from lakehouse.transport.client import HttpReply
 
 _URLS: Final = ("LANGFUSE_URL", "LANGFUSE_BASE_URL", "LANGFUSE_HOST", "LANGFUSE_BASEURL")
 _PUBLIC_KEY: Final = "LANGFUSE_PUBLIC_KEY"
@@ -38,8 +51,6 @@ def _langfuse(values: Mapping[str, str]) -> Destination | None:
             f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not.",
             hint="Langfuse needs its URL and both keys. Unset all of them to run without tracing.",
         )
-    from lakehouse.tracing import scores  # noqa: PLC0415  free unless configured
-
     base = _PATH.sub("", values[source])
     check_intake(source, base)
     pair = f"{values[_PUBLIC_KEY]}:{values[_SECRET_KEY]}".encode()
@@ -49,10 +60,10 @@ def _langfuse(values: Mapping[str, str]) -> Destination | None:
         traces_url=IntakeUrl(f"{base}/api/public/otel/v1/traces"),
         scores=ScoreIntake(
             url=IntakeUrl(f"{base}/api/public/ingestion"),
-            encode=scores.scores,
-            count=scores.score_count,
-            batch=scores.batch,
-            rejected=scores.rejected_scores,
+            encode=scores,
+            count=score_count,
+            batch=_batch,
+            rejected=_rejected_scores,
         ),
         headers={
             "authorization": f"Basic {base64.b64encode(pair).decode('ascii')}",
@@ -60,6 +71,61 @@ def _langfuse(values: Mapping[str, str]) -> Destination | None:
             "x-langfuse-sdk-name": "lakehouse",
         },
         resource=resource_of(values),
+    )
+
+
+class _Answer(msgspec.Struct):
+    errors: list[msgspec.Raw] = []
+
+
+def scores(row: Row) -> list[bytes]:
+    """Make the scores of a session: its verdict, whether it was accepted, and its iterations.
+
+    `lakehouse.accepted` and `lakehouse.iterations` are left out for an `infra_error`: an outage is
+    not a bad answer, and may not pull an average down.
+    """
+    found: list[tuple[str, str | int, str]] = [("verdict", row.verdict, "CATEGORICAL")]
+    if row.verdict != "infra_error":
+        found.append(("accepted", int(row.verdict == "accepted"), "BOOLEAN"))
+        found.append(("iterations", row.iterations, "NUMERIC"))
+    observation_id = derived_span_id(row.row_id, SESSION_SPAN)
+    return [_score(row, observation_id, *each) for each in found]
+
+
+def score_count(row: Row) -> int:
+    """Say how many scores `scores` makes."""
+    return 1 if row.verdict == "infra_error" else 3
+
+
+def _batch(items: Sequence[bytes]) -> bytes:
+    return b'{"batch":[%b]}' % b",".join(items)
+
+
+def _rejected_scores(reply: HttpReply) -> int:
+    """Count the scores that Langfuse says it did not take."""
+    try:
+        return len(msgspec.json.decode(reply.body, type=_Answer).errors)
+    except msgspec.MsgspecError:
+        return 0
+
+
+def _score(row: Row, observation_id: str, name: str, value: str | int, data_type: str) -> bytes:
+    # The event's id is the score's: Langfuse keeps one of each, so that sending twice is once.
+    identity = f"lakehouse-{row.row_id}-{name}"
+    return msgspec.json.encode(
+        {
+            "id": identity,
+            "type": "score-create",
+            "timestamp": row.timestamp,
+            "body": {
+                "id": identity,
+                "traceId": row.trace_id,
+                "observationId": observation_id,
+                "name": f"lakehouse.{name}",
+                "value": value,
+                "dataType": data_type,
+            },
+        }
     )
 
 

@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 
 from lakehouse.core.json_text import parses
-from lakehouse.validation.regions import BLANK, STRING, Region, balanced, begins_array
+from lakehouse.validation.regions import STRING, Region, balanced, begins_array, skip_blank
 
 _ITEM: Final = r"(?:[-*+]|[0-9]{1,9}[.)])[ \t]{1,4}"
 _FENCE: Final = rf" {{0,3}}(?P<item>{_ITEM})?(?P<fence>`{{3,}}+(?=[^`\n]*$)|~{{3,}}+)"
@@ -72,20 +72,15 @@ def _value_in_info(text: str, info: int, start: int, end: int, run: re.Pattern[s
     if not places:
         return None
     region = balanced(text, min(places), end)
-    alone = _skip_blank(text, region.end, end) == end or run.match(text, region.end, end)
+    alone = skip_blank(text, region.end, end) == end or run.match(text, region.end, end)
     return region.start if alone and parses(text[region.start : region.end]) else None
 
 
 def _value_end(text: str, start: int, end: int) -> int | None:
     """Tell where the value ends that a block begins with; a scalar has to be JSON."""
-    at = _skip_blank(text, start, end)
+    at = skip_blank(text, start, end)
     if text.startswith("{", at, end) or begins_array(text, at, end):
         region = balanced(text, at, end)
         return region.end if region.closed else None
     scalar = _SCALAR.match(text, at, end)
     return scalar.end() if scalar is not None and parses(scalar[0]) else None
-
-
-def _skip_blank(text: str, start: int, end: int) -> int:
-    source = text[start:end]
-    return start + len(source) - len(source.lstrip(BLANK))

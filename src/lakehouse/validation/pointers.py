@@ -122,9 +122,7 @@ def _doubts(
 
 def _why(view: SchemaView, at: str) -> str:
     """Name the array that the pointer goes through without an index, if it does."""
-    here, done = view, ""
-    for part in pointer_parts(at):
-        there = here.step(part)
+    for done, part, here, there in _steps(view, at):
         if not there.possible:
             if here.types & {"array", "object"} != {"array"} or part.isdecimal():
                 return ""
@@ -133,7 +131,6 @@ def _why(view: SchemaView, at: str) -> str:
                 f"into one by an index, such as {f'{done}/0'!r}; where the whole pointer leads to "
                 "an array, each of its elements is checked"
             )
-        here, done = there, f"{done}{pointer(part)}"
     return ""
 
 
@@ -142,15 +139,13 @@ def _one_of_many(view: SchemaView, at: str) -> str | None:
 
     What `prefixItems` names is a place of its own.
     """
-    here, done = view, ""
-    for part in pointer_parts(at):
+    for done, part, here, _ in _steps(view, at):
         if "array" in here.types and part.isdecimal():
             index = int(part[:9])
             prefixes = [node.get("prefixItems") for _, node in here.nodes()]
             named = any(isinstance(one, list) and index < len(one) for one in prefixes)
             if not named and (index > 0 or here.item(index + 1).possible):
                 return repr(done) if done else "the answer"
-        here, done = here.step(part), f"{done}{pointer(part)}"
     return None
 
 
@@ -181,13 +176,16 @@ def _near(view: SchemaView, at: str) -> str:
 
 def _begun(view: SchemaView, at: str) -> str:
     """Give as much of a pointer as leads somewhere."""
+    return next((done for done, _, _, there in _steps(view, at) if not there.possible), at)
+
+
+def _steps(view: SchemaView, at: str) -> Iterator[tuple[str, str, SchemaView, SchemaView]]:
+    """Give each step of a pointer: what led there, its part, the view before and behind it."""
     done = ""
     for part in pointer_parts(at):
-        view = view.step(part)
-        if not view.possible:
-            break
-        done += pointer(part)
-    return done
+        there = view.step(part)
+        yield done, part, view, there
+        view, done = there, f"{done}{pointer(part)}"
 
 
 def pointers_of(view: SchemaView) -> Iterator[str]:

@@ -66,10 +66,15 @@ def nest_end(text: str, start: int) -> int:
     return nest.end()
 
 
+def skip_blank(text: str, start: int, end: int) -> int:
+    """Give the first place of a stretch that is not white space, or its end."""
+    source = text[start:end]
+    return start + len(source) - len(source.lstrip(BLANK))
+
+
 def json_start(text: str, start: int, end: int) -> int | None:
     """Give the place where an object or array begins a stretch, white space aside."""
-    source = text[start:end]
-    start += len(source) - len(source.lstrip(BLANK))
+    start = skip_blank(text, start, end)
     begins = text.startswith("{", start, end) or begins_array(text, start, end)
     return start if begins else None
 

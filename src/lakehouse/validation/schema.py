@@ -56,7 +56,6 @@ from lakehouse.validation.raw_tree import RawTree
 from lakehouse.validation.schema_document import SchemaDocument, SchemaError
 from lakehouse.validation.schema_engine import (
     FORMATS,
-    EngineError,
     SchemaEngine,
     check_against_dialect,
     pattern_cost_bytes,
@@ -263,7 +262,7 @@ def compile_schema(raw: bytes, formats: FormatMode = "off") -> CompiledSchema:
             _check_formats(document)
         patterns_bytes = _check_patterns(document)
         engine = SchemaEngine(document)
-    except (SchemaError, EngineError) as error:
+    except SchemaError as error:
         place = pointer(*error.place)
         raise _refusal(f"at {place!r}: {error}" if place else str(error)) from error
     schema = CompiledSchema(document, engine, compact(raw.decode("utf-8")), nodes)
@@ -288,7 +287,7 @@ def _check_patterns(document: SchemaDocument) -> int:
     for pattern, engine_pattern in document.patterns.items():
         try:
             total += pattern_cost_bytes(engine_pattern)
-        except EngineError as error:
+        except SchemaError as error:
             place = document.pattern_place(pattern)
             raise SchemaError(place, f"the pattern {pattern!r} {error}") from error
         if total > PATTERNS_COMPILED_BYTES_MAX:

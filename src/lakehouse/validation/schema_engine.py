@@ -21,6 +21,7 @@ from lakehouse.validation.schema_document import (
     DEFINITIONS_URI,
     DIALECT,
     SchemaDocument,
+    SchemaError,
     engine_value,
 )
 
@@ -48,19 +49,11 @@ _MAPS: Final = {
 }
 
 
-class EngineError(ValueError):
-    """What the engine refuses; `place` is where in the checked value, the message says why."""
-
-    def __init__(self, place: Place, why: str) -> None:
-        super().__init__(why)
-        self.place = place
-
-
 def check_against_dialect(schema: JsonValue) -> None:
     """Check a schema against the 2020-12 meta-schema, as data: references are not followed.
 
     Raises:
-        EngineError: With the first place that is wrong.
+        SchemaError: With the first place that is wrong.
     """
     try:
         _META.validate(schema)
@@ -69,7 +62,7 @@ def check_against_dialect(schema: JsonValue) -> None:
         why = error.message if len(error.message) <= 200 else error.message[:200] + "…"
         if place and place[-1] == "type" and error.instance not in ([], None):
             why = _type_in_words(error.instance)
-        raise EngineError(place, f"{_in_words(place)}: {why}" if place else why) from error
+        raise SchemaError(place, f"{_in_words(place)}: {why}" if place else why) from error
 
 
 def _in_words(place: Place) -> str:
@@ -95,7 +88,7 @@ def pattern_cost_bytes(engine_pattern: str) -> int:
     """Compile a pattern and give an upper bound of what its compiled form takes.
 
     Raises:
-        EngineError: It does not compile, or takes over `PATTERN_COMPILED_BYTES_MAX`.
+        SchemaError: It does not compile, or takes over `PATTERN_COMPILED_BYTES_MAX`.
     """
     for size in _PATTERN_COST:
         try:
@@ -103,7 +96,7 @@ def pattern_cost_bytes(engine_pattern: str) -> int:
         except jsonschema_rs.ValidationError:
             continue
         return size
-    raise EngineError((), "does not compile, or is too large once compiled")
+    raise SchemaError((), "does not compile, or is too large once compiled")
 
 
 class SchemaEngine:
@@ -162,7 +155,7 @@ class SchemaEngine:
         try:
             return _validator(form, registry=self._registry, keywords=keywords)
         except jsonschema_rs.ValidationError as error:
-            raise EngineError((), error.message[:200]) from error
+            raise SchemaError((), error.message[:200]) from error
 
 
 def _validator(

@@ -9,7 +9,7 @@ from lakehouse.core.context import call_context
 from lakehouse.tracing import tracer as tracer_module
 from lakehouse.tracing.channel import QUEUE_BYTES_MAX, Reason
 from lakehouse.tracing.destination import find_destination
-from lakehouse.tracing.scores import score_count, scores
+from lakehouse.tracing.langfuse import score_count, scores
 from lakehouse.tracing.tracer import Tracer
 from support.stack import free_port
 from support.traced import (
@@ -58,7 +58,7 @@ def test_with_a_full_queue_nothing_is_made_and_all_of_it_is_counted(monkeypatch)
 
     for name in ("session_spans", "request_span", "chat_span"):
         monkeypatch.setattr(tracer_module, name, made)
-    monkeypatch.setattr("lakehouse.tracing.scores.scores", made)
+    monkeypatch.setattr("lakehouse.tracing.langfuse.scores", made)
     context = call_context((), ())
 
     def tracing(tracer: Tracer) -> None:
