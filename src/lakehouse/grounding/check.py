@@ -33,7 +33,7 @@ from lakehouse.core.json_text import JsonValue, compact, pointer, pointer_parts
 from lakehouse.core.kind import GroundingRule, SqlRule
 from lakehouse.core.limits import POINTER_KEPT_CHARS_MAX
 from lakehouse.core.matches import HELD_AS, Holds
-from lakehouse.core.ports import RuleOutcome, TableSnapshot
+from lakehouse.core.ports import TableSnapshot
 
 _ROWS_PER_TURN = 4_096  # looked at before other sessions get their turn: about 1 ms
 _ROWS_FIRST = 64  # where rows match often, the first few already tell
@@ -118,18 +118,14 @@ async def check_rules(
             Finding(
                 code="rule",
                 path=path,
-                message=_rule_message(rule, outcome),
+                message=rule.message
+                if outcome.error is None
+                else f"{rule.message} (the rule fails on these values: {outcome.error})",
                 got=_got(raw, path) if there else msgspec.UNSET,
                 expected=msgspec.Raw(msgspec.json.encode({"sql": rule.sql})),
             )
         )
     return findings
-
-
-def _rule_message(rule: SqlRule, outcome: RuleOutcome) -> str:
-    if outcome.error is None:
-        return rule.message
-    return f"{rule.message} (the rule fails on these values: {outcome.error})"
 
 
 class _Place(msgspec.Struct, frozen=True):

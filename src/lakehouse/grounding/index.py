@@ -17,6 +17,7 @@ from decimal import MAX_EMAX, MIN_EMIN, ROUND_CEILING, ROUND_FLOOR, Context, Dec
 from functools import cmp_to_key
 from heapq import nsmallest
 from itertools import chain
+from operator import ge, gt
 from typing import Any
 
 import msgspec
@@ -152,30 +153,23 @@ class ColumnIndex:
             if not self._double:
                 return None
         wanted = exact(value)
-        code = self._first_not_below(wanted)
+        code = self._first(wanted)
         return code if code < len(values) and exact(values[code]) == wanted else None
 
     def _rows_within(self, value: Decimal, tolerance: Decimal) -> Collection[int]:
-        first = self._first_not_below(_UP.subtract(value, tolerance))
-        end = self._first_above(_DOWN.add(value, tolerance))
+        first = self._first(_UP.subtract(value, tolerance))
+        end = self._first(_DOWN.add(value, tolerance), above=True)
         return Rows(self._postings, range(first, end)) if first < end else ()
 
-    def _first_not_below(self, bound: Decimal) -> int:
+    def _first(self, bound: Decimal, *, above: bool = False) -> int:
+        """Give the first value that is not below a bound, or that is above it."""
         values: Sequence[Number] = self._values  # type: ignore[assignment]  # numbers here
+        beyond, bisect = (gt, bisect_right) if above else (ge, bisect_left)
         # A double may lie on the other side of a bound than its shortest decimal form does.
-        code = bisect_left(values, float(bound) if self._double else bound)
-        while code > 0 and exact(values[code - 1]) >= bound:
+        code = bisect(values, float(bound) if self._double else bound)
+        while code > 0 and beyond(exact(values[code - 1]), bound):
             code -= 1
-        while code < len(values) and exact(values[code]) < bound:
-            code += 1
-        return code
-
-    def _first_above(self, bound: Decimal) -> int:
-        values: Sequence[Number] = self._values  # type: ignore[assignment]  # numbers here
-        code = bisect_right(values, float(bound) if self._double else bound)
-        while code > 0 and exact(values[code - 1]) > bound:
-            code -= 1
-        while code < len(values) and exact(values[code]) <= bound:
+        while code < len(values) and not beyond(exact(values[code]), bound):
             code += 1
         return code
 

@@ -20,8 +20,8 @@ import pyarrow as pa
 
 from lakehouse.core.errors import TableUnavailable
 from lakehouse.grounding.table_data import ArrowData, ObjectData, TableData
-from lakehouse.tabular.formats import CellType, format_of, log_of
-from lakehouse.tabular.rows import check_regular
+from lakehouse.tabular.formats import FORMATS, CellType, format_of
+from lakehouse.tabular.rows import check_distinct, check_regular
 
 _TRIES_MAX: Final = 5  # readings of a file that changes while it is read
 _TRY_AGAIN_S: Final = 0.05
@@ -56,7 +56,8 @@ class LoadedTable(msgspec.Struct, frozen=True):
 
 def watched_of(path: Path) -> Path:
     """Name what changes with a table: the file itself, or the log of a directory."""
-    return path / log_of(path) if path.is_dir() else path
+    logs = (path / one.log for one in FORMATS if one.log is not None)
+    return next((log for log in logs if log.exists()), path)
 
 
 def stamp_of(path: Path) -> FileStamp | None:
@@ -137,8 +138,5 @@ def _data(found: Any) -> TableData:
     """Take what a reader gave: cells by column, or a `pyarrow.Table`."""
     if isinstance(found, dict):
         return ObjectData(found)
-    names = found.column_names
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise ValueError(f"it has more than one column {twice[0]!r}")
+    check_distinct(found.column_names)
     return ArrowData(found)

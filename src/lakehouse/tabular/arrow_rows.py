@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from lakehouse.tabular.arrow_forms import FormFault, plain
-from lakehouse.tabular.rows import BadRow, FileFault, Row, check_columns, raw_cell
+from lakehouse.tabular.rows import BadRow, FileFault, Row, check_columns, check_distinct, raw_cell
 
 
 def arrow_rows(
@@ -19,9 +19,7 @@ def arrow_rows(
         FileFault: `names`, the columns of the file, hold one twice or lack a chosen one, or a
             chosen one has no form in JSON.
     """
-    twice = sorted({name for name in names if list(names).count(name) > 1})
-    if twice:
-        raise FileFault(f"it has more than one column {twice[0]!r}")
+    check_distinct(names)
     check_columns(columns, names)
     index = 0
     for batch in batches(list(columns)):

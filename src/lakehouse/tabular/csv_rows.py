@@ -15,6 +15,7 @@ from lakehouse.tabular.rows import (
     FileFault,
     Row,
     check_columns,
+    check_distinct,
     lines,
     raw_cell,
     without_mark,
@@ -79,9 +80,7 @@ class CsvRows:
             raise FileFault("it has no header: the file is empty")
         if isinstance(header, BadRow):
             raise FileFault(f"the header: {header.reason}")
-        twice = sorted({name for name in header if header.count(name) > 1})
-        if twice:
-            raise FileFault(f"it has more than one column {twice[0]!r}")
+        check_distinct(header)
         self.names = tuple(header)
 
     def __iter__(self) -> Iterator[Cells | BadRow]:

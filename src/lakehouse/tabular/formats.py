@@ -46,8 +46,6 @@ FORMATS: Final = (
 ENDINGS: Final = {ending: one for one in FORMATS for ending in one.endings}
 """The format of a file by the ending of its name, in lower case."""
 
-_LOGS: Final = {one.log: one for one in FORMATS if one.log is not None}
-
 
 def format_of_file(path: PurePath | str) -> TableFormat | None:
     """Tell the format of a file by its name alone; None where it has no known ending."""
@@ -60,26 +58,23 @@ def leaves_types(path: str) -> bool:
     return found is not None and not found.typed
 
 
-def log_of(directory: Path) -> str:
-    """Name the entry that tells the format of a directory; that of the first, where it has none."""
-    return next((log for log in _LOGS if (directory / log).exists()), next(iter(_LOGS)))
-
-
 def format_of(path: Path) -> TableFormat:
     """Tell the format of a table.
 
     Raises:
         ValueError: It is no directory of a format, nor has its name one of the endings.
     """
+    directories = [one for one in FORMATS if one.log is not None]
+    names = " or ".join(one.name for one in directories)
     if path.is_dir():
-        log = log_of(path)
-        if not (path / log).exists():
-            raise ValueError(f"the directory is not a {_LOGS[log].name} table: it has no {log}")
-        return _LOGS[log]
+        found = next((one for one in directories if (path / str(one.log)).exists()), None)
+        if found is None:
+            logs = " or ".join(str(one.log) for one in directories)
+            raise ValueError(f"the directory is not a {names} table: it has no {logs}")
+        return found
     found = format_of_file(path)
     if found is None:
-        directories = " or ".join(one.name for one in _LOGS.values())
         raise ValueError(
-            f"its name must end in one of {', '.join(ENDINGS)}, or it is a {directories} table"
+            f"its name must end in one of {', '.join(ENDINGS)}, or it is a {names} table"
         )
     return found

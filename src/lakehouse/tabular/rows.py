@@ -11,6 +11,7 @@ such a file:
 - A row takes at most `ROW_BYTES_MAX`. Blank lines are no rows.
 """
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
@@ -134,6 +135,17 @@ def lines(file: Any) -> Iterator[bytes]:
                 return
             if line.endswith(b"\n"):
                 break
+
+
+def check_distinct(names: Collection[str]) -> None:
+    """See that a file names each column once.
+
+    Raises:
+        FileFault: It names one twice.
+    """
+    twice = sorted(name for name, count in Counter(names).items() if count > 1)
+    if twice:
+        raise FileFault(f"it has more than one column {twice[0]!r}")
 
 
 def check_columns(wanted: Collection[str], known: Collection[str]) -> None:

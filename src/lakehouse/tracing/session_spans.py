@@ -28,7 +28,7 @@ from lakehouse.core.session import Attempt
 from lakehouse.core.trace_context import SAMPLED
 from lakehouse.tracing import templates
 from lakehouse.tracing.content import cut, cut_raw, json_text, messages
-from lakehouse.tracing.request_span import resent_request_span
+from lakehouse.tracing.door_spans import resent_request_span
 from lakehouse.tracing.span import (
     NO_ATTRIBUTES,
     AttributeValue,

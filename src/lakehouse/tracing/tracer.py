@@ -17,10 +17,9 @@ from lakehouse.core.errors import SetupError
 from lakehouse.core.observation import ModelCallEnded, RequestEnded, SessionEnded
 from lakehouse.core.row import Row
 from lakehouse.tracing.channel import Channel, Delivered, Receiver
-from lakehouse.tracing.chat_span import chat_span
+from lakehouse.tracing.door_spans import chat_span, request_span
 from lakehouse.tracing.intake import Destination, ScoreIntake
 from lakehouse.tracing.otlp import encode_batch, encode_resource, encode_spans, rejected_spans
-from lakehouse.tracing.request_span import request_span
 from lakehouse.tracing.session_spans import resent_spans, session_spans, span_count
 from lakehouse.tracing.span import Span, Template, Trace, raw_id
 from lakehouse.transport.client import HttpClient, HttpReply

@@ -171,8 +171,12 @@ class _Candidates:
 
 def _only_piece(text: str, parts: Scan) -> Region | None:
     """Give what is left when thinking is set aside, if that is one piece."""
-    pieces = [piece for piece in parts.rest if text[piece.start : piece.end].strip(BLANK)]
+    pieces = _pieces(text, parts)
     return pieces[0] if len(pieces) == 1 else None
+
+
+def _pieces(text: str, parts: Scan) -> list[Region]:
+    return [piece for piece in parts.rest if text[piece.start : piece.end].strip(BLANK)]
 
 
 def _reason(
@@ -180,15 +184,11 @@ def _reason(
 ) -> tuple[FindingCode, str]:
     if cut:
         return "truncated", "the answer ends in the middle and holds no whole JSON value"
-    if not text.strip(BLANK) or (parts.thinking and not _has_rest(text, parts)):
+    if not text.strip(BLANK) or (parts.thinking and not _pieces(text, parts)):
         return "empty", "there is no text"
     if broken:
         return "invalid_json", f"what begins like JSON does not parse: {broken[0][1]}"
     return "no_json", "nothing in the answer begins like a JSON object or array"
-
-
-def _has_rest(text: str, parts: Scan) -> bool:
-    return any(text[piece.start : piece.end].strip(BLANK) for piece in parts.rest)
 
 
 def _repaired(

@@ -6,7 +6,7 @@ from lakehouse.core.context import call_context
 from lakehouse.core.errors import InfraError
 from lakehouse.core.ids import new_id
 from lakehouse.tracing.attributes import ATTRIBUTES, CONTENT
-from lakehouse.tracing.chat_span import chat_span
+from lakehouse.tracing.door_spans import chat_span
 from lakehouse.tracing.span import raw_id
 from support.traced import model_call_ended
 

@@ -8,7 +8,7 @@ from lakehouse.core.finding import Finding
 from lakehouse.core.limits import TRUNCATED_TEXT_BYTES_MAX
 from lakehouse.core.observation import AttemptTimes, SessionEnded
 from lakehouse.tracing.attributes import ATTRIBUTES, CONTENT
-from lakehouse.tracing.request_span import request_span
+from lakehouse.tracing.door_spans import request_span
 from lakehouse.tracing.session_spans import resent_spans, session_spans, span_count
 from lakehouse.tracing.span import Span, raw_id
 from support.span_tree import ENDED_NS, MS, by_label, shape

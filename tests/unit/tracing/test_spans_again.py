@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from lakehouse.core.context import CallContext, call_context
-from lakehouse.tracing.request_span import request_span
+from lakehouse.tracing.door_spans import request_span
 from lakehouse.tracing.session_spans import resent_spans, session_spans
 from lakehouse.tracing.span import Span
 from support.span_tree import ENDED_NS, MS, by_label, label, shape
