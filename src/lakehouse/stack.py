@@ -25,7 +25,7 @@ from lakehouse.gateway.outage import OutageRecorder
 from lakehouse.grounding.no_tables import NoTables
 from lakehouse.metrics.daemon import DaemonMetrics
 from lakehouse.providers.model_clients import ModelClients
-from lakehouse.providers.provider import Place
+from lakehouse.providers.provider import Surroundings
 from lakehouse.sessionlog.keeping.maintenance import Maintenance
 from lakehouse.sessionlog.writing.writer import SessionLogWriter
 from lakehouse.tracing.destination import find_destination
@@ -228,9 +228,9 @@ class Stack:
 
     def _own_chat(self) -> ChatModel:
         config = self.config
-        place = Place(config.source, config.base, self._environment, self._model_http)
+        around = Surroundings(config.source, config.base, self._environment, self._model_http)
         self._chat_service = ChatService(
-            {name: model.open(name, place) for name, model in config.models.items()},
+            {name: model.open(name, around) for name, model in config.models.items()},
             self.config.models,
             propagate=self.config.tracing.propagate,
         )

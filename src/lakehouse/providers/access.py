@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from lakehouse.core.errors import SetupError
-from lakehouse.providers.provider import ModelSettings, Place
+from lakehouse.providers.provider import ModelSettings, Surroundings
 from lakehouse.transport.client import HttpClient, check_header, check_url
 from lakehouse.transport.proxy import ProxyAddress
 
@@ -114,15 +114,15 @@ class HttpSettings(ModelSettings, frozen=True, kw_only=True):
         for text in (*self.headers.values(), *self.query.values(), self.proxy or ""):
             yield from variables_of(text)
 
-    def way_in(self, name: str, place: Place) -> tuple[HttpClient, Access]:
+    def way_in(self, name: str, around: Surroundings) -> tuple[HttpClient, Access]:
         """Give what the endpoint is reached with.
 
         Raises:
             SetupError: A variable, the proxy or the file of authorities cannot be used.
         """
-        access = access_of(name, self, place.environment, source=place.source)
-        ca_file = None if self.ca_file is None else place.base / self.ca_file
-        return place.clients.client(f"models.{name}", proxy=access.proxy, ca_file=ca_file), access
+        access = access_of(name, self, around.environment, source=around.source)
+        ca_file = None if self.ca_file is None else around.base / self.ca_file
+        return around.clients.client(f"models.{name}", proxy=access.proxy, ca_file=ca_file), access
 
 
 def own_fault(setting: str) -> str:

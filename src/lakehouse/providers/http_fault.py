@@ -8,13 +8,13 @@ too, shortened and without keys, and each cause has its hint.
 import json
 import re
 from datetime import UTC, datetime
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, Unpack
 
 import msgspec
 
 from lakehouse.core.errors import InfraCode
 from lakehouse.providers.error_body import EndpointError, read_body
-from lakehouse.providers.provider import ProviderFault
+from lakehouse.providers.provider import ProviderFault, FaultWords
 from lakehouse.providers.status_hint import status_hint
 from lakehouse.providers.wait_hint import limit_reset_s, retry_after_s
 from lakehouse.transport.client import HttpReply, TransportFault
@@ -73,20 +73,9 @@ class EndpointFault(ProviderFault):
         again: bool,
         http_status: int,
         error: EndpointError,
-        hint: str = "",
-        internal: str = "",
-        retryable: bool | None = None,
-        retry_after_s: float | None = None,
+        **told: Unpack[FaultWords],
     ) -> None:
-        super().__init__(
-            code,
-            public,
-            again=again,
-            hint=hint,
-            internal=internal,
-            retryable=retryable,
-            retry_after_s=retry_after_s,
-        )
+        super().__init__(code, public, again=again, **told)
         self.http_status = http_status
         self.error = error
 

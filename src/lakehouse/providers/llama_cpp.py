@@ -33,7 +33,7 @@ from lakehouse.providers.llama_engine import (
     LlamaEngine,
     body_of,
 )
-from lakehouse.providers.provider import ModelSettings, Place, ProviderFault, too_slow
+from lakehouse.providers.provider import ModelSettings, Surroundings, ProviderFault, too_slow
 from lakehouse.providers.weights import SMOLLM2, WEIGHTS, model_path
 
 _NAME: Final = "llama_cpp"
@@ -76,7 +76,7 @@ class LlamaCppSettings(ModelSettings, frozen=True, kw_only=True, tag=_NAME):
         if fault is not None:
             yield "context_tokens", fault
 
-    def open(self, name: str, place: Place) -> "LlamaCppProvider":  # noqa: ARG002  nothing else
+    def open(self, name: str, around: Surroundings) -> "LlamaCppProvider":  # noqa: ARG002  nothing else
         """Make the provider."""
         return LlamaCppProvider(name, self)
 

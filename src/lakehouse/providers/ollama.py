@@ -23,7 +23,7 @@ from lakehouse.providers.endpoint import Endpoint, usage_of
 from lakehouse.providers.error_body import read_error
 from lakehouse.providers.finish_word import finish_reason
 from lakehouse.providers.http_fault import Malformed, decode, fault_of_error, malformed
-from lakehouse.providers.provider import Place, ProviderFault, too_slow
+from lakehouse.providers.provider import Surroundings, ProviderFault, too_slow
 from lakehouse.transport.client import HttpClient, HttpReply, TransportFault
 
 _NAME: Final = "ollama"
@@ -79,9 +79,9 @@ class OllamaSettings(HttpSettings, frozen=True, kw_only=True, tag=_NAME):
         if fault is not None:
             yield "context_tokens", fault
 
-    def open(self, name: str, place: Place) -> "OllamaProvider":
+    def open(self, name: str, around: Surroundings) -> "OllamaProvider":
         """Make the provider; raises likewise."""
-        http, access = self.way_in(name, place)
+        http, access = self.way_in(name, around)
         return OllamaProvider(self, http, access=access)
 
 

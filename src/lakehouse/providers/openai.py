@@ -22,7 +22,7 @@ from lakehouse.providers.capability import FORMS, Ask, Capabilities, forms_for
 from lakehouse.providers.completion import read_completion, reply_of_fault
 from lakehouse.providers.endpoint import Endpoint
 from lakehouse.providers.http_fault import EndpointFault, Malformed, decode, malformed
-from lakehouse.providers.provider import Place, ProviderFault, too_slow
+from lakehouse.providers.provider import Surroundings, ProviderFault, too_slow
 from lakehouse.transport.client import HttpClient, HttpReply, TransportFault
 
 _NAME: Final = "openai"
@@ -73,9 +73,9 @@ class OpenAiSettings(HttpSettings, frozen=True, kw_only=True, tag=_NAME):
                 return f"is {url!r}; leave {ending} out, it is added to each call"
         return None
 
-    def open(self, name: str, place: Place) -> "OpenAiProvider":
+    def open(self, name: str, around: Surroundings) -> "OpenAiProvider":
         """Make the provider; raises likewise."""
-        http, access = self.way_in(name, place)
+        http, access = self.way_in(name, around)
         return OpenAiProvider(self, http, access=access)
 
 

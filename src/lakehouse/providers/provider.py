@@ -8,7 +8,7 @@ the stack is in `chatd/service.py`.
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol, TypedDict, Unpack
 
 import msgspec
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:  # a configuration is read without an HTTP client where no mod
     from lakehouse.providers.model_clients import ModelClients
 
 
-class Place(msgspec.Struct, frozen=True):
+class Surroundings(msgspec.Struct, frozen=True):
     """What a provider is made with beside its settings.
 
     `source` is the configuration's name in messages; paths of settings are relative to `base`.
@@ -114,7 +114,7 @@ class ModelSettings(
         """Name the variables of the environment whose values must never be told."""
         yield from ()
 
-    def open(self, name: str, place: Place) -> "Provider":
+    def open(self, name: str, around: Surroundings) -> "Provider":
         """Make the provider of the model that we call `name`; asks nothing of anybody yet.
 
         Raises:
@@ -141,6 +141,15 @@ def name_of(settings: type[ModelSettings]) -> str:
     return str(settings.__struct_config__.tag)
 
 
+class FaultWords(TypedDict, total=False):
+    """What a fault says beside its message; see `InfraError`."""
+
+    hint: str
+    internal: str
+    retryable: bool | None
+    retry_after_s: float | None
+
+
 class ProviderFault(InfraError):
     """One failed call. `again` says whether the retry loop may try it again.
 
@@ -155,19 +164,9 @@ class ProviderFault(InfraError):
         *,
         again: bool,
         transport: bool = False,
-        hint: str = "",
-        internal: str = "",
-        retryable: bool | None = None,
-        retry_after_s: float | None = None,
+        **told: Unpack[FaultWords],
     ) -> None:
-        super().__init__(
-            code,
-            public,
-            hint=hint,
-            internal=internal,
-            retryable=retryable,
-            retry_after_s=retry_after_s,
-        )
+        super().__init__(code, public, **told)
         self.again = again
         self.transport = transport
 

@@ -34,7 +34,7 @@ import msgspec
 
 from lakehouse.core.chat import ChatReply, ChatRequest, FinishReason, ModelState, Usage
 from lakehouse.core.errors import InfraCode, SetupError
-from lakehouse.providers.provider import ModelSettings, Place, ProviderFault
+from lakehouse.providers.provider import ModelSettings, ProviderFault, Surroundings
 
 _NAME: Final = "scripted"
 _CONVERSATIONS_MAX: Final = 10_000  # counted at once; the oldest is forgotten and begins anew
@@ -79,9 +79,9 @@ class ScriptedSettings(ModelSettings, frozen=True, kw_only=True, tag=_NAME):
         if self.script is None:
             yield "script", f"is missing; provider {self.provider!r} needs a file of answers"
 
-    def open(self, name: str, place: Place) -> "ScriptedProvider":
+    def open(self, name: str, around: Surroundings) -> "ScriptedProvider":
         """Make the provider; raises likewise."""
-        script = str(place.base / (self.script or ""))
+        script = str(around.base / (self.script or ""))
         return ScriptedProvider(name, msgspec.structs.replace(self, script=script))
 
 
