@@ -14,7 +14,7 @@ import msgspec
 
 from lakehouse.core.errors import InfraCode
 from lakehouse.providers.error_body import EndpointError, read_body
-from lakehouse.providers.provider import ProviderFault, FaultWords
+from lakehouse.providers.provider import FaultWords, ProviderFault
 from lakehouse.providers.status_hint import status_hint
 from lakehouse.providers.wait_hint import limit_reset_s, retry_after_s
 from lakehouse.transport.client import HttpReply, TransportFault

@@ -33,7 +33,7 @@ from lakehouse.providers.llama_engine import (
     LlamaEngine,
     body_of,
 )
-from lakehouse.providers.provider import ModelSettings, Surroundings, ProviderFault, too_slow
+from lakehouse.providers.provider import ModelSettings, ProviderFault, Surroundings, too_slow
 from lakehouse.providers.weights import SMOLLM2, WEIGHTS, model_path
 
 _NAME: Final = "llama_cpp"

@@ -23,7 +23,7 @@ from lakehouse.providers.endpoint import Endpoint, usage_of
 from lakehouse.providers.error_body import read_error
 from lakehouse.providers.finish_word import finish_reason
 from lakehouse.providers.http_fault import Malformed, decode, fault_of_error, malformed
-from lakehouse.providers.provider import Surroundings, ProviderFault, too_slow
+from lakehouse.providers.provider import ProviderFault, Surroundings, too_slow
 from lakehouse.transport.client import HttpClient, HttpReply, TransportFault
 
 _NAME: Final = "ollama"

@@ -22,7 +22,7 @@ from lakehouse.providers.capability import FORMS, Ask, Capabilities, forms_for
 from lakehouse.providers.completion import read_completion, reply_of_fault
 from lakehouse.providers.endpoint import Endpoint
 from lakehouse.providers.http_fault import EndpointFault, Malformed, decode, malformed
-from lakehouse.providers.provider import Surroundings, ProviderFault, too_slow
+from lakehouse.providers.provider import ProviderFault, Surroundings, too_slow
 from lakehouse.transport.client import HttpClient, HttpReply, TransportFault
 
 _NAME: Final = "openai"
