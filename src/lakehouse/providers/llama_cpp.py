@@ -22,10 +22,11 @@ from typing import Final
 
 import msgspec
 
-from lakehouse.core.chat import ChatReply, ChatRequest, FinishReason, ModelState, ModelStatus, Usage
+from lakehouse.core.chat import ChatReply, ChatRequest, ModelState, ModelStatus, Usage
 from lakehouse.core.json_text import NULL
 from lakehouse.core.limits import CONTEXT_TOKENS_MAX, FIRST_BYTE_TIMEOUT_MS_LOCAL
 from lakehouse.core.wording import range_fault
+from lakehouse.providers.finish_word import finish_reason
 from lakehouse.providers.llama_engine import (
     EngineAnswer,
     EngineEnded,
@@ -42,12 +43,6 @@ _THREADS_MAX: Final = 8  # of one engine; the models this is meant for gain noth
 _SCHEMAS_REFUSED_MAX: Final = 256  # remembered, so that each is tried once
 _STOP_S: Final = 10.0  # for engines to notice at `close` that they are to stop
 _GGUF_MAGIC: Final = b"GGUF"
-_FINISH: Final[dict[str, FinishReason]] = {
-    "stop": "stop",
-    "length": "length",
-    "content_filter": "content_filter",
-    "tool_calls": "tool_calls",
-}
 
 _PULL_HINT: Final = "Run `lakehouse models pull smollm2`."
 _INSTALL_HINT: Final = "Run `pip install 'lakehouse-stack[local]'`."
@@ -317,7 +312,7 @@ class LlamaCppProvider:
         return ChatReply(
             text=answer.text,
             thinking=answer.thinking or None,
-            finish_reason=_FINISH.get(answer.finish, "other"),
+            finish_reason=finish_reason(answer.finish),
             usage=answer.usage or Usage(),
             model=self._settings.model,
             provider=_NAME,

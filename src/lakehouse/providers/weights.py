@@ -26,6 +26,7 @@ import msgspec
 
 from lakehouse.core.errors import SetupError
 from lakehouse.core.suggestion import did_you_mean
+from lakehouse.files.disk import Disk
 from lakehouse.process.children import Child
 
 PullStage = Literal["present", "waiting", "downloading", "unpacking", "done"]
@@ -236,11 +237,7 @@ def _place(weights: Weights, work: Path, target: Path, progress: Progress) -> No
             hint="The download is damaged or is not the file it should be; nothing was kept.",
         )
     unpacked.replace(target)
-    descriptor = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    Disk().sync_directory(target.parent)
 
 
 @contextlib.contextmanager
