@@ -20,7 +20,7 @@ from lakehouse.grounding.arrow import ColumnFault
 from lakehouse.grounding.index import index_texts
 from lakehouse.grounding.preparing import prepare_rules
 from lakehouse.grounding.rules import fault_of, split
-from lakehouse.grounding.snapshot import Snapshot, TableVersion
+from lakehouse.grounding.snapshot import Snapshot, TableVersion, check_fit
 from lakehouse.grounding.sql import RuleDatabase, RuleRunner, Task
 from lakehouse.grounding.table_data import MIXED, ObjectData
 
@@ -86,7 +86,9 @@ class InlineTables:
 def _column(version: TableVersion, column: str, rule: GroundingRule) -> Column:
     if not version.data.names:
         return index_texts(())
-    index = version.build(column, rule)
+    index = version.index(column)
+    check_fit(index, rule)
+    index.prepare(rule.match)
     if index.holds == "boolean":  # of inline tables, which every runtime judges, there are two
         raise ColumnFault(MIXED)
     return index

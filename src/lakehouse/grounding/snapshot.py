@@ -22,17 +22,6 @@ class TableVersion:
         self.data = data
         self._indexes: dict[str, ColumnIndex] = {}
 
-    def build(self, column: str, rule: GroundingRule) -> ColumnIndex:
-        """Index a column for a rule, once; blocks.
-
-        Raises:
-            ColumnFault: No such column, or one that the rule cannot be judged by.
-        """
-        index = self.index(column)
-        check_fit(index, rule)
-        index.prepare(rule.match)
-        return index
-
     def index(self, column: str) -> ColumnIndex:
         """Index a column, once, for every kind and rule; blocks.
 

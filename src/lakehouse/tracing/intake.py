@@ -12,7 +12,7 @@ import msgspec
 
 from lakehouse.core.errors import SetupError
 from lakehouse.core.row import Row
-from lakehouse.transport.client import HttpReply, check_url
+from lakehouse.transport.client import check_url
 
 TIMEOUT_MS_DEFAULT: Final = 10_000
 
@@ -42,7 +42,7 @@ class ScoreIntake(msgspec.Struct, frozen=True, kw_only=True):
     encode: Callable[[Row], Sequence[bytes]]
     count: Callable[[Row], int]
     batch: Callable[[Sequence[bytes]], bytes]
-    rejected: Callable[[HttpReply], int]
+    rejected: Callable[[bytes], int]
 
 
 class Destination(msgspec.Struct, frozen=True, kw_only=True):

@@ -26,7 +26,6 @@ from lakehouse.tracing.intake import (
     check_intake,
     resource_of,
 )
-from lakehouse.transport.client import HttpReply
 
 _URLS: Final = ("LANGFUSE_URL", "LANGFUSE_BASE_URL", "LANGFUSE_HOST", "LANGFUSE_BASEURL")
 _PUBLIC_KEY: Final = "LANGFUSE_PUBLIC_KEY"
@@ -101,10 +100,10 @@ def _batch(items: Sequence[bytes]) -> bytes:
     return b'{"batch":[%b]}' % b",".join(items)
 
 
-def _rejected_scores(reply: HttpReply) -> int:
+def _rejected_scores(body: bytes) -> int:
     """Count the scores that Langfuse says it did not take."""
     try:
-        return len(msgspec.json.decode(reply.body, type=_Answer).errors)
+        return len(msgspec.json.decode(body, type=_Answer).errors)
     except msgspec.MsgspecError:
         return 0
 

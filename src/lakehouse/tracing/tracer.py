@@ -9,8 +9,7 @@ import os
 import ssl
 import time
 from collections.abc import Callable, Sequence
-from functools import partial
-from typing import Final, TypeVar
+from typing import Final
 
 from lakehouse.core.context import session_context
 from lakehouse.core.errors import SetupError
@@ -22,11 +21,9 @@ from lakehouse.tracing.intake import Destination, ScoreIntake
 from lakehouse.tracing.otlp import encode_batch, encode_resource, encode_spans, rejected_spans
 from lakehouse.tracing.session_spans import resent_spans, session_spans, span_count
 from lakehouse.tracing.span import Span, Template, Trace, raw_id
-from lakehouse.transport.client import HttpClient, HttpReply
+from lakehouse.transport.client import HttpClient
 
 _LOG = logging.getLogger(__name__)
-
-Ended = TypeVar("Ended")
 
 FLUSH_S_MAX: Final = 3.0  # at the end of a daemon, after its drain
 
@@ -65,21 +62,28 @@ class Tracer:
     def request(self, ended: RequestEnded) -> None:
         """Queue the span of a request."""
         if ended.context.sampled:
-            self._soon(self._spans, self._of_request, ended, _one)
+            self._soon(self._spans, lambda: self._encoded([request_span(ended)]))
 
     def session(self, ended: SessionEnded) -> None:
         """Queue the spans and scores of a session."""
         if not ended.context.sampled:
             return
-        self._soon(self._spans, self._of_session, ended, span_count)
+        self._soon(
+            self._spans,
+            lambda: self._encoded(session_spans(ended, content=self._content)),
+            lambda: span_count(ended),
+        )
         if self._scores is not None:
             channel, scores = self._scores
-            self._soon(channel, scores.encode, ended.row, scores.count)
+            row = ended.row
+            self._soon(channel, lambda: scores.encode(row), lambda: scores.count(row))
 
     def model_call(self, ended: ModelCallEnded) -> None:
         """Queue the span of a model call that no session made; a session's are told by its row."""
         if ended.context.sampled and ended.context.outermost:
-            self._soon(self._spans, self._of_model_call, ended, _one)
+            self._soon(
+                self._spans, lambda: self._encoded([chat_span(ended, content=self._content)])
+            )
 
     async def resend(self, rows: Sequence[Row]) -> Delivered:
         """Send the traces of logged sessions now, under the ids that they had.
@@ -145,29 +149,22 @@ class Tracer:
                     ),
                 )
 
-    def _of_request(self, ended: RequestEnded) -> list[bytes]:
-        return _encoded([request_span(ended)], self._spans.total)
-
-    def _of_session(self, ended: SessionEnded) -> list[bytes]:
-        return _encoded(session_spans(ended, content=self._content), self._spans.total)
-
-    def _of_model_call(self, ended: ModelCallEnded) -> list[bytes]:
-        return _encoded([chat_span(ended, content=self._content)], self._spans.total)
+    def _encoded(self, spans: Sequence[Span]) -> list[bytes]:
+        return _encoded(spans, self._spans.total)
 
     def _soon(
         self,
         channel: Channel,
-        make: Callable[[Ended], Sequence[bytes]],
-        ended: Ended,
-        count: Callable[[Ended], int],
+        make: Callable[[], Sequence[bytes]],
+        count: Callable[[], int] = lambda: 1,
     ) -> None:
         """Make items in the loop's next turn and offer them; with a full queue only count them."""
         if channel.full:
-            channel.overflow(count(ended))
+            channel.overflow(count())
             return
         if not self._ended:
             asyncio.get_running_loop().call_soon(self._make)
-        self._ended.append((channel, partial(make, ended)))
+        self._ended.append((channel, make))
 
     def _make(self) -> None:
         """Make what is to be told of all work that ended in the last turn."""
@@ -177,10 +174,6 @@ class Tracer:
                 channel.offer(make())
             except Exception:  # noqa: BLE001  the boundary: tracing may fail, what is traced may not
                 _LOG.exception("a trace could not be made")
-
-
-def _one(_: object) -> int:
-    return 1
 
 
 def _encoded(spans: Sequence[Span], count_in: Delivered) -> list[bytes]:
@@ -213,17 +206,13 @@ def _span_receiver(destination: Destination, service: str, version: str) -> Rece
         **destination.resource,
     }
     resource = encode_resource(attributes)
-
-    def rejected(reply: HttpReply) -> int:
-        return rejected_spans(reply.body)
-
     return Receiver(
         url=destination.traces_url,
         headers={**destination.headers, "content-type": "application/x-protobuf"},
         timeout_ms=destination.timeout_ms,
         gzip=destination.gzip,
         batch=lambda items: encode_batch(resource, items),
-        rejected=rejected,
+        rejected=lambda reply: rejected_spans(reply.body),
     )
 
 
@@ -234,5 +223,5 @@ def _score_receiver(destination: Destination, scores: ScoreIntake) -> Receiver:
         timeout_ms=destination.timeout_ms,
         gzip=False,
         batch=scores.batch,
-        rejected=scores.rejected,
+        rejected=lambda reply: scores.rejected(reply.body),
     )

@@ -156,28 +156,19 @@ class _Search:
 
     def _required(self, schema: Place, value: JsonValue, place: Place) -> None:
         if isinstance(value, dict):
-            names = strings(self._keyword(schema, "required"))
-            self._missing((*schema, "required"), "required", names, value, place)
+            self._missing(schema, ("required",), value, place)
 
     def _dependent_required(self, schema: Place, value: JsonValue, place: Place) -> None:
         keyword = "dependentRequired"
-        if isinstance(value, dict):
-            for trigger, names in named(self._keyword(schema, keyword)).items():
-                if trigger in value:
-                    here = (*schema, keyword, trigger)
-                    self._missing(here, keyword, strings(names), value, place)
+        for trigger in named(self._keyword(schema, keyword)):
+            if trigger in named(value):
+                self._missing(schema, (keyword, trigger), named(value), place)
 
-    def _missing(
-        self,
-        here: Place,
-        keyword: str,
-        names: list[str],
-        value: dict[str, JsonValue],
-        place: Place,
-    ) -> None:
-        for index, name in enumerate(names):
+    def _missing(self, schema: Place, at: Place, value: dict[str, JsonValue], place: Place) -> None:
+        names = self._document.value((*schema, *at))
+        for index, name in enumerate(strings(names)):
             if name not in value:
-                self._fail(Failure(place, keyword, (*here, index), name))
+                self._fail(Failure(place, str(at[0]), (*schema, *at, index), name))
 
     def _properties(self, schema: Place, value: JsonValue, place: Place) -> Iterator[_Task]:
         if isinstance(value, dict):
