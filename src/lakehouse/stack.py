@@ -1,4 +1,4 @@
-"""The stack without HTTP's server: the ports of one process, bound and with a lifecycle.
+"""The stack without an HTTP server: the ports of one process, bound, with their lifecycle.
 
 The only file that chooses in-process or remote: a URL means another process, none means this.
 Everything else holds ports and cannot tell the difference.
@@ -134,7 +134,6 @@ class Stack:
 
     @property
     def has_sessions(self) -> bool:
-        """Whether sessions run in this process."""
         return self._validator_service is not None
 
     async def drain(self, patience_ms: int) -> None:

@@ -146,8 +146,8 @@ def test_a_retry_and_the_breaker_are_told_with_the_session(tmp_path: Path) -> No
         wait_until(lambda: told("could not be reached 5 times in a row"), "the breaker's line")
         [opened] = told("could not be reached 5 times in a row")
         assert opened["session_id"] == sessions[1]
-        assert {line["session_id"] for line in told("is asked again in")} == set(sessions[:2])
-        assert all("Connection refused" in line["message"] for line in told("is asked again in"))
+        assert {line["session_id"] for line in told("is called again in")} == set(sessions[:2])
+        assert all("Connection refused" in line["message"] for line in told("is called again in"))
 
 
 def test_the_level_leaves_out_what_is_below_it(tmp_path: Path) -> None:

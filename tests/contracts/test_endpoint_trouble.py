@@ -60,7 +60,7 @@ def test_a_wait_beyond_our_patience_is_passed_on_after_one_call(
         problem = chat(port)
         assert (problem.status, problem.json()["code"]) == (503, "overloaded")
         assert 0 < int(problem.headers["retry-after"]) <= wait_s
-        assert len(server.calls) == 1, "the endpoint asked to be left alone"
+        assert len(server.calls) == 1, "the endpoint asked for no more calls"
 
 
 def test_a_session_without_a_wait_carries_none(tmp_path: Path) -> None:

@@ -101,22 +101,22 @@ PROBLEM = json.dumps(
     }
 )
 SOMEBODY: dict[str, tuple[Answer, str]] = {
-    "web page": (http("200 OK", "<html>Hello</html>"), "is no Lakehouse gateway"),
-    "page behind a sign of life": (lively(http("200 OK", "<html>")), "is no Lakehouse gateway"),
-    "login page": (http("401 Unauthorized", "<html>who?"), "is no Lakehouse gateway"),
-    "proxy error": (http("502 Bad Gateway", "<h1>bad</h1>"), "is no Lakehouse gateway"),
+    "web page": (http("200 OK", "<html>Hello</html>"), "is not a Lakehouse gateway"),
+    "page behind a sign of life": (lively(http("200 OK", "<html>")), "is not a Lakehouse gateway"),
+    "login page": (http("401 Unauthorized", "<html>who?"), "is not a Lakehouse gateway"),
+    "proxy error": (http("502 Bad Gateway", "<h1>bad</h1>"), "is not a Lakehouse gateway"),
     "redirect": (
         http(
             "302 Found", more="location: https://u:hunter2pass@elsewhere.example/x?key=abcdef1\r\n"
         ),
         "redirects to",
     ),
-    "other JSON": (http("200 OK", '{"models": []}', "application/json"), "no Lakehouse gateway"),
-    "JSON list": (http("200 OK", "[1]", "application/json"), "no Lakehouse gateway"),
-    "deep JSON": (http("200 OK", "[" * 100_000, "application/json"), "no Lakehouse gateway"),
+    "other JSON": (http("200 OK", '{"models": []}', "application/json"), "not a Lakehouse gateway"),
+    "JSON list": (http("200 OK", "[1]", "application/json"), "not a Lakehouse gateway"),
+    "deep JSON": (http("200 OK", "[" * 100_000, "application/json"), "not a Lakehouse gateway"),
     "half a reply": (
         lively(http("200 OK", '{"session_id": "x"}', "application/json")),
-        "no Lakehouse gateway",
+        "not a Lakehouse gateway",
     ),
     "empty": (http("200 OK"), "nothing"),
     "no content": (http("204 No Content"), "nothing"),
@@ -124,7 +124,7 @@ SOMEBODY: dict[str, tuple[Answer, str]] = {
     "closes": (lambda _: b"", "closed the connection"),
     "cut answer": (
         lambda _: b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{",
-        "is no Lakehouse gateway",
+        "is not a Lakehouse gateway",
     ),
     "other daemon": (
         lively(http("404 Not Found", PROBLEM, "application/problem+json")),
@@ -132,10 +132,10 @@ SOMEBODY: dict[str, tuple[Answer, str]] = {
     ),
     "broken problem": (
         http("404 Not Found", '{"title": "x"}', "application/problem+json"),
-        "no Lakehouse gateway",
+        "not a Lakehouse gateway",
     ),
     "bytes": (http("200 OK", "\x00\x01", "application/octet-stream"), "octet-stream"),
-    "escapes": (http("200 OK", "\x1b[2J", "text/\x9bhtml"), "no Lakehouse gateway"),
+    "escapes": (http("200 OK", "\x1b[2J", "text/\x9bhtml"), "not a Lakehouse gateway"),
 }
 
 

@@ -90,7 +90,7 @@ def test_a_cluster_reads_a_table_in_an_object_store(tmp_path: Path):
 
     assert seen["on_disk"] == 0
     assert [code for code, _ in seen["ends"]] == [0, 0], seen["ends"]
-    assert f"{NEWER} of {NEWER} verdicts are as logged" in seen["ends"][1][1]
+    assert f"{NEWER} of {NEWER} verdicts equal the logged ones" in seen["ends"][1][1]
     assert len(seen["originals"]) == NEWER
     assert sorted(seen["lines"]) == sorted(seen["originals"] * 2)
     assert seen["models"] == ["new-1"] * NEWER + ["old-1"] * NEWER

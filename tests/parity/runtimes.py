@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from lakehouse.parity.fixtures import Fixture, Suite
-from lakehouse.parity.peers import HelperPeer, Outcome
+from lakehouse.parity.peers import HelperPeer, PeerOutcome
 
 ROOT = Path(__file__).parents[2]
 WRITERS = {
@@ -27,7 +27,7 @@ def writer(name: str) -> Path:
     return path
 
 
-def outcomes(suite: Suite, inputs: list[bytes]) -> dict[str, list[Outcome]]:
+def outcomes(suite: Suite, inputs: list[bytes]) -> dict[str, list[PeerOutcome]]:
     """Ask every runtime of a suite for every input."""
     asked = [
         Fixture(f"n{number}", suite, "extended", "generated", data, None)

@@ -3,7 +3,7 @@
 import pytest
 
 from lakehouse.parity.normalization import normalized
-from lakehouse.parity.peers import Outcome
+from lakehouse.parity.peers import PeerOutcome
 from parity.generated_bodies import Bodies
 from parity.runtimes import NAMES, VALIDATORS, outcomes
 
@@ -12,7 +12,7 @@ BATCH = 750  # a helper has a minute for what it is asked at once
 SEED = 20_260_302
 
 
-def compared(outcome: Outcome) -> tuple[str, bytes]:
+def compared(outcome: PeerOutcome) -> tuple[str, bytes]:
     """Give what the gate compares: the reply without the messages of its findings."""
     output = normalized("validator", outcome.output) if outcome.kind == "result" else b""
     return outcome.kind, output
@@ -23,7 +23,7 @@ def test_both_validators_say_the_same():
     """Of schemas, grounding and extraction; most are judged, most of these rejected."""
     source = Bodies(SEED)
     bodies = [source.body() for _ in range(BODIES)]
-    answers: dict[str, list[Outcome]] = {}
+    answers: dict[str, list[PeerOutcome]] = {}
     for start in range(0, BODIES, BATCH):
         for name, found in outcomes("validator", bodies[start : start + BATCH]).items():
             answers.setdefault(name, []).extend(found)

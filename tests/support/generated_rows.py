@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from lakehouse.core.chat import FinishReason, Role, Usage
 from lakehouse.core.errors import InfraCode
 from lakehouse.core.finding import Finding, FindingCode, Repair, Truncated
-from lakehouse.core.row import Row, RowError, RowMessage, Settings
+from lakehouse.core.row import LoggedError, Row, RowMessage, Settings
 from lakehouse.core.session import Attempt, Constrain, Narrowed, Verdict
 
 texts = st.text(max_size=12)
@@ -155,7 +155,7 @@ rows = st.builds(
     grounded=_maybe(st.booleans()),
     artifact=raws,
     attempts=st.lists(attempts, max_size=2).map(tuple),
-    error=_maybe(st.builds(RowError, _word(*get_args(InfraCode)), texts, _maybe(texts))),
+    error=_maybe(st.builds(LoggedError, _word(*get_args(InfraCode)), texts, _maybe(texts))),
     usage=usages,
     duration_ms=counts,
     conversation_id=_maybe(texts),

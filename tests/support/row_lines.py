@@ -7,8 +7,7 @@ from typing import Any
 import msgspec
 
 from lakehouse.core.finding import Finding, Repair, Truncated
-from lakehouse.core.row import RowError as ErrorMember
-from lakehouse.core.row import RowMessage
+from lakehouse.core.row import LoggedError, RowMessage
 from lakehouse.core.row_codec import (
     encode_line,
     seal,
@@ -22,7 +21,7 @@ ROW = make_row(
     row_id="019ab3c4d5e77a1c8d3e4f5061728394",
     messages=(RowMessage("user", "hi", CUT),),
     verdict="infra_error",
-    error=ErrorMember("connect", "refused", "why"),
+    error=LoggedError("connect", "refused", "why"),
     metadata={"b": "1", "a": "2"},
     attempts=(
         make_attempt(

@@ -14,7 +14,7 @@ from lakehouse.core.observation import (
     SessionEnded,
     SessionTimes,
 )
-from lakehouse.core.row import Row, RowError, Settings
+from lakehouse.core.row import LoggedError, Row, Settings
 from lakehouse.core.session import Attempt
 
 ENDED = "2026-11-25T12:00:00.500000Z"
@@ -90,7 +90,7 @@ def row_of(context: CallContext, *attempts: Attempt, **changes: object) -> Row:
 
 
 def failed_row(context: CallContext, *attempts: Attempt, code: str = "timeout") -> Row:
-    error = RowError(code, "The model did not answer.")
+    error = LoggedError(code, "The model did not answer.")
     return row_of(context, *attempts, verdict="infra_error", accepted_iteration=None, error=error)
 
 

@@ -1,1 +1,1 @@
-"""Artifacts held against Python models of the user's own, in processes that can be ended."""
+"""Artifacts validated by the user's own Pydantic models, in child processes."""

@@ -1,7 +1,7 @@
-"""One model's validators, run in child processes: `ArtifactCheck` for a Python kind.
+"""Runs one model's validators in child processes: the `ArtifactCheck` of a Python kind.
 
-Every answer has a bound; a child that does not keep it is ended, and the next answer gets a new
-one. Children start with the first answer and end with `close`, or with this process.
+Every check has a time limit; a child that exceeds it is killed, and the next answer gets a new one.
+Children start with the first answer and end with `close`, or with this process.
 """
 
 import asyncio
@@ -38,7 +38,7 @@ class _Reply(msgspec.Struct, frozen=True):
 
 
 class ModelChecker:
-    """Holds artifacts against `package.module:Model`. Safe to share; bound to no event loop."""
+    """Validates artifacts with `package.module:Model`. Safe to share, also between loops."""
 
     def __init__(self, reference: str, *, timeout_ms: int = CHECK_TIMEOUT_MS) -> None:
         self._reference = reference
@@ -51,7 +51,6 @@ class ModelChecker:
         self._pending = 0
 
     async def faults(self, artifact: bytes) -> list[ModelFault]:
-        """Check one artifact; see the port for what holds."""
         if self._pending >= _PENDING_MAX:
             raise InfraError("overloaded", "Too many answers wait for their model's validators.")
         self._pending += 1
@@ -64,7 +63,7 @@ class ModelChecker:
             self._pending -= 1
 
     def close(self) -> None:
-        """End the children, also those at work."""
+        """End the children, also busy ones."""
         with self._lock:
             self._closed = True
             workers, self._all, self._idle = self._all, [], []
@@ -129,11 +128,12 @@ class ModelChecker:
             worker.end()
 
     def _broken(self, why: str) -> InfraError:
-        text = f"The validators of {self._reference!r} fail by an error of their own: {why}"
+        text = f"The validators of {self._reference!r} raise an unexpected error: {why}"
         return InfraError(
             "rule_broken",
             text[:_TEXT_CHARS_MAX],
-            hint="Correct the model's code: a validator rejects by ValueError or AssertionError.",
+            hint="Correct the model's code: a validator must reject with ValueError or "
+            "AssertionError.",
         )
 
     def _too_long(self) -> InfraError:
@@ -167,7 +167,6 @@ class _Worker:
 
     @property
     def alive(self) -> bool:
-        """Whether the process still runs."""
         return self._child.process.poll() is None
 
     def ask(self, artifact: bytes, until_s: float) -> _Reply:

@@ -1,4 +1,4 @@
-"""The model of a `python` kind as it is declared: its JSON Schema, and a digest of its code."""
+"""The model that a `python` kind declares: its JSON Schema, and a digest of its code."""
 
 import hashlib
 import inspect
@@ -23,7 +23,7 @@ def declared_model(reference: str) -> DeclaredModel:
     """Import a Pydantic model by `package.module:Model` and read its schema. Runs its module.
 
     Raises:
-        SetupError: It cannot be imported, is no Pydantic model, or has no JSON Schema.
+        SetupError: It cannot be imported, is not a Pydantic model, or has no JSON Schema.
     """
     module, colon, name = reference.partition(":")
     if not (module and colon and name):
@@ -41,16 +41,16 @@ def declared_model(reference: str) -> DeclaredModel:
     to_schema = getattr(model, "model_json_schema", None)
     if to_schema is None or not isinstance(model, type):
         raise SetupError(
-            f"{reference!r} is {_what(model)}, and not a Pydantic model",
-            hint="Name a class that derives from pydantic.BaseModel (version 2) or RootModel; a "
-            "dataclass or a TypedDict goes into a field of one.",
+            f"{reference!r} is {_what(model)}, not a Pydantic model",
+            hint="Name a class that derives from pydantic.BaseModel (version 2) or RootModel; "
+            "put a dataclass or a TypedDict in a field of one.",
         )
     try:
         schema = msgspec.json.encode(to_schema())
     except Exception as error:
         raise SetupError(
             f"{reference!r} has no JSON Schema: {type(error).__name__}: {error}",
-            hint="Give the field that has none a type of JSON, or `pydantic.WithJsonSchema`.",
+            hint="Give that field a JSON type, or `pydantic.WithJsonSchema`.",
         ) from error
     return DeclaredModel(schema, _source(sys.modules.get(model.__module__)))
 

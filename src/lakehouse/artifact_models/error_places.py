@@ -1,9 +1,9 @@
-"""Where in an answer an error of Pydantic stands.
+"""Maps the location of a Pydantic error to a place in the answer.
 
-Pydantic's `loc` mixes steps into the value (members by alias, positions) with names of its own:
-the tags and types of unions, wrapped functions, `[key]`. The steps that the answer knows are
-taken, the others left out. Where a name could be both, the way that ends at the value that the
-error quotes is right, else the one that takes the last step.
+Pydantic's `loc` mixes steps into the value (members by alias, positions) with names of its own: the
+tags and types of unions, wrapped functions, `[key]`. Steps that exist in the answer are kept, the
+others dropped. If a name could be both, the path that ends at the value quoted by the error is
+right, else the one that takes the last step.
 """
 
 from collections.abc import Sequence

@@ -1,11 +1,11 @@
-"""The program that holds answers against one model: artifacts on stdin, faults on stdout.
+"""The child program that validates artifacts with one model: artifacts on stdin, errors on stdout.
 
-A process of its own because validators are the user's code: they may block, hold the interpreter's
-lock, print, or end the process, and none of that may stop the sessions. Started by `checker.py`.
+A separate process, because validators are the user's code: they may block, hold the interpreter
+lock, print, or end the process, and none of that may stop sessions. Started by `checker.py`.
 
 Lines of JSON. Out first: `{"ready": true}` or `{"failed": text}`. Then for each line in, an
-artifact, one line out: `{"faults": [[place, message], …]}`, or `{"broken": text}` where a
-validator failed by an error of its own. The end of stdin ends the program.
+artifact, one line out: `{"faults": [[place, message], …]}`, or `{"broken": text}` if a validator
+raised an unexpected error. The end of stdin ends the program.
 """
 
 import contextlib

@@ -1,1 +1,1 @@
-"""The models' owner: slots, the one retry loop, cold starts, health."""
+"""The owner of the models: slots, the one retry loop, cold starts, health."""

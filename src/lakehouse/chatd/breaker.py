@@ -1,4 +1,4 @@
-"""When to stop asking a model's endpoint that does not answer, and when to ask again.
+"""Decides when to stop calling a model's endpoint that does not answer, and when to try again.
 
 Counts only faults of the way to the model; an answer, whatever its status, closes the breaker.
 It does not know the time: every method is told what the clock says.
@@ -25,7 +25,7 @@ class Breaker:
         return self._opened_ms is None
 
     def refusal_ms(self, now_ms: float) -> float | None:
-        """Say how long calls are still refused; None when a call may go now.
+        """Return how long calls are still refused; None when a call may go now.
 
         Zero while a probe is under way: nobody knows when it ends.
         """

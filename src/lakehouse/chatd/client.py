@@ -98,8 +98,8 @@ def _unreached(fault: TransportFault) -> InfraError:
     if isinstance(fault, Silent):
         return InfraError(
             "crashed",
-            "The chat daemon does not answer any more.",
-            hint="Look at the process of chatd: it is stopped, or hangs.",
+            "The chat daemon stopped answering.",
+            hint="Check the chatd process: it is stopped or hangs.",
             internal=internal,
         )
     if fault.kind == "timeout_connect" or (fault.kind == "connect" and fault.unsent):
@@ -115,8 +115,8 @@ def _unreached(fault: TransportFault) -> InfraError:
         )
     return InfraError(
         "connect",
-        "The chat daemon went away during the call.",
-        hint="Look up chatd's log for why it ended.",
+        "The chat daemon closed the connection during the call.",
+        hint="Check chatd's log for the reason.",
         internal=internal,
     )
 

@@ -1,4 +1,4 @@
-"""Everything between a call and one model: its load, its slots, its breaker, its cooldown.
+"""The queue of one model: its loading, slots, breaker and cooldown.
 
 One attempt goes through here from start to end. It does not retry: that is `service.py`'s.
 """
@@ -122,10 +122,10 @@ class Lane:
             if left_ms < ATTEMPT_MS_MIN:
                 raise ProviderFault(
                     "timeout",
-                    f"Of the deadline of {call.deadline_ms} ms less than {ATTEMPT_MS_MIN} ms were "
-                    f"left to ask model {self._name!r}.",
+                    f"Less than {ATTEMPT_MS_MIN} ms of the deadline of {call.deadline_ms} ms "
+                    f"were left to call model {self._name!r}.",
                     again=False,
-                    hint="Raise deadline_ms, or raise `slots` where calls wait for one.",
+                    hint="Raise deadline_ms, or raise `slots` if calls wait for a slot.",
                 )
         except BaseException:
             self._slots.release()
@@ -150,7 +150,7 @@ class Lane:
                 f"Model {self._name!r} was still loading when the load budget of "
                 f"{call.load_budget_ms} ms ended.",
                 again=False,
-                hint="Its load goes on: ask again shortly, or raise session.load_budget_ms.",
+                hint="Loading continues: retry shortly, or raise session.load_budget_ms.",
             )
 
     def _note(self, fault: ProviderFault) -> None:
@@ -182,8 +182,8 @@ class Lane:
         self._breaker.failed(now_ms)
         if was_closed and not self._breaker.closed:
             _LOG.warning(
-                "model %r could not be reached %d times in a row; it is not asked for %d s, and "
-                "then once to see whether it is back",
+                "model %r could not be reached %d times in a row; no calls for %d s, then one "
+                "call tests whether it is back",
                 self._name,
                 BREAKER_FAILURES_MAX,
                 BREAKER_OPEN_MS // 1000,
@@ -197,9 +197,10 @@ class Lane:
             raise ProviderFault(
                 "connect",
                 f"Model {self._name!r} could not be reached several times in a row; it is not "
-                f"asked for the next {refused_ms / 1000:.1f} s.",
+                f"called for the next {refused_ms / 1000:.1f} s.",
                 again=False,
-                hint="Bring the model's endpoint back; the daemon's log says why it was given up.",
+                hint="Restore the model's endpoint; the daemon's log says why calls were "
+                "suspended.",
                 retry_after_s=max(refused_ms / 1000, 1.0),
             )
 
@@ -235,10 +236,10 @@ class Lane:
             elif rest_ms > min(float(SLOT_WAIT_MS_MAX), call.end_ms - now_ms - ATTEMPT_MS_MIN):
                 raise ProviderFault(
                     "overloaded",
-                    f"The endpoint of model {self._name!r} asked to be left alone for another "
+                    f"The endpoint of model {self._name!r} asked for no more calls for another "
                     f"{rest_ms / 1000:.1f} s.",
                     again=False,
-                    hint="Wait as long as it asks, and send fewer requests at once.",
+                    hint="Wait that long, and send fewer requests at once.",
                     retry_after_s=rest_ms / 1000,
                 )
             else:

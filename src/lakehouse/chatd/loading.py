@@ -1,4 +1,4 @@
-"""One load of a model for everybody who waits for it.
+"""One load of a model, shared by all callers that wait for it.
 
 A load is never cancelled by a caller that goes away or whose budget ends: aborting it would throw
 its work away, and with Ollama start it over. Only closing the service ends it.
@@ -26,7 +26,6 @@ class ModelLoad:
 
     @property
     def loading(self) -> bool:
-        """Whether a load is under way."""
         return self._task is not None and not self._task.done()
 
     def start(self) -> asyncio.Task[None]:
@@ -59,7 +58,6 @@ class ModelLoad:
         return True
 
     async def close(self) -> None:
-        """End a load under way."""
         if self._task is not None:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError, InfraError):

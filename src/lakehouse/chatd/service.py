@@ -62,7 +62,7 @@ class ChatService:
         }
 
     def waiting(self) -> dict[str, int]:
-        """Tell how many calls wait for a slot, by model."""
+        """Return how many calls wait for a slot, by model."""
         return {name: lane.waiting for name, lane in self._lanes.items()}
 
     async def start(self) -> None:
@@ -103,7 +103,7 @@ class ChatService:
                     raise
                 retries += 1
                 _LOG.info(
-                    "model %r is asked again in %.0f ms, retry %d of %d, after %s",
+                    "model %r is called again in %.0f ms, retry %d of %d, after %s",
                     request.model,
                     delay_ms,
                     retries,
@@ -140,7 +140,7 @@ class ChatService:
 
     def _refusal(self, name: str) -> LakehouseError:
         if name in self._lanes:
-            return InfraError("shutdown", "The daemon is stopping; the model was not asked.")
+            return InfraError("shutdown", "The daemon is stopping; the model was not called.")
         known = ", ".join(repr(known) for known in sorted(self._lanes)) or "none"
         return Refusal(
             "unknown_model",
@@ -171,7 +171,7 @@ async def _status(name: str, lane: Lane) -> ModelStatus:
             async with asyncio.timeout(STATE_MS_MAX / 1000):
                 state, detail = await lane.provider.state()
         except TimeoutError:
-            state, detail = "unreachable", f"did not tell its state within {STATE_MS_MAX} ms"
+            state, detail = "unreachable", f"did not report its state within {STATE_MS_MAX} ms"
     return ModelStatus(name, lane.settings.model, lane.settings.provider, state, detail)
 
 

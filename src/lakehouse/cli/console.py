@@ -1,4 +1,4 @@
-"""The Rich console of all commands: what it shows of others cannot steer the terminal."""
+"""The Rich console of all commands. Text from outside cannot control the terminal."""
 
 from collections.abc import Iterable
 
@@ -12,13 +12,13 @@ class _Console(Console):
     def render(
         self, renderable: RenderableType, options: ConsoleOptions | None = None
     ) -> Iterable[Segment]:
-        """Give the segments of a renderable, none of which can steer but Rich's own."""
+        """Return the segments of a renderable, none of which can steer but Rich's own."""
         for segment in super().render(renderable, options):
             yield segment if segment.control else segment._replace(text=visible(segment.text))
 
 
 def console(*, err: bool = False) -> Console:
-    """Give a console that colours nothing by itself and folds lines only on a terminal."""
+    """Return a console that adds no colours and wraps lines only on a terminal."""
     found = _Console(highlight=False, stderr=err)
     if found.is_terminal:
         return found

@@ -1,7 +1,7 @@
-"""Results as CSV that a spreadsheet may open: no cell that others wrote becomes a formula.
+"""Results as CSV that is safe in a spreadsheet: no cell becomes a formula.
 
-A text that begins with `=`, `+`, `-`, `@`, a tab or a line break is run by spreadsheets: it gets an
-apostrophe in front. Numbers stay numbers. It does not touch a cell when all shall stay raw.
+A text that begins with `=`, `+`, `-`, `@`, a tab or a line break is run by spreadsheets: it gets a
+leading apostrophe. Numbers stay numbers. With `raw`, cells are unchanged.
 """
 
 import csv
@@ -22,7 +22,7 @@ _NUMBER: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 def csv_lines(
     names: Sequence[str], rows: Sequence[Sequence[msgspec.Raw]], *, raw: bool
 ) -> Iterator[str]:
-    """Give the lines of a CSV file, the header first; NULL is an empty cell."""
+    """Return the lines of a CSV file, the header first; NULL is an empty cell."""
     guard = str if raw else _guarded
     yield _line([guard(name) for name in names])
     for row in rows:

@@ -1,10 +1,10 @@
 """A daemon's own log on stderr: the one place that configures `logging`.
 
-Lines for people on a terminal, JSON lines anywhere else, each with the id of the session it is
-about. What is written never holds a key or a control character, and writing never holds up a
-session: lines go through a bounded queue to a thread of their own. Where the reader of stderr does
-not read, the queue fills, further lines are dropped, and their number is told when there is room
-again: a line is worth less than the answer that would wait for it.
+Plain lines on a terminal, JSON lines elsewhere, each with its session id. Output never contains a
+key or a control character, and logging never delays a session: lines go through a bounded queue to
+a separate thread. If stderr is not read, the queue fills up, further lines are dropped, and their
+number is logged when there is room again: a line is worth less than the answer that would wait for
+it.
 """
 
 import json
@@ -33,7 +33,7 @@ _LIBRARIES_LEVEL: Final = logging.WARNING
 
 
 class LogLevel(StrEnum):
-    """The least that is written."""
+    """The lowest level that is written."""
 
     DEBUG = "debug"
     INFO = "info"
@@ -42,15 +42,15 @@ class LogLevel(StrEnum):
 
 
 LogLevelOption = Annotated[
-    LogLevel, typer.Option("--log-level", help="The least that is written to stderr.")
+    LogLevel, typer.Option("--log-level", help="Lowest log level written to stderr.")
 ]
 
 
 class DaemonLog:
     """The log of this process, from `__enter__` to `__exit__`. One at a time.
 
-    `secrets` are cut out of every line, besides what looks like a key. Cost: about 60 µs a line
-    for the thread that writes it.
+    `secrets` are removed from every line, besides anything that looks like a key. Cost: about 60 µs
+    per line, in the writing thread.
     """
 
     def __init__(self, level: LogLevel, stream: TextIO | None = None) -> None:
@@ -132,7 +132,7 @@ class _QueuedHandler(logging.Handler):
         finally:
             self.release()
         logging.getLogger(__name__).warning(
-            "%d lines of this log were dropped: nobody read stderr fast enough", dropped
+            "%d log lines were dropped: stderr was not read fast enough", dropped
         )
 
 

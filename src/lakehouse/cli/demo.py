@@ -1,8 +1,8 @@
-"""`lakehouse demo`: the whole stack, once, with a real and tiny model, told honestly.
+"""`lakehouse demo`: the whole stack, once, with a real and tiny model.
 
-Starts `lakehouse up` as a process of its own, sends every notice of the package through the
-gateway, and reads what happened from the log. The model is small enough to be wrong in every way;
-what it gets wrong must not get through, and the demo counts whether it did.
+Starts `lakehouse up` as a child process, sends every notice of the package through the gateway, and
+reads the results from the log. The model is small enough to make every mistake; the demo counts
+whether one was accepted.
 """
 
 import asyncio
@@ -51,7 +51,7 @@ model = "nobody-home"
 @demo_app.command()
 def demo(
     directory: Annotated[
-        Path, typer.Option(help="Where the demo writes its configuration and log.")
+        Path, typer.Option(help="Directory for the demo's configuration and log.")
     ] = DIRECTORY,
 ) -> None:
     """Run the demo wave with the embedded model: about a minute.
@@ -83,7 +83,7 @@ def _prepare(directory: Path) -> None:
         if not (directory / _MARK).exists():
             raise SetupError(
                 f"{directory} exists and was not written by a demo.",
-                hint="Choose another place: lakehouse demo --directory DIR",
+                hint="Choose another directory: lakehouse demo --directory DIR",
             )
         for path in sorted(directory.rglob("*"), reverse=True):
             path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
@@ -111,7 +111,7 @@ def _url(daemon: Child) -> str:
     greeting = daemon.process.stdout.readline().decode("utf-8", "replace")
     if "http://" not in greeting:
         daemon.process.wait(START_S)
-        raise SetupError("The stack did not start; its message stands above.")
+        raise SetupError("The stack did not start; see its message above.")
     return "http://" + greeting.split("http://", 1)[1].split()[0]
 
 

@@ -1,4 +1,4 @@
-"""What the demo says at its end: verdicts, what they are worth, one session told, one question.
+"""The demo's final report: verdicts, what they are worth, one session, one query.
 
 Everything but the replies is read back from the log, as a user would.
 """
@@ -61,9 +61,9 @@ def print_report(told: Sequence[Told], directory: Path, wall_s: float, console: 
     console.print()
     console.print(_verdicts(told))
     console.print(
-        "auto: the model decodes under the schema. off: it writes freely. outage: one notice\n"
-        "sent to a model alias whose endpoint is not there, on purpose; an outage is not a bad\n"
-        "answer and leaves the rate alone.",
+        "auto: decoding is constrained to the schema. off: it is not. outage: one notice is\n"
+        "sent on purpose to a model whose endpoint is down; an outage is not a bad answer\n"
+        "and does not change the rate.",
         soft_wrap=True,
     )
     _print_worth(told, console)
@@ -99,8 +99,8 @@ def _print_worth(told: Sequence[Told], console: Console) -> None:
     through = sum(one.reply.verdict == "accepted" for one in eventless)
     console.print(
         f"\nOf {len(accepted)} accepted artifacts, {right} equal the answer a person wrote down.\n"
-        "The model is tiny; the point is what does not get through: every accepted artifact\n"
-        "names an airport of the table, its city, and a quote of its own notice.\n"
+        "The model is tiny; what matters is what is rejected: every accepted artifact\n"
+        "names an airport in the table, its city, and a quote from its own notice.\n"
         f"Notices without a valid event: {len(eventless)}, of which accepted: {through}.",
         soft_wrap=True,
     )
@@ -126,7 +126,7 @@ def _print_session(one: Told, console: Console) -> None:
 
 
 def _print_question(directory: Path, console: Console) -> None:
-    console.print("\n[bold]One question to the log[/bold]")
+    console.print("\n[bold]One query on the log[/bold]")
     console.print(Text("  " + QUESTION.replace("\n", "\n  ")))
     answer = query(directory / "lakehouse-data" / "sessions", QUESTION)
     print_table(

@@ -1,4 +1,4 @@
-"""`lakehouse doctor`: one line for each thing that must be right, and how to fix it."""
+"""`lakehouse doctor`: one line per check, and how to fix what fails."""
 
 import asyncio
 import os
@@ -49,11 +49,11 @@ _SHARED_FILE_SYSTEMS: Final = ("nfs", "cifs", "smb", "fuse", "overlay", "tmpfs",
 def command(
     context: typer.Context,
     *,
-    only: Annotated[str, typer.Argument(help="Only checks whose name begins so.")] = "",
+    only: Annotated[str, typer.Argument(help="Run only checks whose names start with this.")] = "",
     json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
-    """Say what is missing and how to fix it.
+    """Report what is missing and how to fix it.
 
     Exit code 1 if anything is a problem, or was skipped because of one.
 
@@ -65,8 +65,8 @@ def command(
     found = [check for check in found if check.name.startswith(only)]
     if not found:
         raise SetupError(
-            f"No check begins with {only!r}{did_you_mean(only, names)}; "
-            f"there are {', '.join(names)}."
+            f"No check starts with {only!r}{did_you_mean(only, names)}; "
+            f"the checks are {', '.join(names)}."
         )
     if json:
         print_json({"checks": found})
@@ -101,7 +101,7 @@ async def _checks(config: Config, environment: Mapping[str, str]) -> list[Check]
             Check(
                 "log sync",
                 "problem",
-                "LD_PRELOAD holds eatmydata: fdatasync does nothing",
+                "LD_PRELOAD contains eatmydata: fdatasync does nothing",
                 "unset LD_PRELOAD; rows would be lost in a power cut",
             )
         )
@@ -148,7 +148,7 @@ def _rules(config: Config, known: Catalog | None, made: list[TableFiles]) -> str
 
 def _keys(config: Config, environment: Mapping[str, str]) -> str:
     ring = key_ring(config, environment)
-    return "none are needed on loopback" if ring is None else "set and well-formed"
+    return "not needed on loopback" if ring is None else "set and well-formed"
 
 
 def _space(log: Path) -> Check:
@@ -161,21 +161,21 @@ def _space(log: Path) -> Check:
 
 
 def _entries(log: Path) -> Check:
-    """Tell what lies in the log and cannot be part of it."""
+    """Report entries in the log's directory that do not belong there."""
     found = odd_entries(log)
     if not found:
         return Check("log entries", "ok", "every entry can be read")
     listed = "; ".join(f"{odd.file}: {odd.reason}" for odd in found[:_ENTRIES_SHOWN_MAX])
     more = len(found) - _ENTRIES_SHOWN_MAX
     detail = listed + (f"; and {more} more: lakehouse log verify" if more > 0 else "")
-    return Check("log entries", "warning", detail, "move it out of the log: it is stepped over")
+    return Check("log entries", "warning", detail, "move it out of the log: it is ignored")
 
 
 def _file_system(log: Path) -> Check:
     """Name the file system: appends of several processes are only safe on a local one."""
     mounts = Path("/proc/mounts")
     if not mounts.exists():
-        return Check("log file system", "ok", "not told by this system")
+        return Check("log file system", "ok", "this system does not report it")
     place = _existing(log).resolve()
     found = [line.split()[1:3] for line in mounts.read_text("utf-8", "replace").splitlines()]
     around = [(len(point), kind) for point, kind in found if place.is_relative_to(point)]
@@ -204,7 +204,7 @@ async def _tables(config: Config, known: Catalog, tables: TableFiles) -> list[Ch
             except TableUnavailable as error:
                 # A rule over several tables is told under the first: once is enough.
                 name = error.table.partition(", ")[0]
-                fix = f"correct what kinds.{kind.name} asks of it, or tables.{name}.path"
+                fix = f"correct the columns that kinds.{kind.name} uses, or tables.{name}.path"
                 faults.setdefault(name, Check(f"table {name}", "problem", error.internal, fix))
             except InfraError as error:
                 fix = f"correct `sql` under [[kinds.{kind.name}.rules]]"
@@ -220,11 +220,11 @@ async def _tables(config: Config, known: Catalog, tables: TableFiles) -> list[Ch
 
 def _misfits(kind: Kind, known: Catalog, snapshot: TableSnapshot) -> list[Check]:
     schema = known.schemas.get(bytes(kind.schema))
-    fix = "ground in a column of the schema's type, or correct the schema"
+    fix = "use a column of the schema's type, or correct the schema"
     empty = empty_columns(kind, snapshot)
     found = [Check("columns", "problem", told, fix) for told in misfits(kind, schema, snapshot)]
     if empty:
-        told = f"{', '.join(empty)}: no value, so kinds.{kind.name} rejects every answer with one"
+        told = f"{', '.join(empty)}: empty, so kinds.{kind.name} rejects every answer that has one"
         found.append(Check("columns", "warning", told, "fill the table, or correct its path"))
     return found
 
@@ -234,10 +234,10 @@ def _table(name: str, path: Path, digest: str | None, faults: Mapping[str, Check
         return Check(f"table {name}", "ok", digest)
     if not path.exists():
         fix = f"correct tables.{name}.path"
-        return Check(f"table {name}", "problem", f"{path} is not there.", fix)
+        return Check(f"table {name}", "problem", f"{path} does not exist.", fix)
     if faults:
         return skipped(f"table {name}", next(iter(faults.values())).name)
-    return Check(f"table {name}", "ok", f"{path}; no kind reads it")
+    return Check(f"table {name}", "ok", f"{path}; no kind uses it")
 
 
 async def _tracing(config: Config, environment: Mapping[str, str]) -> Check:
@@ -257,7 +257,7 @@ async def _tracing(config: Config, environment: Mapping[str, str]) -> Check:
     where = f"{destination.traces_url} ({destination.source})"
     if done.sent:
         taken_ms = (time.monotonic() - started_s) * 1000
-        detail = f"{where} took a test span in {taken_ms:.0f} ms, trace {trace_id}"
+        detail = f"{where} accepted a test span in {taken_ms:.0f} ms, trace {trace_id}"
         return Check("tracing", "ok", detail)
     fix = f"start the receiver, or correct {destination.source}"
     if "answered 40" in done.trouble:
@@ -278,7 +278,7 @@ async def _daemon(
         failed = Check("daemon", "problem", error.internal, error.hint)
         return [failed, *(skipped(name, failed.name) for name in names)]
     log = config.path(config.log.path)
-    checks = [Check("daemon", "ok", f"`lakehouse up` can start; {log} takes rows")]
+    checks = [Check("daemon", "ok", f"`lakehouse up` can start; {log} is writable")]
     try:
         for model in await stack.chat.models():
             detail = f"{model.provider}, {model.model}: {model.state}"
@@ -294,13 +294,13 @@ async def _daemon(
 
 
 def _told(model: ModelStatus, config: Config) -> str | None:
-    """Say what `ready` means of a model of our own: this process loads none, and a daemon may."""
+    """Return what `ready` means for a model of this machine, which only a daemon loads."""
     own = config.chatd.url is None and model.state == "ready"
     return (config.models[model.name].readiness() if own else None) or model.detail
 
 
 def _existing(path: Path) -> Path:
-    """Give the path, or the nearest directory above it that exists."""
+    """Return the path, or the nearest directory above it that exists."""
     path = path.absolute()
     while not path.exists():
         path = path.parent

@@ -8,9 +8,9 @@ State = Literal["ok", "warning", "problem", "skipped"]
 
 
 class Check(msgspec.Struct, frozen=True):
-    """One thing looked at. `fix` says what to do about a warning or a problem.
+    """The result of one check. `fix` says how to fix a warning or a problem.
 
-    `skipped` could not be looked at, because of a problem that has a check of its own.
+    `skipped`: not checked, because another check failed.
     """
 
     name: str

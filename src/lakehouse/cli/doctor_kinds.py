@@ -1,4 +1,4 @@
-"""What `lakehouse doctor` says of kinds beyond their configuration: their code, and their log."""
+"""Checks of `lakehouse doctor` on kinds beyond their configuration: their code, and their log."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Checks that a schema does not promise to apply, named at the start and by `doctor`."""
+"""Checks that a schema does not guarantee to apply, reported at start and by `doctor`."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""`lakehouse feedback`: say of a session whether it was right, or what would have been."""
+"""`lakehouse feedback`: record whether a session's result was right."""
 
 from pathlib import Path
 from typing import Annotated
@@ -22,21 +22,21 @@ feedback_app = typer.Typer(add_completion=False, rich_markup_mode=None)
 @feedback_app.command(name="feedback")
 def command(
     context: typer.Context,
-    session: Annotated[str, typer.Argument(help="A session id.")],
-    label: Annotated[FeedbackLabel, typer.Argument(help="What it was.")],
+    session: Annotated[str, typer.Argument(help="Session id.")],
+    label: Annotated[FeedbackLabel, typer.Argument(help="Whether the session's result was right.")],
     *,
     row_id: Annotated[
-        str | None, typer.Option(help="Which row, where the session has several.")
+        str | None, typer.Option(help="Row id; needed if the session has more than one row.")
     ] = None,
     artifact: Annotated[
-        Path | None, typer.Option(help="A JSON file with the right artifact, for corrected.")
+        Path | None, typer.Option(help="JSON file with the right artifact; needed for corrected.")
     ] = None,
-    comment: Annotated[str | None, typer.Option(help="Why.")] = None,
-    author: Annotated[str | None, typer.Option(help="Who says so.")] = None,
+    comment: Annotated[str | None, typer.Option(help="Comment in your own words.")] = None,
+    author: Annotated[str | None, typer.Option(help="Who gives the feedback.")] = None,
     json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
-    """Say of a session whether it was right. Replays are scored against what was corrected.
+    """Record whether a session's result was right. Replays are scored against corrections.
 
     Example: lakehouse feedback 0af7651916cd43dd8448eb211c80319c wrong --comment "closed, not late"
     """
@@ -57,7 +57,7 @@ def command(
     if json:
         print_json(given)
     else:
-        say(f"{given.feedback_id}: row {given.row_id} is {given.label}")
+        say(f"{given.feedback_id}: row {given.row_id} labelled {given.label}")
 
 
 def _read(path: Path) -> msgspec.Raw:

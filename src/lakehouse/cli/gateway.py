@@ -1,4 +1,4 @@
-"""Calls from the command line to a running gateway, and what is said where there is none.
+"""Calls from the command line to a running gateway, and errors when there is none.
 
 Whatever answers at an address may be something else: a web page, a proxy, another daemon, nobody.
 Each is one clear error, and "could not be run", never "not accepted".
@@ -84,7 +84,7 @@ class GatewayCaller:
             check_url(self._url)
         except ValueError as error:
             raise SetupError(
-                f"The gateway's URL cannot be used: {error}.", hint="Such as http://127.0.0.1:4110."
+                f"The gateway's URL is invalid: {error}.", hint="Such as http://127.0.0.1:4110."
             ) from error
         if api_key_env is not None:
             key = environment.get(api_key_env)
@@ -95,7 +95,8 @@ class GatewayCaller:
                 check_header("authorization", self._headers["authorization"])
             except ValueError as error:
                 raise SetupError(
-                    f"${api_key_env} holds a character that no key has, such as a line break."
+                    f"${api_key_env} contains a character that is not allowed in a key, such as "
+                    f"a line break."
                 ) from error
 
     async def iterate(self, request: IterateRequest) -> SessionReply:
@@ -123,7 +124,7 @@ class GatewayCaller:
         return self._decoded(reply, SessionReply), reply.body
 
     async def facts(self, request: IterateRequest) -> tuple[str, str]:
-        """Give the digest of the request's kind and its model's own name, as the gateway has them.
+        """Return the digest of the request's kind and the provider's model name, from the gateway.
 
         Raises as `iterate` does, and where the gateway does not know the kind or the model.
         """
@@ -134,7 +135,7 @@ class GatewayCaller:
         return kind.digest, find_model(alias, {model.name: model for model in models}).model
 
     async def tables(self, row_id: str) -> dict[str, str] | None:
-        """Give the digests of the tables that judged a session; None if its row is not there."""
+        """Return the digests of a session's tables; None if its row is missing."""
         await self._greet()
         url = f"{self._url}/v1/sessions/{row_id}"
         reply = await self._reply(
@@ -146,16 +147,14 @@ class GatewayCaller:
         return rows[0].tables if rows else None
 
     async def close(self) -> None:
-        """Close the connections."""
         await self._http.close()
 
     async def _greet(self) -> None:
-        """See that a gateway is there, once."""
         if self._greeted:
             return
         call = self._http.get(self._url + "/livez", headers={}, limits=_limits(_GREETING_MS))
         if not self._decoded(await self._reply(call), _Alive).alive:
-            raise self._no_gateway("it says that it is not alive")
+            raise self._no_gateway("it reports that it is not alive")
         self._greeted = True
 
     async def _get(self, path: str, kind: type[_T]) -> _T:
@@ -184,8 +183,8 @@ class GatewayCaller:
         if error.code == "unauthorized":
             raise Refusal(
                 "unauthorized",
-                f"The gateway at {self._url} wants an API key: {error.public}",
-                hint="--api-key-env NAME names the variable that holds it.",
+                f"The gateway at {self._url} requires an API key: {error.public}",
+                hint="Set --api-key-env to the name of the environment variable that contains it.",
             )
         raise error
 
@@ -200,8 +199,8 @@ class GatewayCaller:
     def _no_gateway(self, what: str) -> InfraError:
         return InfraError(
             "connect",
-            f"What answers at {self._url} is no Lakehouse gateway: {what.rstrip(' .:')}.",
-            hint="Name the gateway's root with --url, such as http://127.0.0.1:4110; "
+            f"The server at {self._url} is not a Lakehouse gateway: {what.rstrip(' .:')}.",
+            hint="Set --url to the gateway's root, such as http://127.0.0.1:4110; "
             "`lakehouse up` starts one.",
         )
 

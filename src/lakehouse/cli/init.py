@@ -1,4 +1,4 @@
-"""`lakehouse init`: a configuration that works, with comments, and what it names beside it."""
+"""`lakehouse init`: writes a working, commented configuration and the files it names."""
 
 from importlib.resources import files
 from pathlib import Path
@@ -21,7 +21,9 @@ _FILES: Final = {
 
 @init_app.command(name="init")
 def command(
-    directory: Annotated[Path, typer.Argument(help="Where to; made if it is not there.")] = Path(),
+    directory: Annotated[
+        Path, typer.Argument(help="Target directory; created if missing.")
+    ] = Path(),
 ) -> None:
     """Write a commented lakehouse.toml with a working kind, its schema and its table.
 
@@ -30,7 +32,7 @@ def command(
     for name in _FILES:
         if (directory / name).exists():
             raise SetupError(
-                f"{directory / name} exists already; nothing was written.",
+                f"{directory / name} already exists; nothing was written.",
                 hint="Choose another directory: lakehouse init DIR",
             )
     write_project(directory)
@@ -41,7 +43,7 @@ def command(
 
 
 def write_project(directory: Path) -> None:
-    """Copy the package's project into a directory, over what stands there.
+    """Copy the package's project into a directory, overwriting files.
 
     Raises:
         SetupError: The directory cannot be written to.

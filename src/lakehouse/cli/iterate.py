@@ -11,7 +11,7 @@ import typer
 
 from lakehouse.cli.console import console
 from lakehouse.cli.gateway import GatewayCaller
-from lakehouse.cli.options import ConfigOption, read_config
+from lakehouse.cli.options import ApiKeyOption, ConfigOption, read_config
 from lakehouse.cli.show import print_attempt, print_fact
 from lakehouse.cli.terminal import say_json
 from lakehouse.core.errors import SetupError
@@ -26,18 +26,22 @@ def command(
     context: typer.Context,
     *,
     kind: Annotated[str | None, typer.Option(help="The kind of artifact.")] = None,
-    schema: Annotated[Path | None, typer.Option(help="A JSON Schema file instead.")] = None,
-    prompt: Annotated[str, typer.Option(help="The text; `-` reads standard input.")] = "-",
-    model: Annotated[str | None, typer.Option(help="Another model than the kind's.")] = None,
-    max_iterations: Annotated[int | None, typer.Option(help="Answers judged, 1 to 10.")] = None,
-    url: Annotated[str | None, typer.Option(help="The gateway; default: gateway.listen.")] = None,
-    api_key_env: Annotated[
-        str | None, typer.Option(help="The variable that holds the gateway's key.")
+    schema: Annotated[
+        Path | None, typer.Option(help="A JSON Schema file, instead of a kind.")
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print the reply as it came.")] = False,
+    prompt: Annotated[str, typer.Option(help="The prompt; `-` reads standard input.")] = "-",
+    model: Annotated[str | None, typer.Option(help="Model to use instead of the kind's.")] = None,
+    max_iterations: Annotated[
+        int | None, typer.Option(help="Maximum number of attempts, 1 to 10.")
+    ] = None,
+    url: Annotated[
+        str | None, typer.Option(help="URL of the gateway; default: gateway.listen.")
+    ] = None,
+    api_key_env: ApiKeyOption = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the reply unchanged.")] = False,
     config: ConfigOption = None,
 ) -> None:
-    """Run one session and tell how it went. Exit code 0: accepted; 1: not; 3: an outage.
+    """Run one session and print its result. Exit code 0: accepted; 1: not; 3: an outage.
 
     Example: lakehouse iterate --kind airport_event --prompt "BOS Boston: flight B6117 cancelled."
     """

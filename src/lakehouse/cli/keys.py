@@ -1,4 +1,4 @@
-"""`lakehouse keys new`: both halves of an API key, each shown once."""
+"""`lakehouse keys new`: prints both halves of an API key, once."""
 
 from typing import Annotated
 
@@ -12,29 +12,29 @@ keys_app = typer.Typer(
     cls=ListingGroup,
     add_completion=False,
     rich_markup_mode=None,
-    help="Make API keys.",
+    help="Create API keys.",
     no_args_is_help=True,
 )
 
 
 @keys_app.callback()
 def keys() -> None:
-    """Make API keys."""
+    """Create API keys."""
 
 
 @keys_app.command()
 def new(
     name: Annotated[
-        str, typer.Argument(help="Who the key is for: letters, digits, '.', '_', '-'.")
+        str, typer.Argument(help="Name of the key's owner: letters, digits, '.', '_', '-'.")
     ],
 ) -> None:
-    """Make a key: the caller's half and the gateway's half.
+    """Create a key: the caller's half and the gateway's half.
 
     Example: lakehouse keys new billing
     """
     key = new_key(name)
-    say("The caller sends (shown only now):")
+    say("The caller sends (not shown again):")
     say(f"  Authorization: Bearer {key.secret}")
-    say("The gateway's environment holds (several are joined with commas):")
+    say("Set in the gateway's environment (separate several entries with commas):")
     say(f"  LAKEHOUSE_API_KEYS={key.entry}")
-    say('and its lakehouse.toml says:  [gateway] api_keys_env = "LAKEHOUSE_API_KEYS"')
+    say('and in its lakehouse.toml:  [gateway] api_keys_env = "LAKEHOUSE_API_KEYS"')

@@ -1,4 +1,4 @@
-"""`lakehouse kinds`: what can be asked for, as the configuration says."""
+"""`lakehouse kinds`: lists the configured kinds."""
 
 import typer
 
@@ -15,7 +15,7 @@ kinds_app = typer.Typer(add_completion=False, rich_markup_mode=None)
 def command(
     context: typer.Context, *, json: JsonOption = False, config: ConfigOption = None
 ) -> None:
-    """List the kinds that can be asked for.
+    """List the configured kinds.
 
     Example: lakehouse kinds
     """

@@ -1,4 +1,4 @@
-"""Names that a command filters by: a kind or model that nothing knows is a slip, not no result."""
+"""Validates names given to filters: an unknown kind or model is an error, not an empty result."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,12 +11,12 @@ from lakehouse.sessionlog.reading.stats import Dimension, stats
 
 
 def check_names(config: Config, log: Path, where: SessionFilter) -> None:
-    """See that the kind, model and daemon of a filter are configured or stand in the log.
+    """Check that the kind, model and daemon of a filter are configured or in the log.
 
     For a filter that matched nothing; costs a pass over the log.
 
     Raises:
-        SetupError: Naming the option, what there is, and the nearest names.
+        SetupError: Names the option, the known names, and the nearest ones.
     """
     kinds: Iterable[str] = config.kinds
     models = [*config.models, *(model.model for model in config.models.values())]
@@ -30,9 +30,9 @@ def _check(option: str, name: str | None, configured: Iterable[str], logged: Ite
     known = sorted({*configured, *logged})
     if name is not None and name not in known:
         raise SetupError(
-            f"--{option} {name!r}: there is no such {option}{did_you_mean(name, known)}, neither "
-            f"in the configuration nor in the log; there is {', '.join(known) or 'none'}.",
-            hint="`lakehouse kinds` and `lakehouse models list` name those of the configuration.",
+            f"--{option} {name!r}: no such {option} in the configuration or the "
+            f"log{did_you_mean(name, known)}; known: {', '.join(known) or 'none'}.",
+            hint="`lakehouse kinds` and `lakehouse models list` list what is configured.",
         )
 
 

@@ -1,4 +1,4 @@
-"""How commands are listed in a help page: each with its first sentence, whole."""
+"""Lists commands in a help page, each with its first sentence in full."""
 
 from typing import Any, Final
 
@@ -11,7 +11,7 @@ class ListingGroup(TyperGroup):
     """A group whose help folds long lines; Typer's own cuts them off with dots."""
 
     def summaries(self, ctx: Any) -> list[tuple[str, str]]:
-        """Give name and first sentence of each command, in order."""
+        """Return the name and first sentence of each command, in order."""
         names = self.list_commands(ctx)
         commands = [(name, self.get_command(ctx, name)) for name in names]
         return [

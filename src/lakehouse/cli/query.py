@@ -1,4 +1,4 @@
-"""`lakehouse query`: one SELECT over the log, while it is written."""
+"""`lakehouse query`: one SELECT over the log, also while it is written."""
 
 import enum
 from pathlib import Path
@@ -17,7 +17,7 @@ query_app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 class Format(enum.StrEnum):
-    """How a result is written."""
+    """The output format."""
 
     TABLE = "table"
     MARKDOWN = "markdown"
@@ -32,32 +32,36 @@ def command(
     sql: Annotated[
         str,
         typer.Argument(
-            help="One SELECT over sessions, attempts, findings, replays, feedback, log_bad_lines."
+            help="One SELECT over sessions, attempts, findings, replays, feedback and "
+            "log_bad_lines."
         ),
     ],
     *,
-    format_: Annotated[Format, typer.Option("--format", help="How to print it.")] = Format.TABLE,
+    format_: Annotated[Format, typer.Option("--format", help="Output format.")] = Format.TABLE,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="The file that --format parquet writes.")
+        Path | None, typer.Option("--output", "-o", help="Output file for --format parquet.")
     ] = None,
     raw: Annotated[
-        bool, typer.Option("--raw", help="With --format csv: leave cells that begin like formulas.")
+        bool,
+        typer.Option(
+            "--raw", help="With --format csv: do not escape cells that look like formulas."
+        ),
     ] = False,
     json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
-    """Ask the log one question in DuckDB's SQL, read-only.
+    """Run one read-only query on the log, in DuckDB's SQL.
 
     Example: lakehouse query "SELECT verdict, count(*) FROM sessions GROUP BY 1"
     """
     if json:
         format_ = Format.JSON
     if raw and format_ is not Format.CSV:
-        raise SetupError("--raw goes with --format csv: the other formats change no cell.")
+        raise SetupError("--raw needs --format csv: the other formats do not change cells.")
     if (output is None) == (format_ is Format.PARQUET):
         raise SetupError(
-            "--output goes with --format parquet, and --format parquet with --output.",
-            hint="The other formats go to standard output: … > FILE.",
+            "--output and --format parquet need each other.",
+            hint="The other formats write to standard output: … > FILE.",
         )
     settings = read_config(context, config)
     result = query(log_directory(settings), sql, parquet=output)

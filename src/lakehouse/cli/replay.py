@@ -1,4 +1,4 @@
-"""`lakehouse replay`: logged sessions run again with something changed, as a regression gate."""
+"""`lakehouse replay`: rerun logged sessions with something changed, as a regression gate."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
+from lakehouse.cli.filter_options import KindOption, SinceOption, UntilOption
 from lakehouse.cli.listing import ListingGroup
 from lakehouse.cli.options import ConfigOption, JsonOption, endpoints, log_directory, read_config
 from lakehouse.cli.replay_options import (
@@ -21,7 +22,6 @@ from lakehouse.cli.replay_options import (
     GateOption,
     HtmlOption,
     JunitOption,
-    KindOption,
     LimitOption,
     ModelOption,
     RejudgeOption,
@@ -29,9 +29,7 @@ from lakehouse.cli.replay_options import (
     SampleOption,
     SeedOption,
     SessionsMinOption,
-    SinceOption,
     SystemOption,
-    UntilOption,
     WhereOption,
 )
 from lakehouse.cli.replay_report import Asked, report_comparison, report_run
@@ -86,9 +84,9 @@ def command(
     json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
-    """Run logged sessions again with something changed, and compare pair by pair.
+    """Rerun logged sessions with something changed, and compare the results in pairs.
 
-    Exit code 0: done, and every condition holds; 1: a regression; 3: it could not be run.
+    Exit code 0: done, no regression; 1: a regression; 3: the run did not finish or decides nothing.
 
     Example: lakehouse replay --kind airport_event --model big --gate 'accepted >= baseline - 0.02'
     """
@@ -112,7 +110,7 @@ def command(
     if resume is None:
         plan = _begin(settings, selection, candidate, rejudge=rejudge)
     elif rejudge or (selection, candidate) != (Selection(), Candidate()):
-        raise SetupError("--resume goes on as the run began: choose and change nothing.")
+        raise SetupError("--resume continues a run as it began: leave out all other choices.")
     else:
         plan = read_plan(_root(settings), resume)
         plan.check(catalog(settings))
@@ -123,7 +121,7 @@ def command(
 def list_runs(
     context: typer.Context, *, json: JsonOption = False, config: ConfigOption = None
 ) -> None:
-    """List the runs, newest first.
+    """List replay runs, newest first.
 
     Example: lakehouse replay list
     """
@@ -152,7 +150,7 @@ def list_runs(
 @replay_app.command()
 def show(
     context: typer.Context,
-    run: Annotated[str, typer.Argument(help="A run's id, or how it begins.")],
+    run: Annotated[str, typer.Argument(help="The run's id, or the start of it.")],
     *,
     gate: GateOption = None,
     sessions_min: SessionsMinOption = None,
@@ -163,7 +161,7 @@ def show(
     json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
-    """Report a run again, or put another gate to it. Exit codes as of the run.
+    """Report a run again, optionally with another gate. Exit codes are those of `replay`.
 
     Example: lakehouse replay show 019b3f2c --gate 'first_shot >= baseline' --html report.html
     """
@@ -175,8 +173,8 @@ def show(
 @replay_app.command()
 def compare(
     context: typer.Context,
-    first: Annotated[str, typer.Argument(help="The run that is the baseline.", metavar="A")],
-    second: Annotated[str, typer.Argument(help="The run that is the candidate.", metavar="B")],
+    first: Annotated[str, typer.Argument(help="The baseline run.", metavar="A")],
+    second: Annotated[str, typer.Argument(help="The candidate run.", metavar="B")],
     *,
     gate: GateOption = None,
     sessions_min: SessionsMinOption = None,
@@ -187,7 +185,7 @@ def compare(
     json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
-    """Compare two runs by the sessions that both replayed. Exit codes as of a run.
+    """Compare two runs on the sessions that both replayed. Exit codes are those of `replay`.
 
     Example: lakehouse replay compare 019b3f2c 019b3f41
     """
@@ -237,7 +235,7 @@ def _begin(
     known = catalog(settings)
     candidate.check(known)
     if rejudge and msgspec.structs.replace(candidate, kind=None) != Candidate():
-        raise SetupError("--rejudge asks no model: only --as-kind goes with it.")
+        raise SetupError("--rejudge calls no model: only --as-kind can be combined with it.")
     return begin_run(
         _root(settings),
         selection,
@@ -250,7 +248,7 @@ def _begin(
 
 def _end(job: Job, tally: RunTally, asked: Asked) -> int:
     root, plan = job.root, job.plan
-    resume = f"Go on with: lakehouse replay --resume {plan.run_id}"
+    resume = f"Continue with: lakehouse replay --resume {plan.run_id}"
     if tally.stopped:
         say(tally.stopped, err=True)
         if tally.outages and (places := endpoints(job.config, plan.candidate.model)):
@@ -258,7 +256,7 @@ def _end(job: Job, tally: RunTally, asked: Asked) -> int:
         say(f"{tally.unanswered} sessions are left. {resume}", err=True)
         return 3
     if tally.before + tally.done == 0:
-        why = tally.refusal or "no replay was answered"
+        why = tally.refusal or "no model call succeeded"
         say(f"error: None of {tally.total} sessions could be replayed: {why}", err=True)
         return 3
     warnings = []
@@ -267,13 +265,13 @@ def _end(job: Job, tally: RunTally, asked: Asked) -> int:
             f"{tally.refused} sessions cannot be replayed as configured: {tally.refusal}"
         )
     if tally.gone:
-        warnings.append(f"{tally.gone} sessions are no longer in the log as they were.")
+        warnings.append(f"{tally.gone} sessions changed in the log, or are no longer there.")
     code = report_run(root, plan, asked, warnings=warnings)
     if plan.mode == "rejudge":
         judged = tally.before + tally.done
-        say(f"{tally.verdicts_equal} of {judged} verdicts are as logged", err=True)
+        say(f"{tally.verdicts_equal} of {judged} verdicts equal the logged ones", err=True)
     if tally.unanswered:
-        say(f"{tally.unanswered} sessions met outages only. {resume}", err=True)
+        say(f"{tally.unanswered} sessions had only outages. {resume}", err=True)
     return 3 if tally.unanswered and not asked.conditions else code
 
 

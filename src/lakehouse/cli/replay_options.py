@@ -19,61 +19,63 @@ SETTINGS: Final = (
 )
 
 # What is changed.
-ModelOption = Annotated[str | None, typer.Option(help="Ask this model (our alias).")]
-AsKindOption = Annotated[
-    str | None, typer.Option(help="Use this kind in place of the sessions' own.")
-]
-SystemOption = Annotated[
-    Path | None, typer.Option(help="A file whose text replaces the system prompt.")
-]
+ModelOption = Annotated[str | None, typer.Option(help="Alias of the model to use.")]
+AsKindOption = Annotated[str | None, typer.Option(help="Kind to use instead of the sessions' own.")]
+SystemOption = Annotated[Path | None, typer.Option(help="File with the system prompt to use.")]
 ChangesOption = Annotated[
     list[str] | None,
-    typer.Option("--set", help=f"SETTING=VALUE, again for more: {', '.join(SETTINGS)}."),
+    typer.Option("--set", help=f"SETTING=VALUE; repeatable. Settings: {', '.join(SETTINGS)}."),
 ]
 RejudgeOption = Annotated[
-    bool, typer.Option("--rejudge", help="Ask no model: judge the logged answers again.")
+    bool, typer.Option("--rejudge", help="Call no model; check the logged answers again.")
 ]
 
 # Which sessions.
-KindOption = Annotated[str | None, typer.Option(help="Only sessions of this kind.")]
 WhereOption = Annotated[
-    str | None, typer.Option(help="Only sessions that this SQL condition holds for.")
+    str | None, typer.Option(help="Only sessions that match this SQL condition.")
 ]
-SinceOption = Annotated[str | None, typer.Option(help="From this time on, RFC 3339.")]
-UntilOption = Annotated[str | None, typer.Option(help="Before this time.")]
 DaemonOption = Annotated[
-    str | None, typer.Option(help="Only rows of this daemon; replays only if asked for.")
+    str | None, typer.Option(help="Only rows of this daemon. Default: all but replay.")
 ]
-LimitOption = Annotated[int | None, typer.Option(min=1, help="At most so many sessions.")]
+LimitOption = Annotated[int | None, typer.Option(min=1, help="Maximum number of sessions.")]
 SampleOption = Annotated[
-    Sampling, typer.Option(help="Which, if there are more: the newest, or each sort's share.")
+    Sampling, typer.Option(help="How --limit chooses: the newest sessions, or a stratified sample.")
 ]
-SeedOption = Annotated[int, typer.Option(min=0, help="Decides the sample and the intervals.")]
+SeedOption = Annotated[
+    int, typer.Option(min=0, help="Random seed of the sample and of the intervals.")
+]
 
 # How it runs.
-ConcurrencyOption = Annotated[int, typer.Option(min=1, max=AT_ONCE_MAX, help="Sessions at once.")]
+ConcurrencyOption = Annotated[
+    int, typer.Option(min=1, max=AT_ONCE_MAX, help="Number of sessions to run at once.")
+]
 EngineOption = Annotated[
-    EngineName, typer.Option(help="Where: in this process, or by Ray Data on a cluster.")
+    EngineName, typer.Option(help="Where to run: in this process, or on a cluster with Ray Data.")
 ]
 DeadlineOption = Annotated[
-    str | None, typer.Option(help="Stop after so long: 90s, 30m, 2h.", metavar="TIME")
+    str | None, typer.Option(help="Stop after this time, such as 90s, 30m or 2h.", metavar="TIME")
 ]
-ResumeOption = Annotated[str | None, typer.Option(help="Go on with this run.", metavar="RUN")]
+ResumeOption = Annotated[str | None, typer.Option(help="Id of the run to continue.", metavar="RUN")]
 
 # What it says.
 GateOption = Annotated[
     list[str] | None,
-    typer.Option("--gate", help="A condition: 'accepted >= baseline - 0.02'; again for more."),
+    typer.Option("--gate", help="A condition, such as 'accepted >= baseline - 0.02'; repeatable."),
 ]
 SessionsMinOption = Annotated[
-    int | None, typer.Option("--min-sessions", min=1, help="Decide no condition with fewer pairs.")
+    int | None,
+    typer.Option("--min-sessions", min=1, help="Minimum number of pairs to decide a condition."),
 ]
 EffectMinOption = Annotated[
-    float, typer.Option("--min-effect", min=0, help="Shortfalls up to this do not matter.")
+    float, typer.Option("--min-effect", min=0, help="Largest shortfall that does not matter.")
 ]
 FalseAlarmsOption = Annotated[
     bool,
-    typer.Option("--aa", help="Also tell how often the gate stops an equal candidate: 1,000 runs."),
+    typer.Option(
+        "--aa", help="Also simulate, in 1,000 runs, how often the gate stops an equal candidate."
+    ),
 ]
-HtmlOption = Annotated[Path | None, typer.Option(help="Also write the report as this page.")]
-JunitOption = Annotated[Path | None, typer.Option(help="Also write the gate as JUnit XML.")]
+HtmlOption = Annotated[Path | None, typer.Option(help="Also write the report to this HTML file.")]
+JunitOption = Annotated[
+    Path | None, typer.Option(help="Also write the gate's result to this JUnit XML file.")
+]

@@ -1,4 +1,4 @@
-"""What a replay says when it is over: the report in every form that was asked for, and the gate."""
+"""Reports a finished replay in every requested format, and applies the gate."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +16,7 @@ from lakehouse.replay.run import RunPlan
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
-    """What the command line asks of a report. Without `conditions` there is no gate.
+    """The report options of a command. Without `conditions` there is no gate.
 
     `aa`: also measure how often the gate stops an equal candidate.
     """
@@ -30,7 +30,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     json: bool
 
     def check(self) -> None:
-        """Check it before a run begins.
+        """Check the options before a run begins.
 
         Raises:
             SetupError: A library is missing, or a condition is invalid.
@@ -41,17 +41,19 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
             from lakehouse.reports.junit import to_junit  # noqa: F401, PLC0415 - likewise
         except ImportError as error:
             raise SetupError(
-                f"A replay's report needs {error.name}, which is not installed.",
+                f"A replay report needs {error.name}, which is not installed.",
                 hint="pip install 'lakehouse-stack[replay]'",
             ) from error
         parse_conditions(self.conditions)
         for option, asked in (("--junit", self.junit is not None), ("--aa", self.aa)):
             if asked and not self.conditions:
-                raise SetupError(f"{option} needs a gate: it tells of conditions.", hint="--gate …")
+                raise SetupError(
+                    f"{option} needs --gate: it reports on the gate's conditions.", hint="--gate …"
+                )
 
 
 def report_run(root: Path, plan: RunPlan, asked: Asked, *, warnings: Sequence[str] = ()) -> int:
-    """Report one run; gives the exit code of its gate, 0 without one."""
+    """Report one run; returns the exit code of its gate, 0 without one."""
     run = read_pairs(root, plan)
     return _report(
         asked,
@@ -66,7 +68,7 @@ def report_run(root: Path, plan: RunPlan, asked: Asked, *, warnings: Sequence[st
 
 
 def report_comparison(root: Path, first: RunPlan, second: RunPlan, asked: Asked) -> int:
-    """Report the candidates of two runs against each other, by the sessions that both replayed."""
+    """Compare the candidates of two runs on the sessions that both replayed."""
     runs = [read_pairs(root, plan) for plan in (first, second)]
     pairs = compare_runs(runs[0].pairs, runs[1].pairs)
     if not pairs:
@@ -79,7 +81,9 @@ def report_comparison(root: Path, first: RunPlan, second: RunPlan, asked: Asked)
         names=(_candidate_name(first), _candidate_name(second)),
         corpus=first.corpus if first.corpus == second.corpus else "of both runs",
         seed=first.selection.seed,
-        warnings=[f"{alone} sessions are in one of the runs only: left out."] if alone else [],
+        warnings=[f"{alone} sessions are in only one of the runs and were left out."]
+        if alone
+        else [],
     )
 
 
@@ -144,8 +148,8 @@ def _unreplayed(plan: RunPlan, run: PairedRun) -> int:
 
 def _warnings(plan: RunPlan, run: PairedRun) -> list[str]:
     warnings = [
-        f"Table {name!r} was another for {counted(count, 'pair')}: "
-        "verdicts may differ for that alone."
+        f"Table {name!r} changed for {counted(count, 'pair')}: verdicts may differ because of "
+        f"that alone."
         for name, count in run.tables_changed.items()
     ]
     unreplayed = _unreplayed(plan, run)
@@ -153,10 +157,10 @@ def _warnings(plan: RunPlan, run: PairedRun) -> list[str]:
         warnings.append(f"{unreplayed} of {plan.counts.sessions} sessions were not replayed.")
     if plan.counts.cut:
         warnings.append(
-            f"{plan.counts.cut} sessions were left out: too long to be kept whole in the log."
+            f"{plan.counts.cut} sessions were left out: the log does not contain them in full."
         )
     if plan.counts.unreadable:
-        warnings.append(f"{plan.counts.unreadable} rows were left out: they cannot be read.")
+        warnings.append(f"{plan.counts.unreadable} unreadable rows were left out.")
     return warnings
 
 

@@ -1,4 +1,4 @@
-"""While a replay runs: the stack in this process, the progress bar, and the ways to stop it."""
+"""Runs a replay: the stack in this process, the progress bar, and ways to stop."""
 
 import asyncio
 import contextlib
@@ -49,9 +49,9 @@ _UNITS_S: Final = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 class Job(msgspec.Struct, frozen=True):
-    """A plan and how it is to be run. `deadline_s` is the whole run's.
+    """A plan and how to run it. `deadline_s` is for the whole run.
 
-    `concurrency` is sessions at once, of this process or of each worker of a cluster.
+    `concurrency` is per process, or per worker of a cluster.
     """
 
     config: Config
@@ -62,12 +62,11 @@ class Job(msgspec.Struct, frozen=True):
 
     @property
     def root(self) -> Path:
-        """The log directory."""
         return self.config.path(self.config.log.path)
 
 
 def check_engine(name: EngineName) -> None:
-    """Check that an engine can be had, without loading it: Ray reads its variables when loaded.
+    """Check that an engine is installed, without loading it: Ray reads its variables when loaded.
 
     Raises:
         SetupError: It is not installed.
@@ -83,7 +82,7 @@ def duration_s(text: str | None, *, option: str) -> float | None:
     """Read a duration as people write it; none stays none.
 
     Raises:
-        SetupError: It is none.
+        SetupError: It is invalid.
     """
     if text is None:
         return None
@@ -97,7 +96,7 @@ def run_job(job: Job) -> RunTally:
     """Run what is left of a plan, until it is done or stopped; what is done is in the log.
 
     Raises:
-        LakehouseError: Another process is at the run, or the log cannot be used.
+        LakehouseError: Another process works on the run, or the log cannot be used.
     """
     root, plan = job.root, job.plan
     with at_work(root, plan.run_id):
@@ -202,8 +201,8 @@ async def _warn_of_changed_tables(stack: Stack, plan: RunPlan) -> None:
     for name, digests in plan.tables.items():
         if name in now and set(digests) != {now[name]}:
             say(
-                f"warning: table {name!r} is not what it was when these sessions were judged: "
-                "verdicts may differ for that alone.",
+                f"warning: table {name!r} changed after these sessions were judged: verdicts may "
+                f"differ because of that alone.",
                 err=True,
             )
 

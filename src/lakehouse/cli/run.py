@@ -1,8 +1,7 @@
-"""`lakehouse run`: a whole file of inputs through a kind, resumable.
+"""`lakehouse run`: runs a kind on a file of inputs, resumable.
 
-Accepted artifacts go to the output, the rest with their findings to the rejects file, and so do
-rows that cannot be run. What an outage kept from being judged is written nowhere and tried again
-by the next run.
+Accepted artifacts go to the output file; rejected ones with their findings, and rows that cannot be
+run, go to the rejects file. Rows stopped by an outage are not written; the next run retries them.
 """
 
 import asyncio
@@ -18,9 +17,8 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from lakehouse.cli.console import console as terminal_console
-from lakehouse.cli.options import ConfigOption, read_config
+from lakehouse.cli.options import ApiKeyOption, ConfigOption, read_config
 from lakehouse.cli.run_crew import Crew, Tally, pending
-from lakehouse.cli.run_door import Door, open_door
 from lakehouse.cli.run_files import ResultFile
 from lakehouse.cli.run_inputs import Input, Inputs, Refused
 from lakehouse.cli.run_options import (
@@ -30,6 +28,7 @@ from lakehouse.cli.run_options import (
     LimitOption,
     MetadataOption,
     MixedOption,
+    OutputOption,
     RejectsOption,
     RetryOption,
     SourceOption,
@@ -38,6 +37,7 @@ from lakehouse.cli.run_options import (
     inputs,
 )
 from lakehouse.cli.run_parts import Part, Parts, record_path
+from lakehouse.cli.run_target import SessionTarget, open_target
 from lakehouse.cli.sampling_options import (
     DeadlineOption,
     MaxTokensOption,
@@ -65,7 +65,7 @@ def command(
     *,
     kind: Annotated[str, typer.Option(help="The kind of artifact.")],
     source: SourceOption,
-    output: Annotated[Path, typer.Option(help="Accepted artifacts, JSON lines.", metavar="O")],
+    output: OutputOption,
     column: ColumnOption = None,
     template: TemplateOption = None,
     keep: KeepOption = None,
@@ -73,8 +73,10 @@ def command(
     rejects: RejectsOption = None,
     retry_rejects: RetryOption = False,
     mixed: MixedOption = False,
-    concurrency: Annotated[int, typer.Option(min=1, max=AT_ONCE_MAX, help="Sessions at once.")] = 8,
-    model: Annotated[str | None, typer.Option(help="Another model than the kind's.")] = None,
+    concurrency: Annotated[
+        int, typer.Option(min=1, max=AT_ONCE_MAX, help="Number of sessions to run at once.")
+    ] = 8,
+    model: Annotated[str | None, typer.Option(help="Model to use instead of the kind's.")] = None,
     constrain: ConstrainOption = "auto",
     temperature: TemperatureOption = None,
     max_tokens: MaxTokensOption = None,
@@ -83,12 +85,10 @@ def command(
     deadline_ms: DeadlineOption = None,
     limit: LimitOption = None,
     url: UrlOption = None,
-    api_key_env: Annotated[
-        str | None, typer.Option(help="The variable that holds the gateway's key.")
-    ] = None,
+    api_key_env: ApiKeyOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Run every row of a file through a kind. Ctrl-C is safe: the same command goes on.
+    """Run a kind on every row of a file. Ctrl-C is safe: the same command continues.
 
     Exit code 0: all accepted; 1: some rejected; 3: some could not be judged, or it was stopped.
 
@@ -141,24 +141,24 @@ def _check_files(job: "_Job", template: Path | None) -> None:
         other = seen.setdefault(path.resolve(), name)
         if other != name:
             raise SetupError(
-                f"{other} and {name} are one file: {path}.",
-                hint="What is written would replace what is read: name files of their own.",
+                f"{other} and {name} are the same file: {path}.",
+                hint="The run would overwrite what it reads: use different files.",
             )
 
 
 def _conclude(tally: Tally, rejects: Path) -> int:
-    """Say how the run ended, and give its exit code."""
+    """Print how the run ended, and return its exit code."""
     before = f", {tally.rejected_before} of them rejected" if tally.rejected_before else ""
     say(f"{tally.line()}; done before {tally.skipped}{before}")
     rejected = tally.rejected + tally.refused + tally.rejected_before
     if rejected:
         say(f"{rejected} rejected in all, with their findings: {rejects}")
     if tally.refused:
-        say(f"{tally.refused} refused without a session; the reasons stand there too.")
+        say(f"{tally.refused} refused without a session; the reasons are there too.")
     if tally.stopped:
-        say(f"{tally.stopped} Go on with the same command.", err=True)
+        say(f"{tally.stopped} Run the same command to continue.", err=True)
     elif tally.infra:
-        say(f"The last outage: {tally.cause}", err=True)
+        say(f"Last outage: {tally.cause}", err=True)
     return 3 if tally.infra or tally.stopped else int(rejected > 0)
 
 
@@ -176,13 +176,13 @@ class _Job(msgspec.Struct, frozen=True, kw_only=True):
         """Read the rows of this run in order: the whole file, or the first `limit` rows."""
         return itertools.islice(self.inputs.read(), self.limit)
 
-    def part(self, door: Door) -> Part:
-        """Say what this part of the run is made with."""
+    def part(self, target: SessionTarget) -> Part:
+        """Return the settings of this part of the run."""
         return Part(
             kind=self.request.kind or "",
-            kind_digest=door.facts.kind_digest,
-            model=door.facts.model,
-            tables=door.facts.tables,
+            kind_digest=target.facts.kind_digest,
+            model=target.facts.model,
+            tables=target.facts.tables,
             system=self.request.system,
         )
 
@@ -207,7 +207,7 @@ async def _run(config: Config, job: _Job, url: str | None, api_key_env: str | No
 
     def end() -> None:
         stop.set()
-        say("Stopping: what is under way ends first.", err=True)
+        say("Stopping: waiting for running sessions to end.", err=True)
 
     # One that is ignored stays so: `nohup` ignores SIGHUP.
     stopping = [number for number in _STOPPING if signal.getsignal(number) != signal.SIG_IGN]
@@ -216,21 +216,21 @@ async def _run(config: Config, job: _Job, url: str | None, api_key_env: str | No
     total = sum(1 for _ in job.rows())
     try:
         # The files are opened last: what cannot run leaves none behind.
-        async with open_door(config, url, api_key_env, job.request) as door:
+        async with open_target(config, url, api_key_env, job.request) as target:
             with _results(job.output, job.rejects) as files:
-                await _judge(door, job, files, tally, stop=stop, total=total)
+                await _judge(target, job, files, tally, stop=stop, total=total)
     except ExceptionGroup as group:
         raise group.exceptions[0] from None
     finally:
         for number in stopping:
             loop.remove_signal_handler(number)
     if stop.is_set() and not tally.stopped:
-        tally.stopped = "Stopped by a signal; what was under way has ended and is kept."
+        tally.stopped = "Stopped by a signal; running sessions ended and their results are kept."
     return tally
 
 
 async def _judge(
-    door: Door,
+    target: SessionTarget,
     job: _Job,
     files: tuple[ResultFile, ResultFile],
     tally: Tally,
@@ -246,7 +246,7 @@ async def _judge(
     }
     parts = Parts(job.output)
     fresh = not (accepted_before or rejected_before)
-    _tell_changes(parts.begin(job.part(door), fresh=fresh, mixed=job.mixed))
+    _tell_changes(parts.begin(job.part(target), fresh=fresh, mixed=job.mixed))
     done = dict(accepted_before)
     if not job.retry_rejects:
         done |= rejected_before
@@ -258,7 +258,7 @@ async def _judge(
     with _progress(tally, total) as tell:
         rows = pending(job.rows(), done, tally)
         crew = Crew(
-            door, job.request, rows, files, tally, stop=stop, tell=tell, judged_by=judged_by
+            target, job.request, rows, files, tally, stop=stop, tell=tell, judged_by=judged_by
         )
         async with asyncio.TaskGroup() as workers:
             for _ in range(job.concurrency):

@@ -6,9 +6,9 @@ from typing import Final
 
 import msgspec
 
-from lakehouse.cli.run_door import Door
 from lakehouse.cli.run_files import ResultFile, refusal_of, result_of
 from lakehouse.cli.run_inputs import Input, Refused
+from lakehouse.cli.run_target import SessionTarget
 from lakehouse.core.errors import InfraError, LakehouseError, Refusal, SetupError
 from lakehouse.core.session import IterateRequest, SessionReply
 
@@ -16,7 +16,7 @@ INFRA_IN_A_ROW_MAX: Final = 20  # after so many outages one after the other, the
 
 
 class Tally:
-    """How a run is going."""
+    """The counts of a run."""
 
     def __init__(self) -> None:
         self.accepted = 0
@@ -30,22 +30,20 @@ class Tally:
         self.stopped = ""
 
     def line(self) -> str:
-        """Say it in one line."""
         told = f"accepted {self.accepted}, rejected {self.rejected}, infra_error {self.infra}"
         return f"{told}, refused {self.refused}" if self.refused else told
 
     def finished(self) -> int:
-        """Count the rows that are done with, for the progress bar."""
         return self.accepted + self.rejected + self.refused + self.infra + self.skipped
 
 
 def pending(
     rows: Iterator[Input | Refused], done: Mapping[int, str | None], tally: Tally
 ) -> Iterator[Input | Refused]:
-    """Give the rows that are not done, in order.
+    """Return the rows that are not done, in order.
 
     Raises:
-        SetupError: A row that is done has another prompt now, or has one only now.
+        SetupError: A finished row has a different prompt now, or a prompt for the first time.
     """
     for row in rows:
         digest = row.digest if isinstance(row, Input) else None
@@ -53,7 +51,7 @@ def pending(
             yield row
         elif done[row.index] != digest:
             raise SetupError(
-                f"row {row.index} is not the text that was run before.",
+                f"row {row.index} is not the same text as in the earlier run.",
                 hint="Choose a new --output for a changed input file or template; "
                 "--retry-rejects runs the rows of the rejects file again.",
             )
@@ -66,7 +64,7 @@ class Crew:
 
     def __init__(
         self,
-        door: Door,
+        target: SessionTarget,
         request: IterateRequest,
         rows: Iterator[Input | Refused],
         files: tuple[ResultFile, ResultFile],
@@ -76,8 +74,8 @@ class Crew:
         tell: Callable[[], None],
         judged_by: Callable[[dict[str, str]], None],
     ) -> None:
-        """Take what they share; `judged_by` takes the tables that only a session could tell."""
-        self._door = door
+        """Store what they share; `judged_by` receives the tables that only a session can report."""
+        self._target = target
         self._request = request
         self._rows = rows
         self._accepted, self._rejected = files
@@ -86,10 +84,10 @@ class Crew:
         self._tell = tell
         self._judged_by = judged_by
         self._tables = asyncio.Lock()
-        self._tables_known = door.facts.tables is not None
+        self._tables_known = target.facts.tables is not None
 
     async def work(self) -> None:
-        """Take rows one after the other until there are none, or the run is stopped."""
+        """Process rows one by one until there are none, or the run is stopped."""
         for row in self._rows:
             if isinstance(row, Refused):
                 self._refuse(row)
@@ -102,7 +100,7 @@ class Crew:
     async def _run(self, row: Input) -> None:
         request = msgspec.structs.replace(self._request, prompt=row.text, metadata=row.metadata)
         try:
-            reply = await self._door.iterate(request)
+            reply = await self._target.iterate(request)
         except Refusal as refusal:
             if refusal.code == "too_large":
                 self._refuse(Refused(row.index, f"row {row.index}: {refusal.public}", row.kept))
@@ -132,7 +130,7 @@ class Crew:
         """See once, before the first result is written, which tables judge."""
         async with self._tables:
             if not self._tables_known:
-                found = await self._door.tables(reply)
+                found = await self._target.tables(reply)
                 if found is not None:
                     self._judged_by(found)
                 self._tables_known = True
@@ -148,8 +146,8 @@ class Crew:
         tally.cause = _cause(error)
         if tally.infra_in_a_row >= INFRA_IN_A_ROW_MAX and not self._stop.is_set():
             tally.stopped = (
-                f"Stopped after {INFRA_IN_A_ROW_MAX} outages in a row at {self._door.place}. "
-                f"The last: {tally.cause}"
+                f"Stopped after {INFRA_IN_A_ROW_MAX} outages in a row at {self._target.place}. "
+                f"Last: {tally.cause}"
             )
             self._stop.set()
 

@@ -1,8 +1,8 @@
-"""The result files of `lakehouse run`: lines appended, what is done found again.
+"""The result files of `lakehouse run`: appended lines, from which finished rows are recognised.
 
-Every result is one JSON line that carries the row's number and the prompt's digest, so a later run
-knows what is done and notices when the input file has changed. A line torn by a crash is cut off
-and done again. A line of the rejects file goes only when its row was run again.
+Every result is one JSON line with the row's number and the prompt's digest, so a later run knows
+what is done and notices a changed input file. A line torn by a crash is removed and its row run
+again. A line of the rejects file is removed only when its row was run again.
 """
 
 import contextlib
@@ -57,7 +57,7 @@ class ResultFile:
     def _open(self) -> IO[bytes]:
         if self.path.exists() and not self.path.is_file():
             raise SetupError(
-                f"{self.path}: is no regular file.",
+                f"{self.path}: not a regular file.",
                 hint="The next run reads the results again: name a file, such as accepted.jsonl.",
             )
         try:
@@ -76,12 +76,12 @@ class ResultFile:
         return file
 
     def done(self) -> dict[int, str | None]:
-        """Give index → digest of the results that are there, and cut a torn last line off.
+        """Return index → digest of the existing results, and remove a torn last line.
 
         A row that could not be run has no digest.
 
         Raises:
-            SetupError: A line that `run` did not write: the file holds something else.
+            SetupError: A line that `run` did not write: the file is something else.
         """
         found: dict[int, str | None] = {}
         self._file.seek(0)
@@ -107,7 +107,7 @@ class ResultFile:
     def keep_last(self, without: Collection[int]) -> None:
         """Drop the lines of rows that were run again: all but a row's last, and all of `without`.
 
-        The file is put in place whole, so that a crash leaves the old one or the new one.
+        The file is replaced atomically: a crash leaves the old one or the new one.
         """
         self._file.seek(0)
         lines = list(self._file)
@@ -132,7 +132,7 @@ class ResultFile:
         """Write one line, whole.
 
         Raises:
-            LakehouseError: The disk did not take all of it; a part is cut off by the next run.
+            LakehouseError: The disk did not take all of it; the next run removes the partial line.
         """
         line = msgspec.json.encode(result) + b"\n"
         try:
@@ -158,8 +158,8 @@ class ResultFile:
     def _not_written(self, cause: str | None) -> LakehouseError:
         return LakehouseError(
             f"{self.path}: cannot be written: {cause}.",
-            hint="Free some space, then run the same command: it goes on where it stopped, and "
-            "the session of the last row stands in the log.",
+            hint="Free some space, then run the same command: it continues where it stopped. The "
+            "session of the last row is in the log.",
         )
 
     def _key(self, line: bytes, number: int) -> _Key:

@@ -1,8 +1,8 @@
-"""The inputs of `lakehouse run`: rows of a file made into prompts, or refused with their place.
+"""The inputs of `lakehouse run`: rows of a file turned into prompts, or refused with their place.
 
-A prompt is text, or a number as it is written; anything else is refused, and so is a blank one.
-With a template the prompt is what Jinja2 makes of the row's columns: sandboxed, and a column that
-is null or missing is undefined, which cannot be printed.
+A prompt is text, or a number as written; anything else is refused, and so is a blank prompt. A
+template is rendered by Jinja2 in a sandbox; a column that is null or missing is undefined and
+cannot be printed.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ import msgspec
 
 from lakehouse.core.errors import SetupError
 from lakehouse.core.json_text import NULL, dumps, parse
-from lakehouse.tabular.rows import BadRow, FileFault, Row, place, read_rows
+from lakehouse.tabular.rows import BadRow, FileFault, TableRow, place, read_rows
 
 # Categories of Unicode: white space, control characters, marks such as U+200B that show nothing.
 _UNSEEN: Final = frozenset({"Zs", "Zl", "Zp", "Cc", "Cf"})
@@ -25,7 +25,7 @@ _PROMPT_CHARS_MAX: Final = 1 << 23  # a template that makes more is a slip, such
 
 
 class Input(msgspec.Struct, frozen=True):
-    """One row to be run: its number from 0, its prompt, and the caller's columns with it."""
+    """One row to run: its number from 0, its prompt, and the caller's columns."""
 
     index: int
     text: str
@@ -34,7 +34,7 @@ class Input(msgspec.Struct, frozen=True):
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the prompt, in hex: an input is done only while it is the same text."""
+        """SHA-256 of the prompt, in hex: an input stays done only while its text is the same."""
         return hashlib.sha256(self.text.encode("utf-8")).hexdigest()
 
 
@@ -47,11 +47,11 @@ class Refused(msgspec.Struct, frozen=True):
 
 
 class Inputs(msgspec.Struct, frozen=True):
-    """Which file is read, and how a row of it becomes a prompt. Exactly one of the two ways."""
+    """The input file, and how a row becomes a prompt: by `column` or `template`, exactly one."""
 
     source: Path
     column: str | None
-    template: "Template | None"
+    template: "PromptTemplate | None"
     keep: tuple[str, ...] = ()
     metadata: tuple[str, ...] = ()
 
@@ -71,7 +71,7 @@ class Inputs(msgspec.Struct, frozen=True):
         except OSError as error:
             raise SetupError(f"{self.source}: {error.strerror or error}.") from error
 
-    def _input(self, row: Row | BadRow) -> Input | Refused:
+    def _input(self, row: TableRow | BadRow) -> Input | Refused:
         if isinstance(row, BadRow):
             return Refused(row.index, row.told)
         kept = {name: row.cells.get(name, NULL) for name in self.keep}
@@ -92,14 +92,14 @@ class Inputs(msgspec.Struct, frozen=True):
         return Input(row.index, text, metadata, kept)
 
 
-class Template:
+class PromptTemplate:
     """A Jinja2 template of a prompt; its variables are columns."""
 
     def __init__(self, path: Path) -> None:
         """Read and compile it.
 
         Raises:
-            SetupError: It cannot be read, or is no template; naming the line.
+            SetupError: It cannot be read, or is not a template; names the line.
         """
         from jinja2 import StrictUndefined, TemplateSyntaxError, meta  # noqa: PLC0415  only a run with --template
         from jinja2.sandbox import ImmutableSandboxedEnvironment  # noqa: PLC0415  likewise
@@ -108,7 +108,7 @@ class Template:
             source = path.read_bytes()
             if len(source) > _TEMPLATE_BYTES_MAX:
                 raise SetupError(
-                    f"{path}: a template takes at most {_TEMPLATE_BYTES_MAX >> 20} MiB."
+                    f"{path}: a template may have at most {_TEMPLATE_BYTES_MAX >> 20} MiB."
                 )
             text = source.decode("utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
@@ -149,7 +149,9 @@ class Template:
                 parts.append(part)
                 size += len(part)
                 if size > _PROMPT_CHARS_MAX:
-                    raise _RowFault(f"the template makes more than {_PROMPT_CHARS_MAX} characters")
+                    raise _RowFault(
+                        f"the template produces more than {_PROMPT_CHARS_MAX} characters"
+                    )
         except _RowFault:
             raise
         except Exception as error:  # a user's template may raise anything
@@ -162,9 +164,9 @@ class _RowFault(Exception):
 
 
 def _text(name: str, cells: Mapping[str, msgspec.Raw]) -> str:
-    """Give a cell's text, or its number as it is written."""
+    """Return a cell's text, or its number as it is written."""
     if name not in cells:
-        raise _RowFault(f"it has no {name!r}")
+        raise _RowFault(f"column {name!r} is missing")
     raw = bytes(cells[name])
     if raw.startswith(b'"'):
         text: str = msgspec.json.decode(raw)
@@ -185,7 +187,7 @@ class _Number(Decimal):
 
 
 def _value(raw: msgspec.Raw) -> object:
-    """Give a cell to a template."""
+    """Make a cell available to a template."""
     text = bytes(raw).decode("utf-8")
     if text[0] not in "-0123456789":
         return parse(text)

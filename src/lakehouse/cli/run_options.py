@@ -1,52 +1,60 @@
-"""Options of `lakehouse run`: how a row becomes a prompt, what goes with it, where it is run."""
+"""Options of `lakehouse run`: how a row becomes a prompt, what is sent with it, where it runs."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from lakehouse.cli.run_inputs import Inputs, Template
+from lakehouse.cli.run_inputs import Inputs, PromptTemplate
 from lakehouse.core.errors import SetupError
 from lakehouse.core.session import Constrain
 from lakehouse.tabular.formats import ENDINGS
 
 SourceOption = Annotated[
-    Path, typer.Option("--input", help=f"A file of rows: {', '.join(ENDINGS)}.", metavar="F")
+    Path, typer.Option("--input", help=f"Input file: {', '.join(ENDINGS)}.", metavar="F")
 ]
-ColumnOption = Annotated[
-    str | None, typer.Option(help="The column that holds the prompt.", metavar="C")
+OutputOption = Annotated[
+    Path, typer.Option(help="Output file for accepted artifacts, as JSON lines.", metavar="O")
 ]
+ColumnOption = Annotated[str | None, typer.Option(help="Column with the prompt.", metavar="C")]
 TemplateOption = Annotated[
     Path | None,
-    typer.Option(help="Instead of --column: a Jinja2 template of the prompt.", metavar="FILE"),
+    typer.Option(help="Jinja2 template file for the prompt, instead of --column.", metavar="FILE"),
 ]
 KeepOption = Annotated[
     list[str] | None,
-    typer.Option(help="A column to copy into the results; may be repeated.", metavar="C"),
+    typer.Option(help="Column to copy into the results; repeatable.", metavar="C"),
 ]
 MetadataOption = Annotated[
     list[str] | None,
-    typer.Option(help="A column to send as metadata; may be repeated.", metavar="C"),
+    typer.Option(help="Column to send as metadata; repeatable.", metavar="C"),
 ]
 RetryOption = Annotated[
-    bool, typer.Option("--retry-rejects", help="Run the rows of the rejects file again.")
+    bool, typer.Option("--retry-rejects", help="Rerun the rows of the rejects file.")
 ]
 MixedOption = Annotated[
-    bool, typer.Option("--mixed", help="Go on though the kind, the model or a table changed.")
+    bool, typer.Option("--mixed", help="Continue although the kind, the model or a table changed.")
 ]
 
 RejectsOption = Annotated[
     Path | None,
-    typer.Option(help="The rest, with findings. Default: --output with .rejects.jsonl added."),
+    typer.Option(
+        help="Output file for rejected rows, with findings. Default: --output plus .rejects.jsonl."
+    ),
 ]
 LimitOption = Annotated[
-    int | None, typer.Option(min=1, help="Only the first rows of the file.", metavar="ROWS")
+    int | None,
+    typer.Option(min=1, help="Number of rows to run, from the start of the file.", metavar="ROWS"),
 ]
 UrlOption = Annotated[
-    str | None, typer.Option(help="A running gateway; else that of the configuration if it is up.")
+    str | None,
+    typer.Option(help="URL of a running gateway; default: the configured one, if it is up."),
 ]
 ConstrainOption = Annotated[
-    Constrain, typer.Option(help="Whether the model decodes under the schema if it can.")
+    Constrain,
+    typer.Option(
+        help="Whether the model's decoding is constrained to the schema, where supported."
+    ),
 ]
 
 
@@ -57,12 +65,12 @@ def inputs(
     keep: list[str] | None,
     metadata: list[str] | None,
 ) -> Inputs:
-    """Say how the rows of a file are read.
+    """Build the `Inputs` of a command.
 
     Raises:
-        SetupError: Not exactly one of `--column` and `--template`, or a template that is none.
+        SetupError: Not exactly one of `--column` and `--template`, or an invalid template.
     """
     if (column is None) == (template is None):
         raise SetupError("Give exactly one of --column and --template.")
-    made = None if template is None else Template(template)
+    made = None if template is None else PromptTemplate(template)
     return Inputs(source, column, made, tuple(keep or ()), tuple(metadata or ()))

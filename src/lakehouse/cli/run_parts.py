@@ -1,6 +1,6 @@
-"""What a run was made with, so that no other kind, model or table is mixed in silently.
+"""Records what a run was made with, so that results of different settings are never mixed silently.
 
-The file `OUTPUT.run.json` beside the results lists the parts, each with what was in force.
+The file `OUTPUT.run.json` beside the results lists the parts with their settings.
 """
 
 import os
@@ -13,10 +13,9 @@ from lakehouse.core.errors import SetupError
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True):
-    """What was in force: digests of the kind and of its tables, the model's own name.
+    """Settings of a part: digests of the kind and of its tables, the provider's name of the model.
 
-    `system` is the text that `--system` put in place of the kind's. `tables` is null where it is
-    not known, and then nothing is compared.
+    `system` is the text of `--system`. `tables` is null if unknown, and then not compared.
     """
 
     kind: str
@@ -26,14 +25,14 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
     system: str | None
 
     def changes(self, later: "Part") -> list[str]:
-        """Say what another part has changed, for people."""
+        """List what another part changed, in words."""
         told = []
         if later.kind != self.kind:
-            told.append(f"the kind was {self.kind!r} and is {later.kind!r}")
+            told.append(f"the kind was {self.kind!r} and is now {later.kind!r}")
         elif later.kind_digest != self.kind_digest:
             told.append(f"the kind {self.kind!r} changed")
         if later.model != self.model:
-            told.append(f"the model was {self.model!r} and is {later.model!r}")
+            told.append(f"the model was {self.model!r} and is now {later.model!r}")
         if self.tables is not None and later.tables is not None:
             names = sorted(self.tables.keys() | later.tables.keys())
             told += [
@@ -51,7 +50,7 @@ class _File(msgspec.Struct, frozen=True):
 
 
 def record_path(output: Path) -> Path:
-    """Name the file beside a run's output that says what it was made with."""
+    """Return the path of the record beside a run's output."""
     return output.with_name(output.name + ".run.json")
 
 
@@ -62,7 +61,7 @@ class Parts:
         self._path = record_path(output)
 
     def begin(self, part: Part, *, fresh: bool, mixed: bool) -> list[str]:
-        """Begin a part, and say what is other than in the last one.
+        """Begin a part, and return what changed since the last one.
 
         `fresh`: there is no result yet, so nothing can be mixed.
 
@@ -72,7 +71,9 @@ class Parts:
         before = () if fresh else self._read()
         changes = before[-1].changes(part) if before else []
         if not before and not fresh:
-            changes = [f"{self._path.name} is missing: what the results were made with is unknown"]
+            changes = [
+                f"{self._path.name} is missing: the settings behind the earlier results are unknown"
+            ]
         self._refuse(changes, mixed=mixed)
         if not before or changes:
             self._write((*before, part))
@@ -81,11 +82,7 @@ class Parts:
         return changes
 
     def tables(self, found: Mapping[str, str], *, mixed: bool) -> list[str]:
-        """Note the tables of this part, which only its first session could tell.
-
-        Raises:
-            SetupError: As `begin`.
-        """
+        """Record the tables of this part, known only after its first session."""
         *before, last = self._read()
         part = msgspec.structs.replace(last, tables=dict(found))
         changes = last.changes(part)
@@ -98,7 +95,7 @@ class Parts:
         if changes and not mixed:
             raise SetupError(
                 f"{self._path}: since the first part of this run, {'; '.join(changes)}.",
-                hint="Choose a new --output, or go on with --mixed: results of both are mixed.",
+                hint="Choose a new --output, or continue with --mixed to mix the results of both.",
             )
 
     def _read(self) -> tuple[Part, ...]:
@@ -109,7 +106,7 @@ class Parts:
         except (OSError, msgspec.MsgspecError) as error:
             raise SetupError(
                 f"{self._path}: cannot be read: {error}.",
-                hint="It says what the results beside it were made with; choose a new --output.",
+                hint="It records the settings behind the results beside it; choose a new --output.",
             ) from error
 
     def _write(self, parts: tuple[Part, ...]) -> None:

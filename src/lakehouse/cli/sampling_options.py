@@ -1,4 +1,4 @@
-"""Options of a command that asks a model: what a request may say of its sampling and its time."""
+"""Options for sampling and deadlines, shared by commands that call a model."""
 
 import math
 from typing import Annotated
@@ -12,14 +12,18 @@ from lakehouse.core.limits import DEADLINE_MS_MAX, SEED_MAX, TEMPERATURE_MAX, TO
 
 TemperatureOption = Annotated[
     float | None,
-    typer.Option(min=0, max=TEMPERATURE_MAX, help="Instead of the kind's or the model's own."),
+    typer.Option(
+        min=0,
+        max=TEMPERATURE_MAX,
+        help="Sampling temperature, instead of the kind's or the model's.",
+    ),
 ]
 MaxTokensOption = Annotated[
-    int | None, typer.Option(min=1, max=TOKENS_MAX, help="Of one answer, at most.")
+    int | None, typer.Option(min=1, max=TOKENS_MAX, help="Maximum tokens of one answer.")
 ]
-SeedOption = Annotated[int | None, typer.Option(min=0, max=SEED_MAX, help="Of the sampling.")]
+SeedOption = Annotated[int | None, typer.Option(min=0, max=SEED_MAX, help="Sampling seed.")]
 SystemOption = Annotated[
-    str | None, typer.Option(help="The system text, instead of the kind's.", metavar="TEXT")
+    str | None, typer.Option(help="System prompt, instead of the kind's.", metavar="TEXT")
 ]
 DeadlineOption = Annotated[
     int | None,
@@ -27,17 +31,17 @@ DeadlineOption = Annotated[
         "--deadline",
         min=1,
         max=DEADLINE_MS_MAX,
-        help="Milliseconds of one session, loading aside.",
+        help="Deadline of one session in milliseconds, not counting model loading.",
         metavar="MS",
     ),
 ]
 
 
 def raw_temperature(temperature: float | None) -> msgspec.Raw:
-    """Write a temperature as a request carries it.
+    """Encode a temperature as a request sends it.
 
     Raises:
-        SetupError: It is no number; the command line's own check lets NaN pass.
+        SetupError: It is NaN, which the command line's own check accepts.
     """
     if temperature is not None and math.isnan(temperature):
         raise SetupError(f"--temperature is nan; allowed is 0 to {TEMPERATURE_MAX:g}.")

@@ -23,13 +23,13 @@ from lakehouse.transport.door import DoorLimits, connections_max
 
 _LOG = logging.getLogger(__name__)
 _HELP = {
-    "up": "Run the whole stack in one process and open the gateway's port.\n\n"
+    "up": "Run the whole stack in one process and serve the gateway.\n\n"
     "Example: lakehouse up --config lakehouse.toml",
-    "gateway": "Run the public door alone; [validatord] url names the sessions' daemon.\n\n"
+    "gateway": "Run only the gateway; [validatord] url is the validator daemon's URL.\n\n"
     "Example: LAKEHOUSE_VALIDATORD__URL=http://127.0.0.1:4112 lakehouse gateway",
-    "validatord": "Run the sessions' daemon alone; [chatd] url names the models' daemon.\n\n"
+    "validatord": "Run only the validator daemon; [chatd] url is the chat daemon's URL.\n\n"
     "Example: LAKEHOUSE_CHATD__URL=http://127.0.0.1:4111 lakehouse validatord",
-    "chatd": "Run the models' daemon alone.\n\nExample: lakehouse chatd",
+    "chatd": "Run only the chat daemon.\n\nExample: lakehouse chatd",
 }
 
 
@@ -124,8 +124,8 @@ def _warn_of_missing_tables(config: Config) -> None:
         path = config.path(table.path)
         if not path.exists():
             say(
-                f"warning: tables.{name}.path: {path} is not there; until it is, sessions that "
-                "need it end as `table_unavailable`",
+                f"warning: tables.{name}.path: {path} does not exist; until it does, sessions "
+                f"that need it end as `table_unavailable`",
                 err=True,
             )
 

@@ -5,6 +5,13 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
+from lakehouse.cli.filter_options import (
+    DaemonOption,
+    KindOption,
+    ModelOption,
+    SinceOption,
+    UntilOption,
+)
 from lakehouse.cli.known_names import check_names
 from lakehouse.cli.options import ConfigOption, JsonOption, log_directory, read_config
 from lakehouse.cli.table import print_json, print_table
@@ -23,20 +30,30 @@ _PROMPT_CHARS_MAX = 60
 def command(
     context: typer.Context,
     *,
-    kind: Annotated[str | None, typer.Option(help="Only this kind.")] = None,
-    model: Annotated[str | None, typer.Option(help="Only this model.")] = None,
-    verdict: Annotated[Verdict | None, typer.Option(help="Only sessions that ended so.")] = None,
-    code: Annotated[str | None, typer.Option(help="An infra code or a finding's code.")] = None,
-    daemon: Annotated[str | None, typer.Option(help="Only this daemon, such as replay.")] = None,
-    conversation_id: Annotated[str | None, typer.Option(help="Only this conversation.")] = None,
-    since: Annotated[str | None, typer.Option(help="From this time on, RFC 3339.")] = None,
-    until: Annotated[str | None, typer.Option(help="Before this time.")] = None,
-    limit: Annotated[int, typer.Option(help="How many, 1 to 200.")] = SESSIONS_LIMIT_DEFAULT,
-    cursor: Annotated[str | None, typer.Option(help="Where the page before ended.")] = None,
+    kind: KindOption = None,
+    model: ModelOption = None,
+    verdict: Annotated[
+        Verdict | None, typer.Option(help="Only sessions with this verdict.")
+    ] = None,
+    code: Annotated[
+        str | None, typer.Option(help="Only sessions with this infra code or finding code.")
+    ] = None,
+    daemon: DaemonOption = None,
+    conversation_id: Annotated[
+        str | None, typer.Option(help="Only sessions of this conversation.")
+    ] = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    limit: Annotated[
+        int, typer.Option(help="Number of sessions to list, 1 to 200.")
+    ] = SESSIONS_LIMIT_DEFAULT,
+    cursor: Annotated[
+        str | None, typer.Option(help="Cursor printed after the previous page.")
+    ] = None,
     json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
-    """List the sessions of the log, newest first.
+    """List logged sessions, newest first.
 
     Example: lakehouse sessions --verdict max_iter_exhausted --limit 10
     """
@@ -64,7 +81,7 @@ def command(
         [_cells(msgspec.json.decode(row)) for row in page.rows],
     )
     if page.next is not None:
-        say(f"More with: --cursor {page.next}")
+        say(f"Next page: --cursor {page.next}")
 
 
 def _cells(row: dict[str, Any]) -> list[object]:

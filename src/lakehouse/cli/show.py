@@ -1,4 +1,4 @@
-"""`lakehouse show`: one session told attempt by attempt."""
+"""`lakehouse show`: one session, attempt by attempt."""
 
 from typing import Annotated
 
@@ -28,7 +28,7 @@ def command(
     json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
-    """Tell a session: what was asked, what the model wrote, what was wrong, what it was told.
+    """Show a session: the prompt, what the model wrote, what was wrong, and the feedback.
 
     Example: lakehouse show 019ab1c2d3e47f60b1a2c3d4e5f60718
     """
@@ -73,7 +73,7 @@ def _print_row(row: Row, out: Console) -> None:
 
 
 def print_attempt(attempt: Attempt, out: Console) -> None:
-    """Tell one attempt: what the model was told, what it wrote, what was wrong with it."""
+    """Print one attempt: the feedback, the answer, and its findings."""
     out.print(Text(f"\n  attempt {attempt.iteration}: {attempt.outcome}", style="bold"))
     if attempt.told is not None:
         print_fact(out, "told", attempt.told)
@@ -86,6 +86,6 @@ def print_attempt(attempt: Attempt, out: Console) -> None:
 
 
 def print_fact(out: Console, name: str, value: str) -> None:
-    """Print a label and a text, whose further lines stand below its first."""
+    """Print a label and a text; further lines are aligned below the first."""
     text = visible(value).replace("\n", "\n" + " " * 11)
     out.print(Text(f"  {name:>7}: ", style="dim") + Text(text), soft_wrap=True)

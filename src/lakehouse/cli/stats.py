@@ -1,9 +1,16 @@
-"""`lakehouse stats`: verdicts and rates, an outage never counted as a bad answer."""
+"""`lakehouse stats`: verdicts and rates. An outage is never counted as a bad answer."""
 
 from typing import Annotated
 
 import typer
 
+from lakehouse.cli.filter_options import (
+    DaemonOption,
+    KindOption,
+    ModelOption,
+    SinceOption,
+    UntilOption,
+)
 from lakehouse.cli.known_names import check_names
 from lakehouse.cli.options import ConfigOption, JsonOption, log_directory, read_config
 from lakehouse.cli.table import percent, print_json, print_table
@@ -21,17 +28,20 @@ def command(
     context: typer.Context,
     *,
     by: Annotated[
-        str, typer.Option(help="Comma-separated: model, kind, day, provider, daemon, verdict.")
+        str,
+        typer.Option(
+            help="Group by these, comma-separated: model, kind, day, provider, daemon, verdict."
+        ),
     ] = "",
-    kind: Annotated[str | None, typer.Option(help="Only this kind.")] = None,
-    model: Annotated[str | None, typer.Option(help="Only this model.")] = None,
-    since: Annotated[str | None, typer.Option(help="From this time on, RFC 3339.")] = None,
-    until: Annotated[str | None, typer.Option(help="Before this time.")] = None,
-    daemon: Annotated[str | None, typer.Option(help="Only this daemon, such as replay.")] = None,
+    kind: KindOption = None,
+    model: ModelOption = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    daemon: DaemonOption = None,
     json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
-    """Count verdicts and rates; infra_error is left out of what the rates divide by.
+    """Show verdict counts and rates; rates exclude infra_error.
 
     Example: lakehouse stats --by model,kind --since 2026-11-01
     """

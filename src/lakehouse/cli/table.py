@@ -1,4 +1,4 @@
-"""How results look: Rich tables for people, JSON for programs, the same values in both."""
+"""How results are printed: Rich tables for people, JSON for programs, the same values in both."""
 
 from collections.abc import Iterable, Sequence
 
@@ -26,12 +26,12 @@ def print_json(value: object) -> None:
 
 
 def percent(rate: float | None) -> str:
-    """Show a rate of 0 to 1; `-` when there was nothing to rate."""
+    """Format a rate of 0 to 1; `-` if there is none."""
     return "-" if rate is None else f"{100 * rate:.1f} %"
 
 
 def cell_text(raw: msgspec.Raw) -> str | None:
-    """Show a cell of a query: a text as it is, null as nothing, everything else as its JSON."""
+    """Format a cell of a query: text unchanged, null as empty, everything else as JSON."""
     data = bytes(raw)
     if data.startswith(b'"'):
         text: str = msgspec.json.decode(data)

@@ -19,14 +19,19 @@ tail_app = typer.Typer(add_completion=False, rich_markup_mode=None)
 def command(
     context: typer.Context,
     count: Annotated[
-        int, typer.Option("-n", min=0, max=SESSIONS_LIMIT_MAX, help="How many to begin with.")
+        int,
+        typer.Option(
+            "-n", min=0, max=SESSIONS_LIMIT_MAX, help="Number of past sessions to print first."
+        ),
     ] = 10,
     *,
-    follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on until Ctrl-C.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print whole rows, one a line.")] = False,
+    follow: Annotated[
+        bool, typer.Option("-f", "--follow", help="Keep printing new sessions until Ctrl-C.")
+    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print whole rows, one per line.")] = False,
     config: ConfigOption = None,
 ) -> None:
-    """Print the last sessions, oldest first, and with -f the ones that follow.
+    """Print the last sessions, oldest first; with -f also new ones.
 
     Example: lakehouse tail -f
     """

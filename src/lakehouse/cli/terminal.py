@@ -1,10 +1,10 @@
-"""Text on its way to the terminal: nothing of others that steers it comes through.
+"""Prints text to the terminal, with control sequences from outside removed.
 
-Prompts, answers, ids, names of files and kinds are written by models and by other programs. A
-terminal obeys escape sequences, C1 controls and marks of direction among them, so each such
-character is shown as its number. JSON and CSV for programs keep their bytes, unless they go to a
-terminal. All commands print through here, or through the console that uses it (`cli/console.py`,
-apart because Rich takes longer to load than the help may take).
+Models and other programs write prompts, answers, ids, and names of files and kinds. A terminal
+obeys escape sequences, C1 controls and direction marks in them, so each such character is shown as
+its number. JSON and CSV for programs keep their bytes, unless they go to a terminal. All commands
+print through here, or through the console that uses it (`cli/console.py`, separate because loading
+Rich would slow down `--help`).
 """
 
 import re
@@ -24,7 +24,7 @@ _ALSO_BREAKS: Final = re.compile(f"[\t\n]|{_STEERING.pattern}")
 
 
 def visible(text: str) -> str:
-    r"""Show what would steer a terminal as `\x1b` or `\u202e`; line breaks and tabs stay."""
+    r"""Show characters that control a terminal as `\x1b` or `\u202e`; line breaks and tabs stay."""
     return _STEERING.sub(_number, text)
 
 
@@ -39,13 +39,13 @@ def say(text: str, *, err: bool = False) -> None:
 
 
 def say_json(data: bytes | str) -> None:
-    """Print JSON for programs, byte for byte; on a terminal, equal JSON that cannot steer it."""
+    """Print JSON for programs, byte for byte; on a terminal, control characters are escaped."""
     text = data.decode("utf-8") if isinstance(data, bytes) else data
     typer.echo(_STEERING.sub(_json_number, text) if sys.stdout.isatty() else text)
 
 
 def say_lines(lines: Iterable[str]) -> None:
-    """Print lines of a format for programs, as they are; not so on a terminal."""
+    """Print lines for programs unchanged; on a terminal, with control characters escaped."""
     shown = visible if sys.stdout.isatty() else str
     for line in lines:
         sys.stdout.write(shown(line))

@@ -1,4 +1,4 @@
-"""`lakehouse trace`: traces made again from the log, under the ids that the rows carry."""
+"""`lakehouse trace`: rebuilds traces from the log, with the ids that the rows contain."""
 
 import asyncio
 import os
@@ -12,6 +12,7 @@ import typer
 from rich.progress import Progress, SpinnerColumn, TextColumn
 
 from lakehouse.cli.console import console as terminal_console
+from lakehouse.cli.filter_options import UntilOption
 from lakehouse.cli.listing import ListingGroup
 from lakehouse.cli.options import ConfigOption, JsonOption, log_directory, read_config
 from lakehouse.cli.table import print_json
@@ -33,7 +34,7 @@ trace_app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
     no_args_is_help=True,
-    help="Send the traces of logged sessions again.",
+    help="Resend the traces of logged sessions.",
 )
 
 _ROWS_AT_ONCE: Final = 64  # about 500 spans
@@ -76,7 +77,7 @@ class _Chosen:
 
 @trace_app.callback()
 def group() -> None:
-    """Send the traces of logged sessions again."""
+    """Resend the traces of logged sessions."""
 
 
 @trace_app.command()
@@ -84,27 +85,27 @@ def resend(
     context: typer.Context,
     *,
     since: Annotated[
-        str | None, typer.Option(help="Sessions that ended from this time on, RFC 3339.")
+        str | None, typer.Option(help="Only sessions that ended at or after this time, RFC 3339.")
     ] = None,
-    until: Annotated[str | None, typer.Option(help="Before this time.")] = None,
-    session: Annotated[str | None, typer.Option(help="Only this session id.")] = None,
+    until: UntilOption = None,
+    session: Annotated[str | None, typer.Option(help="Only the session with this id.")] = None,
     json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
-    """Rebuild traces from the log and send them, under the ids that they had or would have had.
+    """Rebuild traces from the log and send them, with their original ids.
 
-    Sending twice is sending once. Exit code 1 if the receiver refused some, 3 if it is away.
+    Sending twice adds nothing. Exit code 1 if the receiver rejected some, 3 if it is unreachable.
 
     Example: lakehouse trace resend --since 2026-11-01T00:00:00Z
     """
     if since is None and session is None:
-        raise SetupError("Say which sessions: --since TIME, --session ID, or both.")
+        raise SetupError("Choose the sessions: --since TIME, --session ID, or both.")
     settings = read_config(context, config)
     sender = tracer(settings, os.environ, "up")
     if sender is None:
         raise SetupError(
-            f"Nothing says where traces go: {why_off(os.environ)}.",
-            hint="Set the variables as for the daemons; `lakehouse doctor tracing` tries them.",
+            f"No receiver of traces is configured: {why_off(os.environ)}.",
+            hint="Set the variables as for the daemons; `lakehouse doctor tracing` tests them.",
         )
     chosen = _Chosen(
         log_directory(settings),
@@ -131,8 +132,9 @@ def resend(
     if "unreachable" in done.dropped:
         raise InfraError(
             "connect",
-            f"The receiver went away: {done.trouble}.",
-            hint="Send again when it is back: what arrived already is not doubled.",
+            f"The receiver stopped answering: {done.trouble}.",
+            hint="Run the command again when it is back: spans that already arrived are not "
+            "duplicated.",
         )
     if dropped:
         say(f"error: {done.trouble}", err=True)

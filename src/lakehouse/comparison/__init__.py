@@ -1,1 +1,1 @@
-"""Two models over the same sessions: pairs in, estimates and a decision out. Does no I/O."""
+"""Two models on the same sessions: pairs in, estimates and a decision out. Does no I/O."""

@@ -17,7 +17,7 @@ class Artifact:
             self.parsed = False
 
     def fields(self) -> dict[str, JsonValue]:
-        """Give the value of each field by its JSON Pointer.
+        """Return the value of each field by its JSON Pointer.
 
         A field is a member, at any depth, that is not itself an object. An array is one field. An
         artifact that is not an object is the single field `""`; an empty object has no fields.
@@ -26,7 +26,7 @@ class Artifact:
 
 
 def equal_artifacts(left: bytes, right: bytes) -> bool:
-    """Tell whether two artifacts hold the same value: `1.0` equals `1`, member order is ignored.
+    """Return whether two artifacts have the same value: `1.0` equals `1`, member order is ignored.
 
     Text that is not strict JSON equals only the same bytes.
     """

@@ -31,7 +31,7 @@ class Draws(msgspec.Struct, frozen=True):
     change: Floats | None
 
     def bounds(self, values: Floats, tail: float) -> tuple[float, float] | None:
-        """Give the lower and upper confidence bound, each wrong with probability `tail`.
+        """Return the lower and upper confidence bound, each wrong with probability `tail`.
 
         The expanded percentile interval (Hesterberg 2015): with few clusters, plain percentiles
         are too narrow, because they ignore Student's t and divide by n instead of n-1. None with
@@ -46,7 +46,7 @@ class Draws(msgspec.Struct, frozen=True):
 
 
 def expanded_tail(tail: float, clusters: int) -> float:
-    """Give the percentile whose bound is wrong with probability `tail`, even with few clusters."""
+    """Return the percentile whose bound is wrong with probability `tail`, also for few clusters."""
     widened = stdtrit(clusters - 1, tail) * math.sqrt(clusters / (clusters - 1))
     return float(ndtr(widened))
 
@@ -87,7 +87,7 @@ def value(sample: Sample, columns: Mapping[str, Floats], measure: Measure) -> fl
 
 
 def change(measure: Measure, baseline: Floats, candidate: Floats) -> Floats:
-    """Give the difference of rates, or the quotient of anything else (0 / 0 is 1: no change)."""
+    """Return the difference of rates, or the quotient of anything else (0 / 0 is 1: no change)."""
     if measure.unit == "rate":
         return candidate - baseline
     with np.errstate(divide="ignore", invalid="ignore"):

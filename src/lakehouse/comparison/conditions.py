@@ -37,7 +37,6 @@ class Condition(msgspec.Struct, frozen=True):
 
     @property
     def measured(self) -> Measure:
-        """The measure by its name."""
         return MEASURES[self.measure]
 
 
@@ -106,7 +105,7 @@ def _absolute(text: str, measure: Measure, number: str) -> float:
 
 
 def _relative(text: str, measure: Measure, limit: "re.Match[str]") -> float:
-    """Give the points to add for a rate, or the factor for any other measure."""
+    """Return the points to add for a rate, or the factor for any other measure."""
     sign = limit["sign"]
     if measure.unit == "rate":
         if sign is None:
@@ -148,7 +147,7 @@ def _number(text: str, number: str) -> float:
     if _NUMBER.fullmatch(number) is None:
         raise _wrong(
             text,
-            f"has {number!r} where a number belongs",
+            f"has {number!r} instead of a number",
             "Write digits with at most one decimal point, such as 0.02 or 1.2.",
         )
     return float(number)

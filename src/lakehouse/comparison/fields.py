@@ -1,4 +1,4 @@
-"""Field by field: how often two models agree, and how often each has the checked value."""
+"""Per field: how often two models agree, and how often each has the checked value."""
 
 from collections import Counter
 from collections.abc import Sequence

@@ -218,7 +218,7 @@ def _decide(
 
 
 def _missing(metric: PairedMetric | None, measure: Measure, n_min: int) -> str:
-    """Say why a measure cannot be decided; empty if it can."""
+    """Return why a measure cannot be decided; empty if it can."""
     pairs, clusters = (0, 0) if metric is None else (metric.pairs, metric.clusters)
     if pairs < n_min:
         return f"{pairs} pairs have {measure.name} on both sides; {n_min} are needed."
@@ -283,7 +283,7 @@ def _exact(condition: Condition, metric: PairedMetric) -> tuple[GateTest, float]
 
 
 def _tango(lost: int, gained: int, n: int, difference: float) -> float:
-    """Give the one-sided p-value that the true difference of paired rates is below `difference`.
+    """Return the one-sided p-value that the true difference of paired rates is below `difference`.
 
     Tango 1998, Statistics in Medicine 17: 891-908. A score test, so it is valid even when few or
     no pairs differ.

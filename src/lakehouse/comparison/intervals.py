@@ -12,7 +12,7 @@ SHOWN_TAIL: Final = 0.025
 
 
 def wilson(successes: npt.ArrayLike, trials: npt.ArrayLike) -> tuple[float, float]:
-    """Give Wilson's 95 % score interval of a rate.
+    """Return Wilson's 95 % score interval of a rate.
 
     Both arguments hold one sum per cluster, or are single numbers if all trials are independent.
     Trials of a cluster that succeed together count as fewer trials (Kish's design effect), never

@@ -34,12 +34,10 @@ class Side(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def accepted(self) -> bool:
-        """Whether an answer passed every check."""
         return self.verdict == "accepted"
 
     @property
     def first_shot(self) -> bool:
-        """Whether the first answer passed every check."""
         return self.accepted and self.accepted_iteration == 0
 
 

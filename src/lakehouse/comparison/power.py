@@ -1,4 +1,4 @@
-"""How large a shortfall a run would have caught: what a pass is worth."""
+"""How large a shortfall a run would have detected: what a pass is worth."""
 
 import math
 from typing import Final
@@ -40,7 +40,7 @@ def detectable(
 
 
 def _variance(condition: Condition, metric: PairedMetric) -> float:
-    """Give the variance of one pair at the limit, as if all pairs were independent.
+    """Return the variance of one pair at the limit, as if all pairs were independent.
 
     For a difference, that is the share of pairs that differ. One pair is added, half a loss and
     half a gain (Agresti, Min 2005): if none differs in this run, some may in another.

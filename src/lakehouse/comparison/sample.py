@@ -66,7 +66,6 @@ class Sample(msgspec.Struct, frozen=True):
 
     @property
     def clusters(self) -> int:
-        """The number of clusters."""
         return int(self.cluster.max()) + 1 if self.cluster.size else 0
 
     def known(self, column: str) -> npt.NDArray[np.bool_]:
@@ -98,7 +97,7 @@ def sample_of(pairs: Sequence[SessionPair]) -> Sample:
 
 
 def both_accepted(pair: SessionPair) -> tuple[bytes, bytes] | None:
-    """Give both artifacts if both sides were accepted; only these are compared with each other."""
+    """Return both artifacts if both sides were accepted; only these are compared."""
     ours, theirs = pair.baseline.artifact, pair.candidate.artifact
     if pair.baseline.accepted and pair.candidate.accepted and ours is not None:
         return (ours, theirs) if theirs is not None else None
@@ -106,7 +105,7 @@ def both_accepted(pair: SessionPair) -> tuple[bytes, bytes] | None:
 
 
 def right(side: Side, checked: bytes) -> bool:
-    """Tell whether a side was accepted with exactly the checked answer."""
+    """Return whether a side was accepted with exactly the checked answer."""
     if not side.accepted or side.artifact is None:
         return False
     return equal_artifacts(side.artifact, checked)

@@ -1,4 +1,4 @@
-"""Paired measures of a run with their intervals, and which verdicts changed.
+"""Paired measures of a run with their intervals, and the verdicts that changed.
 
 A pair is compared only if both sides were judged; outages are counted separately. Sessions of one
 conversation depend on each other, so whole conversations are resampled.

@@ -1,4 +1,4 @@
-"""What must hold between the fields of a configuration, beyond each one's type."""
+"""Checks between fields of a configuration, beyond each field's type."""
 
 import re
 from typing import Final
@@ -22,7 +22,7 @@ def check(config: Config, error: ErrorAt) -> None:
     """Check a whole configuration.
 
     Raises:
-        SetupError: Made by `error(field, message)` for the first thing that does not hold.
+        SetupError: Made by `error(field, message)`, for the first violation.
     """
     for name, model in config.models.items():
         check_model(f"models.{name}", model, error)
@@ -63,10 +63,12 @@ def _check_paths(config: Config, error: ErrorAt) -> None:
     paths |= {f"kinds.{name}.schema": kind.schema for name, kind in config.kinds.items()}
     for field, path in paths.items():
         if path is not None and _URL.match(path):
-            raise error(field, f"is {shown(path)}, a URL; it must be a path of this machine")
+            raise error(field, f"is {shown(path)}, a URL; it must be a local path")
     table_uri = config.log.table
     if table_uri is not None and table_uri.startswith("file:") and table_uri[5:8] != "///":
-        raise error("log.table", f"is {shown(table_uri)}; after file:// comes an absolute path")
+        raise error(
+            "log.table", f"is {shown(table_uri)}; file:// must be followed by an absolute path"
+        )
 
 
 def listen_address(listen: str) -> tuple[str, int]:
@@ -90,7 +92,8 @@ def _check_kind(field: str, kind: KindSettings, config: Config, error: ErrorAt) 
     if kind.model is not None and kind.model not in config.models:
         near = did_you_mean(kind.model, config.models)
         raise error(
-            f"{field}.model", f"is {kind.model!r}{near}; there is {', '.join(config.models)}"
+            f"{field}.model",
+            f"is {kind.model!r}{near}; configured models: {', '.join(config.models)}",
         )
     if kind.max_iterations is not None:
         check_range(f"{field}.max_iterations", kind.max_iterations, 1, ITERATIONS_MAX, error)
@@ -109,7 +112,8 @@ def _check_grounding(field: str, rule: GroundingRule, config: Config, error: Err
             known = ", ".join(config.tables) or "none"
             near = did_you_mean(table, config.tables)
             raise error(
-                f"{field}.column", f"table {table!r} is not configured{near}; there is {known}"
+                f"{field}.column",
+                f"table {table!r} is not configured{near}; configured tables: {known}",
             )
 
 

@@ -1,4 +1,4 @@
-"""Grounding held against the columns it names: a value that no cell can equal is told beforehand.
+"""Checks grounding rules against their columns: a value that no cell can equal is an error.
 
 Text, numbers and booleans never match each other. A rule whose pointer allows only numbers, on a
 column of text, would reject every answer: of a CSV table that is known from the configuration
@@ -23,10 +23,10 @@ _TYPE_OF: Final[dict[str, Holds]] = {"integer": "number", "number": "number", "b
 
 
 def check_columns(name: str, kind: Kind, schema: CompiledSchema, config: Config) -> None:
-    """Hold a kind's grounding against the CSV columns that it names.
+    """Check a kind's grounding against the CSV columns that it names.
 
     Raises:
-        SetupError: A column can hold no value that the schema allows; says the type to configure.
+        SetupError: No value of a column is allowed by the schema; names the type to configure.
     """
     for index, rule in enumerate(kind.grounding):
         for at, reference, types in _asked(rule, schema):
@@ -43,26 +43,26 @@ def check_columns(name: str, kind: Kind, schema: CompiledSchema, config: Config)
                 continue
             raise SetupError(
                 f"{config.source}: kinds.{name}.grounding[{index}]: {at!r} needs "
-                f"{_words(needed)}, and column {column!r} of the CSV table {table!r} holds "
+                f"{_words(needed)}, and column {column!r} of the CSV table {table!r} contains "
                 f"{configured}: no answer could ever be accepted.",
                 hint=_hint(table, column, needed),
             )
 
 
 def misfits(kind: Kind, schema: CompiledSchema, snapshot: TableSnapshot) -> Iterator[str]:
-    """Name the columns of tables at hand that hold no value which the schema allows."""
+    """List grounded columns of loaded tables whose type the schema does not allow."""
     for rule in kind.grounding:
         for at, reference, types in _asked(rule, schema):
             column = snapshot.columns[reference]
             if not types & TYPES[column.holds]:
                 yield (
-                    f"{at!r} of kinds.{kind.name} can only hold {_words(types)}, and "
-                    f"{reference} holds {column.holds}: no answer could ever be accepted"
+                    f"{at!r} of kinds.{kind.name} can only be {_words(types)}, and "
+                    f"{reference} contains {column.holds}: no answer could ever be accepted"
                 )
 
 
 def empty_columns(kind: Kind, snapshot: TableSnapshot) -> list[str]:
-    """Name the columns that a kind is grounded in and that hold no value, so far."""
+    """List the kind's grounded columns that have no values yet."""
     references = [one for rule in kind.grounding for one in rule.references()]
     return [one for one in dict.fromkeys(references) if snapshot.columns[one].empty]
 
@@ -70,7 +70,7 @@ def empty_columns(kind: Kind, snapshot: TableSnapshot) -> list[str]:
 def _asked(
     rule: GroundingRule, schema: CompiledSchema
 ) -> Iterator[tuple[str, str, frozenset[str]]]:
-    """Give each pointer of a rule with its column and the scalar types that the schema allows."""
+    """Return each pointer of a rule with its column and the scalar types that the schema allows."""
     if rule.column is None:
         return
     try:

@@ -1,4 +1,4 @@
-"""Kinds as sessions use them: schema read and compiled, digest taken, everything checked once."""
+"""Builds kinds from the configuration: schema compiled, digest computed, all checked once."""
 
 from collections.abc import Mapping
 from typing import Final, cast
@@ -96,7 +96,7 @@ def _declared(
 
 
 def doubts_about(kinds: Mapping[str, Kind], schemas: SchemaCache) -> list[str]:
-    """Name the checks of loaded kinds that their schemas do not promise to apply."""
+    """List the checks of loaded kinds that their schemas do not guarantee to apply."""
     found = []
     for name, kind in kinds.items():
         idle = idle_keywords(parse_bytes(bytes(kind.schema)))
@@ -109,7 +109,7 @@ def doubts_about(kinds: Mapping[str, Kind], schemas: SchemaCache) -> list[str]:
 
 
 def _grown(settings: KindSettings, model: DeclaredModel | None) -> dict[str, object]:
-    """Give the settings of `_GROWN` that differ from their defaults, for the kind's digest.
+    """Return the settings of `_GROWN` that differ from their defaults, for the kind's digest.
 
     What is set of the sampling is one of them, under one name; so is what judges beyond them: a
     model's validators, by its name and the code of its module.

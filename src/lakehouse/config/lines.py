@@ -1,4 +1,4 @@
-"""Where a field stands in a TOML file, so that an error can name its line."""
+"""Finds the line of a field in a TOML file, for error messages."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""From `lakehouse.toml` and the environment to a `Config`, or to one clear message.
+"""Loads `lakehouse.toml` and the environment into a `Config`, or raises one clear message.
 
 Order: `--config FILE`, `$LAKEHOUSE_CONFIG`, `lakehouse.toml` in the working directory, built-in
 defaults. `LAKEHOUSE_<SECTION>__<FIELD>` overrides one field; for models, tables and kinds it is
@@ -170,7 +170,7 @@ def _find(path: Path | None, environment: Mapping[str, str]) -> tuple[Path | Non
         if len(data) > _FILE_BYTES_MAX:
             raise SetupError(
                 f"{file}: is larger than {_FILE_BYTES_MAX >> 20} MiB.",
-                hint="Keep schemas, prompts and tables in files of their own.",
+                hint="Keep schemas, prompts and tables in separate files.",
             )
         return file, io.TextIOWrapper(io.BytesIO(data), "utf-8").read()
     except FileNotFoundError:

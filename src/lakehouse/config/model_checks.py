@@ -1,6 +1,6 @@
-"""What must hold between the settings of one model: which of them its provider knows, and values.
+"""Checks between the settings of one model: which ones its provider supports, and their values.
 
-A setting that would be ignored is refused: it would look as if it were in force.
+A setting that would be ignored is an error: it would look as if it had an effect.
 """
 
 import math
@@ -59,7 +59,7 @@ def check_model(field: str, model: ModelSettings, error: ErrorAt) -> None:
     """Check the settings of one model: what its provider says of them, then what all share.
 
     Raises:
-        SetupError: Made by `error(field, message)` for the first thing that does not hold.
+        SetupError: Made by `error(field, message)`, for the first violation.
     """
     for setting, message in model.faults():
         raise error(f"{field}.{setting}", message)

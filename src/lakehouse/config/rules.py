@@ -1,6 +1,7 @@
-"""The SQL rules of all kinds, held against schemas and tried, before the first session.
+"""Checks the SQL rules of all kinds against their schemas, and tries them, at start.
 
-Apart from the kinds, because this loads DuckDB, which a gateway and a stack without rules need not.
+Separate from `kinds`, because this loads DuckDB, which a gateway and a stack without rules do not
+need.
 """
 
 from collections.abc import Iterator, Mapping
@@ -30,8 +31,8 @@ def prepare_kinds(
     """Prepare the rules of every kind. Rules that read no table are also tried. Blocks.
 
     Raises:
-        SetupError: Naming the kind and the rule: it is no query, reads what is not configured,
-            binds a member that the schema cannot have, or fails whatever the answer holds.
+        SetupError: Naming the kind and the rule: it is not a query, reads an unknown table, binds a
+            member that the schema does not allow, or fails for every answer.
     """
     return {
         name: _prepared(kind, schemas.of(kind), config)
@@ -52,7 +53,7 @@ def table_files(kinds: Mapping[str, Kind], schemas: SchemaCache, config: Config)
 def doubts_about_rules(
     rules: Mapping[str, Rules], kinds: Mapping[str, Kind], schemas: SchemaCache
 ) -> list[str]:
-    """Name rules that say the same of every answer, and members that schemas do not name."""
+    """List rules whose result is always the same, and members that schemas do not name."""
     found = []
     for name, kind in kinds.items():
         schema = schemas.of(kind)
@@ -60,10 +61,12 @@ def doubts_about_rules(
             field = f"kinds.{name}.rules[{index}].sql"
             prepared = rules[name][rule.sql]
             if not prepared.members:
-                found.append(f"{field}: it binds no $member, so it says the same of every answer")
+                found.append(
+                    f"{field}: it binds no $member, so its result is the same for every answer"
+                )
             found += [
-                f"{field}: ${member} is not named in the schema, which leaves room for any "
-                "member: an answer without it binds NULL"
+                f"{field}: ${member} is not named in the schema, which allows any member: "
+                f"without it, NULL is bound"
                 for member, state in _states(prepared, schema)
                 if state == "open"
             ]
@@ -105,8 +108,8 @@ def _states(
 
 def _known(member: str, inputs: RuleInputs) -> str:
     if member.isdecimal():
-        return "; parameters have no numbers here: write $name, the member's name, not ? or $1"
+        return "; parameters are not positional: write $name, the member's name, not ? or $1"
     if not inputs.shapes:
-        return "; it names none"
+        return "; the schema names none"
     names = ", ".join(f"${name}" for name in inputs.shapes)
-    return f"{did_you_mean(member, inputs.shapes)}; there are {names}"
+    return f"{did_you_mean(member, inputs.shapes)}; its members are {names}"

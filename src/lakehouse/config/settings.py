@@ -1,6 +1,6 @@
 """The configuration as values: one struct per section of `lakehouse.toml`, defaults included.
 
-Only shapes and defaults live here; `load.py` fills and checks them.
+Only types and defaults are defined here; `load.py` fills and checks them.
 """
 
 from collections.abc import Mapping
@@ -31,7 +31,7 @@ class LogSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[log]`. `path` is a directory, relative to the file; all programs that name it share it.
 
     `commit`: a row is on the disk before the reply. `os`: it is in the page cache, which survives
-    the process but not a power cut. `table` is what sealed segments are compacted into: a path
+    the process but not a power cut. `table` is where sealed segments are compacted to: a path
     relative to the file, or a URI such as `s3://bucket/sessions`; by default `table` in the log.
     """
 
@@ -41,10 +41,10 @@ class LogSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class GatewaySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`[gateway]`. `api_keys_env` names the variable that holds `name:sha256-hex` entries.
+    """`[gateway]`. `api_keys_env` names the variable with the `name:sha256-hex` entries.
 
-    `sessions_at_once_max` bounds the sessions under way; more are told `rate_limited`.
-    `allowed_origins` are those of web pages that may ask, such as `https://app.example`.
+    `sessions_at_once_max` limits concurrent sessions; further ones get `rate_limited`.
+    `allowed_origins` are the origins of web pages that may call it, such as `https://app.example`.
     """
 
     listen: str = GATEWAY_LISTEN
@@ -54,10 +54,12 @@ class GatewaySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class DaemonSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`[chatd]` and `[validatord]`. With `url` the daemon is another process, else in this one.
+    """`[chatd]` and `[validatord]`.
 
-    `listen` is where it serves when it is run apart. `api_key_env` names the variable that holds
-    the key to send there.
+    With `url` the daemon is another process, else part of this one.
+
+    `listen` is its address when it runs apart. `api_key_env` names the variable with the key to
+    send there.
     """
 
     url: str | None = None
@@ -66,7 +68,7 @@ class DaemonSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class SessionSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`[session]`: what a request may leave out, and how long a stopping daemon waits."""
+    """`[session]`: defaults of a request, and how long a stopping daemon waits."""
 
     deadline_ms: int = DEADLINE_MS_DEFAULT
     load_budget_ms: int = LOAD_BUDGET_MS_DEFAULT
@@ -75,10 +77,10 @@ class SessionSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class TracingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`[tracing]`. Where traces go is said in the environment, since that takes keys.
+    """`[tracing]`. The receiver is set in the environment, because it needs keys.
 
-    `propagate` sends `traceparent` and `tracestate` to model providers too. `content` lets prompts
-    and outputs leave with the spans.
+    `propagate` sends `traceparent` and `tracestate` to model providers too. `content` adds prompts
+    and outputs to the spans.
     """
 
     propagate: bool = True
@@ -88,13 +90,12 @@ class TracingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class KindSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[kinds.NAME]`. Exactly one of `schema` (a file) and `python` (`package.module:Model`).
 
-    `repair` lets broken JSON be fixed before the checks; every change is recorded. `history` says
-    what a later attempt sees of the earlier ones (the model's setting where it is not given), and
-    `reprompt` is the text that stands before the findings, ours where it is not given; empty:
-    none. `temperature`, `top_p`, `max_tokens`, `seed` and `stop` hold for its sessions where a
-    request does not set them, over those of the model. `assert_formats`
-    makes `format` of a schema file an assertion; of a `python` kind it always is one, and the
-    model's own validators judge as well.
+    `repair` lets broken JSON be fixed before the checks; every change is recorded. `history` is
+    what a later attempt sees of the earlier ones (default: the model's setting). `reprompt` is the
+    text before the findings (default: ours; empty: none). `temperature`, `top_p`, `max_tokens`,
+    `seed` and `stop` override the model's, and a request overrides them. `assert_formats` makes
+    `format` of a schema file an assertion; for a `python` kind it always is one, and the model's
+    own validators also run.
     """
 
     schema: str | None = None
@@ -115,14 +116,13 @@ class KindSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     rules: tuple[SqlRule, ...] = ()
 
     def sampling(self) -> Sampling:
-        """Give how its answers are sampled, where it says."""
         return Sampling.of(self)
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
     """The whole configuration, resolved. `base` is the directory that relative paths start at.
 
-    `digest` covers everything but `base` and holds no secret: secrets are only ever named here.
+    `digest` covers everything but `base` and contains no secret: secrets are only named here.
     """
 
     source: str

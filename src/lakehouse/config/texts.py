@@ -1,7 +1,7 @@
-"""What no text of a configuration may hold, wherever it stands: found before anything uses it.
+"""Checks every text of a configuration for characters and sizes that nothing can use.
 
-A NUL ends a path in the middle, and what is not UTF-8 cannot be written to the log, to a digest or
-to the screen.
+A NUL would cut a path short, and text that is not UTF-8 cannot be written to the log, a digest or
+the screen.
 """
 
 import re
@@ -25,8 +25,8 @@ def parse_toml(text: str, place: str) -> dict[str, Any]:
     """Read TOML.
 
     Raises:
-        tomllib.TOMLDecodeError: It is none.
-        SetupError: It is, but with more than anybody means; `place` says where it stands.
+        tomllib.TOMLDecodeError: It is not TOML.
+        SetupError: It is TOML beyond the limits; `place` names the source.
     """
     if _DEEP_KEY.search(text) is not None:
         raise SetupError(f"{place}: a key has more than {_KEY_PARTS_MAX} dotted parts.")
@@ -35,13 +35,13 @@ def parse_toml(text: str, place: str) -> dict[str, Any]:
     except tomllib.TOMLDecodeError:
         raise
     except RecursionError:
-        raise SetupError(f"{place}: arrays or tables are nested too deeply to be read.") from None
+        raise SetupError(f"{place}: arrays or tables are nested too deeply.") from None
     except ValueError as error:  # an integer that Python refuses to convert
-        raise SetupError(f"{place}: a number has too many digits to be read.") from error
+        raise SetupError(f"{place}: a number has too many digits.") from error
 
 
 def find_fault(data: Mapping[str, Any]) -> tuple[str, str] | None:
-    """Find the first text that cannot be used; gives its field, and what is wrong with it."""
+    """Find the first unusable text; returns its field, and what is wrong with it."""
     for field, text in _texts(data):
         if "\0" in text:
             return field, f"is {shown(text)}; a NUL character is not allowed"
@@ -53,7 +53,7 @@ def find_fault(data: Mapping[str, Any]) -> tuple[str, str] | None:
 
 
 def _texts(data: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Give every text with its field, without recursion: the file decides how deep it is."""
+    """Return every text with its field, without recursion: the file decides how deep it is."""
     waiting: list[tuple[str, object]] = list(data.items())
     while waiting:
         field, value = waiting.pop(0)

@@ -1,7 +1,7 @@
-"""Checks of the kinds tried before the first session, where that takes a table or a process.
+"""Tries the checks of all kinds before the first session, where that needs a table or a process.
 
-What a trial finds stops the start. What it cannot reach, such as a table that is not there yet, is
-told where it is looked for, and sessions find it again.
+What a trial finds is an error at start. What it cannot check, such as a table that does not exist
+yet, is reported elsewhere, and sessions find it again.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ async def try_checks(known: Catalog, tables: "TableFiles | None") -> None:
     """Try rules that read tables, and the validators of Python models.
 
     Raises:
-        SetupError: One fails whatever an answer holds.
+        SetupError: One fails for every answer.
     """
     if tables is not None:
         await try_on_tables(tables, known.kinds)
@@ -36,7 +36,7 @@ async def try_on_tables(tables: "TableFiles", kinds: Mapping[str, Kind]) -> None
     """Try the rules that read tables, as far as those can be read now.
 
     Raises:
-        SetupError: A rule fails whatever an answer holds.
+        SetupError: A rule fails for every answer.
     """
     for name, prepared in tables.rules.items():
         if not any(rule.tables for rule in prepared.values()):
@@ -50,11 +50,11 @@ async def try_on_tables(tables: "TableFiles", kinds: Mapping[str, Kind]) -> None
 
 
 async def try_model(kind: Kind, known: Catalog) -> None:
-    """Hold answers made from the schema against a kind's model, if it has one.
+    """Check sample answers from the schema with a kind's model, if it has one.
 
     Raises:
-        SetupError: It cannot be imported by a process of its own, or fails on every answer by an
-            error that is no rejection.
+        SetupError: A child process cannot import it, or it fails on every answer with an error that
+            is not a rejection.
     """
     if kind.model_check is None:
         return

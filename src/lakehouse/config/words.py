@@ -1,4 +1,4 @@
-"""What a field may hold, in the words of a person who writes TOML."""
+"""Describes allowed values in the words of somebody who writes TOML."""
 
 import re
 

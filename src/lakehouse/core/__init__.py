@@ -1,1 +1,1 @@
-"""The vocabulary every other package speaks: pure values and rules, no I/O."""
+"""The vocabulary of every other package: pure values and rules, no I/O."""

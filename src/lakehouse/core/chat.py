@@ -1,4 +1,4 @@
-"""What passes between the loop and a model: one question, one answer."""
+"""Requests to a model, and its replies."""
 
 from typing import Any, Final, Literal
 
@@ -25,7 +25,7 @@ class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Usage(msgspec.Struct, frozen=True):
-    """Tokens of one model call, or their sum; null where the provider does not say."""
+    """Tokens of one model call, or their sum; null if the provider does not report them."""
 
     prompt_tokens: Int64 | None = None
     completion_tokens: Int64 | None = None
@@ -39,7 +39,7 @@ class Usage(msgspec.Struct, frozen=True):
 
 
 class Sampling(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How a model chooses its tokens; None where nobody says, which leaves it to the model."""
+    """How a model samples its tokens; None leaves it to the model."""
 
     temperature: float | None = None
     top_p: float | None = None
@@ -53,12 +53,12 @@ class Sampling(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         return cls(**{name: getattr(settings, name) for name in cls.__struct_fields__})
 
     def over(self, other: "Sampling") -> "Sampling":
-        """Give what is set here, and of the rest what is set in `other`."""
+        """Return what is set here, and of the rest what is set in `other`."""
         set_here = {name: value for name in _SAMPLING if (value := getattr(self, name)) is not None}
         return msgspec.structs.replace(other, **set_here)
 
     def members(self, tokens_field: str) -> dict[str, Any]:
-        """Give what is said, for an endpoint that calls the length `tokens_field`."""
+        """Return what is said, for an endpoint that calls the length `tokens_field`."""
         members = {
             "temperature": self.temperature,
             "top_p": self.top_p,
@@ -76,10 +76,10 @@ _SAMPLING = Sampling.__struct_fields__
 class ChatRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One model call: the body of `POST /v1/chat`.
 
-    `model` is an alias of ours. `schema` is a JSON Schema that the model may decode under, if it
-    can, or raw `null`; the answer is never trusted to follow it. `temperature` is a JSON number as
-    it came. `fallback` says that the sampling was changed by us, and from what: an endpoint that
-    refuses a changed value is asked with the one of `fallback` instead.
+    `model` is an alias. `schema` is a JSON Schema to constrain decoding, where supported, or raw
+    `null`; the answer is checked in any case. `temperature` is a JSON number as received.
+    `fallback` is the sampling before Lakehouse changed it: if an endpoint rejects a changed value,
+    the one in `fallback` is used instead.
     """
 
     model: str
@@ -100,7 +100,6 @@ class ChatRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def sampling(self) -> Sampling:
-        """The members that say how tokens are chosen."""
         return Sampling(
             temperature=self.temperature,
             top_p=self.top_p,
@@ -113,11 +112,11 @@ class ChatRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class ChatReply(msgspec.Struct, frozen=True):
     """One model answer: the reply of `POST /v1/chat`.
 
-    `text` holds thinking blocks that the model wrote into its answer; `thinking` only what the
-    provider reports apart. A refusal by the provider is `finish_reason` `content_filter`.
-    The reason is a `FinishReason`, or one that a later version's `chatd` gave.
-    `text` is valid Unicode: lone surrogates have become U+FFFD. `load_ms` is how long the call
-    waited for the model to load; that time does not count against a session's deadline.
+    `text` includes thinking blocks that the model wrote into its answer; `thinking` has only what
+    the provider reports separately. A refusal by the provider is `finish_reason` `content_filter`.
+    The reason is a `FinishReason`, or one of a later version of `chatd`. `text` is valid Unicode:
+    lone surrogates have become U+FFFD. `load_ms` is how long the call waited for the model to load;
+    that time does not count against a session's deadline.
     """
 
     text: str
@@ -130,7 +129,7 @@ class ChatReply(msgspec.Struct, frozen=True):
 
 
 class CallLimits(msgspec.Struct, frozen=True):
-    """What one model call may still take, retries included.
+    """The time left for one model call, retries included.
 
     `deadline_ms` runs only while no model loads; `load_budget_ms` only while one does.
     """
@@ -143,8 +142,8 @@ class ModelName(msgspec.Struct, frozen=True):
     """One configured model: our alias, the provider's name for it, and the provider.
 
     `history` is what its later attempts see of the earlier ones; None is the default.
-    `reasoning_marks` are pairs that its answers may hold beside those that everybody knows.
-    `sampling` holds where neither a request nor a kind says anything.
+    `reasoning_marks` are pairs that its answers may contain in addition to the known ones.
+    `sampling` applies where neither a request nor a kind sets a value.
     """
 
     name: str
@@ -156,7 +155,7 @@ class ModelName(msgspec.Struct, frozen=True):
 
 
 class ModelStatus(msgspec.Struct, frozen=True):
-    """One configured model and how it is: an entry of `GET /v1/models`."""
+    """One configured model and its state: an entry of `GET /v1/models`."""
 
     name: str
     model: str

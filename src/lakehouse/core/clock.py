@@ -1,4 +1,4 @@
-"""Time as a value that tests can hold still: wall time for records, monotonic for deadlines."""
+"""Time as a value that tests can set: wall time for records, monotonic time for deadlines."""
 
 import re
 import time
@@ -35,27 +35,23 @@ class SystemClock:
     """The machine's clocks."""
 
     def now(self) -> datetime:
-        """Wall time in UTC."""
         return datetime.now(UTC)
 
     def monotonic_ms(self) -> float:
-        """Milliseconds of `time.monotonic`."""
         return time.monotonic() * 1000
 
 
 class FixedClock:
-    """Shipped test double: stands still until `advance_ms` is called."""
+    """A test double: time stands still until `advance_ms` is called."""
 
     def __init__(self, start: datetime | None = None) -> None:
         self._now = start or datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
         self._monotonic_ms = 0.0
 
     def now(self) -> datetime:
-        """Give the time it was set to."""
         return self._now
 
     def monotonic_ms(self) -> float:
-        """Milliseconds advanced so far."""
         return self._monotonic_ms
 
     def advance_ms(self, milliseconds: float) -> None:
@@ -69,7 +65,7 @@ def timestamp(moment: datetime) -> str:
 
 
 def moment_of(text: str) -> datetime | None:
-    """Read a row's timestamp in UTC, as no zone means; None for a text that is no time.
+    """Parse a row's timestamp; without a zone it is UTC. None if the text is invalid.
 
     A row may hold any text there. Cost: 1 µs.
     """
@@ -83,7 +79,7 @@ def moment_of(text: str) -> datetime | None:
 
 
 def ordering_moment(text: str) -> str:
-    """Write a row's timestamp in the form that orders the rows of every writer; see `UNDATED`."""
+    """Normalize a row's timestamp so that rows of every writer sort correctly; see `UNDATED`."""
     moment = moment_of(text)
     if moment is None:
         return UNDATED
@@ -91,9 +87,10 @@ def ordering_moment(text: str) -> str:
 
 
 def within(moment: str, since: str | None, until: str | None) -> bool:
-    """Say whether `since` <= a row's ordering moment < `until`, in our form; None has no bound.
+    """Return whether `since` <= a row's ordering moment < `until`; None is no bound.
 
-    A row without a time is older than every other: no `since` lets it through, any `until` does.
+    A row without a valid time is older than every other: no `since` includes it, every `until`
+    does.
     """
     return (since is None or (moment >= since and moment != UNDATED)) and (
         until is None or moment < until

@@ -1,4 +1,4 @@
-"""Letting go of several things when any of them may fail: each is tried, each failure is told."""
+"""Closes several resources: each is tried even if another fails, and each failure is logged."""
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
@@ -9,10 +9,10 @@ Step = Callable[[], Awaitable[object]]
 
 
 async def close_all(steps: Mapping[str, Step]) -> bool:
-    """Take steps in order, by what they close.
+    """Close everything in order, by name.
 
-    Says whether all went well. A failure is logged, and the rest goes on. Being cancelled, or
-    interrupted, is passed on once every step was tried.
+    Returns whether all succeeded. A failure is logged, and the other steps still run. Cancellation
+    and interrupts are raised again after the last step.
     """
     well = True
     interruption: BaseException | None = None

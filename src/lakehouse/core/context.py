@@ -35,13 +35,13 @@ current_session: Final[ContextVar[str | None]] = ContextVar("current_session", d
 
 
 class CallContext(msgspec.Struct, frozen=True):
-    """The ids one call carries through every daemon.
+    """The ids of one call in every daemon.
 
     `span_id` is this daemon's own span for the call and the parent of whatever it calls next.
-    `link` is the caller's context where the header named another trace than the caller's.
-    `flags` are W3C's: sampled, and whether the trace id is random. `tracestate` goes on as it came.
-    `outermost` says that no other daemon of ours passed the call on, and no session made it.
-    `deadline_ms` and `load_budget_ms` are what an outer daemon has left for this call.
+    `link` is the caller's context if the header named another trace than the caller's. `flags` are
+    W3C's: sampled, and whether the trace id is random. `tracestate` is passed on unchanged.
+    `outermost`: no other daemon of ours forwarded the call, and no session made it. `deadline_ms`
+    and `load_budget_ms` are the time that an outer daemon has left for this call.
     """
 
     session_id: str
@@ -59,7 +59,7 @@ class CallContext(msgspec.Struct, frozen=True):
 
     @property
     def sampled(self) -> bool:
-        """Whether spans of this call are recorded: what the caller of the trace decided."""
+        """Whether spans of this call are recorded, as the caller decided."""
         return bool(self.flags & SAMPLED)
 
     def traceparent(self) -> str:
@@ -70,14 +70,14 @@ class CallContext(msgspec.Struct, frozen=True):
         return f"00-{self.trace_id}-{self.span_id}-{self.flags & FLAGS_KNOWN:02x}"
 
     def trace_headers(self) -> dict[str, str]:
-        """Give the W3C headers that carry the trace on, to anybody."""
+        """Return the W3C headers that pass the trace on to any receiver."""
         headers = {"traceparent": self.traceparent()}
         if self.tracestate is not None:
             headers["tracestate"] = self.tracestate
         return headers
 
     def hop_headers(self) -> dict[str, str]:
-        """Give the headers that carry this call to an inner daemon, deadlines aside."""
+        """Return the headers that pass this call to an inner daemon, without deadlines."""
         headers = {
             TRACE_ID_HEADER: self.session_id,
             ROW_ID_HEADER: self.row_id,
@@ -88,14 +88,14 @@ class CallContext(msgspec.Struct, frozen=True):
         return headers
 
     def child(self, span_id: str) -> "CallContext":
-        """Give the same call under another span of ours, such as one attempt's."""
+        """Return the same call under another span of ours, such as one attempt's."""
         return msgspec.structs.replace(
             self, span_id=span_id, parent_span_id=self.span_id, outermost=False
         )
 
 
 def session_context() -> CallContext:
-    """Mint the ids of a session that no request asks for: its own span is the root of its trace."""
+    """Create the ids of a session without a request: its own span is the root of its trace."""
     context = call_context((), ())
     return msgspec.structs.replace(context, span_id=derived_span_id(context.row_id, SESSION_SPAN))
 
@@ -111,7 +111,7 @@ def call_context(
     deadline_ms: int | None = None,
     load_budget_ms: int | None = None,
 ) -> CallContext:
-    """Decide a call's ids. The first that holds wins: header, trace context, minted here.
+    """Decide a call's ids. The first valid source wins: header, trace context, a new id.
 
     Args:
         trace_id_headers: Every `X-Lakehouse-Trace-Id` field; anything but one valid value is

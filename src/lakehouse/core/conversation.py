@@ -1,6 +1,6 @@
-"""What the conversation of a later attempt holds, made of the attempts before it.
+"""Builds the conversation of a later attempt from the attempts before it.
 
-The loop sends it and a trace tells it: both make it here, from what the row keeps.
+The loop sends it and a trace shows it: both build it here, from the members of the row.
 """
 
 from collections.abc import Sequence
@@ -16,10 +16,10 @@ from lakehouse.core.session import Attempt
 def later_turns(
     attempts: Sequence[Attempt], told: str, history: str | msgspec.UnsetType
 ) -> tuple[Message, ...]:
-    """Give the turns that follow the caller's messages after these rejected attempts.
+    """Return the turns that follow the caller's messages after these rejected attempts.
 
-    `attempts` are all before the next one, oldest first, and `told` is what the next one is told.
-    An answer without text leaves no turn: endpoints refuse an empty one.
+    `attempts` are all before the next one, oldest first, and `told` is the feedback for the next
+    one. An answer without text has no turn: endpoints reject empty turns.
     """
     added = Message("user", told)
     if history in (msgspec.UNSET, "findings"):
@@ -36,9 +36,9 @@ def later_turns(
 
 
 def answer_shown(attempt: Attempt) -> str:
-    """Give a rejected answer as the model sees it again.
+    """Return a rejected answer as the model sees it again.
 
-    The artifact that was taken from it, else its whole text; cut to `ANSWER_SHOWN_BYTES_MAX`.
+    The artifact extracted from it, else its whole text; cut to `ANSWER_SHOWN_BYTES_MAX`.
     """
     taken = attempt.artifact != NULL
     text = bytes(attempt.artifact).decode("utf-8") if taken else attempt.output.strip()

@@ -1,15 +1,16 @@
-"""The tree of everything that can go wrong, each with a stable code and a hint.
+"""The tree of all errors, each with a stable code and a hint.
 
     LakehouseError
-    ├── Refusal            the request was not taken on: an RFC 9457 problem, no row
+    ├── Refusal            the request was rejected: an RFC 9457 problem, no row
     ├── InfraError         the session could not be judged: verdict `infra_error`
     │   ├── TableUnavailable
     │   └── LogUnavailable
     └── SetupError         configuration or command line: printed, exit code 2
 
 `public` is what a caller may see. `internal` is for the operator, in our own log and in the row's
-`error.detail`, and may hold paths and causes. Of an `InfraError` both are redacted where it is
-made, so that neither holds what looks like a key; a key without a look is cut out by who knows it.
+`error.detail`, and may hold paths and causes. An `InfraError` redacts both when it is created:
+neither contains anything that looks like a key. Keys that do not look like one are removed by the
+code that knows them.
 """
 
 from typing import ClassVar, Final, Literal
@@ -79,20 +80,20 @@ INFRA_STATUS: Final[dict[InfraCode, int]] = {
 _LATER_STATUS: Final = 502
 
 INFRA_HINT: Final[dict[InfraCode, str]] = {
-    "connect": "Check that what was asked is up and can be reached: `lakehouse doctor`.",
-    "upstream_malformed": "The model's endpoint answered something that is not a chat completion; "
-    "check its base_url.",
-    "upstream_status": "Look up the endpoint's own log for this status.",
+    "connect": "Check that the endpoint is up and reachable: `lakehouse doctor`.",
+    "upstream_malformed": "The model's endpoint returned something that is not a chat "
+    "completion; check its base_url.",
+    "upstream_status": "Check the endpoint's own log for this status.",
     "model_missing": "Pull or serve the model at its endpoint, or correct `model` in the "
     "configuration: `lakehouse doctor`.",
-    "overloaded": "Send fewer requests at once, and ask again later.",
-    "timeout": "Raise deadline_ms, or ask for less.",
-    "model_loading": "The model is still loading and our load goes on: ask again shortly.",
+    "overloaded": "Send fewer requests at once, and retry later.",
+    "timeout": "Raise deadline_ms, or ask for a shorter answer.",
+    "model_loading": "The model is still loading: retry shortly.",
     "table_unavailable": "Check the table's path and columns: `lakehouse doctor`.",
-    "rule_broken": "Correct the rule in the configuration: it fails whatever the artifact holds.",
+    "rule_broken": "Correct the rule in the configuration: it fails for every artifact.",
     "log_unavailable": "Check the disk behind the session log: `lakehouse doctor`.",
     "shutdown": "The daemon was stopping: send the request again.",
-    "crashed": "Look up the daemon's log; the row, if there is one, is found by the row_id.",
+    "crashed": "Check the daemon's log; if there is a row, the row_id finds it.",
 }
 
 _NOT_RETRYABLE: Final[frozenset[InfraCode]] = frozenset(
@@ -101,12 +102,12 @@ _NOT_RETRYABLE: Final[frozenset[InfraCode]] = frozenset(
 
 
 def infra_status(code: str) -> int:
-    """Give the HTTP status of an infra code; 502 for one that a later version added."""
+    """Return the HTTP status of an infra code; 502 for one that a later version added."""
     return next((status for known, status in INFRA_STATUS.items() if known == code), _LATER_STATUS)
 
 
 class LakehouseError(Exception):
-    """Root of the tree. `hint` says what to do next, naming a command where there is one."""
+    """Root of the tree. `hint` says what to do next, with a command if there is one."""
 
     def __init__(self, public: str, *, hint: str = "", internal: str = "") -> None:
         super().__init__(public)
@@ -116,7 +117,7 @@ class LakehouseError(Exception):
 
 
 class Refusal(LakehouseError):
-    """A request that is not taken on; answered as an RFC 9457 problem and leaves no row.
+    """A rejected request: answered as an RFC 9457 problem, without a row.
 
     `code` is part of the contract and never renamed. `retry_after_s` becomes `Retry-After`.
     """
@@ -132,10 +133,10 @@ class Refusal(LakehouseError):
 
 
 class InfraError(LakehouseError):
-    """Trouble that is nobody's bad answer: it ends the session as `infra_error`.
+    """A failure that is not the answer's fault: it ends the session as `infra_error`.
 
-    Never spends an iteration and never counts in a rate. `retry_after_s` is what the provider
-    asked for, where it did.
+    It never uses up an iteration and never counts in a rate. `retry_after_s` is the wait that the
+    provider asked for, if any.
     """
 
     def __init__(
@@ -160,12 +161,12 @@ class InfraError(LakehouseError):
 
     @property
     def told(self) -> str:
-        """All there is to say, in one line of our own log."""
+        """The whole error as one line for the daemon's log."""
         return f"{self.code}: {self.public}" + (f" [{self.detail}]" if self.detail else "")
 
     @property
     def detail(self) -> str | None:
-        """The cause in the operator's words; None where it says nothing beyond the message."""
+        """The cause for the operator; None if it adds nothing to the message."""
         return None if self.internal == self.public else self.internal
 
 

@@ -1,4 +1,4 @@
-"""A finding: one reason to reject an answer, located and with evidence."""
+"""A finding: one reason to reject an answer, with its place and evidence."""
 
 from collections.abc import Mapping
 from typing import Final, Literal
@@ -39,7 +39,7 @@ FOUND_BY: Final[Mapping[FindingCode, tuple[Literal["extraction", "schema", "grou
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
-    """One reason to reject, as it stands in rows, replies and re-prompts.
+    """One reason to reject, as in rows, replies and re-prompts.
 
     `code` is a `FindingCode`, or one that a later version wrote. `path` is a JSON Pointer into the
     artifact, `""` for the whole. `got`, `expected` and `nearest` are raw JSON and left out when
@@ -57,7 +57,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Truncated(msgspec.Struct, frozen=True):
-    """Stands beside a text that was cut to fit the row: the size and digest of the whole.
+    """Beside a text that was cut to fit the row: the size and digest of the whole text.
 
     `bytes` counts UTF-8 bytes, `sha256` is 64 lowercase hex digits, both of the whole value.
     """

@@ -1,6 +1,6 @@
-"""Ids: how they are minted and how any session id becomes a trace id.
+"""Ids: how they are created, and how a session id becomes a trace id.
 
-It does not know about HTTP: `context.py` decides *which* id a request gets.
+It knows nothing about HTTP: `context.py` decides *which* id a request gets.
 """
 
 import hashlib
@@ -44,11 +44,11 @@ _TICKS = _Ticks()
 
 
 def new_id() -> str:
-    """Mint a UUIDv7 as 32 lowercase hex digits.
+    """Create a UUIDv7 as 32 lowercase hex digits.
 
-    Sorts by time of minting, strictly so within a process. As it stands it is a valid W3C,
-    OpenTelemetry and Langfuse trace id; its last 7 bytes are random, as W3C's random flag asks.
-    Source: RFC 9562 section 5.7, with method 3 of section 6.2 for `rand_a`. Cost: about 1 µs.
+    Sorts by creation time, strictly within a process. It is also a valid W3C, OpenTelemetry and
+    Langfuse trace id; its last 7 bytes are random, as W3C's random flag asks. Source: RFC 9562
+    section 5.7, with method 3 of section 6.2 for `rand_a`. Cost: about 1 µs.
     """
     milliseconds, rest = divmod(time.time_ns(), 1_000_000)
     tick = milliseconds << 12 | rest * 4096 // 1_000_000
@@ -60,23 +60,23 @@ def new_id() -> str:
 
 
 def new_span_id() -> str:
-    """Mint a W3C span id: 16 lowercase hex digits, never all zero."""
+    """Create a W3C span id: 16 lowercase hex digits, never all zero."""
     data = os.urandom(8)
     return (data if data != _ZERO_SPAN else _ONE_SPAN).hex()
 
 
 def derived_span_id(row_id: str, number: int) -> str:
-    """Give the id of one span of a session: the same whenever it is asked for.
+    """Return the id of one span of a session, always the same.
 
-    So a trace can be rebuilt from its row under the ids that it had. Only an attempt's own span id
-    is random, since the row carries it. Costs one SHA-256; see `span_seed` for many.
+    So a trace can be rebuilt from its row with its original ids. Only an attempt's own span id is
+    random, since the row contains it. Costs one SHA-256; see `span_seed` for many.
     """
     seed = int.from_bytes(hashlib.sha256(row_id.encode()).digest()[:8]) | _HIGHEST_BIT
     return f"{seed ^ number:016x}"
 
 
 def span_seed(row_id: str) -> int:
-    """Give what the derived span ids of a session have in common: 64 bits, the highest a one.
+    """Return the common part of a session's derived span ids: 64 bits, the highest a one.
 
     The first 8 bytes of the SHA-256 of the row id, so that two rows' ids are as far apart as
     random ones, in every runtime. The bit that is always one keeps an id from being zero.
@@ -85,22 +85,22 @@ def span_seed(row_id: str) -> int:
 
 
 def derived_span_bytes(seed: int, number: int) -> bytes:
-    """Give the eight bytes of one span's id: those of one session differ in their lowest bits."""
+    """Return the eight bytes of one span's id: those of one session differ in their lowest bits."""
     return (seed ^ number).to_bytes(8)
 
 
 def is_session_id(text: str) -> bool:
-    """Say whether `text` may be a session id as a caller sends it."""
+    """Return whether `text` is a valid session id of a caller."""
     return SESSION_ID_PATTERN.fullmatch(text) is not None
 
 
 def is_id(text: str) -> bool:
-    """Say whether `text` has the form of a minted id: 32 lowercase hex digits, not all zero."""
+    """Return whether `text` looks like a generated id: 32 lowercase hex digits, not all 0."""
     return _HEX32.fullmatch(text) is not None and text == text.lower() and text != _ZERO_TRACE_ID
 
 
 def trace_id_of(session_id: str) -> str:
-    """Give the trace id that belongs to a session id: 32 lowercase hex digits, never all zero.
+    """Return the trace id that belongs to a session id: 32 lowercase hex digits, never all zero.
 
     32 hex digits or a dashed UUID: dashes dropped, lowercased. `<16 hex>-<8 hex>` (time-ordered
     ids of older Lakehouse stacks): the 24 digits, then eight zeros. Everything else, and every

@@ -1,7 +1,8 @@
-"""Whole numbers that somebody wrote: ports, limits, waits.
+"""Whole numbers in text: ports, limits, waits.
 
 `int` also takes signs, spaces, underscores and the digits of every script, and `str.isdigit` takes
-superscripts. Refuses all of those: in a protocol they are another text, not another spelling.
+superscripts. All of those are rejected: in a protocol they are different texts, not other
+spellings.
 """
 
 

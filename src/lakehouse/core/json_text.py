@@ -1,7 +1,7 @@
 """JSON as text: strict parsing, and compaction that changes no token.
 
-One parser for everything that comes from outside, because two parsers that disagree about
-duplicate members or numbers are a hole (reported by each of the tools we compared with).
+One parser for everything from outside, because two parsers that disagree about duplicate members or
+numbers are a security hole.
 """
 
 import json
@@ -42,11 +42,11 @@ _ESCAPES = re.compile(
 
 
 class JsonError(ValueError):
-    """Text that is not JSON as we accept it; the message says why, for people."""
+    """Text that is not JSON as we accept it; the message says why."""
 
 
 def parse(text: str, *, depth_max: int = JSON_DEPTH_MAX) -> JsonValue:
-    """Parse strict JSON (RFC 8259 without its freedoms).
+    """Parse strict JSON (RFC 8259 with the limits below).
 
     Refused: duplicate members, NaN and infinities, lone surrogates, nesting over `depth_max`,
     numbers over 4,300 digits, exponents over 17 digits. Numbers are exact: those without point and
@@ -60,7 +60,7 @@ def parse(text: str, *, depth_max: int = JSON_DEPTH_MAX) -> JsonValue:
 
 
 def parses(text: str) -> bool:
-    """Tell whether a text is JSON as `parse` takes it."""
+    """Return whether a text is JSON as `parse` takes it."""
     try:
         parse(text)
     except JsonError:
@@ -74,9 +74,9 @@ def parse_bytes(data: bytes, *, depth_max: int = JSON_DEPTH_MAX) -> JsonValue:
 
 
 def parse_form(data: bytes, *, depth_max: int) -> JsonValue:
-    """Parse strict JSON whose numbers are carried, not used: they come back as their text.
+    """Parse strict JSON and return numbers as their text.
 
-    So a number that `parse` has no value for is no error here.
+    So numbers that `parse` rejects are accepted here.
     """
     return _decode(_text(data), depth_max, _FORM_DECODER)
 
@@ -107,7 +107,7 @@ def raw_members(data: bytes) -> dict[str, tuple[bytes, bytes]]:
 
 
 def dumps(value: object) -> str:
-    """Write a value in the contract's string and white-space rules, members in their order."""
+    """Encode a value by the contract's rules for strings and white space, members in order."""
     return ENCODER.encode(value).decode("utf-8")
 
 
@@ -125,7 +125,7 @@ def equal_values(left: JsonValue, right: JsonValue) -> bool:
 
 
 def exact(number: float | Decimal) -> Decimal:
-    """Give the number that was written: of a float, its shortest decimal form."""
+    """Return the number as it was written: for a float, its shortest decimal form."""
     if isinstance(number, Decimal):
         return number
     return Decimal(repr(number)) if isinstance(number, float) else Decimal(number)

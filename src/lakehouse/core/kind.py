@@ -1,4 +1,4 @@
-"""A kind: a named type of artifact, ready to judge by. Grounding and rules as declared."""
+"""A kind: a named type of artifact with its grounding and rules."""
 
 import hashlib
 import math
@@ -25,7 +25,7 @@ class GroundingRule(
     """One declared grounding: the value at `path` must be in `column`, or be a quote.
 
     `path` is a JSON Pointer; each element counts where it points at an array. `column` is
-    `table.column`, absent for `quote`. `tolerance` belongs to `within`, absolute. `with` maps
+    `table.column`, absent for `quote`. `tolerance` is absolute, only for `within`. `with` maps
     further pointers to columns of the same table that must match in the same row.
     """
 
@@ -41,7 +41,7 @@ class GroundingRule(
 
 
 class SqlRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One declared rule: a query that must give TRUE; `$name` is a top-level member, bound.
+    """One declared rule: a query that must return TRUE; `$name` is a top-level member, bound.
 
     Lists and objects are bound as LISTs and STRUCTs of the schema's types.
     """
@@ -51,7 +51,7 @@ class SqlRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ModelFault(msgspec.Struct, frozen=True):
-    """What a validator says of an artifact, and of which place in it."""
+    """What a validator reports about an artifact, and the place in it."""
 
     place: tuple[str | int, ...]
     message: str
@@ -61,11 +61,11 @@ class ArtifactCheck(Protocol):
     """A check of whole artifacts beyond schema, grounding and rules."""
 
     async def faults(self, artifact: bytes) -> list[ModelFault]:
-        """Check one artifact that holds the schema, off the event loop.
+        """Check one artifact that passed the schema, off the event loop.
 
         Raises:
-            InfraError: `rule_broken`: the check itself failed; `timeout`, `overloaded`: it could
-                not be made in its time.
+            InfraError: `rule_broken`: the check itself failed; `timeout`, `overloaded`: it did not
+                finish in time.
         """
         ...
 
@@ -77,12 +77,12 @@ class ArtifactCheck(Protocol):
 class Kind(msgspec.Struct, frozen=True, kw_only=True):
     """Everything a session takes from its kind. `schema` is raw JSON as configured.
 
-    An inline schema makes a kind without a name. `model` is an alias. `repair` lets broken JSON
-    be fixed before the checks; every change is recorded in the attempt's `repairs`. `history` is
-    what a later attempt sees of the earlier ones, the model's setting where it is None. `reprompt`
-    is the text before the findings, ours where it is None, none where it is empty. `sampling`
-    holds where a request says nothing. `model_check` runs the validators of a Python model.
-    `grown` are the settings that the digest covers beyond those of the first version.
+    An inline schema makes a kind without a name. `model` is an alias. `repair` lets broken JSON be
+    fixed before the checks; every change is recorded in the attempt's `repairs`. `history` is what
+    a later attempt sees of the earlier ones; None: the model's setting. `reprompt` is the text
+    before the findings; None: the default; empty: none. `sampling` applies where a request sets
+    nothing. `model_check` runs the validators of a Python model. `grown` are the settings, newer
+    than the first version, that the digest covers.
     """
 
     name: str | None
@@ -102,7 +102,6 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     grown: Mapping[str, object] = MappingProxyType({})
 
     def tables(self) -> frozenset[str]:
-        """Name the tables that the grounding rules need."""
         columns = [rule.column for rule in self.grounding if rule.column is not None]
         return frozenset(column.partition(".")[0] for column in columns)
 
@@ -110,8 +109,8 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
 def digest_of(value: object) -> str:
     """Digest a JSON value: `sha256:` and the hex SHA-256 of its RFC 8785 form.
 
-    RFC 8785 knows only doubles: a number that is none is rounded to one, as the RFC says; a number
-    beyond a double's range, which the RFC has no form for, is digested as text.
+    RFC 8785 has only doubles: other numbers are rounded to one, as the RFC says; a number beyond
+    the range of a double, for which the RFC has no form, is digested as text.
     """
     plain: Any = _as_doubles(msgspec.to_builtins(value, builtin_types=(Decimal,)))
     canonical = rfc8785.dumps(plain)

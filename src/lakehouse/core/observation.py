@@ -1,7 +1,7 @@
-"""What is told of work that has ended, to what traces and measures: facts, never live objects.
+"""Facts about finished work, for traces and metrics. Never live objects.
 
-The loop only notes when its steps ended. Spans and metrics are made of that afterwards, outside
-it, so that observing can neither slow a session down nor fail it.
+The loop only records when its steps ended. Spans and metrics are built from that afterwards, so
+that observing can neither slow a session down nor fail it.
 """
 
 from typing import Protocol
@@ -43,7 +43,7 @@ class SessionTimes(msgspec.Struct, frozen=True):
 
 
 class SessionEnded(msgspec.Struct, frozen=True):
-    """One session. `row` is what its reply says, also where it could not be logged."""
+    """One session. `row` matches its reply, even if it could not be logged."""
 
     row: Row
     context: CallContext
@@ -52,7 +52,7 @@ class SessionEnded(msgspec.Struct, frozen=True):
 
 
 class RequestEnded(msgspec.Struct, frozen=True):
-    """One answered request. `route` is the path's pattern, empty where there is none."""
+    """One answered request. `route` is the path's pattern, empty if there is none."""
 
     context: CallContext
     method: str
@@ -74,16 +74,14 @@ class ModelCallEnded(msgspec.Struct, frozen=True):
 
 
 class Observer(Protocol):
-    """Hears of ended work. Never raises, never waits, and is done within some microseconds."""
+    """Receives facts about finished work. Never raises or waits; returns within microseconds."""
 
     def request(self, ended: RequestEnded) -> None:
-        """Hear of a request whose answer has been sent."""
+        """Called when a request's answer has been sent."""
         ...
 
     def session(self, ended: SessionEnded) -> None:
-        """Hear of a session whose row is durable, or could not be made so."""
+        """Called when a session's row is durable, or could not be written."""
         ...
 
-    def model_call(self, ended: ModelCallEnded) -> None:
-        """Hear of a model call."""
-        ...
+    def model_call(self, ended: ModelCallEnded) -> None: ...

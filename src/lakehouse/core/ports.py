@@ -1,4 +1,4 @@
-"""The four ports the house stands on, with their guarantees in the docstrings.
+"""The four ports, with their guarantees in the docstrings.
 
 One contract suite per port runs over all of its adapters. Nothing
 mutable crosses a port: arguments and results are frozen values of `core`.
@@ -24,25 +24,25 @@ class ChatModel(Protocol):
     async def chat(
         self, request: ChatRequest, *, context: CallContext, limits: CallLimits
     ) -> ChatReply:
-        """Ask once and give the answer, whatever it says.
+        """Call the model once and return its answer, whatever it says.
 
-        Retries of the transport are inside; callers never retry. `context.span_id` goes to the
+        It retries transport errors itself; callers never retry. `context.span_id` is sent to the
         provider as the parent of the call. Cancelling stops the call, never a model's load.
 
         Raises:
-            InfraError: No answer could be had; ends within `limits` and 250 ms, and within 2 s
-                of its deadline where the owner of the model does not say that it lives.
+            InfraError: No answer; raised within `limits` and 250 ms, and within 2 s of its deadline
+                if the model's owner does not report that it is alive.
             Refusal: `unknown_model`.
         """
         ...
 
     async def models(self) -> tuple[ModelStatus, ...]:
-        """Tell every configured model's state within 2 s, without asking a model anything."""
+        """Return every configured model's state within 2 s, without calling a model."""
         ...
 
 
 class KindInfo(msgspec.Struct, frozen=True):
-    """One kind as `GET /v1/kinds` shows it: all that its digest is of.
+    """One kind as `GET /v1/kinds` shows it: everything that its digest covers.
 
     `settings` are those that came after the first version and differ from their defaults.
     """
@@ -61,7 +61,7 @@ class KindInfo(msgspec.Struct, frozen=True):
 class RequestedRule(
     msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"with_": "with"}
 ):
-    """A grounding rule as a request sends it: `GroundingRule`, where null is the same as absent."""
+    """A grounding rule of a request: a `GroundingRule` in which null means absent."""
 
     path: str
     match: MatchName | None = None
@@ -70,7 +70,6 @@ class RequestedRule(
     with_: dict[str, str] | None = None
 
     def rule(self) -> GroundingRule:
-        """Give the rule that was meant."""
         return GroundingRule(
             path=self.path,
             match=self.match or "exact",
@@ -83,8 +82,8 @@ class RequestedRule(
 class ValidateRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """The body of `POST /v1/validate`. Exactly one of `kind` and `schema`.
 
-    `source` is the text that quotes must stand in. `tables` are inline, as lists of objects, and
-    are all that the inline `grounding` sees.
+    `source` is the text that quotes must come from. `tables` are inline, as lists of objects, and
+    are the only tables for the inline `grounding`.
     """
 
     output: str
@@ -101,11 +100,11 @@ class Validator(Protocol):
     async def iterate(self, request: IterateRequest, context: CallContext) -> SessionReply:
         """Run one session to its verdict. Its row is durable before this returns.
 
-        A session that was taken on always gets a reply, `infra_error` included, also when the
-        caller goes away. `context` decides its ids.
+        A session that has started always gets a reply, possibly `infra_error`, even if the caller
+        disconnects. `context` decides its ids.
 
         Raises:
-            Refusal: The request was not taken on; no model was called, no row is left.
+            Refusal: The request was rejected; no model was called, no row is written.
         """
         ...
 
@@ -118,16 +117,14 @@ class Validator(Protocol):
         """
         ...
 
-    async def kinds(self) -> tuple[KindInfo, ...]:
-        """List what can be asked for, by name."""
-        ...
+    async def kinds(self) -> tuple[KindInfo, ...]: ...
 
 
 class RecordSink(Protocol):
     """Where rows go. One sink is one writer of one stream."""
 
     def check_writable(self) -> None:
-        """Refuse early, before a token is bought, when a row could not be made durable.
+        """Raise early, before any model call, if a row could not be made durable.
 
         Raises:
             Refusal: `log_unavailable`.
@@ -167,9 +164,9 @@ class Column(Protocol):
         ...
 
     def rows(self, value: JsonValue, match: MatchName, tolerance: float | None) -> Collection[int]:
-        """Give the numbers of the rows whose cell matches; empty for a value of another kind.
+        """Return the numbers of the rows whose cell matches; empty for a value of another kind.
 
-        Asking whether a row is among them costs no more than one look-up. Cost: at most 20 µs on
+        Testing whether a row is among them costs at most one look-up. Cost: at most 20 µs on
         1,000,000 rows; `within` about as much again.
         """
         ...
@@ -177,7 +174,7 @@ class Column(Protocol):
     async def nearest(
         self, value: JsonValue, match: MatchName, rows: Collection[int] | None = None
     ) -> list[msgspec.Raw]:
-        """Give at most `NEAREST_MAX` distinct values as JSON, the nearest first.
+        """Return at most `NEAREST_MAX` distinct values as JSON, the nearest first.
 
         Edit distance on code points (of the keys, where the match has one), or absolute difference;
         ties by bytes. None for a value of another kind. Of the whole column, or of the cells in
@@ -187,9 +184,9 @@ class Column(Protocol):
 
 
 class RuleOutcome(msgspec.Struct, frozen=True):
-    """What one SQL rule gave. `members` are the names it binds, sorted; `error` is for people.
+    """The result of one SQL rule. `members` are the names it binds, sorted; `error` is a message.
 
-    A rule that failed on the artifact's values does not hold.
+    A rule that failed on the artifact's values counts as not true.
     """
 
     holds: bool
@@ -219,7 +216,7 @@ class TableSnapshot(Protocol):
         """Run SQL rules of the kind with the artifact's members bound, off the event loop.
 
         Raises:
-            TableUnavailable: A rule names a table or column that is not there.
+            TableUnavailable: A rule names a missing table or column.
             InfraError: `timeout`, where a rule took longer than its bound.
         """
         ...
@@ -229,10 +226,10 @@ class TableSource(Protocol):
     """Reference tables by name."""
 
     async def snapshot(self, kind: Kind) -> TableSnapshot:
-        """Give the tables that the kind's grounding and rules read, as they are now.
+        """Return the tables that the kind's grounding and rules read, as they are now.
 
-        A table whose file changed is loaded again first, off the event loop, once for everybody
-        who waits. Cost with nothing changed: one `stat` per table.
+        A table whose file changed is reloaded first, off the event loop, once for all callers that
+        wait. Cost with nothing changed: one `stat` per table.
 
         Raises:
             TableUnavailable: A table cannot be read, or lacks a column that the kind names.

@@ -1,4 +1,4 @@
-"""How sure a rate is that was counted on a sample."""
+"""Confidence intervals of a rate."""
 
 import math
 from typing import Final
@@ -7,9 +7,9 @@ _Z: Final = 1.959963984540054  # the normal distribution's 97.5 % point: 95 % li
 
 
 def wilson_interval(rate: float, trials: float) -> tuple[float, float]:
-    """Give Wilson's 95 % score interval of a rate, 0 to 1 like the rate.
+    """Return Wilson's 95 % score interval of a rate, 0 to 1 like the rate.
 
-    Holds for few trials and for rates near 0 and 1, where the usual rate ± 1.96 errors does not
+    Valid for few trials and for rates near 0 and 1, where the usual rate ± 1.96 errors does not
     (Wilson 1927; Brown, Cai and DasGupta 2001). `trials` are independent, more than none, and may
     be a fraction where dependent ones count as fewer.
     """

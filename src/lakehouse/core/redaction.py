@@ -1,9 +1,9 @@
-"""Text that others wrote, made fit for an error, a log line or a row: short, and without keys.
+"""Makes text from outside safe for an error, a log line or a row: short, and without keys.
 
-Endpoints repeat keys in what they say, URLs carry them, and libraries quote both. What looks like
-a key is cut out whether we know it or not: a word too many is better lost than a key kept. It
-refuses to promise more: a key that looks like any other word is found only where a name stands
-before it, or where the caller names it.
+Endpoints repeat keys in messages, URLs contain them, and libraries quote both. Anything that looks
+like a key is removed, known or not: losing a word too many is better than keeping a key. It does
+not promise more: a key that looks like an ordinary word is found only after a telling name, or if
+the caller names it.
 """
 
 import json
@@ -103,12 +103,11 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def redact(text: str, secrets: Iterable[str] = ()) -> str:
-    """Give `text` without keys and tokens, in at most 2,000 characters.
+    """Return `text` without keys and tokens, in at most 2,000 characters.
 
-    `secrets` are cut out wherever they stand: as they are, as they are written in a URL or in
-    JSON, and where a peer quotes only their beginning. Lone surrogates become U+FFFD, so that the
-    result can always be encoded. Doing it twice changes nothing. Cost: about 50 µs for a sentence,
-    some milliseconds at most.
+    `secrets` are removed everywhere: verbatim, as encoded in a URL or in JSON, and where a peer
+    quotes only their beginning. Lone surrogates become U+FFFD, so that the result can always be
+    encoded. It is idempotent. Cost: about 50 µs for a sentence, some milliseconds at most.
     """
     for secret in sorted(set(secrets), key=len, reverse=True):
         text = _without(text, secret)

@@ -1,4 +1,4 @@
-"""The lines beside the session rows: what a replay found, and what a person said of a session.
+"""The lines beside the session rows: replay results and feedback.
 
 Member order is the contract's (section 6). Both are plain JSON lines that end in a `crc`.
 """
@@ -15,7 +15,7 @@ FeedbackLabel = Literal["right", "wrong", "corrected"]
 
 
 class ReplaySide(msgspec.Struct, frozen=True, kw_only=True):
-    """One side of a pair, in a few words; its session row tells the rest."""
+    """A summary of one side of a pair; its session row has the rest."""
 
     model: str
     verdict: Verdict
@@ -48,9 +48,11 @@ class ReplayRun(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Feedback(msgspec.Struct, frozen=True, kw_only=True):
-    """`feedback.v1`: a person's word on a session. `artifact` is raw JSON, set when `corrected`.
+    """`feedback.v1`: a person's feedback on a session.
 
-    Of several labels of one row, the latest holds.
+    `artifact` is raw JSON, set when `corrected`.
+
+    The latest label of a row counts.
     """
 
     schema: Literal["feedback.v1"] = "feedback.v1"
@@ -67,9 +69,9 @@ class Feedback(msgspec.Struct, frozen=True, kw_only=True):
 class FeedbackRequest(
     msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, kw_only=True
 ):
-    """The body of `POST /v1/feedback`. `artifact` comes with `corrected`, and only then.
+    """The body of `POST /v1/feedback`. `artifact` is set only with `corrected`.
 
-    `row_id` says which row is meant where the session has several; replays are not counted.
+    `row_id` selects a row if the session has several; replays are not counted.
     """
 
     session_id: str

@@ -1,7 +1,7 @@
-"""The session row: the one line a session leaves in the log. Member order is the contract's.
+"""The session row: the one line that a session leaves in the log. Member order is the contract's.
 
-Structs of rows are always whole. What an older or newer writer left out or added lives only in
-bytes, and `row_codec.rewrite_row` keeps it.
+Row structs are always complete. Members that an older writer left out or a newer one added exist
+only in the bytes; `row_codec.rewrite_row` preserves them.
 """
 
 from typing import Literal
@@ -16,7 +16,7 @@ from lakehouse.core.words import Word
 
 
 class RowMessage(msgspec.Struct, frozen=True):
-    """One turn as the row keeps it."""
+    """One turn of the conversation in a row."""
 
     role: Role
     content: str
@@ -26,7 +26,7 @@ class RowMessage(msgspec.Struct, frozen=True):
 class Settings(msgspec.Struct, frozen=True):
     """The sampling and time settings in force; null = not set. `temperature` is raw JSON.
 
-    `history` is a `History`, or one that a later version wrote; left out where it is `findings`.
+    `history` is a `History`, or one of a later version; left out if it is `findings`.
     """
 
     constrain: Constrain
@@ -37,11 +37,13 @@ class Settings(msgspec.Struct, frozen=True):
     history: Word | msgspec.UnsetType = msgspec.UNSET
 
 
-class RowError(msgspec.Struct, frozen=True):
-    """Why a session could not be judged. `detail` is the cause in its own words.
+class LoggedError(msgspec.Struct, frozen=True):
+    """The `error` member: why a session could not be judged.
 
-    `code` is an `InfraCode`, or one that a later version wrote. Rows of before 2026-11-29 have no
-    `detail`; what is written has it, null where there is none.
+    `detail` is the cause for the operator.
+
+    `code` is an `InfraCode`, or one of a later version. Rows older than 2026-11-29 have no
+    `detail`; newer ones have it, null if there is none.
     """
 
     code: Word
@@ -81,7 +83,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     grounded: bool | None
     artifact: msgspec.Raw
     attempts: tuple[Attempt, ...]
-    error: RowError | None
+    error: LoggedError | None
     usage: Usage
     duration_ms: Int64
     conversation_id: str | None

@@ -1,7 +1,7 @@
-"""Rows as bytes, byte for byte as contract section 4 says, and back.
+"""Encodes rows to bytes exactly as contract section 4 says, and decodes them.
 
-`encode_line` writes what we make ourselves. `decode_row` reads for use. `rewrite_row` decodes to
-our own types and encodes again without adding or losing a member: what the parity gate compares.
+`encode_line` writes our own rows. `decode_row` reads rows for use. `rewrite_row` decodes to our
+types and encodes again without adding or losing a member: the parity gate compares that.
 """
 
 import zlib
@@ -36,7 +36,7 @@ _Struct = TypeVar("_Struct", bound=msgspec.Struct)
 
 
 class RowError(ValueError):
-    """Bytes that may not be a row; the message says why."""
+    """The bytes are not a valid row; the message says why."""
 
 
 def encode_line(record: Row | Started | SegmentHeader | ReplayRun | Feedback) -> bytes:
@@ -80,19 +80,19 @@ def crc_holds(line: bytes) -> bool | None:
 
 
 def has_crc(line: bytes) -> bool:
-    """Say whether a line ends in the form of a `crc`, right or wrong."""
+    """Return whether a line ends in the form of a `crc`, right or wrong."""
     return line[-CRC_BYTES:].startswith(_CRC_START) and line.endswith(b'"}')
 
 
 def decode_row(line: bytes) -> Row:
     """Read one row, strictly: `crc`, duplicates, types and every member of version 1.0.
 
-    A line without `crc` is let through here; where that counts as damage, the log says so.
-    Unknown members are ignored. Raw values keep their bytes. Cost: about 15 µs for 2.7 KB that this
-    version could have written, 45 µs for any other.
+    A line without `crc` is accepted here; the log's reader decides whether that is damage. Unknown
+    members are ignored. Raw values keep their bytes. Cost: about 15 µs for 2.7 KB that this version
+    could have written, 45 µs for any other.
 
     Raises:
-        RowError: The bytes may not be a row.
+        RowError: The bytes are not a valid row.
     """
     row = _as_written(line, Row, _raw_values)
     if row is None:
@@ -110,11 +110,7 @@ def decode_row(line: bytes) -> Row:
 
 
 def decode_started(line: bytes) -> Started:
-    """Read one started line, as strictly as `decode_row`.
-
-    Raises:
-        RowError: The bytes may not be a started line.
-    """
+    """Read one started line, as strictly as `decode_row`."""
     started = _as_written(line, Started, lambda record: {bytes(record.inline_schema)})
     if started is None:
         _check_line(line, Started)
@@ -124,11 +120,7 @@ def decode_started(line: bytes) -> Started:
 
 
 def decode_replay_run(line: bytes) -> ReplayRun:
-    """Read one line of `replay_runs.jsonl`, as strictly as `decode_row`.
-
-    Raises:
-        RowError: The bytes may not be such a line.
-    """
+    """Read one line of `replay_runs.jsonl`, as strictly as `decode_row`."""
     run = _as_written(line, ReplayRun, lambda _: set())
     if run is None:
         value = _check_line(line, ReplayRun)
@@ -138,11 +130,7 @@ def decode_replay_run(line: bytes) -> ReplayRun:
 
 
 def decode_feedback(line: bytes) -> Feedback:
-    """Read one line of `feedback.jsonl`, as strictly as `decode_row`.
-
-    Raises:
-        RowError: The bytes may not be such a line.
-    """
+    """Read one line of `feedback.jsonl`, as strictly as `decode_row`."""
     feedback = _as_written(line, Feedback, lambda record: {bytes(record.artifact)})
     if feedback is None:
         _check_line(line, Feedback)
@@ -158,7 +146,7 @@ def rewrite_row(line: bytes) -> bytes:
     raw values keep their bytes. Cost: about 0.25 ms for a row of 2.7 KB.
 
     Raises:
-        RowError: The bytes may not be a row.
+        RowError: The bytes are not a valid row.
     """
     encoded = _compact(msgspec.json.encode(decode_row(line)))
     source = _compact(line)

@@ -1,7 +1,6 @@
-"""Cutting a row that is too long for one line, as contract section 4 says, and saying so in it.
+"""Cuts a row that is too long for one line, as contract section 4 says, and records the cuts in it.
 
-It does not cut the final artifact, or cut anything before everything that comes earlier in
-the contract's order has been cut.
+It never cuts the final artifact, and cuts strictly in the contract's order.
 """
 
 import hashlib
@@ -29,19 +28,19 @@ _Record = TypeVar("_Record", bound=Row | Started)
 
 
 class RowTooLongError(ValueError):
-    """What may not be cut is longer than a row may be."""
+    """The parts that must not be cut exceed the row limit."""
 
 
 def fit(record: _Record) -> _Record:
-    """Cut a record until its line takes at most 8 MiB; one that fits is given back as it is.
+    """Cut a record until its line takes at most 8 MiB; one that fits is returned unchanged.
 
-    One value after the other, in this order, and no further than needed: `artifact` of all
-    attempts but the last → null; then, each to the longest whole-character prefix of at most
-    65,536 UTF-8 bytes, every `thinking`, every `output`, every `told`, every finding's `message`
-    (oldest attempt first, findings in order), `messages[].content` (oldest first), `system`,
-    `prompt`. A value that is cut has `<name>_truncated` beside it. Should all of that not do, the
-    lists `findings` and `repairs` are cut to their first entries, and then the same again with
-    shorter prefixes; only hostile sessions come that far.
+    One value after the other, in this order, and no further than needed: `artifact` of all attempts
+    but the last → null; then, each to the longest whole-character prefix of at most 65,536 UTF-8
+    bytes, every `thinking`, every `output`, every `told`, every finding's `message` (oldest attempt
+    first, findings in order), `messages[].content` (oldest first), `system`, `prompt`. A value that
+    is cut has `<name>_truncated` beside it. If that is not enough, the lists `findings` and
+    `repairs` are cut to their first entries, and then the same again with shorter prefixes; only
+    hostile sessions get that far.
 
     Raises:
         RowTooLongError: The final artifact, schema and metadata alone are too long.

@@ -1,4 +1,4 @@
-"""A session from outside and from inside: what is asked, each attempt, and how it ended."""
+"""A session: the request, its attempts, and how it ended."""
 
 from typing import Literal
 
@@ -18,7 +18,7 @@ VERDICT_STATUS: dict[Verdict, int] = {"accepted": 200, "max_iter_exhausted": 422
 class IterateRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """The body of `POST /v1/iterate`. Exactly one of `kind`/`schema` and of `prompt`/`messages`.
 
-    `schema` and `temperature` are kept as they came, byte for byte; raw `null` when absent.
+    `schema` and `temperature` keep their bytes; raw `null` when absent.
     """
 
     kind: str | None = None
@@ -38,11 +38,11 @@ class IterateRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, om
 
 
 class Narrowed(msgspec.Struct, frozen=True, kw_only=True):
-    """What the model could choose from at one place: values of a column that the source names.
+    """The values offered to the model at one place: those of a column that occur in the source.
 
-    `path` is a JSON Pointer into the artifact, `column` is `table.column`. `mode` is `decode`
-    where they stood in the schema that the model decoded under, `hint` where they stood in the
-    prompt. `candidates` counts them; `digest` is that of their list, as `digest_of` takes it.
+    `path` is a JSON Pointer into the artifact, `column` is `table.column`. `mode` is `decode` if
+    they were in the schema that constrained decoding, `hint` if they were in the prompt.
+    `candidates` is their number; `digest` is `digest_of` their list.
     """
 
     path: str
@@ -55,11 +55,11 @@ class Narrowed(msgspec.Struct, frozen=True, kw_only=True):
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     """One model answer, judged. Members in the order of contract section 4.
 
-    `told` is what was added to the conversation for this attempt, null at iteration 0. `output`
+    `told` is the feedback added to the conversation for this attempt, null at iteration 0. `output`
     is the model's text with its thinking blocks; `thinking` the provider's reasoning, else those
     blocks. `artifact` is raw JSON or `null`. `finish_reason` is a `FinishReason`, or one that a
-    later version wrote. `span_id` is the parent its model call carried. `narrowed` is left out
-    when nothing was.
+    later version wrote. `span_id` is the parent sent with its model call. `narrowed` is left out
+    when empty.
     """
 
     iteration: Int64
@@ -84,9 +84,9 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReplyError(msgspec.Struct, frozen=True):
-    """Why a session is `infra_error`, with what to do.
+    """Why a session is `infra_error`, and what to do.
 
-    `retry_after_s`: where somebody said how long to wait, whole seconds; also in `Retry-After`.
+    `retry_after_s`: whole seconds to wait, if known; also in `Retry-After`.
     """
 
     code: Word

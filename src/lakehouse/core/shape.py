@@ -1,4 +1,4 @@
-"""What a schema says of a value's type, as far as SQL can be told it."""
+"""The type of a value as its schema declares it, as far as SQL can express it."""
 
 from collections.abc import Mapping
 from typing import Literal
@@ -9,10 +9,10 @@ from lakehouse.core.json_text import JsonValue
 
 
 class Shape(msgspec.Struct, frozen=True):
-    """The type of one value. Null may stand for any of them.
+    """The type of one value; any type also allows null.
 
-    `list` and `map` have an `item`, `struct` has `members`, `decimal` a number of digits after
-    the point, `scale`. `json` is every value of which the schema says no type, or several.
+    `list` and `map` have an `item`, `struct` has `members`, `decimal` a number of digits after the
+    point, `scale`. `json` is a value for which the schema gives no type, or several.
     """
 
     kind: Literal[
@@ -24,9 +24,10 @@ class Shape(msgspec.Struct, frozen=True):
 
 
 class RuleInputs(msgspec.Struct, frozen=True):
-    """What the rules of a kind are prepared with: the types of members, and answers to try.
+    """Input to prepare a kind's rules: the types of members, and sample answers.
 
-    `samples` are made from the schema, by member; a member that is not in `shapes` has no type.
+    `samples` are generated from the schema, by member; a member that is not in `shapes` has no
+    type.
     """
 
     shapes: Mapping[str, Shape] = {}

@@ -1,4 +1,4 @@
-"""The names nearest to one that is unknown, for every message that refuses a name."""
+"""Suggests the nearest known names for an unknown one, for error messages."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -9,10 +9,10 @@ _NAME_CHARS_MAX: Final = 200  # of a longer one nobody meant a name
 
 
 def nearest_names(name: str, known: Iterable[str]) -> list[str]:
-    """Give at most `SUGGESTIONS_MAX` known names that look like `name`, the most alike first.
+    """Return at most `SUGGESTIONS_MAX` known names that look like `name`, the most alike first.
 
-    Case counts for nothing, and so does whether a word is joined by `-`, `_` or a space. Ties are
-    in the order of `known`.
+    Ignores case, and whether words are joined by `-`, `_` or a space. Ties keep the order of
+    `known`.
     """
     from rapidfuzz import fuzz, process  # noqa: PLC0415  only where a name is unknown
 
@@ -30,7 +30,7 @@ def nearest_names(name: str, known: Iterable[str]) -> list[str]:
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Give ` (did you mean 'tables'?)` for a message, or nothing where no known name is near."""
+    """Return ` (did you mean 'tables'?)` for a message; empty if no known name is near."""
     found = nearest_names(name, known)
     return f" (did you mean {' or '.join(map(repr, found[:2]))}?)" if found else ""
 

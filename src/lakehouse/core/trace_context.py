@@ -1,4 +1,4 @@
-"""W3C Trace Context: reading and writing `traceparent` and `tracestate`.
+"""W3C Trace Context: reads and writes `traceparent` and `tracestate`.
 
 Source: W3C Trace Context level 2, sections 3.2, 3.3 and 4. A malformed header is ignored as a
 whole, never an error: tracing may not fail a request.
@@ -56,9 +56,9 @@ def parse_tracestate(values: Sequence[str]) -> str | None:
     """Read the `tracestate` header fields that came with a valid `traceparent`, to be sent on.
 
     Fields are joined in order, white space around members and empty members are left out; the
-    members themselves stay as they came, doubled keys too. One that is malformed, or more than 32
-    of them, discard it all. Where the rest is over `TRACESTATE_CHARS_MAX`, long members are left
-    out first, then the last ones (W3C 3.3.1.5).
+    members stay unchanged, duplicate keys too. A malformed member, or more than 32, discards
+    everything. If the rest is over `TRACESTATE_CHARS_MAX`, long members are left out first, then
+    the last ones (W3C 3.3.1.5).
 
     Args:
         values: Every field value under that name, in order.

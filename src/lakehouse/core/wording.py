@@ -6,12 +6,12 @@ _SHOWN_CHARS_MAX: Final = 200
 
 
 def counted(count: int, noun: str) -> str:
-    """Give a count with its noun, in the plural where it is not one; thousands are separated."""
+    """Format a count with its noun, plural unless it is one, with separated thousands."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def shown(value: object) -> str:
-    """Write a value into a message, the end of a long one left out."""
+    """Format a value for a message; a long one is cut."""
     text = repr(value)
     return text if len(text) <= _SHOWN_CHARS_MAX else text[:_SHOWN_CHARS_MAX] + "…"
 

@@ -1,7 +1,7 @@
-"""Words of lists that grow: a version writes those that it lists, and reads those of tomorrow too.
+"""Enumerations that grow: this version writes the words it knows, and reads those of later ones.
 
-Finding codes, infra codes and finish reasons are such lists; their `Literal` types are what this
-version writes. Verdicts, outcomes and roles are closed for readers as well.
+Finding codes, infra codes and finish reasons can grow; their `Literal` types are what this version
+writes. Verdicts, outcomes and roles are closed, also for readers.
 """
 
 from typing import Annotated, Final, TypeAlias

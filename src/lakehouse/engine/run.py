@@ -17,7 +17,7 @@ from lakehouse.core.clock import Clock, timestamp
 from lakehouse.core.errors import InfraError
 from lakehouse.core.json_text import NULL
 from lakehouse.core.observation import AttemptTimes
-from lakehouse.core.row import Row, RowError, Started
+from lakehouse.core.row import LoggedError, Row, Started
 from lakehouse.core.session import Attempt, ReplyError, SessionReply, Verdict
 from lakehouse.engine.task import SessionTask
 
@@ -126,7 +126,7 @@ class Run:
             grounded=self.grounded,
             artifact=NULL if last is None else last.artifact,
             attempts=attempts,
-            error=None if error is None else RowError(error.code, error.public, error.detail),
+            error=None if error is None else LoggedError(error.code, error.public, error.detail),
             usage=_usage(attempts) if len(attempts) > 1 or last is None else last.usage,
             duration_ms=int(self.ended_ms - self.budget.started_ms),
             conversation_id=task.conversation_id,

@@ -54,7 +54,6 @@ class Catalog(msgspec.Struct, frozen=True, kw_only=True):
     max_iterations: int = ITERATIONS_DEFAULT
 
     def close(self) -> None:
-        """End the processes that kinds' checks run in."""
         for kind in self.kinds.values():
             if kind.model_check is not None:
                 kind.model_check.close()

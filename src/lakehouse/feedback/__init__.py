@@ -1,1 +1,1 @@
-"""What people say about sessions: labels and corrected artifacts, beside the log."""
+"""Feedback from people: labels and corrected artifacts, stored beside the log."""

@@ -1,4 +1,4 @@
-"""Labels that people give to sessions: one line per label; the latest one of a row holds.
+"""Writes feedback: one line per label; the latest label of a row counts.
 
 A corrected artifact is a checked answer, and replays are scored against it. So is the artifact of
 a session labelled right. All functions block on the disk.
@@ -99,7 +99,7 @@ def _row(root: Path, request: FeedbackRequest) -> Row:
         raise Refusal(
             "ambiguous_session",
             f"Session {request.session_id!r} has {len(rows)} rows: {named}{more}.",
-            hint="Say which one with `row_id`.",
+            hint="Choose one with `row_id`.",
         )
     return rows[0]
 

@@ -1,4 +1,4 @@
-"""What makes files and names durable, in one place: what tests replace to inject faults.
+"""All calls that make files and names durable, in one place, so that tests can inject faults.
 
 It does not retry or repair: what a failed call means is decided by the caller.
 """
@@ -64,7 +64,7 @@ class Disk:
             os.close(descriptor)
 
     def space(self, path: Path) -> tuple[int, int]:
-        """Give the bytes an unprivileged program may still use, and the file system's size."""
+        """Return the bytes an unprivileged program may still use, and the file system's size."""
         status = os.statvfs(path)
         return status.f_bavail * status.f_frsize, status.f_blocks * status.f_frsize
 

@@ -1,4 +1,4 @@
-"""Locks between processes: a file held by flock(2), until it is closed or its process ends.
+"""Locks between processes: a file locked with flock(2) until it is closed or its process ends.
 
 It does not break a lock, or take one that cannot be asked for a free one.
 """
@@ -43,7 +43,7 @@ def take_lock(path: Path) -> int | None:
 
 
 def lock_held(path: Path) -> bool:
-    """Say whether some process holds the lock; a missing lock file is held by nobody.
+    """Return whether any process holds the lock; nobody holds a missing lock file.
 
     One that cannot be asked counts as held: nobody's sessions are taken for crashed on a guess.
     Asks for a shared lock and gives it back at once, so that readers never exclude each other.

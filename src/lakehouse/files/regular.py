@@ -1,4 +1,4 @@
-"""The only way that a file of the log is opened for reading: a regular file, under its own name.
+"""Opens files of the log for reading: only regular files, under their own names.
 
 A log's directory may hold what somebody else put there. A FIFO would hold its reader for ever, a
 link would show a file from elsewhere. It does not wait, follow a link, or read anything but
@@ -42,12 +42,12 @@ def open_regular(path: Path, flags: int = os.O_RDONLY, mode: int = 0o600) -> int
         sort = sort_of(path)
         if sort is None:
             raise
-        raise NotRegular(error.errno, f"it is {sort}, no file", str(path)) from error
+        raise NotRegular(error.errno, f"it is {sort}, not a file", str(path)) from error
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode):
         os.close(descriptor)
         sort = _sort(status.st_mode)
-        raise NotRegular(os.EX_NOINPUT, f"it is {sort}, no file", str(path))
+        raise NotRegular(os.EX_NOINPUT, f"it is {sort}, not a file", str(path))
     return descriptor
 
 
@@ -65,7 +65,7 @@ def read_regular(path: Path) -> bytes:
 
 
 def sort_of(path: Path) -> str | None:
-    """Say what lies at a path if it is no regular file; None if it is one, or nothing is there."""
+    """Return what is at a path if it is not a regular file; None if it is one, or missing."""
     try:
         mode = path.lstat().st_mode
     except OSError:

@@ -1,4 +1,4 @@
-"""API keys: who may ask. Only digests are ever held; a key is shown once, when it is made."""
+"""API keys. Only digests are stored; a key is shown once, when it is created."""
 
 import hashlib
 import hmac
@@ -61,7 +61,7 @@ class KeyRing:
             entries[match[1]] = match[2]
         if not entries:
             raise SetupError(
-                f"{variable} is set as the source of API keys, but holds none.",
+                f"{variable} is set as the source of API keys, but contains none.",
                 hint="`lakehouse keys new NAME` prints an entry.",
             )
         return cls(entries)

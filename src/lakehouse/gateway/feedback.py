@@ -1,4 +1,4 @@
-"""`POST /v1/feedback`: what a person says of a session, written beside the log."""
+"""`POST /v1/feedback`: feedback on a session, written beside the log."""
 
 import asyncio
 from pathlib import Path

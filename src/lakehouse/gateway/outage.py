@@ -1,4 +1,4 @@
-"""A validator out of reach still leaves rows: an outage must show in the log, and only once.
+"""Writes rows for sessions whose validator is unreachable: an outage is in the log, once.
 
 The gateway writes the row only when the session surely never reached a validator. Where it
 cannot know, it says so with the row id and leaves the row to the validator or the reaper.
@@ -62,7 +62,7 @@ class OutageRecorder:
             error = InfraError(
                 "crashed",
                 "The gateway stopped before the session ended.",
-                hint="The session goes on at its validator: its row is found by the row_id.",
+                hint="The session continues at its validator; the row_id finds its row.",
             )
         except InfraError as infra_error:
             error = infra_error
@@ -99,7 +99,7 @@ class OutageRecorder:
 
 
 def _with_names(catalog: Catalog, request: IterateRequest) -> Catalog:
-    """Give a catalog that knows what the request names: only the validator could deny it."""
+    """Return a catalog with the names of the request: only the validator can reject them."""
     kinds, models = dict(catalog.kinds), dict(catalog.models)
     name = request.kind
     if name is not None and name not in kinds:

@@ -1,1 +1,1 @@
-"""Grounding: artifact values against reference tables, and SQL rules over artifacts."""
+"""Grounding: checks artifact values against reference tables, and SQL rules over artifacts."""

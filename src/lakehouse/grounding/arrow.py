@@ -50,7 +50,7 @@ def _index(cells: Any, form: Form) -> ColumnIndex:
 
 
 def _comparable(found: Plain) -> Any:
-    """Give texts and booleans as texts, numbers in a type that compares exactly."""
+    """Return texts and booleans as texts, numbers in a type that compares exactly."""
     column, kind = found.column, found.column.type
     if found.form == "boolean":
         return column.cast(pa.large_string())

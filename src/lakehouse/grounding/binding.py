@@ -1,4 +1,4 @@
-"""How the members of an answer become SQL values: by the types of the schema, never by text.
+"""Binds the members of an answer as SQL values, by the types of the schema.
 
 - A member that the schema makes a list or an object is a LIST, STRUCT or MAP of typed values,
   whatever its value: empty, null or missing ones have that type too. Members that an object lacks
@@ -54,14 +54,14 @@ class PreparedRule(msgspec.Struct, frozen=True, eq=False):
     samples: tuple[Mapping[str, JsonValue], ...] = ()
 
 
-class Bound(msgspec.Struct, frozen=True):
+class BoundRule(msgspec.Struct, frozen=True):
     """A rule's text and its parameters, ready to run."""
 
     query: str
     values: dict[str, JsonScalar]
 
 
-def bind(rule: PreparedRule, members: Mapping[str, JsonValue]) -> Bound:
+def bind(rule: PreparedRule, members: Mapping[str, JsonValue]) -> BoundRule:
     """Bind the members of one answer.
 
     Raises:
@@ -77,7 +77,7 @@ def bind(rule: PreparedRule, members: Mapping[str, JsonValue]) -> Bound:
             continue
         values[name] = None if value is None else dumps(_typed(value, shape, f"${name}"))
         wide = wide or _is_wide(value)
-    return Bound(rule.wide_query if wide else rule.query, values)
+    return BoundRule(rule.wide_query if wide else rule.query, values)
 
 
 def with_types(
@@ -111,7 +111,7 @@ def with_types(
 def quoted(name: str) -> str:
     """Quote a name for SQL, whatever it holds. NUL cannot stand in SQL text and is refused."""
     if "\0" in name:
-        raise BindingFault("a name holds NUL")
+        raise BindingFault("a name contains NUL")
     return '"' + name.replace('"', '""') + '"'
 
 
@@ -130,7 +130,7 @@ def _type(shape: Shape, *, wide: bool) -> str:
 
 
 def _typed(value: JsonValue, shape: Shape, at: str) -> JsonValue:
-    """Give a value in the form that DuckDB casts to the shape's type without a loss."""
+    """Convert a value to a form that DuckDB casts to the shape's type without loss."""
     if value is None:
         return None
     match shape.kind:
@@ -163,11 +163,11 @@ def _number(value: float | Decimal, shape: Shape, at: str) -> JsonValue:
         except OverflowError:
             double = math.inf
         if math.isinf(double):
-            raise BindingFault(f"{at} is beyond the numbers that SQL rules know")
+            raise BindingFault(f"{at} is outside the range of numbers in SQL rules")
         return double
     number = exact(value)
     if number.adjusted() >= _DIGITS_MAX:
-        raise BindingFault(f"{at} is beyond the numbers that SQL rules know")
+        raise BindingFault(f"{at} is outside the range of numbers in SQL rules")
     if shape.kind == "decimal":
         return format(number, "f") if number.adjusted() > -_DIGITS_MAX else "0"
     whole = int(number)
@@ -180,7 +180,7 @@ def _number(value: float | Decimal, shape: Shape, at: str) -> JsonValue:
 
 
 def _is_wide(value: JsonValue) -> bool:
-    """Tell whether one of the integers in a value does not fit 64 bits."""
+    """Return whether an integer in a value exceeds 64 bits."""
     pending = [value]
     while pending:
         one = pending.pop()

@@ -1,4 +1,4 @@
-"""The checking half of grounding: which values of an artifact have no row behind them.
+"""Checks grounding: which values of an artifact have no matching row.
 
 Pure: it asks a `TableSnapshot` and knows nothing of files, Arrow or DuckDB. What a finding holds,
 so that another runtime can write the same bytes:
@@ -177,7 +177,7 @@ def _pairs(place: _Place, index: int | None) -> list[_Pair]:
 
 
 async def _together(parts: Sequence[Collection[int]]) -> bool:
-    """Say whether one row is in all parts; walks the smallest, gives others a turn."""
+    """Return whether one row is in all parts; walks the smallest, and yields to other tasks."""
     smallest, *others = sorted(parts, key=len)
     rows = iter(smallest)
     count = _ROWS_FIRST
@@ -205,7 +205,7 @@ async def _shared(left: Collection[int], right: Collection[int]) -> Collection[i
 
 
 def values_at(artifact: JsonValue, at: str) -> list[tuple[str, JsonValue, int | None]]:
-    """Give each value a rule applies to, with its path and, in an array, its index."""
+    """Return each value a rule applies to, with its path and, in an array, its index."""
     value = _resolve(artifact, at)
     if isinstance(value, list):
         return [(f"{at}/{n}", one, n) for n, one in enumerate(value) if one is not None]

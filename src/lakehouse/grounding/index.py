@@ -1,4 +1,4 @@
-"""A column as an index in memory: exact questions in microseconds, near values by a full pass.
+"""A column indexed in memory: exact lookups in microseconds, near values by a full pass.
 
 Pure. Distinct values are sorted and numbered; `codes` gives each row's number (-1: null), `rows`
 the rows in order of their numbers, `starts` where each number's rows begin. So the rows of one
@@ -88,7 +88,6 @@ class ColumnIndex:
 
     @property
     def empty(self) -> bool:
-        """Whether every cell is null."""
         return len(self._values) == 0
 
     def ready(self, match: MatchName) -> bool:
@@ -108,7 +107,7 @@ class ColumnIndex:
         self._codes_by_key[match] = codes
 
     def rows(self, value: JsonValue, match: MatchName, tolerance: float | None) -> Collection[int]:
-        """Give the rows whose cell matches; empty for a value of another kind."""
+        """Return the rows whose cell matches; empty for a value of another kind."""
         if HELD_AS.get(type(value)) != self.holds or not self._values:
             return ()
         if isinstance(value, str):
@@ -131,7 +130,7 @@ class ColumnIndex:
     async def nearest(
         self, value: JsonValue, match: MatchName, rows: Collection[int] | None = None
     ) -> list[msgspec.Raw]:
-        """Give the nearest distinct values as JSON; the pass runs in a thread where it is long."""
+        """Return the nearest distinct values as JSON; a long pass runs in a thread."""
         if HELD_AS.get(type(value)) != self.holds:
             return []
         assert isinstance(value, str | int | float | Decimal)
@@ -162,7 +161,7 @@ class ColumnIndex:
         return Rows(self._postings, range(first, end)) if first < end else ()
 
     def _first(self, bound: Decimal, *, above: bool = False) -> int:
-        """Give the first value that is not below a bound, or that is above it."""
+        """Return the first value that is not below a bound, or that is above it."""
         values: Sequence[Number] = self._values  # type: ignore[assignment]  # numbers here
         beyond, bisect = (gt, bisect_right) if above else (ge, bisect_left)
         # A double may lie on the other side of a bound than its shortest decimal form does.

@@ -1,4 +1,4 @@
-"""Tables that come with a request, as lists of objects: `TableSource` for `/v1/validate`.
+"""Tables sent with a request, as lists of objects: the `TableSource` of `/v1/validate`.
 
 A column holds numbers if all its cells that are not null are numbers, text if all are strings;
 any other column cannot be grounded against. Columns of a table without rows match nothing.
@@ -40,13 +40,13 @@ class InlineTables:
         if size > INLINE_TABLES_BYTES_MAX:
             raise Refusal(
                 "invalid_request",
-                f"`tables` takes {size} bytes; at most {INLINE_TABLES_BYTES_MAX} may be sent.",
+                f"`tables` has {size} bytes; at most {INLINE_TABLES_BYTES_MAX} are allowed.",
                 hint="Configure the table under [tables] and name a kind that uses it.",
             )
         self._versions = {name: _version(name, rows) for name, rows in tables.items()}
 
     async def snapshot(self, kind: Kind) -> TableSnapshot:
-        """Give the tables that the kind's grounding and rules read.
+        """Return the tables that the kind's grounding and rules read.
 
         Raises:
             Refusal: `invalid_request`: a grounding rule has a fault, or names a table or column

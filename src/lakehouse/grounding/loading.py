@@ -130,7 +130,7 @@ def _whole(path: Path) -> tuple[FileStamp, bytes]:
 
 
 def is_settled(stamp: FileStamp) -> bool:
-    """Say whether a change after this moment is sure to change the stamp."""
+    """Return whether a change after this moment is sure to change the stamp."""
     return not 0 <= time.time_ns() - max(stamp.mtime_ns, stamp.ctime_ns) < _TICK_NS
 
 

@@ -18,12 +18,11 @@ class NoTables:
     columns: Mapping[str, Column] = RuleColumns()
 
     async def snapshot(self, kind: Kind) -> TableSnapshot:  # noqa: ARG002  it asks for nothing
-        """Give itself."""
         return self
 
     async def outcomes(
         self, rules: Sequence[SqlRule], members: Mapping[str, JsonValue]
     ) -> list[RuleOutcome]:
-        """Give no outcome for no rule; anything else is a mistake of the assembly."""
+        """Return no outcomes; a rule here would be a bug in the assembly."""
         assert not rules, members
         return []

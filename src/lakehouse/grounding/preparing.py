@@ -1,4 +1,4 @@
-"""Rules of a configuration made ready: what they name, what they read, and whether they work.
+"""Prepares the rules of a configuration: what they name, what they read, and whether they work.
 
 What can be known before the first answer is found here: text that is no query, a table that is
 not configured, and, by a trial on answers made from the schema, an error that every answer meets.
@@ -71,14 +71,14 @@ def _prepare(
             with_types(sql, names.parameters, shapes, wide=wide) for wide in (False, True)
         )
     except BindingFault as error:
-        raise SetupError(f"The rule {sql!r} cannot work: {error}.") from error
+        raise SetupError(f"The rule {sql!r} is invalid: {error}.") from error
     read = frozenset(known[name] for name in names.tables if name in known)
     rule = PreparedRule(sql, query, wide_query, members, read, shapes, inputs.samples)
     if not read:
         trouble = trouble_of(rule, connection)
         if trouble is not None:
             raise SetupError(
-                f"The rule {sql!r} cannot work, whatever the answer holds: {trouble}",
+                f"The rule {sql!r} fails for every answer: {trouble}",
                 hint="See docs/how-to/write-a-rule.md for how members are bound.",
             )
     return rule

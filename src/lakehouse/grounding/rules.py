@@ -1,4 +1,4 @@
-"""What makes a declared grounding rule usable, said once for the configuration and for requests."""
+"""Checks declared grounding rules, for the configuration and for requests."""
 
 import math
 
@@ -10,7 +10,7 @@ from lakehouse.core.ports import Column
 
 
 def fault_of(rule: GroundingRule) -> str | None:
-    """Say what is wrong with a rule, naming field and allowed values; None if nothing is."""
+    """Return what is wrong with a rule, naming field and allowed values; None if nothing is."""
     for at in (rule.path, *rule.with_):
         try:
             pointer_parts(at)
@@ -28,7 +28,8 @@ def fault_of(rule: GroundingRule) -> str | None:
     if not match.in_column:
         if rule.column is not None or rule.with_:
             return (
-                f"match = {rule.match!r} takes neither column nor with: a quote stands in the text"
+                f"match = {rule.match!r} allows neither column nor with: a quote comes from the "
+                f"text"
             )
         return None
     if rule.column is None:

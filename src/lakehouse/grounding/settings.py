@@ -1,4 +1,4 @@
-"""What the configuration says of one table; apart, so that reading it loads no table engine."""
+"""The settings of one table; separate, so that reading them loads no table engine."""
 
 import msgspec
 

@@ -1,4 +1,4 @@
-"""What files and inline tables share: table versions, their indexes, and snapshots of them."""
+"""What file tables and inline tables share: versions, indexes and snapshots."""
 
 from collections.abc import Mapping, Sequence
 
@@ -31,7 +31,9 @@ class TableVersion:
         index = self._indexes.get(column)
         if index is None:
             if column not in self.data.names:
-                raise ColumnFault(f"there is no such column, only {', '.join(self.data.names)}")
+                raise ColumnFault(
+                    f"there is no such column; its columns are {', '.join(self.data.names)}"
+                )
             index = self._indexes[column] = self.data.index(column)
         return index
 

@@ -1,4 +1,4 @@
-"""SQL rules: values only as bound parameters, in a DuckDB that can reach nothing outside itself.
+"""Runs SQL rules: values only as bound parameters, in a DuckDB without access to anything outside.
 
 A rule is one SELECT. It holds when it gives exactly one row of one column, and that is TRUE.
 Rules come from the configuration and are trusted as code; the values they judge are not.
@@ -63,7 +63,7 @@ class RuleDatabase:
                 self._connection.execute(f"CREATE TABLE main.{quoted(name)} AS FROM temp.incoming")
                 self._connection.unregister("incoming")
             except (duckdb.Error, BindingFault) as error:
-                raise TableUnavailable(name, f"DuckDB does not take it: {error}") from error
+                raise TableUnavailable(name, f"DuckDB rejects it: {error}") from error
 
     def check(self, rules: Sequence[PreparedRule]) -> None:
         """Prepare rules against the tables' columns and try them, each once; blocks.
@@ -97,7 +97,7 @@ class RuleDatabase:
             return self._connection.cursor()
 
     def release(self, connection: duckdb.DuckDBPyConnection) -> None:
-        """Give back a connection that no query runs on."""
+        """Put back a connection that no query runs on."""
         self._idle.append(connection)
 
 
@@ -228,6 +228,4 @@ def _drop(future: "asyncio.Future[list[RuleOutcome]]") -> None:
 
 
 def _broken(rule: PreparedRule, text: str) -> InfraError:
-    return InfraError(
-        "rule_broken", f"The rule {rule.sql!r} fails whatever the answer holds: {text}"
-    )
+    return InfraError("rule_broken", f"The rule {rule.sql!r} fails for every answer: {text}")

@@ -1,4 +1,4 @@
-"""One table in memory, in either of the two forms tables come in: Arrow columns or objects."""
+"""One table in memory, as Arrow columns or as objects."""
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
@@ -21,9 +21,7 @@ class TableData(Protocol):
     """The content of one version of a table. Immutable."""
 
     @property
-    def names(self) -> Sequence[str]:
-        """The columns' names."""
-        ...
+    def names(self) -> Sequence[str]: ...
 
     def index(self, column: str) -> ColumnIndex:
         """Index one of the columns; blocks.
@@ -34,7 +32,7 @@ class TableData(Protocol):
         ...
 
     def arrow(self) -> Any:
-        """Give everything as a `pyarrow.Table`, for SQL; blocks."""
+        """Return everything as a `pyarrow.Table`, for SQL; blocks."""
         ...
 
 
@@ -58,11 +56,9 @@ class ArrowData:
         return names
 
     def index(self, column: str) -> ColumnIndex:
-        """Index one of the columns."""
         return index_arrow(self._table.column(column))
 
     def arrow(self) -> Any:
-        """Give the table itself."""
         return self._table
 
 
@@ -87,7 +83,6 @@ class ObjectData:
         return tuple(self._columns)
 
     def index(self, column: str) -> ColumnIndex:
-        """Index one of the columns."""
         cells: list[Any] = self._columns[column]
         large = len(cells) > _ROWS_PLAIN_MAX
         holds = {HELD_AS.get(type(cell)) for cell in cells if cell is not None}
@@ -120,7 +115,7 @@ class ObjectData:
         return pa.array([None if cell is None else _json_text(cell) for cell in cells], pa.string())
 
     def _arrow_numbers(self, cells: list[Any]) -> Any:
-        """Give numbers as Arrow where one type holds them all exactly, else None."""
+        """Return numbers as Arrow where one type holds them all exactly, else None."""
         kinds = {type(cell) for cell in cells if cell is not None}
         if kinds == {float}:
             return pa.array(cells, pa.float64())

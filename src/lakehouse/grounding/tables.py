@@ -1,4 +1,4 @@
-"""Reference tables from files: `TableSource` over what the configuration names.
+"""Reference tables from files: the `TableSource` of the configured tables.
 
 Every table lives in memory, at the version its file had when a session last asked. A snapshot
 holds on to its versions, so a session judges all its attempts against the same rows, while the
@@ -77,7 +77,7 @@ class TableFiles:
         self._under_way: dict[object, asyncio.Task[Any]] = {}
 
     async def snapshot(self, kind: Kind) -> TableSnapshot:
-        """Give the tables that the kind's grounding and rules read; see the port."""
+        """Return the tables that the kind's grounding and rules read; see the port."""
         versions: dict[str, TableVersion] = {}
         snapshot = self._snapshots.get(kind.digest)
         for name in self._names(kind) if snapshot is None else snapshot.versions:
@@ -104,7 +104,7 @@ class TableFiles:
         return [rules[rule.sql] for rule in kind.rules]
 
     def _unchanged(self, name: str) -> TableVersion | None:
-        """Give the version in memory if the file is still the one it was read from."""
+        """Return the version in memory if the file is still the one it was read from."""
         known = self._known.get(name)
         if known is None or not known.settled:
             return None
@@ -177,7 +177,7 @@ class TableFiles:
         return Snapshot(versions, columns, tasks, self._runner)
 
     async def _column(self, version: TableVersion, column: str, rule: GroundingRule) -> ColumnIndex:
-        """Give a column that can answer the rule.
+        """Return a column that can answer the rule.
 
         What is shared while it is under way is the same for every rule, the index and its folding;
         what the rule asks of it is each asker's own question.
@@ -199,7 +199,7 @@ class TableFiles:
         versions: tuple[TableVersion, ...],
         rules: Sequence[PreparedRule],
     ) -> RuleDatabase:
-        """Give the database of these very versions, made once; in a worker thread."""
+        """Return the database of these versions, built once, in a worker thread."""
         kept = self._databases.get(tables)
         if kept is None or kept[0] != versions:
             arrow = {version.name: version.data.arrow() for version in versions}
@@ -220,7 +220,7 @@ class TableFiles:
             raise TableUnavailable(
                 name,
                 f"still loading after {_WAIT_S:.0f} s",
-                hint="Its load goes on: ask again shortly, or make the table smaller.",
+                hint="Loading continues: retry shortly, or make the table smaller.",
             ) from None
         return result
 

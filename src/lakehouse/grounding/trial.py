@@ -1,4 +1,4 @@
-"""A rule tried on answers made from the schema: does it fail whatever the answer holds?
+"""Tries a rule on sample answers from the schema: does it fail for every answer?
 
 A rule that errors for every answer would be told to the model as its own fault, for ever. So it is
 run before the first answer: with all members null, and with sample answers. It is broken if every
@@ -35,7 +35,7 @@ _NOTHING: Final[Mapping[str, JsonValue]] = {}
 
 
 def trouble_of(rule: PreparedRule, connection: duckdb.DuckDBPyConnection) -> str | None:
-    """Say why a rule can work on no answer; None if it may. Blocks."""
+    """Return why a rule fails for every answer; None if it may work. Blocks."""
     done = threading.Event()
     late = threading.Event()
 
@@ -75,8 +75,8 @@ def _trouble(rule: PreparedRule, connection: duckdb.DuckDBPyConnection) -> str |
     alike = bool(samples) and len(set(forms)) == 1
     if _TRUTH not in forms and (typed or alike):
         return (
-            f"it gives {_columns(forms[-1])}, and only a single BOOLEAN can be TRUE; compare it, "
-            "as in SELECT count(*) = 0"
+            f"it returns {_columns(forms[-1])}, but it must return a single BOOLEAN, as in "
+            f"SELECT count(*) = 0"
         )
     # One and the same cast fails in each, and not on a value of the samples: of a table, then.
     texts = {first_line(error) for error in samples}
@@ -88,7 +88,7 @@ def _trouble(rule: PreparedRule, connection: duckdb.DuckDBPyConnection) -> str |
 
 
 def _quotes(text: str, value: object) -> bool:
-    """Tell whether a text quotes one of the scalars in a value."""
+    """Return whether a text quotes one of the scalars in a value."""
     pending: list[object] = [value]
     while pending:
         one = pending.pop()
@@ -122,5 +122,5 @@ def _columns(form: Form) -> str:
 
 
 def first_line(error: Form | Exception) -> str:
-    """Give what DuckDB says, without its drawing of the place."""
+    """Return what DuckDB says, without its drawing of the place."""
     return str(error).partition("\n")[0]

@@ -1,1 +1,1 @@
-"""What a daemon counts and measures, as `GET /metrics` shows it to Prometheus."""
+"""What a daemon counts and measures, for Prometheus at `GET /metrics`."""

@@ -1,8 +1,8 @@
 """The counts of one daemon: an observer that adds to plain cells.
 
-Rates over time are Prometheus' to make of the counters; the first-shot ratio stands here as well,
-over the life of the process, for a look without Prometheus. Names and their meaning are in
-`exposition.py`, which only a scrape reads.
+Prometheus computes rates from the counters; the first-shot ratio since the start of the process is
+also here, for use without Prometheus. Names and their meaning are in `exposition.py`, which only a
+scrape reads.
 """
 
 import math
@@ -46,8 +46,8 @@ class DaemonMetrics:
 
     Args:
         daemon: The role of this process.
-        depths: Tells the queues by name, when somebody asks.
-        traced: Tells items sent and dropped by tracing, as (what, reason); reason empty: sent.
+        depths: Returns the queue lengths by name, on each scrape.
+        traced: Returns items sent and dropped by tracing, as (what, reason); empty reason: sent.
     """
 
     def __init__(self, daemon: str, *, depths: Readings, traced: Readings) -> None:
@@ -67,12 +67,11 @@ class DaemonMetrics:
         self._judged = 0
 
     def request(self, ended: RequestEnded) -> None:
-        """Count a request."""
         method = ended.method if ended.method in _METHODS else "other"
         self.requests[method, ended.route, str(ended.status)] += 1
 
     def session(self, ended: SessionEnded) -> None:
-        """Count a session and its attempts, and measure what was ours of its time."""
+        """Count a session and its attempts, and measure its overhead."""
         row, times = ended.row, ended.times
         kind, model = row.kind or "", row.model_alias
         self.sessions[kind, model, row.verdict, _code(row)] += 1
@@ -97,7 +96,6 @@ class DaemonMetrics:
             self.unlogged += 1
 
     def model_call(self, ended: ModelCallEnded) -> None:
-        """Measure a model call."""
         duration_s = ended.duration_ms / 1000
         cell = self.model_calls[ended.request.model, ended.error.code if ended.error else ""]
         cell[bisect_left(_MODEL_S, duration_s)] += 1

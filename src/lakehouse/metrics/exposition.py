@@ -1,4 +1,4 @@
-"""What a daemon has counted, in the text form that Prometheus reads; its library writes it."""
+"""Writes a daemon's counts in the Prometheus text format, with its library."""
 
 from collections.abc import Iterator, Mapping
 from functools import partial
@@ -19,24 +19,24 @@ from lakehouse.metrics.daemon import DaemonMetrics, Durations, Labels
 CONTENT_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4
 
 _ABOUT: Final = {
-    "build_info": "The version that runs, and its role.",
+    "build_info": "The running version and its role.",
     "requests_total": "Answered requests.",
     "sessions_total": (
-        "Sessions; code is the infra code, or the first finding's of the last attempt."
+        "Sessions; code is the infra code, or the code of the last attempt's first finding."
     ),
     "first_shot_sessions_total": "Sessions accepted at iteration 0.",
     "first_shot_ratio": (
-        "First shots among sessions that are no infra_error, since the process started."
+        "Share of first shots among sessions other than infra_error, since the process started."
     ),
     "attempts_total": "Answers judged.",
     "findings_total": "Reasons to reject an answer.",
     "sessions_unlogged_total": "Sessions whose row could not be made durable.",
-    "overhead_seconds": "A session's time that no model took, row and sync included.",
-    "log_commit_seconds": "From a row to its being durable.",
+    "overhead_seconds": "Time of a session outside model calls, including the row's sync.",
+    "log_commit_seconds": "Time until a row is durable.",
     "model_call_seconds": (
-        "A model call with its retries and waits; code is empty where it was answered."
+        "A model call with its retries and waits; code is empty if it succeeded."
     ),
-    "queue_depth": "What waits in each queue.",
+    "queue_depth": "Entries waiting in each queue.",
     "tracing_items_total": "Spans and scores sent; dropped where reason is not empty.",
 }
 
@@ -51,7 +51,7 @@ class _Collector:
         self._metrics = metrics
 
     def collect(self) -> Iterator[Metric]:
-        """Give every metric with its labels, in the order in which they are shown."""
+        """Return every metric with its labels, in the order in which they are shown."""
         found = self._metrics
         yield _gauge("build_info", {(__version__, found.daemon): 1}, "version", "daemon")
         yield _counter("requests_total", found.requests, "method", "route", "status")

@@ -1,4 +1,4 @@
-"""`GET /metrics`: what a daemon has counted, for Prometheus."""
+"""`GET /metrics`: a daemon's metrics in the Prometheus text format."""
 
 from lakehouse.metrics.daemon import DaemonMetrics
 from lakehouse.metrics.exposition import CONTENT_TYPE, exposition

@@ -1,1 +1,1 @@
-"""HTML pages: Jinja2 templates that escape whatever they are given, and need nothing else."""
+"""HTML pages: Jinja2 templates that escape every value and reference no other file."""

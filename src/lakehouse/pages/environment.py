@@ -1,8 +1,7 @@
-"""Templates of the package, filled in: every value is escaped, and a missing one is an error.
+"""Renders the templates of this package: every value is escaped, and a missing one is an error.
 
-A page is one file without a script and without a reference. Its policy allows the one style sheet
-that stands in it, by digest, so that a browser loads and runs nothing even where an escape was
-forgotten.
+A page is one file without scripts and references. Its policy allows only its own style sheet, by
+digest, so that a browser loads and runs nothing even if an escape was forgotten.
 """
 
 import base64
@@ -20,7 +19,7 @@ _STYLE: Final = "style.css"
 
 
 def render(template: str, **values: Any) -> str:
-    """Fill a template of the package. `style` and `policy` are there in every one."""
+    """Render a template of the package. `style` and `policy` are always set."""
     style = _style()
     digest = base64.b64encode(hashlib.sha256(style.encode("utf-8")).digest()).decode("ascii")
     policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"

@@ -1,4 +1,4 @@
-"""Text of others, without what could steer a terminal or break a document."""
+"""Removes characters that could control a terminal or break a document."""
 
 import re
 from typing import Final
@@ -8,5 +8,5 @@ _UNPRINTABLE: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\ud
 
 
 def printable(text: str) -> str:
-    """Put U+FFFD for every such character; line breaks and tabs stay."""
+    """Replace every such character with U+FFFD; line breaks and tabs stay."""
     return _UNPRINTABLE.sub("\ufffd", text)

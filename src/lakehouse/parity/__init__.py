@@ -1,1 +1,1 @@
-"""The gate between runtimes: the same fixtures in, the same bytes out, as a written answer has."""
+"""The gate between runtimes: every runtime must turn each fixture into its expected bytes."""

@@ -1,4 +1,4 @@
-"""Where two outputs begin to differ: the place in the JSON, and the byte."""
+"""Finds the first difference of two outputs: the place in the JSON, and the byte."""
 
 from typing import Final
 

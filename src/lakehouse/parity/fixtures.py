@@ -1,6 +1,6 @@
-"""Fixtures with their own answers, and the lists of what is known to fail.
+"""Reads fixtures with their expected answers, and the lists of known failures.
 
-Refuses a fixture without an answer: two runtimes that are wrong alike would pass.
+A fixture without an expected answer is an error: two runtimes with the same bug would pass.
 """
 
 import base64
@@ -21,7 +21,7 @@ LEVELS: Final[tuple[Level, ...]] = get_args(Level)
 
 
 class Fixture(msgspec.Struct, frozen=True):
-    """One input with its answer. `expected` None: the input may not be read (`errored`)."""
+    """One input and its expected answer. `expected` None: it must be rejected (`errored`)."""
 
     name: str
     suite: Suite
@@ -32,12 +32,12 @@ class Fixture(msgspec.Struct, frozen=True):
 
     @property
     def label(self) -> str:
-        """Give the fixture's name for people and for lists of known failures."""
+        """Return the fixture's name, as used in lists of known failures."""
         return f"{self.suite}/{self.level}/{self.name}"
 
 
 class KnownFailure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A failure that is known: of which peer, on which fixture (its label), and why."""
+    """A known failure: the peer, the fixture (its label), and the reason."""
 
     peer: str
     fixture: str
@@ -56,7 +56,7 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def shipped_fixtures() -> Path:
-    """Give the directory of the fixtures: in the package, or in the source tree beside it."""
+    """Return the directory of the fixtures: in the package, or in the source tree beside it."""
     packaged = Path(str(files("lakehouse.parity"))) / "fixtures"
     return packaged if packaged.is_dir() else Path(__file__).parents[3] / "spec" / "v1" / "parity"
 
@@ -65,7 +65,7 @@ def load_fixtures(root: Path, *, suites: tuple[Suite, ...] = SUITES) -> list[Fix
     """Read every fixture below `root`, by suite, level and name.
 
     Raises:
-        SetupError: A file is no fixture, has no answer, or there is none at all.
+        SetupError: A file is not a fixture or has no answer, or there are no fixtures.
     """
     found = [
         _read(path, suite, level)

@@ -1,6 +1,6 @@
-"""The comparison itself: every peer against the written answers, and against each other.
+"""Compares every peer with the expected answers, and with each other.
 
-It does not pass without having compared something, or let a list of known failures rot.
+It never passes without comparing something, and keeps the list of known failures current.
 """
 
 import re
@@ -13,14 +13,14 @@ import msgspec
 from lakehouse.parity.difference import Difference, first_difference
 from lakehouse.parity.fixtures import Fixture, KnownFailure, Level, Suite
 from lakehouse.parity.normalization import InvalidOutput, members, normalized
-from lakehouse.parity.peers import Outcome, OutcomeKind, Peer
+from lakehouse.parity.peers import OutcomeKind, Peer, PeerOutcome
 
 _DIGIT: Final = re.compile(rb"\d")
 
 Status = Literal["passed", "failed", "known", "skipped"]
 
 
-class Check(msgspec.Struct, frozen=True):
+class FixtureCheck(msgspec.Struct, frozen=True):
     """One peer on one fixture. `reason` says why it failed, was skipped, or is known to fail."""
 
     peer: str
@@ -34,7 +34,7 @@ class Check(msgspec.Struct, frozen=True):
 
 
 class PairCount(msgspec.Struct, frozen=True):
-    """How many fixtures two peers answered alike, of those that both were asked."""
+    """How many fixtures two peers answered equally, of those given to both."""
 
     left: str
     right: str
@@ -47,27 +47,26 @@ class PairCount(msgspec.Struct, frozen=True):
 class Report(msgspec.Struct, frozen=True):
     """All checks, all pairs, and what is wrong with the run as a whole."""
 
-    checks: tuple[Check, ...]
+    checks: tuple[FixtureCheck, ...]
     pairs: tuple[PairCount, ...]
     complaints: tuple[str, ...]
 
     @property
     def passed(self) -> bool:
-        """Say whether the gate is open."""
         return not self.complaints and all(check.status != "failed" for check in self.checks)
 
 
 def compare(
     peers: Sequence[Peer], fixtures: Sequence[Fixture], known: Sequence[KnownFailure] = ()
 ) -> Report:
-    """Ask every peer for every fixture of its suites, and judge.
+    """Run every fixture of its suites through every peer, and compare.
 
     Raises:
         InfraError: A peer cannot be started or reached.
     """
     reasons = {(entry.peer, entry.fixture): entry.reason for entry in known}
-    checks: list[Check] = []
-    outcomes: dict[tuple[str, str], Outcome] = {}
+    checks: list[FixtureCheck] = []
+    outcomes: dict[tuple[str, str], PeerOutcome] = {}
     for peer in peers:
         asked = [fixture for fixture in fixtures if fixture.suite in peer.suites]
         for fixture, outcome in zip(asked, peer.answers(asked) if asked else [], strict=True):
@@ -78,12 +77,12 @@ def compare(
     return Report(tuple(checks), tuple(pairs), tuple(_complaints(peers, checks, known)))
 
 
-def _check(peer: str, fixture: Fixture, outcome: Outcome) -> Check:
+def _check(peer: str, fixture: Fixture, outcome: PeerOutcome) -> FixtureCheck:
     reason, difference = _judge(fixture, outcome)
     status: Status = "passed" if not reason else "failed"
     if outcome.kind == "skipped" and fixture.level == "extended":
         status = "skipped"
-    return Check(
+    return FixtureCheck(
         peer,
         fixture.suite,
         fixture.level,
@@ -95,12 +94,12 @@ def _check(peer: str, fixture: Fixture, outcome: Outcome) -> Check:
     )
 
 
-def _judge(fixture: Fixture, outcome: Outcome) -> tuple[str, Difference | None]:
-    """Say what is wrong with an outcome; an empty text if nothing is."""
+def _judge(fixture: Fixture, outcome: PeerOutcome) -> tuple[str, Difference | None]:
+    """Return what is wrong with an outcome; an empty text if nothing is."""
     if fixture.expected is None:
         if outcome.kind == "errored":
             return "", None
-        return f"it must be refused, and was {outcome.kind}: {outcome.message}".rstrip(": "), None
+        return f"it must be rejected, but was {outcome.kind}: {outcome.message}".rstrip(": "), None
     if outcome.kind != "result":
         return f"{outcome.kind}: {outcome.message}".rstrip(": "), None
     try:
@@ -128,7 +127,7 @@ def _form_of_time(fixture: Fixture, output: bytes) -> str:
     return f"`timestamp` has another form: {theirs.decode('utf-8', 'replace')}"
 
 
-def _with_known(check: Check, reason: str | None) -> Check:
+def _with_known(check: FixtureCheck, reason: str | None) -> FixtureCheck:
     if reason is None:
         return check
     if check.status == "failed":
@@ -140,7 +139,7 @@ def _with_known(check: Check, reason: str | None) -> Check:
 
 
 def _pairs(
-    peers: Sequence[Peer], fixtures: Sequence[Fixture], outcomes: dict[tuple[str, str], Outcome]
+    peers: Sequence[Peer], fixtures: Sequence[Fixture], outcomes: dict[tuple[str, str], PeerOutcome]
 ) -> list[PairCount]:
     counts: dict[tuple[str, str, Suite, Level], list[int]] = {}
     # A runtime may have a helper for each suite: pairs are of runtimes.
@@ -155,8 +154,8 @@ def _pairs(
     return [PairCount(*key, *count) for key, count in counts.items()]
 
 
-def _alike(fixture: Fixture, one: Outcome, other: Outcome) -> bool:
-    """Say whether two peers agree: on the same bytes, or on refusing. Nothing else is equal."""
+def _alike(fixture: Fixture, one: PeerOutcome, other: PeerOutcome) -> bool:
+    """Return whether two peers agree: on the same bytes, or on refusing. Nothing else is equal."""
     if (one.kind, other.kind) == ("errored", "errored"):
         return True
     if (one.kind, other.kind) != ("result", "result"):
@@ -168,7 +167,7 @@ def _alike(fixture: Fixture, one: Outcome, other: Outcome) -> bool:
 
 
 def _complaints(
-    peers: Sequence[Peer], checks: Sequence[Check], known: Sequence[KnownFailure]
+    peers: Sequence[Peer], checks: Sequence[FixtureCheck], known: Sequence[KnownFailure]
 ) -> list[str]:
     compared = {(check.peer, check.fixture) for check in checks}
     names = {peer.name for peer in peers}

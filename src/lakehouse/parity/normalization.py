@@ -1,6 +1,6 @@
-"""Outputs made comparable: checked, then freed of what may differ, as bytes and nothing else.
+"""Makes outputs comparable as bytes: validates them, then removes what may differ.
 
-It does not re-encode: a number, an escape or a space that differs must stay different.
+It never re-encodes: a number, an escape or a space that differs must stay different.
 """
 
 import re
@@ -21,14 +21,14 @@ _REPLY_MEMBERS: Final = ("verdict", "artifact", "grounded", "findings")
 
 
 class InvalidOutput(ValueError):
-    """An output that may not be compared; the message says why."""
+    """An output that cannot be compared; the message says why."""
 
 
 def normalized(suite: Suite, output: bytes) -> bytes:
-    """Check one output and leave out what may differ between runtimes.
+    """Check one output and remove what may differ between runtimes.
 
     Raises:
-        InvalidOutput: It is empty, trivial, or not what the suite's answers are.
+        InvalidOutput: It is empty, trivial, or not an answer of the suite.
     """
     if output != output.strip():
         raise InvalidOutput("white space around it")
@@ -68,7 +68,7 @@ def _check_reply(output: bytes) -> None:
 
 
 def members(data: bytes) -> list[tuple[str, bytes]]:
-    """Split an object into decoded names and the bytes of their values; empty if it is none."""
+    """Split an object into decoded names and the bytes of their values; else empty."""
     return [
         (msgspec.json.decode(name, type=str), value.strip())
         for name, _, value in map(_name_and_value, _pieces(data, b"{"))
@@ -76,7 +76,7 @@ def members(data: bytes) -> list[tuple[str, bytes]]:
 
 
 def elements(data: bytes) -> list[bytes]:
-    """Split an array into the bytes of its elements; empty if it is none."""
+    """Split an array into the bytes of its elements; empty if it is something else."""
     return [piece.strip() for piece in _pieces(data, b"[")]
 
 

@@ -1,7 +1,7 @@
 """Runtimes under test: a helper program that speaks JSON lines, or a running stack over HTTP.
 
-It does not guess what a silent helper meant: a crash, a timeout and an empty output are outcomes
-of their own. A helper that dies is started again for the fixtures it left.
+A crash, a timeout and an empty output are separate outcomes. A helper that dies is restarted for
+the remaining fixtures.
 """
 
 import asyncio
@@ -39,7 +39,7 @@ _MESSAGE_CHARS_MAX: Final = 300
 _ANSWER_BYTES_MAX: Final = 1 << 30
 
 
-class Outcome(msgspec.Struct, frozen=True):
+class PeerOutcome(msgspec.Struct, frozen=True):
     """What a peer did with one fixture: its output, or why there is none."""
 
     kind: OutcomeKind
@@ -48,13 +48,13 @@ class Outcome(msgspec.Struct, frozen=True):
 
 
 class Peer(Protocol):
-    """One runtime. `suites` are those that it can be asked for."""
+    """One runtime. `suites` are those that it implements."""
 
     name: str
     suites: tuple[Suite, ...]
 
-    def answers(self, fixtures: Sequence[Fixture]) -> list[Outcome]:
-        """Give one outcome for each fixture, in their order. Bounded in time."""
+    def answers(self, fixtures: Sequence[Fixture]) -> list[PeerOutcome]:
+        """Return one outcome for each fixture, in their order. Bounded in time."""
         ...
 
 
@@ -85,12 +85,12 @@ class HelperPeer:
         self._timeout_s = timeout_s
         self._again_timeout_s = min(timeout_s, _AGAIN_TIMEOUT_S)
 
-    def answers(self, fixtures: Sequence[Fixture]) -> list[Outcome]:
-        """Ask for all at once; after a crash, ask again for those that were left.
+    def answers(self, fixtures: Sequence[Fixture]) -> list[PeerOutcome]:
+        """Send all at once; after a crash, send the remaining ones again.
 
-        The first that was left is the suspect and is asked alone, so that one bad input cannot
-        hide what the others would have given. What is still without an answer when the time for
-        that is used up keeps its last outcome.
+        The first remaining one is the suspect and is sent alone, so that one bad input cannot hide
+        the results of the others. Fixtures without an answer when the time is up keep their last
+        outcome.
 
         Raises:
             InfraError: The helper cannot be started.
@@ -107,7 +107,7 @@ class HelperPeer:
             left = _unanswered(others, outcomes)
         return outcomes
 
-    def _ask(self, fixtures: Sequence[Fixture], timeout_s: float) -> list[Outcome]:
+    def _ask(self, fixtures: Sequence[Fixture], timeout_s: float) -> list[PeerOutcome]:
         requests = b"".join(
             _request(seq, fixture) + b"\n" for seq, fixture in enumerate(fixtures, 1)
         )
@@ -117,8 +117,8 @@ class HelperPeer:
             if shutil.which(self._command[0]) is None:
                 raise InfraError(
                     "connect",
-                    f"The helper of {self.name} cannot be started: {self._command[0]} is no "
-                    "program that this user can run.",
+                    f"The helper of {self.name} cannot be started: {self._command[0]} is not a "
+                    f"program that this user can run.",
                     hint="`make parity` builds the helpers; --peer NAME=COMMAND names another.",
                 )
             child = Child(self._command, stdin=stdin, stdout=stdout)
@@ -153,11 +153,11 @@ class HttpPeer:
             raise SetupError(f"The URL of {name} cannot be used: {error}.") from error
         self._url = url.rstrip("/") + "/v1/validate"
 
-    def answers(self, fixtures: Sequence[Fixture]) -> list[Outcome]:
+    def answers(self, fixtures: Sequence[Fixture]) -> list[PeerOutcome]:
         """Post each fixture; anything but 200 and a refusal of the body is a crash.
 
         Raises:
-            InfraError: There is nobody to ask, or somebody else.
+            InfraError: Nothing answers there, or something else than a stack.
         """
         self._greet()
         return [self._post(fixture.data) for fixture in fixtures]
@@ -182,8 +182,8 @@ class HttpPeer:
         if refusal.code == "unauthorized":
             raise InfraError(
                 "connect",
-                f"The stack {self.name} wants an API key.",
-                hint="--api-key-env NAME names the variable that holds it.",
+                f"The stack {self.name} requires an API key.",
+                hint="Set --api-key-env to the name of the environment variable that contains it.",
             )
         if reply.status != 400:
             raise self._no_stack(reply.status, refusal.code)
@@ -191,8 +191,8 @@ class HttpPeer:
     def _no_stack(self, status: int, what: str) -> InfraError:
         return InfraError(
             "connect",
-            f"What answers for {self.name} is no Lakehouse stack: status {status}, {what}.",
-            hint="Name a gateway's or validatord's root, such as http://127.0.0.1:4110.",
+            f"The server of {self.name} is not a Lakehouse stack: status {status}, {what}.",
+            hint="Use the root URL of a gateway or a validatord, such as http://127.0.0.1:4110.",
         )
 
     def _exchange(self, body: bytes, timeout_s: float) -> HttpReply:
@@ -218,19 +218,19 @@ class HttpPeer:
 
         return asyncio.run(post())
 
-    def _post(self, body: bytes) -> Outcome:
+    def _post(self, body: bytes) -> PeerOutcome:
         try:
             reply = self._exchange(body, self._timeout_s)
         except TransportFault as fault:
             if fault.kind.startswith("timeout"):
-                return Outcome("timeout", message=f"no answer within {self._timeout_s:.0f} s")
-            return Outcome("crashed", message=str(fault))
+                return PeerOutcome("timeout", message=f"no answer within {self._timeout_s:.0f} s")
+            return PeerOutcome("crashed", message=str(fault))
         status, answer = reply.status, reply.body
         if status == 200:
-            return Outcome("result", answer) if answer else Outcome("empty")
+            return PeerOutcome("result", answer) if answer else PeerOutcome("empty")
         text = answer.decode("utf-8", "replace")[:_MESSAGE_CHARS_MAX]
         refused = status in {400, 413}
-        return Outcome("errored" if refused else "crashed", message=f"{status}: {text}")
+        return PeerOutcome("errored" if refused else "crashed", message=f"{status}: {text}")
 
 
 def peer_of(text: str, *, api_key: str | None = None) -> Peer:
@@ -265,7 +265,7 @@ def _command(target: str) -> list[str]:
     return words
 
 
-def _unanswered(indexes: Iterable[int], outcomes: Sequence[Outcome]) -> list[int]:
+def _unanswered(indexes: Iterable[int], outcomes: Sequence[PeerOutcome]) -> list[int]:
     return [index for index in indexes if outcomes[index].kind in {"crashed", "timeout"}]
 
 
@@ -278,8 +278,8 @@ def _request(seq: int, fixture: Fixture) -> bytes:
     return msgspec.json.encode(request)
 
 
-def _outcomes(stdout: bytes, code: int | None, count: int) -> list[Outcome]:
-    answers: dict[int, Outcome] = {}
+def _outcomes(stdout: bytes, code: int | None, count: int) -> list[PeerOutcome]:
+    answers: dict[int, PeerOutcome] = {}
     for line in stdout.split(b"\n"):
         if not line.strip():
             continue
@@ -288,20 +288,20 @@ def _outcomes(stdout: bytes, code: int | None, count: int) -> list[Outcome]:
         except (msgspec.MsgspecError, UnicodeDecodeError):
             continue  # counts for nothing: the fixture it was meant for stays without an answer
         if answer.seq in answers:
-            answers[answer.seq] = Outcome("crashed", message="answered twice")
+            answers[answer.seq] = PeerOutcome("crashed", message="answered twice")
         else:
             answers[answer.seq] = _outcome(answer)
     if code is None:
-        missing = Outcome("timeout", message="the helper did not end in time")
+        missing = PeerOutcome("timeout", message="the helper did not end in time")
     else:
-        missing = Outcome("crashed", message=f"no answer; the helper ended with code {code}")
+        missing = PeerOutcome("crashed", message=f"no answer; the helper ended with code {code}")
     return [answers.get(seq, missing) for seq in range(1, count + 1)]
 
 
-def _outcome(answer: _Answer) -> Outcome:
+def _outcome(answer: _Answer) -> PeerOutcome:
     if answer.outcome == "errored":
-        return Outcome("errored", message=f"{answer.message} {answer.context}".strip())
+        return PeerOutcome("errored", message=f"{answer.message} {answer.context}".strip())
     if answer.outcome == "skipped":
-        return Outcome("skipped", message=f"{answer.reason} {answer.link}".strip())
+        return PeerOutcome("skipped", message=f"{answer.reason} {answer.link}".strip())
     output = answer.output.encode("utf-8", "surrogatepass")
-    return Outcome("result", output) if output else Outcome("empty")
+    return PeerOutcome("result", output) if output else PeerOutcome("empty")

@@ -1,6 +1,6 @@
-"""A run told: as a table of pairs and failures, as JSON, and as one HTML file without references.
+"""Reports a parity run as a table, as JSON, and as one HTML file without references.
 
-What a helper program wrote is shown as text: the template escapes it, and the page has no script.
+Output of helper programs is shown as text: the template escapes it, and the page has no script.
 """
 
 from collections import Counter
@@ -9,7 +9,7 @@ import msgspec
 
 import lakehouse
 from lakehouse.pages.environment import render
-from lakehouse.parity.gate import Check, Report
+from lakehouse.parity.gate import FixtureCheck, Report
 
 
 def summary(report: Report) -> list[tuple[str, str, str, str]]:
@@ -34,15 +34,15 @@ def summary(report: Report) -> list[tuple[str, str, str, str]]:
 
 
 def pair_lines(report: Report) -> list[tuple[str, str, str]]:
-    """Tell of each pair of runtimes: (pair, suite/level, equal of asked)."""
+    """Summarize each pair of runtimes: (pair, suite/level, equal of asked)."""
     return [
         (f"{pair.left} = {pair.right}", f"{pair.suite} {pair.level}", f"{pair.equal}/{pair.asked}")
         for pair in report.pairs
     ]
 
 
-def failures(report: Report) -> list[Check]:
-    """Give the checks that close the gate."""
+def failures(report: Report) -> list[FixtureCheck]:
+    """Return the failed checks."""
     return [check for check in report.checks if check.status == "failed"]
 
 
@@ -62,7 +62,7 @@ def to_json(report: Report, *, made_at: str) -> bytes:
 
 
 def to_html(report: Report, *, made_at: str) -> str:
-    """Write the run as one HTML page that needs nothing else."""
+    """Write the run as one self-contained HTML page."""
     return render(
         "parity_report.html",
         verdict="passed" if report.passed else "failed",

@@ -1,1 +1,1 @@
-"""Child processes of ours: how they end, and what the operating system keeps them from."""
+"""Child processes: how they end, and what the operating system forbids them."""

@@ -1,7 +1,7 @@
-"""A filter before the kernel's calls (seccomp): no network, no programs, no way around the rest.
+"""A system call filter (seccomp): no network, no programs, no way around other limits.
 
-Needs no privilege and works in every container, but cannot see paths: with `read_only` no file can
-be opened for writing at all. Knows the numbers of two machines; elsewhere there is none.
+Needs no privileges and works in every container, but cannot see paths: with `read_only` no file at
+all can be opened for writing. Supports x86_64 and arm64 only.
 """
 
 import ctypes
@@ -93,19 +93,20 @@ _OPENAT: Final = ((257, 56), 2)
 
 
 def known_machine() -> bool:
-    """Say whether there is a filter for this machine."""
+    """Return whether there is a filter for this machine."""
     return MACHINE in _MACHINES
 
 
 def install(*, network: bool, read_only: bool) -> None:
-    """Put the filter before this thread's calls and those of threads it starts, for good.
+    """Install the filter permanently, for this thread and the threads it starts.
 
     Args:
         network: Whether sockets stay allowed.
-        read_only: Whether no file may be opened for writing, made, renamed or removed.
+        read_only: Whether opening files for writing, creating, renaming and removing them is
+            forbidden.
 
     Raises:
-        OSError: There is none to be had. New privileges must be forbidden before.
+        OSError: There is no filter here. New privileges must be forbidden first.
     """
     if not known_machine():
         raise OSError(f"no call filter for {MACHINE or 'this system'}")

@@ -1,4 +1,4 @@
-"""Child processes that end with us, also when we are killed. It does not leave one behind."""
+"""Child processes that end with this process, even if it is killed."""
 
 import contextlib
 import os
@@ -13,7 +13,7 @@ _END_S: Final = 5.0  # beyond a child's grace, for its supervisor to have ended 
 
 
 class Child:
-    """A running child. `process` is what stands for it: it ends as the child ends."""
+    """A running child. `process` is its supervisor: it ends as the child ends."""
 
     def __init__(
         self,
@@ -27,20 +27,20 @@ class Child:
         grace_s: float = 0.0,
         remove: Path | None = None,
     ) -> None:
-        """Start it, in a session of its own: Ctrl-C reaches us, and we end it.
+        """Start it in its own session: Ctrl-C reaches only us, and we end it.
 
         Args:
             command: The program and its arguments.
             stdin: As `subprocess.Popen` takes them; so are the two others.
             stdout: See `stdin`.
             stderr: See `stdin`.
-            env: All of its environment; ours if None.
+            env: Its whole environment; ours if None.
             pass_fds: Descriptors that it inherits under the same numbers.
-            grace_s: How long it has to end by itself after a SIGTERM, before it is killed.
+            grace_s: How long it may take to end after SIGTERM before it is killed.
             remove: A directory that is removed when we end before the child does.
 
         Raises:
-            OSError: There is no process to be had. A command that does not exist is exit code 127.
+            OSError: No process can be started. A command that does not exist is exit code 127.
         """
         lifeline, self._own_end = os.pipe()
         program = [sys.executable, "-I", "-S", str(_SUPERVISOR), str(lifeline), str(grace_s)]
@@ -62,7 +62,10 @@ class Child:
         self._grace_s = grace_s
 
     def end(self) -> int:
-        """End it, if it has not ended, and wait; its exit code, negative for a signal. Once."""
+        """End it, if it is running, and wait; returns its exit code, negative for a signal.
+
+        Call once.
+        """
         os.close(self._own_end)
         try:
             return self.process.wait(self._grace_s + _END_S)

@@ -1,8 +1,8 @@
-"""What the operating system keeps this process from: writing, the network, other programs.
+"""What the operating system forbids this process: writing, the network, other programs.
 
-Several ways, the best first; each alone is enough against writing. Whichever it was, the process
-then tries to write where it must not, and refuses to go on if it can. Must be called while there
-is one thread: the kernel's limits do not reach threads that are there already.
+There are several ways, tried best first; each alone prevents writing. Afterwards the process tries
+to write where it must not, and raises if it can. Call it while there is only one thread: the
+kernel's limits do not apply to threads that already exist.
 """
 
 import errno
@@ -26,8 +26,8 @@ _REFUSALS: Final = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 class Bounds(msgspec.Struct, frozen=True):
     """What stays allowed.
 
-    `writable`: one directory, with all below it. `readable`: files and directories that may be
-    read beside it, where the way can tell; everything if None.
+    `writable`: one directory, with all below it. `readable`: further files and directories that may
+    be read, where the way supports it; everything if None.
     """
 
     writable: Path
@@ -36,32 +36,32 @@ class Bounds(msgspec.Struct, frozen=True):
 
 
 class Confined(msgspec.Struct, frozen=True):
-    """How it is done. `writable`: whether files can be made in the one directory."""
+    """How it is done. `writable`: whether files can be created in the one directory."""
 
     by: str
     writable: bool
 
 
 class NotConfined(LakehouseError):
-    """The operating system offers no way that holds; nothing may be run."""
+    """The operating system offers no working way; nothing may be run."""
 
     def __init__(self, cause: str) -> None:
         super().__init__(
-            f"This system cannot keep a query from writing: {cause}.",
+            f"This system cannot prevent a query from writing: {cause}.",
             hint="Linux needs Landlock (5.13), a mount namespace, or seccomp on x86_64 or arm64; "
-            "macOS its sandbox. Containers must not forbid all of them.",
+            "macOS its sandbox. A container must allow at least one of them.",
         )
 
 
 def confine(bounds: Bounds, never: Sequence[Path]) -> Confined:
-    """Give up every right that a reader does not need, for good.
+    """Permanently give up every right that a reader does not need.
 
     Args:
         bounds: What stays allowed.
-        never: Directories and files that must not be written to. It is tried on each.
+        never: Directories and files that must not be writable. Each is tested.
 
     Raises:
-        NotConfined: No way worked, or one let something through.
+        NotConfined: No way worked, or a test write succeeded.
     """
     if threading.active_count() > 1 or _kernel_threads() > 1:
         raise NotConfined("it has threads already")

@@ -1,8 +1,8 @@
-"""Landlock: the kernel lets this process write in one directory, and read where it is told.
+"""Landlock: the kernel lets this process write in one directory, and read only listed paths.
 
-Needs Linux 5.13 and no privilege; works in most containers. It knows nothing of a file's mode,
-owner, times and attributes, nor, before Linux 6.2, of cutting a file without opening it for
-writing: the call filter does. Numbers are those of landlock(7).
+Needs Linux 5.13 and no privilege; works in most containers. It does not cover a file's mode, owner,
+times and attributes, nor, before Linux 6.2, truncating a file without opening it: the call filter
+does. Numbers are those of landlock(7).
 """
 
 import contextlib
@@ -32,7 +32,7 @@ _SCOPED: Final = 0b11  # abstract sockets, and signals to processes outside
 
 
 def landlock_version() -> int:
-    """Give the version that the kernel offers; 0 if it offers none, or a container hides it."""
+    """Return the version that the kernel offers; 0 if it offers none, or a container hides it."""
     try:
         return call(_CREATE_RULESET, None, 0, _RULESET_VERSION)
     except OSError:
@@ -40,16 +40,16 @@ def landlock_version() -> int:
 
 
 def restrict(writable: Path, readable: Sequence[Path] | None, *, network: bool) -> None:
-    """Take the right to write elsewhere than in `writable`, and to start programs.
+    """Forbid writing outside `writable`, and starting programs.
 
     Args:
         writable: A directory. Files that are open already stay as they are.
-        readable: What else may be read, with all below it; everything if None. What is not there
-            is passed over.
-        network: Whether TCP stays allowed; it is not taken before Linux 6.7.
+        readable: What else may be read, with everything below it; everything if None. Missing paths
+            are skipped.
+        network: Whether TCP stays allowed; before Linux 6.7 it always does.
 
     Raises:
-        OSError: The kernel offers none, or refused.
+        OSError: The kernel has no Landlock, or rejected it.
     """
     version = landlock_version()
     if version < 1:

@@ -1,9 +1,8 @@
-"""A view of the files that nobody in it can write to: all is mounted read-only but one place.
+"""A mount namespace in which everything but one directory is read-only.
 
-A mount namespace of our own, on Linux since 5.12: for root, or where users may have one. The
-network is left with it. What was open before keeps its old mount, by way of /proc: the files that
-must be safe are opened afterwards. It is never half done: an error leaves a process that must not
-go on as if nothing had happened, so it is tried in the child that it is for.
+Works on Linux since 5.12, for root or where users may create namespaces. The process also leaves
+the network. Files opened earlier keep their old mount (through /proc), so open protected files
+afterwards. After an error the process must not continue, so it is tried in the child that needs it.
 """
 
 import os

@@ -1,7 +1,6 @@
-"""macOS's own sandbox: no writing but in one place, no network, no programs.
+"""The macOS sandbox: writes in one directory only, no network, no programs.
 
-`sandbox_init` is old and marked as deprecated, and what browsers stand on. It is not trusted:
-the caller tries to write afterwards.
+`sandbox_init` is deprecated, but browsers rely on it. The caller tests it with a write afterwards.
 """
 
 import ctypes
@@ -9,10 +8,10 @@ from pathlib import Path
 
 
 def restrict(writable: Path, *, network: bool) -> None:
-    """Take the right to write elsewhere than in `writable`, for good.
+    """Permanently forbid writing outside `writable`.
 
     Raises:
-        OSError: The system refused, or has no such call.
+        OSError: The system rejected it, or has no such call.
     """
     place = str(writable.resolve()).replace("\\", "\\\\").replace('"', '\\"')
     rules = ["(version 1)", "(allow default)", "(deny process-exec*)", "(deny file-write*)"]

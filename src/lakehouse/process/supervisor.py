@@ -1,9 +1,9 @@
-"""The program between us and a child of ours: it ends the child when we end, however we end.
+"""The program between this process and a child: it ends the child when this process ends.
 
-The read end of a pipe is all that it has of its owner. When the owner is gone, or lets go, the pipe
-ends; the child is then told to end, killed after its grace, and what it leaves is removed. A child
-of any kind can be held so, also one that is busy or not ours to change. On Linux the kernel kills
-the child if this program is killed itself.
+It has only the read end of a pipe from its owner. When the owner ends or closes the pipe, the child
+gets SIGTERM, is killed after its grace period, and its directory is removed. This works for any
+child, also one that is busy or not our code. On Linux the kernel kills the child if this program is
+killed itself.
 
 Usage: supervisor.py LIFELINE GRACE_S REMOVE -- COMMAND…, REMOVE a directory or nothing.
 

@@ -1,4 +1,4 @@
-"""Calls of Linux that Python has no name for. It does not interpret their errors."""
+"""Linux system calls that Python does not wrap. Errors are returned as they are."""
 
 import ctypes
 import os
@@ -17,11 +17,7 @@ MACHINE: Final = platform.machine() if sys.platform == "linux" else ""
 
 
 def call(number: int, *arguments: int | bytes | ctypes.Array[ctypes.c_char] | None) -> int:
-    """Make one system call.
-
-    Raises:
-        OSError: As the kernel said.
-    """
+    """Make one system call."""
     libc = ctypes.CDLL(None, use_errno=True)
     libc.syscall.restype = ctypes.c_long
     words = [ctypes.c_long(word) if isinstance(word, int) else word for word in arguments]
@@ -30,39 +26,23 @@ def call(number: int, *arguments: int | bytes | ctypes.Array[ctypes.c_char] | No
 
 
 def bind_or_change(source: bytes, target: bytes, flags: int) -> None:
-    """Bind a directory to a place, or change how the mounts below it propagate.
-
-    Raises:
-        OSError: As the kernel said.
-    """
+    """Bind a directory to a place, or change how the mounts below it propagate."""
     libc = ctypes.CDLL(None, use_errno=True)
     _checked(libc.mount(source, target, None, ctypes.c_ulong(flags), None))
 
 
 def unshare(flags: int) -> None:
-    """Leave the namespaces that the flags name.
-
-    Raises:
-        OSError: As the kernel said.
-    """
+    """Leave the namespaces that the flags name."""
     _checked(ctypes.CDLL(None, use_errno=True).unshare(ctypes.c_int(flags)))
 
 
 def forbid_new_privileges() -> None:
-    """Give up, for good, what a program that is started could gain by its owner or file.
-
-    Raises:
-        OSError: As the kernel said.
-    """
+    """Permanently forbid that started programs gain privileges (no_new_privs)."""
     _checked(ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
 
 
 def drop_capabilities() -> None:
-    """Give up all rights of root but those that let it read what others own.
-
-    Raises:
-        OSError: As the kernel said.
-    """
+    """Drop all capabilities of root except reading other users' files."""
     header = struct.pack("=Ii", _CAPABILITY_VERSION_3, 0)
     data = ctypes.create_string_buffer(24)
     libc = ctypes.CDLL(None, use_errno=True)

@@ -1,1 +1,1 @@
-"""What each model backend does its own way, behind one small protocol."""
+"""What is specific to each model backend, behind one small protocol."""

@@ -1,4 +1,4 @@
-"""How an HTTP endpoint is configured and reached; `$NAME` of its settings is of the environment.
+"""Settings of an endpoint that come from the environment: `$NAME` in headers, query and proxy.
 
 The configuration file only ever names secrets. What is read here is never printed, digested or
 logged, and is cut out of whatever an endpoint quotes.
@@ -92,7 +92,7 @@ class HttpSettings(ModelSettings, frozen=True, kw_only=True):
                 yield f"extra_body.{name}", own_fault(self.OWN_MEMBERS[name])
 
     def url_fault(self) -> str | None:
-        """Say what is wrong with the address; None for nothing."""
+        """Return what is wrong with the address; None for nothing."""
         url = self.base_url
         if url is None:
             return f"is missing; provider {self.provider!r} needs it"
@@ -115,7 +115,7 @@ class HttpSettings(ModelSettings, frozen=True, kw_only=True):
             yield from variables_of(text)
 
     def way_in(self, name: str, around: Surroundings) -> tuple[HttpClient, Access]:
-        """Give what the endpoint is reached with.
+        """Return what the endpoint is reached with.
 
         Raises:
             SetupError: A variable, the proxy or the file of authorities cannot be used.
@@ -171,7 +171,7 @@ def access_of(
 
 
 def header_fault(name: str, value: str, *, with_key: bool) -> str | None:
-    """Say what is wrong with a configured header; None for nothing."""
+    """Return what is wrong with a configured header; None if it is valid."""
     lower = name.lower()
     try:
         check_header(name, value)
@@ -180,10 +180,10 @@ def header_fault(name: str, value: str, *, with_key: bool) -> str | None:
     if lower in _OURS:
         return "is set by Lakehouse for each call; leave it out"
     if lower == "authorization" and with_key:
-        return "stands beside api_key_env, which sets it too; leave one of them out"
+        return "is also set by api_key_env; leave one of them out"
     if _SECRET.search(lower) and not variables_of(value):
         return (
-            "looks like a secret, and secrets stand in the environment: "
+            "looks like a secret, and secrets belong in the environment: "
             f'write {name} = "$A_VARIABLE" and export it'
         )
     return None

@@ -1,4 +1,4 @@
-"""What an endpoint does not take, found out by asking, and remembered for a while.
+"""Finds out which features an endpoint does not support, and remembers them for a while.
 
 Everything that we add to a call by ourselves (the schema to decode under, the name of the length
 member, sampling that the loop changed) may be more than an endpoint knows. A refusal that can be
@@ -55,7 +55,7 @@ _LOG = logging.getLogger(__name__)
 
 
 def forms_for(setting: str | None, forms: tuple[Form, ...]) -> tuple[Form, ...]:
-    """Give the forms to try: all, or only what a setting names. Strictness is never set."""
+    """Return the forms to try: all, or only the configured one. Strictness cannot be configured."""
     if setting is None:
         return forms
     return tuple(form for form in forms if (form if form != "strict" else "json_schema") == setting)
@@ -247,8 +247,7 @@ class Capabilities:
             return
         self._told.add(refused)
         _LOG.warning(
-            "Model %r: its endpoint does not take %s; asked with %s instead, and again in %d "
-            "minutes. %s",
+            "Model %r: its endpoint does not accept %s; %s is used instead for %d minutes. %s",
             self._model,
             refused,
             taken,

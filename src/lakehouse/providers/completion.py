@@ -1,4 +1,4 @@
-"""A chat completion of an OpenAI-compatible endpoint: an answer, a refusal, or an error in it.
+"""Parses a chat completion of an OpenAI-compatible endpoint: an answer, a refusal, or an error.
 
 Endpoints and routers answer status 200 before they know how it ends. What they tell then is read
 here for what it is: an error is the failure that its code names, a filter's doing is a refusal, and
@@ -104,7 +104,7 @@ def read_completion(
 
 
 def reply_of_fault(model: str, provider: str, fault: EndpointFault) -> ChatReply | None:
-    """Give the answer that an endpoint told as an error; None where it is an error indeed.
+    """Return the answer that an endpoint reported as an error; None if it is an error.
 
     A prompt or an answer that a filter stopped is a refusal. An answer that the endpoint found to
     be no JSON is an answer: judging it is ours.
@@ -119,7 +119,7 @@ def reply_of_fault(model: str, provider: str, fault: EndpointFault) -> ChatReply
 def _refuses(
     model: str, reply: HttpReply, completion: _Completion, secrets: tuple[str, ...]
 ) -> bool:
-    """Say whether the errors in an answer are a refusal; raises the first that is a failure."""
+    """Return whether the errors in an answer are a refusal; raises the first that is a failure."""
     choice = completion.choices[0] if completion.choices else _NO_CHOICE
     for told in (choice.error, completion.error):
         error = read_error(told, secrets=secrets)

@@ -1,4 +1,4 @@
-"""One model's HTTP endpoint: its address, key, limits and trace header, for any dialect."""
+"""One model's HTTP endpoint: its URL, key, limits and trace header, for any dialect."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -58,8 +58,8 @@ class Endpoint:
             check_header("authorization", f"Bearer {api_key}")
         except ValueError as error:
             raise SetupError(
-                f"The API key of model {self.model!r} holds a character that no header may hold, "
-                "such as a line break."
+                f"The API key of model {self.model!r} contains a character that is not allowed "
+                f"in a header, such as a line break."
             ) from error
 
     async def post(

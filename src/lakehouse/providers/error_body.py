@@ -1,4 +1,4 @@
-"""What an endpoint says went wrong, in its own words, whatever the form of its error.
+"""Reads what an endpoint says went wrong, in any form of error body.
 
 Objects (OpenAI, vLLM, Groq, Together, Azure, Anthropic), texts (Ollama, LM Studio, TGI), lists
 (Gemini), FastAPI's `detail`, web pages, plain text, and errors carried inside errors (OpenRouter's
@@ -133,7 +133,6 @@ class EndpointError(msgspec.Struct, frozen=True):
 
     @property
     def empty(self) -> bool:
-        """Whether nothing was said."""
         return not (self.words or self.message or self.told_status or self.flagged)
 
     @property
@@ -168,12 +167,10 @@ class EndpointError(msgspec.Struct, frozen=True):
 
     @property
     def says_loading(self) -> bool:
-        """Whether the model is still being loaded."""
         return _LOADING.search(self.message) is not None
 
     @property
     def says_no_model(self) -> bool:
-        """Whether the endpoint does not have the model."""
         known = {"modelnotfound", "deploymentnotfound"} & self.words
         return bool(known) or _NO_MODEL.search(self.message) is not None
 
@@ -224,7 +221,7 @@ def plain_word(text: str) -> str:
 
 
 def _parts(value: object) -> Iterator[dict[str, Any]]:
-    """Give the error objects of a body, the outermost first."""
+    """Return the error objects of a body, the outermost first."""
     waiting: list[tuple[object, int]] = [(value, 0)]
     for _ in range(_PARTS_MAX):
         if not waiting:

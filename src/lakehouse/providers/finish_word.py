@@ -1,4 +1,4 @@
-"""The words in which endpoints say why an answer ended, and what each of them means here."""
+"""Maps the endpoints' finish reasons to ours."""
 
 from typing import Final
 
@@ -42,7 +42,7 @@ def finish_reason(value: object) -> FinishReason:
 
 
 def failure_status(value: object) -> int | None:
-    """Say which status a word stands for that means no answer but a failure; None for others."""
+    """Return the status of a finish word that means a failure; None for others."""
     return next((_FAILED[word] for word in _words(value) if word in _FAILED), None)
 
 

@@ -1,4 +1,4 @@
-"""What an endpoint's failures mean here: transport faults, statuses, errors told inside a 2xx.
+"""Maps an endpoint's failures to infra errors: transport faults, statuses, errors inside a 2xx.
 
 One table for every provider that is reached by HTTP, so that a status means the same to all, and
 an error means the same wherever the endpoint tells it. What an endpoint wrote goes to the caller
@@ -27,7 +27,7 @@ _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _SURROGATE_ESCAPE = re.compile(rb"\\u[dD][89a-fA-F]")
 _STREAM_BEGINS: Final = (b"data:", b"event:", b": ")  # of server-sent events, whatever the type
 _NOTHING_HERE: Final = (
-    "The endpoint has nothing at this address: check base_url (of OpenAI-compatible endpoints it "
+    "The endpoint has nothing at this URL: check base_url (for OpenAI-compatible endpoints it "
     "often ends in /v1), then `model`."
 )
 _QUOTED_BYTES_MAX: Final = 200  # of an answer that is none, for the operator
@@ -36,20 +36,20 @@ _BROKEN: Final = {
     "malformed": (
         "broke off its answer or does not speak HTTP",
         (
-            "Check that base_url leads to the model's server itself, with http:// or https:// as "
-            "its port wants; else look up the server's log."
+            "Check that base_url points to the model's server itself, with the scheme (http or "
+            "https) of its port; else check the server's log."
         ),
     ),
     "encoding": (
         "compressed its answer, although it was asked not to, in a way that cannot be read",
         (
-            "Switch the compression of answers off at the endpoint, or at the proxy before it; "
-            "gzip, deflate, br and zstd can be read."
+            "Turn off compression at the endpoint, or at the proxy in front of it; gzip, "
+            "deflate, br and zstd are supported."
         ),
     ),
     "too_large": (
         "sent an answer that is too large",
-        "Lower max_tokens, or check that base_url leads to the model's server.",
+        "Lower max_tokens, or check that base_url points to the model's server.",
     ),
 }
 
@@ -102,7 +102,7 @@ def decode(body: bytes, kind: type[_T]) -> _T:
 
 
 def fault_of_transport(model: str, fault: TransportFault) -> ProviderFault:
-    """Say what a failed exchange means.
+    """Return what a failed exchange means.
 
     A wait for an answer is never repeated, only a failed connection or a lost answer is. A
     deadline that passed says nothing about the endpoint, so it is no `transport` fault; neither is
@@ -142,7 +142,7 @@ def _fault_of_wait(model: str, fault: TransportFault) -> ProviderFault:
         "timeout_connect": _reach_hint("timeout"),
         "timeout_total": "Raise deadline_ms, ask for fewer tokens, or use a faster model.",
         "timeout_first_byte": "Raise first_byte_timeout_ms of the model, or use a faster one.",
-        "timeout_idle": "Look up the endpoint's log: it fell silent; else raise idle_timeout_ms.",
+        "timeout_idle": "Check the endpoint's log: it stopped sending; else raise idle_timeout_ms.",
     }
     return ProviderFault(
         "timeout",
@@ -161,8 +161,8 @@ def _without_address(fault: TransportFault) -> str:
 def _reach_hint(reason: Reason) -> str:
     if reason == "untrusted":
         return (
-            "Write the file of the authority that signed the certificate as `ca_file` of the "
-            "model (or name it in SSL_CERT_FILE), or correct the host name in base_url."
+            "Set `ca_file` of the model (or SSL_CERT_FILE) to the certificate of the authority "
+            "that signed it, or correct the host name in base_url."
         )
     return hint_for(reason, server="the model's server", setting="base_url")
 
@@ -174,16 +174,16 @@ def malformed(model: str, reply: HttpReply, reason: str) -> ProviderFault:
     streams = reply.body.lstrip().startswith(_STREAM_BEGINS)
     if streams or media_type.startswith(("text/event-stream", "application/x-ndjson")):
         reason = "it streams although it was asked not to"
-        hint = "Turn forced streaming off at the endpoint, or at the proxy before it."
+        hint = "Turn off forced streaming at the endpoint, or at the proxy in front of it."
     elif media_type.startswith("text/html"):
         reason = "it is a web page"
-        hint = "base_url leads to a web page: write the address of the API (often ending in /v1)."
+        hint = "base_url points to a web page: write the URL of the API (often ending in /v1)."
     elif not reply.body.strip():
         reason = "it is empty"
     said = read_body(reply.body[:_QUOTED_BYTES_MAX], media_type=media_type).message
     return ProviderFault(
         "upstream_malformed",
-        f"The endpoint of model {model!r} answered something that is not a chat completion: "
+        f"The endpoint of model {model!r} returned something that is not a chat completion: "
         f"{reason}.",
         again=False,
         hint=hint,
@@ -195,7 +195,7 @@ def malformed(model: str, reply: HttpReply, reason: str) -> ProviderFault:
 def fault_of_status(
     model: str, reply: HttpReply, *, secrets: tuple[str, ...] = ()
 ) -> EndpointFault:
-    """Say what a status outside 2xx means; `secrets` are cut out of whatever is quoted."""
+    """Return what a status outside 2xx means; `secrets` are cut out of whatever is quoted."""
     media_type = reply.headers.get("content-type", "")
     error = read_body(reply.body, media_type=media_type, secrets=secrets)
     where = f"answered status {reply.status}"
@@ -205,12 +205,12 @@ def fault_of_status(
 def fault_of_error(
     model: str, reply: HttpReply, error: EndpointError, *, with_key: bool = False
 ) -> EndpointFault:
-    """Say what an error that an endpoint told inside a 2xx means: what the same status would.
+    """Return what an error that an endpoint told inside a 2xx means: what the same status would.
 
     An error that names no status is taken as a 500: the endpoint failed, and says nothing of why.
     """
     told = "" if error.told_status is None else f" {error.status}"
-    where = f"told the error{told} inside status {reply.status}"
+    where = f"reported the error{told} inside status {reply.status}"
     return _fault(model, reply, error, error.status, where, with_key=with_key)
 
 
@@ -239,7 +239,7 @@ def _fault(
         public = f"Model {model!r} is still loading at its endpoint{said}"
     location = reply.headers.get("location", "") if 300 <= status < 400 else ""
     if location:
-        internal = f"{public} It names {location!r}."
+        internal = f"{public} It redirects to {location!r}."
     return EndpointFault(
         code,
         public,
@@ -256,7 +256,7 @@ def _fault(
 def _meaning(
     reply: HttpReply, error: EndpointError, status: int
 ) -> tuple[InfraCode, bool, bool | None]:
-    """Give the code, whether to try again here, and whether the caller may."""
+    """Return the code, whether to try again here, and whether the caller may."""
     if status == 404 or (error.names_no_model and not error.out_of_quota):
         return "model_missing", False, None
     unnamed = 200 <= reply.status < 300 and error.told_status is None  # only its text can tell

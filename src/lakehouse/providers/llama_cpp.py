@@ -1,4 +1,4 @@
-"""The embedded model: llama.cpp on this machine, through the package xllamacpp.
+"""The embedded model: llama.cpp on this machine, with the package xllamacpp.
 
 Each slot is an engine in a process of its own and a thread of ours that talks to it, so slots
 never wait for each other, and neither a load nor a crash of llama.cpp is felt by the daemon.
@@ -60,7 +60,7 @@ class LlamaCppSettings(ModelSettings, frozen=True, kw_only=True, tag=_NAME):
     context_tokens: int | None = None
 
     def call_slots(self) -> int:
-        """Give the answers at once in force."""
+        """Return the answers at once in force."""
         if self.slots is not None:
             return self.slots
         return 1 if self.model.endswith(".gguf") else 2
@@ -76,13 +76,13 @@ class LlamaCppSettings(ModelSettings, frozen=True, kw_only=True, tag=_NAME):
         return LlamaCppProvider(name, self)
 
     def readiness(self) -> str | None:
-        """Say when it is loaded: by a daemon only."""
+        """Return when it is loaded: by a daemon only."""
         when = "when it starts" if self.preload else "for its first call"
         return f"its weights are here; a daemon loads it {when}"
 
     @staticmethod
     def fix(status: ModelStatus) -> str:
-        """Say where weights come from."""
+        """Return where weights come from."""
         if status.state == "missing":
             return "lakehouse models pull smollm2, or give the path of a GGUF file"
         return ModelSettings.fix(status)
@@ -179,7 +179,7 @@ class LlamaCppProvider:
             raise fault
 
     async def state(self) -> tuple[ModelState, str | None]:
-        """Tell whether the model is loaded, loading, or cannot be loaded."""
+        """Return whether the model is loaded, loading, or cannot be loaded."""
         if len(self._live) == self._slots:
             return "ready", None
         if self._opening:
@@ -188,7 +188,7 @@ class LlamaCppProvider:
             self._weights()
         except ProviderFault as fault:
             return "missing", f"{fault.public} {fault.hint}"
-        return "ready", "is loaded by its first call"
+        return "ready", "is loaded at its first call"
 
     async def close(self) -> None:
         """Stop the answers under way and free the engines; waits up to 10 s for that."""
@@ -224,7 +224,7 @@ class LlamaCppProvider:
         if path is None:
             raise _missing(
                 f"models.{self._name}.model is {model!r}: neither {SMOLLM2!r} nor a file.",
-                hint="Correct the path of the GGUF file, or take the model that can be pulled: "
+                hint="Correct the path of the GGUF file, or use the model that can be downloaded: "
                 "`lakehouse models pull smollm2`.",
             )
         return path
@@ -267,10 +267,10 @@ class LlamaCppProvider:
             engine.close()
             raise ProviderFault(
                 "connect",
-                f"The engine of model {self._name!r} ended in the middle of an answer.",
+                f"The process of model {self._name!r} ended in the middle of an answer.",
                 again=True,
                 transport=True,
-                hint="Look up the system's log: it may have wanted too much memory. Ask again.",
+                hint="Check the system's log: it may have run out of memory. Then retry.",
                 internal=f"{self._name}: {error}",
             ) from error
         self._engines.put(engine)
@@ -305,9 +305,10 @@ class LlamaCppProvider:
         if answer.finish is None:
             raise ProviderFault(
                 "upstream_malformed",
-                f"Model {self._name!r} broke off in the middle of its answer.",
+                f"Model {self._name!r} stopped in the middle of its answer.",
                 again=False,
-                hint="Ask again; if it stays so, fetch its weights anew: `lakehouse models pull`.",
+                hint="Retry; if it happens again, download its weights again: `lakehouse models "
+                "pull`.",
             )
         return ChatReply(
             text=answer.text,
@@ -352,7 +353,7 @@ def _ask(
 def _broken(path: Path, error: Exception) -> ProviderFault:
     return _missing(
         f"{path} could not be loaded as a model.",
-        hint="Check that the file is whole and of a kind that llama.cpp knows, and that there is "
+        hint="Check that the file is complete, that llama.cpp supports it, and that there is "
         "enough memory for it.",
         internal=f"{path}: {error}",
     )

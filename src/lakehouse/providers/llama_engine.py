@@ -1,4 +1,4 @@
-"""One llama.cpp engine in a process of its own, as the threads of `llama_cpp` use it.
+"""One llama.cpp engine in its own process, as the threads of `llama_cpp` use it.
 
 Every method but `stop` and `kill` blocks. It does not outlive its owner: the process ends with its
 stdin, so also when the daemon is killed.
@@ -81,7 +81,6 @@ class LlamaEngine:
 
     @property
     def process_id(self) -> int:
-        """The engine's process."""
         return self._process.pid
 
     def wait_loaded(self) -> None:
@@ -92,10 +91,10 @@ class LlamaEngine:
         """
         answer = self._read()
         if not answer.ready:
-            raise EngineEnded(answer.failed or "it said nothing of its load")
+            raise EngineEnded(answer.failed or "it did not report whether it loaded")
 
     def next_number(self) -> int:
-        """Give the number of the next question, by which it can be stopped."""
+        """Return the number of the next question, by which it can be stopped."""
         self._number += 1
         return self._number
 
@@ -158,7 +157,7 @@ class LlamaEngine:
         try:
             return f"its process ended with exit code {self._process.wait(_END_S)}"
         except subprocess.TimeoutExpired:
-            return "its process does not answer any more"
+            return "its process stopped answering"
 
 
 class Generation:
@@ -175,7 +174,7 @@ class Generation:
         return 0 if self.stopped else max(0, int((self._end_s - time.monotonic()) * 1000))
 
     def asks(self, engine: LlamaEngine, number: int) -> None:
-        """Say which question this is, before it is asked."""
+        """Return the number of this request, before it is sent."""
         self._question = (engine, number)
 
     def begin(self) -> None:

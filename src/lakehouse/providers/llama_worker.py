@@ -1,4 +1,4 @@
-"""The program that one engine of `llama_cpp` runs in: questions on stdin, answers on stdout.
+"""The child program of one `llama_cpp` engine: requests on stdin, answers on stdout.
 
 A process of its own because the binding holds the interpreter's lock for as long as a model loads,
 because llama.cpp prints what it likes and ends the process where it finds itself wrong, and

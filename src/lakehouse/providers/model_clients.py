@@ -1,4 +1,4 @@
-"""The HTTP clients of models: one for all that are reached alike, others for those that are not.
+"""The HTTP clients of models: one shared client, and separate ones for own proxies or certificates.
 
 A proxy of a model's own, or authorities of its own, need a client of their own; everybody else
 shares the one that does as the environment says.
@@ -21,7 +21,7 @@ class ModelClients:
         self._clients: dict[tuple[str | None, Path | None], HttpClient] = {}
 
     def client(self, field: str, *, proxy: str | None, ca_file: Path | None) -> HttpClient:
-        """Give the client of a model; `field` names it in messages.
+        """Return the client of a model; `field` names it in messages.
 
         Raises:
             SetupError: The proxy or the file of authorities cannot be used.
@@ -48,9 +48,9 @@ class ModelClients:
             place = f"{field}.proxy" if proxy is not None else f"{field}: the environment's"
             raise SetupError(
                 f"{place} {fault}.",
-                hint="Correct it, or name the hosts to be reached without a proxy in NO_PROXY."
+                hint="Correct it, or list the hosts to reach without a proxy in NO_PROXY."
                 if proxy is None
-                else "Write http://host:port, or name a variable that holds it.",
+                else "Write http://host:port, or a variable that contains it.",
             ) from fault
 
 
@@ -60,10 +60,10 @@ def _trusting(ca_file: Path, field: str) -> ssl.SSLContext:
     try:
         context.load_verify_locations(cafile=ca_file)
     except OSError as error:  # ssl.SSLError is one
-        cause = "it holds no certificate in PEM form" if isinstance(error, ssl.SSLError) else None
+        cause = "it contains no PEM certificate" if isinstance(error, ssl.SSLError) else None
         raise SetupError(
             f"{field}: {ca_file}: {cause or error.strerror}.",
-            hint="The path is relative to the configuration file; it holds one or more "
-            "certificates of authorities, each between BEGIN and END CERTIFICATE.",
+            hint="The path is relative to the configuration file; it contains one or more CA "
+            "certificates, each between BEGIN and END CERTIFICATE.",
         ) from error
     return context

@@ -1,4 +1,4 @@
-"""Ollama by its native API (`/api/chat`), which its OpenAI-compatible one cannot replace.
+"""Ollama through its native API (`/api/chat`), because its OpenAI-compatible one lacks settings.
 
 That one ignores `num_ctx`, `think` and `keep_alive`, and cuts long prompts without a word. Ollama
 aborts a model's load when the client that asked for it disconnects, so a load here is a call of
@@ -147,7 +147,6 @@ class OllamaProvider:
     async def complete(
         self, request: ChatRequest, *, trace: Mapping[str, str], deadline_ms: int
     ) -> ChatReply:
-        """Make one call; see the protocol."""
         request = request.with_defaults(self._sampling)
         call = partial(self._call, request, trace)
         return await self._capabilities.ask(request, call, deadline_ms=deadline_ms)
@@ -165,7 +164,7 @@ class OllamaProvider:
                 "model_loading",
                 f"Ollama only loaded model {self._settings.model!r}, and did not answer.",
                 again=True,
-                hint="Ask again; if it stays so, look up the log of Ollama.",
+                hint="Retry; if it happens again, check Ollama's log.",
             )
         return ChatReply(
             text=message.content or "",
@@ -255,7 +254,7 @@ class OllamaProvider:
         self._read(reply, _Loaded, "the model is not loaded")
 
     def _common(self) -> dict[str, Any]:
-        """Give what load and chat must say alike: another `num_ctx` would load the model anew."""
+        """Return the options of both load and chat: another `num_ctx` would reload the model."""
         body: dict[str, Any] = {
             **self._settings.extra_body,
             "model": self._settings.model,

@@ -137,7 +137,7 @@ class OpenAiProvider:
             reply = reply_of_fault(model, _NAME, fault)
             if reply is None:
                 raise
-            _LOG.info("%s Taken as an answer of the model: %s.", fault, reply.finish_reason)
+            _LOG.info("%s Treated as an answer of the model: %s.", fault, reply.finish_reason)
             return reply
         except Malformed as error:
             raise malformed(model, answer, str(error)) from error
@@ -159,10 +159,10 @@ class OpenAiProvider:
             if state == "unreachable":
                 raise ProviderFault(
                     "connect",
-                    f"The endpoint of model {model!r} went away while it was loading.",
+                    f"The endpoint of model {model!r} stopped responding while it was loading.",
                     again=True,
                     transport=True,
-                    hint="Look up the log of the model's server for why it ended, and start it.",
+                    hint="Check the log of the model's server for the reason, and start it again.",
                     internal=f"model {model!r}: {detail}",
                 )
             if state != "loading":
@@ -182,7 +182,7 @@ class OpenAiProvider:
         except TransportFault as fault:
             return "unreachable", str(fault)
         if reply.status in {404, 405, 501}:
-            return "ready", "the endpoint does not list its models; base_url is not proved right"
+            return "ready", "the endpoint does not list its models, so base_url was not verified"
         if reply.status == 503 and b"loading" in reply.body.lower():
             return "loading", None
         if not 200 <= reply.status < 300:

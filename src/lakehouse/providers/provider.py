@@ -88,11 +88,11 @@ class ModelSettings(
         return None
 
     def sampling(self) -> Sampling:
-        """Give how its answers are sampled where nobody else says."""
+        """Return its default sampling."""
         return Sampling.of(self)
 
     def named(self, alias: str) -> ModelName:
-        """Give what sessions need to know of the model, under our alias for it."""
+        """Return what sessions need to know about the model, under its alias."""
         return ModelName(
             alias,
             self.model,
@@ -103,7 +103,7 @@ class ModelSettings(
         )
 
     def call_slots(self) -> int:
-        """Give the calls at once in force. An endpoint bounds itself; ours bounds our queue."""
+        """Return the calls at once in force. An endpoint bounds itself; ours bounds our queue."""
         return CALL_SLOTS_DEFAULT if self.slots is None else self.slots
 
     def faults(self) -> Iterator[tuple[str, str]]:
@@ -123,12 +123,12 @@ class ModelSettings(
         raise NotImplementedError
 
     def readiness(self) -> str | None:
-        """Say what `ready` means of a model that this process does not load; None: no more."""
+        """Return what `ready` means of a model that this process does not load; None: no more."""
         return None
 
     @staticmethod
     def fix(status: ModelStatus) -> str:
-        """Say what to do about a model's state; empty where nothing needs to be done."""
+        """Return what to do about a model's state; empty where nothing needs to be done."""
         if status.state == "missing":
             return f"serve {status.model!r} at its endpoint, or correct models.{status.name}.model"
         if status.state == "unreachable":
@@ -137,7 +137,7 @@ class ModelSettings(
 
 
 def name_of(settings: type[ModelSettings]) -> str:
-    """Give the name that `provider` has for a settings type."""
+    """Return the name that `provider` has for a settings type."""
     return str(settings.__struct_config__.tag)
 
 
@@ -216,6 +216,4 @@ class Provider(Protocol):
         """
         ...
 
-    async def close(self) -> None:
-        """Release connections and workers."""
-        ...
+    async def close(self) -> None: ...

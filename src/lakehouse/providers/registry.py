@@ -34,7 +34,7 @@ PROVIDERS: Final[Mapping[str, type[ModelSettings]]] = _Providers()
 
 
 def default_models() -> Mapping[str, ModelSettings]:
-    """Give the models of a configuration that names none."""
+    """Return the models of a configuration that names none."""
     from lakehouse.providers.llama_cpp import LlamaCppSettings  # noqa: PLC0415  only where needed
     from lakehouse.providers.weights import SMOLLM2  # noqa: PLC0415  likewise
 

@@ -1,4 +1,4 @@
-r"""A model whose answers are written beforehand: the shipped test double, and a way to try things.
+r"""A model with prepared answers: a test double, and a way to try things.
 
 A script is one JSON object, or a list, which stands for an object with `steps` only:
 
@@ -124,7 +124,7 @@ class ScriptedProvider:
     async def complete(
         self, request: ChatRequest, *, trace: Mapping[str, str], deadline_ms: int
     ) -> ChatReply:
-        """Give the next step of the call's session, after its delay.
+        """Return the next step of the call's session, after its delay.
 
         Raises:
             ProviderFault: The step is an error, or its delay is longer than the deadline.
@@ -146,7 +146,7 @@ class ScriptedProvider:
                 f"Model {self._name!r} failed with {step.error}, as its script says.",
                 again=step.error in _AGAIN,
                 transport=step.error in _TRANSPORT,
-                hint=f"The script of model {self._name!r} says so: it stands in for a model.",
+                hint=f"The script of model {self._name!r} sets this error; it simulates a model.",
                 retry_after_s=step.retry_after_s,
             )
         return ChatReply(
@@ -171,7 +171,7 @@ class ScriptedProvider:
             self._loading = False
 
     async def state(self) -> tuple[ModelState, str | None]:
-        """Tell whether it is loading; it is ready otherwise."""
+        """Return whether it is loading; it is ready otherwise."""
         return ("loading" if self._loading else "ready"), None
 
     async def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Whether a schema may be sent in OpenAI's strict mode, and whether its artifacts are objects.
+"""Whether a schema fits OpenAI's strict mode, and whether its artifacts are objects.
 
 Strict mode knows a part of JSON Schema only (OpenAI's guide to structured outputs): every object is
 closed and requires all its properties, and of the keywords that combine schemas only `anyOf` is
@@ -21,13 +21,13 @@ _MAPS: Final = ("properties", "$defs", "definitions")
 
 
 def may_be_strict(schema: bytes) -> bool:
-    """Say whether OpenAI takes a schema in strict mode; one it does not take is a 400 there."""
+    """Return whether OpenAI accepts a schema in strict mode; others get a 400 there."""
     value = msgspec.json.decode(schema)
     return isinstance(value, dict) and "anyOf" not in value and _fits(value)
 
 
 def is_of_objects(schema: bytes) -> bool:
-    """Say whether what a schema accepts may be an object; json_object mode gives nothing else."""
+    """Return whether a schema accepts objects; json_object mode returns only those."""
     value = msgspec.json.decode(schema)
     kinds = value.get("type", "object") if isinstance(value, dict) else "object"
     return "object" in kinds if isinstance(kinds, list) else kinds == "object"

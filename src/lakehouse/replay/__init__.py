@@ -1,1 +1,1 @@
-"""Logged sessions run again with something changed, and paired with the originals."""
+"""Reruns logged sessions with something changed, and pairs them with the originals."""

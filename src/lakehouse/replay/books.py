@@ -1,4 +1,4 @@
-"""The books of a run: here the end of every session is recorded, whichever engine ran it.
+"""The records of a run: the end of every session is written here, whichever engine ran it.
 
 The row of a replay is durable before its line is written. A process killed in between leaves a row
 without a line; the next start finds the row by its id and does not ask the model again. Outages
@@ -64,7 +64,7 @@ class Books:
         self.metadata = {"mode": plan.mode, "corpus": plan.corpus}
 
     def own_id(self, row_id: str) -> str:
-        """Give the row id of the next replay of a session."""
+        """Return the row id of the next replay of a session."""
         return replay_row_id(self.plan.run_id, row_id, self.attempts.get(row_id, 0))
 
     async def run(self, replay: Replay, row: Row) -> Ended:
@@ -139,7 +139,7 @@ class Books:
         except OSError as error:
             raise InfraError(
                 "log_unavailable",
-                "The replay's lines cannot be written.",
+                "The results of the replay cannot be written.",
                 internal=f"{REPLAY_RUNS}: {reason(error)}",
             ) from error
 
@@ -148,7 +148,7 @@ class Books:
         tally.outages += 1
         tally.outages_in_a_row += 1
         if tally.outages_in_a_row >= self._outages_max and not self.stop.is_set():
-            tally.stopped = f"Stopped after {self._outages_max} outages in a row. The last: {cause}"
+            tally.stopped = f"Stopped after {self._outages_max} outages in a row. Last: {cause}"
             self.stop.set()
 
 

@@ -1,4 +1,4 @@
-"""The candidate: what a replay changes in the sessions. Everything else stays as logged."""
+"""The candidate: what a replay changes. Everything else stays as logged."""
 
 import hashlib
 from collections.abc import Mapping
@@ -104,7 +104,7 @@ def replay_request(
 
 
 def replay_context(row: Row, replay_row_id: str) -> CallContext:
-    """Give the ids of a replay: those of the session, with a new row id."""
+    """Return the ids of a replay: those of the session, with a new row id."""
     return CallContext(
         session_id=row.session_id,
         trace_id=row.trace_id,
@@ -115,7 +115,7 @@ def replay_context(row: Row, replay_row_id: str) -> CallContext:
 
 
 def replay_row_id(run_id: str, row_id: str, attempt: int) -> str:
-    """Give the row id of one replay of one session: a UUIDv7 that depends only on the arguments.
+    """Return the row id of one replay of one session: a UUIDv7 that depends only on the arguments.
 
     The first 16 digits are the run's and the rest is a digest, so that a run resumed after a crash
     finds the rows that it already wrote. `attempt` counts the outages before, from 0.

@@ -1,4 +1,4 @@
-"""Running a corpus on a Ray cluster, with Ray Data over the compacted table.
+"""Runs a corpus on a Ray cluster, with Ray Data over the compacted table.
 
 Workers run the same function as a local run and return the rows that they made. Only the process
 that started the run writes them, so the log and the books look like those of any run. If a worker
@@ -62,11 +62,9 @@ class CapturedRows:
         """Keep nothing: an interrupted session runs again from the start."""
 
     async def append(self, row: Row) -> None:
-        """Keep a row."""
         self._lines[row.row_id] = encode_fitting(row)
 
     def take(self, row_id: str) -> bytes | None:
-        """Remove a row and return it; None if there is none."""
         return self._lines.pop(row_id, None)
 
 
@@ -105,7 +103,6 @@ class ClusterEngine:
         self._concurrency = concurrency
 
     async def round(self, entries: Mapping[str, str], books: Books) -> dict[str, str]:
-        """Run every session once; see `Engine`."""
         share = Share(
             run_id=books.plan.run_id,
             entries=dict(entries),

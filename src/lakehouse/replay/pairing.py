@@ -1,4 +1,4 @@
-"""Makes the pairs of a run from its lines and the rows of the log.
+"""Builds the pairs of a run from its lines and the rows of the log.
 
 A session whose replays all met outages is a pair too, with its last outage as the candidate's side.
 """

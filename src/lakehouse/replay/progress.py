@@ -1,4 +1,4 @@
-"""Counts of a run while it goes: the rates of both sides, and what was left out and why."""
+"""Counts of a run in progress: the rates of both sides, and what was left out and why."""
 
 import msgspec
 
@@ -12,7 +12,6 @@ class SideTally(msgspec.Struct):
     accepted: int = 0
 
     def count(self, side: ReplaySide) -> None:
-        """Add a session."""
         self.accepted += side.verdict == "accepted"
         self.first_shot += side.verdict == "accepted" and side.accepted_iteration == 0
 
@@ -45,7 +44,6 @@ class RunTally(msgspec.Struct):
         return self.total - self.before - self.done - self.gone - self.refused
 
     def count(self, baseline: ReplaySide, candidate: ReplaySide) -> None:
-        """Add a session that has its line."""
         self.done += 1
         self.outages_in_a_row = 0
         self.baseline.count(baseline)

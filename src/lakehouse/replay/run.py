@@ -1,4 +1,4 @@
-"""A run on the disk: its plan, the lines of its finished sessions, and its lock.
+"""A run on disk: its plan, the lines of its finished sessions, and its lock.
 
 `replays/<run id>/plan.json` is written once, before the first session. Finished sessions are
 recorded only in `replay_runs.jsonl`. The lock keeps a second process from working on the run.
@@ -64,7 +64,7 @@ class RunPlan(msgspec.Struct, frozen=True, kw_only=True):
         kinds = {name: kind.digest for name, kind in catalog.kinds.items()}
         if (self.config_digest, self.kinds) != (catalog.config_digest, kinds):
             raise SetupError(
-                f"The configuration is not the one that run {self.run_id} began with.",
+                f"The configuration was changed after run {self.run_id} began.",
                 hint="Restore it to resume, or start a new run: a run has one configuration.",
             )
 
@@ -108,7 +108,8 @@ def begin_run(
         raise SetupError(
             f"No session of {root} can be replayed: {len(chosen.row_ids)} were chosen, "
             f"{corpus.counts.cut} of them with inputs or answers that were too long to keep.",
-            hint="Loosen --kind, --where or --since; `lakehouse sessions` lists what there is.",
+            hint="Loosen --kind, --where or --since; `lakehouse sessions` lists the logged "
+            "sessions.",
         )
     kinds = {name: kind.digest for name, kind in catalog.kinds.items()}
     changed = chosen.kind_digests - set(kinds.values())
@@ -150,7 +151,7 @@ def read_plan(root: Path, run_id: str) -> RunPlan:
     names = [plan.parent.name for plan in (root / REPLAYS).glob(f"*/{PLAN}")]
     matching = [name for name in names if run_id and name.startswith(run_id)]
     if len(matching) != 1:
-        many = f"{len(matching)} runs begin with" if matching else "There is no run"
+        many = f"{len(matching)} runs start with" if matching else "There is no run"
         raise Refusal(
             "not_found", f"{many} {run_id!r}.", hint="`lakehouse replay list` lists the runs."
         )

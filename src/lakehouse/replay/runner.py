@@ -1,4 +1,4 @@
-"""Running a corpus: many sessions at once, and those that met outages again at the end.
+"""Runs a corpus: sessions at the same time, with outages retried at the end.
 
 There is no retry inside a session here: that is the job of the model's client.
 """
@@ -49,9 +49,6 @@ async def run_corpus(
         books: Of the run.
         entries: Row id → SHA-256 of the row's line.
         pauses_s: Waits before the second and each further round, in seconds.
-
-    Raises:
-        LakehouseError: From the engine.
     """
     left = dict(entries)
     for pause_s in (0.0, *pauses_s):
@@ -84,7 +81,6 @@ class LocalEngine:
         self._patience_s = patience_s
 
     async def round(self, entries: Mapping[str, str], books: Books) -> dict[str, str]:
-        """Run every session once; see `Engine`."""
         source = _RowQueue(rows_among(books.root, entries))
         failed: dict[str, str] = {}
         seen: set[str] = set()
@@ -126,7 +122,7 @@ class _RowQueue:
         self._ended = False
 
     async def next(self) -> bytes | None:
-        """Give the next row; None at the end."""
+        """Return the next row; None at the end."""
         async with self._reading:
             if not self._read and not self._ended:
                 batch = await asyncio.to_thread(lambda: list(islice(self._lines, _BATCH_ROWS)))

@@ -1,4 +1,4 @@
-"""Chooses the logged sessions of a replay by SQL over the log; the same log, the same choice.
+"""Selects the logged sessions of a replay with SQL. The same log gives the same selection.
 
 Replays are chosen only on request. Sessions that ended in an outage are never chosen: they have no
 answer to compare with.

@@ -57,7 +57,7 @@ def factor_plot(summary: Summary, limits: Mapping[str, float]) -> Markup | None:
 
 
 def limits_of(judgement: GateJudgement | None) -> dict[str, float]:
-    """Give the limits that are relative to the baseline, by measure."""
+    """Return the limits that are relative to the baseline, by measure."""
     decisions = () if judgement is None else judgement.decisions
     return {one.measure: one.limit for one in decisions if one.against_baseline}
 

@@ -30,14 +30,13 @@ class Axis(msgspec.Struct, frozen=True):
     show: Callable[[float], str]
 
     def x(self, value: float) -> float:
-        """Give the place of a value in per cent of the width; values beyond an edge lie on it."""
+        """Return the place of a value in per cent of the width; values beyond an edge lie on it."""
         low, high, at = self.low, self.high, min(max(value, self.low), self.high)
         if self.logarithmic:
             low, high, at = math.log(low), math.log(high), math.log(at)
         return _LEFT + (_RIGHT - _LEFT) * ((at - low) / (high - low))
 
     def holds(self, value: float) -> bool:
-        """Tell whether a value lies on the scale."""
         return self.low <= value <= self.high
 
     def ticks(self) -> list[float]:

@@ -1,4 +1,4 @@
-"""Names of measures and outcomes, and how numbers are written, in reports for people."""
+"""Names of measures and outcomes, and number formats, for reports."""
 
 from collections.abc import Mapping
 from typing import Final

@@ -1,4 +1,4 @@
-"""The sessions that somebody asked to forget: hidden from every reader from that moment on.
+"""The sessions to forget: hidden from every reader at once.
 
 `forgotten.jsonl` is a plain shared file in the log directory, one line for each session. What it
 names is also left out when segments are compacted. It is never edited: a line stays.

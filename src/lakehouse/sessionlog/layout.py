@@ -1,4 +1,4 @@
-"""Where everything lies in a session-log directory (contract section 5), and that it may be used.
+"""The files of a session-log directory (contract section 5), and checks that it can be used.
 
 It does not repair: a directory that others may write to, or that is not a directory, is reported
 with the command that fixes it.
@@ -51,7 +51,6 @@ class LogFile(msgspec.Struct, frozen=True):
 
     @property
     def path(self) -> Path:
-        """The path it was seen at."""
         return self.root / self.directory / self.name
 
     @property
@@ -91,17 +90,17 @@ def segment_name(writer_id: str, segment: int) -> str:
 
 
 def lock_path(root: Path, writer_id: str) -> Path:
-    """Give the lock file that a writer holds for its life."""
+    """Return the lock file that a writer holds for its life."""
     return root / WRITERS / f"{writer_id}.lock"
 
 
 def reserve_path(root: Path, writer_id: str) -> Path:
-    """Give the file whose space a writer gives up when the disk is full."""
+    """Return the file whose space a writer gives up when the disk is full."""
     return root / WRITERS / f"{writer_id}.reserve"
 
 
 def manifest_path(root: Path, name: str) -> Path:
-    """Give the manifest of a sealed segment."""
+    """Return the manifest of a sealed segment."""
     return root / SEALED / f"{name}.manifest.json"
 
 
@@ -127,7 +126,7 @@ def log_files(root: Path) -> list[LogFile]:
 
 
 def sealed_clean(root: Path, name: str) -> bool:
-    """Say whether a sealed segment's manifest counts no bad line; no manifest says nothing."""
+    """Return whether a sealed segment's manifest counts no bad line; False without a manifest."""
     try:
         text = read_regular(root / SEALED / f"{name}.manifest.json")
         return not msgspec.json.decode(text, type=dict[str, object]).get("bad_lines", True)
@@ -155,8 +154,8 @@ def prepare(path: Path) -> Path:
         part = root / name
         if part.is_symlink():
             raise SetupError(
-                f"Session log: {part} is a symbolic link; it must be a directory of its own.",
-                hint="Point log.path at the real place, or put a link in place of the whole log.",
+                f"Session log: {part} is a symbolic link; it must be a real directory.",
+                hint="Set log.path to the real directory, or link the whole log directory.",
             )
         _make(part)
         _check(part)
@@ -181,7 +180,7 @@ def _make(path: Path) -> None:
 def _check(path: Path) -> None:
     if path.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         raise SetupError(
-            f"Session log: others may write to {path}, and so could forge or remove rows.",
+            f"Session log: other users may write to {path}, so they could forge or remove rows.",
             hint=f"chmod go-w {path}",
         )
     if not os.access(path, os.R_OK | os.W_OK | os.X_OK):
@@ -192,7 +191,7 @@ def _check(path: Path) -> None:
 
 
 def is_segment_name(name: str) -> bool:
-    """Say whether a file of this name in `active` or `sealed` holds rows."""
+    """Return whether a file of this name in `active` or `sealed` holds rows."""
     return _SEGMENT_NAME.fullmatch(name) is not None
 
 

@@ -1,4 +1,4 @@
-"""What a line of the log is: a row, something of ours that is no row, or damage with a reason.
+"""Classifies a line of the log: a row, another line of ours, or damage with a reason.
 
 One rule for every reader: a line is a row where `decode_row` takes it, has the crc that it carries,
 and has one where its file demands it. What is no row is damage: it is listed, and no reader shows,
@@ -100,7 +100,7 @@ def split(descriptor: int, offset: int = 0, number: int = 1) -> Iterator[Line]:
 
 
 def is_hole(descriptor: int, start: int, end: int) -> bool:
-    """Say whether a sparse file holds nothing there: zeros that need not be read."""
+    """Return whether a sparse file has a hole there: zeros that need not be read."""
     return _next_data(descriptor, start) >= end
 
 
@@ -113,7 +113,7 @@ def _next_data(descriptor: int, position: int) -> int:
 
 
 def classify_file(file: LogFile) -> Iterator[LogLine]:
-    """Tell what each line of a file is, wherever it lies by now; nothing if the file is gone.
+    """Classify each line of a file, wherever it is by now; empty if the file is gone.
 
     Cost: 1 GB/s, and 15 µs a row of ours; of another runtime's, up to 45.
     """
@@ -131,7 +131,7 @@ def classify_file(file: LogFile) -> Iterator[LogLine]:
 
 
 def crc_is_required(descriptor: int, file: LogFile) -> bool:
-    """Say whether a line without crc is damage in this file: any of its lines has one.
+    """Return whether a line without crc is damage in this file: any of its lines has one.
 
     A file without any is foreign and unchecked. The inbox belongs to any program: its lines are
     taken with a crc and without. Cost: one look at a segment whose first line has a crc, as every
@@ -155,14 +155,14 @@ def read_header(descriptor: int) -> SegmentHeader | None:
 
 
 def may_be_writing(file: LogFile) -> bool:
-    """Say whether an unfinished last line may still be finished: its writer lives."""
+    """Return whether an unfinished last line may still be completed: its writer is alive."""
     if file.writer_id is None:
         return True
     return file.directory == ACTIVE and lock_held(lock_path(file.root, file.writer_id))
 
 
 def classify(line: Line, *, file: str, crc_required: bool, alive: bool) -> LogLine:
-    """Tell what one line is; see `classify_file`."""
+    """Classify one line; see `classify_file`."""
     data = line.data
     if line.bytes > ROW_BYTES_MAX:
         return _bad(file, line, f"{line.bytes} bytes; a line has at most {ROW_BYTES_MAX}", alive)
@@ -204,7 +204,7 @@ def _decode(data: bytes) -> LineKind:
     if schema == "session_log.segment.v1":
         msgspec.json.decode(data, type=SegmentHeader)
         return "segment"
-    raise RowError(f"`schema` is {schema!r}, which is no line of the session log")
+    raise RowError(f"`schema` is {schema!r}, which is not a schema of the session log")
 
 
 def _bad(file: str, line: Line, reason: str, alive: bool) -> LogLine:  # noqa: FBT001 - of `classify`

@@ -1,4 +1,4 @@
-"""What is known of a sealed segment for good: its counts, its digest and its bad lines.
+"""The manifest of a sealed segment: its counts, its digest and its bad lines.
 
 The same segment gives the same manifest, by every sealer and however often.
 """
@@ -88,7 +88,7 @@ def examine(file: LogFile, descriptor: int) -> tuple[Manifest, list[bytes]]:
 
 
 def digest(descriptor: int) -> str:
-    """Give the SHA-256 of a whole file in hex."""
+    """Return the SHA-256 of a whole file in hex."""
     found = hashlib.sha256()
     position = 0
     while block := os.pread(descriptor, 1 << 20, position):
@@ -106,7 +106,7 @@ def read_manifest(root: Path, name: str) -> Manifest | None:
 
 
 def encode_manifest(manifest: Manifest) -> bytes:
-    """Give a manifest's file content."""
+    """Return a manifest's file content."""
     return msgspec.json.encode(manifest) + b"\n"
 
 

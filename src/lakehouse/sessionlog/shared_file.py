@@ -1,4 +1,4 @@
-"""Plain files of the log that many programs append to: replay runs, feedback, what is forgotten.
+"""Plain files of the log that many programs append to: replay runs, feedback, forgotten sessions.
 
 Each line is one write behind a newline, under an exclusive lock of the file, so that a line cut
 by a crash harms nobody else's. It does not move a line: one that has to go becomes
@@ -71,7 +71,7 @@ def _locked(path: Path, flags: int) -> Iterator[int]:
 
 
 def whole_lines(path: Path) -> Iterator[bytes]:
-    """Give the lines whose crc holds, oldest first; none of a file that is not there.
+    """Return the lines with a valid crc, oldest first; none if the file is missing.
 
     Raises:
         LakehouseError: Something else than a file is there, or it may not be read.
@@ -83,7 +83,7 @@ def whole_lines(path: Path) -> Iterator[bytes]:
     except OSError as error:
         raise LakehouseError(
             f"{path} cannot be read: {error.strerror}.",
-            hint="It is part of the session log: put the file back, or give this user the right.",
+            hint="It is part of the session log: restore the file, or let this user read it.",
         ) from error
     try:
         for line in split(descriptor):

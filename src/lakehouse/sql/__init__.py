@@ -1,1 +1,1 @@
-"""What SQL of others may say before it runs."""
+"""Checks SQL from outside before it runs."""

@@ -1,9 +1,9 @@
-"""The gate before SQL that somebody else wrote: it lets queries through, and nothing else.
+"""Checks SQL from outside: only queries pass.
 
-DuckDB lets COPY, INSERT, UPDATE and DELETE stand in a WITH, and calls the whole a SELECT; a table
-function may run a text as SQL. So the statement's own syntax tree is walked, and what is not known
-to read only is refused. It is not the only guard: a process that runs such SQL over files is
-also kept from writing by the operating system (`lakehouse.process`).
+DuckDB allows COPY, INSERT, UPDATE and DELETE inside WITH and reports the whole as a SELECT, and a
+table function may run text as SQL. So this walks the syntax tree and rejects everything that is not
+known to only read. It is not the only guard: the operating system also keeps a process that runs
+such SQL from writing (`lakehouse.process`).
 """
 
 import re
@@ -57,11 +57,11 @@ _KEYS: Final = (
 
 
 class NotAQuery(ValueError):
-    """The SQL is not one statement that only reads; the text is one line that says why."""
+    """The SQL is not one read-only statement; the message is one line that says why."""
 
 
 class ReadQuery(msgspec.Struct, frozen=True):
-    """One statement that only reads.
+    """One read-only statement.
 
     `sql` is what to run: without semicolons and comments at its end. `pivots`: it is a PIVOT
     whose columns come from the data, which DuckDB runs as several statements.
@@ -77,12 +77,12 @@ def read_query(
     """Check that a text is one query: SELECT and its other forms, PIVOT, DESCRIBE, SHOW, EXPLAIN.
 
     Args:
-        connection: Any; nothing is run on it but functions that parse.
-        sql: Text of somebody else.
-        known: Names of tables that may look like a file's, such as `a.csv`.
+        connection: Any; only parsing functions run on it.
+        sql: SQL from outside.
+        known: Names of tables that may look like file names, such as `a.csv`.
 
     Raises:
-        NotAQuery: It is something else, holds a part that writes, calls a function that reads
+        NotAQuery: It is something else, contains a part that writes, calls a function that reads
             files, settings or the environment, or names a file.
 
     Cost: 2 ms.
@@ -133,7 +133,7 @@ def _check_tree(connection: duckdb.DuckDBPyConnection, sql: str, known: set[str]
         else:
             nodes[parent][key] = value or ""
     if not rows:
-        raise NotAQuery("The SQL cannot be checked: DuckDB gives no syntax tree of it.")
+        raise NotAQuery("The SQL cannot be checked: DuckDB returns no syntax tree for it.")
     names = known | {node["key"].lower() for node in nodes.values() if "key" in node}
     for place, node in nodes.items():
         if "error_message" in node:
@@ -170,7 +170,9 @@ def _check_table(node: dict[str, str], known: set[str]) -> None:
     foreign = schema.lower() not in _SCHEMAS or catalog.lower() not in _CATALOGS
     if foreign or _FILE_LIKE.search(name):
         full = ".".join(part for part in (catalog, schema, name) if part)
-        raise NotAQuery(f"Permission Error: a query reads views, and no file or schema {full!r}.")
+        raise NotAQuery(
+            f"Permission Error: a query reads only views, not the file or schema {full!r}."
+        )
 
 
 def _not_allowed(name: str) -> str:
@@ -199,7 +201,7 @@ def _check_tokens(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
             raise NotAQuery(_not_allowed(name))
         quoted = kind == duckdb.token_type.string_const or text.startswith('"')
         if quoted and before in _FILE_FOLLOWS and _FILE_LIKE.search(text):
-            raise NotAQuery(f"Permission Error: a query reads views, and no file {text}.")
+            raise NotAQuery(f"Permission Error: a query reads only views, not the file {text}.")
         name = word.strip('"') if kind in _NAMES else ""
         before = word
 
@@ -247,6 +249,6 @@ _EXPLAIN_OPTIONS: Final = re.compile(
 
 
 def one_line(error: BaseException) -> str:
-    """Give the first part of what DuckDB says, on one line: no picture of the place."""
+    """Return the first part of a DuckDB message on one line, without the source excerpt."""
     text = str(error).split("\n\n")[0].split("\nLINE ")[0]
     return " ".join(text.split())

@@ -1,1 +1,1 @@
-"""Rows from files: one strict reading of CSV, JSON lines, Parquet and Delta, for every reader."""
+"""Rows from files: one strict reader of CSV, JSON lines, Parquet and Delta."""

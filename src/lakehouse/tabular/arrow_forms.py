@@ -1,4 +1,4 @@
-"""The JSON forms of Arrow columns: what a cell of a date, a decimal or a float is in an artifact.
+"""The JSON forms of Arrow columns: how dates, decimals and floats appear in an artifact.
 
 Texts stay, numbers stay exact, booleans stay. What JSON has no type of its own for is text:
 
@@ -66,7 +66,7 @@ def plain(column: Any) -> Plain:
 
 
 def shortest(column: Any) -> Any:
-    """Give floats of any width as doubles whose shortest form is that of the narrow value."""
+    """Return floats of any width as doubles whose shortest form is that of the narrow value."""
     if pa.types.is_float64(column.type):
         return column
     if pa.types.is_float32(column.type):

@@ -5,15 +5,22 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from lakehouse.tabular.arrow_forms import FormFault, plain
-from lakehouse.tabular.rows import BadRow, FileFault, Row, check_columns, check_distinct, raw_cell
+from lakehouse.tabular.rows import (
+    BadRow,
+    FileFault,
+    TableRow,
+    check_columns,
+    check_distinct,
+    raw_cell,
+)
 
 
 def arrow_rows(
     names: Collection[str],
     batches: Callable[[list[str]], Iterable[Any]],
     columns: Collection[str],
-) -> Iterator[Row | BadRow]:
-    """Give the rows of the batches that `batches` reads of the chosen columns.
+) -> Iterator[TableRow | BadRow]:
+    """Return the rows of the batches that `batches` reads of the chosen columns.
 
     Raises:
         FileFault: `names`, the columns of the file, hold one twice or lack a chosen one, or a
@@ -35,7 +42,7 @@ def arrow_rows(
 
 
 def _cells(column: Any) -> list[Any]:
-    """Give Python values; a text that is not UTF-8 becomes its error."""
+    """Return Python values; a text that is not UTF-8 becomes its error."""
     try:
         values: list[Any] = column.to_pylist()
     except UnicodeDecodeError:
@@ -50,10 +57,10 @@ def _cell(value: Any) -> Any:
         return error
 
 
-def _row_of(index: int, values: Mapping[str, Any]) -> Row | BadRow:
+def _row_of(index: int, values: Mapping[str, Any]) -> TableRow | BadRow:
     for name, value in values.items():
         if isinstance(value, UnicodeDecodeError):
             return BadRow(index, None, f"column {name!r}: invalid UTF-8 at byte {value.start}")
         if isinstance(value, float) and not math.isfinite(value):
-            return BadRow(index, None, f"column {name!r} is {value}, which is no number of JSON")
-    return Row(index, None, {name: raw_cell(value) for name, value in values.items()})
+            return BadRow(index, None, f"column {name!r} is {value}, which is not a JSON number")
+    return TableRow(index, None, {name: raw_cell(value) for name, value in values.items()})

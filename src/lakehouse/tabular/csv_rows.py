@@ -1,4 +1,4 @@
-"""CSV, read strictly: comma-separated, with a header, quotes as RFC 4180 has them.
+"""Reads CSV strictly: comma-separated, with a header, quotes as in RFC 4180.
 
 A cell is its text; an empty cell is null, `""` is the empty text. See `rows` for the rules.
 """
@@ -13,7 +13,7 @@ from lakehouse.tabular.rows import (
     ROW_BYTES_MAX,
     BadRow,
     FileFault,
-    Row,
+    TableRow,
     check_columns,
     check_distinct,
     lines,
@@ -29,8 +29,8 @@ _LINE_ENDS: Final = "\r\n"
 _SEPARATORS: Final = (";", "\t", "|")  # of files that are called CSV and are not
 
 
-def rows(file: IO[bytes], columns: Collection[str]) -> Iterator[Row | BadRow]:
-    """Give the rows of a file in its order; see `rows.read_rows`."""
+def rows(file: IO[bytes], columns: Collection[str]) -> Iterator[TableRow | BadRow]:
+    """Return the rows of a file in its order; see `rows.read_rows`."""
     found = CsvRows(file)
     try:
         check_columns(columns, found.names)
@@ -47,7 +47,7 @@ def rows(file: IO[bytes], columns: Collection[str]) -> Iterator[Row | BadRow]:
         if isinstance(cells, BadRow):
             yield cells
         else:
-            yield Row(index, found.line, {name: raw_cell(cells[at]) for name, at in chosen})
+            yield TableRow(index, found.line, {name: raw_cell(cells[at]) for name, at in chosen})
 
 
 def table(content: bytes, types: Mapping[str, CellType]) -> Any:
@@ -84,7 +84,7 @@ class CsvRows:
         self.names = tuple(header)
 
     def __iter__(self) -> Iterator[Cells | BadRow]:
-        """Give each row's cells in the order of `names`, or why it has none."""
+        """Return each row's cells in the order of `names`, or why it has none."""
         index, width = 0, len(self.names)
         while (row := self._next()) is not None:
             if isinstance(row, BadRow):
@@ -104,7 +104,7 @@ class CsvRows:
         return self._lines.first
 
     def _next(self) -> list[str] | BadRow | None:
-        """Give the next record, empty for a blank line; None at the end."""
+        """Return the next record, empty for a blank line; None at the end."""
         self._lines.begin()
         try:
             row = next(self._reader, None)
@@ -112,7 +112,7 @@ class CsvRows:
             reason = _UNCLOSED if self._lines.ended else f"{error}; a quote in a cell is doubled"
             return BadRow(0, self._lines.first, reason, self._lines.taken())
         except _TooLong:
-            reason = f"it takes more than {ROW_BYTES_MAX >> 20} MiB"
+            reason = f"it is larger than {ROW_BYTES_MAX >> 20} MiB"
             return BadRow(0, self._lines.first, reason, self._lines.taken()[:1_000])
         if row is not None and self._lines.damaged:
             raw = self._lines.taken()
@@ -184,11 +184,11 @@ class _Lines:
         return text
 
     def text(self) -> str:
-        """Give the record's own text."""
+        """Return the record's own text."""
         return "".join(self._record)
 
     def taken(self) -> bytes:
-        """Give the record's own bytes."""
+        """Return the record's own bytes."""
         return self.text().encode("utf-8", "surrogateescape")
 
 

@@ -1,4 +1,4 @@
-"""A whole CSV file as Arrow columns: texts, and numbers or booleans where the caller says so."""
+"""Reads a whole CSV file as Arrow columns: text, or numbers and booleans where declared."""
 
 import io
 from collections.abc import Callable, Mapping
@@ -36,7 +36,9 @@ def read_csv(content: bytes, types: Mapping[str, CellType]) -> Any:
     rows = CsvRows(file)
     unknown = sorted(types.keys() - set(rows.names))
     if unknown:
-        raise FileFault(f"types names column {unknown[0]!r}; there is {', '.join(rows.names)}")
+        raise FileFault(
+            f"types names column {unknown[0]!r}; its columns are {', '.join(rows.names)}"
+        )
     table = _unquoted(content, rows.names) if b'"' not in content else None
     if table is None:
         table = _columns(rows)
@@ -99,13 +101,13 @@ def _typed(name: str, column: Any, cell_type: str) -> Any:
 
 
 def _unlike(column: Any, pattern: str) -> list[int]:
-    """Give the first cell that a pattern does not match, if there is one; null matches."""
+    """Return the first cell that a pattern does not match, if there is one; null matches."""
     at = pc.index(pc.match_substring_regex(column, pattern), value=False).as_py()
     return [] if at < 0 else [at]
 
 
 def _numbers(name: str, column: Any, *, whole: bool) -> Any:
-    """Give texts that are numbers in the narrowest type that holds every one exactly."""
+    """Return texts that are numbers in the narrowest type that holds every one exactly."""
     if whole:
         for kind in (pa.int64(), pa.uint64()):
             try:
@@ -125,7 +127,7 @@ def _decimals(name: str, cells: list[Decimal | None]) -> Any:
     if digits > _DECIMAL_DIGITS_MAX:
         raise FileFault(
             f"column {name!r} needs {digits} digits to be exact; at most {_DECIMAL_DIGITS_MAX} "
-            "are held. Leave it as text, or round it"
+            f"are supported. Leave it as text, or round it"
         )
     kind: Callable[[int, int], Any] = pa.decimal128 if digits <= 38 else pa.decimal256
     return pa.chunked_array([pa.array(cells, kind(digits, scale))])

@@ -1,4 +1,4 @@
-"""A Delta table at one version, through the library's own scan; what it does not honour is refused.
+"""Reads a Delta table at one version through its library; unsupported features are errors.
 
 The scan reads column mapping and deletion vectors. A column that a data file holds under another
 name than the scan looks for would come out as nulls, without a word: so every reader feature must
@@ -77,7 +77,7 @@ def read(version: DeltaVersion) -> Any:
 
 
 def _said(error: Exception) -> str:
-    """Give what the library says, without the stack of its own that it writes below."""
+    """Return the library's message without its own stack trace."""
     return str(error).strip().partition("\n")[0]
 
 
@@ -92,12 +92,12 @@ class _Column(msgspec.Struct, frozen=True):
 
 
 def _mode(table: Any) -> str:
-    """Give the column mapping mode, once all features are known to be honoured."""
+    """Return the column mapping mode, after checking that all features are supported."""
     protocol = table.protocol()
     if protocol.min_reader_version > _READER_VERSION_MAX:
         raise ValueError(
             f"it needs reader version {protocol.min_reader_version}; "
-            f"at most {_READER_VERSION_MAX} is honoured"
+            f"at most {_READER_VERSION_MAX} is supported"
         )
     features = set(protocol.reader_features or ())
     if protocol.min_reader_version == 2:
@@ -107,7 +107,7 @@ def _mode(table: Any) -> str:
         raise ValueError(_not_honoured(unknown[0]))
     mode: str = table.metadata().configuration.get(_MODE, "none")
     if mode not in {"none", "name", "id"}:
-        raise ValueError(f"its column mapping mode is {mode!r}; honoured are none, name and id")
+        raise ValueError(f"its column mapping mode is {mode!r}; supported are none, name and id")
     if mode != "none" and "columnMapping" not in features:
         raise ValueError(
             f"its column mapping mode is {mode!r}, but its protocol does not have the feature"
@@ -118,7 +118,8 @@ def _mode(table: Any) -> str:
 def _not_honoured(feature: str) -> str:
     honoured = ", ".join(sorted(FEATURES_HONOURED))
     return (
-        f"it needs the reader feature {feature!r}, which is not honoured; these are: {honoured}. "
+        f"it needs the reader feature {feature!r}, which is not supported; supported are: "
+        f"{honoured}. "
         "Drop the feature from the table, or write the table to Parquet"
     )
 
@@ -148,7 +149,7 @@ def _members(name: str, kind: object) -> Iterator[Mapping[str, Any]]:
     """List the fields of the structs right inside a type, through lists and maps."""
     if isinstance(kind, str):
         if kind in _FEATURES_OF_TYPES.values():
-            raise ValueError(f"column {name!r} is of type {kind}, which is not honoured")
+            raise ValueError(f"column {name!r} is of type {kind}, which is not supported")
     elif isinstance(kind, dict):
         if kind.get("type") == "struct":
             yield from kind["fields"]
@@ -186,9 +187,9 @@ def _check_level(file: str, fields: Sequence[Any], columns: Sequence[_Column], m
         of_id = None if mode != "id" else by_id.get(str(column.id).encode("ascii"))
         if of_id is not None and of_id is not field:
             raise ValueError(
-                f"data file {file} holds column {column.name!r} (id {column.id}) as "
+                f"data file {file} has column {column.name!r} (id {column.id}) as "
                 f"{of_id.name!r} instead of {column.physical!r}; mapping by id alone is not "
-                "honoured. Rewrite the table's files, or map by name"
+                f"supported. Rewrite the table's files, or map by name"
             )
         if field is not None:
             wrong = mode == "id" and _metadata(field).get(_FILE_ID) not in {
@@ -204,7 +205,7 @@ def _check_level(file: str, fields: Sequence[Any], columns: Sequence[_Column], m
                 _check_level(file, list(_inner(field.type)), column.members, mode)
         elif other := others.get(column.physical.casefold()) or others.get(column.name.casefold()):
             raise ValueError(
-                f"data file {file} holds column {column.name!r} as {other!r} instead of "
+                f"data file {file} has column {column.name!r} as {other!r} instead of "
                 f"{column.physical!r}"
             )
         elif not column.nullable:

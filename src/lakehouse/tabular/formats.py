@@ -33,7 +33,7 @@ class TableFormat(msgspec.Struct, frozen=True, kw_only=True):
     extra: str | None = None
 
     def load(self) -> Any:
-        """Give the module that reads it; the first time may take 0.2 s."""
+        """Return the module that reads it; the first time may take 0.2 s."""
         return import_module(f"lakehouse.tabular.{self.reader}")
 
 
@@ -53,7 +53,7 @@ def format_of_file(path: PurePath | str) -> TableFormat | None:
 
 
 def leaves_types(path: str) -> bool:
-    """Say whether the types of a file's columns are left to the configuration."""
+    """Return whether the types of a file's columns are left to the configuration."""
     found = format_of_file(path)
     return found is not None and not found.typed
 

@@ -1,4 +1,4 @@
-"""JSON lines, read strictly: one object a line. See `rows` for the rules."""
+"""Reads JSON lines strictly: one object per line. See `rows` for the rules."""
 
 import io
 from collections.abc import Collection, Iterator
@@ -11,7 +11,7 @@ from lakehouse.tabular.rows import (
     ROW_BYTES_MAX,
     BadRow,
     FileFault,
-    Row,
+    TableRow,
     check_columns,
     lines,
     without_mark,
@@ -29,8 +29,8 @@ class _Parsed(msgspec.Struct, frozen=True):
     raw: bytes
 
 
-def rows(file: IO[bytes], columns: Collection[str]) -> Iterator[Row | BadRow]:
-    """Give the objects of a file in its order; see `rows.read_rows`.
+def rows(file: IO[bytes], columns: Collection[str]) -> Iterator[TableRow | BadRow]:
+    """Return the objects of a file in its order; see `rows.read_rows`.
 
     A member may be missing from a line; one that no line has is a slip in a name.
     """
@@ -46,7 +46,7 @@ def rows(file: IO[bytes], columns: Collection[str]) -> Iterator[Row | BadRow]:
             met.update(dict.fromkeys(row.members))
         members = _OBJECT.decode(row.raw)
         cells = {name: members[name] for name in columns if name in members}
-        yield Row(row.index, row.line, cells)
+        yield TableRow(row.index, row.line, cells)
     if missing and met and clean:
         check_columns(missing, tuple(met))
 
@@ -80,7 +80,7 @@ def _parsed(file: IO[bytes]) -> Iterator[_Parsed | BadRow]:
 
 def _row(index: int, number: int, line: bytes) -> _Parsed | BadRow:
     if len(line) > ROW_BYTES_MAX:
-        reason = f"it takes more than {ROW_BYTES_MAX >> 20} MiB"
+        reason = f"it is larger than {ROW_BYTES_MAX >> 20} MiB"
         return BadRow(index, number, reason, line[:1_000])
     try:
         members = parse_bytes(line)

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lakehouse.tabular.arrow_rows import arrow_rows
-from lakehouse.tabular.rows import BadRow, FileFault, Row
+from lakehouse.tabular.rows import BadRow, FileFault, TableRow
 
 _BATCH_ROWS: Final = 1_000
 
@@ -17,8 +17,8 @@ def table(content: bytes) -> Any:
     return pq.ParquetFile(pa.BufferReader(content)).read()
 
 
-def rows(file: IO[bytes], columns: Collection[str]) -> Iterator[Row | BadRow]:
-    """Give the rows of a file in its order; see `rows.read_rows`."""
+def rows(file: IO[bytes], columns: Collection[str]) -> Iterator[TableRow | BadRow]:
+    """Return the rows of a file in its order; see `rows.read_rows`."""
     try:
         with pq.ParquetFile(file) as parquet:
             yield from arrow_rows(

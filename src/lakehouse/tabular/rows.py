@@ -1,4 +1,4 @@
-"""What a strict reader gives: rows, and rows that could not be read, each with its place.
+"""The results of a strict reader: rows, and unreadable rows, each with its place.
 
 The rules, the same for reference tables, the inputs of `lakehouse run` and whatever else reads
 such a file:
@@ -46,7 +46,7 @@ class FileFault(ValueError):
     """A file that cannot be read as what its name says; the message says why, for people."""
 
 
-class Row(msgspec.Struct, frozen=True):
+class TableRow(msgspec.Struct, frozen=True):
     """One row: the chosen columns that it has, each as raw JSON, null included.
 
     A cell keeps its own bytes where it came as JSON: `1.10` stays `1.10`. `index` counts rows from
@@ -71,11 +71,10 @@ class BadRow(msgspec.Struct, frozen=True):
 
     @property
     def told(self) -> str:
-        """Say place and reason."""
         return f"{place(self.index, self.line)}: {self.reason}"
 
 
-def read_rows(path: Path, columns: Collection[str]) -> Iterator[Row | BadRow]:
+def read_rows(path: Path, columns: Collection[str]) -> Iterator[TableRow | BadRow]:
     """Read the rows of a file in its order; it may be larger than memory.
 
     Raises:
@@ -99,11 +98,11 @@ def check_regular(path: Path) -> None:
         FileFault: Something else is there. What is not there is for the opening to tell.
     """
     if path.exists() and not path.is_file():
-        raise FileFault("it is no regular file")
+        raise FileFault("it is not a regular file")
 
 
 def place(index: int, line: int | None) -> str:
-    """Say where a row stands."""
+    """Return the place of a row."""
     return f"row {index}" if line is None else f"row {index} (line {line})"
 
 
@@ -123,7 +122,7 @@ def without_mark(file: Any) -> None:
 
 
 def lines(file: Any) -> Iterator[bytes]:
-    """Give the lines of a binary file with their ends, none longer than a row may be and a bit.
+    """Yield the lines of a binary file with their ends, each cut slightly above the row limit.
 
     A longer line comes cut, without an end; what follows of it is skipped.
     """
@@ -158,7 +157,7 @@ def check_columns(wanted: Collection[str], known: Collection[str]) -> None:
         if name not in known:
             there = ", ".join(known) or "none"
             raise FileFault(
-                f"it has no column {name!r}{did_you_mean(name, known)}; there is {there}"
+                f"it has no column {name!r}{did_you_mean(name, known)}; its columns are {there}"
             )
 
 

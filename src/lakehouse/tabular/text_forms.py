@@ -1,4 +1,4 @@
-"""The one text of a date, a time, a timestamp or a UUID that may be written in several ways.
+"""The canonical text of a date, a time, a timestamp or a UUID.
 
 Pure. `2024-05-01T08:30Z`, `2024-05-01 10:30:00.000+02:00` and `2024-05-01T08:30:00Z` are one
 instant; a text that is none stays as it is, and equals no cell. A timestamp with a zone and one
@@ -21,7 +21,7 @@ _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 def canonical(text: str, form: Form) -> str:
-    """Give the text as a column of this form writes it."""
+    """Return the text in the canonical form of this column."""
     if form == "uuid":
         lower = text.lower()
         return lower if _UUID.fullmatch(lower) else text

@@ -1,1 +1,1 @@
-"""Spans of ended work to an OTLP receiver, verdicts to Langfuse; idle unless configured."""
+"""Sends spans to an OTLP receiver and verdicts to Langfuse; idle unless configured."""

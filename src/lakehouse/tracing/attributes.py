@@ -1,4 +1,4 @@
-"""The one table of attributes: what stands on which span, and what of it is content.
+"""The one table of attributes: which span has which, and which of them are content.
 
 Names come from here and from nowhere else: no caller, schema or model can choose one. Langfuse
 reads its own names first, then OpenTelemetry's; every other receiver reads OpenTelemetry's.
@@ -58,7 +58,9 @@ ATTRIBUTES: Final[tuple[Attribute, ...]] = (
     Attribute("lakehouse.resent", ("session",), "true where the trace was rebuilt from the row"),
     Attribute("lakehouse.iteration", _ATTEMPT, "which attempt, from 0"),
     Attribute("lakehouse.outcome", ("attempt",), "`accepted` or `rejected`"),
-    Attribute("lakehouse.passed", ("extraction", "schema", "grounding"), "whether the check held"),
+    Attribute(
+        "lakehouse.passed", ("extraction", "schema", "grounding"), "whether the check passed"
+    ),
     Attribute(
         "lakehouse.finding_codes",
         ("session", "attempt", "extraction", "schema", "grounding"),

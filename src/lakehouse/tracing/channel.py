@@ -1,4 +1,4 @@
-"""A bounded queue to one receiver: offered in a microsecond, delivered in batches, or counted.
+"""A bounded queue to one receiver: enqueued in a microsecond, sent in batches, drops counted.
 
 Nobody who offers ever waits. What does not fit is dropped and counted, and so is what the
 receiver refuses or could not be brought to it. A batch that a receiver finds bad is halved until
@@ -63,13 +63,11 @@ class Delivered(msgspec.Struct):
     trouble: str = ""
 
     def add(self, other: "Delivered") -> None:
-        """Add what became of others."""
         self.sent += other.sent
         for reason, count in other.dropped.items():
             self.drop(reason, count, other.trouble)
 
     def drop(self, reason: Reason, count: int, trouble: str = "") -> None:
-        """Count items as dropped."""
         if count:
             self.dropped[reason] = self.dropped.get(reason, 0) + count
             self.trouble = trouble or self.trouble

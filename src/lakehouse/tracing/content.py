@@ -1,4 +1,4 @@
-"""Prompts and answers as attribute values: what leaves the house only where the settings allow it.
+"""Prompts and answers as attribute values, sent only if the settings allow it.
 
 Every text is cut to what an attribute may hold, so that a receiver's limit on a batch never loses
 the span. The whole is in the row.
@@ -17,7 +17,7 @@ from lakehouse.tracing.span import AttributeValue
 
 
 def messages(row: Row, attempt: Attempt) -> dict[str, AttributeValue]:
-    """Give a model call's texts in the form of the GenAI conventions.
+    """Return a model call's texts in the form of the GenAI conventions.
 
     The caller's messages, then what this attempt saw of the earlier ones and was told.
     """
@@ -40,7 +40,7 @@ def messages(row: Row, attempt: Attempt) -> dict[str, AttributeValue]:
 
 
 def chat_messages(request: ChatRequest, reply: ChatReply) -> dict[str, AttributeValue]:
-    """Give the texts of a model call that no session made."""
+    """Return the texts of a model call outside a session."""
     turns = [_turn(message.role, message.content) for message in request.messages]
     answer = _turn("assistant", reply.text) | {"finish_reason": reply.finish_reason}
     return {
@@ -55,7 +55,7 @@ def json_text(value: object) -> str:
 
 
 def cut_raw(raw: msgspec.Raw) -> str:
-    """Give raw JSON as text, cut like any other."""
+    """Return raw JSON as text, cut like any other."""
     return cut(bytes(raw).decode("utf-8"))
 
 

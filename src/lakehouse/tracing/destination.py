@@ -1,4 +1,4 @@
-"""Where traces go, as the environment says: to the first receiver of the table that is set.
+"""Selects the receiver of traces: the first one of the table that the environment configures.
 
 Half of what a receiver needs is an error: traces that silently go nowhere, or to a cloud that
 nobody named, are worse than a daemon that says what is missing.
@@ -39,7 +39,7 @@ def why_off(environment: Mapping[str, str]) -> str:
 
 
 def without_tracing(environment: Mapping[str, str]) -> dict[str, str]:
-    """Give an environment in which nothing says where traces go."""
+    """Return an environment without a receiver of traces."""
     prefixes = tuple(one.prefix for one in RECEIVERS)
     return {name: value for name, value in environment.items() if not name.startswith(prefixes)}
 

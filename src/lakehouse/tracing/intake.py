@@ -1,4 +1,4 @@
-"""What a receiver of traces is to the tracer, and what the environment must say of every one.
+"""What the tracer needs of a receiver, and the variables that every receiver has.
 
 Keys stay in here and never reach a message; nor does a URL's query, where some receivers want
 theirs.
@@ -83,7 +83,7 @@ class TraceReceiver(msgspec.Struct, frozen=True, kw_only=True):
     secrets: tuple[str, ...] = ()
 
     def off(self, values: Mapping[str, str]) -> str | None:
-        """Give what switches it off, such as `OTEL_SDK_DISABLED=true`; None if nothing does."""
+        """Return what switches it off, such as `OTEL_SDK_DISABLED=true`, or None."""
         found = (
             f"{name}={value}"
             for name, value in self.switches.items()

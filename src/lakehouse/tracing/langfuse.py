@@ -1,4 +1,4 @@
-"""Langfuse as a receiver: traces by OTLP, a session's verdict as scores, in batches.
+"""Langfuse as a receiver: traces over OTLP, scores over its own API.
 
 Each score has an id that never changes. Batches go to `/api/public/ingestion`: scores are what it
 still takes in Langfuse 4, and what Langfuse's own SDK sends there. One call a score
@@ -92,7 +92,7 @@ def scores(row: Row) -> list[bytes]:
 
 
 def score_count(row: Row) -> int:
-    """Say how many scores `scores` makes."""
+    """Return how many scores `scores` makes."""
     return 1 if row.verdict == "infra_error" else 3
 
 

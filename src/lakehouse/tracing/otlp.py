@@ -1,4 +1,4 @@
-"""OTLP as bytes: the few protobuf messages that carry spans, written by hand.
+"""Encodes spans as OTLP: the few protobuf messages that are needed, written by hand.
 
 Every span is encoded by itself, so that a span nobody can encode takes no other along, and so
 that a batch is put together, and taken apart again, without encoding anything twice.
@@ -138,7 +138,7 @@ def _attribute(name: str, value: AttributeValue) -> bytes:
 
 @lru_cache(maxsize=4_096)
 def _text_head(name: str, size: int) -> bytes:
-    """Give what stands before a text of `size` bytes: its name, and how long all around it is."""
+    """Return the prefix of a text of `size` bytes: its name and enclosing lengths."""
     text = _TAG[1] + _length(size)
     value = _TAG[2] + _length(len(text) + size) + text
     key = _key(name)
@@ -199,7 +199,7 @@ def _link(link: TraceParent) -> bytes:
 
 
 def _id(text: str, none: bytes) -> bytes:
-    """Give the bytes of an id; `none` is one of its length that is none."""
+    """Return the bytes of an id; `none` is one of its length that is none."""
     data = raw_id(text)
     if len(data) != len(none) or data == none:
         raise BadSpan(_NO_ID)

@@ -1,4 +1,4 @@
-"""Any OTLP receiver, by the variables that OpenTelemetry defines.
+"""Any OTLP receiver, configured with OpenTelemetry's variables.
 
 The endpoint is `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` as it stands, or `OTEL_EXPORTER_OTLP_ENDPOINT`
 with `/v1/traces` added; of every other setting the one for traces counts first.
@@ -35,7 +35,8 @@ def _otlp(values: Mapping[str, str]) -> Destination | None:
             if headers:
                 raise SetupError(
                     f"{headers[0]} is set, but {_PREFIX}ENDPOINT is not.",
-                    hint="Name the receiver, such as http://127.0.0.1:4318, or unset the headers.",
+                    hint="Set it to the receiver, such as http://127.0.0.1:4318, or unset the "
+                    "headers.",
                 )
             return None
         url = values[source].rstrip("/") + "/v1/traces"
@@ -58,7 +59,7 @@ def _both(name: str) -> tuple[str, str]:
 
 
 def _setting(values: Mapping[str, str], name: str) -> tuple[str, str | None]:
-    """Give a setting of OTLP, the one for traces first, with the variable that holds it."""
+    """Return a setting of OTLP, preferring the one for traces, with its variable."""
     for variable in _both(name):
         if variable in values:
             return variable, values[variable]

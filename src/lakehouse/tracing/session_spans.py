@@ -1,4 +1,4 @@
-"""From a session's row to its spans, for one that just ended and for a row of last month alike.
+"""Builds spans from a session's row, for new sessions and old rows alike.
 
 Pure: what it makes depends on its arguments only, ids included.
 
@@ -63,7 +63,7 @@ def session_spans(ended: SessionEnded, *, content: bool) -> list[Span]:
 
 
 def span_count(ended: SessionEnded) -> int:
-    """Say how many spans `session_spans` makes, without making them."""
+    """Return how many spans `session_spans` makes, without making them."""
     row = ended.row
     checks = sum(len(_checks_run(row, attempt)) for attempt in row.attempts)
     return 2 + 2 * len(ended.times.attempts) + checks
@@ -252,14 +252,14 @@ class _Session:
         return spans
 
     def _span_id(self, times: AttemptLine, number: int) -> bytes:
-        """Give the id of one derived span of an attempt."""
+        """Return the id of one derived span of an attempt."""
         return derived_span_bytes(self._seed, ATTEMPT_SPANS * (times.iteration + 1) + number)
 
     def _conversation_attributes(self) -> _Attributes:
         return {} if self._conversation is None else {"gen_ai.conversation.id": self._conversation}
 
     def _findings(self, attempt: Attempt) -> _Attributes:
-        """Give what the findings say, where there are any and content may be sent."""
+        """Return the findings, if there are any and content may be sent."""
         if not (attempt.findings and self._content):
             return {}
         return {
@@ -269,7 +269,7 @@ class _Session:
 
 
 def _sent_conversation(row: Row) -> str | None:
-    """Give the conversation where a receiver takes its name."""
+    """Return the conversation id, if a receiver uses it."""
     name = row.conversation_id
     return name if name and name.isascii() and len(name) <= CONVERSATION_CHARS_MAX else None
 

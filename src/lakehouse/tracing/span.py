@@ -1,4 +1,4 @@
-"""A span as a value, as OTLP knows it. Made after the work that it tells of has ended."""
+"""A span as a value, as in OTLP. Built after its work has ended."""
 
 from collections.abc import Mapping
 from typing import Final, Literal
@@ -42,7 +42,7 @@ class Trace(msgspec.Struct, frozen=True, eq=False):
 
     @classmethod
     def of(cls, context: CallContext) -> "Trace":
-        """Give what the spans of one call share."""
+        """Return what the spans of one call share."""
         ids = session_pairs(context.session_id, context.row_id)
         return cls(context.trace_id, context.flags, context.tracestate, ids)
 
@@ -70,12 +70,11 @@ class Span(msgspec.Struct, frozen=True):
         return self.template.part
 
     def all_attributes(self) -> dict[str, AttributeValue]:
-        """Give all of its attributes together."""
         return dict(self.trace.pairs) | dict(self.template.pairs) | dict(self.attributes)
 
 
 def raw_id(text: str) -> bytes:
-    """Give the bytes of an id in lowercase hex; none, which no span may have, where it is no id."""
+    """Return the bytes of an id in lowercase hex; empty (invalid) if it is not one."""
     try:
         data = bytes.fromhex(text)
     except ValueError:
@@ -84,5 +83,5 @@ def raw_id(text: str) -> bytes:
 
 
 def session_pairs(session_id: str, row_id: str) -> Pairs:
-    """Give the attributes that every span of a session has."""
+    """Return the attributes that every span of a session has."""
     return ("lakehouse.session_id", session_id), ("lakehouse.row_id", row_id)

@@ -1,4 +1,4 @@
-"""What the spans of Lakehouse have in common, one template for each set of values that comes again.
+"""Common parts of spans, cached as one template per set of values.
 
 Each function is cached: the same facts give the same `Template`, which `otlp` encodes once. What
 is of one session only, such as token counts, stands on the span itself.
@@ -21,7 +21,7 @@ Codes = tuple[str, ...]
 
 
 def session(row: Row, *, logged: bool, resent: bool) -> Template:
-    """Give what a session was run with, and what became of it."""
+    """Return the settings and the result of a session."""
     codes = _codes(row.attempts[-1]) if row.attempts else None
     return _session(
         (row.kind, row.model_alias, row.daemon, row.config_digest, row.kind_digest),
@@ -34,7 +34,7 @@ def session(row: Row, *, logged: bool, resent: bool) -> Template:
 
 
 def generation(iteration: int, row: Row, finish_reason: str | None) -> Template:
-    """Give which model was asked, and how; `finish_reason` is null where it did not answer.
+    """Return the model that was called, and how; `finish_reason` is null if it did not answer.
 
     Later attempts may be asked otherwise than the caller set, and no row says how.
     """
@@ -55,13 +55,16 @@ class AttemptTemplates(msgspec.Struct, frozen=True):
 def judged_attempt(
     iteration: int, attempt: Attempt, checks: tuple[SpanName, ...]
 ) -> AttemptTemplates:
-    """Give what an attempt and the `checks` that ran came to. The findings are the last one's."""
+    """Return the result of an attempt and of the `checks` that ran.
+
+    The findings are the last one's.
+    """
     return _attempt(iteration, attempt.outcome, _codes(attempt), len(attempt.repairs), checks)
 
 
 @lru_cache(_TEMPLATES_MAX)
 def failed_attempt(iteration: int, code: str | None) -> Template:
-    """Give what is known of an attempt that failed before it was judged."""
+    """Return what is known about an attempt that failed before it was judged."""
     return _template(
         "attempt",
         ("langfuse.observation.type", "span"),
@@ -72,7 +75,7 @@ def failed_attempt(iteration: int, code: str | None) -> Template:
 
 @lru_cache(2)
 def log_append(*, logged: bool) -> Template:
-    """Give whether the row is durable."""
+    """Return whether the row is durable."""
     return _template(
         "log append", ("langfuse.observation.type", "span"), ("lakehouse.logged", logged)
     )
@@ -80,7 +83,7 @@ def log_append(*, logged: bool) -> Template:
 
 @lru_cache(_TEMPLATES_MAX)
 def request(method: str, route: str, status: int) -> Template:
-    """Give what was asked over HTTP, and the answer's status."""
+    """Return the HTTP request, and the status of its response."""
     return _template(
         "request",
         ("langfuse.observation.type", "span"),
@@ -95,7 +98,7 @@ def request(method: str, route: str, status: int) -> Template:
 
 @lru_cache(_TEMPLATES_MAX)
 def model_call(model: str) -> Template:
-    """Give which model was asked, outside any session."""
+    """Return the model that was called, outside any session."""
     return _template(
         "generation",
         ("langfuse.observation.type", "generation"),
@@ -127,7 +130,7 @@ def _attempt(
 
 
 def _check(part: SpanName, iteration: int, codes: Codes, repairs: int) -> Template:
-    """Give what one check found; extraction also says how much it had to repair."""
+    """Return the result of one check; for extraction also the number of repairs."""
     extraction = part == "extraction"
     return _template(
         part,

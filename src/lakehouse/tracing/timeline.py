@@ -1,4 +1,4 @@
-"""When the spans of a session began and ended: as measured, or as far as its row can tell."""
+"""When the spans of a session began and ended: as measured, or estimated from its row."""
 
 import msgspec
 
@@ -87,5 +87,5 @@ def estimated(row: Row) -> Timeline:
 def _nanoseconds(timestamp: str) -> int:
     moment = moment_of(timestamp)
     if moment is None:
-        raise ValueError(f"its timestamp {timestamp!r} is no time")
+        raise ValueError(f"its timestamp {timestamp!r} is invalid")
     return int(moment.timestamp()) * 1_000_000_000 + moment.microsecond * 1000

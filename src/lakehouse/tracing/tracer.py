@@ -1,4 +1,4 @@
-"""An observer that turns ended work into spans and scores, and brings them to their receiver.
+"""An observer that turns finished work into spans and scores, and sends them to the receiver.
 
 Making and encoding them happens in the loop's next turn, so that no reply waits for it.
 """
@@ -60,12 +60,10 @@ class Tracer:
         return (self._spans,) if self._scores is None else (self._spans, self._scores[0])
 
     def request(self, ended: RequestEnded) -> None:
-        """Queue the span of a request."""
         if ended.context.sampled:
             self._soon(self._spans, lambda: self._encoded([request_span(ended)]))
 
     def session(self, ended: SessionEnded) -> None:
-        """Queue the spans and scores of a session."""
         if not ended.context.sampled:
             return
         self._soon(
@@ -96,7 +94,7 @@ class Tracer:
             try:
                 spans = resent_spans(row, content=self._content)
             except ValueError as error:
-                done.drop("invalid", 1, f"row {row.row_id!r} makes no trace: {error}")
+                done.drop("invalid", 1, f"no trace for row {row.row_id!r}: {error}")
             else:
                 encoded += _encoded(spans, done)
         done.add(await self._spans.deliver(encoded))

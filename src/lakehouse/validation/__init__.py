@@ -1,1 +1,1 @@
-"""From a model's text to a judged value: extraction, opt-in repair, and the schema. No I/O."""
+"""From a model's text to a checked value: extraction, opt-in repair, and the schema. No I/O."""

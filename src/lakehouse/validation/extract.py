@@ -1,18 +1,17 @@
-"""The JSON value in a model's text, by the contract's rules, or the one reason why there is none.
+"""Extracts the JSON value from a model's text by the contract's rules, or gives the reason why not.
 
-Strict: what is taken is JSON as it stands, and its bytes are kept. Two readers of this contract
-take the same value from the same text. It refuses to guess: text that is broken is a finding,
-unless the kind asked for repair, and what repair did is reported.
+Strict: only valid JSON is extracted, and its bytes are kept. Two implementations of the contract
+extract the same value from the same text. It never guesses: broken text is a finding, unless the
+kind allows repair, and every repair is reported.
 
-Decided here, where the contract leaves it open:
-- An `ambiguous` answer has no artifact: none of its values is the one that was meant.
-- After thinking is set aside, a rest in one piece may be JSON as a whole too, scalars included.
-- An answer of nothing but thinking is `empty`.
-- `refused` and `too_large` come before everything; `finish_reason` length without a candidate is
-  `truncated`, also when there is no text at all: a larger token budget is what helps.
-- Brackets of both kinds count alike when the end of a region is searched; a region in prose ends
-  at the next fence at the latest; a broken value is `truncated` only where it meets the text's end
-  and more is missing there than brackets.
+Decided here, where the contract leaves it open: - An `ambiguous` answer has no artifact: it is
+unknown which of its values was meant. - Without the thinking, a rest in one piece may also be JSON
+as a whole, scalars included. - An answer that is only thinking is `empty`. - `refused` and
+`too_large` come before everything; `finish_reason` length without a candidate is `truncated`, also
+when there is no text at all: a larger token budget is what helps. - Brackets of both kinds count
+alike when the end of a region is searched; a region in prose ends at the next fence at the latest;
+a broken value is `truncated` only where it meets the text's end and more is missing there than
+brackets.
 """
 
 from collections.abc import Callable
@@ -31,12 +30,12 @@ _AMBIGUOUS: Final = "the answer holds different JSON values that pass the schema
 
 
 class Extraction(msgspec.Struct, frozen=True):
-    """What was found in one answer.
+    """The result for one answer.
 
     `artifact` is the chosen candidate without white space between its tokens, or None; then
-    `findings` says why in exactly one finding, and `value` means nothing. With an artifact
-    `findings` is empty, whether or not the schema accepts it. `thinking` are the thinking blocks
-    of the text, a blank line between them.
+    `findings` has exactly one finding that says why, and `value` is meaningless. With an artifact
+    `findings` is empty, whether or not the schema accepts it. `thinking` are the thinking blocks of
+    the text, a blank line between them.
     """
 
     value: JsonValue
@@ -54,17 +53,17 @@ def extract(
     repair: bool = False,
     own_marks: tuple[tuple[str, str], ...] = (),
 ) -> Extraction:
-    """Take the artifact out of an answer: the one value that `accepts` takes, else the last.
+    """Extract the artifact from an answer: the one value that `accepts` accepts, else the last.
 
     Candidates in fenced blocks come before those in prose. Where two different values of the same
     class are accepted, none is chosen: the finding is `ambiguous`.
 
     Args:
-        text: The answer as it came, thinking blocks included.
+        text: The whole answer, thinking blocks included.
         finish_reason: What the provider said; `content_filter` is a refusal, `length` a cut.
-        accepts: The schema's yes or no. Called once for each distinct candidate.
-        repair: Whether broken JSON may be fixed when nothing parses as it stands.
-        own_marks: The reasoning marks of this model, as pairs, beside those that are known.
+        accepts: Whether the schema accepts a value. Called once for each distinct candidate.
+        repair: Whether broken JSON may be repaired if nothing parses.
+        own_marks: Additional reasoning marks of this model, as pairs.
 
     Cost: about 8 µs for 200 bytes that are JSON as a whole; linear in the text.
     """
@@ -154,7 +153,7 @@ class _Candidates:
         return accepted is not None
 
     def _read(self, source: str, region: Region) -> tuple[JsonValue, bool] | None:
-        """Give a candidate's value and whether it is accepted; None for what does not parse."""
+        """Return a candidate's value and whether it is accepted; None for what does not parse."""
         if source not in self._known:
             try:
                 value = parse(source)
@@ -170,7 +169,7 @@ class _Candidates:
 
 
 def _only_piece(text: str, parts: Scan) -> Region | None:
-    """Give what is left when thinking is set aside, if that is one piece."""
+    """Return what is left when thinking is set aside, if that is one piece."""
     pieces = _pieces(text, parts)
     return pieces[0] if len(pieces) == 1 else None
 

@@ -1,4 +1,4 @@
-"""Fenced blocks of a text, and where the JSON in one stands.
+"""Fenced blocks in a text, and the JSON inside them.
 
 Source: CommonMark 0.31, section 4.5 (at most three spaces before a fence, the closing one at
 least as long, an unclosed block reaches the end). Models write less strictly than that, so three
@@ -22,7 +22,7 @@ _SCALAR = re.compile(rf"{STRING}|[^ \t\n\r`~]++", re.DOTALL)
 
 
 class Block(NamedTuple):
-    """A fenced block: what stands in it, and where the text goes on behind it."""
+    """A fenced block: its content, and where the text continues after it."""
 
     content: Region
     after: int
@@ -34,7 +34,7 @@ def next_fence(text: str, start: int, limit: int) -> re.Match[str] | None:
 
 
 def fence_at(text: str, start: int) -> re.Match[str] | None:
-    """Read the opening fence that stands at a place, as if a line began there."""
+    """Parse the opening fence at a place, as if a line began there."""
     return _FENCE_HERE.match(text, start)
 
 
@@ -77,7 +77,7 @@ def _value_in_info(text: str, info: int, start: int, end: int, run: re.Pattern[s
 
 
 def _value_end(text: str, start: int, end: int) -> int | None:
-    """Tell where the value ends that a block begins with; a scalar has to be JSON."""
+    """Return where the value ends that a block begins with; a scalar has to be JSON."""
     at = skip_blank(text, start, end)
     if text.startswith("{", at, end) or begins_array(text, at, end):
         region = balanced(text, at, end)

@@ -1,7 +1,7 @@
-"""Keywords of a schema that check nothing: misspelt ones, and those of other dialects.
+"""Schema keywords that check nothing: misspelt ones, and those of other dialects.
 
-JSON Schema takes a keyword that it does not know for a remark. So `requried` or `nullable` stand in
-a schema, check nothing, and nobody notices; they are told instead.
+JSON Schema treats an unknown keyword as an annotation. So `requried` or `nullable` check nothing,
+and nobody notices; they are reported instead.
 """
 
 from collections.abc import Iterator
@@ -43,10 +43,9 @@ _FINDINGS_MAX: Final = 20
 
 
 def idle_keywords(schema: JsonValue) -> list[str]:
-    """Say of each keyword that looks like a check and is none where it stands, and what was meant.
+    """List keywords that look like checks but have no effect, with what was probably meant.
 
-    A keyword of somebody's own, which looks like none of the standard's, is not told. At most
-    `_FINDINGS_MAX`.
+    Custom keywords that resemble no standard one are not reported. At most `_FINDINGS_MAX`.
     """
     found = []
     for place, keyword in _keywords(schema, ()):

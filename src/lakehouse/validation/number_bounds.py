@@ -1,8 +1,8 @@
-"""Bounds of numbers, held in decimals: for answers with numbers that no double holds.
+"""Numeric bounds checked in decimal arithmetic, for numbers that a double cannot represent.
 
-The engine compares its own numbers rightly, and takes `Decimal` for every keyword, but against an
-integer bound it compares a rounded one (measured with 0.60: 10.000000000000000000001 holds
-`maximum: 10`). Its own hook for keywords is how these checks come in.
+The engine compares its own numbers correctly, and accepts `Decimal` for every keyword, but compares
+it rounded with an integer bound (measured with 0.60: 10.000000000000000000001 passes `maximum:
+10`). These checks are added through its hook for keywords.
 """
 
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from lakehouse.core.json_text import JsonValue, exact
 
 
 def bound_holds(keyword: str, bound: JsonValue, value: JsonValue) -> bool:
-    """Tell whether a value holds `minimum`, `multipleOf` or their like; all but numbers do."""
+    """Return whether a value satisfies `minimum`, `multipleOf` or the like; others always do."""
     if not isinstance(value, int | float | Decimal) or isinstance(value, bool):
         return True
     assert isinstance(bound, int | float | Decimal), "the dialect was checked"
@@ -21,9 +21,9 @@ def bound_holds(keyword: str, bound: JsonValue, value: JsonValue) -> bool:
 
 
 def engine_keyword(keyword: str) -> type:
-    """Make the class that the engine asks in place of its own keyword."""
+    """Build the class that the engine uses instead of its own keyword."""
 
-    class Bound:
+    class NumberBound:
         def __init__(self, _schema: object, bound: JsonValue, _path: object) -> None:
             self._bound = bound
 
@@ -31,7 +31,7 @@ def engine_keyword(keyword: str) -> type:
             if not bound_holds(keyword, self._bound, value):
                 raise ValueError(keyword)
 
-    return Bound
+    return NumberBound
 
 
 def _is_multiple(number: Decimal, unit: Decimal) -> bool:

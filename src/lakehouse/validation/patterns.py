@@ -1,13 +1,13 @@
-r"""RE2 patterns, told apart from everything else and handed to our regex engine unambiguously.
+r"""Recognises RE2 patterns, and rewrites them unambiguously for our regex engine.
 
-The contract's patterns are RE2 syntax, so that every runtime means the same by them and matching
-takes linear time. The engine at hand (Rust's `regex`, behind `jsonschema-rs`) is linear too, but
-reads a different dialect: `\b` and `\s` are Unicode there, `[[:alpha:]]` and `{` are taken
-differently, `(?x)`, `\u0041` and `a++` are allowed. So a pattern is read here as RE2 and written
-again in the part of the syntax that both agree on.
+The contract's patterns are RE2 syntax, so that they mean the same in every runtime and matching
+takes linear time. Our engine (Rust's `regex`, in `jsonschema-rs`) is linear too, but has a
+different dialect: `\b` and `\s` are Unicode there, `[[:alpha:]]` and `{` are taken differently,
+`(?x)`, `\u0041` and `a++` are allowed. So a pattern is parsed here as RE2 and rewritten in the
+common part of both syntaxes.
 
-It refuses look-around, backreferences, possessive and atomic groups, `\C`, and what repeats more
-than 1,000 times, counts within counts multiplied.
+Errors are look-around, backreferences, possessive and atomic groups, `\C`, and more than 1,000
+repetitions, with nested counts multiplied.
 
 Source: the RE2 syntax page of google/re2; its parser for what nested counts come to.
 """
@@ -69,14 +69,13 @@ _REFUSED_GROUP: Final = {
 
 
 class PatternError(ValueError):
-    """Text that is not an RE2 pattern; the message says what is not, for people."""
+    """Text that is not an RE2 pattern; the message says which part."""
 
 
 def to_engine(pattern: str) -> str:
-    """Read an RE2 pattern and write it so that our engine means the same.
+    """Rewrite an RE2 pattern so that it means the same in our engine.
 
-    What is only wrong in both dialects (an unclosed group, nothing to repeat) is left for the
-    engine to refuse.
+    What is invalid in both dialects (an unclosed group, nothing to repeat) is left to the engine.
 
     Raises:
         PatternError: It is not RE2 syntax.

@@ -1,7 +1,7 @@
-"""JSON Pointers held against a schema: can they lead to a value, and to one that can be judged?
+"""Checks JSON Pointers against a schema: can they point to a value, and to one that can be checked?
 
-A check whose pointer leads nowhere never applies, and says nothing about that. So it is decided
-before the first answer: `missing` is refused, `open` is told.
+A check whose pointer points to nothing never applies, silently. So it is decided before the first
+answer: `missing` is an error, `open` a warning.
 """
 
 from collections.abc import Iterator
@@ -24,9 +24,9 @@ PointerState = Literal["declared", "open", "missing"]
 
 
 class Doubt(msgspec.Struct, frozen=True):
-    """What is wrong with one pointer of a rule. `fatal`: the check it belongs to cannot work.
+    """A problem with one pointer of a rule. `fatal`: the check cannot work.
 
-    `at` is the pointer, `member` the field of the rule that holds it.
+    `at` is the pointer, `member` the field of the rule that contains it.
     """
 
     at: str
@@ -36,7 +36,7 @@ class Doubt(msgspec.Struct, frozen=True):
 
 
 def state_of(view: SchemaView, at: str) -> PointerState:
-    """Say whether a value of the schema can have something at `at`."""
+    """Return whether a value of the schema can have something at `at`."""
     found = _follow(view, at)
     if not found.possible:
         return "missing"
@@ -44,9 +44,9 @@ def state_of(view: SchemaView, at: str) -> PointerState:
 
 
 def scalar_types(view: SchemaView, at: str, *, elements: bool = True) -> frozenset[str]:
-    """Name the types of the values that a check of the pointer meets.
+    """List the types of the values that a check of the pointer can meet.
 
-    Those of the array's items, where it points at an array and `elements` count.
+    For an array with `elements`, those of its items.
     """
     found = _follow(view, at)
     types = found.types
@@ -56,9 +56,9 @@ def scalar_types(view: SchemaView, at: str, *, elements: bool = True) -> frozens
 
 
 def doubts_of(schema: CompiledSchema, rule: GroundingRule) -> list[Doubt]:
-    """Say what a grounding rule cannot check under this schema, and what it may not check.
+    """Return the pointers of a grounding rule that cannot or may not apply under this schema.
 
-    Cost: about 1 ms; at most half a second, after which nothing is refused.
+    Cost: about 1 ms; at most half a second, after which nothing is reported as fatal.
     """
     try:
         view = schema.view()
@@ -67,7 +67,7 @@ def doubts_of(schema: CompiledSchema, rule: GroundingRule) -> list[Doubt]:
         for at in rule.with_:
             found += _doubts(view, at, "with", rule, elements=on_array)
     except ViewTooLarge:
-        why = "cannot be held against the schema, which has too many branches"
+        why = "cannot be checked against the schema, which has too many branches"
         return [Doubt(rule.path, "path", f"{rule.path!r} {why}", fatal=False)]
     return found
 
@@ -85,7 +85,7 @@ def _doubts(
         yield Doubt(
             at,
             member,
-            f"{at!r} leads to no value that the schema allows{_why(view, at)}{_near(view, at)}",
+            f"{at!r} points to no value that the schema allows{_why(view, at)}{_near(view, at)}",
             fatal=True,
         )
         return
@@ -96,7 +96,7 @@ def _doubts(
         yield Doubt(
             at,
             member,
-            f"{at!r} can only hold {_article(there)}; match = {rule.match!r} needs {match.needs}"
+            f"{at!r} can only be {_article(there)}; match = {rule.match!r} needs {match.needs}"
             f"{_near(view, at)}",
             fatal=True,
         )
@@ -105,8 +105,8 @@ def _doubts(
         yield Doubt(
             at,
             member,
-            f"{at!r} is not named in the schema, which leaves room for any member: "
-            f"an answer without it is not checked{_near(view, at)}",
+            f"{at!r} is not named in the schema, which allows any member: an answer without it "
+            f"is not checked{_near(view, at)}",
             fatal=False,
         )
     one_of = _one_of_many(view, at)
@@ -114,8 +114,8 @@ def _doubts(
         yield Doubt(
             at,
             member,
-            f"{at!r} checks one element alone: the others of {one_of} are not checked by it; a SQL "
-            "rule can check them all",
+            f"{at!r} checks only one element: the others of {one_of} are not checked; a SQL rule "
+            f"can check them all",
             fatal=False,
         )
 
@@ -127,9 +127,9 @@ def _why(view: SchemaView, at: str) -> str:
             if here.types & {"array", "object"} != {"array"} or part.isdecimal():
                 return ""
             return (
-                f": {f'{done!r} is' if done else 'the answer is'} an array, and a pointer goes "
-                f"into one by an index, such as {f'{done}/0'!r}; where the whole pointer leads to "
-                "an array, each of its elements is checked"
+                f": {f'{done!r} is' if done else 'the answer is'} an array, and a pointer into "
+                f"it needs an index, such as {f'{done}/0'!r}; if the whole pointer points to an "
+                f"array, each of its elements is checked"
             )
     return ""
 
@@ -175,12 +175,12 @@ def _near(view: SchemaView, at: str) -> str:
 
 
 def _begun(view: SchemaView, at: str) -> str:
-    """Give as much of a pointer as leads somewhere."""
+    """Return as much of a pointer as leads somewhere."""
     return next((done for done, _, _, there in _steps(view, at) if not there.possible), at)
 
 
 def _steps(view: SchemaView, at: str) -> Iterator[tuple[str, str, SchemaView, SchemaView]]:
-    """Give each step of a pointer: what led there, its part, the view before and behind it."""
+    """Return each step of a pointer: what led there, its part, the view before and behind it."""
     done = ""
     for part in pointer_parts(at):
         there = view.step(part)

@@ -1,4 +1,4 @@
-"""The bytes behind a place in JSON text, so that findings quote `1.10` and not `1.1`.
+"""The raw bytes at a place in JSON text, so that findings quote `1.10` and not `1.1`.
 
 Only rejected answers pay for it: an object or array is split when a place inside it is asked for.
 """
@@ -20,7 +20,7 @@ _ARRAY = msgspec.json.Decoder(list[msgspec.Raw])
 class RawTree:
     """Raw bytes by place in one JSON text without white space between its tokens.
 
-    Cost: each object and array on the way is split once, whatever the number of questions.
+    Cost: each object and array on the way is split once.
     """
 
     def __init__(self, data: bytes) -> None:
@@ -29,7 +29,7 @@ class RawTree:
         self._arrays: dict[Place, list[msgspec.Raw]] = {}
 
     def at(self, place: Place) -> bytes:
-        """Give the bytes of the value at a place that exists, exactly as they stand."""
+        """Return the exact bytes of the value at an existing place."""
         if not place:
             return self._data
         parent, last = place[:-1], place[-1]
@@ -38,11 +38,11 @@ class RawTree:
         return bytes(self._items(parent)[last])
 
     def name(self, place: Place, name: str) -> bytes:
-        """Give the bytes of a member's name in the object at a place, with its own escapes."""
+        """Return the bytes of a member's name in the object at a place, with its own escapes."""
         return self._members(place)[name][0]
 
     def names(self, place: Place) -> list[tuple[str, bytes]]:
-        """Give the names of the object at a place in their order, decoded and as they stand."""
+        """Return the names of the object at a place in order, decoded and raw."""
         return [(name, token) for name, (token, _) in self._members(place).items()]
 
     def length(self, place: Place) -> int:

@@ -1,10 +1,10 @@
-"""The marks that model families put around their reasoning, and where they stand in a text.
+"""The marks that model families put around their reasoning, and how to find them in a text.
 
-The list is data of the contract (`spec/v1/reasoning_marks.json`), held here and in the other
+The list is part of the contract (`spec/v1/reasoning_marks.json`), copied here and in the other
 runtimes; tests compare them. ASCII letters of a mark match in either case.
 
-Harmony (gpt-oss) has no pairs but messages with headers. The header of the channel `final` begins
-the answer; a message of any other channel is reasoning, up to the next mark of the format.
+Harmony (gpt-oss) has messages with headers instead of pairs. The header of the channel `final`
+begins the answer; a message of any other channel is reasoning, up to the next mark of the format.
 """
 
 import re
@@ -19,9 +19,9 @@ MarkKind = Literal["open", "close", "answer", "token"]
 class Pair(NamedTuple):
     """What a family writes before and after its reasoning.
 
-    `open_alone`: an opening mark counts although its closing one never comes (the text was cut
-    off). `close_alone`: a closing mark counts although nothing opened. Marks that are plain words
-    count only together.
+    `open_alone`: an opening mark counts without a closing one (the text was cut off).
+    `close_alone`: a closing mark counts although nothing opened. Marks that are plain words count
+    only together.
     """
 
     open: str
@@ -78,7 +78,7 @@ _LOWERED: Final = {ord(letter): letter.lower() for letter in "ABCDEFGHIJKLMNOPQR
 
 
 def pair_fault(opening: str, closing: str) -> str | None:
-    """Say what keeps two texts from being a model's own pair of marks; None if nothing does."""
+    """Return why two texts cannot be a model's own pair of marks; None if they can."""
     for mark in (opening, closing):
         if not MARK_CHARS_MIN <= len(mark) <= MARK_CHARS_MAX:
             return (
@@ -95,8 +95,8 @@ def pair_fault(opening: str, closing: str) -> str | None:
 class Mark(NamedTuple):
     """One mark in a text, in characters.
 
-    `answer` begins the answer, whatever stood before; a `token` only parts what stands around it.
-    `name` joins an opening mark and what ends it: the closing mark in lower case, or `HARMONY`.
+    `answer` begins the answer, whatever came before; a `token` only separates. `name` connects an
+    opening mark and its end: the closing mark in lower case, or `HARMONY`.
     """
 
     start: int
@@ -108,7 +108,7 @@ class Mark(NamedTuple):
 class Marks:
     """The marks of one text, in its order: found from left to right, the longest at each place.
 
-    Falsy where there is none. Cost: one pass over the text, then each question is a bisection.
+    Falsy if empty. Cost: one pass over the text, then a bisection per lookup.
     """
 
     def __init__(self, text: str, own_pairs: tuple[tuple[str, str], ...] = ()) -> None:
@@ -127,7 +127,6 @@ class Marks:
         return bool(self._marks)
 
     def within(self, start: int, end: int) -> Iterator[Mark]:
-        """Give the marks that stand between two places, in their order."""
         for index in range(bisect_left(self._starts, start), len(self._marks)):
             mark = self._marks[index]
             if mark.end > end:
@@ -135,14 +134,13 @@ class Marks:
             yield mark
 
     def first(self, start: int, end: int) -> Mark | None:
-        """Give the first of them."""
         return next(self.within(start, end), None)
 
     def end_of(self, mark: Mark, limit: int) -> tuple[int, int] | None:
-        """Tell where the reasoning ends that a mark opens, and where the text goes on.
+        """Return where the reasoning after a mark ends, and where the text continues.
 
-        None: its end does not come before `limit`. A harmony message ends at the next mark of its
-        format; where that is a header, the text goes on with it.
+        None: it does not end before `limit`. A harmony message ends at the next mark of its format;
+        if that is a header, the text continues with it.
         """
         starts = self._end_starts.get(mark.name, [])
         index = bisect_left(starts, mark.end)

@@ -1,4 +1,4 @@
-"""Stretches of a text that may be JSON: where one begins, where its brackets close, how it ends.
+"""Regions of a text that may be JSON: where one begins, where its brackets close, how it ends.
 
 Brackets of both kinds count alike, and those within strings do not count.
 """
@@ -28,7 +28,7 @@ _LITERALS: Final = ("true", "false", "null")
 
 
 class Region(NamedTuple):
-    """A stretch of the text, in characters, that may be JSON. `closed`: its end was there."""
+    """A region of the text, in characters, that may be JSON. `closed`: its end was found."""
 
     start: int
     end: int
@@ -54,40 +54,40 @@ def balanced(text: str, start: int, limit: int) -> Region:
 
 
 def begins_array(text: str, start: int, end: int) -> bool:
-    """Tell whether a JSON array begins here: a bracket before anything else is prose."""
+    """Return whether a JSON array begins here: a bracket before anything else is prose."""
     nest = _NEST.match(text, start, end)
     return nest is not None and _ELEMENT.match(text, nest.end(), end) is not None
 
 
 def nest_end(text: str, start: int) -> int:
-    """Give the place behind the `[` that stands at `start` and those right after it."""
+    """Return the position after the `[` at `start` and those directly following it."""
     nest = _NEST.match(text, start)
     assert nest is not None, "a bracket stands here"
     return nest.end()
 
 
 def skip_blank(text: str, start: int, end: int) -> int:
-    """Give the first place of a stretch that is not white space, or its end."""
+    """Return the first place of a stretch that is not white space, or its end."""
     source = text[start:end]
     return start + len(source) - len(source.lstrip(BLANK))
 
 
 def json_start(text: str, start: int, end: int) -> int | None:
-    """Give the place where an object or array begins a stretch, white space aside."""
+    """Return where an object or array begins in a region, after white space."""
     start = skip_blank(text, start, end)
     begins = text.startswith("{", start, end) or begins_array(text, start, end)
     return start if begins else None
 
 
 def begins_like_json(text: str, region: Region) -> bool:
-    """Tell whether a region begins like an object or array."""
+    """Return whether a region begins like an object or array."""
     return json_start(text, region.start, region.end) is not None
 
 
 def is_cut_off(text: str, region: Region) -> bool:
-    """Tell whether the end of the text cut an object or array off.
+    """Return whether an object or array is cut off by the end of the text.
 
-    An unclosed fence may hold a value that ends, and is merely broken.
+    An unclosed fence may contain a value that ends and is merely broken.
     """
     if region.closed or region.end < len(text):
         return False
@@ -98,10 +98,10 @@ def is_cut_off(text: str, region: Region) -> bool:
 
 
 def ends_within(text: str, start: int, end: int) -> bool:
-    """Tell whether an object or array that is not closed ends where more than brackets is missing.
+    """Return whether an unclosed object or array ends where more than brackets is missing.
 
-    That is within a string or a literal, after the name of a member or its colon, or after a
-    comma. A number that ends with the text may lack digits.
+    That is within a string or a literal, after the name of a member or its colon, or after a comma.
+    A number at the end of the text may lack digits.
     """
     opened: list[tuple[str, int]] = []  # runs of brackets, and how many of each are still open
     before = last = ""

@@ -1,12 +1,11 @@
-"""Opt-in repair of broken JSON: every change is recorded, and nothing the model wrote is lost.
+"""Opt-in repair of broken JSON: every change is recorded, and no data of the model is lost.
 
-`json_repair` proposes what the text may have meant. Its proposal is believed only if it holds
-exactly the names and values that stand in the text, in their order: then what changed is quotes,
-commas, colons and brackets, each of which is reported with its place. The bytes of numbers and of
-strings that were sound are kept.
+`json_repair` proposes a repaired text. The proposal is accepted only if it has exactly the names
+and values of the text, in order: then only quotes, commas, colons and brackets changed, each
+reported with its place. The bytes of numbers and of valid strings are kept.
 
-It refuses what would drop, add or alter content: duplicate members, comments, values that the end
-of the text cut off. What is fixed is checked like any other candidate.
+Repairs that would drop, add or alter content are rejected: duplicate members, comments, values cut
+off by the end of the text. A repaired value is checked like any other candidate.
 """
 
 import re
@@ -39,7 +38,7 @@ _NO_STRINGS: Final = frozenset({"NaN", "Infinity", "-Infinity", "undefined"})  #
 
 
 class Repaired(NamedTuple):
-    """JSON made of broken JSON: the text, its value, and every change that made it."""
+    """Repaired JSON: the text, its value, and every change."""
 
     source: str
     value: JsonValue
@@ -67,13 +66,13 @@ class _Wanted(NamedTuple):
 
 
 def fix(text: str, regions: list[Region], accepts: Callable[[JsonValue], bool]) -> Repaired | None:
-    """Fix the first region whose fixed value is accepted, else the last that can be fixed.
+    """Repair the first region whose repaired value is accepted, else the last repairable one.
 
     Args:
         text: The whole answer; the offsets of repairs count its UTF-8 bytes.
-        regions: What begins like JSON and does not parse, in the order of candidates. At most
-            `REPAIR_REGIONS_MAX` of them are tried, none over `REPAIR_BYTES_MAX`.
-        accepts: The schema's yes or no.
+        regions: Regions that begin like JSON but do not parse, in the order of candidates. At most
+            `REPAIR_REGIONS_MAX` are tried, none over `REPAIR_BYTES_MAX`.
+        accepts: Whether the schema accepts a value.
     """
     last = None
     for region in regions[:REPAIR_REGIONS_MAX]:

@@ -1,7 +1,7 @@
-"""Answers made from a schema, so that a rule can be tried before the first real one.
+"""Generates sample answers from a schema, to try a rule before the first real answer.
 
-They have the types that the schema asks for and mostly its bounds, not its sense. Those that the
-schema accepts are given; where it accepts none, the others are: a trial allows for that.
+They have the types that the schema asks for and mostly its bounds, but make no sense otherwise.
+Those that the schema accepts are returned; if it accepts none, all are: a trial allows for that.
 """
 
 from collections.abc import Iterator, Sequence
@@ -44,9 +44,9 @@ _FORMATS: Final[dict[str, str]] = {
 
 
 def samples_of(schema: CompiledSchema) -> tuple[dict[str, JsonValue], ...]:
-    """Make up to `SAMPLES_MAX` objects that have every member the schema names.
+    """Generate up to `SAMPLES_MAX` objects with every member that the schema names.
 
-    Each branch of the schema gives some. None where an answer can be no object.
+    Each branch of the schema yields some. Empty if an answer cannot be an object.
     """
     try:
         view = schema.view()

@@ -1,10 +1,10 @@
-"""JSON Schemas from anywhere, compiled once, and the findings they give.
+"""JSON Schemas from any source, compiled once, and the findings they produce.
 
-A schema may come from a stranger: it is bounded in size, depth, nodes and patterns before it is
-compiled, nothing it says makes us fetch or read anything, and checking an answer against it is
-linear in the answer for each of its subschemas. Numbers are compared by value, not as doubles.
+A schema may come from anybody: its size, depth, nodes and patterns are limited before it is
+compiled, it cannot make us fetch or read anything, and checking an answer is linear in the answer
+for each of its subschemas. Numbers are compared by value, not as doubles.
 
-The shape of a schema finding, beyond the contract's words, so that another runtime can follow:
+The form of a schema finding, beyond the contract, for other runtimes:
 
 - `path`: where the failing value stands; for a missing or an extra member, its object.
 - `expected`: one member, the keyword, with its value as it stands in the schema, bytes kept, white
@@ -71,7 +71,7 @@ _FALSE = b'{"not":{}}'
 
 
 class CompiledSchema:
-    """One schema, ready to judge by. `cost_bytes` estimates what it keeps in memory."""
+    """One compiled schema. `cost_bytes` estimates its memory."""
 
     def __init__(
         self, document: SchemaDocument, engine: SchemaEngine, raw: bytes, nodes: int
@@ -91,7 +91,7 @@ class CompiledSchema:
         self._expected = ExpectedText(document, self._raw)
 
     def view(self) -> SchemaView:
-        """Give what the schema allows at each place, for what is decided before any answer.
+        """Return what the schema allows at each place, for checks before any answer.
 
         Raises:
             ViewTooLarge: Here or at a later step.
@@ -99,9 +99,9 @@ class CompiledSchema:
         return SchemaView.of(self._document, self._engine)
 
     def accepts(self, value: JsonValue) -> bool:
-        """Tell whether a value that `json_text.parse` gave holds. Cost: about 1 µs for 200 bytes.
+        """Return whether a value from `json_text.parse` is valid. Cost: about 1 µs for 200 bytes.
 
-        One that is too large for this schema does not.
+        A value that is too large for this schema is not.
         """
         values, chars, inexact = _weigh(value)
         if self._too_large(values, chars, inexact=inexact) is not None:
@@ -109,14 +109,14 @@ class CompiledSchema:
         return self._engine_for(inexact=inexact).accepts(value)
 
     def findings(self, value: JsonValue, artifact: bytes) -> tuple[Finding, ...]:
-        """Report all that fails, in the contract's order; nothing when the value holds.
+        """Return all failures, in the contract's order; empty if the value is valid.
 
         A value with so many members, items or characters that checking it against a schema of
         this size could take over a second is one finding `too_large`, and is not checked.
 
         Args:
-            value: What `json_text.parse` made of the artifact.
-            artifact: The same without white space between its tokens; `got` is cut from it.
+            value: The artifact, parsed by `json_text.parse`.
+            artifact: Its text without white space between tokens; `got` is taken from it.
         """
         inexact = False
         bounded = self._document.bound_uses > 0  # all else the engine compares exactly
@@ -184,9 +184,9 @@ class CompiledSchema:
 
 
 class SchemaCache:
-    """Compiled schemas by their bytes; the one not asked for longest goes first.
+    """Compiled schemas by their bytes; the least recently used is evicted first.
 
-    Bounded by count and by what its schemas may take in memory, because callers send their own.
+    Limited by count and by memory, because callers send their own schemas.
     """
 
     def __init__(
@@ -201,14 +201,14 @@ class SchemaCache:
         return len(self._schemas)
 
     def of(self, kind: Kind) -> CompiledSchema:
-        """Give the compiled schema of a kind, its formats asserted as the kind says."""
+        """Return the compiled schema of a kind, its formats asserted as the kind says."""
         return self.get(bytes(kind.schema), kind.formats)
 
     def get(self, raw: bytes, formats: FormatMode = "off") -> CompiledSchema:
-        """Give the compiled schema, compiling it if it is not kept.
+        """Return the compiled schema, compiling it if it is not cached.
 
         Raises:
-            Refusal: `invalid_schema`; refusals are not kept.
+            Refusal: `invalid_schema`; failures are not cached.
         """
         key = raw, formats
         schema = self._schemas.get(key)
@@ -227,7 +227,7 @@ class SchemaCache:
 
 
 def check_schema_size(raw: bytes) -> None:
-    """Refuse a schema that is too large, before anything is done with it.
+    """Reject a schema that is too large, before anything else is done with it.
 
     Raises:
         Refusal: `invalid_schema`.
@@ -239,10 +239,10 @@ def check_schema_size(raw: bytes) -> None:
 def compile_schema(raw: bytes, formats: FormatMode = "off") -> CompiledSchema:
     """Compile a JSON Schema (2020-12) that may come from anybody.
 
-    `formats` other than `off` asserts `format`; with `all`, one that we do not know is refused.
+    `formats` other than `off` asserts `format`; with `all`, an unknown format is an error.
 
     Raises:
-        Refusal: `invalid_schema`, naming the place, what stands there and what is allowed.
+        Refusal: `invalid_schema`, naming the place, the value and what is allowed.
 
     Cost: about 0.3 ms for a schema of 1 KB.
     """

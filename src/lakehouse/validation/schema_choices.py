@@ -1,7 +1,7 @@
-"""Ways to hold a schema: its branches resolved into the subschemas that apply together.
+"""The alternatives of a schema: its branches resolved into the subschemas that apply together.
 
-`$ref`, `allOf`, `anyOf`, `oneOf`, `if` and `dependentSchemas` are followed; `not` is left out, so
-that more is held possible than is, never less.
+`$ref`, `allOf`, `anyOf`, `oneOf`, `if` and `dependentSchemas` are followed; `not` is ignored, so
+the result may allow too much, never too little.
 """
 
 from collections.abc import Sequence
@@ -26,11 +26,11 @@ _Choice = tuple[frozenset[Place], bool]  # subschemas that apply together; False
 
 
 class Alternative(msgspec.Struct, frozen=True):
-    """One way to hold the schema at one place.
+    """One way to satisfy the schema at one place.
 
-    `nodes` apply together. `values` are all that `const` and `enum` leave, None where they say
-    nothing. `exact` is False where more subschemas may apply than are listed. `declared` is
-    whether the schema names every member on the way here.
+    `nodes` apply together. `values` are those that `const` and `enum` allow, None if unrestricted.
+    `exact` is False if more subschemas may apply than are listed. `declared` is whether the schema
+    names every member on the way here.
     """
 
     nodes: frozenset[Place]
@@ -41,11 +41,11 @@ class Alternative(msgspec.Struct, frozen=True):
 
 
 class ViewTooLarge(Exception):
-    """The schema has so many branches that what it allows cannot be told in good time."""
+    """The schema has too many branches to compute what it allows."""
 
 
 class SchemaChoices:
-    """The choices of one schema, and a count of what they have cost so far."""
+    """The choices of one schema, and a count of the steps so far."""
 
     def __init__(self, document: SchemaDocument, engine: SchemaEngine) -> None:
         self._document = document
@@ -53,7 +53,7 @@ class SchemaChoices:
         self._left = STEPS_MAX
 
     def take(self, steps: int = 1) -> None:
-        """Count work that was done.
+        """Count steps.
 
         Raises:
             ViewTooLarge: It was more than `STEPS_MAX`.
@@ -70,7 +70,7 @@ class SchemaChoices:
         exact: bool,
         declared: bool,
     ) -> list[Alternative]:
-        """Give the ways in which a value holds all of these subschemas, out of `values` if any."""
+        """Return the ways to satisfy all of these subschemas, out of `values` if given."""
         choices: list[_Choice] = [(frozenset(), exact)]
         for place in dict.fromkeys(places):
             choices = self._together(choices, self._choices(place))
@@ -134,7 +134,7 @@ class SchemaChoices:
         return tuple(value for value in values if self.fits(nodes, value))
 
     def fits(self, nodes: frozenset[Place], value: JsonValue) -> bool:
-        """Tell whether a value holds all of these subschemas."""
+        """Return whether a value satisfies all of these subschemas."""
         self.take(1 + len(nodes))
         return all(self._engine.holds(place, value) for place in nodes)
 
@@ -152,7 +152,7 @@ class SchemaChoices:
 
 
 def type_of(value: JsonValue) -> str:
-    """Name the JSON type of a value; `integer` for every number without a fraction."""
+    """Return the JSON type of a value; `integer` for every number without a fraction."""
     if value is None:
         return "null"
     if isinstance(value, bool):

@@ -1,11 +1,11 @@
 """A JSON Schema as a closed document: every subschema found, every reference resolved inside it.
 
-What leaves here for the engine holds no URI at all: identifiers, anchors, annotations and unknown
-keywords are gone, and each reference names one definition by number. So a schema that a stranger
-sent can make nothing be fetched or read, whatever its `$id`, `$schema` or `$ref` say.
+The form for the engine contains no URI: identifiers, anchors, annotations and unknown keywords are
+removed, and each reference names one definition by number. So a schema from outside can never cause
+a fetch or a read, whatever its `$id`, `$schema` or `$ref` say.
 
-It refuses: a reference out of the document, another dialect than 2020-12, patterns that are not
-RE2, references that go round without stepping into the value, and references that multiply.
+Errors are references out of the document, other dialects than 2020-12, patterns that are not RE2,
+reference loops that do not step into the value, and references that multiply.
 """
 
 from collections.abc import Iterator
@@ -53,14 +53,14 @@ _IN_PLACE_LISTED: Final = ("allOf", "anyOf", "oneOf")
 
 
 def engine_value(keyword: str, value: JsonValue) -> JsonValue:
-    """Write a keyword's value so that the engine takes it: it knows no count past its integers."""
+    """Convert a keyword's value for the engine, which has no counts beyond its integers."""
     if keyword in _COUNTS and isinstance(value, Decimal):
         return int(min(value, Decimal(_COUNT_MAX)))
     return value
 
 
 class SchemaError(ValueError):
-    """A schema that is refused; `place` is where in the document, the message says why."""
+    """An invalid schema; `place` is where in the document, the message says why."""
 
     def __init__(self, place: Place, why: str) -> None:
         super().__init__(why)
@@ -75,7 +75,7 @@ class SchemaDocument:
     """
 
     def __init__(self, root: Schema, formats: frozenset[str] = frozenset()) -> None:
-        """Read a schema; `formats` are those that are asserted, the others are annotations."""
+        """Parse a schema; `formats` are asserted, other formats are annotations."""
         self.root = root
         self.alone = ALONE | {"format"} if formats else ALONE
         self.formats_unknown: list[Place] = []
@@ -102,19 +102,18 @@ class SchemaDocument:
 
     @property
     def patterns(self) -> dict[str, str]:
-        """Every pattern of the schema, as written → as the engine takes it."""
+        """Every pattern of the schema, as written → in the engine's form."""
         return self._patterns
 
     def pattern_place(self, pattern: str) -> Place:
-        """Give the first place where a pattern stands, for messages."""
+        """Return the first place of a pattern, for messages."""
         return self._pattern_places[pattern]
 
     def at(self, place: Place) -> Schema:
-        """Give the subschema at a place."""
         return self._nodes[place]
 
     def value(self, place: Place) -> JsonValue:
-        """Give the value that stands at a place of the document, subschema or not."""
+        """Return the value at a place of the document, subschema or not."""
         value: JsonValue = self.root
         for step in place:
             if isinstance(value, dict):
@@ -126,21 +125,21 @@ class SchemaDocument:
         return value
 
     def node(self, place: Place) -> dict[str, JsonValue]:
-        """Give the keywords of the subschema at a place; a boolean has none."""
+        """Return the keywords of the subschema at a place; a boolean has none."""
         node = self._nodes[place]
         return {} if isinstance(node, bool) else node
 
     def target(self, place: Place, keyword: str) -> Place:
-        """Give the place that a reference of the subschema at `place` leads to."""
+        """Return the target of a reference in the subschema at `place`."""
         return self._targets[place, keyword]
 
     def references(self, place: Place) -> list[Place]:
-        """Give the places that the references of the subschema at `place` lead to."""
+        """Return the places that the references of the subschema at `place` lead to."""
         node = self.node(place)
         return [self._targets[place, keyword] for keyword in REFERENCES if keyword in node]
 
     def branches(self, place: Place, keyword: str) -> list[Place]:
-        """Give the places of the subschemas that `allOf` or its like lists."""
+        """Return the places of the subschemas that `allOf` or its like lists."""
         return [(*place, keyword, n) for n in range(len(listed(self.node(place).get(keyword))))]
 
     def in_place(self, place: Place) -> Iterator[Place]:
@@ -154,16 +153,16 @@ class SchemaDocument:
         yield from ((*place, "dependentSchemas", name) for name in dependents)
 
     def definitions(self, *, guarded: bool = False) -> dict[str, JsonValue]:
-        """Give all targets of references, by number, in the engine's form."""
+        """Return all targets of references, by number, in the engine's form."""
         return {
             str(number): self.engine_form(place, guarded=guarded)
             for place, number in self._numbers.items()
         }
 
     def engine_form(self, place: Place, *, guarded: bool = False) -> JsonValue:
-        """Write the subschema at `place` with what it asserts and nothing else.
+        """Write the subschema at `place` with only its assertions.
 
-        `guarded`: the bounds of numbers stand where only numbers come to.
+        `guarded`: numeric bounds apply only to numbers.
         """
         node = self._nodes[place]
         if isinstance(node, bool):
@@ -240,12 +239,12 @@ class SchemaDocument:
         if isinstance(identifier, str):
             base = _join((*place, "$id"), base, identifier)
             if self._resources.setdefault(base, place) != place and place != ROOT:
-                raise SchemaError((*place, "$id"), f"{identifier!r} stands twice")
+                raise SchemaError((*place, "$id"), f"{identifier!r} appears twice")
         for keyword in ("$anchor", "$dynamicAnchor"):
             name = node.get(keyword)
             if isinstance(name, str):
                 if self._anchors.setdefault((base, name), place) != place:
-                    raise SchemaError((*place, keyword), f"the anchor {name!r} stands twice")
+                    raise SchemaError((*place, keyword), f"the anchor {name!r} appears twice")
                 if keyword == "$dynamicAnchor":
                     self._dynamic.setdefault(name, []).append(place)
         return base
@@ -296,7 +295,7 @@ class SchemaDocument:
         try:
             parts = pointer_parts(fragment)
         except ValueError as error:
-            raise SchemaError(here, f"{reference!r} is no JSON Pointer") from error
+            raise SchemaError(here, f"{reference!r} is not a JSON Pointer") from error
         return self._follow(self._resources[resource], parts, here, reference)
 
     def _follow(self, start: Place, parts: list[str], here: Place, reference: str) -> Place:
@@ -312,7 +311,7 @@ class SchemaDocument:
                 raise SchemaError(here, f"{reference!r} points at nothing")
             base = self._bases.get(place, base)
         if not isinstance(value, bool | dict):
-            raise SchemaError(here, f"{reference!r} points at something that is no schema")
+            raise SchemaError(here, f"{reference!r} points at something that is not a schema")
         self._read(value, place, base)
         return place
 
@@ -324,7 +323,7 @@ class SchemaDocument:
             # not be told by places of the schema.
             raise SchemaError(
                 here,
-                f"the dynamic anchor {name!r} stands {len(places)} times, and a reference whose "
+                f"the dynamic anchor {name!r} appears {len(places)} times, and a reference whose "
                 "target changes while it is followed is not supported",
             )
 
@@ -362,7 +361,7 @@ class SchemaDocument:
 
 
 def children(node: dict[str, JsonValue], place: Place) -> Iterator[tuple[Place, JsonValue]]:
-    """Give the subschemas right inside one, with their places."""
+    """Return the subschemas right inside one, with their places."""
     for keyword, value in node.items():
         here = (*place, keyword)
         if keyword in HOLD_ONE:
@@ -376,17 +375,17 @@ def children(node: dict[str, JsonValue], place: Place) -> Iterator[tuple[Place, 
 
 
 def listed(value: JsonValue) -> list[JsonValue]:
-    """Give the value of a keyword that is a list; nothing of anything else."""
+    """Return the value of a keyword that is a list; nothing of anything else."""
     return value if isinstance(value, list) else []
 
 
 def named(value: JsonValue) -> dict[str, JsonValue]:
-    """Give the value of a keyword that is an object; nothing of anything else."""
+    """Return the value of a keyword that is an object; nothing of anything else."""
     return value if isinstance(value, dict) else {}
 
 
 def strings(value: JsonValue) -> list[str]:
-    """Give the strings of the value of a keyword that is a list."""
+    """Return the strings of the value of a keyword that is a list."""
     return [one for one in listed(value) if isinstance(one, str)]
 
 

@@ -1,10 +1,10 @@
 """The JSON Schema engine: the only module that knows `jsonschema-rs`.
 
-Only its yes-or-no answer is used. Its error lists are not: they copy the value into every error
-and follow every branch to its end, so one hostile answer to a recursive schema takes all memory
-and ends the process (measured with 0.60). Places are found in `schema_places` instead.
+Only its yes-or-no result is used. Its error lists are not: they copy the value into every error and
+follow every branch, so one hostile answer to a recursive schema uses all memory and ends the
+process (measured with 0.60). Places are found in `schema_places` instead.
 
-Nothing can be fetched: retrieval is off, and what arrives here names no URI (`schema_document`).
+Nothing can be fetched: retrieval is off, and the input contains no URI (`schema_document`).
 """
 
 from typing import Any, Final, cast
@@ -85,7 +85,7 @@ def _type_in_words(found: object) -> str:
 
 
 def pattern_cost_bytes(engine_pattern: str) -> int:
-    """Compile a pattern and give an upper bound of what its compiled form takes.
+    """Compile a pattern and return an upper bound of its compiled size.
 
     Raises:
         SchemaError: It does not compile, or takes over `PATTERN_COMPILED_BYTES_MAX`.
@@ -100,10 +100,10 @@ def pattern_cost_bytes(engine_pattern: str) -> int:
 
 
 class SchemaEngine:
-    """Compiled parts of one schema document; parts other than the whole compile when first asked.
+    """Compiled parts of one schema document; parts other than the whole compile on first use.
 
-    Safe to share between sessions on one event loop. `exact`: bounds of numbers are held in
-    decimals, which values with a `Decimal` need; each such check costs about 2 µs.
+    Safe to share between sessions on one event loop. `exact`: numeric bounds are checked in
+    decimals, needed for values with a `Decimal`; each such check costs about 2 µs.
     """
 
     def __init__(self, document: SchemaDocument, *, exact: bool = False) -> None:
@@ -120,7 +120,7 @@ class SchemaEngine:
         self.accepts = self._compile(()).is_valid
 
     def holds(self, place: Place, value: JsonValue) -> bool:
-        """Tell whether a value holds the subschema at a place. Cost: about 0.3 µs and up."""
+        """Return whether a value satisfies the subschema at a place. Cost: about 0.3 µs and up."""
         part = self._parts.get(place)
         if part is None:
             part = self._parts[place] = self._compile(place)
@@ -129,7 +129,7 @@ class SchemaEngine:
     def keyword_holds(
         self, place: Place, keyword: str, expected: JsonValue, value: JsonValue
     ) -> bool:
-        """Tell whether a value holds one keyword, which needs none of its neighbours."""
+        """Return whether a value satisfies one keyword that depends on no other keyword."""
         if self._exact and keyword in BOUNDS:
             return bound_holds(keyword, expected, value)
         part = self._keywords.get((place, keyword))
@@ -141,7 +141,7 @@ class SchemaEngine:
         return part.is_valid(value)
 
     def matches(self, pattern: str, name: str) -> bool:
-        """Tell whether a pattern of the document, as written there, matches somewhere in a name."""
+        """Return whether a pattern of the document, as written, matches in a name."""
         part = self._patterns.get(pattern)
         if part is None:
             part = self._patterns[pattern] = _validator(

@@ -1,7 +1,7 @@
-"""What a finding expects, with references replaced by what they refer to.
+"""What a finding expects, with references replaced by their targets.
 
-A model that is told of a finding cannot see the schema document, so `{"$ref":"#/$defs/Cat"}` says
-nothing. The bytes of everything else stay as they are.
+A model that gets a finding cannot see the schema document, so `{"$ref":"#/$defs/Cat"}` says nothing
+to it. All other bytes stay the same.
 """
 
 from lakehouse.core.limits import EXPECTED_RESOLVED_BYTES_MAX
@@ -37,8 +37,8 @@ class ExpectedText:
     def of(self, place: Place) -> bytes:
         """Write the value of a keyword, given its place.
 
-        As it stands where it holds no subschemas, where a reference leads back into itself, and
-        as a whole where it would take over `EXPECTED_RESOLVED_BYTES_MAX` bytes resolved.
+        Unchanged if it has no subschemas, if a reference is recursive, or if the resolved form
+        would exceed `EXPECTED_RESOLVED_BYTES_MAX` bytes.
         """
         if place not in self._known:
             self._known[place] = self._resolved(place)
@@ -111,7 +111,7 @@ class _Writing:
         self._write(b"}")
 
     def _reference(self, place: Place, opened: tuple[Place, ...]) -> tuple[str, Place] | None:
-        """Give the reference of a subschema that can be replaced, and where it leads."""
+        """Return the reference of a subschema that can be replaced, and where it leads."""
         node = self._document.at(place)
         assert isinstance(node, dict)
         keywords = [keyword for keyword in REFERENCES if keyword in node]

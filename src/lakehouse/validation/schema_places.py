@@ -1,4 +1,4 @@
-"""Where an answer fails its schema: one failure per failing keyword and place.
+"""Where an answer violates its schema: one failure per failing keyword and place.
 
 The contract's own rules, which no validator's error list follows: a member's name is a failure of
 its own for `required`, `dependentRequired`, `additionalProperties` and `unevaluatedProperties`;
@@ -28,13 +28,13 @@ from lakehouse.validation.schema_tags import Constants, SchemaTags
 
 
 class Failure(msgspec.Struct, frozen=True):
-    """One keyword that does not hold at one place of the answer.
+    """One keyword that fails at one place of the answer.
 
-    `expected` is where the keyword's value stands in the schema: for `required` and
+    `expected` is the place of the keyword's value in the schema: for `required` and
     `dependentRequired` the place of the one name; None for a `false` schema, which fails as the
     `not: {}` that the standard defines it to be. `name` is the member that is missing or extra.
-    `branch` is where the `then` or `else` stands that an `if` led to. `constants` are the values
-    that the branches of a union list for a member: an `enum` that is written nowhere.
+    `branch` is the place of the `then` or `else` that an `if` selected. `constants` are the values
+    that the branches of a union list for a member: an implicit `enum`.
     """
 
     place: Place
@@ -55,12 +55,12 @@ class _TooManySteps(Exception):
 def locate(
     document: SchemaDocument, engine: SchemaEngine, tags: SchemaTags, value: JsonValue
 ) -> list[Failure]:
-    """Find what fails, in no particular order, each once.
+    """Find all failures, each once, in no particular order.
 
     Stops at `SCHEMA_FINDINGS_MAX` failures and after `SCHEMA_STEPS_MAX` subschemas tried.
 
     Returns:
-        Nothing only if the value holds the schema, or the steps ran out before the first failure.
+        Empty only if the value is valid, or the steps ran out before the first failure.
     """
     search = _Search(document, engine, tags)
     with suppress(_TooManySteps):

@@ -1,8 +1,8 @@
-"""Tagged unions: which branch of `anyOf`, `oneOf` or `if` the constants of a value decide for.
+"""Tagged unions: which branch of `anyOf`, `oneOf` or `if` a value's constants select.
 
 A tag is a member that every branch requires and bounds by `const` or `enum`, also through `$ref`,
 `allOf` and branches within. The rule is the spec's (`spec/v1/README.md`, Schemas), so that every
-runtime goes into the same branch: it looks at what the schema says, never at what else fails.
+runtime selects the same branch: it depends only on the schema, never on other failures.
 """
 
 from collections.abc import Iterable, Iterator
@@ -19,10 +19,10 @@ _CONDITION: Final = frozenset({"properties", "required", "type"}) | _SILENT | _O
 
 
 class Constants:
-    """The values that a member may have, equal ones once; `places` say where they stand.
+    """The values that a member may have, without duplicates; `places` are their places.
 
-    Alike only to itself: it is made once for each member and branch. Cost: a question about a
-    scalar is one look-up.
+    Equal only to itself: it is built once for each member and branch. Cost: one look-up for a
+    scalar.
     """
 
     def __init__(self, document: SchemaDocument, places: Iterable[Place]) -> None:
@@ -47,17 +47,17 @@ class Constants:
 
 
 class Tag(NamedTuple):
-    """One member that decides; `required` is where its name stands."""
+    """One member that decides; `required` is the place of its name."""
 
     required: Place
     constants: Constants
 
 
 class Decision(NamedTuple):
-    """What the tags of a value say: the branch to go into, or what is wrong with the tags.
+    """The result of a value's tags: the branch to check, or what is wrong with the tags.
 
     `missing` are members that would decide, with the places of their names; `wrong` are members
-    whose value no branch has. Nothing of all: they decide nothing.
+    whose value no branch has. All empty: they decide nothing.
     """
 
     branch: Place | None = None
@@ -82,7 +82,7 @@ class SchemaTags:
         self._takers: dict[Place, bool] = {}
 
     def decide(self, schema: Place, keyword: str, value: JsonValue) -> Decision:
-        """Tell which branch of a union is meant by a value that holds none of them."""
+        """Return which branch of a union is meant by a value that satisfies none of them."""
         if not isinstance(value, dict):
             return Decision()
         union = self._union(schema, keyword)
@@ -101,7 +101,7 @@ class SchemaTags:
         return Decision(wrong=tuple((name, union.common[name].constants) for name in wrong))
 
     def tests_constants(self, condition: Place) -> bool:
-        """Tell whether a condition does nothing but compare members with constants."""
+        """Return whether a condition does nothing but compare members with constants."""
         if condition not in self._conditions:
             self._conditions[condition] = self._compares(condition)
         return self._conditions[condition]
@@ -169,7 +169,7 @@ class SchemaTags:
         return within | own
 
     def _constants(self, place: Place) -> list[Place]:
-        """Give the places of the values that a member may have; none where others may be, too."""
+        """Return the places of the values that a member may have; none where others may be, too."""
         for part in self._parts(place):
             node = self._document.node(part)
             if "const" in node:
@@ -194,7 +194,7 @@ class SchemaTags:
             yield from self._parts(one)
 
     def _takes_objects(self, branch: Place) -> bool:
-        """Tell whether an object may hold a branch, by its types and constants."""
+        """Return whether an object may hold a branch, by its types and constants."""
         if branch not in self._takers:
             self._takers[branch] = self._may_hold(branch)
         return self._takers[branch]

@@ -1,12 +1,12 @@
-"""What a schema allows at a place of an answer, asked before there is any answer.
+"""What a schema allows at a place of an answer, before there is an answer.
 
-A view is the list of ways in which a value can hold the schema: one choice of branches each, with
-the subschemas that then apply together. `$ref`, `allOf`, `anyOf`, `oneOf`, `if` and
-`dependentSchemas` are resolved; `const` and `enum` count as the values that they list.
+A view lists the ways in which a value can satisfy the schema: one choice of branches each, with the
+subschemas that then apply together. `$ref`, `allOf`, `anyOf`, `oneOf`, `if` and `dependentSchemas`
+are resolved; `const` and `enum` count as the values that they list.
 
-A view errs to one side only. Where a schema is too large to tell every choice apart, or says
-something in a form that is not looked into (`not`, `contains`, bounds), more is held possible
-than is: what a view calls impossible no value of the schema has.
+A view errs on one side only. If a schema is too large to separate every choice, or uses a form that
+is not analysed (`not`, `contains`, bounds), the view allows too much: what it calls impossible is
+impossible.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,7 +27,7 @@ from lakehouse.validation.schema_engine import SchemaEngine
 
 
 class SchemaView:
-    """What can stand at one place. Cost: about 0.1 ms a step for a schema of 1 KB."""
+    """What is allowed at one place. Cost: about 0.1 ms a step for a schema of 1 KB."""
 
     def __init__(
         self,
@@ -54,17 +54,16 @@ class SchemaView:
 
     @property
     def possible(self) -> bool:
-        """Whether any value at all can stand here."""
         return bool(self.alternatives)
 
     @property
     def declared(self) -> bool:
-        """Whether the schema names this place, rather than leaving room for it."""
+        """Whether the schema names this place, instead of only allowing it."""
         return any(one.declared for one in self.alternatives)
 
     @property
     def exact(self) -> bool:
-        """Whether every choice of branches is told apart."""
+        """Whether every choice of branches is separate."""
         return all(one.exact for one in self.alternatives)
 
     @property
@@ -73,7 +72,7 @@ class SchemaView:
         return frozenset().union(*(one.types for one in self.alternatives))
 
     def names(self) -> list[str]:
-        """List the members that the schema names here and that can be there, in its order."""
+        """List the possible members that the schema names here, in its order."""
         found: dict[str, None] = {}
         for alternative in self.alternatives:
             if "object" in alternative.types:
@@ -91,11 +90,10 @@ class SchemaView:
         return self._made(alternatives)
 
     def member(self, name: str) -> "SchemaView":
-        """View a member of an object here."""
         return self._stepped("object", name)
 
     def rest(self) -> "SchemaView | None":
-        """View the members that the schema gives no name; None where a branch leaves them open."""
+        """View the members that the schema does not name; None if a branch leaves them open."""
         found: dict[Place, None] = {}
         for alternative in self.alternatives:
             covers = [cover for place in alternative.nodes for cover in self._unnamed(place)]
@@ -121,7 +119,6 @@ class SchemaView:
         return self._stepped("array", index)
 
     def items(self) -> "SchemaView":
-        """View any item of an array here."""
         lengths = [
             len(listed(self._document.node(place).get("prefixItems")))
             for alternative in self.alternatives
@@ -139,22 +136,21 @@ class SchemaView:
         return self._made(found)
 
     def named(self) -> "SchemaView":
-        """View only what the schema names, where it names this place in some branch."""
+        """View only what the schema names, if some branch names this place."""
         declared = [one for one in self.alternatives if one.declared]
         return self._made(declared) if declared else self
 
     def branches(self) -> "list[SchemaView]":
-        """Give a view of each alternative by itself."""
         return [self._made([one]) for one in self.alternatives]
 
     def nodes(self) -> Iterator[tuple[Alternative, dict[str, JsonValue]]]:
-        """Give each subschema that applies here, with the alternative that it belongs to."""
+        """Return each subschema that applies here, with the alternative that it belongs to."""
         for alternative in self.alternatives:
             for place in sorted(alternative.nodes, key=_order):
                 yield alternative, self._document.node(place)
 
     def holds(self, value: JsonValue) -> bool:
-        """Tell whether a value holds everything of one alternative."""
+        """Return whether a value satisfies everything of one alternative."""
         return any(self._choices.fits(one.nodes, value) for one in self.alternatives)
 
     def _made(self, alternatives: Sequence[Alternative]) -> "SchemaView":
@@ -181,7 +177,7 @@ class SchemaView:
         return self._made(found)
 
     def _ways(self, alternative: Alternative, at: str | int) -> list[Alternative]:
-        """Give the ways in which the member or item of one alternative can be."""
+        """Return the ways in which the member or item of one alternative can be."""
         self._choices.take(2 * len(alternative.nodes))
         rest, unevaluated = _REST[type(at)]
         children: list[Place] = []
@@ -214,7 +210,7 @@ class SchemaView:
         )
 
     def _allows(self, place: Place, node: dict[str, JsonValue], at: str | int) -> bool:
-        """Tell whether a subschema lets a member or item be there at all."""
+        """Return whether a subschema lets a member or item be there at all."""
         if isinstance(at, int):
             most = node.get("maxItems")
             return not isinstance(most, int | float) or most > at
@@ -238,7 +234,7 @@ class SchemaView:
     def _evaluates(
         self, place: Place, at: str | int, nodes: frozenset[Place], *, own: bool = True
     ) -> bool:
-        """Tell whether a subschema, or one applied in place by it, looks at a member or item."""
+        """Return whether a subschema, or one it applies in place, looks at a member or item."""
         self._choices.take()
         node = self._document.node(place)
         rest, unevaluated = _REST[type(at)]
@@ -261,7 +257,7 @@ _REST: Final[Mapping[type, tuple[str, str]]] = {
 
 
 def _at(value: JsonValue, at: str | int) -> list[JsonValue]:
-    """Give the member or item of a value, where it has one."""
+    """Return the member or item of a value, where it has one."""
     if isinstance(at, str):
         return [value[at]] if isinstance(value, dict) and at in value else []
     return listed(value)[at : at + 1]

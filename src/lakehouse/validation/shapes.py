@@ -1,8 +1,8 @@
-"""The types of an answer's members, read off its schema, for SQL.
+"""The types of an answer's members, derived from its schema, for SQL.
 
-A type is given only where the schema leaves one: text, a number, a boolean, a list of one type, an
-object with named members, or a map of one type. Of a member that one branch names and another
-leaves open, the type is that of the branch that names it. Everything else is `json`: values
+A type is returned only if the schema allows exactly one: text, a number, a boolean, a list of one
+type, an object with named members, or a map of one type. Of a member that one branch names and
+another leaves open, the type is that of the branch that names it. Everything else is `json`: values
 without a type or with several, a schema within itself, names that SQL cannot tell apart.
 """
 
@@ -25,7 +25,7 @@ _Nodes = frozenset[frozenset[Place]]
 
 
 def member_shapes(schema: CompiledSchema) -> dict[str, Shape]:
-    """Give the types of the members that the schema names at its top, in its order."""
+    """Return the types of the members that the schema names at its top, in its order."""
     try:
         view = schema.view()
         return {name: _shape(view.member(name).named(), ()) for name in view.names()}
@@ -72,7 +72,7 @@ def _object(view: SchemaView, inside: tuple[_Nodes, ...]) -> Shape:
 
 
 def _scale(view: SchemaView) -> int | None:
-    """Give the digits after the point that every branch bounds with `multipleOf`, if all do."""
+    """Return the digits after the point that every branch bounds with `multipleOf`, if all do."""
     scales = []
     for branch in view.branches():
         found = [_digits(node.get("multipleOf")) for _, node in branch.nodes()]

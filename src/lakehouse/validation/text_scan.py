@@ -1,8 +1,8 @@
-"""A model's text taken apart: fenced blocks, thinking, and what looks like JSON in the prose.
+"""Splits a model's text into fenced blocks, reasoning, and what looks like JSON in the prose.
 
 One pass from left to right. Each mark either begins something whose end is searched once and then
-skipped, or is passed over; only `UNCLOSED_REGIONS_MAX` regions without an end are read twice, and
-blocks within blocks are looked for `BLOCKS_DEEP_MAX` times.
+skipped, or is ignored; at most `UNCLOSED_REGIONS_MAX` regions without an end are read twice, and
+nested blocks are searched `BLOCKS_DEEP_MAX` times.
 
 Sources: thinking and regions as in the contract and in `spec/v1/README.md`.
 """
@@ -30,11 +30,11 @@ _NOWHERE: Final = -1
 
 
 class Scan(NamedTuple):
-    """What a text holds. `fenced` and `prose` come in the order of the text.
+    """The parts of a text. `fenced` and `prose` are in the order of the text.
 
-    `thinking` are the texts of thinking blocks; `rest` is what stands between and around what was
-    set aside, empty where nothing was. `unfinished`: the text ends within thinking, or within a
-    value that has thinking in it.
+    `thinking` are the texts of thinking blocks; `rest` is the text around the removed parts, empty
+    if nothing was removed. `unfinished`: the text ends within thinking, or within a value that has
+    thinking in it.
     """
 
     fenced: list[Region]
@@ -45,9 +45,9 @@ class Scan(NamedTuple):
 
 
 def scan(text: str, own_marks: tuple[tuple[str, str], ...] = ()) -> Scan:
-    """Take a text apart. Cost: linear in the text, whatever it holds.
+    """Split a text into its parts. Cost: linear in the text, whatever it contains.
 
-    `own_marks` are a model's pairs of reasoning marks, beside those that everybody knows.
+    `own_marks` are a model's additional pairs of reasoning marks.
     """
     return _Scanner(text, Marks(text, own_marks)).run()
 
@@ -204,7 +204,7 @@ class _Scanner:
         self._set_anything_aside = True
 
     def _mark_outside_json(self, region: Region) -> Mark | None:
-        """Give the first mark in a region that is no JSON; the answer's, if that begins in it."""
+        """Return the first mark in a region that is no JSON; the answer's, if that begins in it."""
         first = self._marks.first(region.start, region.end) if self._marks else None
         if first is None or parses(self._text[region.start : region.end]):
             return None

@@ -76,7 +76,6 @@ class ValidatorClient:
         return decode_answer(reply, SessionReply, daemon="validatord", unreadable="crashed")
 
     async def validate(self, request: ValidateRequest) -> ValidateReply:
-        """Send a check on; see the port."""
         reply = await self._post(
             "/v1/validate",
             msgspec.json.encode(request),
@@ -87,7 +86,6 @@ class ValidatorClient:
         return decode_answer(reply, ValidateReply, daemon="validatord", unreadable="crashed")
 
     async def kinds(self) -> tuple[KindInfo, ...]:
-        """Ask for the kinds; see the port."""
         call = self._http.get(
             self._url + "/v1/kinds",
             headers=self._headers,

@@ -101,7 +101,6 @@ class ValidatorService:
         )
 
     async def kinds(self) -> tuple[KindInfo, ...]:
-        """List the configured kinds, sorted by name."""
         return tuple(kind_info(name, kind) for name, kind in sorted(self.catalog.kinds.items()))
 
     async def drain(self, *, patience_ms: int) -> None:

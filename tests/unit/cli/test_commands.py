@@ -57,7 +57,7 @@ def test_a_changed_input_is_noticed(project):
         code=2,
     )
 
-    assert "row 0 is not the text that was run before" in done.stderr
+    assert "row 0 is not the same text as in the earlier run" in done.stderr
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -84,8 +84,8 @@ def test_a_stopped_run_keeps_what_is_done_and_the_next_one_goes_on(project, numb
     _, errors = process.communicate(timeout=30)
 
     assert process.returncode == 3
-    assert "Stopping: what is under way ends first" in errors
-    assert "Go on with the same command" in errors
+    assert "Stopping: waiting for running sessions to end" in errors
+    assert "Run the same command to continue" in errors
     assert 0 < len(lines(output)) < 8
     run(project, code=0)
     assert sorted(line["index"] for line in lines(output)) == list(range(8))
@@ -118,11 +118,11 @@ def test_a_file_of_others_is_never_cut(project, name, content):
 @pytest.mark.parametrize(
     ("files", "told"),
     [
-        (("--output", "in.csv"), "--input and --output are one file"),
-        (("--output", "o", "--rejects", "in.csv"), "--input and --rejects are one file"),
-        (("--output", "o", "--rejects", "./o"), "--output and --rejects are one file"),
+        (("--output", "in.csv"), "--input and --output are the same file"),
+        (("--output", "o", "--rejects", "in.csv"), "--input and --rejects are the same file"),
+        (("--output", "o", "--rejects", "./o"), "--output and --rejects are the same file"),
         (("--output", "o", "--rejects", "o.run.json"), "--rejects and the record of the run"),
-        (("--output", "/dev/null"), "no regular file"),
+        (("--output", "/dev/null"), "not a regular file"),
         (("--output", "o", "--url", "127.0.0.1:1"), "Such as http://"),
     ],
 )
@@ -297,7 +297,7 @@ def test_doctor_says_when_an_embedded_model_is_loaded(project):
     checks = checks_of(project, code=0)
 
     assert "a daemon loads it when it starts" in checks["model early"]["detail"]
-    assert "a daemon loads it for its first call" in checks["model late"]["detail"]
+    assert "a daemon loads it at its first call" in checks["model late"]["detail"]
 
 
 def test_doctor_lays_missing_keys_to_the_keys(project):
@@ -321,7 +321,7 @@ def test_doctor_says_where_to_mend_a_column_that_is_not_there(project):
     check = checks_of(project, code=1)["table t"]
 
     assert check["state"] == "problem"
-    assert "'nome': there is no such column, only name" in check["detail"]
+    assert "'nome': there is no such column; its columns are name" in check["detail"]
     assert "kinds.city" in check["fix"]
     assert "doctor" not in check["fix"]
 
@@ -352,6 +352,6 @@ def test_an_empty_answer_from_the_wrong_directory_says_so(tmp_path, project):
     elsewhere.mkdir()
     for command in (("sessions",), ("stats", "--json"), ("tail",), ("query", "SELECT 1")):
         [told] = lakehouse(elsewhere, *command).stderr.splitlines()
-        assert told.startswith("No lakehouse.toml here: built-in defaults are used")
+        assert told.startswith("No lakehouse.toml here: using built-in defaults")
         assert str(elsewhere / "lakehouse-data" / "sessions") in told
         assert lakehouse(project, *command).stderr == ""

@@ -151,7 +151,7 @@ CASES: list[Case] = [
         "pointer at an object",
         {"lakehouse.toml": ('"/city"', '"/parts"')},
         {},
-        ["'/parts' can only hold an array"],
+        ["'/parts' can only be an array"],
         ["'/parts/0/name'"],
     ),
     (
@@ -178,7 +178,7 @@ CASES: list[Case] = [
         {"lakehouse.toml": ('"cities.name"', '"cities.nam"')},
         {},
         ["table cities", "'nam'"],
-        ["only name, people", "kinds.city"],
+        ["its columns are name, people", "kinds.city"],
     ),
     (
         "table gone",
@@ -212,14 +212,14 @@ CASES: list[Case] = [
         "rule that always fails",
         {"lakehouse.toml": ("$people > 0", "len($parts[1].nam) > 0")},
         {},
-        ["whatever the answer holds", "nam"],
+        ["for every answer", "nam"],
         ["write-a-rule"],
     ),
     (
         "rule that fails on its table",
         {"lakehouse.toml": ("$people > 0", "$people > (SELECT max(name)::INT FROM cities)")},
         {},
-        ["kinds.city", "whatever the answer holds", "Oslo"],
+        ["kinds.city", "for every answer", "Oslo"],
         ["[[kinds.city.rules]]"],
     ),
     (

@@ -104,7 +104,7 @@ def test_too_few_sessions_decide_nothing(project: Path):
 
 def test_judging_again_says_how_many_verdicts_are_as_logged(project: Path):
     done = lakehouse(project, "replay", "--rejudge")
-    assert f"{SESSIONS} of {SESSIONS} verdicts are as logged" in done.stderr
+    assert f"{SESSIONS} of {SESSIONS} verdicts equal the logged ones" in done.stderr
 
 
 def test_two_runs_are_compared(project: Path):
@@ -254,11 +254,11 @@ def test_a_run_is_not_resumed_under_another_configuration(project: Path):
     text = config.read_text()
     config.write_text(text.replace("new-1", "new-2"))
     done = lakehouse(project, "replay", "--resume", run_id, code=2)
-    assert "not the one that run" in done.stderr
+    assert "was changed after run" in done.stderr
     config.write_text(text)
     (project / "city.json").write_text("{}")
     done = lakehouse(project, "replay", "--resume", run_id, code=2)
-    assert "not the one that run" in done.stderr
+    assert "was changed after run" in done.stderr
 
 
 def test_a_table_that_changed_is_warned_of(tmp_path: Path):
@@ -271,8 +271,8 @@ def test_a_table_that_changed_is_warned_of(tmp_path: Path):
 
     done = lakehouse(tmp_path, "replay", "--rejudge")
 
-    assert "table 'cities' is not what it was" in done.stderr
-    assert "Table 'cities' was another for 10 pairs" in done.stdout
+    assert "table 'cities' changed after these sessions were judged" in done.stderr
+    assert "Table 'cities' changed for 10 pairs" in done.stdout
 
 
 def test_a_corrected_session_is_what_replays_are_scored_against(project: Path):

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from lakehouse.cli.run_inputs import Input, Inputs, Refused, Template
+from lakehouse.cli.run_inputs import Input, Inputs, PromptTemplate, Refused
 from lakehouse.core.errors import SetupError
 
 
@@ -118,7 +118,7 @@ def test_a_long_cell_is_a_prompt(tmp_path: Path, name: str, size: int) -> None:
         (pa.array(["a", None]).dictionary_encode(), ["a", "row 1: 'text' is null; it must be"]),
         (
             pa.array([float("nan"), 1.5]),
-            ["row 0: column 'text' is nan, which is no number of JSON", "1.5"],
+            ["row 0: column 'text' is nan, which is not a JSON number", "1.5"],
         ),
         (pa.array([True]), ["row 0: 'text' is a boolean; it must be text or a number"]),
     ],
@@ -147,7 +147,7 @@ def test_text_of_parquet_that_is_not_utf8_is_refused_by_its_row(tmp_path: Path) 
         ("t.csv", b"", "it has no header: the file is empty"),
         ("t.csv", b"\n\n", "it has no header: the file is empty"),
         ("t.csv", b"text,text\na,b\n", "more than one column 'text'"),
-        ("t.csv", b"txt\na\n", "no column 'text' (did you mean 'txt'?); there is txt"),
+        ("t.csv", b"txt\na\n", "no column 'text' (did you mean 'txt'?); its columns are txt"),
         ("t.csv", b"id;text\n1;a\n", "seems to be separated by ';'; save it with commas"),
         ("t.csv", b"id\ttext\n1\ta\n", "seems to be separated by '\\t'"),
         ("t.csv", b"te\xe9xt\na\n", "the header: invalid UTF-8"),
@@ -178,7 +178,7 @@ def test_a_file_that_cannot_be_read_is_one_clear_message(
 @pytest.mark.parametrize("name", ["t.csv", "t.jsonl", "t.parquet"])
 def test_a_pipe_is_refused_and_never_waited_for(tmp_path: Path, name: str) -> None:
     os.mkfifo(tmp_path / name)
-    with pytest.raises(SetupError, match="no regular file"):
+    with pytest.raises(SetupError, match="not a regular file"):
         list(Inputs(tmp_path / name, "text", None).read())
 
 
@@ -189,9 +189,9 @@ def test_a_file_without_rows_has_no_inputs(tmp_path: Path, name: str, content: b
     assert read(tmp_path / name, content) == []
 
 
-def template(path: Path, text: str) -> Template:
+def template(path: Path, text: str) -> PromptTemplate:
     (path / "t.j2").write_text(text)
-    return Template(path / "t.j2")
+    return PromptTemplate(path / "t.j2")
 
 
 def test_a_template_makes_the_prompt_of_several_columns(tmp_path: Path) -> None:

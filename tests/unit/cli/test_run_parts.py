@@ -142,7 +142,7 @@ def test_a_stack_that_is_up_is_used_and_its_tables_are_watched(tmp_path):
         listen = address.removeprefix("http://")
         (tmp_path / "lakehouse.toml").write_text(GROUNDED + f'\n[gateway]\nlisten = "{listen}"\n')
         found = lakehouse(tmp_path, *TEXT)
-        assert f"Using the stack that is up at {address}." in found.stderr
+        assert f"Using the running stack at {address}." in found.stderr
         (tmp_path / "cities.csv").write_text("name\nOslo\nBergen\n")
         write(tmp_path, {"text": "good 1"}, {"text": "good 2"})
         refused = lakehouse(tmp_path, *TEXT, "--url", address, code=2)
@@ -153,7 +153,7 @@ def test_a_stack_that_is_up_is_used_and_its_tables_are_watched(tmp_path):
         changed = json.dumps({**SCHEMA, "title": "City"})
         (tmp_path / "city.schema.json").write_text(changed)
         own = lakehouse(tmp_path, *other)
-        assert "Using the stack" not in own.stderr
+        assert "Using the running stack" not in own.stderr
     away = lakehouse(tmp_path, *TEXT, "--url", address, code=3)
     assert address in away.stderr
 

@@ -16,7 +16,7 @@ import pytest
 from lakehouse.cli import terminal
 from lakehouse.cli.csv_export import csv_lines
 from lakehouse.cli.terminal import on_one_line, visible
-from lakehouse.core.row import RowError
+from lakehouse.core.row import LoggedError
 from lakehouse.sessionlog.reading.query import query
 from lakehouse.sessionlog.writing.writer import SessionLogWriter
 from support.rows import make_attempt, make_row, rejected_attempt
@@ -45,7 +45,7 @@ def make_evil_log(root: Path) -> None:
         accepted_iteration=1,
         conversation_id=EVIL,
     )
-    failed = make_row(verdict="infra_error", error=RowError("connect", EVIL), kind=EVIL)
+    failed = make_row(verdict="infra_error", error=LoggedError("connect", EVIL), kind=EVIL)
     writer = SessionLogWriter.open(root, daemon="validatord")
     for one in (row, failed):
         asyncio.run(writer.append(one))

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 import lakehouse
-from lakehouse.core.row import RowError
+from lakehouse.core.row import LoggedError
 from lakehouse.core.row_codec import encode_line, seal
 from support.dead_writer import dead_writer
 from support.langfuse import SECRET_KEY, LangfuseServer, langfuse
@@ -126,7 +126,7 @@ def test_rows_are_placed_and_chosen_by_the_time_they_mean(tmp_path):
 
 def test_a_code_of_tomorrow_is_sent_as_it_stands(tmp_path):
     """Of an outage and of a finding."""
-    error = RowError("one_of_tomorrow", "no")
+    error = LoggedError("one_of_tomorrow", "no")
     finding = rejected_attempt(code="one_of_tomorrow", finish_reason="one_of_tomorrow")
     rows = [
         make_row(verdict="infra_error", attempts=(), error=error, accepted_iteration=None),
@@ -148,7 +148,7 @@ def test_a_receiver_that_is_away_is_exit_code_3(tmp_path):
     away = {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{free_port()}"}
     told = run(tmp_path, "trace", "resend", *EARLY, code=3, environment=away).stderr
     assert "cannot be reached" in told
-    assert "Send again" in told
+    assert "Run the command again" in told
 
 
 def test_a_receiver_that_refuses_is_exit_code_1(tmp_path):

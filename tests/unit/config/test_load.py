@@ -107,7 +107,10 @@ def test_the_digest_follows_meaning_and_nothing_else(tmp_path):
         (('path = "/quote"', ""), ["kinds.event.grounding[1].path: is missing"]),
         (('model = "small"', 'model = "big"'), ["line 15", "kinds.event.model", "'big'", "small"]),
         (('"/airport"', '"airport"'), ["line 17", "kinds.event.grounding[0]", "'airport'"]),
-        (("[tables.airports]", "[tables.ports]"), ["line 19", "'airports'", "there is ports"]),
+        (
+            ("[tables.airports]", "[tables.ports]"),
+            ["line 19", "'airports'", "configured tables: ports"],
+        ),
         (('"airports.iata"', '"iata"'), ["grounding[0]", "table.column"]),
         (('match = "quote"', 'match = "near"'), ["kinds.event.grounding[1].match", "'near'"]),
         (("[models.small]", "[models.Small]"), ["models.Small", "lowercase"]),
@@ -190,7 +193,7 @@ def test_an_unknown_override_is_refused(tmp_path):
         ),
         ("LAKEHOUSE_LOGS__PATH", "x", "unknown section 'logs'"),
         ("LAKEHOUSE_MODELS__BIG__MODEL", "m", "models.big.provider: is missing"),
-        ("LAKEHOUSE_KINDS__EVENT__MODEL", "big", "is 'big'; there is small"),
+        ("LAKEHOUSE_KINDS__EVENT__MODEL", "big", "is 'big'; configured models: small"),
     ],
 )
 def test_a_bad_override_is_laid_to_its_variable(tmp_path, variable, value, expected):

@@ -194,7 +194,7 @@ def test_the_digest_of_a_configuration_holds_names_and_no_secret(tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    ("content", "expected"), [(None, "No such file"), ("nonsense", "no certificate in PEM form")]
+    ("content", "expected"), [(None, "No such file"), ("nonsense", "contains no PEM certificate")]
 )
 def test_authorities_that_cannot_be_read_stop_the_start(
     tmp_path: Path, content: str | None, expected: str

@@ -8,8 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from lakehouse.core.row import RowError as ErrorMember
-from lakehouse.core.row import SegmentHeader
+from lakehouse.core.row import LoggedError, SegmentHeader
 from lakehouse.core.row_codec import (
     RowError,
     crc_holds,
@@ -125,7 +124,7 @@ def test_every_member_of_an_object_is_required(part: str) -> None:
 @pytest.mark.parametrize("detail", [b"", b',"detail":null', b',"detail":"401: no such key"'])
 def test_the_detail_of_an_error_stays_as_it_came(detail: bytes) -> None:
     """A row of before it was written has none, and gains none by being written again."""
-    whole = encode_line(make_row(error=ErrorMember("connect", "no")))
+    whole = encode_line(make_row(error=LoggedError("connect", "no")))
     assert whole.count(b',"error":{"code":"connect","message":"no","detail":null},') == 1
     line = seal(whole[:-18].replace(b',"detail":null', detail) + b"}")
     assert rewrite_row(line) == line

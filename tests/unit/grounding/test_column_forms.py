@@ -207,7 +207,7 @@ def test_types_of_a_column_that_is_not_there_are_refused(tmp_path: Path) -> None
     path.write_text("v\n1\n")
     with pytest.raises(TableUnavailable) as caught:
         findings(path, "1", w="integer")
-    assert "types names column 'w'; there is v" in caught.value.internal
+    assert "types names column 'w'; its columns are v" in caught.value.internal
 
 
 @pytest.mark.parametrize("quote", ["", '"'])
@@ -229,4 +229,4 @@ def test_a_row_beyond_the_limit_is_named(tmp_path: Path, monkeypatch: pytest.Mon
     path.write_text('v\n"A"\n' + "x" * 3_000_000 + "\n")
     with pytest.raises(TableUnavailable) as caught:
         findings(path, "A")
-    assert "row 1 (line 3): it takes more than 2 MiB" in caught.value.internal
+    assert "row 1 (line 3): it is larger than 2 MiB" in caught.value.internal

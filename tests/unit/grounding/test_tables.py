@@ -249,7 +249,7 @@ def test_a_broken_file_is_an_unavailable_table(
 @pytest.mark.parametrize("name", ["t.csv", "t.jsonl", "t.parquet"])
 def test_a_pipe_is_no_table_and_is_never_waited_for(tmp_path: Path, name: str) -> None:
     os.mkfifo(tmp_path / name)
-    assert "no regular file" in unavailable(tmp_path / name).internal
+    assert "not a regular file" in unavailable(tmp_path / name).internal
 
 
 def test_a_missing_file_heals_when_it_comes(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 import lakehouse
 from lakehouse.parity.fixtures import Fixture, KnownFailure, load_fixtures, shipped_fixtures
-from lakehouse.parity.gate import Check, Report, compare
+from lakehouse.parity.gate import FixtureCheck, Report, compare
 from lakehouse.parity.peers import HelperPeer
 from support.rows import make_row
 
@@ -39,7 +39,7 @@ def peer(drift: str, name: str = "other") -> HelperPeer:
     )
 
 
-def failed(report: Report) -> list[Check]:
+def failed(report: Report) -> list[FixtureCheck]:
     return [check for check in report.checks if check.status == "failed"]
 
 
@@ -189,7 +189,7 @@ def test_what_may_not_be_a_row_must_be_refused(rows):
     eager = Fixture("fine", "session_log", "extended", "a row", rows[0].data, None)
     report = compare([own], [*rows, eager])
     assert [check.fixture for check in failed(report)] == [eager.label]
-    assert "it must be refused" in failed(report)[0].reason
+    assert "it must be rejected" in failed(report)[0].reason
 
 
 def test_the_difference_shows_both_sides(rows):

@@ -103,7 +103,7 @@ def test_what_is_refused_is_said_once_in_the_log(caplog: pytest.LogCaptureFixtur
     """The model, the form that is not taken, what is used, and the endpoint's words."""
     caplog.set_level(logging.WARNING)
     Case(no_format(400, "response_format is not supported", "none")).ask(*[question()] * 5)
-    [record] = [one for one in caplog.records if "does not take" in one.getMessage()]
+    [record] = [one for one in caplog.records if "does not accept" in one.getMessage()]
     assert "'m'" in record.getMessage()
     assert "none" in record.getMessage()
     assert "response_format is not supported" in record.getMessage()

@@ -319,7 +319,7 @@ def test_a_load_that_does_not_end_is_model_loading_and_one_that_dies_is_connect(
                 await provider.load()
             assert (caught.value.code, caught.value.again) == ("model_loading", False)
         await http.close()
-        with pytest.raises(ProviderFault, match="went away") as caught:
+        with pytest.raises(ProviderFault, match="stopped responding") as caught:
             await patient.load()
         assert (caught.value.code, caught.value.transport) == ("connect", True)
 

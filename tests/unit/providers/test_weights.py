@@ -135,7 +135,7 @@ def test_without_pip_and_uv_the_message_says_what_to_do(
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(SetupError) as raised:
         pull()
-    assert "Neither pip nor uv" in raised.value.public
+    assert "needs pip or uv, and neither" in raised.value.public
     assert "ensurepip" in raised.value.hint
 
 

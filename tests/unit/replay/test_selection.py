@@ -11,7 +11,7 @@ import pytest
 from lakehouse.core.clock import FixedClock
 from lakehouse.core.errors import LakehouseError, SetupError
 from lakehouse.core.finding import Truncated
-from lakehouse.core.row import Row, RowError, RowMessage
+from lakehouse.core.row import LoggedError, Row, RowMessage
 from lakehouse.core.row_codec import encode_line
 from lakehouse.replay.corpus import build_corpus, read_corpus, rows_among, write_corpus
 from lakehouse.replay.selection import KindInForce, Selection, kinds_in_force, select_rows
@@ -43,7 +43,7 @@ def chosen(root: Path, **members: Any) -> list[str]:
 
 
 def outage(**changes) -> Row:
-    error = RowError("timeout", "too late")
+    error = LoggedError("timeout", "too late")
     return make_row(verdict="infra_error", error=error, accepted_iteration=None, **changes)
 
 

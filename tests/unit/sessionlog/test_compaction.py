@@ -13,7 +13,7 @@ from deltalake.exceptions import CommitFailedError
 
 from lakehouse.core.errors import LakehouseError, SetupError
 from lakehouse.core.ids import new_id
-from lakehouse.core.row import RowError
+from lakehouse.core.row import LoggedError
 from lakehouse.core.row_codec import encode_line
 from lakehouse.core.row_codec import seal as seal_line
 from lakehouse.files.locks import Busy, exclusively
@@ -130,7 +130,7 @@ def test_a_table_of_before_takes_rows_whose_error_has_a_detail(root: Path):
     error = SCHEMA.field("error")
     shorter = error.with_type(pa.struct([part for part in error.type if part.name != "detail"]))
     old = SCHEMA.set(SCHEMA.get_field_index("error"), shorter)
-    first = make_row(verdict="infra_error", error=RowError("timeout", "late"))
+    first = make_row(verdict="infra_error", error=LoggedError("timeout", "late"))
     line = seal_line(encode_line(first)[:-18].replace(b',"detail":null', b"") + b"}")
     columns = pa.table(record_batch([line])).to_pydict()
     del columns["error"][0]["detail"]
@@ -138,7 +138,7 @@ def test_a_table_of_before_takes_rows_whose_error_has_a_detail(root: Path):
         str(root / "table"), pa.table(columns, schema=old), partition_by=["date"], mode="append"
     )
     assert '"detail"' not in DeltaTable(root / "table").schema().to_json()
-    write_sealed(root, [make_row(verdict="infra_error", error=RowError("connect", "no", "why"))])
+    write_sealed(root, [make_row(verdict="infra_error", error=LoggedError("connect", "no", "why"))])
     for _ in range(2):
         compact(root, retention_h=0)
         with open_views(root) as connection:
@@ -247,7 +247,7 @@ def test_a_planned_segment_that_changed_stops_the_compaction(root: Path, monkeyp
             compact(root)
     (segment,) = (root / "sealed").glob("*.jsonl")
     segment.write_bytes(segment.read_bytes()[:-100])
-    with pytest.raises(LakehouseError, match="not as it was sealed") as failed:
+    with pytest.raises(LakehouseError, match="was changed after it was sealed") as failed:
         compact(root)
     assert str(plan_path(root, 1)) in failed.value.hint
     assert DeltaTable(str(root / "table")).count() == 0

@@ -121,7 +121,7 @@ def test_names_that_are_no_segments(tmp_path: Path, name: bytes):
     Path(os.fsdecode(os.fsencode(tmp_path / "active") + b"/" + name)).write_bytes(b"{}\n")
     every_reader(tmp_path)
     [odd] = odd_entries(tmp_path)
-    assert "no segment's" in odd.reason
+    assert "not a segment's" in odd.reason
     odd.file.encode("utf-8")
     rows = json.loads(query(tmp_path, "SELECT file FROM log_bad_lines").json())
     assert rows == [{"file": odd.file}]

@@ -10,7 +10,7 @@ import pytest
 
 import lakehouse
 from lakehouse.core.errors import SetupError
-from lakehouse.core.row import RowError
+from lakehouse.core.row import LoggedError
 from lakehouse.core.row_codec import encode_line
 from lakehouse.sessionlog.keeping.sealing import seal
 from lakehouse.sessionlog.keeping.verify import verify
@@ -72,7 +72,7 @@ def test_the_columns_are_the_members_of_a_row(tmp_path: Path):
 
 def test_values_arrive_with_their_types(tmp_path: Path):
     """Numbers, times, structs and JSON can be used without a cast; null is NULL."""
-    row = make_row(verdict="infra_error", error=RowError("connect", "no"), kind=None)
+    row = make_row(verdict="infra_error", error=LoggedError("connect", "no"), kind=None)
     fill(tmp_path, row)
     assert ask(
         tmp_path,

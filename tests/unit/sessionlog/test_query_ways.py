@@ -97,5 +97,5 @@ def test_a_system_without_any_way_runs_no_query(tmp_path: Path):
     make_log(tmp_path / "log")
     answer = answer_of(tmp_path, "", "SELECT 1")
     assert answer.error is not None
-    assert "cannot keep a query from writing" in answer.error
+    assert "cannot prevent a query from writing" in answer.error
     assert answer.rows == ()

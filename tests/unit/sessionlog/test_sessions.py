@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from lakehouse.core.errors import Refusal
 from lakehouse.core.rates import wilson_interval
-from lakehouse.core.row import Row, RowError
+from lakehouse.core.row import LoggedError, Row
 from lakehouse.core.row_codec import encode_line
 from lakehouse.sessionlog.keeping.compaction import compact
 from lakehouse.sessionlog.keeping.sealing import seal
@@ -48,7 +48,7 @@ MIXED = [
         accepted_iteration=None,
         attempts=(),
         iterations=0,
-        error=RowError("connect", "refused"),
+        error=LoggedError("connect", "refused"),
         daemon="gateway",
     ),
     make_row(timestamp="2026-01-02T00:00:00.000006Z", daemon="replay"),

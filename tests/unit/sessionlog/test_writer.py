@@ -344,7 +344,7 @@ def test_a_directory_that_others_may_write_to_is_refused(tmp_path: Path):
     """The message names the directory, the hint the command."""
     (tmp_path / "log").mkdir()
     (tmp_path / "log").chmod(0o770)
-    with pytest.raises(SetupError, match="others may write") as refused:
+    with pytest.raises(SetupError, match="other users may write") as refused:
         SessionLogWriter.open(tmp_path / "log", daemon="v")
     assert refused.value.hint == f"chmod go-w {tmp_path / 'log'}"
 

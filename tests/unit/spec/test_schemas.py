@@ -15,7 +15,7 @@ from lakehouse.core.errors import InfraCode, ProblemCode
 from lakehouse.core.finding import FindingCode
 from lakehouse.core.ports import ValidateRequest
 from lakehouse.core.replay_row import Feedback, FeedbackRequest, ReplayRun
-from lakehouse.core.row import Row, RowError, SegmentHeader, Started
+from lakehouse.core.row import LoggedError, Row, SegmentHeader, Started
 from lakehouse.core.row_codec import encode_line
 from lakehouse.core.session import IterateRequest, SessionReply, ValidateReply
 from lakehouse.core.words import WORD_PATTERN
@@ -41,7 +41,7 @@ TYPES: dict[str, type[msgspec.Struct]] = {
     "problem": Problem,
     "replay.report": ReplayReport,
 }
-GROWN = {(RowError, "detail")}  # members that rows of before do not have; every row of ours has
+GROWN = {(LoggedError, "detail")}  # members that rows of before do not have; every row of ours has
 LINES = {"row", "started", "segment", "replay.run", "feedback"}  # the codec adds `crc` to these
 SCALARS: dict[type[inspect.Type], str] = {
     inspect.StrType: "string",

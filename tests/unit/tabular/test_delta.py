@@ -93,7 +93,7 @@ def test_members_of_structs_lists_and_maps_are_mapped_too(tmp_path: Path) -> Non
     assert rows(tmp_path / "a") == [{"s": {"x": "in"}, "l": [{"y": "el"}]}]
     bad = data_file(tmp_path / "b", {"p-1": [{"p-x": "in"}], "p-2": [[{"y": "el"}]]})
     commit(tmp_path / "b", [MAPPED, described, bad])
-    assert "holds column 'y' as 'y' instead of 'p-y'" in refused(tmp_path / "b")
+    assert "has column 'y' as 'y' instead of 'p-y'" in refused(tmp_path / "b")
 
 
 def test_mapping_by_id_where_names_agree_is_read(tmp_path: Path) -> None:
@@ -129,14 +129,14 @@ def test_mapping_by_id_alone_is_refused_and_never_read_as_null(
             PLAIN,
             metadata([field("code"), field("n")]),
             {"CODE": ["A"], "n": ["1"]},
-            "holds column 'code' as 'CODE'",
+            "has column 'code' as 'CODE'",
         ),
         (PLAIN, metadata([field("code")]), {"other": ["A"]}, "none of the table's columns"),
         (
             MAPPED,
             metadata(TWO, columnMapping_mode="name"),
             {"code": ["A"], "col-2": ["x"]},
-            "holds column 'code' as 'code' instead of 'col-1'",
+            "has column 'code' as 'code' instead of 'col-1'",
         ),
         (
             PLAIN,

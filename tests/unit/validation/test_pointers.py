@@ -189,7 +189,7 @@ def test_elements_that_an_index_leaves_unchecked_are_told(
 ) -> None:
     schema = {"type": "object", "properties": {"l": {"type": "array", **items}}}
     found = doubts_of(schema_of(schema), GroundingRule(path=at, column="t.c"))
-    alone = [doubt for doubt in found if "one element alone" in doubt.message]
+    alone = [doubt for doubt in found if "only one element" in doubt.message]
     assert [doubt.fatal for doubt in alone] == ([] if told is None else [False])
     assert all(f"the others of {told}" in doubt.message for doubt in alone)
 

@@ -137,7 +137,7 @@ def test_data_that_looks_like_a_reference_is_data(canary):
         (b'{"properties":{"a":{"required":"b"}}}', "/properties/a/required"),
         (b'{"$ref":"#/$defs/nope"}', "points at nothing"),
         (b'{"$ref":"#nope"}', "no such anchor"),
-        (b'{"$ref":"#/title","title":"x"}', "no schema"),
+        (b'{"$ref":"#/title","title":"x"}', "not a schema"),
         (b'{"$ref":"#/own","own":{"type":"strin"}}', "strin"),
         (b'{"$ref":5}', "/$ref"),
         (b'{"$ref":"#"}', "leads back"),
@@ -146,7 +146,7 @@ def test_data_that_looks_like_a_reference_is_data(canary):
             b'{"$ref":"#/$defs/a","$defs":{"a":{"$ref":"#/$defs/b"},"b":{"not":{"$ref":"#/$defs/a"}}}}',
             "leads back",
         ),
-        (b'{"$defs":{"a":{"$anchor":"x"},"b":{"$anchor":"x"}}}', "stands twice"),
+        (b'{"$defs":{"a":{"$anchor":"x"},"b":{"$anchor":"x"}}}', "appears twice"),
         (
             b'{"$id":"r","$dynamicRef":"#x","$dynamicAnchor":"x","$defs":{"b":{"$id":"q","$dynamicAnchor":"x"}}}',
             "stands 2 times",

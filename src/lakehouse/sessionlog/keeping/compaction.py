@@ -1,4 +1,4 @@
-"""Sealed segments into the log's table: each row once, however often it is tried.
+"""Moves sealed segments into the log's table: each row once, however often it runs.
 
 A plan says which segments one commit holds and is durable before the commit; the commit carries
 the plan's version as a transaction of this log. So after any crash the same plan is done again,
@@ -165,7 +165,7 @@ def _identity(root: Path, table: str | None) -> LogIdentity:
     elif table is not None and table != identity.table:
         raise SetupError(
             f"log.table is {table!r}; this log is compacted into {identity.table!r}.",
-            hint=f"Copy the table there and write the new place into {root / IDENTITY}.",
+            hint=f"Copy the table there and write the new location into {root / IDENTITY}.",
         )
     return identity
 
@@ -218,9 +218,9 @@ def _check_segments(root: Path, plan: Plan, damaged: set[str]) -> None:
         whole = (root / SEALED / name).is_file() and read_manifest(root, name) is not None
         if name in damaged or not whole:
             raise LakehouseError(
-                f"{SEALED}/{name} is planned for the table and is not as it was sealed.",
-                hint=f"Restore it from a copy; or remove {plan_path(root, plan.version)}, and it "
-                "is left out as damaged.",
+                f"{SEALED}/{name} is planned for the table and was changed after it was sealed.",
+                hint=f"Restore it from a copy; or remove {plan_path(root, plan.version)} to skip "
+                f"it as damaged.",
             )
 
 
@@ -248,9 +248,9 @@ def _execute(root: Path, plan: Plan, identity: LogIdentity, uri: str, tally: _Ta
         tally.forgotten += counted.forgotten
         return
     raise LakehouseError(
-        f"The compacted table at {uri} was written to by others {_COMMITS_TRIED_MAX} times in "
-        "a row while we tried.",
-        hint="Compact again, when fewer do.",
+        f"The compacted table at {uri} was changed by other writers {_COMMITS_TRIED_MAX} times "
+        f"in a row.",
+        hint="Compact again when there are fewer writers.",
     )
 
 

@@ -1,4 +1,4 @@
-"""A local table through power cuts: what is on the disk is marked, what is torn is set aside.
+"""Keeps a local table safe through power cuts: marks what is on disk, sets aside what is torn.
 
 The Delta library leaves what it writes to the page cache. So the newest commits may be torn after a
 power cut, and with them the table for every engine. Readers of the log open the marked version;
@@ -110,7 +110,7 @@ def open_durable(uri: str) -> DeltaTable:
         raise LakehouseError(f"The compacted table at {uri} is gone.")
     if local_path(uri) is not None and table.version() != durable_version(uri):
         raise LakehouseError(
-            f"The compacted table at {uri} lost its marked version while we opened it.",
+            f"The compacted table at {uri} lost its marked version while it was opened.",
             hint="Compact again, when no other engine cleans up its log.",
         )
     return table
@@ -138,7 +138,7 @@ def make_durable(uri: str) -> None:
     if len(whole) < len(commits):
         raise LakehouseError(
             f"The compacted table at {uri} has an entry in its log that cannot be read.",
-            hint="Compact again: it is set aside then, and its rows are added anew.",
+            hint="Compact again: this sets the entry aside and adds its rows again.",
         )
     if commits:
         _adopt(table, whole, marked + len(commits))
@@ -236,7 +236,7 @@ def _versions_after(table: Path, version: int) -> list[int]:
 
 
 def _open(table: Path, version: int) -> dict[str, int] | None:
-    """Give the files of a version and their sizes; None if it cannot be opened."""
+    """Return the files of a version and their sizes; None if it cannot be opened."""
     try:
         actions = pa.table(DeltaTable(str(table), version=version).get_add_actions(flatten=True))
     except (DeltaError, OSError):
@@ -323,7 +323,7 @@ def _is_whole(path: Path, size: int) -> bool:
 
 
 def _is_parquet(path: Path) -> bool:
-    """Say whether a file can be read to its end."""
+    """Return whether a file can be read to its end."""
     try:
         with pq.ParquetFile(path) as file:
             for _ in file.iter_batches(batch_size=_ROWS_AT_ONCE):

@@ -1,4 +1,4 @@
-"""One session out of the log, on request: hidden at once, then removed wherever that is possible.
+"""Forgets one session on request: hides it at once, then removes it wherever possible.
 
 It does not touch what a living program may be writing to: such files are named, and are done when
 they are sealed and somebody asks again.
@@ -115,7 +115,7 @@ def _remove_from_table(uri: str, session_id: str) -> None:
 
 
 def _holds_rows(path: Path, session_id: str) -> bool:
-    """Say whether a Parquet file holds rows of a session; nobody can, of one that is torn."""
+    """Return whether a Parquet file has rows of a session; a torn file cannot be read."""
     try:
         found = pq.read_table(path, columns=["session_id"], partitioning=None)["session_id"]
     except (OSError, KeyError, pa.ArrowException):

@@ -1,4 +1,4 @@
-"""What every daemon with a session log does beside its sessions: reap and seal, once a minute.
+"""Reaps and seals once a minute, in every daemon with a session log.
 
 It does not wait for another process that is at it, or end the daemon when the disk fails: the
 next round tries again.
@@ -63,10 +63,10 @@ class Maintenance:
         except Busy:
             return
         except (OSError, LakehouseError) as error:
-            _log.warning("the session log could not be tended: %s", error)
+            _log.warning("maintenance of the session log failed: %s", error)
             return
         except Exception:  # noqa: BLE001  the thread's boundary: the next round must come
-            _log.exception("the session log could not be tended")
+            _log.exception("maintenance of the session log failed")
             return
         if done.reaped:
             _log.warning("%d crashed sessions now have their row", len(done.reaped))

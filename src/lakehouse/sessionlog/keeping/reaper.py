@@ -1,4 +1,4 @@
-"""Sessions that were started and whose writer died: each becomes exactly one row.
+"""Writes the missing row of each session whose writer died, exactly once.
 
 The row is made of the started line alone, so it has the same bytes by every reaper, and however
 often. It does not touch a session whose writer's lock is held: a process that is only stopped is
@@ -15,7 +15,7 @@ from lakehouse.core.chat import Usage
 from lakehouse.core.clock import SystemClock
 from lakehouse.core.json_text import NULL
 from lakehouse.core.limits import CRC_BYTES, ROW_BYTES_MAX
-from lakehouse.core.row import Row, RowError, Started
+from lakehouse.core.row import LoggedError, Row, Started
 from lakehouse.core.row_codec import crc_holds, decode_started, encode_fitting, seal
 from lakehouse.files.disk import Disk
 from lakehouse.files.locks import lock_held
@@ -99,7 +99,7 @@ def crashed_row(line: bytes) -> bytes:
         grounded=None,
         artifact=NULL,
         attempts=(),
-        error=RowError("crashed", CRASHED_MESSAGE),
+        error=LoggedError("crashed", CRASHED_MESSAGE),
         usage=Usage(None, None),
         duration_ms=0,
         tables={},
@@ -141,7 +141,7 @@ def _without_row(root: Path, dead: Collection[str]) -> dict[str, tuple[RowKey, b
 
 
 def _is_whole(line: bytes) -> bool:
-    """Say whether a row can be made of a started line; a foreign writer's may lack members."""
+    """Return whether a started line has enough members for a row; foreign ones may not."""
     try:
         decode_started(line)
     except ValueError:
@@ -164,7 +164,7 @@ def _rows_among(root: Path, row_ids: Collection[str], since: str) -> set[str]:
 
 
 def _ended_before(file: LogFile, since: str) -> bool:
-    """Say whether a sealed segment's manifest rules it out: all its rows ended earlier."""
+    """Return whether a sealed segment's manifest excludes it: all its rows ended earlier."""
     manifest = read_manifest(file.root, file.name) if file.directory != ACTIVE else None
     if manifest is None:
         return False

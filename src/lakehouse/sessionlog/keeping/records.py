@@ -11,7 +11,7 @@ import msgspec
 import pyarrow as pa
 
 from lakehouse.core.clock import moment_of
-from lakehouse.core.row import RowError
+from lakehouse.core.row import LoggedError
 from lakehouse.sessionlog.reading.columns import SESSION_COLUMNS, TIME
 from lakehouse.sessionlog.reading.compacted import day_of
 
@@ -30,7 +30,7 @@ _JSON_TYPES: Final[dict[str, Any]] = {
     "BOOLEAN": bool | None,
     "JSON": msgspec.Raw,
     TIME: str,
-    SESSION_COLUMNS["error"]: RowError | None,
+    SESSION_COLUMNS["error"]: LoggedError | None,
     SESSION_COLUMNS["usage"]: _Usage | None,
 }
 _ARROW_TYPES: Final[dict[str, pa.DataType]] = {

@@ -1,4 +1,4 @@
-"""Finished segments become immutable: renamed into `sealed/`, with a manifest beside them.
+"""Seals finished segments: renames them into `sealed/`, with a manifest beside them.
 
 Every step can be done again, so a crash between any two leaves nothing that the next call does
 not complete. It does not seal what a living process may still write to, change a sealed file,
@@ -66,7 +66,7 @@ def reap(
     wait_s: float = LOCK_WAIT_S,
     disk: Disk | None = None,
 ) -> tuple[str, ...]:
-    """Give every session of a dead writer its row; see `reap_dead`.
+    """Write the missing rows of dead writers; see `reap_dead`.
 
     Raises:
         Busy: Another process held the lock for all of `wait_s`.
@@ -120,7 +120,7 @@ def seal(
 
 
 def inbox_sealed_to(root: Path, inbox: int) -> int:
-    """Give the offset up to which sealed copies hold the inbox, open as `inbox`.
+    """Return the offset up to which the inbox, open as `inbox`, was copied to sealed files.
 
     0 once somebody replaced or cut it: what it holds now came after the last copy.
     """
@@ -216,7 +216,7 @@ def _seal_inbox(root: Path, disk: Disk) -> str | None:
 
 
 def _whole_lines(source: int, start: int) -> tuple[bytes, int]:
-    """Give what the next copy holds, and the offset in the inbox that it reaches to.
+    """Return the content of the next copy, and the offset in the inbox where it ends.
 
     A line that does not fit into a copy is damage, since no row is as long. It is copied cut to
     what still shows that it is too long, and the next copy goes on behind it.
@@ -252,7 +252,7 @@ def _begins_with(data: bytes, path: Path) -> bool:
 
 
 def _reached(inbox: int, part: InboxPart | None) -> int:
-    """Give the end of the part, or 0 if it is not of the inbox as it is now."""
+    """Return the end of the part, or 0 if it does not belong to the current inbox."""
     if part is None:
         return 0
     status = os.fstat(inbox)

@@ -1,4 +1,4 @@
-"""The Delta table behind a log: made on first use, appended to in transactions, kept tidy.
+"""The Delta table of a log: created on first use, appended to in transactions, maintained.
 
 Uses only what every reader of Delta knows: protocol 1/2, no deletion vectors, no column mapping.
 """
@@ -42,9 +42,10 @@ def check_place(uri: str) -> None:
     """
     if "://" not in uri and "%" in uri:
         raise SetupError(
-            f"The compacted table cannot lie at {uri}: the Delta library misreads a path with "
+            f"The compacted table cannot be stored at {uri}: the Delta library misreads a path "
+            f"with "
             "a percent sign.",
-            hint="Choose another place: log.table in the configuration.",
+            hint="Choose another location: log.table in the configuration.",
         )
 
 

@@ -1,4 +1,4 @@
-"""Every line of the log, accounted for; of files without a database.
+"""Verifies every line of the log, without a database.
 
 Strict: rows are decoded whole and sealed files compared with their manifests; rows of the
 compacted table were decoded before they came there, and are held against their crc. Refuses to
@@ -61,7 +61,7 @@ class Verification(msgspec.Struct, frozen=True):
 
     @property
     def sound(self) -> bool:
-        """Say whether all damage is listed."""
+        """Return whether all damage is listed."""
         return all(damage.listed for damage in self.bad)
 
 
@@ -126,7 +126,7 @@ def _verify_table(root: Path, tally: _Tally) -> None:
         for line in compacted.lines():
             key = row_key(line)
             if key is None or crc_holds(line) is False:
-                tally.bad.append(damage(f"the row {key.row_id if key else '?'} is not as it was"))
+                tally.bad.append(damage(f"the row {key.row_id if key else '?'} was changed"))
                 continue
             tally.compacted.add(key.row_id.encode())
     except SetupError:
@@ -171,8 +171,8 @@ def _against_manifest(
     if manifest is None:
         # An inbox copy without one was cut short by a crash and is made again.
         if file.writer_id != INBOX_WRITER:
-            yield damage("sealed without a manifest that can be read")
+            yield damage("sealed without a readable manifest")
     elif manifest.bytes != size:
         yield damage(f"{size} bytes; its manifest says {manifest.bytes}")
     elif manifest.sha256 != digest(descriptor):
-        yield damage("its SHA-256 is not the manifest's")
+        yield damage("its SHA-256 does not match the manifest")

@@ -1,4 +1,4 @@
-"""The columns of every view and of the compacted table: declared, in DuckDB's words.
+"""The columns of every view and of the compacted table, as DuckDB types.
 
 Their names and order are the members of the rows (contract sections 4 and 6).
 """

@@ -1,4 +1,4 @@
-"""Reading the table that sealed segments were compacted into, as one snapshot.
+"""Reads the compacted table as one snapshot.
 
 A segment belongs to the table from the commit on that its plan names (`compacted/<version>.json`);
 its file stays for a while, and readers leave it out. It does not write. The Delta library is an
@@ -90,7 +90,7 @@ class Compacted:
         self._table = table
 
     def relation(self, connection: "DuckDBPyConnection", since: str | None = None) -> str | None:
-        """Give what DuckDB can select from; None when there is no file.
+        """Return what DuckDB can select from; None when there is no file.
 
         Args:
             connection: Is given a dataset to read if the table is in an object store, for which
@@ -108,7 +108,7 @@ class Compacted:
         return f"read_parquet([{listed}], union_by_name = true, hive_partitioning = false)"
 
     def lines(self, where: str = "", values: Sequence[object] = ()) -> Iterator[bytes]:
-        """Give the rows' own bytes, of all rows or of those that an SQL condition names."""
+        """Return the rows' own bytes, of all rows or of those that an SQL condition names."""
         with _connected(self._table) as connection:
             relation = self.relation(connection)
             if relation is None:
@@ -130,7 +130,7 @@ class Compacted:
                 connection.execute(f"SELECT bit_xor(hash(t)) FROM {relation} AS t").fetchall()  # noqa: S608 - constants of ours
 
     def row_ids_among(self, row_ids: Collection[str], since: str) -> set[str]:
-        """Say which of these row ids are in the table.
+        """Return which of these row ids are in the table.
 
         Args:
             row_ids: Any number.
@@ -146,7 +146,7 @@ class Compacted:
             return {row_id for (row_id,) in connection.execute(query, [list(row_ids)]).fetchall()}
 
     def newest(self, condition: str, values: list[Any], limit: int) -> list[tuple[str, int]]:
-        """Give the ids of rows that hold a condition, newest first, undated last; their sizes.
+        """Return the ids of rows that hold a condition, newest first, undated last; their sizes.
 
         In two steps: sorting whole rows would take the memory of all that hold it.
         """
@@ -165,7 +165,7 @@ class Compacted:
         return [(row_id, sizes[row_id]) for row_id in ids]
 
     def lines_of(self, row_ids: list[str]) -> list[bytes]:
-        """Give these rows, in no order."""
+        """Return these rows, in no order."""
         return list(self.lines(_AMONG, [row_ids]))
 
 
@@ -190,12 +190,12 @@ def open_compacted(root: Path) -> Compacted | None:
 
 
 def day_of(moment: datetime | None) -> str:
-    """Give the table's `date` for the moment of a row."""
+    """Return the table's `date` for the moment of a row."""
     return moment.date().isoformat() if moment is not None else UNDATED_DAY
 
 
 def row_ids_compacted(root: Path, row_ids: Collection[str], since: str) -> set[str]:
-    """Say which rows are in the log's table; nothing for a log without one."""
+    """Return which rows are in the log's table; nothing for a log without one."""
     compacted = open_compacted(root)
     return compacted.row_ids_among(row_ids, since) if compacted is not None else set()
 
@@ -230,12 +230,12 @@ def open_table(uri: str) -> "DeltaTable | None":
             return None
         raise LakehouseError(
             f"The compacted table at {uri} cannot be read: {error}",
-            hint="Check that it is there and that this user may read it.",
+            hint="Check that it exists and that this user may read it.",
         ) from error
 
 
 def local_path(uri: str) -> Path | None:
-    """Give the directory of a table; None for one in an object store."""
+    """Return the directory of a table; None for one in an object store."""
     if uri.startswith("file://"):
         return Path(unquote(uri.removeprefix("file://")))
     return None if "://" in uri else Path(uri)
@@ -253,7 +253,7 @@ def delta_log_files(table: Path) -> list[tuple[int, Path]]:
 
 
 def durable_path(table: Path) -> Path:
-    """Give the file that marks the durable version of a local table."""
+    """Return the file that marks the durable version of a local table."""
     return table / TABLE_STATE / "durable.json"
 
 
@@ -274,12 +274,12 @@ def durable_version(uri: str) -> int | None:
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise LakehouseError(
             f"{path} cannot be read: {error}",
-            hint="It names the table's version to read; without it the newest one is read.",
+            hint="It records the table's version to read; without it the newest version is read.",
         ) from error
 
 
 def _is_cleaned_up(uri: str, version: int) -> bool:
-    """Say whether a local table's log begins with a checkpoint of later than this version."""
+    """Return whether a local table's log begins with a checkpoint of later than this version."""
     table = local_path(uri)
     files = delta_log_files(table) if table is not None else []
     first = all(at > 0 for at, path in files if path.suffix == ".json")
@@ -315,7 +315,7 @@ def read_identity(root: Path) -> LogIdentity | None:
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise LakehouseError(
             f"{path} is damaged: {error}",
-            hint="It names the log and its table; restore it from a copy.",
+            hint="It records the log's id and its table; restore it from a copy.",
         ) from error
 
 
@@ -334,24 +334,24 @@ def read_plans(root: Path) -> list[Plan]:
         except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise LakehouseError(
                 f"{path} cannot be read: {error}",
-                hint="It names the segments that one commit of the table holds. Restore it from a "
+                hint="It lists the segments in one commit of the table. Restore it from a "
                 "copy, or remove it: rows that are in the table are not added again.",
             ) from error
     return sorted(plans, key=lambda plan: plan.version)
 
 
 def plan_path(root: Path, version: int) -> Path:
-    """Give the file of a plan."""
+    """Return the file of a plan."""
     return root / COMPACTED / f"{version}.json"
 
 
 def table_uri(root: Path, identity: LogIdentity) -> str:
-    """Give the table's URI, or its absolute path."""
+    """Return the table's URI, or its absolute path."""
     return identity.table if "://" in identity.table else str((root / identity.table).resolve())
 
 
 def is_remote(root: Path) -> bool:
-    """Say whether the log has a table that lies in an object store."""
+    """Return whether the log's table is in an object store."""
     identity = read_identity(root)
     return identity is not None and "://" in identity.table
 

@@ -1,4 +1,4 @@
-"""What `GET /v1/sessions`, `lakehouse sessions` and `lakehouse stats` can be narrowed by."""
+"""The filters of `GET /v1/sessions`, `lakehouse sessions` and `lakehouse stats`."""
 
 from datetime import UTC, datetime
 from typing import Final

@@ -1,4 +1,4 @@
-"""Files that DuckDB reads by a name while we hold them: descriptors, and copies without damage.
+"""Files that DuckDB reads by name while we keep them open: descriptors, and copies without damage.
 
 A segment may be sealed under another name at any moment, so each is held open and named by its
 descriptor. There are fewer descriptors than a log may have files: beyond a share of them, rows are
@@ -42,7 +42,7 @@ class HeldFiles:
 
     @property
     def has_room(self) -> bool:
-        """Say whether a file may still be held by itself."""
+        """Return whether one more file may be held open."""
         return self._left > 0
 
     def keep(self, descriptor: int, path: Path) -> str:

@@ -1,4 +1,4 @@
-"""One page of rows: the newest ones within a count and a size, whatever order they are met in.
+"""Collects a page of the newest rows within a count and a size, in any order of arrival.
 
 It does not hold more than the page: a log of large rows must not be held in memory for a reader
 who asked for the first of them.
@@ -52,14 +52,13 @@ class NewestRows:
         return self.floor is None or order > self.floor
 
     def page(self) -> list[tuple[Order, bytes]]:
-        """Give the rows, newest first."""
         return sorted(self._heap, reverse=True)
 
 
 def compacted_batches(
     compacted: Compacted, condition: str, values: list[Any], limit: int
 ) -> Iterator[list[bytes]]:
-    """Give the table's rows that hold a condition, at most `limit`, about a page at a time.
+    """Yield the table's rows that match a condition, at most `limit`, about a page at a time.
 
     Every row of a batch is newer than those of the next one; within a batch there is no order.
     """

@@ -1,4 +1,4 @@
-"""What lies in a log's directory and cannot be part of it: told by checks, and stepped over.
+"""Finds entries that do not belong in a log directory. Checks report them, readers skip them.
 
 It does not touch it: it is somebody's, and may be a mistake of theirs.
 """
@@ -46,7 +46,7 @@ def odd_entries(root: Path) -> list[OddEntry]:
         path = root / directory
         sort = sort_of(path)
         if sort not in {None, "a directory"} or path.is_file():
-            found.append(OddEntry(directory, f"it is {sort or 'a file'}, no directory"))
+            found.append(OddEntry(directory, f"it is {sort or 'a file'}, not a directory"))
             continue
         found += _in_directory(path, directory)
     return found
@@ -66,7 +66,7 @@ def _in_directory(path: Path, directory: str) -> Iterator[OddEntry]:
         if entry is not None:
             yield entry
         elif directory in {ACTIVE, SEALED} and name.endswith(_ROWS) and not is_segment_name(name):
-            yield OddEntry(label, "its name is no segment's, so it is not read")
+            yield OddEntry(label, "its name is not a segment's name, so it is not read")
 
 
 def _look(path: Path, label: str) -> OddEntry | None:
@@ -80,5 +80,5 @@ def _look(path: Path, label: str) -> OddEntry | None:
 
 
 def shown(name: str) -> str:
-    """Give a file's name as text: bytes that are not UTF-8 in hex."""
+    """Return a file's name as text: bytes that are not UTF-8 in hex."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")

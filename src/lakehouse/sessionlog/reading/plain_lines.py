@@ -1,4 +1,4 @@
-"""Lines of the files beside the segments: which are lines of a replay or of feedback.
+"""Reads lines of the files beside the segments: replay results and feedback.
 
 Every reader of these files takes a line whose crc holds and that decodes whole. Nothing that lacks
 a crc is one: no other program writes here. It does not guess at the rest, which is damage.
@@ -21,7 +21,7 @@ _DECODERS: Final[dict[str, Callable[[bytes], object]]] = {
 
 
 def classify_plain(descriptor: int, name: str) -> Iterator[LogLine]:
-    """Tell what each line of one of these files is. Cost: 10 µs a line that we wrote."""
+    """Classify each line of one of these files. Cost: 10 µs for a line that we wrote."""
     for line in split(descriptor):
         if line.data.strip():
             reason = _fault(line, name)
@@ -29,7 +29,7 @@ def classify_plain(descriptor: int, name: str) -> Iterator[LogLine]:
 
 
 def bad_plain_lines(root: Path) -> Iterator[LogLine]:
-    """Give the lines of both files that are damage; `odd_entries` tells of what is no file."""
+    """Return the damaged lines of both files; `odd_entries` reports what is not a file."""
     for name in _DECODERS:
         try:
             descriptor = open_regular(root / name)

@@ -1,4 +1,4 @@
-"""One SELECT over the log's views, in a child process that the operating system limits.
+"""Runs one SELECT over the log's views, in a child process that the operating system restricts.
 
 DuckDB's own limits are no sandbox: a scalar can take any memory, and an interrupt is not heard in
 every function. The child is kept by the operating system from writing anywhere but into its spill
@@ -173,7 +173,7 @@ def _answer(output: bytes) -> QueryAnswer:
         answer = msgspec.json.decode(output, type=QueryAnswer)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise QueryFailed(
-            "The query was ended by the operating system: it took too much memory or CPU time.",
+            "The operating system ended the query: it used too much memory or CPU time.",
             hint="Narrow it with WHERE or LIMIT.",
             internal=f"no answer from the child: {error}",
         ) from error

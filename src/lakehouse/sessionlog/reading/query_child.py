@@ -1,4 +1,4 @@
-"""The child process of `query`: takes limits upon itself, then runs one SELECT and answers.
+"""The child process of `query`: restricts itself, then runs one SELECT and answers.
 
 Refuses everything that is not one SELECT, and has no way to write, or to read outside the log, by
 the time it looks at the SQL: where the operating system cannot take those ways from it, it does
@@ -44,7 +44,7 @@ def main() -> None:
     try:
         answer = _answer(task, spills=_confine(task))
     except MemoryError:
-        answer = QueryAnswer(error="The query took more memory than it may.")
+        answer = QueryAnswer(error="The query used more memory than allowed.")
     except LakehouseError as error:
         answer = QueryAnswer(error=error.public, hint=error.hint)
     except OSError as error:
@@ -54,7 +54,7 @@ def main() -> None:
 
 
 def _confine(task: QueryTask) -> bool:
-    """Give up all rights but to read; say whether there is a place to spill to.
+    """Return up all rights but reading; returns whether there is a place to spill to.
 
     Raises:
         NotConfined: The system cannot hold us to it.
@@ -95,7 +95,7 @@ def _answer(task: QueryTask, *, spills: bool) -> QueryAnswer:
         except duckdb.Error as error:
             text = one_line(error)
             if damaged is None and is_damage(root, error):
-                damaged = f"Damaged lines are left out (lakehouse log verify): {text}"
+                damaged = f"Damaged lines were skipped (lakehouse log verify): {text}"
             elif last or not _file_is_gone(error):
                 return QueryAnswer(error=text, refused=not _is_ours(root, error))
         else:
@@ -108,7 +108,7 @@ def _file_is_gone(error: duckdb.Error) -> bool:
 
 
 def _is_ours(root: Path, error: duckdb.Error) -> bool:
-    """Say whether the log or a limit is at fault, and not the SQL."""
+    """Return whether the log or a limit caused it, not the SQL."""
     ours = (duckdb.IOException, duckdb.OutOfMemoryException, duckdb.InternalException)
     if isinstance(error, ours):
         return True
@@ -148,7 +148,7 @@ def _run(task: QueryTask, read: ReadQuery, *, trusting: bool, spills: bool) -> Q
 def _left_out(sources: Sources) -> str | None:
     if not sources.damaged:
         return None
-    return f"Damaged lines are left out (lakehouse log verify): {', '.join(sources.damaged)}"
+    return f"Damaged lines were skipped (lakehouse log verify): {', '.join(sources.damaged)}"
 
 
 def _write_parquet(
@@ -223,7 +223,7 @@ def _quote(found: re.Match[str]) -> str:
 
 
 def _address_space_bytes() -> int:
-    """Give what this process has mapped already; nothing where the system does not tell."""
+    """Return the memory that this process has mapped; 0 if the system does not report it."""
     try:
         pages = int(Path("/proc/self/statm").read_text().split()[0])
     except OSError:

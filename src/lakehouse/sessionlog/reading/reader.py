@@ -1,4 +1,4 @@
-"""Reading the stream: every line accounted for, rows by id, rows as they come.
+"""Reads the log: every line accounted for, rows by id, rows as they arrive.
 
 No database is needed, unless segments were compacted into a table. It does not hold the log in
 memory, map files (a file cut by somebody else would kill the process), or show a row whose
@@ -71,7 +71,7 @@ def read_lines(root: Path) -> Iterator[LogLine]:
 def read_rows(
     root: Path, *, on_damage: Callable[[LogLine], None] = lambda _: None
 ) -> Iterator[bytes]:
-    """Give every row once, in no promised order, but those of forgotten sessions.
+    """Yield every row once, in no particular order, except those of forgotten sessions.
 
     `on_damage` hears of each line that is no row. Memory: about 100 bytes a row. Cost: 1 GB/s, and
     15 µs a row.
@@ -88,7 +88,7 @@ def read_rows(
 
 
 def _all_rows(root: Path, on_damage: Callable[[LogLine], None]) -> Iterator[bytes]:
-    """Give the rows of the files, then the table's, where a file that goes meanwhile is by then."""
+    """Yield the rows of the files, then of the table, where vanished files have gone."""
     for entry in read_lines(root):
         if entry.kind == "row":
             yield entry.line.data
@@ -100,7 +100,7 @@ def _all_rows(root: Path, on_damage: Callable[[LogLine], None]) -> Iterator[byte
 
 
 def bad_lines(root: Path) -> Iterator[LogLine]:
-    """Give the lines that are damage, strictly checked; a living writer's tail is none.
+    """Return the damaged lines, strictly checked; the tail of a living writer is not damage.
 
     What lies in the log and is no file of it comes first, as line 0 of itself.
     """
@@ -148,7 +148,7 @@ def find_rows(root: Path, identity: str) -> list[bytes]:
 
 
 def rows_of(root: Path, identity: str) -> Iterator[tuple[RowKey, bytes]]:
-    """Give what `find_rows` finds one by one, in no order; a row may come twice."""
+    """Yield what `find_rows` finds, unordered; a row may appear twice."""
     hidden = forgotten_sessions(root)
     try:
         needle = msgspec.json.encode(identity)
@@ -218,7 +218,7 @@ class Follower:
                 self._offsets[file.name] = _end_of_lines(file)
 
     def poll(self) -> Iterator[bytes]:
-        """Give the rows that came since the last poll, but those of forgotten sessions.
+        """Return the rows that came since the last poll, but those of forgotten sessions.
 
         Never waits.
         """
@@ -232,7 +232,7 @@ class Follower:
             yield from self._rows_of(file, hidden)
 
     def follow(self, stopped: Callable[[], bool], *, poll_s: float = _POLL_S) -> Iterator[bytes]:
-        """Give rows as they come, looking every `poll_s` seconds, until `stopped` says so."""
+        """Yield new rows, polling every `poll_s` seconds, until `stopped` returns True."""
         while not stopped():
             yield from self.poll()
             time.sleep(poll_s)
@@ -270,7 +270,7 @@ class Follower:
 
 
 def order_of(key: RowKey) -> tuple[str, str]:
-    """Give what rows are ordered by: time, then id, so that the order is total."""
+    """Return what rows are ordered by: time, then id, so that the order is total."""
     return ordering_moment(key.timestamp), key.row_id
 
 
@@ -289,7 +289,7 @@ def _matching(file: LogFile, needle: bytes) -> Iterator[LogLine]:
 
 
 def _end_of_lines(file: LogFile) -> int:
-    """Give the offset after the last newline; what follows it may become a row yet."""
+    """Return the offset after the last newline; the rest may still become a row."""
     descriptor = file.open()
     if descriptor is None:
         return 0

@@ -90,7 +90,7 @@ def list_sessions(
     cursor: str | None = None,
     whole: bool = False,
 ) -> SessionsPage:
-    """Give one page of sessions, newest first by timestamp, then by `row_id`.
+    """Return one page of sessions, newest first by timestamp, then by `row_id`.
 
     Rows whose timestamp is no time come last.
 
@@ -127,7 +127,7 @@ def list_sessions(
 
 
 def session_rows(root: Path, identity: str, *, cursor: str | None = None) -> SessionsPage:
-    """Give the rows of a session, or the one with that `row_id`: whole lines, newest first.
+    """Return the rows of a session, or the one with that `row_id`: whole lines, newest first.
 
     One page of at most `PAGE_BYTES_MAX`. Raises and costs as `list_sessions` and `find_rows` do.
     """
@@ -175,7 +175,7 @@ class _Search:
         ]
 
     def ended_before(self, moment: str, tolerance: timedelta = timedelta(0)) -> bool:
-        """Say whether all rows up to a moment come after the page."""
+        """Return whether all rows up to a moment come after the page."""
         oldest = self._where.since or ""
         if self.newest.floor is not None:
             oldest = max(oldest, self.newest.floor[0])
@@ -296,7 +296,7 @@ def _earlier(moment: str, by: timedelta) -> str:
 
 
 def _backwards(descriptor: int) -> Iterator[Line]:
-    """Give a file's lines from the last to the first; numbers are not known and stay 0."""
+    """Return a file's lines from the last to the first; numbers are not known and stay 0."""
     end = os.fstat(descriptor).st_size
     rest: list[bytes] = []  # of the line that goes on in front of the block, last piece first
     held = 0

@@ -1,4 +1,4 @@
-"""Where SQL finds the rows of a log: files that hold no damage, and copies of those that do.
+"""The files that SQL reads: those without damage, and cleaned copies of the others.
 
 DuckDB checks no crc and takes whatever parses. So each file is looked through by the rule that
 every reader has (`lines.py`), and one that holds a line of damage is read as a copy without it.
@@ -126,12 +126,12 @@ def find_sources(root: Path, *, trusting: bool = True, spill: Path | None = None
 
 
 def is_damage(root: Path, error: duckdb.Error) -> bool:
-    """Say whether a query failed because of what a sealed file holds, and not of its SQL."""
+    """Return whether a query failed because of a sealed file's content, not its SQL."""
     return f"{root / SEALED}/" in str(error)
 
 
 def _clean_bytes(file: LogFile) -> int | None:
-    """Give the size of a file that is as it was sealed without damage, as far as its time tells."""
+    """Return the size of a file that was sealed without damage and is unchanged by its time."""
     if file.directory != SEALED or not sealed_clean(file.root, file.name):
         return None
     try:
@@ -147,7 +147,7 @@ def _clean_bytes(file: LogFile) -> int | None:
 
 
 def _is_news(file: LogFile) -> bool:
-    """Say whether damage of a file is in no manifest."""
+    """Return whether a file has damage that no manifest lists."""
     return file.directory != SEALED or sealed_clean(file.root, file.name)
 
 
@@ -205,7 +205,7 @@ def _entries(file: LogFile, descriptor: int) -> Iterator[LogLine]:
 
 
 def _live_since(files: list[LogFile]) -> str | None:
-    """Give a date that no row of these files is older than; None if one may hold any."""
+    """Return a date that no row of these files is older than; None if unknown."""
     try:
         dates = [date.fromisoformat(_first_date(file)) for file in files]
     except ValueError:

@@ -1,4 +1,4 @@
-"""Rates over the log. It does not count an outage as a bad answer, or a replay as a session.
+"""Rates over the log. An outage is not a bad answer, and a replay is not a session.
 
 Blocks: call it from a thread.
 """
@@ -68,7 +68,7 @@ def stats(root: Path, *, by: Sequence[str] = (), where: SessionFilter | None = N
         if name not in _EXPRESSIONS:
             allowed = ", ".join(get_args(Dimension))
             near = did_you_mean(name, _EXPRESSIONS)
-            message = f"`by` names {name!r}{near}; it takes {allowed}."
+            message = f"`by` is {name!r}{near}; allowed: {allowed}."
             raise Refusal("invalid_request", message)
     condition, values = _conditions(where or SessionFilter())
     groups = "".join(f", {_EXPRESSIONS[name]} AS g{index}" for index, name in enumerate(by))

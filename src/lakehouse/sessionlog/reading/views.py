@@ -1,4 +1,4 @@
-"""The log as SQL views whose columns are the members of the rows, declared and never inferred.
+"""The log as SQL views whose columns are the members of rows, declared and never inferred.
 
 Every member is read as text or JSON and cast afterwards: a typed column would turn a cell of
 another type into a silent NULL. A line that is no whole row gives NULLs (`ignore_errors` skips

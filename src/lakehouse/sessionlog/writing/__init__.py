@@ -1,4 +1,4 @@
-"""Writing the log: rows in, each acknowledged once it is durable, and the segments they lie in.
+"""Writing the log: rows are acknowledged once durable, in numbered segments.
 
 Open `writer.py` first; nothing here reads a log.
 """

@@ -1,4 +1,4 @@
-"""What must be let go of in a forked child: a copy of a lock keeps its dead owner alive."""
+"""Closes locks in a forked child: a copy of a lock would keep its dead owner alive."""
 
 import os
 import weakref

@@ -1,4 +1,4 @@
-"""A sink without a disk, for tests of whatever needs one. Refuses nothing unless told to."""
+"""A sink without a disk, for tests. Fails only if `trouble` is set."""
 
 from lakehouse.core.errors import LogUnavailable, Refusal
 from lakehouse.core.row import Row, Started
@@ -29,13 +29,11 @@ class MemoryLog:
         return [decode_started(line) for line in self.started_lines]
 
     def check_writable(self) -> None:
-        """Refuse while `trouble` is set."""
         if self.trouble is not None:
             message = f"The session log cannot be written: {self.trouble}."
             raise Refusal("log_unavailable", message, retry_after_s=2)
 
     def started(self, record: Started) -> None:
-        """Keep the started line."""
         line = encode_fitting(record)
         if self.trouble is not None:
             raise LogUnavailable(self.trouble)

@@ -1,4 +1,4 @@
-"""The numbered segment files of one writer: lock first, then files, each record one write.
+"""The numbered segment files of one writer: lock first, then files, each record in one write.
 
 It does not continue a file it did not create, or write the rest of a record that was cut
 short: the rest would be glued behind another writer's record. Not thread-safe; the writer locks.
@@ -48,7 +48,7 @@ class Segment:
         self.since_s = time.monotonic()
 
     def in_place(self) -> bool:
-        """Say whether the file still lies under its name, so that readers find it."""
+        """Return whether the file still has its name, so that readers find it."""
         try:
             return os.path.samestat(os.fstat(self.descriptor), self.path.stat())
         except OSError:

@@ -1,4 +1,4 @@
-"""Free space: what must be free for new sessions, and what is set aside for running ones.
+"""Free disk space: how much new sessions need, and how much is reserved for running ones.
 
 The reserve is taken while there is plenty, so that running sessions can still be written down. It
 is given up at the first write that finds the disk full, and taken again once there is room. It does
@@ -21,12 +21,12 @@ FREE_SHARE: Final = 0.02
 
 
 def free_bytes_required(total_bytes: int) -> int:
-    """Give the free space below which no new session is taken on (contract section 5)."""
+    """Return the free space below which new sessions are refused (contract section 5)."""
     return max(FREE_BYTES_MIN, min(FREE_BYTES_MAX, int(total_bytes * FREE_SHARE)))
 
 
 def space_trouble(disk: Disk, root: Path) -> str | None:
-    """Say what is wrong with the free space of a log; None if there is enough."""
+    """Return what is wrong with the free space of a log; None if there is enough."""
     try:
         free_bytes, total_bytes = disk.space(root)
     except OSError as error:
@@ -70,7 +70,6 @@ class Reserve:
             self.drop()
 
     def drop(self) -> None:
-        """Remove the file."""
         if self._held and self.path is not None:
             self._held = False
             self.path.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""The writer of one daemon: rows in, acknowledged once they survive a power cut.
+"""The writer of one daemon: acknowledges rows once they survive a power cut.
 
 The caller's thread writes each record with one write(2), so that it survives the process at once.
 One background thread syncs; rows that come meanwhile share the next sync. A row whose sync failed

@@ -1,8 +1,8 @@
-"""The way of `lakehouse run` to sessions: a gateway that is up, or the whole stack in this process.
+"""Where `lakehouse run` runs sessions: a gateway that is up, or the whole stack in this process.
 
-A gateway is used where `--url` names one, and where one runs for this very configuration: a
-process writes into the configured log, and what answers at `gateway.listen` has the same kind and
-the same model. Then no second model is loaded.
+A gateway is used if `--url` names one, or if one runs with this configuration: a process writes to
+the configured log, and the server at `gateway.listen` has the same kind and model. Then no second
+model is loaded.
 """
 
 import contextlib
@@ -27,33 +27,33 @@ _DRAIN_MS: Final = 10_000
 
 
 class Facts(msgspec.Struct, frozen=True):
-    """What judges: the kind's digest, the model's own name, the tables' digests where known."""
+    """Digests of kind and tables (None if unknown), and the provider's name of the model."""
 
     kind_digest: str
     model: str
     tables: dict[str, str] | None
 
 
-class Door(Protocol):
+class SessionTarget(Protocol):
     """Runs sessions. `place` says where, for people."""
 
     place: str
     facts: Facts
 
     async def iterate(self, request: IterateRequest) -> SessionReply:
-        """Run one session; raises `Refusal` or `InfraError` where it is not taken on."""
+        """Run one session; raises `Refusal` or `InfraError` if it does not start."""
         ...
 
     async def tables(self, reply: SessionReply) -> dict[str, str] | None:
-        """Give the tables that judged a session, where `facts` does not know them."""
+        """Return the tables of a session, if `facts` does not have them."""
         ...
 
 
 @contextlib.asynccontextmanager
-async def open_door(
+async def open_target(
     config: Config, url: str | None, api_key_env: str | None, request: IterateRequest
-) -> AsyncIterator[Door]:
-    """Open the way to sessions, and close what was opened.
+) -> AsyncIterator[SessionTarget]:
+    """Open a target for sessions, and close it at the end.
 
     Raises:
         Refusal: The kind or the model of the request is not known there.
@@ -80,11 +80,9 @@ class _Gateway:
         self._caller = caller
 
     async def iterate(self, request: IterateRequest) -> SessionReply:
-        """Run one session there."""
         return await self._caller.iterate(request)
 
     async def tables(self, reply: SessionReply) -> dict[str, str] | None:
-        """Ask the gateway for the session's row."""
         with contextlib.suppress(InfraError):
             return await self._caller.tables(reply.row_id)
         return None
@@ -99,16 +97,14 @@ class _OwnStack:
         self._stack = stack
 
     async def iterate(self, request: IterateRequest) -> SessionReply:
-        """Run one session here."""
         return await self._stack.validator.iterate(request, session_context())
 
     async def tables(self, reply: SessionReply) -> dict[str, str] | None:  # noqa: ARG002  the port's
-        """They are known from the start."""
         return self.facts.tables
 
 
 @contextlib.asynccontextmanager
-async def _own_stack(config: Config, request: IterateRequest) -> AsyncIterator[Door]:
+async def _own_stack(config: Config, request: IterateRequest) -> AsyncIterator[SessionTarget]:
     stack = Stack(config, os.environ, "up")
     try:
         task = plan(msgspec.structs.replace(request, prompt="?"), session_context(), stack.catalog)
@@ -144,5 +140,5 @@ async def _running(config: Config, api_key_env: str | None, request: IterateRequ
     finally:
         await caller.close()
     if same:
-        say(f"Using the stack that is up at {url}.", err=True)
+        say(f"Using the running stack at {url}.", err=True)
     return url if same else None
