@@ -55,6 +55,25 @@ def declared_model(reference: str) -> DeclaredModel:
     return DeclaredModel(schema, _source(sys.modules.get(model.__module__)))
 
 
+def reference_of(model: type) -> str:
+    """Give the `package.module:Model` that leads to a class.
+
+    Raises:
+        SetupError: None does. Validators run in a process of their own, which imports the class.
+    """
+    reference = f"{model.__module__}:{model.__qualname__}"
+    try:
+        found = None if model.__module__ == "__main__" else find_model(reference)
+    except (ImportError, AttributeError):
+        found = None
+    if found is not model:
+        raise SetupError(
+            f"The class {reference} cannot be imported by its name.",
+            hint="Define it at the top of a module, and not in a script, a notebook or a function.",
+        )
+    return reference
+
+
 def _what(model: Any) -> str:
     return f"a {model.__name__} class" if isinstance(model, type) else f"a {type(model).__name__}"
 

@@ -14,6 +14,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
+from lakehouse.artifact_models.declared import reference_of
 from lakehouse.config.checks import check
 from lakehouse.config.lines import line_of
 from lakehouse.config.model_checks import settings_of
@@ -41,6 +42,7 @@ FILE_VARIABLE: Final = "LAKEHOUSE_CONFIG"
 PREFIX: Final = "LAKEHOUSE_"
 _FILE_BYTES_MAX: Final = 4 << 20
 BUILT_IN: Final = "built-in defaults"
+IN_PYTHON: Final = "the given configuration"
 
 _T = TypeVar("_T", bound=msgspec.Struct)
 _SECTIONS: Final[Mapping[str, type[msgspec.Struct]]] = {
@@ -72,6 +74,35 @@ def load_config(path: Path | None, environment: Mapping[str, str]) -> Config:
     data = _parse(file, text)
     overrides = _override(data, environment)
     source = _Source(str(file) if file is not None else BUILT_IN, text, overrides)
+    return _config(data, source, base=file.parent if file is not None else Path())
+
+
+def config_of_values(sections: Mapping[str, Any], *, base: Path | None = None) -> Config:
+    """Check a configuration given in Python, in the shape that `lakehouse.toml` has.
+
+    So `{"kinds": {"event": {"python": Event}}}`: a kind's `python` may be the class itself.
+    Relative paths start at `base`, the working directory by default. No variable overrides a field.
+
+    Raises:
+        SetupError: Naming the field and what is allowed; or a class cannot be imported by its name.
+    """
+    data = {name: _with_references(name, content) for name, content in sections.items()}
+    return _config(data, _Source(IN_PYTHON, "", {}), base=base or Path())
+
+
+def _with_references(section: str, content: object) -> object:
+    """Write the classes of kinds as `package.module:Model`, as a file names them."""
+    if section != "kinds" or not isinstance(content, Mapping):
+        return content
+    return {
+        name: {**kind, "python": reference_of(kind["python"])}
+        if isinstance(kind, Mapping) and isinstance(kind.get("python"), type)
+        else kind
+        for name, kind in content.items()
+    }
+
+
+def _config(data: dict[str, Any], source: "_Source", *, base: Path) -> Config:
     fault = find_fault(data)
     if fault is not None:
         raise source.error(*fault)
@@ -90,7 +121,6 @@ def load_config(path: Path | None, environment: Mapping[str, str]) -> Config:
             )
     if not values.get("models"):
         values["models"] = default_models()
-    base = file.parent if file is not None else Path()
     config = Config(source=source.name, base=base, **values)
     check(config, source.error)
     return msgspec.structs.replace(config, digest=_digest(config))
