@@ -4,9 +4,10 @@
     python tools/request_path.py --figures  # the figures alone
 
 One `POST /v1/iterate` through `lakehouse up` in this process: a first shot of a scripted model
-under a schema with one grounding rule, metrics on, over a real socket, after twenty that warm the
-caches. Only calls of functions of ours count, on every thread of the process; `changes` counts how
-often a call is in another file than the call before it on its thread.
+under a schema with one grounding rule, metrics on, over a real socket. After twenty that warm the
+caches it takes the shortest of ten, since the others meet what happens once a second. Only calls of
+functions of ours count, on every thread of the process; `changes` counts how often a call is in
+another file than the call before it on its thread.
 """
 
 import asyncio
@@ -23,10 +24,10 @@ import lakehouse
 from lakehouse.config.load import load_config
 from lakehouse.daemon import Daemon
 from lakehouse.transport.daemon import listen_on, serve
-from lakehouse.transport.door import DoorLimits
 
 SOURCE = str(Path(lakehouse.__file__).parent) + "/"
 WARM = 20
+TRACED = 10
 CONFIG = """
 [log]
 path = "log"
@@ -119,7 +120,7 @@ class Profile:
             self.calls.append(Seen(threading.get_ident(), file, code.co_qualname))
 
 
-async def traced_request(directory: Path, profile: Profile) -> None:
+async def traced_request(directory: Path, profile: Profile) -> RequestPath:
     """Serve the project and trace the request after those that warm it."""
     daemon = Daemon(load_config(directory / "lakehouse.toml", {}), {}, "up")
     listener = listen_on("127.0.0.1", 0)
@@ -133,7 +134,6 @@ async def traced_request(directory: Path, profile: Profile) -> None:
             drain=daemon.drain,
             drain_ms=5_000,
             on_ready=up.set,
-            limits=DoorLimits(sweep_ms=600_000),  # the door's round is no part of a request
         )
     )
     try:
@@ -141,13 +141,18 @@ async def traced_request(directory: Path, profile: Profile) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         for _ in range(WARM):
             await ask(reader, writer)
-        profile.on = True
-        reply = await ask(reader, writer)
-        await asyncio.sleep(0)  # what is done right after the reply belongs to the request
-        profile.on = False
+        found = []
+        for _ in range(TRACED):
+            profile.calls = []
+            profile.on = True
+            reply = await ask(reader, writer)
+            await asyncio.sleep(0)  # what is done right after the reply belongs to the request
+            profile.on = False
+            assert b'"accepted_iteration":0' in reply, reply
+            assert b'"grounded":true' in reply, reply
+            found.append(RequestPath(profile.calls))
         writer.close()
-        assert b'"accepted_iteration":0' in reply, reply
-        assert b'"grounded":true' in reply, reply
+        return min(found, key=lambda path: (path.files, len(path.calls)))
     finally:
         profile.on = False
         serving.cancel()
@@ -161,10 +166,9 @@ def measure() -> RequestPath:
     try:
         with tempfile.TemporaryDirectory() as directory:
             write_project(Path(directory))
-            asyncio.run(traced_request(Path(directory), profile))
+            return asyncio.run(traced_request(Path(directory), profile))
     finally:
         profile.close()
-    return RequestPath(profile.calls)
 
 
 def main() -> None:
