@@ -1,7 +1,7 @@
 """Settings of an endpoint that come from the environment: `$NAME` in headers, query and proxy.
 
-The configuration file only ever names secrets. What is read here is never printed, digested or
-logged, and is cut out of whatever an endpoint quotes.
+The configuration file only names secrets. Values read here are never printed, digested or logged,
+and are removed from everything an endpoint quotes.
 """
 
 import re
@@ -28,7 +28,7 @@ _SECRET: Final = re.compile(r"authorization|cookie|key|token|secret|password|cre
 
 
 class Access(msgspec.Struct, frozen=True, kw_only=True):
-    """How one endpoint is reached and lets us in, read from the environment."""
+    """The credentials and addresses of one endpoint, read from the environment."""
 
     api_key: str | None = None
     headers: Mapping[str, str] = {}
@@ -38,7 +38,7 @@ class Access(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """What must never be told: the key, and every other value that was read."""
+        """Values that must never be shown: the key, and every other value that was read."""
         return self.read if self.api_key is None else (self.api_key, *self.read)
 
     def __repr__(self) -> str:
@@ -49,11 +49,11 @@ OPEN: Final = Access()  # of an endpoint that asks for nothing
 
 
 class HttpSettings(ModelSettings, frozen=True, kw_only=True):
-    """`api_key_env` names the variable that holds the key.
+    """`api_key_env` names the variable with the key.
 
-    `response_format` is how a schema is handed over; by default that is found out. `extra_body`
-    goes into every call as it is, `headers` and `query` beside it. `$NAME` in `headers`, `query`
-    and `proxy` is read from the environment. `ca_file` holds authorities to trust beside the
+    `response_format` is how a schema is sent; by default Lakehouse finds out. `extra_body` is added
+    to every call unchanged, like `headers` and `query`. `$NAME` in `headers`, `query` and `proxy`
+    is read from the environment. `ca_file` contains authorities to trust in addition to the
     system's.
     """
 
@@ -126,7 +126,7 @@ class HttpSettings(ModelSettings, frozen=True, kw_only=True):
 
 
 def own_fault(setting: str) -> str:
-    """Say that a member of a body is not to be set by hand: a setting does, or we do."""
+    """Report a body member that must not be set directly: a setting sets it, or Lakehouse does."""
     if not setting:
         return "is set by Lakehouse for each call; leave it out"
     return f"is a setting of its own; write {setting} under the model"

@@ -1,10 +1,9 @@
 """Finds out which features an endpoint does not support, and remembers them for a while.
 
-Everything that we add to a call by ourselves (the schema to decode under, the name of the length
-member, sampling that the loop changed) may be more than an endpoint knows. A refusal that can be
-about one of these is answered by asking again without it, until the call is only what the caller
-set; a refusal of that is the caller's to hear. These repeats are no retries: they are bounded here,
-and the retry loop never sees them.
+An endpoint may not support something that Lakehouse adds to a call (the schema, the name of the
+length member, sampling that the loop changed). If a rejection can be about one of these, the call
+is repeated without it, until it contains only what the caller set; a rejection of that goes to the
+caller. These repeats are not retries: they are limited here, and the retry loop never sees them.
 """
 
 import logging
@@ -62,7 +61,7 @@ def forms_for(setting: str | None, forms: tuple[Form, ...]) -> tuple[Form, ...]:
 
 
 class Ask(msgspec.Struct, frozen=True):
-    """How one call is put. `sampling` is what is sent of it."""
+    """The form of one call. `sampling` is the part of the sampling that is sent."""
 
     form: Form
     tokens_field: str
@@ -75,7 +74,7 @@ class _Known(msgspec.Struct, frozen=True):
 
 
 class Capabilities:
-    """What one model's endpoint takes. For one event loop; never persisted."""
+    """The features that one model's endpoint supports. For one event loop; never persisted."""
 
     def __init__(
         self,
@@ -113,12 +112,12 @@ class Capabilities:
         *,
         deadline_ms: int,
     ) -> ChatReply:
-        """Make a call in the best way that the endpoint takes, within the deadline.
+        """Make a call in the best form that the endpoint supports, within the deadline.
 
-        `call` puts it once, in the milliseconds that it is given.
+        `call` makes it once, within the given milliseconds.
 
         Raises:
-            ProviderFault: The first one that asking otherwise cannot help.
+            ProviderFault: The first one that another form cannot avoid.
         """
         end_s = self._now_s() + deadline_ms / 1000
         first = ask = self.first(request)
@@ -144,7 +143,7 @@ class Capabilities:
         return reply
 
     def first(self, request: ChatRequest) -> Ask:
-        """Put a call in the best way that is not known to be refused."""
+        """Return the best form of a call that is not known to be rejected."""
         now_s = self._now_s()
         sampling = request.sampling
         for name, until_s in self._refused_until_s.items():
@@ -154,7 +153,7 @@ class Capabilities:
         return Ask(self._ladder(request)[0], self._tokens_fields[-1 if other else 0], sampling)
 
     def after(self, ask: Ask, fault: EndpointFault, request: ChatRequest) -> Ask | None:
-        """Put a refused call in another way; None where all that is left is the caller's."""
+        """Return another form for a rejected call; None if only the caller's settings are left."""
         error = fault.error
         text = f"{error.param} {error.message}".lower()
         of_form = _FORMAT_NAMED.search(text) is not None and fault.http_status not in _ABOUT_US

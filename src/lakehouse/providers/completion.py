@@ -1,8 +1,8 @@
 """Parses a chat completion of an OpenAI-compatible endpoint: an answer, a refusal, or an error.
 
-Endpoints and routers answer status 200 before they know how it ends. What they tell then is read
-here for what it is: an error is the failure that its code names, a filter's doing is a refusal, and
-only what is neither is the model's answer.
+Endpoints and routers send status 200 before they know the result. So the body is interpreted here:
+an error becomes the failure of its code, a content filter's action is a refusal, and only the rest
+is the model's answer.
 """
 
 from typing import Any, Final
@@ -53,11 +53,11 @@ _NO_CHOICE: Final = _Choice()
 def read_completion(
     model: str, provider: str, reply: HttpReply, *, secrets: tuple[str, ...]
 ) -> ChatReply:
-    """Read a 2xx answer; `model` and `provider` are what the reply says of itself.
+    """Parse a 2xx answer; `model` and `provider` go into the reply.
 
     Raises:
-        EndpointFault: It tells an error.
-        Malformed: It is no chat completion.
+        EndpointFault: It reports an error.
+        Malformed: It is not a chat completion.
     """
     try:
         completion = decode(reply.body, _Completion)
@@ -106,8 +106,8 @@ def read_completion(
 def reply_of_fault(model: str, provider: str, fault: EndpointFault) -> ChatReply | None:
     """Return the answer that an endpoint reported as an error; None if it is an error.
 
-    A prompt or an answer that a filter stopped is a refusal. An answer that the endpoint found to
-    be no JSON is an answer: judging it is ours.
+    A prompt or an answer stopped by a filter is a refusal. An answer that the endpoint rejected as
+    invalid JSON is an answer: Lakehouse judges it.
     """
     if fault.error.refused and fault.http_status not in _BAD_KEY_STATUS:
         return ChatReply("", None, "content_filter", Usage(), model, provider)

@@ -25,7 +25,7 @@ STATE_MS: Final = 2_000  # the whole of one question about a model's state
 
 
 class Endpoint:
-    """Calls to one base URL; every failure leaves as a `ProviderFault`.
+    """Calls to one base URL; every failure becomes a `ProviderFault`.
 
     Raises:
         SetupError: The base URL or the key cannot be sent as they stand.
@@ -71,7 +71,7 @@ class Endpoint:
         deadline_ms: int,
         first_byte_ms: int | None = None,
     ) -> HttpReply:
-        """Send one call and give its 2xx answer; `body` is encoded as JSON.
+        """Send one call and return its 2xx answer; `body` is encoded as JSON.
 
         `trace` are headers to send along; `first_byte_ms` is the model's own limit unless given.
 
@@ -110,7 +110,7 @@ class Endpoint:
 
 
 def usage_of(prompt: Any, completion: Any) -> Usage:
-    """Take token counts as reported; None in place of anything that is not one."""
+    """Return reported token counts; None for anything that is not one."""
     return Usage(
         prompt if type(prompt) is int and prompt >= 0 else None,
         completion if type(completion) is int and completion >= 0 else None,

@@ -2,7 +2,7 @@
 
 Objects (OpenAI, vLLM, Groq, Together, Azure, Anthropic), texts (Ollama, LM Studio, TGI), lists
 (Gemini), FastAPI's `detail`, web pages, plain text, and errors carried inside errors (OpenRouter's
-`metadata.raw`, Azure's `innererror`). Only reads: what follows from it is `http_fault.py`'s.
+`metadata.raw`, Azure's `innererror`). It only reads; `http_fault.py` decides what follows.
 """
 
 import json
@@ -113,10 +113,10 @@ _NUMBER_IN_PROSE: Final = re.compile(
 
 
 class EndpointError(msgspec.Struct, frozen=True):
-    """What an endpoint said of a failure; empty where it said nothing that can be read.
+    """What an endpoint reported about a failure; empty if nothing was readable.
 
-    `code` is its most telling word, as it wrote it. `words` are all its codes and types, lowercase
-    and without separators. `message` is one line without keys. `told_status` is the status that the
+    `code` is its most specific code, unchanged. `words` are all its codes and types, lowercase and
+    without separators. `message` is one line without keys. `told_status` is the status that the
     body names, by number or by word. `wait_s` is the wait that the body asks for. `flagged`: a
     router's moderation stopped it. `generation` is an answer that the endpoint itself found to be
     no JSON, and sent as an error.
@@ -150,19 +150,19 @@ class EndpointError(msgspec.Struct, frozen=True):
 
     @property
     def refused(self) -> bool:
-        """Whether a content filter stopped the prompt or the answer: a refusal, no outage."""
+        """Whether a content filter stopped the prompt or the answer: a refusal, not an outage."""
         return bool(
             self.flagged or self.words & _REFUSED_WORDS or _REFUSED_PROSE.search(self.message)
         )
 
     @property
     def out_of_quota(self) -> bool:
-        """Whether waiting does not help: somebody has to pay."""
+        """Whether the quota is used up, so that waiting does not help."""
         return bool(self.words & _QUOTA_WORDS or _QUOTA_PROSE.search(self.message))
 
     @property
     def bad_key(self) -> bool:
-        """Whether the key is what it does not like, whatever the status says."""
+        """Whether the key was rejected, whatever the status."""
         return _KEY_PROSE.search(self.message) is not None
 
     @property
@@ -176,12 +176,12 @@ class EndpointError(msgspec.Struct, frozen=True):
 
     @property
     def names_no_model(self) -> bool:
-        """Whether it says so beyond doubt: some tell it as a bad request."""
+        """Whether it clearly says so: some report it as a bad request."""
         return "modelnotfound" in self.words or _NO_SUCH_NAME.search(self.message) is not None
 
 
 def read_body(body: bytes, *, media_type: str = "", secrets: Collection[str] = ()) -> EndpointError:
-    """Read a whole body as an error, whatever it is; `secrets` are cut out of all that is kept."""
+    """Read a whole body as an error, in any form; `secrets` are removed from everything kept."""
     try:
         value: object = msgspec.json.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -212,7 +212,7 @@ def read_error(value: object, *, secrets: Collection[str] = ()) -> EndpointError
 
 
 def plain_word(text: str) -> str:
-    """Strip a code of what endpoints write differently: case, separators, "error"."""
+    """Normalize a code: remove case, separators and "error"."""
     word = re.sub(r"[^a-z0-9]", "", text.lower())
     for ending in ("error", "exception"):
         if word != ending:

@@ -1,8 +1,8 @@
 """Maps an endpoint's failures to infra errors: transport faults, statuses, errors inside a 2xx.
 
-One table for every provider that is reached by HTTP, so that a status means the same to all, and
-an error means the same wherever the endpoint tells it. What an endpoint wrote goes to the caller
-too, shortened and without keys, and each cause has its hint.
+One table for every HTTP provider, so that a status means the same for all, and an error the same
+wherever it is reported. The caller also gets the endpoint's message, shortened and without keys,
+and each cause has its hint.
 """
 
 import json
@@ -55,14 +55,14 @@ _BROKEN: Final = {
 
 
 class Malformed(ValueError):
-    """A body that is not what the endpoint's API documents; the message says why."""
+    """A body that does not match the endpoint's documented API; the message says why."""
 
 
 class EndpointFault(ProviderFault):
-    """The endpoint answered, and not with what it was asked for.
+    """The endpoint answered with a failure.
 
     `http_status` is the status that stands for the failure: the answer's own, or the one that an
-    error inside a 2xx names. `error` is what the endpoint said of it.
+    error inside a 2xx names. `error` is the endpoint's own report.
     """
 
     def __init__(
@@ -168,7 +168,7 @@ def _reach_hint(reason: Reason) -> str:
 
 
 def malformed(model: str, reply: HttpReply, reason: str) -> ProviderFault:
-    """Say that a 2xx answer is not one; asking again would buy the same."""
+    """Build the fault for an unusable 2xx answer, which a retry would not change."""
     media_type = reply.headers.get("content-type", "")[:80]
     hint = ""
     streams = reply.body.lstrip().startswith(_STREAM_BEGINS)

@@ -1,9 +1,9 @@
 """The embedded model: llama.cpp on this machine, with the package xllamacpp.
 
-Each slot is an engine in a process of its own and a thread of ours that talks to it, so slots
-never wait for each other, and neither a load nor a crash of llama.cpp is felt by the daemon.
-It does not listen anywhere, print, or trust a schema: one that the engine cannot decode under
-is left out of the call, since every answer is validated anyway.
+Each slot is an engine in its own process, with one of our threads, so slots never wait for each
+other, and neither a load nor a crash of llama.cpp affects the daemon. It opens no port and prints
+nothing. A schema that the engine cannot decode under is left out of the call, since every answer is
+validated anyway.
 
 Determinism: the same seed, temperature and messages give the same text on the same machine when an
 engine is asked for the first time; afterwards it reuses what it has of the prompt in its cache, and

@@ -25,11 +25,14 @@ _END_S: Final = 2.0  # for the process to end by itself after its stdin did
 
 
 class EngineEnded(Exception):
-    """The process is gone, or never came up. The message says what is known of it."""
+    """The process ended or never started. The message says what is known."""
 
 
 class EngineAnswer(msgspec.Struct, frozen=True):
-    """What one question gave. `error` is the engine's refusal; `finish` None when it broke off."""
+    """The result of one request.
+
+    `error` is the engine's rejection; `finish` is None if it was cut off.
+    """
 
     text: str = ""
     thinking: str = ""
@@ -46,7 +49,7 @@ _ANSWER: Final = msgspec.json.Decoder(EngineAnswer)
 
 
 def body_of(request: ChatRequest, schema: msgspec.Raw) -> bytes:
-    """Put a request in OpenAI's form, under a schema or raw `null`; only streams can be stopped."""
+    """Build a request in OpenAI's format, with a schema or raw `null`; only streams can stop."""
     body: dict[str, Any] = {
         "messages": request.messages,
         "max_tokens": MAX_TOKENS_DEFAULT,
@@ -61,7 +64,7 @@ def body_of(request: ChatRequest, schema: msgspec.Raw) -> bytes:
 
 
 class LlamaEngine:
-    """One process with one model. One question at a time; `stop` and `kill` from any thread."""
+    """One process with one model. One request at a time; `stop` and `kill` from any thread."""
 
     def __init__(self, model: Path, *, context_tokens: int, threads: int) -> None:
         """Start the process, which begins to load."""
@@ -101,12 +104,12 @@ class LlamaEngine:
     def ask(
         self, number: int, body: bytes, *, deadline_ms: int, on_began: Callable[[], None]
     ) -> EngineAnswer:
-        """Ask and wait for the answer, which comes soon after the deadline at the latest.
+        """Send a request and wait for the answer, at the latest until shortly after the deadline.
 
         Args:
             number: From `next_number`.
             body: A streamed chat completion request in OpenAI's form.
-            deadline_ms: After so long the engine stops at its next token.
+            deadline_ms: After this time the engine stops at its next token.
             on_began: Called at the first token.
 
         Raises:
@@ -127,13 +130,13 @@ class LlamaEngine:
         return answer
 
     def stop(self, number: int) -> None:
-        """Have question `number` stopped at its next token; nothing happens if it has ended."""
+        """Stop request `number` at its next token; no effect if it has ended."""
         # A process that is gone has stopped indeed, and who waits for its answer is told.
         with contextlib.suppress(OSError, ValueError):
             self._write(b'{"stop":%d}\n' % number)
 
     def kill(self) -> None:
-        """End the process in the middle of anything; its callers are told."""
+        """Kill the process at once; its callers get an error."""
         self._process.kill()
 
     def close(self) -> None:
@@ -161,7 +164,7 @@ class LlamaEngine:
 
 
 class Generation:
-    """One answer in the making: begun by a thread, stopped by the event loop."""
+    """One running generation: started by a thread, stopped by the event loop."""
 
     def __init__(self, deadline_ms: float) -> None:
         self.began = False

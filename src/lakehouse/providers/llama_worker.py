@@ -1,8 +1,8 @@
 """The child program of one `llama_cpp` engine: requests on stdin, answers on stdout.
 
-A process of its own because the binding holds the interpreter's lock for as long as a model loads,
-because llama.cpp prints what it likes and ends the process where it finds itself wrong, and
-because only a process gives its memory back. Started by `llama_engine.py`, never by people.
+A separate process, because the binding holds the interpreter lock while a model loads, llama.cpp
+prints freely and aborts the process on internal errors, and only a process returns its memory.
+Started by `llama_engine.py`, never by hand.
 
 Lines of JSON. In: `{"number", "deadline_ms", "body"}`, the body in OpenAI's form; `{"stop": n}`
 stops question n and all before it. Out: `{"ready": true}` or `{"failed": text}` once; then for

@@ -1,7 +1,7 @@
 """The HTTP clients of models: one shared client, and separate ones for own proxies or certificates.
 
-A proxy of a model's own, or authorities of its own, need a client of their own; everybody else
-shares the one that does as the environment says.
+A model with its own proxy or certificate authorities needs a separate client; all others share the
+one configured by the environment.
 """
 
 import ssl

@@ -1,9 +1,9 @@
 """Ollama through its native API (`/api/chat`), because its OpenAI-compatible one lacks settings.
 
-That one ignores `num_ctx`, `think` and `keep_alive`, and cuts long prompts without a word. Ollama
-aborts a model's load when the client that asked for it disconnects, so a load here is a call of
-its own, in a task of its own, with a limit of its own. All of this was tested against a server
-that behaves as Ollama's documentation says, not against Ollama itself.
+That one ignores `num_ctx`, `think` and `keep_alive`, and silently cuts long prompts. Ollama aborts
+a model's load when the requesting client disconnects, so a load here is a separate call, in its own
+task, with its own limit. All of this was tested against a server that behaves as Ollama's
+documentation says, not against Ollama itself.
 """
 
 import asyncio
@@ -178,8 +178,8 @@ class OllamaProvider:
     async def load(self) -> None:
         """Ask Ollama to load the model, once for everybody who waits.
 
-        Cancelling a waiter leaves the load alone. An Ollama that has the model loaded answers at
-        once, and starts its `keep_alive` anew.
+        Cancelling a waiter leaves the load alone. If the model is loaded, Ollama answers at once
+        and restarts `keep_alive`.
         """
         if self._load_task is None or self._load_task.done():
             self._load_began_at = asyncio.get_running_loop().time()
@@ -188,7 +188,7 @@ class OllamaProvider:
         await asyncio.shield(self._load_task)
 
     async def state(self) -> tuple[ModelState, str | None]:
-        """Tell the state from the list of pulled models and from our own load, if one runs."""
+        """Return the state, from the list of pulled models and from our own load, if one runs."""
         try:
             reply = await self._endpoint.ask("/api/tags")
         except TransportFault as fault:

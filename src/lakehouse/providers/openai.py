@@ -1,9 +1,9 @@
 """Any OpenAI-compatible endpoint (`…/v1`): hosted services, vLLM, llama.cpp's server.
 
-Answers are asked for whole, not streamed: nothing is shown before it is validated, and one body
-costs the least CPU. An endpoint that streams all the same is `upstream_malformed`: what it sends
-cannot be told from a broken answer, and guessing at frames would only hide that it ignores us.
-Endpoints differ in what they take; what is asked of each is `capability.py`'s.
+Answers are requested whole, not streamed: nothing is shown before it is validated, and one body
+costs the least CPU. An endpoint that streams anyway is `upstream_malformed`: its output cannot be
+distinguished from a broken answer. Endpoints support different features; `capability.py` decides
+what to send.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ _LOG = logging.getLogger(__name__)
 class OpenAiSettings(HttpSettings, frozen=True, kw_only=True, tag=_NAME):
     """`base_url` is the API's address, often ending in `/v1`.
 
-    `max_tokens_field` is the member that `max_tokens` goes out as; by default it is found out.
+    `max_tokens_field` is the name under which `max_tokens` is sent; by default Lakehouse finds out.
     """
 
     INSTEAD: ClassVar[Mapping[str, str]] = {
@@ -90,7 +90,7 @@ class _Models(msgspec.Struct):
 
 
 class OpenAiProvider:
-    """One model at one endpoint. What `access` holds goes to that endpoint and nowhere else.
+    """One model at one endpoint. The contents of `access` are sent only to that endpoint.
 
     Raises:
         SetupError: `base_url` is missing or unfit, or the key cannot stand in a header.
@@ -143,10 +143,10 @@ class OpenAiProvider:
             raise malformed(model, answer, str(error)) from error
 
     async def load(self) -> None:
-        """Return at once, unless the last call was told that the model is loading.
+        """Return at once, unless the last call found the model loading.
 
-        Then ask for the state every 0.5 s until it is not. There is no way to ask such a server
-        to load, and nothing of ours that could abort its load.
+        Then poll the state every 0.5 s until it is loaded. Such a server cannot be asked to load,
+        and nothing here could abort its load.
         """
         if not self._loading:
             return
@@ -171,10 +171,10 @@ class OpenAiProvider:
         raise too_slow(model, self._settings)
 
     async def state(self) -> tuple[ModelState, str | None]:
-        """Tell the state from the endpoint's list of models.
+        """Return the state, from the endpoint's list of models.
 
         A list with other names only is `missing`; an empty list, or an endpoint that has none,
-        counts as `ready`, since it denies nothing. llama.cpp's server lists its one model by file
+        counts as `ready`, since it proves nothing. llama.cpp's server lists its one model by file
         path, serves it under any name, and shows no `meta` while it loads.
         """
         try:

@@ -1,6 +1,6 @@
 """The seam between `chatd` and a model backend, and what the settings of every provider share.
 
-A provider is one module: its settings, with their checks, and how it is made of them.
+A provider is one module: its settings with their checks, and how it is built from them.
 
 A provider makes exactly one call per `complete`, with no retry of its own: the only retry loop of
 the stack is in `chatd/service.py`.
@@ -35,7 +35,7 @@ if TYPE_CHECKING:  # a configuration is read without an HTTP client where no mod
 
 
 class Surroundings(msgspec.Struct, frozen=True):
-    """What a provider is made with beside its settings.
+    """What a provider needs besides its settings.
 
     `source` is the configuration's name in messages; paths of settings are relative to `base`.
     """
@@ -51,11 +51,11 @@ class ModelSettings(
 ):
     """`[models.NAME]`: what every provider has; its own settings and defaults follow below.
 
-    `preload` starts loading when the daemon starts. `slots` bounds calls at once, 64 by default.
-    `history` is what a later attempt sees of the earlier ones; a kind's own setting goes first.
-    `reasoning_marks` are pairs of an opening and a closing mark between which this model thinks,
-    beside those that are known. `temperature`, `top_p`, `max_tokens`, `seed` and `stop` hold where
-    neither a request nor a kind sets them.
+    `preload` starts loading when the daemon starts. `slots` limits concurrent calls, 64 by default.
+    `history` is what a later attempt sees of the earlier ones; a kind's own setting takes
+    precedence. `reasoning_marks` are pairs of an opening and a closing mark around this model's
+    reasoning, in addition to the known ones. `temperature`, `top_p`, `max_tokens`, `seed` and
+    `stop` apply where neither a request nor a kind sets them.
     """
 
     # A provider is a subclass with its name as the tag, and a line of `registry.py`.
@@ -84,7 +84,7 @@ class ModelSettings(
 
     @property
     def address(self) -> str | None:
-        """Where the model is asked, for people; None: on this machine."""
+        """The address of the model, for messages; None: this machine."""
         return None
 
     def sampling(self) -> Sampling:
@@ -103,32 +103,32 @@ class ModelSettings(
         )
 
     def call_slots(self) -> int:
-        """Return the calls at once in force. An endpoint bounds itself; ours bounds our queue."""
+        """Return the limit of concurrent calls."""
         return CALL_SLOTS_DEFAULT if self.slots is None else self.slots
 
     def faults(self) -> Iterator[tuple[str, str]]:
-        """Find what the provider cannot work with; gives the setting and what is wrong with it."""
+        """Find invalid settings; returns the setting and what is wrong with it."""
         yield from ()
 
     def secret_variables(self) -> Iterator[str]:
-        """Name the variables of the environment whose values must never be told."""
+        """List the environment variables whose values must never be shown."""
         yield from ()
 
     def open(self, name: str, around: Surroundings) -> "Provider":
-        """Make the provider of the model that we call `name`; asks nothing of anybody yet.
+        """Build the provider of the model `name`; makes no call yet.
 
         Raises:
-            SetupError: What the settings name is not there, or cannot be used.
+            SetupError: Something that the settings name is missing or unusable.
         """
         raise NotImplementedError
 
     def readiness(self) -> str | None:
-        """Return what `ready` means of a model that this process does not load; None: no more."""
+        """Return what `ready` means for a model that this process does not load, or None."""
         return None
 
     @staticmethod
     def fix(status: ModelStatus) -> str:
-        """Return what to do about a model's state; empty where nothing needs to be done."""
+        """Return how to fix a model's state; empty if nothing needs fixing."""
         if status.state == "missing":
             return f"serve {status.model!r} at its endpoint, or correct models.{status.name}.model"
         if status.state == "unreachable":
@@ -142,7 +142,7 @@ def name_of(settings: type[ModelSettings]) -> str:
 
 
 class FaultWords(TypedDict, total=False):
-    """What a fault says beside its message; see `InfraError`."""
+    """Details of a fault beside its message; see `InfraError`."""
 
     hint: str
     internal: str
@@ -153,8 +153,8 @@ class FaultWords(TypedDict, total=False):
 class ProviderFault(InfraError):
     """One failed call. `again` says whether the retry loop may try it again.
 
-    `transport` marks faults of the way to the model (these open the breaker), as against
-    answers of the endpoint such as a status.
+    `transport` marks faults on the way to the model, which open the breaker, unlike answers of the
+    endpoint such as a status.
     """
 
     def __init__(
@@ -172,7 +172,7 @@ class ProviderFault(InfraError):
 
 
 def too_slow(model: str, settings: ModelSettings, *, internal: str = "") -> ProviderFault:
-    """Say that a model did not load within its `load_timeout_ms`."""
+    """Build the fault of a model that did not load within its `load_timeout_ms`."""
     return ProviderFault(
         "model_loading",
         f"Model {model!r} did not load within {settings.load_timeout_ms} ms.",
@@ -201,8 +201,8 @@ class Provider(Protocol):
     async def load(self) -> None:
         """Load the model and return once it can answer; returns at once when it is loaded.
 
-        Runs in a task of its own that no caller's deadline cancels: aborting a load throws away
-        its work (and with Ollama restarts it). Bounded by `load_timeout_ms`.
+        Runs in its own task, which no caller's deadline cancels: aborting a load throws away its
+        work (and with Ollama restarts it). Bounded by `load_timeout_ms`.
 
         Raises:
             ProviderFault: `model_missing`, `connect`, `model_loading` (did not finish), ….
@@ -210,7 +210,7 @@ class Provider(Protocol):
         ...
 
     async def state(self) -> tuple[ModelState, str | None]:
-        """Tell the model's state and a detail for people, within 2 s, without asking it anything.
+        """Return the model's state and a detail for messages, within 2 s, without calling it.
 
         Never raises.
         """

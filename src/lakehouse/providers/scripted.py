@@ -60,7 +60,7 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Script(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A whole script, as the module's docstring tells."""
+    """A whole script; see the module's docstring."""
 
     load_ms: int = 0
     steps: tuple[str | Step, ...] = ()
@@ -68,7 +68,7 @@ class Script(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ScriptedSettings(ModelSettings, frozen=True, kw_only=True, tag=_NAME):
-    """`script` is the file of answers. How they are sampled is only written into the row."""
+    """`script` is the file of answers. Sampling is only recorded in the row."""
 
     PATHS: ClassVar[tuple[str, ...]] = ("script",)
 

@@ -2,7 +2,7 @@
 
 Strict mode knows a part of JSON Schema only (OpenAI's guide to structured outputs): every object is
 closed and requires all its properties, and of the keywords that combine schemas only `anyOf` is
-known. Other servers decode under the schema either way. A doubt means: not strict.
+known. Other servers decode under the schema either way. If in doubt: not strict.
 """
 
 from typing import Any, Final

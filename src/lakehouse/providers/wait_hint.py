@@ -1,8 +1,8 @@
 """Finds how long an endpoint asks to wait: in headers, in its error, in prose.
 
 The most exact word wins: `retry-after-ms` and `Retry-After`, then the error's own, then the time at
-which a used-up limit is full again. A wait over a day is told as a day: an absurd number still says
-"not now", and believing it would say "never".
+which a used-up limit is full again. A wait over a day is reported as a day: an absurd number still
+means "not now", but not "never".
 """
 
 import math
@@ -42,7 +42,7 @@ _RESETS: Final = (
 
 
 def retry_after_s(headers: Mapping[str, str], now: datetime) -> float | None:
-    """Read how long an endpoint's headers ask us to wait, in seconds; None for none or nonsense.
+    """Read how long an endpoint's headers ask us to wait, in seconds; None if absent or invalid.
 
     `retry-after-ms` before `Retry-After` as seconds or as an HTTP date (RFC 9110 section 10.2.3);
     a date that has passed is 0. Negative or unreadable: none. Over a day: a day.

@@ -1,7 +1,7 @@
 """The sessions to forget: hidden from every reader at once.
 
-`forgotten.jsonl` is a plain shared file in the log directory, one line for each session. What it
-names is also left out when segments are compacted. It is never edited: a line stays.
+`forgotten.jsonl` is a plain shared file in the log directory, one line per session. Compaction also
+skips these sessions. Its lines are never edited or removed.
 """
 
 from datetime import datetime
@@ -31,7 +31,7 @@ def forgotten_sessions(root: Path) -> frozenset[str]:
 
 
 def hide_session(root: Path, session_id: str, moment: datetime) -> None:
-    """Hide a session from every reader, for good; durable when this returns.
+    """Hide a session from every reader permanently; durable when this returns.
 
     Raises:
         OSError: The line could not be made durable.

@@ -107,10 +107,10 @@ def manifest_path(root: Path, name: str) -> Path:
 def log_files(root: Path) -> list[LogFile]:
     """List the files that hold rows: segments in the order of their names, the inbox last.
 
-    What has the name of a segment and is no regular file is none.
+    Entries with a segment's name that are not regular files are skipped.
 
-    A directory that is not there holds none. Active segments are listed before sealed ones, so
-    that a segment on its way from one to the other is seen once and never missed.
+    A missing directory has none. Active segments are listed before sealed ones, so that a segment
+    on its way from one to the other is seen once and never missed.
     """
     found: dict[str, LogFile] = {}
     for directory in (ACTIVE, SEALED):

@@ -1,9 +1,8 @@
 """Classifies a line of the log: a row, another line of ours, or damage with a reason.
 
-One rule for every reader: a line is a row where `decode_row` takes it, has the crc that it carries,
-and has one where its file demands it. What is no row is damage: it is listed, and no reader shows,
-counts, replays or compacts it. It does not guess: bytes that are not surely a whole row are never
-shown as one.
+One rule for every reader: a line is a row if `decode_row` accepts it, its crc matches, and it has a
+crc if its file requires one. Anything else is damage: it is listed, and no reader shows, counts,
+replays or compacts it. Bytes that are not certainly a whole row are never shown as one.
 """
 
 import errno
@@ -27,7 +26,7 @@ _HEADER_BYTES_MAX: Final = 8192
 
 
 class Line(msgspec.Struct, frozen=True):
-    """One line as it lies in a file. `number` counts from 1, `offset` in bytes from 0.
+    """One line of a file. `number` counts from 1, `offset` in bytes from 0.
 
     `ended` is false for what follows the last newline. A line over the limit is cut to it and
     `bytes` says how long it is.
@@ -41,7 +40,7 @@ class Line(msgspec.Struct, frozen=True):
 
 
 class LogLine(msgspec.Struct, frozen=True):
-    """A line with what it is. `reason` says why it is bad; `checked` whether a crc vouched for it.
+    """A classified line. `reason` says why it is bad; `checked` whether a crc confirmed it.
 
     `tail` is the unfinished last line of a writer that lives: not damage, and not a row yet.
     """

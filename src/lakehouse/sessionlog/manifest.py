@@ -1,6 +1,6 @@
 """The manifest of a sealed segment: its counts, its digest and its bad lines.
 
-The same segment gives the same manifest, by every sealer and however often.
+The same segment always gives the same manifest.
 """
 
 import hashlib

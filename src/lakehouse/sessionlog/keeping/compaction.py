@@ -1,9 +1,9 @@
 """Moves sealed segments into the log's table: each row once, however often it runs.
 
-A plan says which segments one commit holds and is durable before the commit; the commit carries
-the plan's version as a transaction of this log. So after any crash the same plan is done again,
-and found done if it was. It does not delete a segment before its rows are on the disk elsewhere, in
-a version of the table that `durability.py` has marked.
+A plan lists the segments of one commit and is durable before the commit; the commit contains the
+plan's version as a transaction of this log. So after a crash the same plan is executed again, or
+found done. A segment is deleted only after its rows are on disk elsewhere, in a version of the
+table that `durability.py` has marked.
 """
 
 import os
@@ -67,7 +67,7 @@ class Compaction(msgspec.Struct, frozen=True, kw_only=True):
 
     `rows` were added; `duplicates` were there already, `forgotten` left out. `merged` counts small
     Parquet files that became larger ones, `removed` segments past their retention. `damaged`
-    segments are not what their manifest says, and stay where they are.
+    segments do not match their manifest, and stay where they are.
     """
 
     table: str
@@ -95,8 +95,8 @@ def compact(
 ) -> Compaction:
     """Move the rows of all sealed segments into the log's table.
 
-    Begins with making a local table whole that a power cut has torn, and marks each of its own
-    commits when it is durable.
+    First repairs a local table torn by a power cut, and marks each of its own commits when it is
+    durable.
 
     Args:
         root: The log directory.
@@ -108,8 +108,8 @@ def compact(
     Raises:
         Busy: Another process held the lock of the log or the table for all of `wait_s`.
         SetupError: `table` is not the one this log began with.
-        LakehouseError: The table cannot be read or written; what is committed is committed, the
-            rest is done next time.
+        LakehouseError: The table cannot be read or written; commits so far stay, the rest is done
+            next time.
 
     Cost: about 30 µs a row. Memory: 500 MB for a segment's rows as Parquet.
     """
@@ -362,7 +362,7 @@ def _remove_expired(root: Path, identity: LogIdentity, uri: str, retention_h: fl
 
 
 def remove_segment(root: Path, name: str) -> bool:
-    """Delete a segment that the table holds; says whether it was there.
+    """Delete a segment whose rows are in the table; returns whether it existed.
 
     The manifest of an inbox copy stays: it says how far the inbox is done.
     """

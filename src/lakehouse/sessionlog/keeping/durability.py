@@ -1,11 +1,11 @@
 """Keeps a local table safe through power cuts: marks what is on disk, sets aside what is torn.
 
-The Delta library leaves what it writes to the page cache. So the newest commits may be torn after a
-power cut, and with them the table for every engine. Readers of the log open the marked version;
-the next compaction restores the table to it and does the rest again. An object store acknowledges
-what is durable: nothing here concerns a table there. It does not delete what it sets aside, undo
-a commit of another engine that is whole, or go back to a version whose entries another engine
-has cleaned up.
+The Delta library does not sync what it writes. So the newest commits may be torn after a power cut,
+and the table unreadable for every engine. Readers of the log open the marked version; the next
+compaction restores the table to it and repeats the rest. Object stores acknowledge only durable
+writes, so tables there are not affected. Entries set aside are never deleted, complete commits of
+other engines are never undone, and versions whose entries another engine has cleaned up are never
+restored.
 """
 
 import os

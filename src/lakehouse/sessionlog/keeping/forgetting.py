@@ -1,7 +1,7 @@
 """Forgets one session on request: hides it at once, then removes it wherever possible.
 
-It does not touch what a living program may be writing to: such files are named, and are done when
-they are sealed and somebody asks again.
+It never touches files that a running program may write to: they are listed, and done when they are
+sealed and the command is run again.
 """
 
 import os
@@ -51,10 +51,10 @@ def forget(
 ) -> Forgotten:
     """Hide a session from every reader for good, then remove its rows from the disk.
 
-    Sealed segments are compacted without it, the table is rewritten where it held some, and its
-    older files are deleted. Feedback and replays of the session go too. Safe beside living daemons;
-    a row that a living writer holds in its own segment stays there, hidden, until that is sealed,
-    and the inbox belongs to the programs that write it.
+    Sealed segments are compacted without it, the table's files with its rows are rewritten, and
+    older files are deleted. Feedback and replays of the session are removed too. Safe while daemons
+    run; a row that a living writer holds in its own segment stays there, hidden, until that is
+    sealed, and the inbox belongs to the programs that write it.
 
     Args:
         root: The log directory.
@@ -64,8 +64,8 @@ def forget(
 
     Raises:
         Refusal: `not_found`; nothing was done.
-        LakehouseError: The table failed; hidden it is then.
-        Busy: Another process seals or compacts; hidden it is then.
+        LakehouseError: The table failed; the session is hidden.
+        Busy: Another process seals or compacts; the session is hidden.
 
     Cost: a compaction, and writing again the table's files that held rows of it.
     """

@@ -1,7 +1,7 @@
 """Reaps and seals once a minute, in every daemon with a session log.
 
-It does not wait for another process that is at it, or end the daemon when the disk fails: the
-next round tries again.
+It never waits for another process that does the same, and never ends the daemon when the disk
+fails: the next round tries again.
 """
 
 import logging
@@ -21,7 +21,7 @@ _log = logging.getLogger(__name__)
 
 
 class Maintenance:
-    """A thread that tends one writer and the log that it writes to; the first round at once."""
+    """A thread that maintains one writer and its log; the first round starts at once."""
 
     def __init__(
         self,

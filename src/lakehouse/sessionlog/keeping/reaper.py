@@ -1,8 +1,7 @@
 """Writes the missing row of each session whose writer died, exactly once.
 
-The row is made of the started line alone, so it has the same bytes by every reaper, and however
-often. It does not touch a session whose writer's lock is held: a process that is only stopped is
-not dead.
+The row is built from the started line alone, so every reaper writes the same bytes. A session whose
+writer's lock is held is left alone: a stopped process is not dead.
 """
 
 from collections.abc import Collection

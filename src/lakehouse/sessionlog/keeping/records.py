@@ -1,7 +1,7 @@
 """Rows as Arrow records: the columns of the compacted table, in its own order.
 
-Every member of a row is a column, and `line` holds the row's own bytes: numbers inside JSON, the
-order of members and members that a newer version added are lost in no column there.
+Every member of a row is a column, and `line` has the row's own bytes, which keep numbers inside
+JSON, the order of members, and members of newer versions.
 """
 
 from collections.abc import Iterable, Iterator

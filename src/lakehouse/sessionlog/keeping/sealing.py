@@ -1,8 +1,8 @@
 """Seals finished segments: renames them into `sealed/`, with a manifest beside them.
 
-Every step can be done again, so a crash between any two leaves nothing that the next call does
-not complete. It does not seal what a living process may still write to, change a sealed file,
-or cut or rename the inbox: its whole lines are copied.
+Every step can be repeated, so the next call completes what a crash left. It never seals files that
+a living process may still write to, changes a sealed file, or truncates or renames the inbox:
+complete lines are copied from it.
 """
 
 import errno
@@ -122,7 +122,7 @@ def seal(
 def inbox_sealed_to(root: Path, inbox: int) -> int:
     """Return the offset up to which the inbox, open as `inbox`, was copied to sealed files.
 
-    0 once somebody replaced or cut it: what it holds now came after the last copy.
+    0 if it was replaced or truncated: its content is newer than the last copy.
     """
     _, part = _last_inbox_copy(root)
     return _reached(inbox, part)

@@ -1,8 +1,8 @@
 """Verifies every line of the log, without a database.
 
-Strict: rows are decoded whole and sealed files compared with their manifests; rows of the
-compacted table were decoded before they came there, and are held against their crc. Refuses to
-fix anything, or call damage harmless that no manifest lists.
+Strict: rows are decoded completely and sealed files compared with their manifests; rows of the
+compacted table were decoded earlier, and their crc is checked. It fixes nothing, and reports all
+damage that no manifest lists.
 """
 
 import os

@@ -1,8 +1,8 @@
 """Reads the compacted table as one snapshot.
 
-A segment belongs to the table from the commit on that its plan names (`compacted/<version>.json`);
-its file stays for a while, and readers leave it out. It does not write. The Delta library is an
-extra, loaded only for a log that has a table.
+A segment belongs to the table from the commit of its plan on (`compacted/<version>.json`); its file
+stays for a while, and readers skip it. This module never writes. The Delta library is an extra,
+loaded only for a log that has a table.
 """
 
 import os

@@ -12,7 +12,7 @@ REPLAY_DAEMON: Final = "replay"
 
 
 class SessionFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """Which sessions; every member that is set must hold.
+    """A filter of sessions; all members that are set must match.
 
     `model` is an alias of ours or the provider's name. `code` is the infra code of the session or
     the code of any finding in any of its attempts. Replays (`daemon` `replay`) are left out
@@ -31,7 +31,7 @@ class SessionFilter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def moment(text: str, *, name: str) -> str:
-    """Read a date or time as a caller writes it, in a row's own form; no zone means UTC.
+    """Parse a caller's date or time into a row's format; without a zone it is UTC.
 
     Raises:
         Refusal: `invalid_request`, naming the field.

@@ -2,7 +2,7 @@
 
 A segment may be sealed under another name at any moment, so each is held open and named by its
 descriptor. There are fewer descriptors than a log may have files: beyond a share of them, rows are
-copied together into one file. It does not leave a copy behind.
+copied together into one file. Copies are always removed.
 """
 
 import os
@@ -24,7 +24,7 @@ _BY_DESCRIPTOR: Final = sys.platform == "linux"
 
 
 class HeldFiles:
-    """What was taken so far. `names` are what DuckDB opens."""
+    """The files held so far. `names` are what DuckDB opens."""
 
     def __init__(self, spill: Path | None) -> None:
         """Begin with nothing.
@@ -46,7 +46,7 @@ class HeldFiles:
         return self._left > 0
 
     def keep(self, descriptor: int, path: Path) -> str:
-        """Hold a file as it is; give its name for DuckDB."""
+        """Hold a file as it is; returns its name for DuckDB."""
         self._left -= 1
         if _BY_DESCRIPTOR:
             self.descriptors.append(descriptor)
@@ -58,7 +58,7 @@ class HeldFiles:
         return name
 
     def copy(self, lines: Iterable[bytes], size: int) -> str:
-        """Hold a copy of some lines instead of their file; give its name for DuckDB.
+        """Hold a copy of some lines instead of their file; returns its name for DuckDB.
 
         Args:
             lines: Without their line breaks.
@@ -86,7 +86,7 @@ class HeldFiles:
         _write(self._together, lines)
 
     def close(self) -> None:
-        """Let go of everything; once."""
+        """Release everything; call once."""
         for descriptor in self.descriptors:
             os.close(descriptor)
         for path in self.copies:

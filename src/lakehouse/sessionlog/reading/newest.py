@@ -1,7 +1,6 @@
 """Collects a page of the newest rows within a count and a size, in any order of arrival.
 
-It does not hold more than the page: a log of large rows must not be held in memory for a reader
-who asked for the first of them.
+It never keeps more than the page in memory, however large the log's rows are.
 """
 
 import heapq

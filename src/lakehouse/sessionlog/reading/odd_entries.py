@@ -1,6 +1,6 @@
 """Finds entries that do not belong in a log directory. Checks report them, readers skip them.
 
-It does not touch it: it is somebody's, and may be a mistake of theirs.
+It never changes them: they may be somebody's mistake.
 """
 
 import os

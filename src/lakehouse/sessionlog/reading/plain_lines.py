@@ -1,7 +1,7 @@
 """Reads lines of the files beside the segments: replay results and feedback.
 
-Every reader of these files takes a line whose crc holds and that decodes whole. Nothing that lacks
-a crc is one: no other program writes here. It does not guess at the rest, which is damage.
+Every reader of these files accepts a line with a valid crc that decodes completely. A crc is
+required, because no other program writes here. The rest is damage.
 """
 
 import os

@@ -1,11 +1,10 @@
 """Runs one SELECT over the log's views, in a child process that the operating system restricts.
 
-DuckDB's own limits are no sandbox: a scalar can take any memory, and an interrupt is not heard in
-every function. The child is kept by the operating system from writing anywhere but into its spill
-directory (decision 0020), and ends with us. It gets none of our environment but, for a table in an
-object store, the variables that open it, which SQL cannot read. It does not run more than one
-statement, one that writes, and any where the system cannot keep it from writing. Blocks: call it
-from a thread.
+DuckDB's own limits are not a sandbox: a scalar can use any amount of memory, and some functions
+ignore interrupts. The operating system lets the child write only into its spill directory (decision
+0020), and it ends with us. It gets none of our environment but, for a table in an object store, the
+variables that open it, which SQL cannot read. It does not run more than one statement, one that
+writes, and any where the system cannot keep it from writing. Blocks: call it from a thread.
 """
 
 import contextlib
@@ -58,7 +57,7 @@ class QueryResult(msgspec.Struct, frozen=True):
 
 
 class QueryTask(msgspec.Struct, frozen=True):
-    """What the child is told on its stdin.
+    """The child's input on stdin.
 
     `parquet`: a descriptor that the rows go to, instead of into the answer.
     """
@@ -73,7 +72,7 @@ class QueryTask(msgspec.Struct, frozen=True):
 
 
 class QueryAnswer(msgspec.Struct, frozen=True):
-    """What the child says on its stdout. `refused`: the SQL is at fault, not a limit."""
+    """The child's output on stdout. `refused`: the SQL is at fault, not a limit."""
 
     columns: tuple[QueryColumn, ...] = ()
     rows: tuple[tuple[msgspec.Raw, ...], ...] = ()
@@ -103,9 +102,9 @@ def query(
         sql: One statement that only reads.
         timeout_ms: Wall clock; the same is allowed as CPU time per core.
         memory_bytes: Address space of the child, beside what its libraries take.
-        rows_max: More rows are an error, never cut off in silence.
-        parquet: A file that takes the rows, with DuckDB's types, instead of the result; one that
-            is there is replaced, once the new one is whole.
+        rows_max: More rows are an error, never cut silently.
+        parquet: A file that takes the rows, with DuckDB's types, instead of the result; one that is
+            there is replaced, once the new one is whole.
 
     Raises:
         SetupError: The SQL is not one SELECT, or DuckDB refuses it; one line that says why. Or

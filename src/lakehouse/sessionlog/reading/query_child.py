@@ -1,8 +1,7 @@
 """The child process of `query`: restricts itself, then runs one SELECT and answers.
 
-Refuses everything that is not one SELECT, and has no way to write, or to read outside the log, by
-the time it looks at the SQL: where the operating system cannot take those ways from it, it does
-not look at the SQL.
+It accepts only one SELECT. Before it looks at the SQL, it gives up all ways to write, and to read
+outside the log; if the operating system cannot do that, it runs nothing.
 """
 
 import os

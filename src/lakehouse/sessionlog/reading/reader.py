@@ -63,7 +63,7 @@ class Unfinished(msgspec.Struct, frozen=True):
 
 
 def read_lines(root: Path) -> Iterator[LogLine]:
-    """Tell of every line of the stream what it is, file by file; the inbox last."""
+    """Classify every line of the log, file by file; the inbox last."""
     for file in log_files(root):
         yield from classify_file(file)
 
@@ -73,8 +73,8 @@ def read_rows(
 ) -> Iterator[bytes]:
     """Yield every row once, in no particular order, except those of forgotten sessions.
 
-    `on_damage` hears of each line that is no row. Memory: about 100 bytes a row. Cost: 1 GB/s, and
-    15 µs a row.
+    `on_damage` is called for each damaged line. Memory: about 100 bytes a row. Cost: 1 GB/s, and 15
+    µs a row.
     """
     hidden = forgotten_sessions(root)
     seen: set[bytes] = set()
@@ -102,7 +102,7 @@ def _all_rows(root: Path, on_damage: Callable[[LogLine], None]) -> Iterator[byte
 def bad_lines(root: Path) -> Iterator[LogLine]:
     """Return the damaged lines, strictly checked; the tail of a living writer is not damage.
 
-    What lies in the log and is no file of it comes first, as line 0 of itself.
+    Entries that do not belong in the log come first, as line 0.
     """
     nothing = Line(0, 0, b"", ended=True, bytes=0)
     for odd in odd_entries(root):
@@ -201,7 +201,7 @@ def unfinished(root: Path) -> list[Unfinished]:
 
 
 class Follower:
-    """Gives the rows that come into the stream, each once, wherever its file moves meanwhile.
+    """Yields rows as they are written, each once, even if its file is renamed.
 
     Files are known by their names, which are never used twice; a segment keeps its own when it is
     sealed. Begins at the end of what is there, or with everything (`from_start`); of the inbox,
