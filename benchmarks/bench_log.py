@@ -23,7 +23,7 @@ import uvloop
 
 from lakehouse.core.ids import new_id
 from lakehouse.core.row import Row
-from lakehouse.core.row_codec import encode_line, seal
+from lakehouse.core.row_codec import add_crc, encode_line
 from lakehouse.sessionlog.keeping.sealing import seal as seal_log
 from lakehouse.sessionlog.reading.views import open_views
 from lakehouse.sessionlog.writing.writer import Durability, SessionLogWriter
@@ -153,7 +153,7 @@ def lines_of(rows: int) -> Iterator[bytes]:
     for number in range(rows):
         day = number * 30 // rows
         body = templates[day].replace(ids[day], new_id().encode())
-        yield b"\n" + seal(body[:-18] + b"}") + b"\n"
+        yield b"\n" + add_crc(body[:-18] + b"}") + b"\n"
 
 
 def write_log(root: Path, rows: int) -> int:

@@ -10,7 +10,7 @@ from deltalake import DeltaTable
 
 from faults.oracle import end, start, times
 from lakehouse.core.ids import new_id
-from lakehouse.core.row_codec import encode_line, seal
+from lakehouse.core.row_codec import add_crc, encode_line
 from lakehouse.sessionlog.keeping.sealing import seal as seal_log
 from support.rows import make_row
 
@@ -32,7 +32,7 @@ def write_segments(root: Path, rows: int, segments: int) -> list[str]:
         for _ in range(rows // segments):
             row_id = new_id()
             body = line.replace(template.row_id.encode(), row_id.encode())
-            lines.append(b"\n" + seal(body[:-18] + b"}") + b"\n")
+            lines.append(b"\n" + add_crc(body[:-18] + b"}") + b"\n")
             ids.append(row_id)
         (root / "active" / f"foreign-{number}.jsonl").write_bytes(b"".join(lines))
     root.chmod(0o700)

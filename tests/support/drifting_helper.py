@@ -15,14 +15,14 @@ from typing import Any
 import msgspec
 
 from lakehouse.cli.parity_helper import _answer, _service
-from lakehouse.core.row_codec import RowError, rewrite_row, seal
+from lakehouse.core.row_codec import RowError, add_crc, rewrite_row
 from lakehouse.validatord.service import ValidatorService
 
 
 def resealed(line: str, change: Callable[[str], str]) -> str:
     """Change a row's text and give it a crc that holds."""
     body = change(line[:-18])
-    return seal(body.encode("utf-8") + b"}").decode("utf-8")
+    return add_crc(body.encode("utf-8") + b"}").decode("utf-8")
 
 
 def reordered(text: str) -> str:

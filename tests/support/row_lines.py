@@ -9,8 +9,8 @@ import msgspec
 from lakehouse.core.finding import Finding, Repair, Truncated
 from lakehouse.core.row import LoggedError, RowMessage
 from lakehouse.core.row_codec import (
+    add_crc,
     encode_line,
-    seal,
 )
 from support.rows import make_attempt, make_row
 
@@ -48,7 +48,7 @@ LINE = encode_line(ROW)
 
 def resealed(line: bytes) -> bytes:
     """Give a line whose bytes were changed the `crc` that fits them."""
-    return seal(line[:-18] + b"}")
+    return add_crc(line[:-18] + b"}")
 
 
 def changed(change: Callable[[dict[str, Any]], object], line: bytes = LINE) -> bytes:
@@ -56,7 +56,7 @@ def changed(change: Callable[[dict[str, Any]], object], line: bytes = LINE) -> b
     value = json.loads(line)
     del value["crc"]
     change(value)
-    return seal(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode())
+    return add_crc(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode())
 
 
 def replaced(old: bytes, new: bytes) -> bytes:

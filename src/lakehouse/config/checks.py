@@ -10,7 +10,7 @@ from lakehouse.core.kind import GroundingRule
 from lakehouse.core.limits import DEADLINE_MS_MAX, ITERATIONS_MAX, LOAD_BUDGET_MS_MAX
 from lakehouse.core.suggestion import did_you_mean
 from lakehouse.core.wording import shown
-from lakehouse.grounding.rules import fault_of, split
+from lakehouse.grounding.rules import fault_of, split_reference
 from lakehouse.tabular.formats import FORMATS, leaves_types
 from lakehouse.transport.origins import origin_fault
 
@@ -107,7 +107,7 @@ def _check_grounding(field: str, rule: GroundingRule, config: Config, error: Err
     if fault is not None:
         raise error(field, fault)
     if rule.column is not None:
-        table, _ = split(rule.column)
+        table, _ = split_reference(rule.column)
         if table not in config.tables:
             known = ", ".join(config.tables) or "none"
             near = did_you_mean(table, config.tables)

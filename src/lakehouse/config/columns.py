@@ -13,7 +13,7 @@ from lakehouse.core.errors import SetupError
 from lakehouse.core.kind import GroundingRule, Kind
 from lakehouse.core.matches import MATCHES, SCALARS, TYPES, Holds
 from lakehouse.core.ports import TableSnapshot
-from lakehouse.grounding.rules import split
+from lakehouse.grounding.rules import split_reference
 from lakehouse.tabular.formats import leaves_types
 from lakehouse.validation.pointers import scalar_types
 from lakehouse.validation.schema import CompiledSchema
@@ -30,7 +30,7 @@ def check_columns(name: str, kind: Kind, schema: CompiledSchema, config: Config)
     """
     for index, rule in enumerate(kind.grounding):
         for at, reference, types in _asked(rule, schema):
-            table, column = split(reference)
+            table, column = split_reference(reference)
             settings = config.tables[table]
             if not leaves_types(settings.path):
                 continue

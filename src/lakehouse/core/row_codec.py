@@ -45,7 +45,7 @@ def encode_line(record: Row | Started | SegmentHeader | ReplayRun | Feedback) ->
     `tables` must be sorted by bytes already and raw values compact (`json_text.compact`).
     Cost: about 5 µs for a 2 KB row.
     """
-    return seal(msgspec.json.encode(record))
+    return add_crc(msgspec.json.encode(record))
 
 
 def encode_fitting(record: Row | Started) -> bytes:
@@ -66,7 +66,7 @@ def encode_fitting(record: Row | Started) -> bytes:
     return line
 
 
-def seal(body: bytes) -> bytes:
+def add_crc(body: bytes) -> bytes:
     """Add the `crc` member to an object's bytes: CRC-32 (IEEE) of all bytes before it."""
     head = body[:-1]
     return b'%b,"crc":"%08x"}' % (head, zlib.crc32(head))
@@ -152,7 +152,7 @@ def rewrite_row(line: bytes) -> bytes:
     source = _compact(line)
     if crc_holds(source) is not None:
         source = source[:-CRC_BYTES] + b"}"
-    return seal(_merge(encoded, source, _ROW_SHAPE))
+    return add_crc(_merge(encoded, source, _ROW_SHAPE))
 
 
 def _as_written(

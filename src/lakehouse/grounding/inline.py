@@ -19,7 +19,7 @@ from lakehouse.core.ports import Column, TableSnapshot
 from lakehouse.grounding.arrow import ColumnFault
 from lakehouse.grounding.index import index_texts
 from lakehouse.grounding.preparing import prepare_rules
-from lakehouse.grounding.rules import fault_of, split
+from lakehouse.grounding.rules import fault_of, split_reference
 from lakehouse.grounding.snapshot import Snapshot, TableVersion, check_fit
 from lakehouse.grounding.sql import RuleDatabase, RuleRunner, Task
 from lakehouse.grounding.table_data import MIXED, ObjectData
@@ -61,7 +61,7 @@ class InlineTables:
                 raise _refusal(f"Grounding of {rule.path!r}: {fault}.")
         for rule in kind.grounding:
             for reference in rule.references():
-                name, column = split(reference)
+                name, column = split_reference(reference)
                 version = self._versions.get(name)
                 if version is None:
                     raise _refusal(f"Grounding names table {name!r}; `tables` has {self._names()}.")

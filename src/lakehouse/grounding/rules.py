@@ -35,14 +35,14 @@ def fault_of(rule: GroundingRule) -> str | None:
     if rule.column is None:
         return f"match = {rule.match!r} needs a column, written table.column"
     for reference in rule.references():
-        if not all(split(reference)):
+        if not all(split_reference(reference)):
             return f"column {reference!r} must be written table.column"
-        if split(reference)[0] != split(rule.column)[0]:
+        if split_reference(reference)[0] != split_reference(rule.column)[0]:
             return f"with names {reference!r}, which is not in the table of {rule.column!r}"
     return None
 
 
-def split(reference: str) -> tuple[str, str]:
+def split_reference(reference: str) -> tuple[str, str]:
     """Split `table.column` at its first dot; the column's own name may hold dots."""
     table, _, column = reference.partition(".")
     return table, column
@@ -53,5 +53,5 @@ class RuleColumns(dict[str, Column]):
 
     def __missing__(self, reference: str) -> Column:
         """Raise `TableUnavailable`."""
-        table, column = split(reference)
+        table, column = split_reference(reference)
         raise TableUnavailable(table, f"column {column!r} is not in this snapshot")

@@ -30,7 +30,7 @@ from lakehouse.grounding.loading import (
     stamp_of,
     watched_of,
 )
-from lakehouse.grounding.rules import split
+from lakehouse.grounding.rules import split_reference
 from lakehouse.grounding.settings import TableSettings
 from lakehouse.grounding.snapshot import Snapshot, TableVersion, check_fit
 from lakehouse.grounding.sql import RuleDatabase, RuleRunner, Task
@@ -164,7 +164,7 @@ class TableFiles:
         columns: dict[str, Column] = {}
         for rule in kind.grounding:
             for reference in rule.references():
-                name, column = split(reference)
+                name, column = split_reference(reference)
                 columns[reference] = await self._column(versions[name], column, rule)
         tasks: dict[str, Task] = {}
         prepared = self._prepared(kind)

@@ -11,7 +11,7 @@ from typing import Final, Literal
 import msgspec
 
 from lakehouse.core.clock import timestamp
-from lakehouse.core.row_codec import seal
+from lakehouse.core.row_codec import add_crc
 from lakehouse.sessionlog.shared_file import append_lines, whole_lines
 
 FORGOTTEN: Final = "forgotten.jsonl"
@@ -37,7 +37,7 @@ def hide_session(root: Path, session_id: str, moment: datetime) -> None:
         OSError: The line could not be made durable.
     """
     entry = ForgottenSession(session_id=session_id, timestamp=timestamp(moment))
-    append_lines(root / FORGOTTEN, [seal(msgspec.json.encode(entry))])
+    append_lines(root / FORGOTTEN, [add_crc(msgspec.json.encode(entry))])
 
 
 _DECODER: Final = msgspec.json.Decoder(ForgottenSession)

@@ -68,7 +68,7 @@ _SCHEMA: Final = msgspec.json.Decoder(_Schema)
 _KEY: Final = msgspec.json.Decoder(RowKey)
 
 
-def split(descriptor: int, offset: int = 0, number: int = 1) -> Iterator[Line]:
+def split_lines(descriptor: int, offset: int = 0, number: int = 1) -> Iterator[Line]:
     """Cut a file into lines from an offset on; blank ones too. Reads up to the end as it is now.
 
     Memory: one block and one line. Cost: about 1 GB/s.
@@ -123,7 +123,7 @@ def classify_file(file: LogFile) -> Iterator[LogLine]:
         # Asked before reading: a writer that dies meanwhile leaves its tail for the next look.
         alive = may_be_writing(file)
         crc_required = crc_is_required(descriptor, file)
-        for line in split(descriptor):
+        for line in split_lines(descriptor):
             yield classify(line, file=file.label, crc_required=crc_required, alive=alive)
     finally:
         os.close(descriptor)
@@ -141,7 +141,7 @@ def crc_is_required(descriptor: int, file: LogFile) -> bool:
     first, newline, _ = os.pread(descriptor, _HEADER_BYTES_MAX, 0).lstrip(b"\n").partition(b"\n")
     if newline and has_crc(first):
         return True
-    return any(has_crc(line.data) for line in split(descriptor))
+    return any(has_crc(line.data) for line in split_lines(descriptor))
 
 
 def read_header(descriptor: int) -> SegmentHeader | None:

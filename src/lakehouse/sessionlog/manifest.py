@@ -12,7 +12,7 @@ import msgspec
 
 from lakehouse.files.regular import read_regular
 from lakehouse.sessionlog.layout import LogFile, manifest_path
-from lakehouse.sessionlog.lines import LogLine, classify, crc_is_required, row_key, split
+from lakehouse.sessionlog.lines import LogLine, classify, crc_is_required, row_key, split_lines
 
 
 class BadLine(msgspec.Struct, frozen=True):
@@ -65,7 +65,7 @@ def examine(file: LogFile, descriptor: int) -> tuple[Manifest, list[bytes]]:
     first: str | None = None
     last: str | None = None
     bad: list[LogLine] = []
-    for line in split(descriptor):
+    for line in split_lines(descriptor):
         entry = classify(line, file=file.label, crc_required=required, alive=False)
         rows += entry.kind == "row"
         started += entry.kind == "started"

@@ -17,7 +17,7 @@ from lakehouse.core.errors import LakehouseError
 from lakehouse.core.row_codec import crc_holds
 from lakehouse.files.disk import Disk
 from lakehouse.files.regular import open_regular
-from lakehouse.sessionlog.lines import split
+from lakehouse.sessionlog.lines import split_lines
 
 
 def append_lines(path: Path, lines: Iterable[bytes]) -> None:
@@ -51,7 +51,9 @@ def blank_lines(path: Path, unwanted: Callable[[bytes], bool]) -> int:
     if not os.path.lexists(path):
         return 0
     with _locked(path, os.O_RDWR) as descriptor:
-        found = [line for line in split(descriptor) if crc_holds(line.data) and unwanted(line.data)]
+        found = [
+            line for line in split_lines(descriptor) if crc_holds(line.data) and unwanted(line.data)
+        ]
         for line in found:
             os.pwrite(descriptor, b"\n" * len(line.data), line.offset)
         if found:
@@ -86,7 +88,7 @@ def whole_lines(path: Path) -> Iterator[bytes]:
             hint="It is part of the session log: restore the file, or let this user read it.",
         ) from error
     try:
-        for line in split(descriptor):
+        for line in split_lines(descriptor):
             if crc_holds(line.data) is True:
                 yield line.data
     finally:

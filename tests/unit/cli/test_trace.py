@@ -11,7 +11,7 @@ import msgspec
 
 import lakehouse
 from lakehouse.core.row import LoggedError
-from lakehouse.core.row_codec import encode_line, seal
+from lakehouse.core.row_codec import add_crc, encode_line
 from support.dead_writer import dead_writer
 from support.langfuse import SECRET_KEY, LangfuseServer, langfuse
 from support.rows import make_row, rejected_attempt
@@ -75,7 +75,7 @@ def test_a_line_that_is_no_row_is_counted_and_costs_no_other(tmp_path):
     dead_writer(tmp_path / "sessions", rows=[row])
     whole = msgspec.json.decode(encode_line(make_row()), type=dict[str, msgspec.Raw])
     broken = {name: whole[name] for name in ("schema", "session_id", "row_id", "timestamp")}
-    line = seal(msgspec.json.encode(broken))
+    line = add_crc(msgspec.json.encode(broken))
     (tmp_path / "sessions" / "inbox.jsonl").write_bytes(b"\n" + line + b"\n")
     with langfuse() as server:
         arguments = ("trace", "resend", *EARLY, "--json")

@@ -9,10 +9,10 @@ import pytest
 from lakehouse.core.limits import CRC_BYTES
 from lakehouse.core.row_codec import (
     RowError,
+    add_crc,
     decode_feedback,
     decode_replay_run,
     encode_line,
-    seal,
 )
 from support.rows import make_feedback, make_replay_run, make_row, make_side
 
@@ -58,7 +58,7 @@ MAYBE = msgspec.structs.replace(RUN, candidate=make_side(verdict="maybe"))
     [
         (encode_line(RUN).replace(b"replay_row_id", b"replay_row_ie"), "crc"),
         (
-            seal(encode_line(RUN)[:-CRC_BYTES].replace(b'"kind":"airport_event",', b"") + b"}"),
+            add_crc(encode_line(RUN)[:-CRC_BYTES].replace(b'"kind":"airport_event",', b"") + b"}"),
             "kind",
         ),
         (
@@ -86,4 +86,4 @@ def test_a_side_without_token_counts_says_null():
     """Left out is another thing than unknown."""
     body = encode_line(RUN)[:-CRC_BYTES].replace(b'"prompt_tokens":10,', b"") + b"}"
     with pytest.raises(RowError, match="prompt_tokens"):
-        decode_replay_run(seal(body))
+        decode_replay_run(add_crc(body))

@@ -11,12 +11,12 @@ import pytest
 from lakehouse.core.row import LoggedError, SegmentHeader
 from lakehouse.core.row_codec import (
     RowError,
+    add_crc,
     crc_holds,
     decode_row,
     decode_started,
     encode_line,
     rewrite_row,
-    seal,
 )
 from support.row_lines import LINE, ROW, changed, replaced, resealed
 from support.rows import make_row, make_started
@@ -126,7 +126,7 @@ def test_the_detail_of_an_error_stays_as_it_came(detail: bytes) -> None:
     """A row of before it was written has none, and gains none by being written again."""
     whole = encode_line(make_row(error=LoggedError("connect", "no")))
     assert whole.count(b',"error":{"code":"connect","message":"no","detail":null},') == 1
-    line = seal(whole[:-18].replace(b',"detail":null', detail) + b"}")
+    line = add_crc(whole[:-18].replace(b',"detail":null', detail) + b"}")
     assert rewrite_row(line) == line
     expected = {b"": None, b',"detail":null': None}.get(detail, "401: no such key")
     error = decode_row(line).error
@@ -138,7 +138,7 @@ def test_a_detail_is_text_or_null() -> None:
     for value in (b"1", b"true", b"[]", b"{}"):
         line = changed(lambda row: row["error"].update(detail="@"))
         with pytest.raises(RowError, match="detail"):
-            decode_row(seal(line[:-18].replace(b'"@"', value) + b"}"))
+            decode_row(add_crc(line[:-18].replace(b'"@"', value) + b"}"))
 
 
 @pytest.mark.parametrize("name", ["prompt_tokens", "completion_tokens"])
@@ -237,8 +237,8 @@ BROKEN = {
     "wrong crc": LINE[:-10] + b'00000000"}',
     "upper-case crc": LINE[:-10] + LINE[-10:-2].upper().replace(b"0", b"A") + b'"}',
     "short crc": LINE[:-4] + b'"}',
-    "crc is not last": seal(LINE[:-1] + b',"x":1}')[:-18] + b"}",
-    "two crcs": seal(LINE),
+    "crc is not last": add_crc(LINE[:-1] + b',"x":1}')[:-18] + b"}",
+    "two crcs": add_crc(LINE),
     "crc as a number": LINE[:-11] + b"12345678}",
     "crc behind a space": LINE[:-18] + b', "crc":"%08x"}' % zlib.crc32(LINE[:-18]),
     "crc with an escaped name": LINE[:-18] + b',"\\u0063rc":"%08x"}' % zlib.crc32(LINE[:-18]),

@@ -3,7 +3,7 @@
 import pytest
 
 from lakehouse.core.kind import GroundingRule
-from lakehouse.grounding.rules import fault_of, split
+from lakehouse.grounding.rules import fault_of, split_reference
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def test_a_fault_names_the_field_and_what_is_allowed(rule: GroundingRule, word: 
 
 
 def test_a_reference_splits_at_its_first_dot() -> None:
-    assert split("airports.iata.code") == ("airports", "iata.code")
+    assert split_reference("airports.iata.code") == ("airports", "iata.code")
 
 
 @pytest.mark.parametrize("path", ["/a~2", "/a~", "~0", "/~/b"])

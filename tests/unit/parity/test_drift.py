@@ -24,10 +24,10 @@ def _path(monkeypatch):
 @pytest.fixture(scope="module")
 def rows() -> list[Fixture]:
     """The required rows, and one with what the drifts are about."""
-    from lakehouse.core.row_codec import encode_line, seal  # noqa: PLC0415  only here
+    from lakehouse.core.row_codec import add_crc, encode_line  # noqa: PLC0415  only here
 
     prompt = "is 1 < 2 & 3 > 2? Øresund"
-    line = seal(encode_line(make_row(prompt=prompt))[:-18] + b',"reviewed_by":"me"}')
+    line = add_crc(encode_line(make_row(prompt=prompt))[:-18] + b',"reviewed_by":"me"}')
     whole = Fixture("drift", "session_log", "extended", "everything", line, line)
     shipped = load_fixtures(shipped_fixtures(), suites=("session_log",))
     return [*(fixture for fixture in shipped if fixture.level == "required"), whole]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lakehouse.core.row_codec import encode_line, seal
+from lakehouse.core.row_codec import add_crc, encode_line
 from lakehouse.parity.difference import first_difference
 from lakehouse.parity.normalization import InvalidOutput, elements, members, normalized
 from support.rows import make_row, rejected_attempt
@@ -103,4 +103,4 @@ def test_the_first_difference(expected, got, pointer, offset):
 def test_equal_bytes_have_no_difference():
     """Nothing is made up."""
     assert first_difference(REPLY, REPLY) is None
-    assert seal(b'{"a":1}') != b'{"a":1}'
+    assert add_crc(b'{"a":1}') != b'{"a":1}'

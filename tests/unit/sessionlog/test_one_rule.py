@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 
 from lakehouse.core.limits import CRC_BYTES
-from lakehouse.core.row_codec import encode_line
-from lakehouse.core.row_codec import seal as seal_line
+from lakehouse.core.row_codec import add_crc, encode_line
 from lakehouse.feedback.labels import latest_feedback
 from lakehouse.replay.corpus import build_corpus
 from lakehouse.replay.run import read_lines as read_replays
@@ -34,7 +33,7 @@ def line_of(change: Callable[[dict[str, Any]], object], *, crc: bool = True) -> 
     del row["crc"]
     change(row)
     text = json.dumps(row, separators=(",", ":"), ensure_ascii=False).encode("utf-8")
-    return seal_line(text) if crc else text
+    return add_crc(text) if crc else text
 
 
 def in_inbox(root: Path, lines: list[bytes]) -> None:
@@ -124,10 +123,10 @@ NO_ROWS = {
         b'"artifact":"@"', b'"artifact":"\\ud800"'
     ),
 }
-NO_ROWS["an artifact with a lone surrogate"] = seal_line(
+NO_ROWS["an artifact with a lone surrogate"] = add_crc(
     NO_ROWS["an artifact with a lone surrogate"][:-CRC_BYTES] + b"}"
 )
-NO_ROWS["a member twice"] = seal_line(encode_line(make_row())[:-CRC_BYTES] + b',"kind":"x"}')
+NO_ROWS["a member twice"] = add_crc(encode_line(make_row())[:-CRC_BYTES] + b',"kind":"x"}')
 NO_ROWS["a byte behind the crc's back"] = encode_line(make_row()).replace(b"Oslo", b"Osln")
 
 
@@ -344,10 +343,10 @@ def without_crc(line: bytes) -> bytes:
 FAULTS: dict[str, Callable[[bytes], bytes]] = {
     "a wrong crc": lambda line: line.replace(b"2026-01-02", b"2027-01-02"),
     "no crc": without_crc,
-    "a member of another type": lambda line: seal_line(
+    "a member of another type": lambda line: add_crc(
         without_crc(line).replace(b'"session_id":"s-1"', b'"session_id":1')
     ),
-    "a member twice": lambda line: seal_line(without_crc(line)[:-1] + b',"row_id":"x"}'),
+    "a member twice": lambda line: add_crc(without_crc(line)[:-1] + b',"row_id":"x"}'),
     "cut short": lambda line: line[:-30],
 }
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from lakehouse.core.limits import ROW_BYTES_MAX
 from lakehouse.core.row import Row, SegmentHeader
-from lakehouse.core.row_codec import crc_holds, encode_line, seal
+from lakehouse.core.row_codec import add_crc, crc_holds, encode_line
 from lakehouse.sessionlog import lines
 from lakehouse.sessionlog.forgotten import hide_session
 from lakehouse.sessionlog.keeping.sealing import seal as seal_log
@@ -95,7 +95,7 @@ def test_damage_is_named_and_harms_no_neighbour(tmp_path: Path, damage: bytes, r
 def test_a_valid_crc_does_not_make_a_row(tmp_path: Path):
     """A strict pass reads the row itself, too."""
     broken = encode_line(ROWS[0])[:-18].replace(b'"iterations":1', b'"iterations":"one"')
-    sealed = seal(broken + b"}")
+    sealed = add_crc(broken + b"}")
     assert crc_holds(sealed) is True
     write_segment(tmp_path, b"%b\n\n%b\n" % (HEADER, sealed))
     [bad] = bad_lines(tmp_path)

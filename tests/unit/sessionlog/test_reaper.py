@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 import lakehouse
-from lakehouse.core.row_codec import decode_row, encode_line, seal
+from lakehouse.core.row_codec import add_crc, decode_row, encode_line
 from lakehouse.files.disk import Disk
 from lakehouse.sessionlog.keeping.reaper import (
     CRASHED_MESSAGE,
@@ -73,7 +73,7 @@ def test_the_row_of_a_crashed_session():
 def test_members_that_a_newer_version_added_stay():
     """With their own bytes, before the crc."""
     line = encode_line(make_started(make_row()))
-    newer = seal(line[:-18] + b',"colour":{"n":1.10}}')
+    newer = add_crc(line[:-18] + b',"colour":{"n":1.10}}')
 
     row = crashed_row(newer)
 

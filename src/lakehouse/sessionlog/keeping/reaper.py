@@ -15,7 +15,7 @@ from lakehouse.core.clock import SystemClock
 from lakehouse.core.json_text import NULL
 from lakehouse.core.limits import CRC_BYTES, ROW_BYTES_MAX
 from lakehouse.core.row import LoggedError, Row, Started
-from lakehouse.core.row_codec import crc_holds, decode_started, encode_fitting, seal
+from lakehouse.core.row_codec import add_crc, crc_holds, decode_started, encode_fitting
 from lakehouse.files.disk import Disk
 from lakehouse.files.locks import lock_held
 from lakehouse.sessionlog.layout import ACTIVE, LogFile, lock_path, log_files
@@ -107,7 +107,7 @@ def crashed_row(line: bytes) -> bytes:
     added = _unknown_members(line)
     if not added:
         return encoded
-    longer = seal(encoded[:-CRC_BYTES] + added + b"}")
+    longer = add_crc(encoded[:-CRC_BYTES] + added + b"}")
     return longer if len(longer) <= ROW_BYTES_MAX else encoded
 
 

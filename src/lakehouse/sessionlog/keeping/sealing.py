@@ -35,7 +35,7 @@ from lakehouse.sessionlog.layout import (
     reserve_path,
     segment_name,
 )
-from lakehouse.sessionlog.lines import split
+from lakehouse.sessionlog.lines import split_lines
 from lakehouse.sessionlog.manifest import InboxPart, encode_manifest, examine, read_manifest
 
 LOCK_WAIT_S: Final = 10.0
@@ -225,7 +225,7 @@ def _whole_lines(source: int, start: int) -> tuple[bytes, int]:
     whole = data[: data.rfind(b"\n") + 1]
     if whole or len(data) < _INBOX_BYTES_MAX:
         return whole, start + len(whole)
-    line = next(split(source, start))
+    line = next(split_lines(source, start))
     if not line.ended:
         return b"", start
     return line.data + b"\n", line.offset + line.bytes + 1

@@ -21,7 +21,7 @@ from lakehouse.sessionlog.lines import (
     crc_is_required,
     may_be_writing,
     row_key,
-    split,
+    split_lines,
 )
 from lakehouse.sessionlog.manifest import Manifest, digest, read_manifest
 from lakehouse.sessionlog.reading.compacted import open_compacted
@@ -156,7 +156,7 @@ def _lines(file: LogFile, descriptor: int, *, alive: bool) -> Iterator[LogLine]:
     required = crc_is_required(descriptor, file)
     # What sealed copies hold of the inbox is checked there.
     offset = inbox_sealed_to(file.root, descriptor) if file.writer_id is None else 0
-    for line in split(descriptor, offset):
+    for line in split_lines(descriptor, offset):
         yield classify(line, file=file.label, crc_required=required, alive=alive)
 
 

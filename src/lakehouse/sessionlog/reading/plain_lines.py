@@ -12,7 +12,7 @@ from typing import Final
 from lakehouse.core.row_codec import RowError, crc_holds, decode_feedback, decode_replay_run
 from lakehouse.files.regular import NotRegular, open_regular
 from lakehouse.sessionlog.layout import FEEDBACK, REPLAY_RUNS
-from lakehouse.sessionlog.lines import Line, LogLine, split
+from lakehouse.sessionlog.lines import Line, LogLine, split_lines
 
 _DECODERS: Final[dict[str, Callable[[bytes], object]]] = {
     REPLAY_RUNS: decode_replay_run,
@@ -22,7 +22,7 @@ _DECODERS: Final[dict[str, Callable[[bytes], object]]] = {
 
 def classify_plain(descriptor: int, name: str) -> Iterator[LogLine]:
     """Classify each line of one of these files. Cost: 10 µs for a line that we wrote."""
-    for line in split(descriptor):
+    for line in split_lines(descriptor):
         if line.data.strip():
             reason = _fault(line, name)
             yield LogLine(name, line, "bad" if reason else "row", reason, checked=not reason)

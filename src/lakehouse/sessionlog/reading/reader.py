@@ -27,7 +27,7 @@ from lakehouse.sessionlog.lines import (
     crc_is_required,
     may_be_writing,
     row_key,
-    split,
+    split_lines,
 )
 from lakehouse.sessionlog.reading.compacted import open_compacted, row_ids_compacted
 from lakehouse.sessionlog.reading.newest import compacted_batches
@@ -246,7 +246,7 @@ class Follower:
             return
         try:
             required = crc_is_required(descriptor, file)
-            for line in split(descriptor, self._offsets.get(file.name, 0)):
+            for line in split_lines(descriptor, self._offsets.get(file.name, 0)):
                 if not line.ended and crc_holds(line.data) is not True:
                     return  # not whole yet: looked at again at the next poll
                 self._offsets[file.name] = line.offset + line.bytes + line.ended
@@ -280,7 +280,7 @@ def _matching(file: LogFile, needle: bytes) -> Iterator[LogLine]:
         return
     try:
         required = crc_is_required(descriptor, file)
-        for line in split(descriptor):
+        for line in split_lines(descriptor):
             # A foreign writer may have escaped what need not be.
             if needle in line.data or b"\\u" in line.data or b"\\/" in line.data:
                 yield classify(line, file=file.label, crc_required=required, alive=True)

@@ -32,7 +32,7 @@ from lakehouse.sessionlog.lines import (
     crc_is_required,
     may_be_writing,
     read_header,
-    split,
+    split_lines,
 )
 from lakehouse.sessionlog.manifest import read_manifest
 from lakehouse.sessionlog.reading.compacted import Compacted, open_compacted
@@ -200,7 +200,7 @@ def _take_plain(root: Path, held: HeldFiles) -> Iterator[tuple[str, str]]:
 def _entries(file: LogFile, descriptor: int) -> Iterator[LogLine]:
     alive = may_be_writing(file)
     required = crc_is_required(descriptor, file)
-    for line in split(descriptor):
+    for line in split_lines(descriptor):
         yield classify(line, file=file.label, crc_required=required, alive=alive)
 
 

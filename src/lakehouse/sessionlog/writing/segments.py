@@ -267,7 +267,7 @@ class PendingRow(msgspec.Struct, eq=False):
     since_s: float
 
 
-def answer(rows: list[PendingRow], trouble: str | None) -> None:
+def settle(rows: list[PendingRow], trouble: str | None) -> None:
     """Resolve the callers' futures, each loop woken once."""
     loops: dict[asyncio.AbstractEventLoop, list[asyncio.Future[None]]] = {}
     for row in rows:

@@ -30,8 +30,8 @@ from lakehouse.sessionlog.writing.segments import (
     PendingRow,
     Segment,
     Segments,
-    answer,
     resolve,
+    settle,
     text_of,
 )
 from lakehouse.sessionlog.writing.space import space_trouble
@@ -303,7 +303,7 @@ class SessionLogWriter:
             except Exception as error:  # noqa: BLE001  the thread's boundary: rows wait for it
                 _LOG.exception("the session log could not be synced")
                 self._failure = str(error) or type(error).__name__
-                answer(self._committing, self._failure)
+                settle(self._committing, self._failure)
                 with self._lock:
                     ended = self._closed and not self._pending
 
@@ -335,9 +335,9 @@ class SessionLogWriter:
                     failed[segment] = error
             if not failed:
                 self._succeed()  # before the answers: who hears of success is not refused after it
-                answer(batch, None)
+                settle(batch, None)
                 return
-            answer([pending for pending in batch if pending.segment not in failed], None)
+            settle([pending for pending in batch if pending.segment not in failed], None)
             batch = [pending for pending in batch if pending.segment in failed]
             last_error: OSError | SetupError = next(iter(failed.values()))
             with self._lock:
@@ -357,7 +357,7 @@ class SessionLogWriter:
         with self._lock:
             self._segments.retire()
             self._fail(last_error)
-        answer(batch, text_of(last_error))
+        settle(batch, text_of(last_error))
 
     def _succeed(self) -> None:
         with self._lock:
