@@ -2,8 +2,11 @@
 
 import re
 
-_HEADER = re.compile(r"\s*\[(\[)?\s*([^\[\]]+?)\s*\]")
-_KEY = re.compile(r"\s*([A-Za-z0-9_.\"'-]+)\s*=")
+_START = re.compile(r"\s*(?P<header>\[\[?)?(?P<name>[^\[\]=#]+?)\s*[\]=]")
+# Strings and comments: what stands in them opens and closes nothing.
+_TEXT = re.compile(
+    r'#[^\n]*|"""(?:\\.|[^\\])*?"{3,5}|\'\'\'.*?\'{3,5}|"(?:\\.|[^"\\\n])*"|\'[^\'\n]*\'', re.DOTALL
+)
 
 
 def line_of(text: str, field: str) -> int | None:
@@ -11,31 +14,33 @@ def line_of(text: str, field: str) -> int | None:
 
     Array tables are addressed as `kinds.k.grounding[0].path`. A section that only its parts write
     (`[tables.airports]` is the section `tables` too) stands where the first of them does. None if
-    nothing of the field is written.
+    nothing of the field is written. The text must be valid TOML.
     """
     counts: dict[str, int] = {}
     table, best, best_length = "", None, -1
     part: int | None = None
-    for number, line in enumerate(text.splitlines(), start=1):
-        header = _HEADER.match(line)
-        if header is not None:
-            table = _bare(header[2])
-            if header[1]:
-                counts[table] = counts.get(table, -1) + 1
-                table = f"{table}[{counts[table]}]"
-            place = table
+    outline = _TEXT.sub(lambda found: f"[{chr(10) * found[0].count(chr(10))}]", text)
+    depth = 0
+    for number, (line, outer) in enumerate(
+        zip(text.split("\n"), outline.split("\n"), strict=True), start=1
+    ):
+        start = None if depth else _START.match(line)  # else within a value that began above
+        depth += sum(map(outer.count, "[{")) - sum(map(outer.count, "]}"))
+        if start is None:
+            continue
+        place = re.sub(r"[\"'\s]", "", start["name"])
+        if start["header"] is None:
+            place = f"{table}.{place}" if table else place
         else:
-            key = _KEY.match(line)
-            if key is None:
-                continue
-            place = ".".join(filter(None, (table, _bare(key[1]))))
-        inside = field == place or field.startswith((place + ".", place + "["))
-        if inside and len(place) > best_length:
-            best, best_length = number, len(place)
-        if part is None and place.startswith(field + "."):
+            if start["header"] == "[[":
+                counts[place] = counts.get(place, -1) + 1
+            for array, index in counts.items():
+                if place == array or place.startswith(f"{array}."):
+                    place = f"{array}[{index}]{place.removeprefix(array)}"
+            table = place
+        if field == place or field.startswith((f"{place}.", f"{place}[")):
+            if len(place) > best_length:
+                best, best_length = number, len(place)
+        elif part is None and place.startswith(f"{field}."):
             part = number
     return part if best is None else best
-
-
-def _bare(name: str) -> str:
-    return re.sub(r"[\"'\s]", "", name)

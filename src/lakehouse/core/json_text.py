@@ -8,6 +8,7 @@ import json
 import math
 import re
 from decimal import Decimal
+from itertools import accumulate
 from typing import Annotated, Final, TypeAlias
 
 import msgspec
@@ -29,7 +30,9 @@ null: Final = NULL.copy
 """Gives raw `null`: the default of a raw member (a plain default has no JSON Schema form)."""
 
 # The closing quote is optional, so that a text of many unclosed quotes costs one pass, not n².
-_TOKENS = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?|[\[\]{}]', re.DOTALL)
+_STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?', re.DOTALL)
+_BRACKET = re.compile(r"[\[\]{}]")
+_STEPS: Final = {"[": 1, "{": 1, "]": -1, "}": -1}
 _OBJECT: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _NAME = re.compile(rb'"(?:[^"\\]|\\.)*"')
 _LONE_TILDE = re.compile("~(?![01])")
@@ -212,15 +215,9 @@ def _decode(text: str, depth_max: int, decoder: json.JSONDecoder) -> JsonValue:
 
 
 def _check_depth(text: str, depth_max: int) -> None:
-    depth = 0
-    for match in _TOKENS.finditer(text):
-        mark = match[0]
-        if mark in "[{":
-            depth += 1
-            if depth > depth_max:
-                raise JsonError(f"nested deeper than {depth_max}")
-        elif mark in "]}":
-            depth -= 1
+    brackets = _BRACKET.findall(_STRING.sub("", text))
+    if max(accumulate(map(_STEPS.__getitem__, brackets)), default=0) > depth_max:
+        raise JsonError(f"nested deeper than {depth_max}")
 
 
 def _check_unicode(text: str) -> None:
