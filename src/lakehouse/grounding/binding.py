@@ -25,6 +25,7 @@ import msgspec
 
 from lakehouse.core.json_text import JsonScalar, JsonValue, dumps, exact
 from lakehouse.core.shape import Shape
+from lakehouse.sql.quoting import quoted_name
 
 _INTEGER_MAX: Final = 2**127 - 1
 _BIGINT_MAX: Final = 2**63 - 1
@@ -112,7 +113,7 @@ def quoted(name: str) -> str:
     """Quote a name for SQL, whatever it holds. NUL cannot stand in SQL text and is refused."""
     if "\0" in name:
         raise BindingFault("a name contains NUL")
-    return '"' + name.replace('"', '""') + '"'
+    return quoted_name(name)
 
 
 def _type(shape: Shape, *, wide: bool) -> str:

@@ -12,7 +12,7 @@ from typing import Final, Literal
 import msgspec
 
 from lakehouse.core.errors import SetupError
-from lakehouse.sessionlog.reading.filters import REPLAY_DAEMON
+from lakehouse.sessionlog.reading.filters import SessionFilter
 from lakehouse.sessionlog.reading.query import query
 
 Sampling = Literal["newest", "stratified"]
@@ -23,20 +23,15 @@ _QUERY_MS: Final = 600_000
 _QUERY_BYTES: Final = 4 << 30  # of address space: there may be millions of rows to choose from
 
 
-class Selection(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What to choose. `where` is a condition on the view `sessions`.
+class Selection(SessionFilter, frozen=True, kw_only=True, omit_defaults=True):
+    """What to choose among the sessions that a filter takes.
 
-    `since` <= timestamp < `until`, in the format of rows. `daemon` chooses the rows of one daemon,
-    such as `replay`. `newest` takes the last `limit` sessions. `stratified` takes `limit` sessions
-    at random by `seed`, so that kinds, models, verdicts and first shots have their share of the
-    log.
+    `where` is a condition on the view `sessions`. `newest` takes the last `limit` sessions.
+    `stratified` takes `limit` sessions at random by `seed`, so that kinds, models, verdicts and
+    first shots have their share of the log.
     """
 
-    kind: str | None = None
     where: str | None = None
-    since: str | None = None
-    until: str | None = None
-    daemon: str | None = None
     limit: int | None = None
     sample: Sampling = "newest"
     seed: int = 0
@@ -116,17 +111,8 @@ def kinds_in_force(root: Path, selection: Selection) -> dict[str, KindInForce]:
 
 
 def _chosen(selection: Selection) -> str:
-    tests = ["verdict <> 'infra_error'"]
-    daemon = selection.daemon
-    tests.append(f"daemon = {_literal(daemon)}" if daemon else f"daemon <> '{REPLAY_DAEMON}'")
-    if selection.kind is not None:
-        tests.append(f"kind = {_literal(selection.kind)}")
-    if selection.since is not None:
-        tests.append(f"timestamp >= {_moment(selection.since)}")
-    if selection.until is not None:
-        # A row without a time is older than every other, as in every list of sessions.
-        tests.append(f"(timestamp < {_moment(selection.until)} OR timestamp IS NULL)")
-    chosen = f"SELECT * FROM sessions WHERE {' AND '.join(tests)}"  # noqa: S608 - quoted literals
+    tests = f"verdict <> 'infra_error' AND {selection.quoted_condition()}"
+    chosen = f"SELECT * FROM sessions WHERE {tests}"  # noqa: S608 - quoted literals
     # The line break ends a comment at the end of the condition.
     where = f" WHERE ({selection.where}\n)" if selection.where else ""
     return f"SELECT * FROM ({chosen}){where}"  # noqa: S608 - the operator's own SQL
@@ -153,11 +139,3 @@ def _stratified(candidates: list[_Selectable], limit: int, seed: int) -> list[_S
 
 def _draw(seed: int, row_id: str) -> bytes:
     return hashlib.sha256(f"{seed} {row_id}".encode()).digest()
-
-
-def _moment(text: str) -> str:
-    return f"TIMESTAMP {_literal(text.removesuffix('Z'))}"
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"

@@ -1,1 +1,1 @@
-"""Checks SQL from outside before it runs."""
+"""Quotes SQL, opens a database in memory, and checks SQL from outside before it runs."""

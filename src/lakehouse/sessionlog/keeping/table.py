@@ -20,6 +20,7 @@ from deltalake import (
 
 from lakehouse.core.errors import SetupError
 from lakehouse.sessionlog.keeping.records import PARTITION, SCHEMA
+from lakehouse.sql.quoting import quoted_text
 
 _FILES_MERGED_MIN: Final = 4  # small files of one day that are worth writing again as one
 _GROUP_ROWS: Final = 100_000
@@ -112,8 +113,7 @@ def merge_small_files(table: DeltaTable) -> int:
 
 def delete_session(table: DeltaTable, session_id: str) -> int:
     """Rewrite the files that hold rows of a session without them; gives the number of rows."""
-    literal = session_id.replace("'", "''")
-    done = table.delete(f"session_id = '{literal}'", commit_properties=_OURS)
+    done = table.delete(f"session_id = {quoted_text(session_id)}", commit_properties=_OURS)
     return int(done["num_deleted_rows"])
 
 

@@ -20,6 +20,7 @@ from lakehouse.core.clock import moment_of
 from lakehouse.core.errors import LakehouseError, SetupError
 from lakehouse.files.regular import read_regular
 from lakehouse.sessionlog.layout import COMPACTED, IDENTITY, TABLE_STATE
+from lakehouse.sql.quoting import quoted_text, quoted_texts
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -103,9 +104,9 @@ class Compacted:
         wanted = [file for file in self.files if since is None or _date_of(file) >= since]
         if not wanted:
             return None
-        listed = ", ".join("'" + file.replace("'", "''") + "'" for file in wanted)
         # By name: older files lack the members that rows gained later.
-        return f"read_parquet([{listed}], union_by_name = true, hive_partitioning = false)"
+        files = quoted_texts(wanted)
+        return f"read_parquet([{files}], union_by_name = true, hive_partitioning = false)"
 
     def lines(self, where: str = "", values: Sequence[object] = ()) -> Iterator[bytes]:
         """Return the rows' own bytes, of all rows or of those that an SQL condition names."""
@@ -361,12 +362,10 @@ def _connected(table: "DeltaTable") -> Iterator["DuckDBPyConnection"]:
     """Open DuckDB to read a table, for a `with`; what it cannot read is said as ours."""
     import duckdb  # noqa: PLC0415 - a log without a table is read without a database
 
-    connection = duckdb.connect(
-        ":memory:",
-        config={"autoinstall_known_extensions": False, "autoload_known_extensions": False},
-    )
+    from lakehouse.sql.database import open_database  # noqa: PLC0415 - likewise
+
+    connection = open_database()
     try:
-        connection.execute("SET TimeZone = 'UTC'")
         yield connection
     except (duckdb.Error, OSError) as error:
         first = str(error).split("\n", 1)[0]
@@ -384,4 +383,4 @@ def _date_of(file: str) -> str:
 
 
 def _since(since: str | None) -> str:
-    return f" WHERE date >= '{since}'" if since is not None else ""
+    return f" WHERE date >= {quoted_text(since)}" if since is not None else ""

@@ -1,4 +1,4 @@
-"""The filters of `GET /v1/sessions`, `lakehouse sessions` and `lakehouse stats`."""
+"""The filters of sessions: for pages, `lakehouse stats` and the choice of a replay."""
 
 from datetime import UTC, datetime
 from typing import Final
@@ -7,8 +7,10 @@ import msgspec
 
 from lakehouse.core.clock import timestamp
 from lakehouse.core.errors import Refusal
+from lakehouse.sql.quoting import quoted_text
 
 REPLAY_DAEMON: Final = "replay"
+_FINDING_CODES: Final = "json_extract_string(attempts, '$[*].findings[*].code')"
 
 
 class SessionFilter(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,6 +30,32 @@ class SessionFilter(msgspec.Struct, frozen=True, kw_only=True):
     conversation_id: str | None = None
     since: str | None = None
     until: str | None = None
+
+    def condition(self) -> tuple[str, list[str]]:
+        """Write it as SQL on the columns of sessions, each value bound to a `?`.
+
+        For the view and the compacted table, with times in UTC.
+        """
+        tests = [
+            ("daemon <> ?", REPLAY_DAEMON if self.daemon is None else None),
+            ("daemon = ?", self.daemon),
+            ("kind = ?", self.kind),
+            ("verdict = ?", self.verdict),
+            ("conversation_id = ?", self.conversation_id),
+            ("timestamp >= ?::TIMESTAMPTZ", self.since),
+            ("(timestamp < ?::TIMESTAMPTZ OR timestamp IS NULL)", self.until),
+            ("? IN (model, model_alias)", self.model),
+            (f"list_contains(list_append({_FINDING_CODES}, error.code), ?)", self.code),
+        ]
+        asked = [(test, value) for test, value in tests if value is not None]
+        return " AND ".join(test for test, _ in asked), [value for _, value in asked]
+
+    def quoted_condition(self) -> str:
+        """Write `condition` with its values as quoted texts, for a query that binds none."""
+        condition, values = self.condition()
+        first, *rest = condition.split("?")
+        pairs = zip(map(quoted_text, values), rest, strict=True)
+        return first + "".join(value + part for value, part in pairs)
 
 
 def moment(text: str, *, name: str) -> str:

@@ -23,6 +23,7 @@ from lakehouse.sessionlog.reading.query import QueryAnswer, QueryColumn, QueryTa
 from lakehouse.sessionlog.reading.sources import Sources, find_sources, is_damage
 from lakehouse.sessionlog.reading.views import open_views
 from lakehouse.sql.gate import NotAQuery, ReadQuery, one_line, read_query
+from lakehouse.sql.quoting import quoted_texts
 
 _TRIES_MAX: Final = 4  # a segment may be sealed, or a file go, between listing and reading
 _BATCH_ROWS: Final = 10_000
@@ -190,8 +191,7 @@ def _lock_down(
     connection.execute("SET temp_directory = ?", [task.spill_directory if spills else ""])
     connection.execute("SET max_temp_directory_size = '4GiB'")
     connection.execute("SET python_enable_replacements = false")
-    listed = ", ".join("'" + path.replace("'", "''") + "'" for path in paths)
-    connection.execute(f"SET allowed_paths = [{listed}]")
+    connection.execute(f"SET allowed_paths = [{quoted_texts(paths)}]")
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")
 

@@ -245,28 +245,14 @@ def _table_condition(
     where: SessionFilter, before: Order | None, hidden: frozenset[str]
 ) -> tuple[str, list[object]]:
     """Write `_wanted` as a condition on the compacted table, with the values to bind."""
-    tests: list[tuple[str, list[object]]] = [
-        ("daemon = ?" if where.daemon else "daemon <> ?", [where.daemon or REPLAY_DAEMON]),
-        ("session_id NOT IN (SELECT unnest(?::VARCHAR[]))", [sorted(hidden)]),
-    ]
+    condition, values = where.condition()
+    condition += " AND session_id NOT IN (SELECT unnest(?::VARCHAR[]))"
+    bound: list[object] = [*values, sorted(hidden)]
     if before is not None:
         moment = f"coalesce(timestamp, '{UNDATED}'::TIMESTAMPTZ)"
-        tests.append((f"({moment}, row_id) < (?::TIMESTAMPTZ, ?)", list(before)))
-    for test, value in (
-        ("kind = ?", where.kind),
-        ("verdict = ?", where.verdict),
-        ("conversation_id = ?", where.conversation_id),
-        ("timestamp >= ?::TIMESTAMPTZ", where.since),
-        ("(timestamp < ?::TIMESTAMPTZ OR timestamp IS NULL)", where.until),
-        ("? IN (model, model_alias)", where.model),
-    ):
-        if value is not None:
-            tests.append((test, [value]))
-    if where.code is not None:
-        codes = "json_extract_string(attempts, '$[*].findings[*].code')"
-        tests.append((f"(error.code = ? OR list_contains({codes}, ?))", [where.code] * 2))
-    condition = " AND ".join(test for test, _ in tests)
-    return condition, [value for _, bound in tests for value in bound]
+        condition += f" AND ({moment}, row_id) < (?::TIMESTAMPTZ, ?)"
+        bound += before
+    return condition, bound
 
 
 def _codes(row: _Head) -> set[str]:

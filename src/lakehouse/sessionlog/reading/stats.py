@@ -13,7 +13,7 @@ import msgspec
 from lakehouse.core.errors import LakehouseError, Refusal
 from lakehouse.core.rates import wilson_interval
 from lakehouse.core.suggestion import did_you_mean
-from lakehouse.sessionlog.reading.filters import REPLAY_DAEMON, SessionFilter
+from lakehouse.sessionlog.reading.filters import SessionFilter
 from lakehouse.sessionlog.reading.sources import find_sources, is_damage
 from lakehouse.sessionlog.reading.views import open_views
 
@@ -70,7 +70,7 @@ def stats(root: Path, *, by: Sequence[str] = (), where: SessionFilter | None = N
             near = did_you_mean(name, _EXPRESSIONS)
             message = f"`by` is {name!r}{near}; allowed: {allowed}."
             raise Refusal("invalid_request", message)
-    condition, values = _conditions(where or SessionFilter())
+    condition, values = (where or SessionFilter()).condition()
     groups = "".join(f", {_EXPRESSIONS[name]} AS g{index}" for index, name in enumerate(by))
     names = ", ".join(f"g{index}" for index in range(len(by)))
     query = (
@@ -120,25 +120,3 @@ def _stats(counts: tuple[Any, ...], group: dict[str, str | None]) -> Stats:
         accepted_rate=accepted / rated if rated else None,
         accepted_interval=wilson_interval(accepted / rated, rated) if rated else None,
     )
-
-
-def _conditions(where: SessionFilter) -> tuple[str, list[str]]:
-    tests: list[tuple[str, str | None]] = [
-        ("kind = ?", where.kind),
-        ("verdict = ?", where.verdict),
-        ("conversation_id = ?", where.conversation_id),
-        ("timestamp >= CAST(? AS TIMESTAMP)", where.since),
-        ("(timestamp < CAST(? AS TIMESTAMP) OR timestamp IS NULL)", where.until),
-        ("daemon = ?" if where.daemon else "daemon <> ?", where.daemon or REPLAY_DAEMON),
-    ]
-    conditions = [test for test, value in tests if value is not None]
-    values = [value for _, value in tests if value is not None]
-    if where.model is not None:
-        conditions.append("? IN (model, model_alias)")
-        values.append(where.model)
-    if where.code is not None:
-        conditions.append(
-            "(error.code = ? OR row_id IN (SELECT row_id FROM findings WHERE code = ?))"
-        )
-        values += [where.code, where.code]
-    return " AND ".join(conditions), values

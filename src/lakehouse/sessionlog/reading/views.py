@@ -31,6 +31,8 @@ from lakehouse.sessionlog.reading.columns import (
 )
 from lakehouse.sessionlog.reading.reader import bad_lines
 from lakehouse.sessionlog.reading.sources import Sources, find_sources
+from lakehouse.sql.database import open_database
+from lakehouse.sql.quoting import quoted_name, quoted_text, quoted_texts
 
 # DuckDB fails a query on a longer line, even one that is damage: none comes so far (`sources.py`).
 _OBJECT_BYTES_MAX: Final = 2 * ROW_BYTES_MAX
@@ -91,12 +93,8 @@ def open_views(
     Cost: 20 ms, and 1 GB/s for a query of lines; the compacted table is read by columns.
     """
     sources = sources or find_sources(root)
-    connection = duckdb.connect(
-        ":memory:",
-        config={"autoinstall_known_extensions": False, "autoload_known_extensions": False},
-    )
+    connection = open_database()
     try:
-        connection.execute("SET TimeZone = 'UTC'")
         connection.execute(_sessions_view(connection, sources))
         connection.execute(_attempts_view())
         connection.execute(_findings_view())
@@ -136,10 +134,10 @@ def _sessions_view(connection: duckdb.DuckDBPyConnection, sources: Sources) -> s
 
 def _read(paths: list[str], columns: Columns, *, strict: bool) -> str:
     declared = ", ".join(
-        f"{_quoted(name)}: '{'JSON' if cast.startswith(('JSON', 'STRUCT')) else 'VARCHAR'}'"
+        f"{quoted_name(name)}: '{'JSON' if cast.startswith(('JSON', 'STRUCT')) else 'VARCHAR'}'"
         for name, cast in columns.items()
     )
-    files = ", ".join(_literal(path) for path in paths)
+    files = quoted_texts(paths)
     return (
         f"SELECT * FROM read_json([{files}], "  # noqa: S608 - quoted literals and constants
         f"format = 'newline_delimited', "
@@ -151,7 +149,7 @@ def _read(paths: list[str], columns: Columns, *, strict: bool) -> str:
 def _rows(view: _View, sources: list[str], forgotten: frozenset[str]) -> str:
     if not sources:
         columns = view.columns.items()
-        nothing = ", ".join(f"NULL::{cast} AS {_quoted(column)}" for column, cast in columns)
+        nothing = ", ".join(f"NULL::{cast} AS {quoted_name(column)}" for column, cast in columns)
         return f"SELECT * FROM (SELECT {nothing} WHERE false)"  # noqa: S608 - constants only
     casts = ", ".join(_cast(column, cast) for column, cast in view.columns.items())
     lines = " UNION ALL ".join(sources)
@@ -162,12 +160,12 @@ def _rows(view: _View, sources: list[str], forgotten: frozenset[str]) -> str:
 
 
 def _unless(forgotten: frozenset[str]) -> str:
-    listed = ", ".join(_literal(session_id) for session_id in sorted(forgotten))
+    listed = quoted_texts(sorted(forgotten))
     return f" WHERE session_id NOT IN ({listed})" if listed else ""
 
 
 def _table_cast(name: str, cast: str) -> str:
-    column = _quoted(name)
+    column = quoted_name(name)
     if cast == TIME:
         return f"{column} AT TIME ZONE 'UTC' AS {column}"
     if cast.startswith("STRUCT"):
@@ -177,7 +175,7 @@ def _table_cast(name: str, cast: str) -> str:
 
 
 def _cast(name: str, cast: str) -> str:
-    column = _quoted(name)
+    column = quoted_name(name)
     if cast == TIME:
         return f"{_moment(column)} AS {column}"
     return column if cast in {"VARCHAR", "JSON"} else f"TRY_CAST({column} AS {cast}) AS {column}"
@@ -190,19 +188,21 @@ def _moment(column: str) -> str:
     # By way of TIMESTAMPTZ: a plain TIMESTAMP drops an offset that a foreign row may have.
     moment = f"TRY_CAST({text} AS TIMESTAMPTZ)"
     return (
-        f"CASE WHEN regexp_full_match({column}, {_literal(TIME_PATTERN)}) "
+        f"CASE WHEN regexp_full_match({column}, {quoted_text(TIME_PATTERN)}) "
         f"AND {moment} BETWEEN {_FIRST} AND {_LAST} THEN {moment} AT TIME ZONE 'UTC' END"
     )
 
 
 def _member(source: str, name: str, cast: str) -> str:
     if cast == "VARCHAR":
-        return f"{source} ->> '$.{name}' AS {_quoted(name)}"
+        return f"{source} ->> '$.{name}' AS {quoted_name(name)}"
     raw = f"json_extract({source}, '$.{name}')"
     if cast == "JSON":
         # The JSON null of a member that is there is SQL's NULL, as it is in `sessions`.
-        return f"CASE WHEN json_type({raw}) = 'NULL' THEN NULL ELSE {raw} END AS {_quoted(name)}"
-    return f"TRY_CAST({raw} AS {cast}) AS {_quoted(name)}"
+        return (
+            f"CASE WHEN json_type({raw}) = 'NULL' THEN NULL ELSE {raw} END AS {quoted_name(name)}"
+        )
+    return f"TRY_CAST({raw} AS {cast}) AS {quoted_name(name)}"
 
 
 def _members(source: str, columns: Columns) -> str:
@@ -233,11 +233,3 @@ def _create_bad_lines(connection: duckdb.DuckDBPyConnection, root: Path) -> None
     ]
     if rows:
         connection.executemany("INSERT INTO log_bad_lines VALUES (?, ?, ?, ?, ?)", rows)
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
