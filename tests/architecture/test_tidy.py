@@ -53,6 +53,24 @@ def test_a_file_beside_the_source_is_short_and_says_why_it_exists(module: Path):
     assert module.stem not in BANNED_NAMES
 
 
+@pytest.mark.parametrize(
+    ("text", "package"),
+    [
+        ("fcntl.flock(", "files"),
+        ("os.O_DIRECTORY", "files"),
+        ('.replace("\'", "\'\'")', "sql"),
+        (".replace('\"', '\"\"')", "sql"),
+        ("enable_progress_bar", "sql"),
+    ],
+)
+def test_what_is_easily_done_wrong_is_done_in_one_package(text: str, package: str):
+    """Locks, synced directories and quoted SQL: everybody else calls the package that has them."""
+    home = ROOT / "src/lakehouse" / package
+    found = {module.parent for module in MODULES if text in module.read_text("utf-8")}
+
+    assert found == {home}
+
+
 def test_every_suppression_gives_its_reason():
     """`noqa`, `type: ignore` and `pragma` end in a reason, in the code that ships."""
     bare = re.compile(r"#\s*(noqa(: [A-Z0-9, ]+)?|type: ignore(\[[^\]]*\])?|pragma: [a-z ]+)\s*$")

@@ -6,7 +6,6 @@ again. A line of the rejects file is removed only when its row was run again.
 """
 
 import contextlib
-import fcntl
 import os
 from collections.abc import Collection
 from pathlib import Path
@@ -18,6 +17,8 @@ from lakehouse.cli.run_inputs import Input, Refused
 from lakehouse.core.errors import LakehouseError, SetupError
 from lakehouse.core.finding import Finding
 from lakehouse.core.session import SessionReply, Verdict
+from lakehouse.files.disk import replacing
+from lakehouse.files.locks import try_lock
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -66,8 +67,9 @@ class ResultFile:
         except OSError as error:
             raise SetupError(f"{self.path}: cannot be written: {error.strerror}.") from error
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            same = os.fstat(file.fileno()).st_ino == self.path.stat().st_ino
+            same = try_lock(file.fileno()) and os.path.samestat(
+                os.fstat(file.fileno()), self.path.stat()
+            )
         except OSError:
             same = False
         if not same:
@@ -115,14 +117,9 @@ class ResultFile:
         kept = [line for index, line in last.items() if index not in without]
         if len(kept) == len(lines):
             return
-        beside = self.path.with_name(self.path.name + ".new")
         try:
-            with beside.open("wb") as file:
-                fcntl.flock(file, fcntl.LOCK_EX)
+            with replacing(self.path, mode=0o666) as file:
                 file.writelines(kept)
-                file.flush()
-                os.fsync(file.fileno())
-                beside.replace(self.path)
         except OSError as error:
             raise SetupError(f"{self.path}: cannot be written: {error.strerror}.") from error
         old, self._file = self._file, self._open()

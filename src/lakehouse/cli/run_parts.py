@@ -3,13 +3,13 @@
 The file `OUTPUT.run.json` beside the results lists the parts with their settings.
 """
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
 
 from lakehouse.core.errors import SetupError
+from lakehouse.files.disk import write_durably
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True):
@@ -110,12 +110,7 @@ class Parts:
             ) from error
 
     def _write(self, parts: tuple[Part, ...]) -> None:
-        beside = self._path.with_name(self._path.name + ".new")
         try:
-            with beside.open("wb") as file:
-                file.write(msgspec.json.encode(_File(parts)) + b"\n")
-                file.flush()
-                os.fsync(file.fileno())
-            beside.replace(self._path)
+            write_durably(self._path, msgspec.json.encode(_File(parts)) + b"\n", mode=0o666)
         except OSError as error:
             raise SetupError(f"{self._path}: cannot be written: {error.strerror}.") from error

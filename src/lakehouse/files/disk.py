@@ -7,7 +7,10 @@ import errno
 import fcntl
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from lakehouse.files.regular import open_regular
 
@@ -81,23 +84,34 @@ def make_directories(path: Path) -> None:
         Disk().sync_directory(place.parent)
 
 
-def write_durably(path: Path, data: bytes) -> None:
-    """Put a small file in place, whole or not at all, and its name on the disk.
+@contextmanager
+def replacing(path: Path, *, mode: int = 0o600) -> Iterator[IO[bytes]]:
+    """Open a file that takes the place of `path` when the block ends well, for a `with`.
 
-    A crash leaves the old file or the new one, and perhaps a `.tmp` beside it, which the next
-    call for the same path replaces.
+    Whole or not at all, and with its name on the disk. A crash leaves the old file or the new one,
+    and perhaps a `.tmp` beside it, which the next call for the same path replaces.
+
+    Raises:
+        OSError: The old file is still there.
     """
     beside = path.with_name(f".{path.name}.tmp")
-    descriptor = open_regular(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    descriptor = open_regular(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
     try:
-        view = memoryview(data)
-        while view:
-            view = view[os.write(descriptor, view) :]
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    beside.rename(path)
+        with os.fdopen(descriptor, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(descriptor)
+        beside.replace(path)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
     Disk().sync_directory(path.parent)
+
+
+def write_durably(path: Path, data: bytes, *, mode: int = 0o600) -> None:
+    """Put a small file in place; see `replacing`."""
+    with replacing(path, mode=mode) as file:
+        file.write(data)
 
 
 def reason(error: OSError) -> str:

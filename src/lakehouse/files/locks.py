@@ -28,12 +28,11 @@ def take_lock(path: Path) -> int | None:
     except FileExistsError:
         return None
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         # A reaper may have removed the file between the open and the lock; a lock on a file
         # without a name would tell nobody that we live.
-        if os.path.samestat(os.fstat(descriptor), path.lstat()):
+        if try_lock(descriptor) and os.path.samestat(os.fstat(descriptor), path.lstat()):
             return descriptor
-    except (BlockingIOError, FileNotFoundError):
+    except FileNotFoundError:
         pass
     except BaseException:
         os.close(descriptor)
@@ -63,6 +62,15 @@ def lock_held(path: Path) -> bool:
     return False
 
 
+def try_lock(descriptor: int) -> bool:
+    """Take the lock of an open file, until it is closed; False if somebody else has it."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
 @contextmanager
 def exclusively(path: Path, wait_s: float) -> Iterator[None]:
     """Hold a lock file that is never removed while the block runs.
@@ -73,15 +81,22 @@ def exclusively(path: Path, wait_s: float) -> Iterator[None]:
     descriptor = open_regular(path, os.O_RDWR | os.O_CREAT)
     try:
         until = time.monotonic() + wait_s
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError as error:
-                if time.monotonic() >= until:
-                    raise Busy(path.name, wait_s) from error
-                time.sleep(_POLL_S)
+        while not try_lock(descriptor):
+            if time.monotonic() >= until:
+                raise Busy(path.name, wait_s)
+            time.sleep(_POLL_S)
         yield
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def open_locked(path: Path, flags: int) -> Iterator[int]:
+    """Open a regular file and hold it alone, for a `with`; waits for others that hold it."""
+    descriptor = open_regular(path, flags)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield descriptor
     finally:
         os.close(descriptor)
 

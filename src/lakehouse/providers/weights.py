@@ -8,7 +8,6 @@ one pinned here.
 """
 
 import contextlib
-import fcntl
 import hashlib
 import importlib.util
 import os
@@ -27,6 +26,7 @@ import msgspec
 from lakehouse.core.errors import SetupError
 from lakehouse.core.suggestion import did_you_mean
 from lakehouse.files.disk import Disk
+from lakehouse.files.locks import try_lock
 from lakehouse.process.children import Child
 
 PullStage = Literal["present", "waiting", "downloading", "unpacking", "done"]
@@ -145,18 +145,14 @@ def _only_one_pull(directory: Path, progress: Progress, weights: Weights) -> Ite
     """Hold the directory's lock: it protects the working directories of pulls in progress."""
     give_up = time.monotonic() + _PULL_SECONDS_MAX
     with (directory / "pull.lock").open("a") as lock:
-        while True:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > give_up:
-                    raise SetupError(
-                        f"Another `models pull` has locked {directory} for half an hour.",
-                        hint="End that process and pull again.",
-                    ) from None
-                progress("waiting", 0, weights.bytes)
-                time.sleep(_POLL_SECONDS)
+        while not try_lock(lock.fileno()):
+            if time.monotonic() > give_up:
+                raise SetupError(
+                    f"Another `models pull` has locked {directory} for half an hour.",
+                    hint="End that process and pull again.",
+                )
+            progress("waiting", 0, weights.bytes)
+            time.sleep(_POLL_SECONDS)
         yield
 
 

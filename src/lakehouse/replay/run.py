@@ -4,7 +4,6 @@
 recorded only in `replay_runs.jsonl`. The lock keeps a second process from working on the run.
 """
 
-import fcntl
 import os
 from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Mapping
@@ -21,6 +20,8 @@ from lakehouse.core.replay_row import ReplayRun
 from lakehouse.core.row import Row
 from lakehouse.core.row_codec import RowError, decode_replay_run, decode_row, encode_line
 from lakehouse.engine.task import Catalog
+from lakehouse.files.locks import try_lock
+from lakehouse.files.regular import open_regular
 from lakehouse.replay.candidate import Candidate
 from lakehouse.replay.corpus import CorpusCounts, build_corpus, write_corpus, write_file
 from lakehouse.replay.selection import KindInForce, Selection, kinds_in_force, select_rows
@@ -175,17 +176,13 @@ def at_work(root: Path, run_id: str) -> Iterator[None]:
     Raises:
         LakehouseError: Another process holds the lock.
     """
-    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-    descriptor = os.open(root / REPLAYS / run_id / LOCK, flags, 0o600)
+    descriptor = open_regular(root / REPLAYS / run_id / LOCK, os.O_RDWR | os.O_CREAT)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        os.close(descriptor)
-        raise LakehouseError(
-            f"Run {run_id} is already running in another process.",
-            hint=f"Wait for it or stop it, then: lakehouse replay --resume {run_id}",
-        ) from error
-    try:
+        if not try_lock(descriptor):
+            raise LakehouseError(
+                f"Run {run_id} is already running in another process.",
+                hint=f"Wait for it or stop it, then: lakehouse replay --resume {run_id}",
+            )
         yield
     finally:
         os.close(descriptor)

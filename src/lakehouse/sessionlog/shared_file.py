@@ -7,15 +7,14 @@ program goes stale.
 Blocks: call it from a thread.
 """
 
-import fcntl
 import os
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from lakehouse.core.errors import LakehouseError
 from lakehouse.core.row_codec import crc_holds
 from lakehouse.files.disk import Disk
+from lakehouse.files.locks import open_locked
 from lakehouse.files.regular import open_regular
 from lakehouse.sessionlog.lines import split_lines
 
@@ -28,7 +27,7 @@ def append_lines(path: Path, lines: Iterable[bytes]) -> None:
 
     Cost: one sync, whatever the number of lines.
     """
-    with _locked(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT) as descriptor:
+    with open_locked(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT) as descriptor:
         is_new = os.fstat(descriptor).st_size == 0
         for line in lines:
             written = os.write(descriptor, b"\n%b\n" % line)
@@ -50,7 +49,7 @@ def blank_lines(path: Path, unwanted: Callable[[bytes], bool]) -> int:
     """
     if not os.path.lexists(path):
         return 0
-    with _locked(path, os.O_RDWR) as descriptor:
+    with open_locked(path, os.O_RDWR) as descriptor:
         found = [
             line for line in split_lines(descriptor) if crc_holds(line.data) and unwanted(line.data)
         ]
@@ -59,17 +58,6 @@ def blank_lines(path: Path, unwanted: Callable[[bytes], bool]) -> int:
         if found:
             Disk().sync(descriptor)
     return len(found)
-
-
-@contextmanager
-def _locked(path: Path, flags: int) -> Iterator[int]:
-    """Open a file and hold it alone, for a `with`."""
-    descriptor = open_regular(path, flags)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield descriptor
-    finally:
-        os.close(descriptor)
 
 
 def whole_lines(path: Path) -> Iterator[bytes]:

@@ -20,6 +20,7 @@ import msgspec
 
 import lakehouse
 from lakehouse.core.errors import LakehouseError, SetupError
+from lakehouse.files.disk import replacing
 from lakehouse.process.children import Child
 from lakehouse.sessionlog.reading.compacted import is_remote
 
@@ -143,28 +144,20 @@ def _beside(target: Path | None) -> Iterator[int | None]:
     if target is None:
         yield None
         return
-    beside = target.with_name(f".{target.name}.tmp")
+    opened = False
     try:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
-        descriptor = os.open(beside, flags, 0o666)
+        with replacing(target, mode=0o666) as file:
+            opened = True
+            yield file.fileno()
     except OSError as error:
-        raise SetupError(
-            f"Cannot write {target}: {error.strerror}.", hint="Choose another --output."
-        ) from error
-    try:
-        try:
-            yield descriptor
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        beside.replace(target)
-    except OSError as error:
+        if not opened:
+            raise SetupError(
+                f"Cannot write {target}: {error.strerror}.", hint="Choose another --output."
+            ) from error
         raise QueryFailed(
             f"Cannot write {target}: {error.strerror}.",
             hint="Free some space there, or choose another --output.",
         ) from error
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def _answer(output: bytes) -> QueryAnswer:
