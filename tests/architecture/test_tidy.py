@@ -60,7 +60,6 @@ def test_a_file_beside_the_source_is_short_and_says_why_it_exists(module: Path):
         ("os.O_DIRECTORY", "files"),
         ('.replace("\'", "\'\'")', "sql"),
         (".replace('\"', '\"\"')", "sql"),
-        ("enable_progress_bar", "sql"),
     ],
 )
 def test_what_is_easily_done_wrong_is_done_in_one_package(text: str, package: str):

@@ -7,6 +7,8 @@ with the command that fixes it.
 import os
 import re
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -73,15 +75,20 @@ class LogFile(msgspec.Struct, frozen=True):
                 continue
         return None
 
+    @contextmanager
+    def opened(self) -> Iterator[int | None]:
+        """Open as `open` does, for a `with`."""
+        descriptor = self.open()
+        try:
+            yield descriptor
+        finally:
+            if descriptor is not None:
+                os.close(descriptor)
+
     def stat(self) -> os.stat_result | None:
         """Look at the file wherever it is by now; None when it is gone for good."""
-        descriptor = self.open()
-        if descriptor is None:
-            return None
-        try:
-            return os.fstat(descriptor)
-        finally:
-            os.close(descriptor)
+        with self.opened() as descriptor:
+            return None if descriptor is None else os.fstat(descriptor)
 
 
 def segment_name(writer_id: str, segment: int) -> str:

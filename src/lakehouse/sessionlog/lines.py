@@ -7,7 +7,7 @@ replays or compacts it. Bytes that are not certainly a whole row are never shown
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final, Literal
 
 import msgspec
@@ -116,17 +116,20 @@ def classify_file(file: LogFile) -> Iterator[LogLine]:
 
     Cost: 1 GB/s, and 15 µs a row of ours; of another runtime's, up to 45.
     """
-    descriptor = file.open()
-    if descriptor is None:
-        return
-    try:
-        # Asked before reading: a writer that dies meanwhile leaves its tail for the next look.
-        alive = may_be_writing(file)
-        crc_required = crc_is_required(descriptor, file)
-        for line in split_lines(descriptor):
-            yield classify(line, file=file.label, crc_required=crc_required, alive=alive)
-    finally:
-        os.close(descriptor)
+    with file.opened() as descriptor:
+        if descriptor is not None:
+            # Asked before reading: a writer that dies meanwhile leaves its tail for the next look.
+            alive = may_be_writing(file)
+            yield from classify_lines(file, descriptor, split_lines(descriptor), alive=alive)
+
+
+def classify_lines(
+    file: LogFile, descriptor: int, lines: Iterable[Line], *, alive: bool
+) -> Iterator[LogLine]:
+    """Tell what each of these lines of an open file is; `alive` is its writer."""
+    required = crc_is_required(descriptor, file)
+    for line in lines:
+        yield classify(line, file=file.label, crc_required=required, alive=alive)
 
 
 def crc_is_required(descriptor: int, file: LogFile) -> bool:

@@ -6,7 +6,6 @@ found done. A segment is deleted only after its rows are on disk elsewhere, in a
 table that `durability.py` has marked.
 """
 
-import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -179,14 +178,11 @@ def _damaged_segments(root: Path) -> set[str]:
     damaged = set()
     for file in log_files(root):
         manifest = read_manifest(root, file.name) if file.directory == SEALED else None
-        descriptor = file.open() if manifest is not None else None
-        if manifest is None or descriptor is None:
+        if manifest is None:
             continue
-        try:
-            if digest(descriptor) != manifest.sha256:
+        with file.opened() as descriptor:
+            if descriptor is not None and digest(descriptor) != manifest.sha256:
                 damaged.add(file.name)
-        finally:
-            os.close(descriptor)
     return damaged
 
 

@@ -15,14 +15,7 @@ from lakehouse.core.errors import LakehouseError, SetupError
 from lakehouse.core.row_codec import crc_holds
 from lakehouse.sessionlog.keeping.sealing import inbox_sealed_to
 from lakehouse.sessionlog.layout import INBOX_WRITER, SEALED, TABLE, LogFile, log_files
-from lakehouse.sessionlog.lines import (
-    LogLine,
-    classify,
-    crc_is_required,
-    may_be_writing,
-    row_key,
-    split_lines,
-)
+from lakehouse.sessionlog.lines import LogLine, classify_lines, may_be_writing, row_key
 from lakehouse.sessionlog.manifest import Manifest, digest, read_manifest
 from lakehouse.sessionlog.reading.compacted import open_compacted
 from lakehouse.sessionlog.reading.odd_entries import odd_entries
@@ -136,28 +129,19 @@ def _verify_table(root: Path, tally: _Tally) -> None:
 
 
 def _verify_file(file: LogFile, tally: _Tally) -> None:
-    descriptor = file.open()
-    if descriptor is None:
-        return
-    try:
+    with file.opened() as descriptor:
+        if descriptor is None:
+            return
         # Asked before reading: a writer that dies meanwhile leaves its tail for the next look.
         alive = may_be_writing(file)
         manifest = read_manifest(file.root, file.name)
         listed = {(bad.line, bad.offset) for bad in manifest.bad_lines} if manifest else set()
-        for entry in _lines(file, descriptor, alive=alive):
+        # What sealed copies hold of the inbox is checked there.
+        offset = inbox_sealed_to(file.root, descriptor) if file.writer_id is None else 0
+        for entry in classify_lines(file, descriptor, split(descriptor, offset), alive=alive):
             tally.take(entry, listed=(entry.line.number, entry.line.offset) in listed)
         if file.directory == SEALED:
             tally.bad += _against_manifest(file, descriptor, manifest)
-    finally:
-        os.close(descriptor)
-
-
-def _lines(file: LogFile, descriptor: int, *, alive: bool) -> Iterator[LogLine]:
-    required = crc_is_required(descriptor, file)
-    # What sealed copies hold of the inbox is checked there.
-    offset = inbox_sealed_to(file.root, descriptor) if file.writer_id is None else 0
-    for line in split_lines(descriptor, offset):
-        yield classify(line, file=file.label, crc_required=required, alive=alive)
 
 
 def _against_manifest(

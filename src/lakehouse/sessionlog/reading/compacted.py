@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 from urllib.parse import unquote
 
 import msgspec
@@ -39,6 +39,8 @@ _VERSIONED: Final = re.compile(
 _ROWS_AT_ONCE: Final = 1_000
 _AMONG: Final = "WHERE row_id IN (SELECT unnest($1::VARCHAR[]))"
 _DATASET: Final = "compacted_table"
+
+_State = TypeVar("_State", bound=msgspec.Struct)
 
 
 class LogIdentity(msgspec.Struct, frozen=True, kw_only=True):
@@ -267,16 +269,9 @@ def durable_version(uri: str) -> int | None:
     table = local_path(uri)
     if table is None:
         return None
-    path = durable_path(table)
-    try:
-        return msgspec.json.decode(read_regular(path), type=DurableVersion).version
-    except FileNotFoundError:
-        return None
-    except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise LakehouseError(
-            f"{path} cannot be read: {error}",
-            hint="It records the table's version to read; without it the newest version is read.",
-        ) from error
+    hint = "It records the table's version to read; without it the newest version is read."
+    mark = _read(durable_path(table), DurableVersion, hint)
+    return mark.version if mark is not None else None
 
 
 def _is_cleaned_up(uri: str, version: int) -> bool:
@@ -308,16 +303,8 @@ def read_identity(root: Path) -> LogIdentity | None:
     Raises:
         LakehouseError: It is there and is not one.
     """
-    path = root / IDENTITY
-    try:
-        return msgspec.json.decode(read_regular(path), type=LogIdentity)
-    except FileNotFoundError:
-        return None
-    except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise LakehouseError(
-            f"{path} is damaged: {error}",
-            hint="It records the log's id and its table; restore it from a copy.",
-        ) from error
+    hint = "It records the log's id and its table; restore it from a copy."
+    return _read(root / IDENTITY, LogIdentity, hint)
 
 
 def read_plans(root: Path) -> list[Plan]:
@@ -326,19 +313,23 @@ def read_plans(root: Path) -> list[Plan]:
     Raises:
         LakehouseError: A plan is damaged, or this user may not read it.
     """
-    plans = []
-    for path in (root / COMPACTED).glob("*.json"):
-        try:
-            plans.append(msgspec.json.decode(read_regular(path), type=Plan))
-        except FileNotFoundError:
-            continue  # its segments are gone, and it with them
-        except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
-            raise LakehouseError(
-                f"{path} cannot be read: {error}",
-                hint="It lists the segments in one commit of the table. Restore it from a "
-                "copy, or remove it: rows that are in the table are not added again.",
-            ) from error
-    return sorted(plans, key=lambda plan: plan.version)
+    hint = (
+        "It lists the segments in one commit of the table. Restore it from a copy, or remove it: "
+        "rows that are in the table are not added again."
+    )
+    found = (_read(path, Plan, hint) for path in (root / COMPACTED).glob("*.json"))
+    # One may go meanwhile: its segments are gone, and it with them.
+    return sorted((plan for plan in found if plan is not None), key=lambda plan: plan.version)
+
+
+def _read(path: Path, kind: type[_State], hint: str) -> _State | None:
+    """Read a small file of ours; None if it is not there."""
+    try:
+        return msgspec.json.decode(read_regular(path), type=kind)
+    except FileNotFoundError:
+        return None
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise LakehouseError(f"{path} cannot be read: {error}", hint=hint) from error
 
 
 def plan_path(root: Path, version: int) -> Path:

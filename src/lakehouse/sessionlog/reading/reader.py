@@ -22,9 +22,8 @@ from lakehouse.sessionlog.lines import (
     Line,
     LogLine,
     RowKey,
-    classify,
     classify_file,
-    crc_is_required,
+    classify_lines,
     may_be_writing,
     row_key,
     split_lines,
@@ -241,23 +240,20 @@ class Follower:
         return [file for file in log_files(self._root) if file.writer_id != INBOX_WRITER]
 
     def _rows_of(self, file: LogFile, hidden: frozenset[str]) -> Iterator[bytes]:
-        descriptor = file.open()
-        if descriptor is None:
-            return
-        try:
-            required = crc_is_required(descriptor, file)
-            for line in split_lines(descriptor, self._offsets.get(file.name, 0)):
+        with file.opened() as descriptor:
+            if descriptor is None:
+                return
+            lines = split_lines(descriptor, self._offsets.get(file.name, 0))
+            for entry in classify_lines(file, descriptor, lines, alive=True):
+                line = entry.line
                 if not line.ended and crc_holds(line.data) is not True:
                     return  # not whole yet: looked at again at the next poll
                 self._offsets[file.name] = line.offset + line.bytes + line.ended
-                entry = classify(line, file=file.label, crc_required=required, alive=True)
                 key = row_key(line.data) if entry.kind == "row" else None
                 if key is None or key.session_id in hidden:
                     continue
                 if self._is_new(key.row_id):
                     yield line.data
-        finally:
-            os.close(descriptor)
 
     def _is_new(self, row_id: str) -> bool:
         if row_id in self._recent_set:
@@ -275,32 +271,26 @@ def order_of(key: RowKey) -> tuple[str, str]:
 
 
 def _matching(file: LogFile, needle: bytes) -> Iterator[LogLine]:
-    descriptor = file.open()
-    if descriptor is None:
-        return
-    try:
-        required = crc_is_required(descriptor, file)
-        for line in split_lines(descriptor):
-            # A foreign writer may have escaped what need not be.
-            if needle in line.data or b"\\u" in line.data or b"\\/" in line.data:
-                yield classify(line, file=file.label, crc_required=required, alive=True)
-    finally:
-        os.close(descriptor)
+    with file.opened() as descriptor:
+        if descriptor is None:
+            return
+        # A foreign writer may have escaped what need not be.
+        lines = (
+            line
+            for line in split_lines(descriptor)
+            if needle in line.data or b"\\u" in line.data or b"\\/" in line.data
+        )
+        yield from classify_lines(file, descriptor, lines, alive=True)
 
 
 def _end_of_lines(file: LogFile) -> int:
     """Return the offset after the last newline; the rest may still become a row."""
-    descriptor = file.open()
-    if descriptor is None:
-        return 0
-    try:
-        end = os.fstat(descriptor).st_size
-        while end > 0:
+    with file.opened() as descriptor:
+        end = os.fstat(descriptor).st_size if descriptor is not None else 0
+        while descriptor is not None and end > 0:
             start = max(0, end - (1 << 16))
             cut = os.pread(descriptor, end - start, start).rfind(b"\n")
             if cut >= 0:
                 return start + cut + 1
             end = start
         return 0
-    finally:
-        os.close(descriptor)

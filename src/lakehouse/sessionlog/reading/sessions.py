@@ -27,7 +27,7 @@ from lakehouse.core.limits import (
 )
 from lakehouse.sessionlog.forgotten import forgotten_sessions
 from lakehouse.sessionlog.layout import LogFile, log_files
-from lakehouse.sessionlog.lines import Line, classify, crc_is_required, is_hole
+from lakehouse.sessionlog.lines import Line, classify_lines, is_hole
 from lakehouse.sessionlog.reading.compacted import Compacted, open_compacted
 from lakehouse.sessionlog.reading.filters import REPLAY_DAEMON, SessionFilter
 from lakehouse.sessionlog.reading.newest import NewestRows, Order, compacted_batches
@@ -182,27 +182,23 @@ class _Search:
         return oldest != "" and moment < _earlier(oldest, tolerance)
 
     def read(self, file: LogFile) -> None:
-        descriptor = file.open()
-        if descriptor is None:
-            return
-        try:
-            required = crc_is_required(descriptor, file)
+        with file.opened() as descriptor:
+            if descriptor is None:
+                return
+            lines = (
+                line
+                for line in _backwards(descriptor)
+                if all(needle in line.data for needle in self._needles)
+            )
             old_rows = 0
-            for line in _backwards(descriptor):
-                if not all(needle in line.data for needle in self._needles):
-                    continue
-                entry = classify(line, file=file.label, crc_required=required, alive=True)
-                if entry.kind != "row":
-                    continue
-                seen_at = self._offer(line.data)
+            for entry in classify_lines(file, descriptor, lines, alive=True):
+                seen_at = self._offer(entry.line.data) if entry.kind == "row" else None
                 # The inbox may hold rows of any age in any order and is read to its beginning.
                 if file.writer_id is None or seen_at is None:
                     continue
                 old_rows = old_rows + 1 if self.ended_before(seen_at) else 0
                 if old_rows >= _OLD_ROWS_MAX:
                     return
-        finally:
-            os.close(descriptor)
 
     def read_compacted(self, compacted: Compacted) -> None:
         condition, values = _table_condition(self._where, self._before, self._hidden)

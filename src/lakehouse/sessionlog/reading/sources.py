@@ -28,8 +28,7 @@ from lakehouse.sessionlog.layout import (
 )
 from lakehouse.sessionlog.lines import (
     LogLine,
-    classify,
-    crc_is_required,
+    classify_lines,
     may_be_writing,
     read_header,
     split_lines,
@@ -198,10 +197,7 @@ def _take_plain(root: Path, held: HeldFiles) -> Iterator[tuple[str, str]]:
 
 
 def _entries(file: LogFile, descriptor: int) -> Iterator[LogLine]:
-    alive = may_be_writing(file)
-    required = crc_is_required(descriptor, file)
-    for line in split_lines(descriptor):
-        yield classify(line, file=file.label, crc_required=required, alive=alive)
+    return classify_lines(file, descriptor, split_lines(descriptor), alive=may_be_writing(file))
 
 
 def _live_since(files: list[LogFile]) -> str | None:
@@ -218,11 +214,8 @@ def _first_date(file: LogFile) -> str:
     manifest = read_manifest(file.root, file.name)
     if manifest is not None:
         return (manifest.first_timestamp or "9999-12-31")[:10]
-    descriptor = file.open() if file.writer_id is not None else None
-    if descriptor is None:
+    if file.writer_id is None:
         return "unknown"
-    try:
-        header = read_header(descriptor)
-    finally:
-        os.close(descriptor)
+    with file.opened() as descriptor:
+        header = read_header(descriptor) if descriptor is not None else None
     return header.started_at[:10] if header is not None else "unknown"
