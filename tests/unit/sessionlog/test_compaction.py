@@ -26,12 +26,13 @@ from lakehouse.sessionlog.layout import COMPACT_LOCK
 from lakehouse.sessionlog.reading.compacted import plan_path, read_identity, read_plans
 from lakehouse.sessionlog.reading.filters import SessionFilter
 from lakehouse.sessionlog.reading.query import query
-from lakehouse.sessionlog.reading.reader import find_rows, read_rows, unfinished
+from lakehouse.sessionlog.reading.reader import find_rows, read_rows
 from lakehouse.sessionlog.reading.sessions import list_sessions
 from lakehouse.sessionlog.reading.stats import stats
 from lakehouse.sessionlog.reading.views import open_views
 from support.compaction import compacted, rows_of_three_days, write_sealed
 from support.dead_writer import dead_writer
+from support.log_counts import unfinished
 from support.rows import make_row
 
 

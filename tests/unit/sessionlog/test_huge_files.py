@@ -17,10 +17,11 @@ from lakehouse.sessionlog.keeping.verify import verify
 from lakehouse.sessionlog.layout import LogFile, manifest_path
 from lakehouse.sessionlog.manifest import encode_manifest, examine
 from lakehouse.sessionlog.reading.query import query
-from lakehouse.sessionlog.reading.reader import Follower, count, find_rows, read_rows
+from lakehouse.sessionlog.reading.reader import Follower, find_rows, read_rows
 from lakehouse.sessionlog.reading.sessions import list_sessions
 from lakehouse.sessionlog.reading.stats import stats
 from lakehouse.sessionlog.writing.writer import SessionLogWriter
+from support.log_counts import count
 from support.rows import make_row
 
 

@@ -18,11 +18,12 @@ from lakehouse.sessionlog.keeping.sealing import reap, seal
 from lakehouse.sessionlog.keeping.verify import verify
 from lakehouse.sessionlog.reading.odd_entries import odd_entries
 from lakehouse.sessionlog.reading.query import query
-from lakehouse.sessionlog.reading.reader import Follower, count, find_rows, read_rows, unfinished
+from lakehouse.sessionlog.reading.reader import Follower, find_rows, read_rows
 from lakehouse.sessionlog.reading.sessions import list_sessions
 from lakehouse.sessionlog.reading.stats import stats
 from lakehouse.sessionlog.shared_file import append_lines
 from lakehouse.sessionlog.writing.writer import SessionLogWriter
+from support.log_counts import count, unfinished
 from support.rows import make_row
 
 pytestmark = pytest.mark.timeout(60)  # a reader that waits for a FIFO waits for ever

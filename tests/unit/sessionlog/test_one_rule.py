@@ -17,10 +17,11 @@ from lakehouse.sessionlog.keeping.compaction import compact
 from lakehouse.sessionlog.keeping.sealing import seal
 from lakehouse.sessionlog.keeping.verify import verify
 from lakehouse.sessionlog.reading.filters import SessionFilter
-from lakehouse.sessionlog.reading.reader import Follower, count, find_rows, read_rows
+from lakehouse.sessionlog.reading.reader import Follower, find_rows, read_rows
 from lakehouse.sessionlog.reading.sessions import list_sessions
 from lakehouse.sessionlog.reading.stats import stats
 from lakehouse.sessionlog.reading.views import open_views
+from support.log_counts import count
 from support.rows import make_feedback, make_replay_run, make_row
 
 GOOD = make_row(timestamp="2026-01-02T03:04:05.000000Z")

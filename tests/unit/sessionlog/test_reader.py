@@ -19,13 +19,12 @@ from lakehouse.sessionlog.keeping.sealing import seal as seal_log
 from lakehouse.sessionlog.reading.reader import (
     Follower,
     bad_lines,
-    count,
     find_rows,
     read_lines,
     read_rows,
-    unfinished,
 )
 from lakehouse.sessionlog.writing.writer import SessionLogWriter
+from support.log_counts import count, unfinished
 from support.rows import make_row, make_started
 
 WRITER_ID = "0123456789abcdef" * 2

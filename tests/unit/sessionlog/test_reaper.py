@@ -22,8 +22,9 @@ from lakehouse.sessionlog.keeping.reaper import (
 from lakehouse.sessionlog.keeping.sealing import reap
 from lakehouse.sessionlog.keeping.sealing import seal as seal_log
 from lakehouse.sessionlog.keeping.verify import verify
-from lakehouse.sessionlog.reading.reader import find_rows, read_rows, unfinished
+from lakehouse.sessionlog.reading.reader import find_rows, read_rows
 from support.dead_writer import dead_writer
+from support.log_counts import unfinished
 from support.rows import make_row, make_started
 
 ENVIRONMENT = {

@@ -17,11 +17,12 @@ from lakehouse.core.row import SegmentHeader
 from lakehouse.core.row_codec import encode_line
 from lakehouse.files.locks import lock_held
 from lakehouse.sessionlog.layout import lock_path
-from lakehouse.sessionlog.reading.reader import bad_lines, count, find_rows, read_rows
+from lakehouse.sessionlog.reading.reader import bad_lines, find_rows, read_rows
 from lakehouse.sessionlog.writing.space import free_bytes_required
 from lakehouse.sessionlog.writing.writer import SessionLogWriter
 from support.faulty_disk import FaultyDisk
 from support.forking import fork
+from support.log_counts import count
 from support.rows import make_row, make_started
 from support.waiting import wait_until
 

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 import lakehouse
-from lakehouse.sessionlog.reading.reader import count, read_lines, read_rows
+from lakehouse.sessionlog.reading.reader import read_lines, read_rows
+from support.log_counts import count
 
 SOURCE = str(Path(lakehouse.__file__).parent.parent)
 TESTS = str(Path(__file__).parents[2])

@@ -24,11 +24,10 @@ from lakehouse.sessionlog.lines import (
     RowKey,
     classify_file,
     classify_lines,
-    may_be_writing,
     row_key,
     split_lines,
 )
-from lakehouse.sessionlog.reading.compacted import open_compacted, row_ids_compacted
+from lakehouse.sessionlog.reading.compacted import open_compacted
 from lakehouse.sessionlog.reading.newest import compacted_batches
 from lakehouse.sessionlog.reading.odd_entries import odd_entries
 from lakehouse.sessionlog.reading.plain_lines import bad_plain_lines
@@ -36,29 +35,6 @@ from lakehouse.sessionlog.reading.plain_lines import bad_plain_lines
 _POLL_S: Final = 0.2
 _SESSION_ROWS_MAX: Final = 1_000_000  # looked for in the compacted table
 _RECENT_MAX: Final = 10_000  # row ids that a follower remembers, against showing a row twice
-
-
-class Counts(msgspec.Struct, frozen=True):
-    """How many lines of each sort a log holds. `unchecked` rows have no crc."""
-
-    files: int
-    rows: int
-    started: int
-    duplicates: int
-    unchecked: int
-    bad: int
-    tails: int
-
-
-class Unfinished(msgspec.Struct, frozen=True):
-    """A session that was started and has no row. `alive`: its writer is, so it may yet end."""
-
-    row_id: str
-    session_id: str
-    started_at: str
-    file: str
-    alive: bool
-    line: bytes
 
 
 def read_lines(root: Path) -> Iterator[LogLine]:
@@ -110,29 +86,6 @@ def bad_lines(root: Path) -> Iterator[LogLine]:
     yield from bad_plain_lines(root)
 
 
-def count(root: Path) -> Counts:
-    """Count every line of the stream, strictly checked."""
-    kinds = dict.fromkeys(("row", "started", "segment", "blank", "tail", "bad"), 0)
-    seen: set[bytes] = set()
-    rows = unchecked = 0
-    for entry in read_lines(root):
-        kinds[entry.kind] += 1
-        if entry.kind == "row":
-            rows += 1
-            unchecked += not entry.checked
-            key = row_key(entry.line.data)
-            seen.add(key.row_id.encode() if key is not None else b"")
-    return Counts(
-        files=len(log_files(root)),
-        rows=len(seen),
-        started=kinds["started"],
-        duplicates=rows - len(seen),
-        unchecked=unchecked,
-        bad=kinds["bad"],
-        tails=kinds["tail"],
-    )
-
-
 def find_rows(root: Path, identity: str) -> list[bytes]:
     """Find the rows of a session, or the one with that `row_id`: whole lines, newest first.
 
@@ -169,34 +122,6 @@ def rows_of(root: Path, identity: str) -> Iterator[tuple[RowKey, bytes]]:
             key = row_key(line)
             if key is not None and key.session_id not in hidden:
                 yield key, line
-
-
-def unfinished(root: Path) -> list[Unfinished]:
-    """List the sessions that were started and have no row, oldest first."""
-    open_sessions: dict[str, Unfinished] = {}
-    for file in log_files(root):
-        alive = may_be_writing(file) and file.writer_id is not None
-        for entry in classify_file(file):
-            if entry.kind not in {"row", "started"}:
-                continue
-            key = row_key(entry.line.data)
-            if key is None:
-                continue
-            if entry.kind == "row":
-                open_sessions.pop(key.row_id, None)
-            else:
-                open_sessions[key.row_id] = Unfinished(
-                    key.row_id, key.session_id, key.timestamp, entry.file, alive, entry.line.data
-                )
-    # A reaper or a gateway may have written the row in a file that was read before.
-    for entry in read_lines(root) if open_sessions else ():
-        if entry.kind == "row" and (key := row_key(entry.line.data)) is not None:
-            open_sessions.pop(key.row_id, None)
-    if open_sessions:
-        since = min(session.started_at for session in open_sessions.values())
-        for row_id in row_ids_compacted(root, open_sessions.keys(), since):
-            open_sessions.pop(row_id, None)
-    return sorted(open_sessions.values(), key=lambda session: session.started_at)
 
 
 class Follower:
