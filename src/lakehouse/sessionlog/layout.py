@@ -16,7 +16,7 @@ import msgspec
 
 from lakehouse.core.errors import SetupError
 from lakehouse.files.disk import make_directories, reason
-from lakehouse.files.regular import NotRegular, open_regular, read_regular, sort_of
+from lakehouse.files.regular import NotRegular, open_regular, sort_of
 
 ACTIVE: Final = "active"
 SEALED: Final = "sealed"
@@ -130,15 +130,6 @@ def log_files(root: Path) -> list[LogFile]:
     if os.path.lexists(root / INBOX) and sort_of(root / INBOX) is None:
         files.append(LogFile(root, "", INBOX, None, 0))
     return files
-
-
-def sealed_clean(root: Path, name: str) -> bool:
-    """Return whether a sealed segment's manifest counts no bad line; False without a manifest."""
-    try:
-        text = read_regular(root / SEALED / f"{name}.manifest.json")
-        return not msgspec.json.decode(text, type=dict[str, object]).get("bad_lines", True)
-    except (OSError, msgspec.MsgspecError):
-        return False
 
 
 def prepare(path: Path) -> Path:

@@ -138,7 +138,7 @@ def _verify_file(file: LogFile, tally: _Tally) -> None:
         listed = {(bad.line, bad.offset) for bad in manifest.bad_lines} if manifest else set()
         # What sealed copies hold of the inbox is checked there.
         offset = inbox_sealed_to(file.root, descriptor) if file.writer_id is None else 0
-        for entry in classify_lines(file, descriptor, split(descriptor, offset), alive=alive):
+        for entry in classify_lines(file, descriptor, split_lines(descriptor, offset), alive=alive):
             tally.take(entry, listed=(entry.line.number, entry.line.offset) in listed)
         if file.directory == SEALED:
             tally.bad += _against_manifest(file, descriptor, manifest)

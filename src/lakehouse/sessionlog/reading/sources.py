@@ -24,7 +24,6 @@ from lakehouse.sessionlog.layout import (
     LogFile,
     log_files,
     manifest_path,
-    sealed_clean,
 )
 from lakehouse.sessionlog.lines import (
     LogLine,
@@ -131,7 +130,7 @@ def is_damage(root: Path, error: duckdb.Error) -> bool:
 
 def _clean_bytes(file: LogFile) -> int | None:
     """Return the size of a file that was sealed without damage and is unchanged by its time."""
-    if file.directory != SEALED or not sealed_clean(file.root, file.name):
+    if file.directory != SEALED or not _sealed_clean(file):
         return None
     try:
         sealed_at = manifest_path(file.root, file.name).stat().st_mtime_ns
@@ -145,9 +144,14 @@ def _clean_bytes(file: LogFile) -> int | None:
         os.close(descriptor)
 
 
+def _sealed_clean(file: LogFile) -> bool:
+    manifest = read_manifest(file.root, file.name)
+    return manifest is not None and not manifest.bad_lines
+
+
 def _is_news(file: LogFile) -> bool:
     """Return whether a file has damage that no manifest lists."""
-    return file.directory != SEALED or sealed_clean(file.root, file.name)
+    return file.directory != SEALED or _sealed_clean(file)
 
 
 def _take(file: LogFile, held: HeldFiles, *, alone: bool) -> bool:
