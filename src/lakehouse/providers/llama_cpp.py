@@ -77,8 +77,8 @@ class LlamaCppSettings(ModelSettings, frozen=True, kw_only=True, tag=_NAME):
 
     def readiness(self) -> str | None:
         """Return when it is loaded: by a daemon only."""
-        when = "when it starts" if self.preload else "for its first call"
-        return f"its weights are here; a daemon loads it {when}"
+        when = "when it starts" if self.preload else "at its first call"
+        return f"its weights are downloaded; a daemon loads it {when}"
 
     @staticmethod
     def fix(status: ModelStatus) -> str:

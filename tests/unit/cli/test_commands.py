@@ -212,14 +212,14 @@ def test_a_table_that_is_not_there_is_named_at_the_start(tmp_path):
 
     [line] = [line for line in output.read_text().splitlines() if line.startswith("warning: ")]
     assert line.startswith("warning: tables.cities.path: ")
-    assert "cities.csv is not there" in line
+    assert "cities.csv does not exist" in line
 
 
 def test_init_writes_a_project_that_works_and_overwrites_nothing(tmp_path):
     """Every file, then a refusal that names the file; doctor finds no fault with its files."""
     lakehouse(tmp_path, "init", "p")
     done = lakehouse(tmp_path, "init", "p", code=2)
-    assert "lakehouse.toml exists already" in done.stderr
+    assert "lakehouse.toml already exists" in done.stderr
 
     checks = json.loads(
         subprocess.run(
@@ -237,7 +237,7 @@ def test_init_writes_a_project_that_works_and_overwrites_nothing(tmp_path):
     }
 
 
-def test_doctor_says_what_is_missing_and_how_to_mend_it(project):
+def test_doctor_says_what_is_missing_and_how_to_fix_it(project):
     """A table that is not there: exit 1, its name, and what to do."""
     with (project / "lakehouse.toml").open("a") as file:
         file.write('[tables.t]\npath = "gone.csv"\n')
