@@ -17,6 +17,7 @@ from lakehouse.core.shape import RuleInputs
 from lakehouse.grounding.binding import BindingFault, PreparedRule, with_types
 from lakehouse.grounding.sql import CONFIG
 from lakehouse.grounding.trial import first_line, trouble_of
+from lakehouse.sql.database import open_database
 from lakehouse.sql.gate import NotAQuery, read_query
 
 NO_INPUTS: Final = RuleInputs()
@@ -36,7 +37,7 @@ def prepare_rules(
         SetupError: A rule is not one SELECT that DuckDB understands, reads a table that is not
             among `tables`, or fails whatever the answer holds.
     """
-    with duckdb.connect(":memory:", config=CONFIG) as connection:
+    with open_database(time_zone=None, **CONFIG) as connection:
         return {rule.sql: _prepare(connection, rule.sql, tables, inputs) for rule in rules}
 
 

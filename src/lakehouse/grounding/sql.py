@@ -19,13 +19,12 @@ from lakehouse.core.json_text import JsonValue
 from lakehouse.core.ports import RuleOutcome
 from lakehouse.grounding.binding import BindingFault, PreparedRule, bind, quoted
 from lakehouse.grounding.trial import first_line, trouble_of
+from lakehouse.sql.database import open_database
 
 RULE_TIMEOUT_MS: Final = 10_000  # for all rules of one answer, waiting for a thread included
 _THREADS: Final = 2  # that run rules; DuckDB itself uses one per query
 _PENDING_MAX: Final = 256  # answers waiting for a thread; beyond, a session is not judged
-CONFIG: Final[dict[str, str | bool | int | float | list[str]]] = {
-    "autoinstall_known_extensions": "false",
-    "autoload_known_extensions": "false",
+CONFIG: Final[dict[str, str]] = {
     "enable_external_access": "false",
     "python_enable_replacements": "false",
     "lock_configuration": "true",
@@ -53,7 +52,7 @@ class RuleDatabase:
         config = {**CONFIG, "memory_limit": f"{memory_mb}MB"}
         if not tables:
             config["disabled_optimizers"] = _optimizers()
-        self._connection = duckdb.connect(":memory:", config=config)
+        self._connection = open_database(time_zone=None, **config)
         self._names = ", ".join(sorted(tables))
         self._checked: set[PreparedRule] = set()
         self._idle: list[duckdb.DuckDBPyConnection] = []
@@ -216,7 +215,7 @@ def _outcome(
 
 
 def _optimizers() -> str:
-    with duckdb.connect(":memory:", config=CONFIG) as connection:
+    with open_database(time_zone=None, **CONFIG) as connection:
         rows = connection.execute("SELECT name FROM duckdb_optimizers()").fetchall()
     return ",".join(name for (name,) in rows)
 

@@ -22,6 +22,7 @@ from lakehouse.sessionlog.reading.compacted import is_remote, read_identity, tab
 from lakehouse.sessionlog.reading.query import QueryAnswer, QueryColumn, QueryTask
 from lakehouse.sessionlog.reading.sources import Sources, find_sources, is_damage
 from lakehouse.sessionlog.reading.views import open_views
+from lakehouse.sql.database import open_database
 from lakehouse.sql.gate import NotAQuery, ReadQuery, one_line, read_query
 from lakehouse.sql.quoting import quoted_texts
 
@@ -81,7 +82,7 @@ def _readable(root: Path) -> tuple[Path, ...]:
 
 def _answer(task: QueryTask, *, spills: bool) -> QueryAnswer:
     try:
-        with duckdb.connect(":memory:") as connection:
+        with open_database() as connection:
             read = read_query(connection, task.sql)
     except NotAQuery as error:
         return QueryAnswer(error=str(error), refused=True)
