@@ -220,10 +220,5 @@ class GatewayCaller:
 
 
 def _limits(total_ms: int) -> HttpLimits:
-    return HttpLimits(
-        connect_ms=min(CONNECT_TIMEOUT_MS_DEFAULT, total_ms),
-        first_byte_ms=total_ms,
-        idle_ms=total_ms,
-        total_ms=total_ms,
-        body_bytes_max=4 * ROW_BYTES_MAX,
-    )
+    connect_ms = min(CONNECT_TIMEOUT_MS_DEFAULT, total_ms)
+    return HttpLimits(connect_ms, total_ms, total_ms, total_ms, 4 * ROW_BYTES_MAX)

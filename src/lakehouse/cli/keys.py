@@ -4,22 +4,11 @@ from typing import Annotated
 
 import typer
 
-from lakehouse.cli.listing import ListingGroup
+from lakehouse.cli.listing import command_group
 from lakehouse.cli.terminal import say
 from lakehouse.gateway.auth import new_key
 
-keys_app = typer.Typer(
-    cls=ListingGroup,
-    add_completion=False,
-    rich_markup_mode=None,
-    help="Create API keys.",
-    no_args_is_help=True,
-)
-
-
-@keys_app.callback()
-def keys() -> None:
-    """Create API keys."""
+keys_app = command_group("Create API keys.")
 
 
 @keys_app.command()

@@ -2,6 +2,7 @@
 
 from typing import Any, Final
 
+import typer
 from typer.core import TyperGroup
 
 _SENTENCE_CHARS_MAX: Final = 1_000
@@ -24,3 +25,16 @@ class ListingGroup(TyperGroup):
         """Write the list; the base class calls it for the help page."""
         with formatter.section("Commands"):
             formatter.write_dl(self.summaries(ctx))
+
+
+def command_group(about: str) -> typer.Typer:
+    """Return an app for a command that has commands of its own."""
+    group = typer.Typer(
+        cls=ListingGroup,
+        add_completion=False,
+        rich_markup_mode=None,
+        no_args_is_help=True,
+        help=about,
+    )
+    group.callback()(lambda: None)  # without one, Typer makes a lone command the whole app
+    return group

@@ -8,7 +8,7 @@ from typing import Annotated
 import msgspec
 import typer
 
-from lakehouse.cli.listing import ListingGroup
+from lakehouse.cli.listing import command_group
 from lakehouse.cli.options import ConfigOption, JsonOption, log_directory, read_config
 from lakehouse.cli.table import print_json
 from lakehouse.cli.terminal import on_one_line, say
@@ -22,13 +22,7 @@ from lakehouse.sessionlog.keeping.verify import verify as verify_log
 from lakehouse.sessionlog.layout import ACTIVE, INBOX
 from lakehouse.sessionlog.reading.compacted import RETENTION_H, require_delta
 
-log_app = typer.Typer(
-    cls=ListingGroup,
-    add_completion=False,
-    rich_markup_mode=None,
-    no_args_is_help=True,
-    help="Verify, seal, reap and compact the session log.",
-)
+log_app = command_group("Verify, seal, reap and compact the session log.")
 
 _SHOWN_MAX = 20
 
@@ -54,8 +48,7 @@ def _table(context: typer.Context, config: str | None) -> str | None:
 
 
 def _root(context: typer.Context, config: str | None) -> Path:
-    settings = read_config(context, config)
-    return log_directory(settings)
+    return log_directory(read_config(context, config))
 
 
 @log_app.command()

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
 from lakehouse.cli.console import console
-from lakehouse.cli.listing import ListingGroup
+from lakehouse.cli.listing import command_group
 from lakehouse.cli.options import ConfigOption, JsonOption, read_config
 from lakehouse.cli.table import print_json, print_table
 from lakehouse.config.settings import Config
@@ -20,14 +20,7 @@ from lakehouse.sessionlog.writing.memory import MemoryLog
 from lakehouse.stack import Stack
 from lakehouse.tracing.destination import without_tracing
 
-models_app = typer.Typer(
-    cls=ListingGroup, add_completion=False, rich_markup_mode=None, no_args_is_help=True
-)
-
-
-@models_app.callback()
-def models() -> None:
-    """List models, or download the weights of the embedded one."""
+models_app = command_group("List models, or download the weights of the embedded one.")
 
 
 @models_app.command(name="list")

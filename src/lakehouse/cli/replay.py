@@ -92,7 +92,7 @@ def command(
     """
     if context.invoked_subcommand is not None:
         return
-    asked = _asked(gate, sessions_min, effect_min, html, junit, aa=aa, json=json)
+    asked = Asked(tuple(gate or ()), sessions_min, effect_min, html, junit, aa, json)
     settings = read_config(context, config)
     check_engine(engine)
     deadline_s = duration_s(deadline, option="--deadline")
@@ -112,7 +112,7 @@ def command(
     elif rejudge or (selection, candidate) != (Selection(), Candidate()):
         raise SetupError("--resume continues a run as it began: leave out all other choices.")
     else:
-        plan = read_plan(_root(settings), resume)
+        plan = read_plan(log_directory(settings), resume)
         plan.check(catalog(settings))
     raise typer.Exit(_run(Job(settings, plan, engine, concurrency, deadline_s), asked))
 
@@ -125,7 +125,7 @@ def list_runs(
 
     Example: lakehouse replay list
     """
-    root = _root(read_config(context, config))
+    root = log_directory(read_config(context, config))
     done = count_lines(root)
     plans = list_plans(root)
     if json:
@@ -165,8 +165,8 @@ def show(
 
     Example: lakehouse replay show 019b3f2c --gate 'first_shot >= baseline' --html report.html
     """
-    asked = _asked(gate, sessions_min, effect_min, html, junit, aa=aa, json=json)
-    root = _root(read_config(context, config))
+    asked = Asked(tuple(gate or ()), sessions_min, effect_min, html, junit, aa, json)
+    root = log_directory(read_config(context, config))
     raise typer.Exit(report_run(root, read_plan(root, run), asked))
 
 
@@ -189,33 +189,10 @@ def compare(
 
     Example: lakehouse replay compare 019b3f2c 019b3f41
     """
-    asked = _asked(gate, sessions_min, effect_min, html, junit, aa=aa, json=json)
-    root = _root(read_config(context, config))
+    asked = Asked(tuple(gate or ()), sessions_min, effect_min, html, junit, aa, json)
+    root = log_directory(read_config(context, config))
     plans = read_plan(root, first), read_plan(root, second)
     raise typer.Exit(report_comparison(root, *plans, asked))
-
-
-def _asked(
-    gate: list[str] | None,
-    sessions_min: int | None,
-    effect_min: float,
-    html: Path | None,
-    junit: Path | None,
-    *,
-    aa: bool,
-    json: bool,
-) -> Asked:
-    asked = Asked(
-        conditions=tuple(gate or ()),
-        sessions_min=sessions_min,
-        effect_min=effect_min,
-        html=html,
-        junit=junit,
-        aa=aa,
-        json=json,
-    )
-    asked.check()
-    return asked
 
 
 def _run(job: Job, asked: Asked) -> int:
@@ -223,10 +200,6 @@ def _run(job: Job, asked: Asked) -> int:
     changed = plan.candidate.words()
     say(f"run {plan.run_id}: {plan.counts.sessions} sessions, changed: {changed}", err=True)
     return _end(job, run_job(job), asked)
-
-
-def _root(settings: Config) -> Path:
-    return log_directory(settings)
 
 
 def _begin(
@@ -237,7 +210,7 @@ def _begin(
     if rejudge and msgspec.structs.replace(candidate, kind=None) != Candidate():
         raise SetupError("--rejudge calls no model: only --as-kind can be combined with it.")
     return begin_run(
-        _root(settings),
+        log_directory(settings),
         selection,
         candidate,
         mode="rejudge" if rejudge else "replay",

@@ -15,7 +15,7 @@ from lakehouse.replay.pairing import PairedRun, read_pairs
 from lakehouse.replay.run import RunPlan
 
 
-class Asked(msgspec.Struct, frozen=True, kw_only=True):
+class Asked(msgspec.Struct, frozen=True):
     """The report options of a command. Without `conditions` there is no gate.
 
     `aa`: also measure how often the gate stops an equal candidate.
@@ -29,7 +29,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     aa: bool
     json: bool
 
-    def check(self) -> None:
+    def __post_init__(self) -> None:
         """Check the options before a run begins.
 
         Raises:

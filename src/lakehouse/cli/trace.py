@@ -13,7 +13,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn
 
 from lakehouse.cli.console import console as terminal_console
 from lakehouse.cli.filter_options import UntilOption
-from lakehouse.cli.listing import ListingGroup
+from lakehouse.cli.listing import command_group
 from lakehouse.cli.options import ConfigOption, JsonOption, log_directory, read_config
 from lakehouse.cli.table import print_json
 from lakehouse.cli.terminal import say
@@ -29,13 +29,7 @@ from lakehouse.tracing.channel import Delivered
 from lakehouse.tracing.destination import why_off
 from lakehouse.tracing.tracer import Tracer
 
-trace_app = typer.Typer(
-    cls=ListingGroup,
-    add_completion=False,
-    rich_markup_mode=None,
-    no_args_is_help=True,
-    help="Resend the traces of logged sessions.",
-)
+trace_app = command_group("Resend the traces of logged sessions.")
 
 _ROWS_AT_ONCE: Final = 64  # about 500 spans
 
@@ -73,11 +67,6 @@ class _Chosen:
         return self._session in {None, head.session_id} and within(
             ordering_moment(head.timestamp), self._since, self._until
         )
-
-
-@trace_app.callback()
-def group() -> None:
-    """Resend the traces of logged sessions."""
 
 
 @trace_app.command()

@@ -72,11 +72,6 @@ def decide_sample(
         resamples=_RESAMPLES,
         counts=counts,
         metrics=metrics(sample, draws),
-        flow=(),
-        fields=(),
-        checked_fields=(),
-        fields_left_out=0,
-        histograms=(),
         draws=draws,
     )
     return decide(summary, conditions, n_min=n_min, effect_min=effect_min)

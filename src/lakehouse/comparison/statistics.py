@@ -105,33 +105,23 @@ def state_of(side: Side) -> State:
 
 
 def _metric(sample: Sample, measure: Measure, drawn: Draws) -> PairedMetric:
-    pairs = int(sample.known(measure.column).sum())
-    candidate = _level(sample, sample.candidate, measure, drawn, drawn.candidate)
-    if drawn.baseline is None or drawn.change is None:
-        return PairedMetric(
-            name=measure.name,
-            unit=measure.unit,
-            pairs=pairs,
-            clusters=drawn.clusters,
-            baseline=None,
-            candidate=candidate,
-            change=None,
-            mcnemar=None,
-        )
-    changed = change(
-        measure,
-        np.array(value(sample, sample.baseline, measure)),
-        np.array(value(sample, sample.candidate, measure)),
-    )
+    baseline = change_of = mcnemar = None
+    if drawn.baseline is not None and drawn.change is not None:
+        sides = (sample.baseline, sample.candidate)
+        levels = (np.array(value(sample, columns, measure)) for columns in sides)
+        bounds = drawn.bounds(drawn.change, SHOWN_TAIL)
+        change_of = _estimate(float(change(measure, *levels)), bounds)
+        baseline = _level(sample, sample.baseline, measure, drawn, drawn.baseline)
+        mcnemar = _mcnemar(sample, measure) if measure.unit == "rate" else None
     return PairedMetric(
         name=measure.name,
         unit=measure.unit,
-        pairs=pairs,
+        pairs=int(sample.known(measure.column).sum()),
         clusters=drawn.clusters,
-        baseline=_level(sample, sample.baseline, measure, drawn, drawn.baseline),
-        candidate=candidate,
-        change=_estimate(float(changed), drawn.bounds(drawn.change, SHOWN_TAIL)),
-        mcnemar=_mcnemar(sample, measure) if measure.unit == "rate" else None,
+        baseline=baseline,
+        candidate=_level(sample, sample.candidate, measure, drawn, drawn.candidate),
+        change=change_of,
+        mcnemar=mcnemar,
     )
 
 

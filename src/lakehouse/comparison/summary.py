@@ -127,11 +127,11 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     resamples: Int64
     counts: PairCounts
     metrics: tuple[PairedMetric, ...]
-    flow: tuple[Flow, ...]
-    fields: tuple[FieldAgreement, ...]
-    checked_fields: tuple[CheckedField, ...]
-    fields_left_out: Int64
-    histograms: tuple[PairedHistogram, ...]
+    flow: tuple[Flow, ...] = ()
+    fields: tuple[FieldAgreement, ...] = ()
+    checked_fields: tuple[CheckedField, ...] = ()
+    fields_left_out: Int64 = 0
+    histograms: tuple[PairedHistogram, ...] = ()
     draws: Mapping[str, Draws]
 
     def metric(self, name: str) -> PairedMetric | None:

@@ -95,8 +95,7 @@ def _check_kind(field: str, kind: KindSettings, config: Config, error: ErrorAt) 
             f"{field}.model",
             f"is {kind.model!r}{near}; configured models: {', '.join(config.models)}",
         )
-    if kind.max_iterations is not None:
-        check_range(f"{field}.max_iterations", kind.max_iterations, 1, ITERATIONS_MAX, error)
+    check_range(f"{field}.max_iterations", kind.max_iterations, 1, ITERATIONS_MAX, error)
     check_sampling(field, kind.sampling(), error)
     for index, rule in enumerate(kind.grounding):
         _check_grounding(f"{field}.grounding[{index}]", rule, config, error)

@@ -63,8 +63,7 @@ def check_model(field: str, model: ModelSettings, error: ErrorAt) -> None:
     """
     for setting, message in model.faults():
         raise error(f"{field}.{setting}", message)
-    if model.slots is not None:
-        check_range(f"{field}.slots", model.slots, 1, 10_000, error)
+    check_range(f"{field}.slots", model.slots, 1, 10_000, error)
     for name in ("connect", "load", "first_byte", "idle"):
         value = getattr(model, f"{name}_timeout_ms")
         check_range(f"{field}.{name}_timeout_ms", value, 1, 3_600_000, error)
@@ -80,9 +79,7 @@ def check_sampling(field: str, sampling: Sampling, error: ErrorAt) -> None:
     _check_number(f"{field}.temperature", sampling.temperature, TEMPERATURE_MAX, error)
     _check_number(f"{field}.top_p", sampling.top_p, 1.0, error)
     for name, low, high in (("max_tokens", 1, TOKENS_MAX), ("seed", 0, SEED_MAX)):
-        value = getattr(sampling, name)
-        if value is not None:
-            check_range(f"{field}.{name}", value, low, high, error)
+        check_range(f"{field}.{name}", getattr(sampling, name), low, high, error)
     stop = sampling.stop
     if stop is not None and not (0 < len(stop) <= _STOPS_MAX and all(stop)):
         raise error(
@@ -90,8 +87,8 @@ def check_sampling(field: str, sampling: Sampling, error: ErrorAt) -> None:
         )
 
 
-def check_range(field: str, value: int, low: int, high: int, error: ErrorAt) -> None:
-    """Check that a number lies within its bounds; raises likewise."""
+def check_range(field: str, value: int | None, low: int, high: int, error: ErrorAt) -> None:
+    """Check that a number, if there is one, lies within its bounds; raises likewise."""
     fault = range_fault(value, low, high)
     if fault is not None:
         raise error(field, fault)

@@ -69,10 +69,8 @@ def _check_reply(output: bytes) -> None:
 
 def members(data: bytes) -> list[tuple[str, bytes]]:
     """Split an object into decoded names and the bytes of their values; else empty."""
-    return [
-        (msgspec.json.decode(name, type=str), value.strip())
-        for name, _, value in map(_name_and_value, _pieces(data, b"{"))
-    ]
+    named = map(_name_and_value, _pieces(data, b"{"))
+    return [(name, value.strip()) for name, value in named]
 
 
 def elements(data: bytes) -> list[bytes]:
@@ -98,19 +96,14 @@ def _pieces(data: bytes, opening: bytes) -> list[bytes]:
     return [] if len(pieces) == 1 and not pieces[0].strip() else pieces
 
 
-def _name_and_value(piece: bytes) -> tuple[bytes, bytes, bytes]:
+def _name_and_value(piece: bytes) -> tuple[str, bytes]:
     match = _TOKEN.match(piece, len(piece) - len(piece.lstrip()))
     assert match is not None, "a member begins with its name"
-    head, colon, value = piece[: match.end()], b":", piece[match.end() :].lstrip()[1:]
-    return head.strip(), colon, value
+    return msgspec.json.decode(match[0], type=str), piece[match.end() :].lstrip()[1:]
 
 
 def _without(data: bytes, names: frozenset[str]) -> bytes:
-    kept = [
-        piece
-        for piece in _pieces(data, b"{")
-        if msgspec.json.decode(_name_and_value(piece)[0], type=str) not in names
-    ]
+    kept = [piece for piece in _pieces(data, b"{") if _name_and_value(piece)[0] not in names]
     return b"{%b}" % b",".join(kept)
 
 
@@ -118,8 +111,8 @@ def _inside(data: bytes, name: str, change: Callable[[bytes], bytes]) -> bytes:
     """Change the value of one member and no other byte."""
     pieces = []
     for piece in _pieces(data, b"{"):
-        head, _, value = _name_and_value(piece)
-        if msgspec.json.decode(head, type=str) == name:
+        found, value = _name_and_value(piece)
+        if found == name:
             piece = piece[: len(piece) - len(value)] + change(value)  # noqa: PLW2901 - its new form
         pieces.append(piece)
     return b"{%b}" % b",".join(pieces)

@@ -201,13 +201,7 @@ class HttpPeer:
         if self._api_key is not None:
             headers["authorization"] = f"Bearer {self._api_key}"
         total_ms = int(timeout_s * 1000)
-        limits = HttpLimits(
-            connect_ms=total_ms,
-            first_byte_ms=total_ms,
-            idle_ms=total_ms,
-            total_ms=total_ms,
-            body_bytes_max=_ANSWER_BYTES_MAX,
-        )
+        limits = HttpLimits(total_ms, total_ms, total_ms, total_ms, _ANSWER_BYTES_MAX)
 
         async def post() -> HttpReply:
             client = HttpClient()

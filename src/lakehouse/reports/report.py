@@ -1,7 +1,7 @@
 """A run as one JSON object."""
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
@@ -55,6 +55,9 @@ class ReplayReport(msgspec.Struct, frozen=True, kw_only=True):
     flipped: tuple[Flip, ...]
 
 
+_OF_SUMMARY: Final = set(ReplayReport.__struct_fields__) & set(Summary.__struct_fields__)
+
+
 def to_json(
     info: RunInfo, summary: Summary, judgement: GateJudgement | None, pairs: Sequence[SessionPair]
 ) -> bytes:
@@ -64,15 +67,7 @@ def to_json(
             version=lakehouse.__version__,
             run=info,
             judgement=judgement,
-            seed=summary.seed,
-            resamples=summary.resamples,
-            counts=summary.counts,
-            metrics=summary.metrics,
-            flow=summary.flow,
-            fields=summary.fields,
-            checked_fields=summary.checked_fields,
-            fields_left_out=summary.fields_left_out,
-            histograms=summary.histograms,
             flipped=tuple(flip for flip, _ in flips(pairs)),
+            **{name: getattr(summary, name) for name in _OF_SUMMARY},
         )
     )
