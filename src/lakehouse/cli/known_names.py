@@ -30,8 +30,8 @@ def _check(option: str, name: str | None, configured: Iterable[str], logged: Ite
     known = sorted({*configured, *logged})
     if name is not None and name not in known:
         raise SetupError(
-            f"--{option} {name!r}: no such {option} in the configuration or the "
-            f"log{did_you_mean(name, known)}; known: {', '.join(known) or 'none'}.",
+            f"--{option} {name!r}: no such {option}{did_you_mean(name, known)} in the "
+            f"configuration or the log; known: {', '.join(known) or 'none'}.",
             hint="`lakehouse kinds` and `lakehouse models list` list what is configured.",
         )
 
