@@ -57,7 +57,7 @@ def lakehouse(
         (("sessions", "--kind", "Invoices"), "no such kind (did you mean 'invoice'?)"),
         (("sessions", "--model", "smal"), "no such model (did you mean 'small'?)"),
         (("stats", "--daemon", "reply"), "no such daemon (did you mean 'replay'?)"),
-        (("stats", "--by", "knd"), "names 'knd' (did you mean 'kind'?)"),
+        (("stats", "--by", "knd"), "is 'knd' (did you mean 'kind'?)"),
         (("sesions",), "No such command 'sesions' (did you mean 'sessions'"),
         (
             ("run", "--kind", "invoce", "--input", "x.csv", "--column", "a", "--output", "o"),
