@@ -29,6 +29,7 @@ def decode_answer(reply: HttpReply, kind: type[_T], *, daemon: str, unreadable: 
         raise InfraError(
             unreadable,
             f"The answer of {daemon} cannot be read: status {reply.status}, {media_type!r}.",
-            hint=f"Check that {daemon}.url leads to a {daemon} of this version, and to no proxy.",
+            hint=f"Check that {daemon}.url is the address of a {daemon} of this version, not of a "
+            "proxy.",
             internal=f"{daemon}: status {reply.status}, {media_type!r}: {error}",
         ) from error

@@ -67,7 +67,9 @@ def check_header(name: str, value: str) -> None:
         ValueError: Naming the header; its value is not repeated.
     """
     if not (_HEADER_NAME.fullmatch(name) and _HEADER_VALUE.fullmatch(value)):
-        raise ValueError(f"the header {name!r} holds a character that no header may hold")
+        raise ValueError(
+            f"the header {name!r} contains a character that is not allowed in a header"
+        )
 
 
 class HttpClient:
@@ -315,7 +317,7 @@ def _target(url: str) -> _Target:
             netloc = netloc.encode("idna").decode("ascii")
     except ValueError:
         # Its text repeats parts of the URL, which may hold a password.
-        raise ValueError("not a URL that can be read") from None
+        raise ValueError("not a valid URL") from None
     if parts.scheme not in {"http", "https"} or not host or parts.username is not None:
         raise ValueError("not an http or https URL with a host and without credentials")
     tls = parts.scheme == "https"

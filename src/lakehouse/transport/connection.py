@@ -179,7 +179,7 @@ class Connection(asyncio.Protocol):
     def on_message_begin(self) -> None:
         """Refuse an answer after the answer."""
         if self._headers_done:
-            self._fail("malformed", "a second answer nobody asked for")
+            self._fail("malformed", "an unexpected second answer")
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Keep a header field."""

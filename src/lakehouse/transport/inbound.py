@@ -61,7 +61,7 @@ class Inbound(HttpToolsProtocol):
         self._refuse(
             Refusal(
                 "rate_limited",
-                f"{most} connections are open, as many as this daemon holds.",
+                f"{most} connections are open, which is this daemon's limit.",
                 hint="Send the request again shortly, or raise the limit of open files.",
                 retry_after_s=1,
             )
@@ -90,7 +90,7 @@ class Inbound(HttpToolsProtocol):
                 self._refusal
                 or Refusal(
                     "invalid_request",
-                    f"The request is not HTTP/1.1 as RFC 9112 has it: {error}.",
+                    f"The request is not valid HTTP/1.1: {error}.",
                     hint="Look for a proxy or a client that writes requests by hand.",
                 )
             )
@@ -107,7 +107,7 @@ class Inbound(HttpToolsProtocol):
             self._refuse(
                 Refusal(
                     "too_large",
-                    f"What comes beside the body takes more than {HEADER_BYTES_MAX} bytes.",
+                    f"Chunk extensions and trailers take more than {HEADER_BYTES_MAX} bytes.",
                 )
             )
 
@@ -156,7 +156,7 @@ class Inbound(HttpToolsProtocol):
             self._refuse(
                 Refusal(
                     "invalid_request",
-                    f"The head of the request is not whole after {seconds:g} s.",
+                    f"The request's headers are incomplete after {seconds:g} s.",
                     hint="Send the request line and all headers at once.",
                 )
             )
@@ -198,7 +198,7 @@ class Inbound(HttpToolsProtocol):
             if len(self.pipeline) >= PIPELINED_MAX:
                 raise Refusal(
                     "rate_limited",
-                    f"{PIPELINED_MAX} requests of this connection wait for the one under way.",
+                    f"{PIPELINED_MAX} requests on this connection are already waiting.",
                     hint="Wait for answers, or use more connections.",
                     retry_after_s=1,
                 )
@@ -272,14 +272,14 @@ class Inbound(HttpToolsProtocol):
     def _check_framing(self, version: str) -> None:
         """Refuse what an older or more lenient reader would cut elsewhere."""
         if version not in {"1.0", "1.1"}:
-            raise Refusal("invalid_request", f"HTTP/{version} is not spoken here; use HTTP/1.1.")
+            raise Refusal("invalid_request", f"HTTP/{version} is not supported; use HTTP/1.1.")
         if version == "1.1" and b"transfer-encoding" not in dict(self.headers):
             return
         codings = [value for name, value in self.headers if name == b"transfer-encoding"]
         if codings and (version == "1.0" or [each.lower() for each in codings] != [b"chunked"]):
             raise Refusal(
                 "invalid_request",
-                "Transfer-Encoding must be `chunked`, once, and in HTTP/1.1.",
+                "Transfer-Encoding must be exactly `chunked`, and needs HTTP/1.1.",
             )
         if version == "1.0":
             self.expect_100_continue = False

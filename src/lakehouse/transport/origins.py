@@ -79,7 +79,7 @@ def preflight_fields(methods: Iterable[str]) -> Fields:
 def origin_fault(text: str) -> str | None:
     """Say why a configured origin could never be one that a browser sends; None if it could."""
     if text in {"*", "null"}:
-        return "would allow pages that nobody can name; write each origin"
+        return "would allow any page; list each origin"
     match = _ORIGIN.fullmatch(text)
     authority = parse_authority(match["authority"]) if match is not None else None
     if match is None or authority is None:

@@ -46,13 +46,13 @@ class ProxyAddress(msgspec.Struct, frozen=True):
             parts = urlsplit(text if "://" in text else f"http://{text}")
             host, port = parts.hostname, parts.port
         except ValueError:
-            raise ValueError("is no address of a proxy; write http://host:port") from None
+            raise ValueError("is not a valid proxy address; write http://host:port") from None
         if parts.scheme != "http":
             raise ValueError(
-                f"has the scheme {parts.scheme[:20]!r}; only proxies at http://host:port are known"
+                f"has the scheme {parts.scheme[:20]!r}; only http://host:port is supported"
             )
         if not host or parts.path.strip("/") or parts.query:
-            raise ValueError("is no address of a proxy; write http://host:port")
+            raise ValueError("is not a valid proxy address; write http://host:port")
         authorization = None
         if parts.username is not None:
             pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"

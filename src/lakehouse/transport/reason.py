@@ -34,7 +34,7 @@ _NOT_TLS: Final = ("wrong version number", "http request", "record layer failure
 _WORDS: Final[dict[Reason, str]] = {
     "refused": "connection refused",
     "no_name": "its host name does not resolve",
-    "no_route": "there is no way to its host",
+    "no_route": "no route to its host",
     "untrusted": "its TLS certificate is not trusted",
     "not_tls": "it does not speak TLS",
     "tls": "the TLS handshake failed",
@@ -85,7 +85,7 @@ def hint_for(reason: Reason, *, server: str, setting: str) -> str:
         f"(SSL_CERT_FILE names a file of authorities), or correct the host name in {setting}.",
         "not_tls": f"The port speaks plain HTTP: write http:// in {setting}, or take its TLS port.",
         "tls": f"Check the TLS settings of {server}: protocol, ciphers, client certificates.",
-        "closed": f"Look up the log of {server}: it closed the connection. If its port speaks TLS, "
+        "closed": f"Check the log of {server}: it closed the connection. If its port speaks TLS, "
         f"write https:// in {setting}.",
         "timeout": f"Check that {server} is up and reachable: nothing answered at {setting}.",
         "proxy": "Check the proxy: `proxy` of the model, else HTTP_PROXY and HTTPS_PROXY; NO_PROXY "

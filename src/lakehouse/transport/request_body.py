@@ -39,7 +39,7 @@ class Stalled(Refusal):
     def __init__(self, cause: str) -> None:
         super().__init__(
             "invalid_request",
-            f"The body is not whole, and {cause}.",
+            f"The body is incomplete: {cause}.",
             hint="Send as many bytes as Content-Length says, without a pause.",
         )
 
@@ -94,8 +94,8 @@ async def read_body(headers: Mapping[str, Sequence[str]], receive: Receive) -> b
                 message = await receive()
         except TimeoutError:
             if loop.time() >= until:
-                raise Stalled(f"{BODY_MS_MAX} ms have passed") from None
-            raise Stalled(f"nothing more of it came for {BODY_IDLE_MS_MAX} ms") from None
+                raise Stalled(f"{BODY_MS_MAX} ms passed") from None
+            raise Stalled(f"no more data arrived for {BODY_IDLE_MS_MAX} ms") from None
         if message["type"] == "http.disconnect":
             raise Gone
         chunk: bytes = message.get("body", b"")

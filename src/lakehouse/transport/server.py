@@ -9,7 +9,7 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from itertools import chain
 from typing import Final
@@ -41,6 +41,7 @@ from lakehouse.transport.problem import problem_response
 from lakehouse.transport.request_body import Gone, Stalled, decode, read_body
 from lakehouse.transport.response import Response
 from lakehouse.transport.route import Authorize, Call, Route, Routes
+from lakehouse.transport.stream import send_pieces
 
 _LOG = logging.getLogger(__name__)
 _MILLISECONDS_MAX: Final = 999_999_999
@@ -144,11 +145,13 @@ class Application:
             if response is None:
                 return
             if not isinstance(response.body, bytes):
-                await _stream(send, response, response.body, request)
+                await _send_head(send, response, request)
+                await send_pieces(response.body, receive, send)
         finally:
             self._calls.end(task)
         if isinstance(response.body, bytes):
-            await _send(send, response, response.body, request)
+            await _send_head(send, response, request)
+            await _send_body(send, response.body)
         if self._observer is not None and request.place.observed:
             duration_ms = (time.perf_counter() - started_s) * 1000
             method, path, status = scope["method"], request.place.path, response.status
@@ -306,10 +309,14 @@ def _fields(
     return [kind, *(() if length is None else ((b"content-length", b"%d" % length),)), *fields]
 
 
-async def _send(send: Send, response: Response, body: bytes, request: _Request) -> None:
-    """Send a response, a large one piece by piece: no more of it waits than one piece."""
-    headers = [*_fields(response, request.context, len(body)), *request.cors]
+async def _send_head(send: Send, response: Response, request: _Request) -> None:
+    length = len(response.body) if isinstance(response.body, bytes) else None
+    headers = [*_fields(response, request.context, length), *request.cors]
     await send({"type": "http.response.start", "status": response.status, "headers": headers})
+
+
+async def _send_body(send: Send, body: bytes) -> None:
+    """Send a body, a large one piece by piece: no more of it waits than one piece."""
     start = 0
     if len(body) > ANSWER_PIECE_BYTES:
         whole = memoryview(body)
@@ -318,24 +325,6 @@ async def _send(send: Send, response: Response, body: bytes, request: _Request) 
             await send({"type": "http.response.body", "body": piece, "more_body": True})
             start += ANSWER_PIECE_BYTES
     await send({"type": "http.response.body", "body": body[start:]})
-
-
-async def _stream(
-    send: Send, response: Response, pieces: AsyncIterator[bytes], request: _Request
-) -> None:
-    """Send pieces as they come. Without an end, where they fail: the server cuts the connection."""
-    headers = [*_fields(response, request.context, None), *request.cors]
-    await send({"type": "http.response.start", "status": response.status, "headers": headers})
-    try:
-        async for piece in pieces:
-            await send({"type": "http.response.body", "body": piece, "more_body": True})
-    except asyncio.CancelledError:
-        _LOG.warning("the answer was cut off, as the daemon stops")
-        return
-    except Exception:  # noqa: BLE001  the boundary: the status is sent, only the end can be left out
-        _LOG.exception("the answer failed while it was sent")
-        return
-    await send({"type": "http.response.body", "body": b""})
 
 
 async def _close_other(scope: Scope, receive: Receive, send: Send) -> None:

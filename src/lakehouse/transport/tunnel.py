@@ -43,7 +43,7 @@ class TunnelHandshake(asyncio.Protocol):
         elif status[:1] != b"2":
             self._fail(f"it answered status {status.decode('ascii')} to CONNECT")
         elif rest:
-            self._fail("it sent bytes that nobody asked for")
+            self._fail("it sent unexpected bytes")
         else:
             self._opened.set_result(None)
 

@@ -125,9 +125,9 @@ def _unreached(fault: TransportFault) -> InfraError:
     if isinstance(fault, Silent):
         return InfraError(
             "crashed",
-            "The validator does not answer any more.",
-            hint="Look at the process of validatord: it is stopped, or hangs. The row, if there is "
-            "one, is found by the row_id.",
+            "The validator stopped answering.",
+            hint="Check the validatord process: it is stopped or hangs. Find the row, if there is "
+            "one, by the row_id.",
             internal=internal,
         )
     if fault.kind in {"connect", "timeout_connect"} and fault.unsent:
@@ -139,8 +139,7 @@ def _unreached(fault: TransportFault) -> InfraError:
         )
     return InfraError(
         "crashed",
-        "The validator went away during the session.",
-        hint="Look up validatord's log for why it ended. The row, if there is one, is found by the "
-        "row_id.",
+        "The validator closed the connection during the session.",
+        hint="Check validatord's log for the reason. Find the row, if there is one, by the row_id.",
         internal=internal,
     )

@@ -42,7 +42,7 @@ def _iterate(validator: Validator, at_once_max: int | None) -> Route[IterateRequ
         if at_once_max is not None and under_way >= at_once_max:
             raise Refusal(
                 "rate_limited",
-                f"{at_once_max} sessions are under way, as many as this gateway takes.",
+                f"{at_once_max} sessions are running, which is this gateway's limit.",
                 hint="Send the request again shortly, or raise gateway.sessions_at_once_max.",
                 retry_after_s=1,
             )

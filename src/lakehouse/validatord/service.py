@@ -134,7 +134,7 @@ class ValidatorService:
             if request.grounding is not None or request.tables is not None:
                 raise Refusal(
                     "invalid_request",
-                    "`grounding` and `tables` go with `schema`; a kind brings its own.",
+                    "`grounding` and `tables` need `schema`; a kind has its own.",
                 )
             return find_kind(request.kind, self.catalog.kinds)
         rules = tuple(rule.rule() for rule in request.grounding or ())
@@ -220,7 +220,8 @@ class ValidatorService:
             crash = InfraError(
                 "crashed",
                 "The session failed inside Lakehouse.",
-                hint="A bug of ours: please report it with the traceback in the daemon's log.",
+                hint="This is a bug in Lakehouse: please report it with the traceback in the "
+                "daemon's log.",
                 internal=f"{type(error).__name__}: {error}",
                 retryable=False,
             )
@@ -238,7 +239,7 @@ def _tables_too_late(task: SessionTask) -> InfraError:
         "timeout",
         f"The deadline of {task.settings.deadline_ms} ms passed while the tables of the kind "
         "were loaded.",
-        hint="Their load goes on: ask again shortly, or raise deadline_ms.",
+        hint="The tables keep loading: try again shortly, or raise deadline_ms.",
     )
 
 
@@ -246,7 +247,8 @@ def _validate_too_long() -> InfraError:
     return InfraError(
         "timeout",
         f"The answer was not judged within {VALIDATE_MS_MAX} ms.",
-        hint="A table may still be loading: ask again shortly; else make the kind's rules cheaper.",
+        hint="A table may still be loading: try again shortly. Otherwise make the kind's rules "
+        "cheaper.",
     )
 
 
@@ -255,7 +257,7 @@ def _log_too_late() -> InfraError:
         "log_unavailable",
         "The session log cannot be written.",
         hint="The disk behind the session log is too slow or hangs: `lakehouse doctor`.",
-        internal="session log: no sync in time, counted from the session's deadline",
+        internal="session log: no sync within the session's deadline and its grace",
     )
 
 

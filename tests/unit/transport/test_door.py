@@ -137,7 +137,7 @@ def test_half_a_head_is_answered_and_let_go(begun: bytes) -> None:
             writer.write(begun)
             answer = await ended(reader)
         assert b"HTTP/1.1 400 " in answer
-        assert b"is not whole after 0.2 s" in answer
+        assert b"are incomplete after 0.2 s" in answer
         assert answer.count(b"HTTP/1.1 200 ") == begun.count(REQUEST)
 
     with_limits(limits(head_ms=200), use)

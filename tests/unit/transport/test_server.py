@@ -4,6 +4,8 @@ import asyncio
 import contextlib
 import os
 import signal
+import socket
+import struct
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 
@@ -102,7 +104,7 @@ def test_a_body_that_drips_for_too_long_is_refused(monkeypatch: pytest.MonkeyPat
         await asyncio.sleep(IDLE_MS / 20_000)
         return {"type": "http.request", "body": b" ", "more_body": True}
 
-    with pytest.raises(body_module.Stalled, match=f"{IDLE_MS} ms have passed"):
+    with pytest.raises(body_module.Stalled, match=f"{IDLE_MS} ms passed"):
         asyncio.run(body_module.read_body({"content-length": ["1000000"]}, receive))
     assert pieces > 1
 
@@ -199,6 +201,47 @@ def test_a_stop_cuts_a_body_that_is_not_whole() -> None:
         assert pieces.closed
 
     with_server(use, streaming(pieces))
+
+
+async def closed_with(pieces: Pieces, port: int, calls: Calls, *, reset: bool) -> None:
+    """Take the first piece, go away, and wait until nothing is made any more."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"GET /flow HTTP/1.1\r\nhost: localhost\r\n\r\n")
+    async with asyncio.timeout(10):
+        await reader.readuntil(b"first,\r\n")
+        if reset:
+            connection = writer.get_extra_info("socket")
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        writer.close()
+        while not pieces.closed or len(calls):
+            await asyncio.sleep(0.01)
+
+
+def test_a_caller_that_breaks_the_connection_ends_what_makes_the_pieces() -> None:
+    """Also while it waits for the next one, which may never come."""
+    pieces = Pieces(fails=False)
+    with_server(lambda port, calls: closed_with(pieces, port, calls, reset=True), streaming(pieces))
+    assert not pieces.go_on.is_set()
+
+
+class Ticks(Pieces):
+    """One piece after the other, without an end."""
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        try:
+            while True:
+                yield b"first,"
+                await asyncio.sleep(0.01)
+        finally:
+            self.closed = True
+
+
+def test_a_caller_that_closes_ends_what_makes_the_pieces_at_one_of_the_next() -> None:
+    """It may only have stopped asking, until a piece finds nobody."""
+    pieces = Ticks(fails=False)
+    with_server(
+        lambda port, calls: closed_with(pieces, port, calls, reset=False), streaming(pieces)
+    )
 
 
 def test_an_error_takes_the_shape_of_its_route() -> None:
