@@ -138,10 +138,15 @@ def reaped_without_looking_elsewhere() -> None:
 def running_sessions_left_behind() -> None:
     """A new segment does not carry the started lines of sessions that still run."""
 
-    def start(self: segments.Segments, row_id: str, line: bytes) -> Any:
-        return self.write(line)
+    real = segments.Segments.write
 
-    _replace(segments.Segments, "start", start)
+    def write(
+        self: segments.Segments, line: bytes, *, starts: str | None = None, ends: str | None = None
+    ) -> Any:
+        assert starts is None or ends is None
+        return real(self, line, ends=ends)
+
+    _replace(segments.Segments, "write", write)
 
 
 @_mutation
