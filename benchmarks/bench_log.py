@@ -36,7 +36,7 @@ from support.rows import make_attempt, make_row
 ROUNDS = 5
 PRODUCERS = (1, 16, 64)
 APPENDED = {1: 2_000, 16: 30_000, 64: 60_000}
-MEMORY_ROWS = 1_000_000
+MEMORY_ROWS_MAX = 1_000_000
 SEGMENT_ROWS = 40_000
 QUESTIONS = {
     "verdicts": "SELECT verdict, count(*) FROM sessions GROUP BY verdict",
@@ -112,12 +112,12 @@ def append_sqlite(path: Path, rows: int, together: int) -> None:
     connection.close()
 
 
-def appending(directory: Path) -> list[Rate]:
+def appending(directory: Path, rows_max: int) -> list[Rate]:
     """Measure all three in turn, round after round, so that a slow minute strikes all alike."""
     rates: dict[str, Rate] = {}
     for turn in range(ROUNDS):
         for producers in PRODUCERS:
-            rows = APPENDED[producers]
+            rows = min(APPENDED[producers], rows_max)
             place = directory / f"{turn}-{producers}"
             place.mkdir()
             several = "s" if producers > 1 else ""
@@ -221,19 +221,17 @@ def querying(directory: Path, rows: int) -> tuple[list[str], list[str]]:
     ]
 
 
-def memory(directory: Path) -> str:
-    """Append a million rows in one process; its resident memory early and at the end."""
+def memory(directory: Path, rows: int) -> str:
+    """Append rows in one process; its resident memory early and at the end."""
 
     def resident_mib() -> int:
         status = Path("/proc/self/status").read_text()
         return int(status.split("VmRSS:")[1].split()[0]) >> 10
 
-    append_ours(directory / "warm", MEMORY_ROWS // 10, 64, "os")
+    append_ours(directory / "warm", rows // 10, 64, "os")
     early = resident_mib()
-    append_ours(directory / "log", MEMORY_ROWS, 64, "os")
-    return (
-        f"| {MEMORY_ROWS:,} rows appended | {early} MiB resident before, {resident_mib()} after |"
-    )
+    append_ours(directory / "log", rows, 64, "os")
+    return f"| {rows:,} rows appended | {early} MiB resident before, {resident_mib()} after |"
 
 
 def main() -> None:
@@ -247,9 +245,9 @@ def main() -> None:
         for place in parts.values():
             place.mkdir()
         sync_ms = fdatasync_ms(directory)
-        kept = memory(parts["memory"])
+        kept = memory(parts["memory"], min(options.rows, MEMORY_ROWS_MAX))
         subprocess.run(["rm", "-rf", str(parts["memory"])], check=True)
-        rates = appending(parts["append"])
+        rates = appending(parts["append"], options.rows)
         questions, figures = querying(parts["query"], options.rows)
         where = file_system(directory)
     text = "\n".join(
