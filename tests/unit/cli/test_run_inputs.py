@@ -33,7 +33,7 @@ def told(rows: list[Input | Refused]) -> list[str]:
         (b'{"text":null}', "'text' is null"),
         (b'{"text":NaN}', "NaN is not JSON"),
         (b'{"text":Infinity}', "Infinity is not JSON"),
-        (b'{"other":"x"}', "it has no 'text'"),
+        (b'{"other":"x"}', "column 'text' is missing"),
         (b'{"text":"a","text":"b"}', "duplicate member 'text'"),
         (b'{"text":"x","o":{"p":1,"p":2}}', "duplicate member 'p'"),
         (b'{"text":"\\ud800"}', "lone surrogate"),

@@ -286,5 +286,5 @@ def test_groups_add_up_and_an_outage_has_no_rate(tmp_path: Path):
     assert (found.sessions, found.first_shot_rate, found.accepted_rate) == (5, 0.5, 0.75)
     outages = stats(tmp_path, where=SessionFilter(code="connect"))
     assert (outages.first_shot_rate, outages.first_shot_interval) == (None, None)
-    with pytest.raises(Refusal, match="`by` names 'colour'"):
+    with pytest.raises(Refusal, match="`by` is 'colour'; allowed: model, kind"):
         stats(tmp_path, by=["colour"])
