@@ -1,4 +1,4 @@
-"""A daemon: one application over a stack, where it listens, and how its requests end."""
+"""A daemon: one application over a stack, its address, and the drain of its requests."""
 
 import contextlib
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ from lakehouse.transport.route import Routes
 from lakehouse.transport.server import Application, Calls
 from lakehouse.validatord.routes import validator_routes
 
-_ANSWER_MS: Final = 500  # for sending what is answered already
+_ANSWER_MS: Final = 500  # for sending finished answers
 
 
 class Daemon:
@@ -34,7 +34,7 @@ class Daemon:
         *,
         sink: RecordSink | None = None,
     ) -> None:
-        """Make the stack of a role and its application; `sink` as for `Stack`.
+        """Build the stack of a role and its application; `sink` as for `Stack`.
 
         Raises:
             SetupError: As for `Stack`; or the API keys cannot be used.
@@ -47,21 +47,21 @@ class Daemon:
         self.app = self._app()
 
     async def start(self) -> None:
-        """Begin what comes before the first request; raises as `Stack.start` does."""
+        """Start the stack, before the first request; raises as `Stack.start` does."""
         await self.stack.start()
 
     async def drain(self, patience_ms: int) -> None:
-        """End the sessions under way, then the requests.
+        """Drain the sessions, then the requests.
 
-        Those of sessions are answered by now, others get a moment more.
+        Session requests are answered by then; other requests get a little more time.
         """
-        async with contextlib.AsyncExitStack() as steps:  # the second also when the first fails
+        async with contextlib.AsyncExitStack() as steps:  # the second step also if the first fails
             patience = min(patience_ms, _ANSWER_MS) if self.stack.has_sessions else patience_ms
             steps.push_async_callback(self._calls.drain, patience)
             await self.stack.drain(patience_ms)
 
     async def close(self) -> bool:
-        """Release everything; says whether all of it went well and every session has its row."""
+        """Close everything; returns whether all of it succeeded and every session has its row."""
         return await self.stack.close()
 
     def _app(self) -> App:
@@ -78,10 +78,10 @@ class Daemon:
 
 
 def daemon_routes(stack: Stack, keys: KeyRing | None) -> Routes:
-    """List what the daemon of a stack's role serves; each package has its own routes.
+    """Return the routes of the daemon of a stack's role; each package has its own routes.
 
-    `validatord` serves the models too, so that a gateway needs only one URL. `chatd` writes no
-    log: its readiness is its models' alone.
+    `validatord` serves the models too, so that a gateway needs only one URL. `chatd` writes no log:
+    its readiness depends only on its models.
     """
     authorize = None if keys is None else keys.authorize
     sink = None if stack.role == "chatd" else stack.sink
@@ -104,7 +104,7 @@ def daemon_routes(stack: Stack, keys: KeyRing | None) -> Routes:
 
 
 def key_ring(config: Config, environment: Mapping[str, str]) -> KeyRing | None:
-    """Read the API keys of the environment; None when none are configured.
+    """Read the API keys from the environment; None if none are configured.
 
     Raises:
         SetupError: The variable is missing or malformed.

@@ -1,7 +1,7 @@
-"""The stack without an HTTP server: the ports of one process, bound, with their lifecycle.
+"""The stack without an HTTP server: the bound ports of one process and their lifecycle.
 
-The only file that chooses in-process or remote: a URL means another process, none means this.
-Everything else holds ports and cannot tell the difference.
+The only file that chooses between in-process and remote: with a URL a port is another process,
+without one it is this process. All other code uses ports and sees no difference.
 """
 
 import asyncio
@@ -43,11 +43,11 @@ Role = Literal["up", "gateway", "validatord", "chatd", "replay"]
 
 
 class Stack:
-    """The ports of one process, with what they stand on, and how all of it starts and ends.
+    """The ports of one process, their dependencies, and the start and stop of all of them.
 
-    Knows nothing of HTTP's server side: a daemon is an application over a stack, and a replay, a
-    command or a test uses the stack itself. `role` says which ports are bound here and which far
-    away: `up` binds all of them, `replay` too, under its own name in the rows.
+    Has no HTTP server: a daemon is an application over a stack; replays, commands and tests use
+    the stack directly. `role` decides which ports are local and which are remote: `up` and `replay`
+    bind all of them locally, with different names in the rows.
     """
 
     def __init__(
@@ -58,14 +58,14 @@ class Stack:
         *,
         sink: RecordSink | None = None,
     ) -> None:
-        """Bind the ports of a role; `sink` in place of a writer of the configured log.
+        """Bind the ports of a role; `sink` replaces the writer of the configured log.
 
         Raises:
             SetupError: A kind, a rule, a key or the log cannot be used.
         """
         self.role = role
         self.config = config
-        self.waiting_requests: Callable[[], int] = lambda: 0  # a daemon over it knows how many
+        self.waiting_requests: Callable[[], int] = lambda: 0  # set by a daemon over the stack
         self._environment = environment
         self._http = HttpClient()
         self._model_http = ModelClients(environment)
@@ -86,25 +86,25 @@ class Stack:
 
     @property
     def chat(self) -> ChatModel:
-        """The models, here or far away."""
+        """The models, local or remote."""
         return self._chat_port
 
     @property
     def validator(self) -> Validator:
-        """The sessions, here or far away; `chatd` has none."""
+        """The sessions, local or remote; `chatd` has none."""
         assert self._validator_port is not None
         return self._validator_port
 
     @property
     def catalog(self) -> Catalog:
-        """What sessions are planned with: the kinds and models of the configuration."""
+        """The configured kinds and models, from which sessions are planned."""
         if self._catalog is None:
             self._catalog = catalog(self.config)
         return self._catalog
 
     @property
     def tables(self) -> TableSource:
-        """What the sessions of this process are grounded in."""
+        """The tables that ground the sessions of this process."""
         return self._table_port
 
     @property
@@ -114,16 +114,16 @@ class Stack:
 
     @property
     def sink(self) -> RecordSink:
-        """Where this process writes rows; `chatd` writes none."""
+        """The sink of this process's rows; `chatd` writes none."""
         found = self._given_sink or self._sink
         assert found is not None
         return found
 
     async def start(self) -> None:
-        """Begin what comes before the first session: preload models, try rules.
+        """Start preloading models and test the rules, before the first session.
 
         Raises:
-            SetupError: A rule fails whatever an answer holds.
+            SetupError: A rule fails for every answer.
         """
         if self._maintenance is not None:
             self._maintenance.start()
@@ -137,14 +137,14 @@ class Stack:
         return self._validator_service is not None
 
     async def drain(self, patience_ms: int) -> None:
-        """End the sessions under way; those left after the patience become `shutdown` rows."""
+        """Wait for running sessions; those left after `patience_ms` end as `shutdown` rows."""
         if self._validator_service is not None:
             await self._validator_service.drain(patience_ms=patience_ms)
 
     async def close(self) -> bool:
-        """Release everything; says whether all of it went well and every session has its row.
+        """Close everything; returns whether all of it succeeded and every session has its row.
 
-        Every step is tried, whatever became of the others: the log is closed last, and must be.
+        Every step runs even if others fail: the log is closed last, and must be closed.
         """
         steps: dict[str, Step] = {}
         if self._chat_service is not None:
@@ -210,7 +210,7 @@ class Stack:
         return {} if self.tracer is None else self.tracer.totals()
 
     def _at_the_door(self, chat: ChatModel) -> ChatModel:
-        """Let calls without a session be traced where they come in; chatd measures them."""
+        """Trace calls without a session where they arrive; chatd measures them."""
         if self.tracer is None or self._chat_service is not None:
             return chat
         return ObservedChat(chat, Observers((self.tracer,)))
@@ -251,7 +251,7 @@ class Stack:
     def _table_source(self, known: Catalog) -> TableSource:
         if not self.config.tables and not any(kind.rules for kind in known.kinds.values()):
             return NoTables()
-        from lakehouse.config.rules import table_files  # noqa: PLC0415  half a second
+        from lakehouse.config.rules import table_files  # noqa: PLC0415  the import takes 0.5 s
 
         self._tables = table_files(known.kinds, known.schemas, self.config)
         return self._tables
@@ -280,12 +280,12 @@ class Stack:
 
 
 def model_names(config: Config) -> Mapping[str, ModelName]:
-    """List the configured models by alias, the default one first."""
+    """Return the configured models by alias, the default one first."""
     return {name: settings.named(name) for name, settings in config.models.items()}
 
 
 def catalog(config: Config) -> Catalog:
-    """Make what sessions are planned with; reads the kinds' schemas.
+    """Build the catalog that sessions are planned from; reads the kinds' schemas.
 
     Raises:
         SetupError: A kind cannot be used.
@@ -303,10 +303,10 @@ def catalog(config: Config) -> Catalog:
 
 
 def tracer(config: Config, environment: Mapping[str, str], role: str) -> "Tracer | None":
-    """Make what exports traces; None, and nothing loaded for it, where nobody says where to.
+    """Build the exporter of traces; without a receiver None, and nothing is imported for it.
 
     Raises:
-        SetupError: The environment says half of what is needed.
+        SetupError: The environment sets only a part of what is needed.
     """
     destination = find_destination(environment)
     if destination is None:

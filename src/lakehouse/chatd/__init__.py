@@ -1,1 +1,1 @@
-"""The owner of the models: slots, the one retry loop, cold starts, health."""
+"""Owns the models: slots, the only retry loop, cold starts, health."""

@@ -1,7 +1,7 @@
-"""Decides when to stop calling a model's endpoint that does not answer, and when to try again.
+"""Decides when to stop calling a model's failing endpoint, and when to try it again.
 
-Counts only faults of the way to the model; an answer, whatever its status, closes the breaker.
-It does not know the time: every method is told what the clock says.
+Counts only transport faults; an answer with any status closes the breaker. It has no clock: the
+caller passes the time to each method.
 """
 
 from lakehouse.core.limits import BREAKER_FAILURES_MAX, BREAKER_OPEN_MS
@@ -11,7 +11,7 @@ class Breaker:
     """Closed until `BREAKER_FAILURES_MAX` failures in a row, then open for `BREAKER_OPEN_MS`.
 
     After that one call goes through as a probe: its success closes the breaker, its failure opens
-    it for another period, and while it is under way all other calls are refused.
+    it for another period, and all other calls are refused while it runs.
     """
 
     def __init__(self) -> None:
@@ -21,13 +21,13 @@ class Breaker:
 
     @property
     def closed(self) -> bool:
-        """Whether calls go without any question."""
+        """Whether calls need no check."""
         return self._opened_ms is None
 
     def refusal_ms(self, now_ms: float) -> float | None:
-        """Return how long calls are still refused; None when a call may go now.
+        """Return how long calls are still refused; None if a call may go now.
 
-        Zero while a probe is under way: nobody knows when it ends.
+        Zero while a probe runs: its end is not known.
         """
         if self._opened_ms is None:
             return None
@@ -37,22 +37,22 @@ class Breaker:
         return 0.0 if self._probing else None
 
     def enter(self) -> None:
-        """Begin a call that `refusal_ms` allowed; one of the three below must follow."""
+        """Start a call that `refusal_ms` allowed; one of the three methods below must follow."""
         self._probing = self._opened_ms is not None
 
     def succeeded(self) -> None:
-        """The endpoint answered."""
+        """Record that the endpoint answered."""
         self.failures = 0
         self._opened_ms = None
         self._probing = False
 
     def failed(self, now_ms: float) -> None:
-        """The endpoint could not be reached, or broke off."""
+        """Record that the endpoint was unreachable or cut the connection."""
         self.failures += 1
         self._probing = False
         if self.failures >= BREAKER_FAILURES_MAX:
             self._opened_ms = now_ms
 
     def abandoned(self) -> None:
-        """The call ended without telling anything, such as by its caller's cancellation."""
+        """Record a call that ended without a result, for example because it was cancelled."""
         self._probing = False

@@ -17,8 +17,10 @@ from lakehouse.transport.client import HttpClient, HttpLimits, TransportFault
 from lakehouse.transport.liveness import Silent, while_alive
 from lakehouse.transport.reason import hint_for, words_of
 
-_MARGIN_MS = 1_000  # the daemon ends a call within its limits and 250 ms; the rest is the way
-_MODELS_MS = 3_000  # the daemon asks every backend within 2 s
+_MARGIN_MS = (
+    1_000  # the daemon ends a call within its limits plus 250 ms; the rest is for the network
+)
+_MODELS_MS = 3_000  # the daemon asks all backends within 2 s
 
 
 class _Models(msgspec.Struct):
@@ -26,9 +28,9 @@ class _Models(msgspec.Struct):
 
 
 class ChatClient:
-    """Speaks to a `chatd` at a base URL such as `http://127.0.0.1:4111`.
+    """Calls a `chatd` at a base URL such as `http://127.0.0.1:4111`.
 
-    `names` are the configured models, to be told as unreachable when the daemon is.
+    `names` are the configured models, reported as unreachable if the daemon is.
     """
 
     def __init__(
@@ -47,7 +49,7 @@ class ChatClient:
     async def chat(
         self, request: ChatRequest, *, context: CallContext, limits: CallLimits
     ) -> ChatReply:
-        """Send a call on; see the port for what holds."""
+        """Forward a call; the port documents the guarantees."""
         headers = context.hop_headers() | self._headers
         headers[DEADLINE_HEADER] = str(limits.deadline_ms)
         headers[LOAD_BUDGET_HEADER] = str(limits.load_budget_ms)
@@ -74,8 +76,8 @@ class ChatClient:
         return decode_answer(reply, ChatReply, daemon="chatd", unreadable="upstream_malformed")
 
     async def models(self) -> tuple[ModelStatus, ...]:
-        """Ask for the states; every model is `unreachable` while the daemon is."""
-        # Probes ask this every few seconds: sent as not sampled, it leaves no trace there.
+        """Return the states; if the daemon is unreachable, every model is `unreachable`."""
+        # Probes call this every few seconds: marked as not sampled, it creates no traces.
         unsampled = f"00-{new_id()}-{new_span_id()}-00"
         headers = {**self._headers, "traceparent": unsampled}
         try:

@@ -1,6 +1,6 @@
 """The queue of one model: its loading, slots, breaker and cooldown.
 
-One attempt goes through here from start to end. It does not retry: that is `service.py`'s.
+One attempt runs through here from start to end. Retries are in `service.py`.
 """
 
 import asyncio
@@ -30,11 +30,11 @@ from lakehouse.core.limits import (
 from lakehouse.providers.provider import ModelSettings, Provider, ProviderFault
 
 _LOG = logging.getLogger(__name__)
-_WINDOW_S: Final = 60  # in which retries are counted
+_WINDOW_S: Final = 60  # the period of the retry budget
 
 
 class CallTime(msgspec.Struct):
-    """One call's time, in monotonic milliseconds. `end_ms` moves on while the model loads."""
+    """One call's time, in monotonic milliseconds. `end_ms` is extended while the model loads."""
 
     deadline_ms: int
     load_budget_ms: int
@@ -44,7 +44,7 @@ class CallTime(msgspec.Struct):
 
 
 class Lane:
-    """One model's way in. `retries` is the budget of its calls."""
+    """The queue of one model. `retries` is the retry budget of its calls."""
 
     def __init__(
         self,
@@ -63,23 +63,23 @@ class Lane:
         self._sleep = sleep
         self._breaker = Breaker()
         self._slots = asyncio.Semaphore(settings.call_slots())
-        self.waiting = 0  # calls that wait for a slot
+        self.waiting = 0  # calls waiting for a slot
         self._cooldown_end_ms = 0.0
 
     async def ask(
         self, request: ChatRequest, trace: Mapping[str, str], call: CallTime, now_ms: float
     ) -> ChatReply:
-        """Make one attempt, which begins at `now_ms`.
+        """Make one attempt, starting at `now_ms`.
 
-        A model that its server unloaded in the meantime is loaded again once per call.
+        If the server has unloaded the model in the meantime, it is loaded again, once per call.
 
         Raises:
-            InfraError: No answer.
+            InfraError: There was no answer.
         """
         while True:
             left_ms = call.end_ms - now_ms
-            # Where nothing is wrong there is nothing to wait for: `now_ms` still holds, and a
-            # breaker without failures need not be told of a call. All else goes through `_admit`.
+            # The fast path: nothing to wait for, so `now_ms` is still right, and a breaker without
+            # failures need not record the call. Every other case goes through `_admit`.
             if (
                 self.load.loaded
                 and self._breaker.failures == 0
@@ -109,13 +109,13 @@ class Lane:
                 self._slots.release()
 
     async def _admit(self, call: CallTime) -> float:
-        """Wait for all that a call must wait for, and take a slot; gives the milliseconds left."""
+        """Check the breaker, wait for load, cooldown and a slot; returns the milliseconds left."""
         await self._wait_loaded(call)
         self._check_breaker()
         await self._cool_down(call)
         await self._take_slot(call)
         try:
-            # Both may have changed while this call waited.
+            # Both may have changed while the call waited.
             await self._cool_down(call)
             self._check_breaker()
             left_ms = call.end_ms - self._clock.monotonic_ms()
@@ -154,17 +154,17 @@ class Lane:
             )
 
     def _note(self, fault: ProviderFault) -> None:
-        """Draw a failed call's consequences for the ones to come."""
+        """Apply a failed call's consequences for later calls."""
         now_ms = self._clock.monotonic_ms()
         if fault.transport:
             self._unreachable(now_ms)
-            # Its server may have been started anew, and then has to load the model again.
+            # The server may have restarted, and then has to load the model again.
             self.load.forget()
             return
         self._answered()
         if fault.code == "overloaded" and fault.again:
             asked_ms = (fault.retry_after_s or 0.0) * 1000
-            # Bounded above: one absurd header must not take a model out for good.
+            # Limited: one absurd header must not block a model for good.
             pause_ms = min(max(asked_ms, RETRY_BACKOFF_MS_MIN), COOLDOWN_MS_MAX)
             self._cooldown_end_ms = max(self._cooldown_end_ms, now_ms + pause_ms)
 
@@ -227,7 +227,7 @@ class Lane:
             self.waiting -= 1
 
     async def _cool_down(self, call: CallTime) -> None:
-        """Wait out what an overloaded endpoint asked for, or fail at once if time is too short."""
+        """Wait as long as an overloaded endpoint asked; fail at once if the time is too short."""
         while self._cooldown_end_ms:
             now_ms = self._clock.monotonic_ms()
             rest_ms = self._cooldown_end_ms - now_ms
@@ -247,12 +247,12 @@ class Lane:
 
 
 class RetryBudget:
-    """Bounds a model's retries against retry storms.
+    """Limits a model's retries, against retry storms.
 
-    While everything fails, an endpoint sees at most a tenth more calls than were offered. Counts
-    the calls and retries of the last minute, in buckets of one second.
+    While everything fails, an endpoint gets at most a tenth more calls than were made. Counts the
+    calls and retries of the last minute, in buckets of one second.
 
-    Cost: constant, apart from clearing the buckets that time has passed over.
+    Cost: constant, apart from clearing expired buckets.
     """
 
     def __init__(self) -> None:
@@ -263,14 +263,14 @@ class RetryBudget:
         self._second = 0
 
     def count_call(self, now_ms: float) -> None:
-        """Count one call that was offered, whether it will be retried or not."""
+        """Count one call, whether it will be retried or not."""
         if now_ms // 1000 > self._second:
             self._advance(now_ms)
         self._calls[self._second % _WINDOW_S] += 1
         self._calls_sum += 1
 
     def take(self, now_ms: float) -> bool:
-        """Take one retry out of the budget; says False and takes nothing when it is used up."""
+        """Take one retry out of the budget; returns False and takes nothing if it is used up."""
         self._advance(now_ms)
         if self._retries_sum + 1 > max(RETRY_BUDGET_MIN, RETRY_BUDGET_SHARE * self._calls_sum):
             return False
@@ -289,15 +289,15 @@ class RetryBudget:
 
 
 def backoff_ms(retries: int, retry_after_s: float | None, rng: random.Random) -> float:
-    """Choose the wait before the next attempt, in milliseconds.
+    """Return the wait before the next attempt, in milliseconds.
 
-    Full jitter under a ceiling that doubles from one second to eight; or, where the provider said
-    how long to wait, that and up to half a second more, so that all who were told the same do not
-    return at once.
+    Full jitter under a ceiling that doubles from one second to eight; or, if the provider sent a
+    wait, that plus up to half a second, so that calls with the same wait do not all return at
+    once.
 
     Args:
         retries: Retries of this call so far.
-        retry_after_s: What the provider asked for.
+        retry_after_s: The wait that the provider asked for.
         rng: Source of the jitter.
     """
     if retry_after_s is not None:

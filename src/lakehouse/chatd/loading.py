@@ -1,7 +1,7 @@
-"""One load of a model, shared by all callers that wait for it.
+"""One load of a model, shared by all waiting callers.
 
-A load is never cancelled by a caller that goes away or whose budget ends: aborting it would throw
-its work away, and with Ollama start it over. Only closing the service ends it.
+A load is not cancelled when a caller disconnects or its budget ends: aborting it would waste the
+work, and with Ollama start it over. Only closing the service ends it.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from lakehouse.providers.provider import Provider, ProviderFault
 class ModelLoad:
     """Whether a model is loaded, and the task that loads it.
 
-    `on_fault` is told of a failed load once, however many callers wait for it.
+    `on_fault` is called once per failed load, however many callers wait for it.
     """
 
     def __init__(self, provider: Provider, on_fault: Callable[[ProviderFault], None]) -> None:
@@ -29,26 +29,26 @@ class ModelLoad:
         return self._task is not None and not self._task.done()
 
     def start(self) -> asyncio.Task[None]:
-        """Begin loading, or join the load that is under way."""
+        """Start loading, or join the running load."""
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._load())
-            # A preload has nobody waiting; asking for the exception marks it as seen.
+            # Nothing awaits a preload; reading the exception marks it as retrieved.
             self._task.add_done_callback(lambda task: task.cancelled() or task.exception())
         return self._task
 
     def forget(self) -> None:
-        """Take the model as not loaded: its server said so, or may have been started anew."""
+        """Mark the model as not loaded: its server said so, or may have restarted."""
         self.loaded = False
 
     async def wait(self, budget_ms: float) -> bool:
-        """Wait until the model is loaded; says False when the budget ended first.
+        """Wait until the model is loaded; returns False if the budget ends first.
 
         Raises:
             ProviderFault: The load failed.
         """
         task = self.start()
-        # Neither the timeout nor our own cancellation reaches the task: `wait` never cancels.
-        # One millisecond at least lets a load that has nothing to do end.
+        # `asyncio.wait` never cancels the task, neither on timeout nor when we are cancelled.
+        # At least one millisecond lets a load that has nothing to do finish.
         await asyncio.wait({task}, timeout=max(1.0, budget_ms) / 1000)
         if not task.done():
             return False

@@ -22,7 +22,7 @@ class Models(msgspec.Struct, frozen=True):
 
 
 def chat_routes(chat: ChatModel) -> Routes:
-    """Serve the models."""
+    """Return the routes of a `ChatModel`."""
 
     async def ask(call: Call[ChatRequest]) -> Response:
         request = call.request
@@ -31,7 +31,7 @@ def chat_routes(chat: ChatModel) -> Routes:
                 "invalid_request",
                 f"`messages` has {len(request.messages)} entries; allowed is 1 to {MESSAGES_MAX}.",
             )
-        if (size := len(bytes(request.schema))) > SCHEMA_BYTES_MAX:  # providers keep schemas
+        if (size := len(bytes(request.schema))) > SCHEMA_BYTES_MAX:  # providers cache schemas
             raise Refusal(
                 "invalid_schema",
                 f"`schema` takes {size} bytes; at most {SCHEMA_BYTES_MAX} are allowed.",

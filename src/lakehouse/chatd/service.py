@@ -1,7 +1,7 @@
-"""The `ChatModel` port over the providers of this process: the one place that retries.
+"""The `ChatModel` port over the providers of this process: the only place that retries.
 
-Aliases to providers, and the only retry loop of the whole stack; what one attempt passes through
-is `lane.py`'s. It does not judge answers: a refusal, a cut or an empty answer is a reply.
+Maps aliases to providers and has the only retry loop of the stack; `lane.py` makes one attempt. It
+does not judge answers: a refusal, a cut-off or an empty answer is a reply.
 """
 
 import asyncio
@@ -26,9 +26,8 @@ _LOG = logging.getLogger(__name__)
 class ChatService:
     """Models by alias, in this process.
 
-    Retries of a call, waiting for slots and for an endpoint's cooldown run within its deadline;
-    waiting for a load runs within its load budget instead. Cost over the provider's own: about
-    3 µs a call.
+    Retries of a call and its waits for slots and cooldowns count against its deadline; its wait
+    for a load counts against its load budget. Cost on top of the provider's: about 3 µs per call.
     """
 
     def __init__(
@@ -41,13 +40,13 @@ class ChatService:
         rng: random.Random | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        """Take the providers over: `close` closes them.
+        """Take ownership of the providers: `close` closes them.
 
         Args:
             providers: By alias.
-            settings: By alias, the same ones.
+            settings: By the same aliases.
             clock: Measures deadlines.
-            propagate: Whether the trace's headers go to providers.
+            propagate: Whether trace headers are sent to providers.
             rng: Source of the jitter.
             sleep: Waits a number of seconds.
         """
@@ -62,13 +61,13 @@ class ChatService:
         }
 
     def waiting(self) -> dict[str, int]:
-        """Return how many calls wait for a slot, by model."""
+        """The number of calls waiting for a slot, by model."""
         return {name: lane.waiting for name, lane in self._lanes.items()}
 
     async def start(self) -> None:
-        """Begin to load the models that are to be preloaded; does not wait for them.
+        """Start to load the models with `preload`; does not wait for them.
 
-        A load that fails is logged, and begun again by the first call.
+        A failed load is logged; the first call starts it again.
         """
         for name, lane in self._lanes.items():
             if lane.settings.preload:
@@ -77,10 +76,10 @@ class ChatService:
     async def chat(
         self, request: ChatRequest, *, context: CallContext, limits: CallLimits
     ) -> ChatReply:
-        """Ask once, as the `ChatModel` port says.
+        """Call a model once; the `ChatModel` port documents the guarantees.
 
         Raises:
-            InfraError: No answer could be had.
+            InfraError: There was no answer.
             Refusal: `unknown_model`.
         """
         lane = self._lanes.get(request.model)
@@ -118,13 +117,13 @@ class ChatService:
         return msgspec.structs.replace(reply, load_ms=reply.load_ms + load_ms)
 
     async def models(self) -> tuple[ModelStatus, ...]:
-        """Tell every model's state within 2 s, asking all at once."""
+        """Return every model's state within 2 s; asks all providers at once."""
         return tuple(
             await asyncio.gather(*(_status(name, lane) for name, lane in self._lanes.items()))
         )
 
     async def close(self) -> None:
-        """End loads under way and close the providers. Later calls are `shutdown`."""
+        """Cancel running loads and close the providers. Later calls fail with `shutdown`."""
         self._closed = True
         await asyncio.gather(
             *(
@@ -151,11 +150,11 @@ class ChatService:
     def _retry_delay_ms(
         self, fault: ProviderFault, retries: int, lane: Lane, call: CallTime
     ) -> float | None:
-        """Choose how long to wait before the next attempt; None to give the fault up."""
+        """Return how long to wait before the next attempt; None if the call is not retried."""
         if not fault.again or retries >= RETRIES_MAX:
             return None
         if (fault.retry_after_s or 0.0) * 1000 > RETRY_WAIT_MS_MAX:
-            return None  # beyond our patience: the caller is told how long, and may have more
+            return None  # longer than we wait: the caller gets the time and may wait
         delay_ms = backoff_ms(retries, fault.retry_after_s, self._rng)
         now_ms = self._clock.monotonic_ms()
         if delay_ms > call.end_ms - now_ms - ATTEMPT_MS_MIN:

@@ -1,1 +1,1 @@
-"""The loop: generate, extract, check, tell, try again. Pure: no I/O but through the ports."""
+"""The loop: generate, extract, check, report findings, try again. No I/O except through ports."""

@@ -1,11 +1,11 @@
-"""The loop: the one file to read first. All branching of a session lives here.
+"""The loop: read this file first. All branching of a session is here.
 
     generate ─▶ extract ─▶ schema ─▶ grounding and rules ─▶ accepted
         ▲                                   │ findings
         └───────── told what was wrong ◀────┘
 
-Pure: it touches the world only through `ChatModel` and a table snapshot. Trouble of the world is
-an `InfraError` that leaves the loop and spends no iteration; a bad answer is never an error.
+Pure: its only inputs and outputs are `ChatModel` and a table snapshot. A failure outside of the
+loop is an `InfraError`, which ends it and spends no iteration; a bad answer is never an error.
 """
 
 from functools import partial
@@ -27,22 +27,22 @@ from lakehouse.engine.task import SessionTask
 
 
 async def iterate(run: Run, *, chat: ChatModel, tables: TableSnapshot) -> Verdict:
-    """Run a session until an answer is accepted or the attempts are used up.
+    """Run a session until an answer is accepted or no attempts are left.
 
-    Every judged answer is in the run before the next await, so a cancelled or failed session
-    still tells what it did. A valid answer is accepted even when the deadline passed while it
-    was made: it is paid for. The session stops early when the model repeats a rejected answer
-    after its sampling was changed for that.
+    Every judged answer is in the run before the next await, so that a cancelled or failed session
+    still records it. A valid answer is accepted even if the deadline passed while it was
+    generated: it is paid for. The session stops early if the model repeats a rejected answer after
+    its sampling was changed for that.
 
     Returns:
         `accepted` or `max_iter_exhausted`.
 
     Raises:
-        InfraError: The session could not be judged; what was judged is in the run.
+        InfraError: The session could not be judged; the answers judged so far are in the run.
     """
     task, clock, budget = run.task, run.clock, run.budget
     messages, sampling = task.opening, task.sampling
-    changed = False  # the sampling, since the model repeated itself
+    changed = False  # the sampling was changed, because the model repeated itself
     told: str | None = None
     for iteration in range(task.max_iterations):
         times = AttemptTimes(new_span_id(), clock.monotonic_ms())
@@ -90,7 +90,7 @@ async def _judge(
         reasoning_marks=task.model.reasoning_marks,
     )
     if not task.kind.grounding and not task.kind.rules:
-        return await judging  # it waits for nothing
+        return await judging  # it has nothing to wait for
     assert times.answered_ms is not None
     left_s = run.budget.left_s(times.answered_ms, grace_ms=CHECK_GRACE_MS)
     async with Bound(left_s, partial(_checks_too_long, task)):
@@ -107,7 +107,7 @@ def _request(task: SessionTask, messages: tuple[Message, ...], sampling: Samplin
         seed=sampling.seed,
         top_p=sampling.top_p,
         stop=sampling.stop,
-        # An endpoint may refuse what was changed since the first attempt.
+        # An endpoint may reject the changed sampling.
         fallback=None if sampling == task.sampling else task.sampling,
     )
 

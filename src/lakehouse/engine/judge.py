@@ -1,6 +1,6 @@
-"""Judging one answer: extraction, schema, then grounding, rules and validators, in this order.
+"""Judges one answer: extraction, schema, then grounding, rules and validators, in this order.
 
-The same for `/v1/iterate` and `/v1/validate`, so that a check cannot differ between them.
+`/v1/iterate` and `/v1/validate` share it, so that their checks cannot differ.
 """
 
 from collections.abc import Sequence
@@ -21,10 +21,10 @@ from lakehouse.validation.schema import CompiledSchema
 
 
 class Judgement(msgspec.Struct, frozen=True):
-    """What the checks say of one answer. No findings: accepted.
+    """The result of the checks of one answer. No findings: accepted.
 
-    `artifact` is raw JSON, `null` where nothing could be extracted; `findings` are in their
-    order. `grounded` is null when no grounding rule applied or none was reached.
+    `artifact` is raw JSON, `null` if nothing could be extracted; `findings` are in the order of
+    the checks. `grounded` is null if no grounding rule applied or none was reached.
     """
 
     artifact: msgspec.Raw
@@ -48,13 +48,13 @@ async def judge(
 ) -> Judgement:
     """Judge one answer.
 
-    Grounding, rules and a model's own validators run only when the schema holds, all then in full.
+    Grounding, rules and validators run only if the answer matches the schema; then all of them run.
 
-    `reasoning_marks` are those that the model's configuration adds to the known ones.
-    Notes in `times` when extraction and the schema check ended.
+    `reasoning_marks` are the marks that the model's configuration adds to the known ones. The
+    times at which extraction and the schema check ended are written to `times`.
 
     Raises:
-        InfraError: The answer is not judged: `table_unavailable`, `rule_broken`, `timeout`.
+        InfraError: The answer could not be judged: `table_unavailable`, `rule_broken`, `timeout`.
     """
     found = extract(
         text,

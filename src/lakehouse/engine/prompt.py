@@ -1,10 +1,9 @@
-"""What the model reads after a rejection: what was wrong.
+"""The message to the model after a rejected answer: what was wrong with it.
 
-The findings go back as JSON data in one more user turn. Whether the rejected answers go along is a
-setting of the kind or the model (`history`, core/conversation.py): by default they do not, since
-small models repeat what they see (measured, docs/decisions/0007). A finding quotes what the model
-wrote only as the name of a place or in its message, cut and as a JSON string; a kind's rejected
-artifact or answer comes back only where `history` says so.
+The findings are sent as JSON data in one more user turn. The setting `history` of the kind or the
+model (core/conversation.py) decides whether rejected answers or artifacts are sent too; by default
+they are not, since small models repeat what they see (measured, docs/decisions/0007). A finding
+quotes the model's text only as the name of a place or in its message, cut and as a JSON string.
 """
 
 from collections.abc import Sequence
@@ -26,9 +25,9 @@ OPENING: Final = "Findings: "
 
 
 class _Told(msgspec.Struct, frozen=True):
-    """One finding as the model reads it: the place, and the most helpful thing there is to say.
+    """One finding as it is sent to the model: the place, and the most helpful text available.
 
-    The nearest real values where there are any, else what was expected, else the message.
+    That is the nearest real values; if there are none, what was expected; otherwise the message.
     """
 
     path: str
@@ -38,12 +37,12 @@ class _Told(msgspec.Struct, frozen=True):
 
 
 def told_after(findings: Sequence[Finding], reprompt: str | None = None) -> str:
-    """Write the re-prompt: the findings of a rejected answer as a JSON list.
+    """Build the re-prompt: the findings of a rejected answer as a JSON list.
 
-    Findings that would read alike are told once. At most `FINDINGS_TOLD_MAX` findings, and at
-    most `TOLD_BYTES_MAX` bytes whatever is in them; how many were left out is said. `reprompt`
-    stands before them: the kind's own text, which is not counted; `REPROMPT` where it has none;
-    nothing where it is empty. The same findings give the same bytes.
+    Identical findings are listed once. The list has at most `FINDINGS_TOLD_MAX` findings and
+    `TOLD_BYTES_MAX` bytes; the number of omitted findings is added. `reprompt`, the kind's own
+    text, comes first and does not count; if it is None, `REPROMPT`; if it is empty, no text. The
+    same findings produce the same bytes.
     """
     lines = list(dict.fromkeys(map(_line, findings)))
     kept: list[str] = []

@@ -1,6 +1,6 @@
-"""One session under way: its facts and its time, and what it leaves.
+"""One running session: its facts and its time, and the records it produces.
 
-The started line, the row and the reply are made of the same facts here.
+The started line, the row and the reply are built here from the same facts.
 """
 
 import asyncio
@@ -23,12 +23,12 @@ from lakehouse.engine.task import SessionTask
 
 
 class Run:
-    """The one value that goes through a session's stages.
+    """The state of one session, passed through all of its stages.
 
-    The loop adds to `attempts` and `times`, so that whoever ends it early still has them: `times`
-    has one entry for each attempt that was begun, judged or not. `grounded` is the last one's.
-    `tables` maps the tables used to their digests, sorted by name in bytes. `verdict`, `error`
-    and `ended_ms` are set when it ends.
+    The loop appends to `attempts` and `times`, so that they survive an early end: `times` has one
+    entry for each started attempt, judged or not. `grounded` is that of the last attempt. `tables`
+    maps the tables used to their digests, sorted by the bytes of the name. `verdict`, `error` and
+    `ended_ms` are set when the session ends.
     """
 
     __slots__ = (
@@ -45,7 +45,7 @@ class Run:
     )
 
     def __init__(self, task: SessionTask, clock: Clock) -> None:
-        outer = task.context  # what a caller of ours has left is a limit too
+        outer = task.context  # a calling daemon's remaining time is a limit too
         self.task = task
         self.clock = clock
         own, given = task.settings.deadline_ms, outer.deadline_ms
@@ -64,12 +64,12 @@ class Run:
         self.ended_ms = 0.0
 
     def end(self, verdict: Verdict, error: InfraError | None = None) -> None:
-        """Note how it ended, and when: with its last answer, or now."""
+        """Record how the session ended, and when: at its last answer, or now."""
         self.verdict, self.error = verdict, error
         self.ended_ms = self.clock.monotonic_ms()
 
     def started(self, *, daemon: str, moment: datetime) -> Started:
-        """Write down what is known before the first model call; `moment` is the start."""
+        """Build the started line from what is known before the first call; `moment`: its start."""
         task = self.task
         context = task.context
         return Started(
@@ -96,10 +96,10 @@ class Run:
         )
 
     def row(self, *, daemon: str, moment: datetime) -> Row:
-        """Write down a session that has ended; `moment` is its end.
+        """Build the row of a session that has ended; `moment` is its end.
 
-        `accepted_iteration` 0 is a first shot. `usage` sums all attempts, and is null where any of
-        them is unknown, or there is none.
+        `accepted_iteration` 0 means a first shot. `usage` is the sum of all attempts; null if any
+        of them is unknown or there are no attempts.
         """
         task, error, attempts = self.task, self.error, tuple(self.attempts)
         context = task.context
@@ -141,7 +141,7 @@ class Run:
 class Budget:
     """Counts one session's time. `deadline_ms` excludes loading, which has its own budget.
 
-    `started_ms` is when it began, in the clock's monotonic time.
+    `started_ms` is the start of the session in the clock's monotonic time.
     """
 
     __slots__ = ("_deadline_ms", "_load_budget_ms", "_loaded_ms", "started_ms")
@@ -153,22 +153,22 @@ class Budget:
         self._loaded_ms = 0
 
     def left_s(self, now_ms: float, *, grace_ms: int = 0) -> float:
-        """Seconds left before the deadline, and at least `grace_ms`: also past the deadline."""
+        """Return the seconds left before the deadline, at least `grace_ms` even after it."""
         left_ms = self._deadline_ms + self.started_ms + self._loaded_ms - now_ms
         return max(left_ms, grace_ms) / 1000
 
     def limits(self, now_ms: float) -> CallLimits:
-        """Give the next model call what is left of both; its deadline may have passed."""
+        """Return the next call's share of both budgets; the deadline may have passed."""
         left_ms = int(self._deadline_ms + self.started_ms + self._loaded_ms - now_ms)
         return CallLimits(left_ms, max(self._load_budget_ms - self._loaded_ms, 0))
 
     def exclude_load(self, load_ms: int) -> None:
-        """Take time that a call spent waiting for a model to load out of the deadline."""
+        """Exclude from the deadline the time that a call waited for a model to load."""
         self._loaded_ms += load_ms
 
 
 class Bound:
-    """A limit of time around an `async with`, whose end is an error of the caller's choice."""
+    """A timeout around an `async with` that raises the caller's own error."""
 
     __slots__ = ("_error", "_timeout")
 
@@ -177,11 +177,11 @@ class Bound:
         self._error = error
 
     def __aenter__(self) -> Awaitable[object]:
-        """Start the time."""
+        """Start the timeout."""
         return self._timeout.__aenter__()
 
     async def __aexit__(self, *raised: object) -> None:
-        """Raise the error where the time is over; what was raised inside goes on otherwise."""
+        """Raise the error if the timeout has passed; else let an inner exception propagate."""
         try:
             await self._timeout.__aexit__(*raised)  # type: ignore[arg-type]  # as they came
         except TimeoutError:
@@ -193,7 +193,7 @@ def _usage(attempts: Sequence[Attempt]) -> Usage:
 
 
 def session_reply(row: Row, error: InfraError | None) -> SessionReply:
-    """Answer the caller with what the row says, in one shape for all verdicts."""
+    """Build the reply from the row, in one shape for all verdicts."""
     return SessionReply(
         session_id=row.session_id,
         trace_id=row.trace_id,

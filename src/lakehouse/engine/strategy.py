@@ -1,8 +1,8 @@
-"""How the next attempt is asked: unchanged as a rule, otherwise when that cannot help.
+"""Chooses the sampling of the next attempt: changed only if the same sampling cannot help.
 
-A model that repeats a rejected answer would go on doing so: after the first repetition it is
-asked hotter and with another seed; after the next the session stops. An answer cut off by its
-token limit gets a larger one.
+A model that repeats a rejected answer would go on doing so: after the first repetition the
+temperature is raised and the seed changed; after the next the session stops. If the token limit
+cut the answer off, the limit is raised.
 """
 
 from typing import Final
@@ -11,14 +11,14 @@ import msgspec
 
 from lakehouse.core.chat import ChatReply, Sampling
 
-TEMPERATURE_CHANGED: Final = 0.8  # hot enough to leave a repeated answer, cold enough for JSON
-TEMPERATURE_STEP: Final = 0.3  # on top of a caller's own temperature above that
-TOKENS_ASSUMED: Final = 512  # the limit a provider is taken to have where nobody says
+TEMPERATURE_CHANGED: Final = 0.8  # high enough to leave a repeated answer, low enough for JSON
+TEMPERATURE_STEP: Final = 0.3  # added to a caller's own temperature above that
+TOKENS_ASSUMED: Final = 512  # the assumed limit of a provider if none is set
 TOKENS_GROWN_MAX: Final = 8_192
 
 
 def later_sampling(sampling: Sampling, reply: ChatReply, *, repeated: bool) -> Sampling:
-    """Choose the sampling to use after a rejected answer."""
+    """Return the sampling to use after a rejected answer."""
     if repeated:
         hotter = (sampling.temperature or 0.0) + TEMPERATURE_STEP
         sampling = msgspec.structs.replace(

@@ -1,6 +1,6 @@
-"""From a request to a task: defaults filled in, everything named looked up, every limit checked.
+"""Builds a task from a request: fills in defaults, looks up names, checks every limit.
 
-This is where a bad request is refused, before any model is called. Knows nothing of HTTP.
+A bad request is refused here, before any model is called. Independent of HTTP.
 """
 
 import hashlib
@@ -60,12 +60,12 @@ class Catalog(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SessionTask(msgspec.Struct, frozen=True, kw_only=True):
-    """One session, ready to run: nothing in it is optional to understand any more.
+    """One session, ready to run, with every default filled in.
 
-    `opening` is what the model is asked first: the system text in force, and the caller's messages
-    or the prompt as one user turn. `row_messages` are the caller's as the row keeps them, None for
-    a prompt. `sources` are the texts a quote may stand in. `reprompt` is the kind's text before
-    the findings. `inline_schema` is the schema as the caller sent it, `null` for a named kind.
+    `opening` is the first request to the model: the system text in force, and the caller's messages
+    or the prompt as one user turn. `row_messages` are the caller's messages as stored in the row,
+    None for a prompt. `sources` are the texts that a quote may come from. `reprompt` is the kind's
+    text before the findings. `inline_schema` is the caller's schema, `null` for a named kind.
     """
 
     context: CallContext
@@ -89,7 +89,7 @@ class SessionTask(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def plan(request: IterateRequest, context: CallContext, catalog: Catalog) -> SessionTask:
-    """Make the task of a request.
+    """Build the task of a request.
 
     Raises:
         Refusal: `invalid_request`, `unknown_kind`, `unknown_model` or `invalid_schema`, naming
@@ -101,7 +101,7 @@ def plan(request: IterateRequest, context: CallContext, catalog: Catalog) -> Ses
     model = find_model(request.model or kind.model, catalog.models)
     history = kind.history or model.history or "findings"
     deadline_ms = catalog.deadline_ms if request.deadline_ms is None else request.deadline_ms
-    said = kind.sampling != UNSAID  # most kinds leave it to the model
+    said = kind.sampling != UNSAID  # most kinds do not set it
     defaults = kind.sampling.over(model.sampling) if said else model.sampling
     temperature, temperature_raw = _temperature(request, defaults)
     asked = Sampling(temperature=temperature, max_tokens=request.max_tokens, seed=request.seed)
@@ -140,7 +140,7 @@ def find_kind(name: str, kinds: Mapping[str, _Found]) -> _Found:
     """Look a kind up by name.
 
     Raises:
-        Refusal: `unknown_kind`, naming those there are.
+        Refusal: `unknown_kind`, with the list of known kinds.
     """
     kind = kinds.get(name)
     if kind is None:
@@ -157,7 +157,7 @@ def find_model(name: str, models: Mapping[str, ModelName]) -> ModelName:
     """Look a model up by our alias.
 
     Raises:
-        Refusal: `unknown_model`, naming those there are.
+        Refusal: `unknown_model`, with the list of known models.
     """
     model = models.get(name)
     if model is None:
@@ -173,11 +173,11 @@ def find_model(name: str, models: Mapping[str, ModelName]) -> ModelName:
 def inline_kind(
     schema: msgspec.Raw, *, system: str | None, max_iterations: int, model: str
 ) -> Kind:
-    """Make the nameless kind of an inline schema: no grounding, no rules.
+    """Build the unnamed kind of an inline schema: no grounding, no rules.
 
     Raises:
-        Refusal: `invalid_schema`, for one that is too large; all else that can be wrong with it
-            is found later, by the schema cache.
+        Refusal: `invalid_schema` if it is too large; the schema cache finds every other fault
+            of it later.
     """
     raw = compact(bytes(schema).decode("utf-8"))
     check_schema_size(raw)
@@ -197,9 +197,9 @@ _inline_digests: OrderedDict[bytes, str] = OrderedDict()
 
 
 def _inline_digest(schema: bytes, system: str | None, max_iterations: int, model: str) -> str:
-    """Digest an inline kind, once for requests that are alike.
+    """Return the digest of an inline kind, cached for identical requests.
 
-    What callers send is kept as a hash: an entry takes some 250 bytes, whatever they send.
+    The cache stores the caller's texts as hashes: an entry takes about 250 bytes.
     """
     asked = msgspec.msgpack.encode((schema, system, max_iterations, model))
     key = hashlib.sha256(asked).digest()
@@ -241,7 +241,7 @@ def _kind(request: IterateRequest, catalog: Catalog) -> Kind:
 def _messages(
     request: IterateRequest,
 ) -> tuple[tuple[Message, ...], tuple[str, ...], tuple[RowMessage, ...] | None]:
-    """Give the turns to begin with, the user's texts among them, and what the row keeps."""
+    """Return the opening turns, the user's texts among them, and the messages for the row."""
     messages = request.messages
     if request.prompt is not None and messages is not None:
         raise _invalid("`prompt` and `messages` exclude each other: send one of them.")
@@ -270,7 +270,7 @@ def _check_ranges(request: IterateRequest) -> None:
 
 
 def _temperature(request: IterateRequest, defaults: Sampling) -> tuple[float | None, msgspec.Raw]:
-    """Give the temperature in force, as a number and as the row keeps it."""
+    """Return the temperature in force, as a number and as the row stores it."""
     raw = request.temperature
     if raw == NULL:
         default = defaults.temperature

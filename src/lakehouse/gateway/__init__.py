@@ -1,1 +1,1 @@
-"""The public door: keys, limits, ids, routes; owns no session."""
+"""The public API: keys, limits, ids, routes; owns no sessions."""

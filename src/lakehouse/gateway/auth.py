@@ -1,4 +1,4 @@
-"""API keys. Only digests are stored; a key is shown once, when it is created."""
+"""API keys. Only digests are stored; a key is shown only once, at its creation."""
 
 import hashlib
 import hmac
@@ -16,14 +16,14 @@ _KEY_PREFIX: Final = "lh_"
 
 
 class NewKey(msgspec.Struct, frozen=True):
-    """A fresh key: `secret` goes to the caller, `entry` into the daemon's environment."""
+    """A new key: `secret` is for the caller, `entry` for the daemon's environment."""
 
     secret: str
     entry: str
 
 
 def new_key(name: str) -> NewKey:
-    """Make a key of 256 random bits for `name`.
+    """Create a key of 256 random bits for `name`.
 
     Raises:
         SetupError: The name is not 1 to 64 of letters, digits, `.`, `_`, `-`.
@@ -38,17 +38,17 @@ def new_key(name: str) -> NewKey:
 
 
 class KeyRing:
-    """The keys that may ask, as `name:sha256-hex` entries. High-entropy keys need no slow hash."""
+    """The accepted keys, as `name:sha256-hex` entries. High-entropy keys need no slow hash."""
 
     def __init__(self, entries: Mapping[str, str]) -> None:
         self._entries = dict(entries)
 
     @classmethod
     def parse(cls, text: str, *, variable: str) -> "KeyRing":
-        """Read a comma-separated list of entries, as it stands in an environment variable.
+        """Parse the comma-separated list of entries of an environment variable.
 
         Raises:
-            SetupError: An entry has another form; its place is named, its value is not shown.
+            SetupError: An entry is malformed; the message has its position, not its value.
         """
         entries: dict[str, str] = {}
         for number, entry in enumerate(filter(None, map(str.strip, text.split(","))), start=1):
@@ -67,12 +67,12 @@ class KeyRing:
         return cls(entries)
 
     def authorize(self, headers: Mapping[str, Sequence[str]]) -> None:
-        """Let a request with a known bearer key through.
+        """Accept a request with a known bearer key.
 
-        Every entry is compared, each in constant time, so that a refusal tells nothing.
+        Every entry is compared, each in constant time, so that the timing reveals nothing.
 
         Raises:
-            Refusal: `unauthorized`, the same for no key and a wrong one.
+            Refusal: `unauthorized`, the same for a missing and a wrong key.
         """
         values = headers.get("authorization", ())
         scheme, _, secret = (values[0] if len(values) == 1 else "").partition(" ")

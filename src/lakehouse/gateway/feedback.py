@@ -1,4 +1,4 @@
-"""`POST /v1/feedback`: feedback on a session, written beside the log."""
+"""`POST /v1/feedback`: stores feedback on a session next to the log."""
 
 import asyncio
 from pathlib import Path
@@ -12,7 +12,7 @@ from lakehouse.transport.route import Call, Route, Routes
 
 
 def feedback_routes(log: Path, catalog: Catalog) -> Routes:
-    """Take labels of sessions in the log directory. The line is durable before the reply."""
+    """Return the route that stores labels of logged sessions, durable before the reply."""
     clock = SystemClock()
 
     async def feedback(call: Call[FeedbackRequest]) -> Response:

@@ -1,7 +1,7 @@
-"""Writes rows for sessions whose validator is unreachable: an outage is in the log, once.
+"""Writes one row for each session whose validator is unreachable, so that the log has outages.
 
-The gateway writes the row only when the session surely never reached a validator. Where it
-cannot know, it says so with the row id and leaves the row to the validator or the reaper.
+The gateway writes the row only if the session certainly never reached a validator. If it cannot
+know, its error has the row id, and the validator or the reaper writes the row.
 """
 
 import asyncio
@@ -26,10 +26,10 @@ _LOG = logging.getLogger(__name__)
 
 
 class OutageRecorder:
-    """A `Validator` around a remote one. Its row says `infra_error/connect`, daemon `gateway`.
+    """A `Validator` around a remote one. Its rows have `infra_error/connect`, daemon `gateway`.
 
-    Kinds and models may be configured at the validator alone; the row then holds their names, and
-    says of the rest that it is not known here.
+    If kinds and models are configured only at the validator, the row has their names and marks the
+    rest as unknown.
     """
 
     def __init__(
@@ -50,12 +50,12 @@ class OutageRecorder:
         self._daemon = daemon
 
     async def iterate(self, request: IterateRequest, context: CallContext) -> SessionReply:
-        """Pass the session on; record it when there is surely nobody else to."""
+        """Forward the session; write its row if certainly no validator will."""
         started_ms = self._clock.monotonic_ms()
         try:
             return await self._remote.iterate(request, context)
         except asyncio.CancelledError:
-            # This daemon stops; the session goes on where it runs, and leaves its row there.
+            # This daemon stops; the session goes on at the validator, which writes its row.
             current = asyncio.current_task()
             assert current is not None
             current.uncancel()
@@ -76,11 +76,10 @@ class OutageRecorder:
         return session_reply(row, error)
 
     async def validate(self, request: ValidateRequest) -> ValidateReply:
-        """Pass the check on; it leaves no row anyway."""
+        """Forward the check; checks have no rows."""
         return await self._remote.validate(request)
 
     async def kinds(self) -> tuple[KindInfo, ...]:
-        """Pass the question on."""
         return await self._remote.kinds()
 
     async def _recorded(self, run: Run, row: Row, error: InfraError) -> InfraError:
@@ -99,7 +98,7 @@ class OutageRecorder:
 
 
 def _with_names(catalog: Catalog, request: IterateRequest) -> Catalog:
-    """Return a catalog with the names of the request: only the validator can reject them."""
+    """Return a catalog that accepts the request's names: only the validator can reject them."""
     kinds, models = dict(catalog.kinds), dict(catalog.models)
     name = request.kind
     if name is not None and name not in kinds:

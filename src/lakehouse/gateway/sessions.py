@@ -1,4 +1,4 @@
-"""`GET /v1/sessions` and `/v1/sessions/{id}`: the log, read while it is written."""
+"""`GET /v1/sessions` and `/v1/sessions/{id}`: read the log while it is being written."""
 
 import asyncio
 from collections.abc import Mapping
@@ -27,7 +27,7 @@ _LIMIT: Final = Parameter(
         "default": SESSIONS_LIMIT_DEFAULT,
     },
 )
-# The log's own bytes, passed on: never decoded here.
+# The log's own bytes, not decoded here.
 _Brief = Annotated[msgspec.Raw, msgspec.Meta(extra_json_schema={"type": "object"})]
 _Whole = Annotated[
     msgspec.Raw, msgspec.Meta(extra_json_schema={"$ref": "#/components/schemas/Row"})
@@ -54,7 +54,7 @@ class _Named(msgspec.Struct):
 
 
 def session_routes(log: Path) -> Routes:
-    """Serve the rows of the log directory. Reading blocks on the disk, so it runs on a thread."""
+    """Return the routes over the log directory. Reads block on disk, so they run in a thread."""
 
     async def sessions(call: Call[None]) -> Response:
         criteria, limit, cursor = _criteria(call.query)

@@ -1,4 +1,4 @@
-"""What an inner daemon of ours answered: the value, or the very error it was there."""
+"""Decodes the answer of an inner daemon: the value, or the same error that the daemon raised."""
 
 from typing import TypeVar
 
@@ -12,11 +12,11 @@ _T = TypeVar("_T")
 
 
 def decode_answer(reply: HttpReply, kind: type[_T], *, daemon: str, unreadable: InfraCode) -> _T:
-    """Decode an answer of `daemon`, or raise what its problem body stands for.
+    """Decode an answer of `daemon`, or raise the error that its problem body describes.
 
     Raises:
         Refusal: The daemon refused the call.
-        InfraError: It said so; or `unreadable`, where its answer is neither.
+        InfraError: The daemon reported one; or `unreadable`, if its answer cannot be decoded.
     """
     if reply.headers.get("content-type", "").startswith(PROBLEM_TYPE):
         error = error_of(reply.body, reply.headers.get("retry-after", ""))

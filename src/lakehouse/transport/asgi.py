@@ -1,4 +1,4 @@
-"""The types of ASGI, by which the server and its application know each other."""
+"""The types of ASGI, the interface between the server and its application."""
 
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any

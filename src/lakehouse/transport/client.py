@@ -1,13 +1,13 @@
 """The HTTP/1.1 client to models and to our own daemons: one request, one whole answer, hard limits.
 
-Framing is llhttp's (`httptools`), sockets are asyncio's, one exchange is `connection.py`'s; what
-stands here is the pool. It is ours because each client library we measured lacks something:
-pyreqwest 0.15 leaves a cancelled request running until its answer arrives (tokens bought for
-nobody) and cannot tell waiting for a connection from waiting for an answer; aiohttp costs four
+llhttp (`httptools`) does the framing, asyncio the sockets, `connection.py` one exchange; this
+module is the pool. We wrote it because each client library we measured lacks something:
+pyreqwest 0.15 leaves a cancelled request running until its answer arrives (paid tokens that are
+not used) and cannot tell waiting for a connection from waiting for an answer; aiohttp costs four
 times the CPU.
 
-It refuses: redirects, cookies, HTTP/2, and to send a request twice: the only retry loop of the
-stack is in `chatd`. It asks for no compression, and opens within its limit what comes compressed.
+It does not follow redirects, keep cookies, speak HTTP/2 or send a request twice: the only retry
+loop of the stack is in `chatd`. It asks for no compression, and decompresses within its limit.
 """
 
 import asyncio
@@ -42,29 +42,29 @@ __all__ = [
     "check_url",
 ]
 
-# uvicorn and Node close a connection that was idle for 5 s. Reusing none that old keeps a request
-# from crossing with the server's close, which could not be told from a lost request.
+# uvicorn and Node close a connection that was idle for 5 s. We reuse none that old, because a
+# request that crosses with the server's close looks the same as a lost request.
 _IDLE_S: Final = 4.0
-_IDLE_CONNECTIONS_MAX: Final = 64  # kept per origin; calls at once are bounded by their callers
+_IDLE_CONNECTIONS_MAX: Final = 64  # per origin; callers limit how many calls run at once
 _Protocol = TypeVar("_Protocol", Connection, TunnelHandshake)
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 
 
 def check_url(url: str) -> None:
-    """Refuse a URL that no call could be made to.
+    """Reject a URL that cannot be called.
 
     Raises:
-        ValueError: Saying why, without repeating the URL.
+        ValueError: The message says why, without repeating the URL.
     """
     _target(url)
 
 
 def check_header(name: str, value: str) -> None:
-    """Refuse a header that would break the request apart.
+    """Reject a header that would break the framing of the request.
 
     Raises:
-        ValueError: Naming the header; its value is not repeated.
+        ValueError: The message names the header; it does not repeat the value.
     """
     if not (_HEADER_NAME.fullmatch(name) and _HEADER_VALUE.fullmatch(value)):
         raise ValueError(
@@ -75,9 +75,9 @@ def check_header(name: str, value: str) -> None:
 class HttpClient:
     """A pool of keep-alive connections, for one event loop.
 
-    TLS certificates are verified against the system's authorities, or by `tls` where given. Calls
-    go straight, or through what `proxies` chooses for them.
-    Cancelling a call closes its connection at once. Cost: about 35 µs of CPU a call.
+    TLS certificates are verified against the system's authorities, or with `tls` if it is set.
+    Calls go directly, or through the proxy that `proxies` selects. Cancelling a call closes its
+    connection at once. Cost: about 35 µs of CPU per call.
     """
 
     def __init__(
@@ -95,17 +95,17 @@ class HttpClient:
         """Send a body and read the whole answer, whatever its status. Never sent twice.
 
         Raises:
-            TransportFault: Within `limits`.
-            ValueError: The URL or a header is not fit to be sent; its value is not repeated.
+            TransportFault: No whole answer arrived; raised within `limits`.
+            ValueError: The URL or a header is invalid; the message does not repeat the value.
         """
         return await self._call("POST", url, headers, body, limits)
 
     async def get(self, url: str, *, headers: Mapping[str, str], limits: HttpLimits) -> HttpReply:
-        """Ask and read the whole answer; raises as `post` does."""
+        """Send a GET and read the whole answer; raises as `post` does."""
         return await self._call("GET", url, headers, None, limits)
 
     async def close(self) -> None:
-        """Close every connection; calls under way end as `connect`."""
+        """Close every connection; running calls fail with `connect`."""
         connections = [*self._busy, *(c for idle in self._idle.values() for c in idle)]
         self._idle.clear()
         for connection in connections:
@@ -187,7 +187,7 @@ class HttpClient:
         return connection
 
     async def _open(self, origin: "_Origin", proxy: ProxyAddress | None) -> "Connection":
-        """Open a way to the origin: straight, or through a proxy."""
+        """Connect to the origin, directly or through a proxy."""
         loop = asyncio.get_running_loop()
         if proxy is None:
             context = self._context() if origin.tls else None
@@ -214,7 +214,7 @@ class HttpClient:
         context: ssl.SSLContext | None,
         name: str | None,
     ) -> _Protocol:
-        """Connect to the first of the host's addresses that takes us."""
+        """Connect to the first of the host's addresses that accepts."""
         loop = asyncio.get_running_loop()
         troubles: list[OSError] = []
         for family, _, _, _, address in await self._lookups.addresses(at.host, at.port):
@@ -228,14 +228,14 @@ class HttpClient:
                     server_hostname=None if context is None else name,
                 )
             except ssl.SSLError:
-                raise  # a peer whom we do not trust is not asked for under another address
+                raise  # a certificate that we do not trust: no other address is tried
             except OSError as error:
                 troubles.append(error)
             else:
                 return connected
         if not troubles:
             raise socket.gaierror("the name has no address")
-        # All are told; the first of several addresses is the one that was meant most.
+        # The detail lists every error; the reason is that of the first, preferred address.
         told = "; ".join(map(str, troubles))
         raise TransportFault("connect", f"{at}: {told}", unsent=True, reason=reason_of(troubles[0]))
 
@@ -245,41 +245,41 @@ class HttpClient:
         return self._tls
 
 
-_Address = tuple[Any, ...]  # of a socket; IPv6's has four members
+_Address = tuple[Any, ...]  # a socket address; IPv6 has four members
 _Found = tuple[socket.AddressFamily, socket.SocketKind, int, str, _Address]
 
 
 class _Lookups:
-    """Look-ups of names under way: at most one a name and port, however many wait.
+    """Running name look-ups: at most one per name and port, however many calls wait for it.
 
-    A look-up occupies a thread until the resolver answers, and no timeout ends that. One for each
-    try would soon leave no thread for the names that do resolve.
+    A look-up occupies a thread until the resolver answers, and no timeout ends that. One look-up
+    per attempt would soon leave no thread for the names that do resolve.
     """
 
     def __init__(self) -> None:
         self._under_way: dict[tuple[str, int], asyncio.Task[Sequence[_Found]]] = {}
 
     async def addresses(self, host: str, port: int) -> Sequence[_Found]:
-        """Give a host's addresses, best first; raises as `socket.getaddrinfo` does."""
+        """Return a host's addresses, best first; raises as `socket.getaddrinfo` does."""
         try:
             return socket.getaddrinfo(
                 host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST
             )
         except socket.gaierror:
-            pass  # a name: only the resolver knows
+            pass  # not an address: the resolver has to look it up
         key = (host, port)
         task = self._under_way.get(key)
         if task is None:
             task = asyncio.create_task(_looked_up(host, port))
             self._under_way[key] = task
             task.add_done_callback(lambda done: self._end(key, done))
-        await asyncio.wait({task})  # unlike awaiting it, this leaves it alone when cancelled
+        await asyncio.wait({task})  # unlike `await task`, cancelling this does not cancel the task
         return task.result()
 
     def _end(self, key: tuple[str, int], task: "asyncio.Task[Sequence[_Found]]") -> None:
         del self._under_way[key]
         if not task.cancelled():
-            task.exception()  # those that waited were told; where nobody did, nobody needs to be
+            task.exception()  # waiting calls have got it already; this marks it as retrieved
 
 
 async def _looked_up(host: str, port: int) -> Sequence[_Found]:
@@ -288,7 +288,7 @@ async def _looked_up(host: str, port: int) -> Sequence[_Found]:
 
 
 def _numeric_host(address: _Address) -> str:
-    """Write a socket address's host so that it needs no look-up, an IPv6 scope included."""
+    """Format the host of a socket address, including an IPv6 scope, so that it needs no look-up."""
     host: str = address[0]
     return f"{host}%{address[3]}" if len(address) == 4 and address[3] else host
 
@@ -305,7 +305,7 @@ class _Origin(msgspec.Struct, frozen=True):
 class _Target(msgspec.Struct, frozen=True):
     origin: _Origin
     netloc: str
-    head: str  # what follows the method, through the fixed headers
+    head: str  # everything between the method and the headers of the call
 
 
 @lru_cache(maxsize=256)
@@ -339,7 +339,7 @@ def _request(
     body: bytes | None,
     proxy: ProxyAddress | None,
 ) -> bytes:
-    """Write a request; one for a plain proxy names the whole URL, and says who asks."""
+    """Encode a request; through a plain proxy it has the whole URL and the proxy's credentials."""
     lines = [method, target.head]
     if proxy is not None:
         lines[1:] = [f" http://{target.netloc}{target.head[1:]}"]

@@ -1,7 +1,7 @@
 """One client connection and one exchange on it, with every limit of the call enforced.
 
-Refuses what was not asked for: other transfer codings, upgrades, second answers. A compressed body
-was not asked for either, but says no less: it is opened, within the same limit.
+Refuses what was not requested: other transfer codings, upgrades, second answers. A compressed body
+was not requested either, but holds a full answer: it is decompressed within the same limit.
 """
 
 import asyncio
@@ -29,10 +29,10 @@ _BODILESS_STATUS: Final = frozenset({204, 304})
 
 
 class HttpLimits(msgspec.Struct, frozen=True):
-    """The bounds of one call, each enforced by itself.
+    """The limits of one call, each enforced separately.
 
     `connect_ms` covers DNS, TCP and TLS; `first_byte_ms` runs from sending the request to the end
-    of the answer's headers; `idle_ms` between two reads of the body; `total_ms` over all of it.
+    of the answer's headers; `idle_ms` between two reads of the body; `total_ms` for the whole call.
     """
 
     connect_ms: int
@@ -43,10 +43,10 @@ class HttpLimits(msgspec.Struct, frozen=True):
 
 
 class HttpReply(msgspec.Struct, frozen=True):
-    """One whole answer. Header names are lowercase; fields of one name are joined by `, `.
+    """One whole answer. Header names are lowercase; fields with the same name are joined by `, `.
 
-    `body` is without its content coding. It is empty where only the status could be read: an error
-    whose body cannot be opened.
+    `body` is decompressed. It is empty if only the status could be read: an error answer whose body
+    cannot be decompressed.
     """
 
     status: int
@@ -55,13 +55,13 @@ class HttpReply(msgspec.Struct, frozen=True):
 
 
 class TransportFault(Exception):
-    """No whole answer came. `connect` also means reset before the first byte of an answer.
+    """No whole answer arrived. `connect` also means reset before the first byte of an answer.
 
-    `encoding`: the whole answer came, compressed in a way that cannot be read here.
+    `encoding`: the whole answer arrived, but in a compression that we cannot read.
 
-    `unsent`: surely no byte of the request left, so nobody can have acted on it. `detail` is for
-    the operator: it may hold an address, never a header or a body. `reason` says of `connect` and
-    `timeout_connect` why there was no connection.
+    `unsent`: no byte of the request was sent, so the server cannot have acted on it. `detail` is
+    for the operator: it may hold an address, never a header or a body. `reason` says why there was
+    no connection, for `connect` and `timeout_connect`.
     """
 
     def __init__(
@@ -77,8 +77,8 @@ class TransportFault(Exception):
 class Connection(asyncio.Protocol):
     """One connection; one exchange at a time. The `on_` methods are llhttp's callbacks.
 
-    Callbacks never raise: the first trouble ends the exchange by `_fail`, and what llhttp reports
-    after that is ignored.
+    Callbacks never raise: the first error ends the exchange through `_fail`, and later reports of
+    llhttp are ignored.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -91,13 +91,13 @@ class Connection(asyncio.Protocol):
 
     @property
     def reusable(self) -> bool:
-        """Whether another request may be sent: open, and the last answer ended cleanly."""
+        """Whether another request may be sent: it is open, and the last answer ended cleanly."""
         return self._open and self._keep_alive
 
     async def exchange(self, data: bytes, limits: HttpLimits, total_at: float) -> HttpReply:
-        """Send one request and wait for its whole answer; on a fault the connection is gone."""
+        """Send one request and wait for the whole answer; a fault closes the connection."""
         if not self._open:
-            # The peer spoke or left before we did: a greeting of another protocol, or overload.
+            # The peer sent something or closed first: another protocol's greeting, or overload.
             raise TransportFault(
                 "connect", "closed before the request was sent", unsent=True, reason="closed"
             )
@@ -106,7 +106,7 @@ class Connection(asyncio.Protocol):
         self._total_at = total_at
         self._first_byte_at = now + limits.first_byte_ms / 1000
         self._last_byte_at = now
-        self._answering = False  # any byte of an answer was seen
+        self._answering = False  # any byte of an answer has arrived
         self._headers_done = False
         self._keep_alive = False
         self._head_bytes = 0
@@ -127,22 +127,22 @@ class Connection(asyncio.Protocol):
                 self._timer = None
 
     def abort(self, reason: str) -> None:
-        """Close at once; an exchange under way ends as `connect`."""
+        """Close at once; a running exchange fails with `connect`."""
         self._fail("connect", reason)
 
     # --- asyncio's callbacks ---
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take the transport and make the parser that all exchanges share."""
-        # uvloop's transports are no subclass of asyncio's, but have its methods.
+        """Store the transport and create the parser that all exchanges share."""
+        # uvloop's transports do not subclass asyncio's, but have the same methods.
         self._transport = cast("asyncio.Transport", transport)
         self._parser = httptools.HttpResponseParser(self)
         self._open = True
 
     def data_received(self, data: bytes) -> None:
-        """Feed the parser; bytes that belong to no exchange end the connection."""
+        """Feed the parser; bytes outside of an exchange close the connection."""
         if self._waiter is None or self._waiter.done():
-            # Bytes nobody asked for must never be taken for the next request's answer.
+            # Unrequested bytes must never be read as the answer to the next request.
             self._fail("malformed", "bytes after the end of the answer")
             return
         self._answering = True
@@ -163,7 +163,7 @@ class Connection(asyncio.Protocol):
             self._check_limits()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """End the exchange under way: whole, cut, or never answered."""
+        """End the running exchange: the answer is complete, cut off, or never came."""
         self._open = False
         if self._waiter is None or self._waiter.done():
             return
@@ -177,21 +177,20 @@ class Connection(asyncio.Protocol):
     # --- llhttp's callbacks ---
 
     def on_message_begin(self) -> None:
-        """Refuse an answer after the answer."""
+        """Refuse a second answer."""
         if self._headers_done:
             self._fail("malformed", "an unexpected second answer")
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Keep a header field."""
         if self._headers_done:
-            return  # a trailer, or of a second answer
+            return  # a trailer, or a field of a second answer
         key = name.decode("latin-1").lower()
         text = value.decode("latin-1")
         known = self._headers.get(key)
         self._headers[key] = text if known is None else f"{known}, {text}"
 
     def on_headers_complete(self) -> None:
-        """Refuse what was not asked for before any of the body is read."""
+        """Refuse what was not requested, before any of the body is read."""
         if self._headers_done:
             return
         self._status = self._parser.get_status_code()
@@ -213,7 +212,7 @@ class Connection(asyncio.Protocol):
             self._fail("too_large", f"a body over {self._limits.body_bytes_max} bytes")
 
     def on_body(self, body: bytes) -> None:
-        """Keep a piece of the body, up to the limit."""
+        """Store a piece of the body, up to the limit."""
         self._body_bytes += len(body)
         if self._body_bytes > self._limits.body_bytes_max:
             self._fail("too_large", f"a body over {self._limits.body_bytes_max} bytes")
@@ -221,12 +220,12 @@ class Connection(asyncio.Protocol):
             self._chunks.append(body)
 
     def on_message_complete(self) -> None:
-        """Hand the answer over, or wait on after an interim one."""
+        """Return the answer to the caller; after an interim one (1xx), keep waiting."""
         if self._headers_done:
             self._keep_alive = self._parser.should_keep_alive() and not self._until_close
             self._finish()
         else:
-            self._headers = {}  # an interim answer (1xx); the real one follows
+            self._headers = {}  # the final answer follows
 
     # --- endings ---
 
@@ -245,7 +244,7 @@ class Connection(asyncio.Protocol):
                 if 200 <= self._status < 300:
                     self._fail("encoding", f"content-encoding: {fault}")
                     return
-                body = b""  # the status says enough
+                body = b""  # the status is enough
         self._waiter.set_result(HttpReply(self._status, self._headers, body))
 
     def _fail(self, kind: FaultKind, detail: str) -> None:
@@ -258,9 +257,9 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
 
     def _check_limits(self) -> None:
-        """End the exchange if a limit has passed, else look again when the next one may have.
+        """End the exchange if a limit has passed, else check again when the next one could pass.
 
-        A timer is not moved for each read: when it fires, the last read decides.
+        The timer is not reset for each read: when it fires, the time of the last read decides.
         """
         limits = self._limits
         now = self._loop.time()

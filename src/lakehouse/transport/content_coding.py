@@ -1,25 +1,25 @@
-"""Bodies that a peer compressed although it was asked not to: opened, within a bound.
+"""Decompresses bodies that a peer compressed although it was asked not to, within a limit.
 
-Proxies and some hosted endpoints compress whatever the request says. Every size here is bounded by
-the caller's limit, so a small body that unpacks to gigabytes costs no more than the limit.
+Proxies and some hosted endpoints compress whatever the request says. The caller's limit bounds
+every size here, so a small body that unpacks to gigabytes costs no more than the limit.
 """
 
 import zlib
 from typing import Final
 
-_CODINGS_MAX: Final = 2  # one over the other; nobody honest sends more
-_MEMBERS_MAX: Final = 16  # of one gzip body; each one more is another pass over the rest
+_CODINGS_MAX: Final = 2  # applied one after the other; no real server sends more
+_MEMBERS_MAX: Final = 16  # of one gzip body; each member costs another pass over the rest
 _ZLIB_OR_GZIP: Final = 32 + zlib.MAX_WBITS
 _RAW_DEFLATE: Final = -zlib.MAX_WBITS
 _BY_ARROW: Final = {"br": "brotli", "zstd": "zstd"}
 
 
 class CodingFault(ValueError):
-    """A body that cannot be opened; the message says why."""
+    """A body that cannot be decompressed; the message says why."""
 
 
 class OversizedBody(ValueError):
-    """A body that is larger than the limit once it is opened."""
+    """A body that is larger than the limit after decompression."""
 
 
 def codings_of(header: str) -> tuple[str, ...]:
@@ -32,8 +32,8 @@ def opened(body: bytes, codings: tuple[str, ...], *, bytes_max: int) -> bytes:
     """Undo the codings of a body: gzip, deflate, br, zstd.
 
     Raises:
-        CodingFault: A coding is unknown, or the body is not what it says.
-        OversizedBody: It would take over `bytes_max`.
+        CodingFault: A coding is unknown, or the body is not in that coding.
+        OversizedBody: The result would exceed `bytes_max`.
     """
     if len(codings) > _CODINGS_MAX:
         raise CodingFault(f"{len(codings)} codings one over the other")
@@ -49,7 +49,7 @@ def _opened(body: bytes, coding: str, bytes_max: int) -> bytes:
         return _inflated(body, coding, bytes_max)
     if coding not in _BY_ARROW:
         raise CodingFault(f"{coding[:40]!r} is not known here")
-    import pyarrow as pa  # noqa: PLC0415  a tenth of a second, for what is rarely sent
+    import pyarrow as pa  # noqa: PLC0415  the import takes 0.1 s and is rarely needed
 
     try:
         with pa.CompressedInputStream(pa.BufferReader(body), _BY_ARROW[coding]) as stream:
@@ -60,7 +60,7 @@ def _opened(body: bytes, coding: str, bytes_max: int) -> bytes:
 
 
 def _inflated(body: bytes, coding: str, bytes_max: int) -> bytes:
-    # "deflate" is zlib's form by the RFC, and raw deflate from servers that took it literally.
+    # By the RFC "deflate" is the zlib format, but some servers send raw deflate.
     raw = coding == "deflate" and (body[0] & 0x0F != 8 or int.from_bytes(body[:2], "big") % 31)
     whole = b""
     for _ in range(_MEMBERS_MAX):

@@ -1,8 +1,8 @@
-"""Running one ASGI application on one socket: start, signals, drain, end.
+"""Runs one ASGI application on one socket: start, signals, drain, stop.
 
-On SIGTERM, SIGHUP or Ctrl-C: stop accepting, let the work under way end, cancel what is left
-shortly before the drain is over so that it can still be answered and written, then end. A second
-signal cancels at once. A SIGHUP that `nohup` switched off stays switched off.
+On SIGTERM, SIGHUP or Ctrl-C: stop accepting, let running work finish, cancel the rest shortly
+before the drain limit so that it can still be answered and written, then stop. A second signal
+cancels at once. A SIGHUP that `nohup` made ignored stays ignored.
 """
 
 import asyncio
@@ -28,19 +28,19 @@ _BACKLOG = 2_048
 
 
 def listen_on(host: str, port: int) -> socket.socket:
-    """Bind a listening socket; port 0 takes a free one.
+    """Bind a listening socket; port 0 picks a free one.
 
     Raises:
-        SetupError: The address is taken, or not ours.
+        SetupError: The address is in use, or does not belong to this machine.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    # Its connections inherit it. The system would let megabytes of each wait for a slow caller.
+    # Connections inherit it. By default the system buffers megabytes for each slow caller.
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, ANSWER_SYSTEM_BYTES)
     try:
         listener.bind((host, port))
-    except (OSError, UnicodeError) as error:  # UnicodeError: a name that no DNS name can be
+    except (OSError, UnicodeError) as error:  # UnicodeError: not a valid DNS name
         listener.close()
         raise SetupError(
             f"Cannot listen at {host}:{port}: {getattr(error, 'strerror', None) or error}.",
@@ -64,14 +64,14 @@ async def serve(
 
     Args:
         app: The application.
-        listener: From `listen_on`; closed in the end.
-        drain: Called on the first signal with the patience, again with 0 on the second.
-        drain_ms: From the signal to the end.
+        listener: From `listen_on`; closed at the end.
+        drain: Called with its time limit on the first signal, with 0 on the second.
+        drain_ms: From the signal to the exit.
         on_ready: Called once connections are accepted.
-        limits: Of connections; by default those of `core.limits`.
+        limits: Limits of connections; by default those of `core.limits`.
     """
     door = Door(limits or DoorLimits())
-    # uvicorn takes whatever makes a protocol, but says that it must be a class.
+    # uvicorn accepts any protocol factory, but its type asks for a class.
     protocol: Any = functools.partial(Inbound, door=door)
     server = _Server(
         uvicorn.Config(

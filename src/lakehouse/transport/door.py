@@ -1,9 +1,9 @@
-"""The connections of one daemon: how many, and how long each may keep it waiting.
+"""Limits the connections of one daemon: how many, and how long each may keep it waiting.
 
-A connection is listed under what it is waited for. One sweep a second looks at the oldest of each
-list, so that no request pays for a timer. When the daemon has as many as it can hold, the one that
-has kept it waiting longest makes room: a caller that sends its request at once always gets in. It
-does not cut a request that is under way.
+Each connection is in the list of the phase it is in. One sweep a second checks the oldest of each
+list, so that no request pays for a timer. At the maximum, the connection that has kept the daemon
+waiting longest is closed: a caller that sends its request at once always gets in. A running
+request is never cut.
 """
 
 import asyncio
@@ -32,9 +32,9 @@ _SWEEP_MS: Final = 1_000
 
 
 class DoorLimits(msgspec.Struct, frozen=True):
-    """How long each phase may last, how many connections there may be, and what they may hold.
+    """How long each phase may last, how many connections may exist, and what they may hold.
 
-    A body is bounded where it is read. What is overdue is noticed within `sweep_ms`.
+    The body limit is enforced where it is read. An overdue phase is noticed within `sweep_ms`.
     """
 
     connections_max: int = CONNECTIONS_MAX
@@ -49,23 +49,23 @@ class Visitor(Protocol):
     """One connection, as the door sees it."""
 
     def has_taken(self) -> bool:
-        """Say whether any of the waiting answer was taken since this was last asked."""
+        """Return whether the caller has read any of its answer since the last call of this."""
 
     def held_bytes(self) -> int:
-        """Count what is held in memory of its answer."""
+        """Return how many bytes of its answer are held in memory."""
 
     def overdue(self, phase: Phase) -> None:
-        """End the phase, which has lasted too long; it is not listed any more."""
+        """End the phase, which has lasted too long; the connection is already off the list."""
 
     def evict(self) -> None:
-        """End at once, to make room."""
+        """Close at once, to make room."""
 
 
 class Door:
     """The connections of one listening socket, for one event loop.
 
-    `waiting` has those that are waited for, by what for, with the loop's time at which it began;
-    each is ordered by that. A connection lists itself, at its own cost of one look-up.
+    `waiting` maps each phase to its connections and the loop time at which they entered it, in that
+    order. A connection adds itself, at the cost of one look-up.
     """
 
     def __init__(self, limits: DoorLimits) -> None:
@@ -85,7 +85,7 @@ class Door:
         self._loop = asyncio.get_running_loop()
 
     def admit(self, visitor: Visitor) -> bool:
-        """Count a new connection; False if there are too many and none can make room."""
+        """Count a new connection; False if there are too many and none can be evicted."""
         self._present.add(visitor)
         while len(self._present) > self.limits.connections_max:
             oldest = next((next(iter(each)) for each in self.waiting.values() if each), None)
@@ -96,23 +96,22 @@ class Door:
         return True
 
     def leave(self, visitor: Visitor) -> None:
-        """Forget a connection that has ended."""
+        """Remove a connection that has ended."""
         self._present.discard(visitor)
         for each in self.waiting.values():
             each.pop(visitor, None)
 
     async def keep_watch(self) -> None:
-        """Sweep until cancelled."""
         while True:
             await asyncio.sleep(self.limits.sweep_ms / 1000)
             self.sweep()
 
     def sweep(self) -> None:
-        """End what has lasted too long. Cost: as much as there is to end, and slow readers."""
+        """End overdue phases. Cost: linear in overdue connections and slow readers."""
         now = self._loop.time()
         answers = self.waiting["answer"]
         for visitor in [each for each in answers if each.has_taken()]:
-            del answers[visitor]  # the lists are ordered by when waiting began
+            del answers[visitor]  # keeps the list ordered by start of the wait
             answers[visitor] = now
         self._bound_answers()
         for phase, limit_s in self._limit_s.items():
@@ -125,7 +124,7 @@ class Door:
                 visitor.overdue(phase)
 
     def _bound_answers(self) -> None:
-        """Cut those that have waited longest, where slow callers hold too much in memory."""
+        """Close those that have waited longest, if slow callers hold too much memory."""
         held = {each: each.held_bytes() for each in self.waiting["answer"]}
         excess = sum(held.values()) - self.limits.answers_bytes_max
         for visitor, size in held.items():
@@ -137,24 +136,24 @@ class Door:
 
 
 def untaken_bytes(transport: asyncio.Transport) -> int:
-    """Count what a caller has not taken of what was written, as far as the system tells.
+    """Return how many written bytes the caller has not read, as far as the system reports it.
 
-    The system takes more from us only when a good part of what it holds is gone, so what we still
-    hold stands still for long while a slow caller reads.
+    The system accepts more from us only when a good part of its own buffer is free, so our buffer
+    alone stays the same for long while a slow caller reads.
     """
     waiting: int = transport.get_write_buffer_size()
     if sys.platform == "linux":
-        with contextlib.suppress(OSError):  # it was closed meanwhile
+        with contextlib.suppress(OSError):  # closed in the meantime
             held = fcntl.ioctl(transport.get_extra_info("socket"), termios.TIOCOUTQ, bytes(4))
             waiting += int.from_bytes(held, sys.byteorder)
     return waiting
 
 
 def connections_max() -> int:
-    """Say how many connections a daemon may hold, and let the process have descriptors for them.
+    """Return how many connections a daemon may hold, and raise the descriptor limit for them.
 
-    Each may need a second descriptor, for a call to a model or an inner daemon; some are kept for
-    the log. The soft limit is raised as far as the hard one lets it.
+    Each may need a second descriptor, for a call to a model or an inner daemon; some are reserved
+    for the log. The soft limit is raised as far as the hard limit allows.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = 2 * CONNECTIONS_MAX + DESCRIPTORS_RESERVED

@@ -1,4 +1,4 @@
-"""Liveness and readiness. Neither ever asks a model anything: a cold start must not look dead."""
+"""Liveness and readiness. Neither calls a model: a cold start must not look like a dead daemon."""
 
 from collections import Counter
 
@@ -35,8 +35,8 @@ def health_routes(
 ) -> Routes:
     """Serve `/livez` (the process answers) and `/readyz`.
 
-    Ready: the log is writable and at least one model is ready or loading. Probes carry no key and
-    learn just that; `authorize` says who may learn more.
+    Ready: the log is writable and at least one model is ready or loading. Probes have no key and
+    see only that; `authorize` decides who sees more.
     """
 
     async def livez(_: Call[None]) -> Response:

@@ -1,9 +1,9 @@
-"""What a request says it was sent to, and whether that is us: the guard against DNS rebinding.
+"""Checks that a request was meant for this daemon: the guard against DNS rebinding.
 
-A web page can make a name of its own resolve to 127.0.0.1 and then read whatever answers there;
-the browser sends that name as `Host`. Where no key is asked for, only names and addresses that
-are loopback for everybody are served. It does not resolve a name, or read an address leniently:
-what a browser may send is the canonical form.
+A web page can make a name of its own resolve to 127.0.0.1 and then read what answers there; the
+browser sends that name as `Host`. A daemon without keys serves only names and addresses that are
+loopback on every machine. It does not resolve names, and does not parse addresses leniently:
+browsers send the canonical form.
 """
 
 import re
@@ -20,14 +20,14 @@ from lakehouse.core.integers import whole_number
 _AUTHORITY: Final = re.compile(
     r"(?P<host>[A-Za-z0-9._-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::(?P<port>[0-9]{0,5}))?"
 )
-_SHOWN_CHARS_MAX: Final = 80  # of a value that is refused
+_SHOWN_CHARS_MAX: Final = 80  # of a refused value
 DEFAULT_PORTS: Final[Mapping[str, int]] = {"http": 80, "https": 443}
 
 
 class Authority(msgspec.Struct, frozen=True):
-    """A host in lower case, without the dot that may end a name, and a port where one is named.
+    """A host in lower case, without a trailing dot, and a port if there is one.
 
-    `is_loopback`: it means this machine wherever it is looked up; no name but `localhost` does.
+    `is_loopback`: it means this machine everywhere; the only such name is `localhost`.
     """
 
     host: str
@@ -35,13 +35,13 @@ class Authority(msgspec.Struct, frozen=True):
     is_loopback: bool
 
     def at(self, scheme: str) -> tuple[str, int | None]:
-        """Give host and port as they are reached under a scheme."""
+        """Return host and port; the scheme's default port if none is given."""
         return self.host, DEFAULT_PORTS.get(scheme) if self.port is None else self.port
 
 
 @lru_cache(maxsize=256)
 def parse_authority(text: str) -> Authority | None:
-    """Read `host` or `host:port`; None for anything else, user names and spaces included."""
+    """Parse `host` or `host:port`; None for anything else, such as user names or spaces."""
     match = _AUTHORITY.fullmatch(text)
     if match is None:
         return None
@@ -64,16 +64,16 @@ def check_host(
     target_authority: str | None,
     loopback_only: bool,
 ) -> Authority | None:
-    """Find out what a request was sent to.
+    """Return the host that a request was sent to.
 
     Args:
-        headers: Of the request, in lower case.
-        http_version: `1.0` or `1.1`; the older one may come without a `Host`.
-        target_authority: That of a target in absolute form.
+        headers: The request's headers, names in lower case.
+        http_version: `1.0` or `1.1`; with `1.0` the `Host` may be missing.
+        target_authority: The authority of a target in absolute form.
         loopback_only: Whether names and addresses of other machines are refused.
 
     Raises:
-        Refusal: `invalid_request`: no host or several, none that can be read, or another's.
+        Refusal: `invalid_request`: no host, several, an invalid one, or another machine's.
     """
     values = headers.get("host", ())
     if len(values) > 1 or (not values and http_version != "1.0"):
@@ -114,7 +114,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def _address(host: str) -> IPv4Address | IPv6Address | None:
-    """Read an address in its full form; `127.1` and `0x7f000001` are none."""
+    """Parse an address in its full form; None for `127.1` and `0x7f000001`."""
     bracketed = host.startswith("[")
     try:
         address = ip_address(host.strip("[]"))

@@ -1,10 +1,10 @@
-"""One connection of a caller: framing by llhttp, answers by uvicorn's cycle, every edge by us.
+"""One connection of a caller: llhttp does the framing, uvicorn the answers, we the edge cases.
 
-uvicorn's protocol lets a head grow and wait for ever, takes trailers for headers, drops the body
-of a request that offers an upgrade, answers what it cannot read in the middle of other answers,
-and forgets a caller that takes no answer. What those leave open stands here. It does not guess:
-where two readers of a message could disagree on where it ends, it is refused and the connection
-closed.
+uvicorn's protocol has no limit on the size and time of a head, reads trailers as headers, drops
+the body of a request that offers an upgrade, reports a parse error in the middle of other answers,
+and waits for ever for a caller that does not read its answer. This module fixes these. It does not
+guess: if two parsers could disagree on where a message ends, the message is refused and the
+connection closed.
 """
 
 import asyncio
@@ -19,14 +19,14 @@ from lakehouse.core.limits import HEADER_BYTES_MAX, PIPELINED_MAX
 from lakehouse.transport.door import Door, Phase, untaken_bytes
 from lakehouse.transport.server import AUTHORITY_STATE, refusal_message
 
-# A caller may send a head of twice the limit, to be told of it by the route; so much may also
-# come without being part of a body: chunk extensions and trailers, which nobody here reads.
+# A head may have twice the limit, so that the route can report it. The same limit applies to
+# chunk extensions and trailers, which are read and ignored.
 _OVERHEAD_BYTES_MAX: Final = 2 * HEADER_BYTES_MAX
-_DISCARD_BYTES_MAX: Final = 8 << 20  # of a caller that sends on although it was answered
+_DISCARD_BYTES_MAX: Final = 8 << 20  # from a caller that goes on sending after its answer
 
 
 class Inbound(HttpToolsProtocol):
-    """A connection at a door. The `on_` methods are llhttp's callbacks.
+    """One connection, counted by a door. The `on_` methods are llhttp's callbacks.
 
     A callback that refuses the message raises, which stops the parser; `data_received` answers.
     """
@@ -35,15 +35,15 @@ class Inbound(HttpToolsProtocol):
         super().__init__(*arguments, **named)
         self._door = door
         self._phase: Phase | None = None
-        self._unsent_bytes = 0  # of the answer, when last looked at
+        self._unsent_bytes = 0  # of the answer, at the last check
         self._in_head = False
         self._in_body = False
-        self._upgrading = False  # the head that was just read offers another protocol
+        self._upgrading = False  # the head just read offers another protocol
         self._begun = 0  # heads that began in this read
         self._overhead_bytes = 0  # of the head under way, or since the last piece of the body
         self._body_seen = False
         self._refusal: Refusal | None = None  # why the parser was stopped
-        self._ending = False  # what still comes is thrown away
+        self._ending = False  # further input is discarded
         self._discarded_bytes = 0
         self._half_closed = False
 
@@ -52,7 +52,6 @@ class Inbound(HttpToolsProtocol):
     def connection_made(  # type: ignore[override]  # uvicorn narrows it too
         self, transport: asyncio.Transport
     ) -> None:
-        """Come in, or be told that there is no room."""
         super().connection_made(transport)
         if self._door.admit(self):
             self._wait_for("head")
@@ -68,13 +67,12 @@ class Inbound(HttpToolsProtocol):
         )
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Be gone."""
         self._ending = True
         self._door.leave(self)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Feed the parser, and answer for it where the bytes are no HTTP."""
+        """Feed the parser; answer with an error if the bytes are not HTTP."""
         if self._ending:
             self._discarded_bytes += len(data)
             if self._discarded_bytes > _DISCARD_BYTES_MAX:
@@ -112,7 +110,7 @@ class Inbound(HttpToolsProtocol):
             )
 
     def eof_received(self) -> bool:  # type: ignore[override]  # asyncio's, which uvicorn narrows
-        """Answer the requests that came whole, then close: the caller may only have stopped asking.
+        """Answer the complete requests, then close: the caller may have closed only its side.
 
         Returns:
             Whether the connection stays open for that.
@@ -123,13 +121,11 @@ class Inbound(HttpToolsProtocol):
         return self._is_answering()
 
     def pause_writing(self) -> None:
-        """Wait for the caller to take what it asked for."""
         super().pause_writing()
         self._unsent_bytes = untaken_bytes(self.transport)
         self._wait_for("answer")
 
     def resume_writing(self) -> None:
-        """Go on."""
         super().resume_writing()
         if self._phase == "answer":
             self._wait_for(None if self._is_answering() else self._between())
@@ -137,17 +133,16 @@ class Inbound(HttpToolsProtocol):
     # --- the door's ---
 
     def has_taken(self) -> bool:
-        """Say whether the caller took any of its answer since this was last asked."""
         before, self._unsent_bytes = self._unsent_bytes, untaken_bytes(self.transport)
         return self._unsent_bytes < before
 
     def held_bytes(self) -> int:
-        """Count what is written and what is still to be written of the answer under way."""
+        """Return the bytes of the running answer: those in the write buffer and those to come."""
         unwritten: int = self.cycle.expected_content_length if self._is_answering() else 0
         return unwritten + self.transport.get_write_buffer_size()
 
     def overdue(self, phase: Phase) -> None:
-        """Close, with an answer where a request had begun and cannot be whole any more."""
+        """Close; if a request's head has begun, answer with an error first."""
         self._phase = None
         if phase == "answer":
             self.transport.abort()
@@ -164,7 +159,6 @@ class Inbound(HttpToolsProtocol):
             self._close()
 
     def evict(self) -> None:
-        """Make room at once."""
         self._phase = None
         self._ending = True
         self.transport.abort()
@@ -172,19 +166,18 @@ class Inbound(HttpToolsProtocol):
     # --- llhttp's callbacks ---
 
     def on_message_begin(self) -> None:
-        """Begin a head."""
         self._in_head = True
         self._begun += 1
         self._overhead_bytes = 0
         super().on_message_begin()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Keep a field of the head; what comes after a body is no header."""
+        """Store a header field; trailers are ignored."""
         if self._in_head:
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """Refuse what cannot be framed for sure, and start the rest."""
+        """Refuse a request whose framing is ambiguous; start any other."""
         self._in_head = False
         version = self.parser.get_http_version()
         method = self.parser.get_method().decode("ascii")
@@ -203,18 +196,17 @@ class Inbound(HttpToolsProtocol):
                     retry_after_s=1,
                 )
         except Refusal as refusal:
-            self._in_body = False  # its body is no request's
+            self._in_body = False  # what follows is not the body of a request
             self._refusal = refusal
             raise
         self._start(version)
 
     def on_body(self, body: bytes) -> None:
-        """Hand over a piece of the body."""
         self._body_seen = True
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """End the request, but not the one before a request that has yet to begin."""
+        """End the request; a head with an upgrade offer has not started one yet."""
         if self._upgrading:
             return
         self._in_body = False
@@ -225,7 +217,7 @@ class Inbound(HttpToolsProtocol):
     # --- uvicorn's ---
 
     def on_response_complete(self) -> None:
-        """Begin the next request that waits, or end, or wait for one."""
+        """Start the next pipelined request, or close, or wait for a request."""
         self.server_state.total_requests += 1
         if self.transport.is_closing():
             self._wait_until_taken()
@@ -241,19 +233,19 @@ class Inbound(HttpToolsProtocol):
             self._wait_for(self._between())
 
     def shutdown(self) -> None:
-        """Close if nothing is under way, else after the answer."""
+        """Close at once if idle, otherwise after the answer."""
         if self._is_answering():
-            self.cycle.keep_alive = False  # the last one that waits, or the one under way
+            self.cycle.keep_alive = False  # of the last pipelined request, or the running one
         else:
             self._close()
 
     # --- parts ---
 
     def _feed(self, data: bytes) -> None:
-        """Feed the parser; a request that offers an upgrade is read again without the offer.
+        """Feed the parser; parse a request that offers an upgrade again without the offer.
 
-        llhttp takes what follows such a head for the other protocol. We speak none, so it is the
-        request's body (RFC 9110, section 7.8: an offer may be ignored).
+        llhttp treats what follows such a head as the other protocol. We support none, so it is the
+        request's body (RFC 9110, section 7.8: a server may ignore the offer).
         """
         while True:
             try:
@@ -270,7 +262,7 @@ class Inbound(HttpToolsProtocol):
                 return
 
     def _check_framing(self, version: str) -> None:
-        """Refuse what an older or more lenient reader would cut elsewhere."""
+        """Refuse a head that an older or more lenient parser would frame differently."""
         if version not in {"1.0", "1.1"}:
             raise Refusal("invalid_request", f"HTTP/{version} is not supported; use HTTP/1.1.")
         if version == "1.1" and b"transfer-encoding" not in dict(self.headers):
@@ -285,8 +277,8 @@ class Inbound(HttpToolsProtocol):
             self.expect_100_continue = False
 
     def _set_target(self, method: str, version: str) -> None:
-        """Take the request line apart into what a route is found by."""
-        scope: Any = self.scope  # uvicorn's type leaves out that it is filled step by step
+        """Split the request line into the parts that routing needs."""
+        scope: Any = self.scope  # uvicorn's type does not allow filling it step by step
         target = self.url.decode("latin-1")
         path, _, query = target.partition("?")
         if not target.startswith("/"):
@@ -300,7 +292,7 @@ class Inbound(HttpToolsProtocol):
         scope["query_string"] = query.encode("latin-1")
 
     def _other_target(self, method: str, target: str) -> tuple[str, str]:
-        """Read a target in absolute form, or the `*` of OPTIONS; there is no other one for us."""
+        """Parse a target in absolute form, or the `*` of OPTIONS; refuse any other."""
         if target == "*" and method == "OPTIONS":
             return target, ""
         scheme, colon, rest = target.partition("://")
@@ -337,19 +329,19 @@ class Inbound(HttpToolsProtocol):
             self.pipeline.appendleft((self.cycle, app))
 
     def _refuse(self, refusal: Refusal) -> None:
-        """Answer what is no request, in its turn, and end the connection."""
+        """Answer an invalid request, after those before it, and close the connection."""
         if self._ending:
             return
         self._ending = True
         self._refusal = refusal
-        if self._in_body:  # the request under way is the one that is not whole
+        if self._in_body:  # the running request is the incomplete one
             if self.pipeline:
                 self.pipeline.popleft()
             elif self.cycle.response_started:
                 self._close()
                 return
             else:
-                self.cycle.disconnected = True  # the reader of its body learns that there is none
+                self.cycle.disconnected = True  # ends the handler's wait for the body
                 self.cycle.message_event.set()
                 self._send_refusal(refusal)
                 return
@@ -357,9 +349,9 @@ class Inbound(HttpToolsProtocol):
             self._send_refusal(refusal)
 
     def _send_refusal(self, refusal: Refusal) -> None:
-        """Say it and stop writing, but read on for a while.
+        """Send the refusal and stop writing, but go on reading for a while.
 
-        A caller that is still sending would meet a reset in place of the answer.
+        A caller that is still sending would get a reset instead of the answer.
         """
         self.transport.write(refusal_message(refusal, self.server_state.default_headers))
         self.flow.resume_reading()
@@ -389,6 +381,6 @@ class Inbound(HttpToolsProtocol):
         self._wait_until_taken()
 
     def _wait_until_taken(self) -> None:
-        """See that a closed connection ends, although its caller may take nothing of the rest."""
+        """Put a closing connection under the answer limit: its caller may not read the rest."""
         self._unsent_bytes = untaken_bytes(self.transport)
         self._wait_for("answer" if self.transport.get_write_buffer_size() else None)

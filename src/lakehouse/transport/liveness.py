@@ -1,8 +1,8 @@
-"""Waiting for a daemon of ours beyond a call's deadline, but only while it lives.
+"""Waits for an inner daemon beyond a call's deadline, but only while the daemon is alive.
 
-How long a session may take is known where it runs: a model that loads has a budget of its own. So
-the daemon that waits for it keeps to the deadline, and from then on asks the daemon whether it
-lives. A stopped or hanging one does not say so, and holds nobody.
+Only the daemon that runs a session knows how long it may take: a loading model has a budget of its
+own. So the caller waits for the deadline, and after that polls the daemon's `/livez`. A stopped or
+hanging daemon does not answer, and the wait ends.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from lakehouse.transport.client import HttpClient, HttpLimits, HttpReply, Transp
 
 
 class Silent(TransportFault):
-    """A daemon that took the call did not say in time that it lives."""
+    """A daemon that accepted the call did not answer the liveness check in time."""
 
     def __init__(self, url: str, patience_ms: int, alive_ms: int) -> None:
         super().__init__(
@@ -32,14 +32,14 @@ async def while_alive(
     patience_ms: int,
     alive_ms: int = ALIVE_MS,
 ) -> HttpReply:
-    """Give the answer of a call to the daemon at `url`, whenever it comes while the daemon lives.
+    """Return the answer of a call to the daemon at `url`, waiting as long as the daemon is alive.
 
-    Within `patience_ms` it is not asked whether it does; then it has `alive_ms` to say so, again
-    and again. Cancelling ends the call.
+    Liveness is checked only after `patience_ms`, then repeatedly with a timeout of `alive_ms`.
+    Cancelling ends the call.
 
     Raises:
-        Silent: The daemon neither answered nor lives.
-        TransportFault: As the call does.
+        Silent: The daemon neither answered nor passed a liveness check.
+        TransportFault: As the call raises it.
     """
     task = asyncio.ensure_future(call)
     try:
@@ -63,7 +63,7 @@ async def _lives(http: HttpClient, url: str, alive_ms: int) -> bool:
     try:
         await http.get(url + "/livez", headers={}, limits=limits)
     except TransportFault as fault:
-        # A daemon that ends takes no new connections, and answers what is under way; one that is
-        # gone has closed the call's own connection too. Neither is silent.
+        # A daemon that shuts down accepts no connections but answers running requests; if it has
+        # exited, the call's own connection is closed too. Neither counts as silent.
         return not fault.kind.startswith("timeout")
     return True

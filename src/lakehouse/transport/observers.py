@@ -1,4 +1,4 @@
-"""Several observers as one, with a wall around each: what watches may fail, what works may not."""
+"""Several observers as one, isolated from each other: a failing observer must not fail the work."""
 
 import logging
 import time
@@ -14,21 +14,19 @@ _LOG = logging.getLogger(__name__)
 
 
 class Observers:
-    """Tells each of its observers. A fault of one is logged, and reaches nobody else."""
+    """Calls each of its observers. An exception of one is logged and does not affect the others."""
 
     def __init__(self, observers: Sequence[Observer]) -> None:
         self._observers = observers
 
     def request(self, ended: RequestEnded) -> None:
-        """Tell of a request."""
         for observer in self._observers:
             try:
                 observer.request(ended)
-            except Exception:  # noqa: BLE001  the boundary: what is told of has ended well
+            except Exception:  # noqa: BLE001  the boundary: the observed work itself succeeded
                 _LOG.exception("an observer failed")
 
     def session(self, ended: SessionEnded) -> None:
-        """Tell of a session."""
         for observer in self._observers:
             try:
                 observer.session(ended)
@@ -36,7 +34,6 @@ class Observers:
                 _LOG.exception("an observer failed")
 
     def model_call(self, ended: ModelCallEnded) -> None:
-        """Tell of a model call."""
         for observer in self._observers:
             try:
                 observer.model_call(ended)
@@ -45,9 +42,9 @@ class Observers:
 
 
 class ObservedChat:
-    """A `ChatModel` that tells an observer how long each call took and how it ended.
+    """A `ChatModel` that reports to an observer how long each call took and how it ended.
 
-    A cancelled call is not told.
+    Cancelled calls are not reported.
     """
 
     def __init__(self, chat: ChatModel, observer: Observer) -> None:
@@ -57,7 +54,6 @@ class ObservedChat:
     async def chat(
         self, request: ChatRequest, *, context: CallContext, limits: CallLimits
     ) -> ChatReply:
-        """Ask once; see the port for what holds."""
         started_at_ns, started_s = time.time_ns(), time.perf_counter()
         try:
             reply = await self._chat.chat(request, context=context, limits=limits)
@@ -74,5 +70,4 @@ class ObservedChat:
         return reply
 
     async def models(self) -> tuple[ModelStatus, ...]:
-        """Tell every model's state; see the port."""
         return await self._chat.models()

@@ -1,4 +1,4 @@
-"""`/openapi.json`: the API as its routes say it, with the types that decode and encode it."""
+"""`/openapi.json`: built from the routes and from the types that decode and encode their bodies."""
 
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
@@ -18,7 +18,7 @@ _PLACE: Final = "#/components/schemas/{name}"
 
 
 def document_routes(routes: Routes, *, with_keys: bool) -> Routes:
-    """Serve the document of the given routes, and of its own."""
+    """Return the route that serves the document of the given routes and of itself."""
 
     async def show(_: Call[None]) -> Response:
         return json_response(api)
@@ -35,11 +35,11 @@ def document_routes(routes: Routes, *, with_keys: bool) -> Routes:
 
 
 def document(routes: Routes, *, with_keys: bool) -> dict[str, Any]:
-    """Describe routes in OpenAPI 3.1. `with_keys`: a bearer key is needed."""
+    """Describe routes in OpenAPI 3.1. `with_keys`: a bearer key is required."""
     types: dict[Any, None] = {}
     for route in routes:
         types |= {each: None for each in (route.request, route.reply) if isinstance(each, type)}
-    # Rows are passed on as they lie in the log, so no reply has the type.
+    # Rows are sent as raw bytes of the log, so no reply type refers to this one.
     types |= {Row: None, Problem: None}
     schemas, components = msgspec.json.schema_components(
         types, schema_hook=_raw, ref_template=_PLACE
@@ -101,7 +101,7 @@ def _operation(
 
 
 def problem_statuses(route: Route[Any]) -> set[int]:
-    """List the statuses of a route's errors: what follows from its parts, and its own."""
+    """Return the error statuses of a route: those implied by its fields, and its own."""
     statuses = set(route.problems)
     if route.access == "key":
         statuses |= {400, 401}  # no host, or no key

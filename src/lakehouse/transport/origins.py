@@ -1,8 +1,8 @@
-"""Requests that a web page had a browser send: refused, unless the page's origin is allowed.
+"""Refuses requests that a browser sends for a web page, unless the page's origin is allowed.
 
-A page may send a POST without asking first, and a browser that the user trusts carries it to
-loopback. The browser says whose page it is: `Origin`, and `Sec-Fetch-Site` where it sends no
-origin. Neither can be set by the page. Refuses `null` and every wildcard.
+A page may send a POST without a preflight, and the user's browser delivers it to loopback. The
+browser names the page's origin: in `Origin`, or in `Sec-Fetch-Site` if it sends no origin. The
+page can set neither. Refuses `null` and every wildcard.
 """
 
 import re
@@ -16,7 +16,7 @@ from lakehouse.transport.host import DEFAULT_PORTS, Authority, parse_authority
 _ORIGIN: Final = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<authority>[^/?#@]+)")
 _SHOWN_CHARS_MAX: Final = 80
 _OWN_SITES: Final = (["same-origin"], ["none"])  # `none`: the user typed the address
-_PREFLIGHT_S: Final = b"600"  # how long a browser may remember the answer
+_PREFLIGHT_S: Final = b"600"  # how long a browser may cache the answer
 _HEADERS_ALLOWED: Final = (
     b"authorization, content-type, traceparent, tracestate, x-lakehouse-trace-id"
 )
@@ -26,17 +26,17 @@ Fields = tuple[tuple[bytes, bytes], ...]
 
 
 def is_from_page(headers: Mapping[str, Sequence[str]]) -> bool:
-    """Whether a browser sent the request for a page, its own origin's included."""
+    """Whether a browser sent the request for a page, including a page of our own origin."""
     return "origin" in headers or "sec-fetch-site" in headers
 
 
 def check_origin(
     headers: Mapping[str, Sequence[str]], host: Authority | None, allowed: frozenset[str]
 ) -> str | None:
-    """Let a page's request through if it is the daemon's own or allowed.
+    """Accept a page's request if the page is the daemon's own or its origin is allowed.
 
     Returns:
-        The origin to name in the answer, where it is another one that is allowed.
+        The origin for the answer's CORS fields; None for the daemon's own origin or no page.
 
     Raises:
         Refusal: `invalid_request`: another origin's page, `null`, several origins.
@@ -59,7 +59,7 @@ def check_origin(
 
 
 def cors_fields(origin: str) -> Fields:
-    """Give the header fields that let an allowed page read an answer."""
+    """Return the header fields that let an allowed page read an answer."""
     return (
         (b"access-control-allow-origin", origin.encode("latin-1")),
         (b"access-control-expose-headers", _HEADERS_EXPOSED),
@@ -68,7 +68,7 @@ def cors_fields(origin: str) -> Fields:
 
 
 def preflight_fields(methods: Iterable[str]) -> Fields:
-    """Give the further fields that answer a browser's question before the request itself."""
+    """Return the further header fields of the answer to a preflight request."""
     return (
         (b"access-control-allow-methods", ", ".join(sorted(methods)).encode()),
         (b"access-control-allow-headers", _HEADERS_ALLOWED),
@@ -77,7 +77,7 @@ def preflight_fields(methods: Iterable[str]) -> Fields:
 
 
 def origin_fault(text: str) -> str | None:
-    """Say why a configured origin could never be one that a browser sends; None if it could."""
+    """Return why no browser could send this configured origin; None if one could."""
     if text in {"*", "null"}:
         return "would allow any page; list each origin"
     match = _ORIGIN.fullmatch(text)

@@ -1,4 +1,4 @@
-"""Where a request goes: the routes of a daemon by path."""
+"""Finds the route of a request by its path."""
 
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -11,9 +11,9 @@ from lakehouse.transport.route import ErrorShape, Route, Routes
 
 
 class Place(msgspec.Struct, frozen=True):
-    """The routes of one path by method, and what holds for all of them.
+    """The routes of one path by method, and what they have in common.
 
-    `path` is empty, and there is no route, where nothing is at a path.
+    For an unknown path `path` is empty and there are no routes.
     """
 
     path: str
@@ -24,11 +24,11 @@ class Place(msgspec.Struct, frozen=True):
 
     @property
     def allowed(self) -> tuple[str, ...]:
-        """The methods that are answered here, sorted."""
+        """The methods of this path, sorted."""
         return tuple(sorted({*self.routes, *(("HEAD",) if "GET" in self.routes else ())}))
 
     def route(self, method: str, path: str) -> Route[Any]:
-        """Find the route of a method; `path` is the one that was asked for.
+        """Return the route of a method; `path` is the requested one, for the error.
 
         Raises:
             Refusal: `not_found`, or `method_not_allowed`.
@@ -49,13 +49,13 @@ class Place(msgspec.Struct, frozen=True):
 
 
 class Paths:
-    """Finds the place of a path. `literal` has those without `{name}`, which takes one segment."""
+    """Finds the place of a path. `literal` has the paths without `{name}` (one segment)."""
 
     def __init__(self, routes: Routes) -> None:
-        """Sort routes by path.
+        """Index routes by path.
 
         Raises:
-            ValueError: Two routes have one method and path, or differ in access.
+            ValueError: Two routes have the same method and path, or one path has differing access.
         """
         by_path: dict[str, dict[str, Route[Any]]] = {}
         for route in routes:
@@ -67,7 +67,7 @@ class Paths:
         self._patterns = [(each.path.split("/"), each) for each in places if "{" in each.path]
 
     def find(self, path: str) -> tuple[Place, Mapping[str, str]]:
-        """Give the place of a decoded path, and the segments that its pattern names."""
+        """Return the place of a decoded path, and the values of its `{name}` segments."""
         place = self.literal.get(path)
         if place is not None:
             return place, NO_SEGMENTS

@@ -1,7 +1,7 @@
-"""The only place that turns our errors into HTTP: RFC 9457 problem bodies, and back.
+"""The only module that turns our errors into HTTP, as RFC 9457 problem bodies, and back.
 
-The operator's cause goes with it between our own daemons only, so that the row and the log of the
-outer one have it; a gateway tells nobody.
+The operator's cause is included only between our own daemons, so that the outer one can write it
+to its row and log; a gateway never sends it.
 """
 
 import re
@@ -20,9 +20,9 @@ PROBLEM_TYPE: Final = "application/problem+json"
 
 
 class Problem(msgspec.Struct, frozen=True):
-    """An RFC 9457 body with our members. `detail` is for people, `code` for programs.
+    """An RFC 9457 body with our own members. `detail` is for people, `code` for programs.
 
-    `cause` is the operator's, sent by `validatord` and `chatd` where it says more than `detail`.
+    `cause` is for the operator; `validatord` and `chatd` send it if it says more than `detail`.
     """
 
     type: str
@@ -37,9 +37,9 @@ class Problem(msgspec.Struct, frozen=True):
 
 
 def problem_of(error: Refusal | InfraError, session_id: str, *, inner: bool) -> Problem:
-    """Describe an error to the caller whose session (or call) it ended.
+    """Describe an error for the caller whose session (or call) it ended.
 
-    `inner`: the caller is a daemon of ours, and is told the cause.
+    `inner`: the caller is one of our daemons; the cause is included.
     """
     cause = error.detail if inner and isinstance(error, InfraError) else None
     return Problem(
@@ -55,18 +55,17 @@ def problem_of(error: Refusal | InfraError, session_id: str, *, inner: bool) -> 
     )
 
 
-def problem_response(error: Refusal | InfraError, session_id: str, inner: bool) -> Response:  # noqa: FBT001  the shape of every such function
-    """Write an error as a problem body."""
+def problem_response(error: Refusal | InfraError, session_id: str, inner: bool) -> Response:  # noqa: FBT001  the signature of `Route.errors`
+    """Encode an error as a problem response."""
     body = msgspec.json.encode(problem_of(error, session_id, inner=inner))
     return Response(error.status, body, PROBLEM_TYPE)
 
 
 def error_of(body: bytes, retry_after: str = "") -> Refusal | InfraError | None:
-    """Turn an inner daemon's problem body back into the error it was; None if it is not one.
+    """Decode an inner daemon's problem body into the error it describes; None if it is not one.
 
-    `log_unavailable` is a code of both; as a problem it was a refusal. An infra code that a later
-    version added is kept as it stands. `retry_after` is the
-    answer's header, as we write it: whole seconds.
+    `log_unavailable` is a code of both kinds; in a problem body it is a refusal. An infra code that
+    a later version added is kept unchanged. `retry_after` is the answer's header: whole seconds.
     """
     wait_s = whole_number(retry_after, _WAIT_S_MAX)
     try:
@@ -89,5 +88,5 @@ def error_of(body: bytes, retry_after: str = "") -> Refusal | InfraError | None:
 
 
 def _is_of_tomorrow(problem: Problem) -> bool:
-    """Say whether it may be the infra error of a later version: those have a status of 5xx."""
+    """Return whether it may be an infra error of a later version: those have a 5xx status."""
     return problem.status >= 500 and re.fullmatch(WORD_PATTERN, problem.code) is not None

@@ -1,7 +1,7 @@
-"""Which proxy a call goes through: one that is configured, or what the environment says.
+"""Selects the proxy of a call: the configured one, or that of the environment.
 
-`HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`, in either letter case, as curl and Go read
-them. Loopback addresses never go through a proxy of the environment: it would look for the model on
+Reads `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`, in either letter case, as curl and Go
+do. Loopback addresses never go through a proxy of the environment: it would look for the model on
 its own machine. Refuses SOCKS and proxies behind TLS.
 """
 
@@ -19,7 +19,7 @@ _PORT_DEFAULT: Final = 80
 
 
 class ProxyRefused(OSError):
-    """The proxy did not open the way; the message says what it answered."""
+    """The proxy refused the tunnel; the message has its answer."""
 
 
 class ProxyAddress(msgspec.Struct, frozen=True):
@@ -37,10 +37,10 @@ class ProxyAddress(msgspec.Struct, frozen=True):
 
     @classmethod
     def parse(cls, text: str) -> "ProxyAddress":
-        """Read `http://name:password@host:port`, or `host:port`.
+        """Parse `http://name:password@host:port`, or `host:port`.
 
         Raises:
-            ValueError: Saying why, without repeating the text.
+            ValueError: The message says why, without repeating the text.
         """
         try:
             parts = urlsplit(text if "://" in text else f"http://{text}")
@@ -61,7 +61,7 @@ class ProxyAddress(msgspec.Struct, frozen=True):
 
 
 class Proxies:
-    """The choice of a proxy by the origin of a call."""
+    """Selects a proxy by the origin of a call."""
 
     def __init__(
         self,
@@ -71,12 +71,12 @@ class Proxies:
         direct: str = "",
         loopback: bool = False,
     ) -> None:
-        """Take proxies by the scheme of what is called; None goes straight.
+        """Set the proxies by the scheme of the called URL; None means a direct call.
 
         Args:
             http: For http:// URLs.
             https: For https:// URLs.
-            direct: Hosts that are called straight, as in `NO_PROXY`.
+            direct: Hosts that are called directly, as in `NO_PROXY`.
             loopback: Whether loopback addresses go through a proxy too.
         """
         self._by_tls = {False: http, True: https}
@@ -94,7 +94,7 @@ class Proxies:
         """Read the environment.
 
         Raises:
-            ValueError: A variable holds what is no proxy here; names it.
+            ValueError: A variable does not hold a supported proxy; the message names the variable.
         """
         found: dict[str, ProxyAddress | None] = {}
         for scheme, names in _VARIABLES.items():
@@ -107,7 +107,7 @@ class Proxies:
         return cls(http=found["http"], https=found["https"], direct=direct)
 
     def find(self, *, tls: bool, host: str, port: int) -> ProxyAddress | None:
-        """Choose the proxy for an origin; None to call it straight."""
+        """Return the proxy for an origin; None to call it directly."""
         address = self._by_tls[tls]
         if address is None or (not self._loopback and _is_loopback(host)):
             return None
@@ -124,7 +124,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def _covers(entry: str, host: str, port: int) -> bool:
-    """Say whether an entry of `NO_PROXY` means a host: by name, as one below it, or by address."""
+    """Return whether a `NO_PROXY` entry covers a host: by name, parent domain or address."""
     if entry == "*":
         return True
     try:

@@ -1,7 +1,7 @@
-"""Why no connection came about, in words that a caller may see, and what to do about it.
+"""Why a connection failed, in words that a caller may see, and what to do about it.
 
-Operating systems and TLS libraries say it in hundreds of ways; here it is one of a few. Their own
-words go on for the operator, in `TransportFault.detail`.
+Operating systems and TLS libraries have hundreds of messages; this module maps them to a few
+reasons. The original text is for the operator, in `TransportFault.detail`.
 """
 
 import errno
@@ -45,7 +45,7 @@ _WORDS: Final[dict[Reason, str]] = {
 
 
 def reason_of(error: BaseException) -> Reason:
-    """Say which of the reasons an error of a connection is."""
+    """Classify an error of a connection."""
     if isinstance(error, ProxyRefused):
         return "proxy"
     if isinstance(error, ssl.SSLCertVerificationError):
@@ -65,7 +65,7 @@ def reason_of(error: BaseException) -> Reason:
 
 
 def words_of(reason: Reason, detail: str) -> str:
-    """Say a reason in words that name no address; of a certificate and of a proxy, why."""
+    """Describe a reason without any address; for a certificate or a proxy, with its cause."""
     if reason == "proxy":
         return detail.partition(": ")[2]
     if reason == "untrusted":
@@ -76,7 +76,7 @@ def words_of(reason: Reason, detail: str) -> str:
 
 
 def hint_for(reason: Reason, *, server: str, setting: str) -> str:
-    """Say what to do: `server` is what should answer, `setting` where its address is written."""
+    """Return what to do. `server`: what should answer; `setting`: what configures its address."""
     hints: dict[Reason, str] = {
         "refused": f"Nothing listens there: start {server}, or correct {setting}.",
         "no_name": f"Correct the host name in {setting}, or this machine's name resolution.",

@@ -1,6 +1,6 @@
-"""A request's body: read within its limits, then strict JSON into a typed value.
+"""Reads a request's body within its limits and decodes it as strict JSON into a typed value.
 
-It does not take a body that a browser could have sent for a page without asking first.
+Refuses a body that a browser could have sent for a page without a preflight.
 """
 
 import asyncio
@@ -21,20 +21,20 @@ from lakehouse.transport.origins import is_from_page
 _T = TypeVar("_T", bound=msgspec.Struct)
 _PLACE = re.compile(r"(?P<what>.*) - at `\$(?P<path>.*)`", re.DOTALL)
 _STEP = re.compile(r"\.(\w+)|\[(\d+)\]")
-_VALUE_CHARS_MAX = 80  # of an offending value, quoted in a message
+_VALUE_CHARS_MAX = 80  # of an invalid value, quoted in a message
 _FIELDS_HINT = "The fields are described at /openapi.json."
-_DISCARD_BYTES_MAX: Final = 8 << 20  # of a body that is refused for its size
+_DISCARD_BYTES_MAX: Final = 8 << 20  # of a body that is over the limit
 _DISCARD_S_MAX: Final = 2.0
 _JSON: Final = ["application/json"]
 _LENGTH_DIGITS_MAX: Final = 20
 
 
 class Gone(Exception):
-    """The caller went away while its request was read."""
+    """The caller disconnected while its request was read."""
 
 
 class Stalled(Refusal):
-    """The caller stopped amid its body; what may still come of it is no next request."""
+    """The caller stopped sending in the middle of its body; the connection cannot be reused."""
 
     def __init__(self, cause: str) -> None:
         super().__init__(
@@ -45,11 +45,11 @@ class Stalled(Refusal):
 
 
 def check_media_type(headers: Mapping[str, Sequence[str]]) -> None:
-    """See that the body is plain JSON, as far as its headers say.
+    """Check that the headers declare plain JSON.
 
     Raises:
-        Refusal: `unsupported_media_type`; so is no type at all where a page asks, since a page
-            may send such a body anywhere.
+        Refusal: `unsupported_media_type`; also if a page sends no type at all, since a page may
+            send such a body to any server.
     """
     types = headers.get("content-type", ())
     if not types and is_from_page(headers):
@@ -72,15 +72,15 @@ def _other_type(what: str) -> Refusal:
 
 
 async def read_body(headers: Mapping[str, Sequence[str]], receive: Receive) -> bytes:
-    """Read a JSON body whole.
+    """Read a whole JSON body.
 
     Raises:
         Refusal: `unsupported_media_type`, `too_large`, or `Stalled`.
-        Gone: The connection ended first.
+        Gone: The connection closed first.
     """
     if headers.get("content-type") != _JSON or "content-encoding" in headers:
         check_media_type(headers)
-    length = headers.get("content-length", ("0",))[0]  # digits: the parser has seen to that
+    length = headers.get("content-length", ("0",))[0]  # only digits: the parser checks it
     if len(length) > _LENGTH_DIGITS_MAX or int(length) > BODY_BYTES_MAX:
         await _discard(receive)
         raise _body_too_large()
@@ -109,7 +109,7 @@ async def read_body(headers: Mapping[str, Sequence[str]], receive: Receive) -> b
 
 
 async def _discard(receive: Receive) -> None:
-    """Read on for a little while: a caller still sending would meet a reset, not our answer."""
+    """Go on reading briefly: a caller that is still sending would get a reset, not our answer."""
     size = 0
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(_DISCARD_S_MAX):
@@ -127,8 +127,8 @@ def _body_too_large() -> Refusal:
 def decode(body: bytes, kind: type[_T]) -> _T:
     """Decode a request body of the given type.
 
-    Refused: not JSON as `json_text.parse` accepts it (duplicate members, lone surrogates, deep
-    nesting), unknown fields by name with those that are allowed, wrong types by field and value.
+    Refuses what `json_text.parse` refuses (duplicate members, lone surrogates, deep nesting),
+    unknown fields (the error lists the allowed ones), and wrong types (it has field and value).
 
     Raises:
         Refusal: `invalid_request`.

@@ -1,4 +1,4 @@
-"""One response, as a handler gives it."""
+"""One response, as a handler returns it."""
 
 from collections.abc import AsyncIterator
 
@@ -6,10 +6,10 @@ import msgspec
 
 
 class Response(msgspec.Struct, frozen=True):
-    """One response; ids, and the length of a body that is whole, are added when it is sent.
+    """One response; the server adds the ids, and the length of a whole body, when it sends it.
 
-    A body in pieces is sent as they come. Where it fails midway the connection ends without the
-    mark that closes a body, so that nobody takes the part for the whole.
+    A body in pieces is sent as the pieces arrive. If it fails midway, the connection closes without
+    the final chunk, so that the caller sees that the body is incomplete.
     """
 
     status: int
@@ -19,5 +19,5 @@ class Response(msgspec.Struct, frozen=True):
 
 
 def json_response(value: object, status: int = 200) -> Response:
-    """Encode a value of ours."""
+    """Encode a value as a JSON response."""
     return Response(status, msgspec.json.encode(value))

@@ -1,6 +1,6 @@
-"""A route as a value, beside its handler: all that anybody needs to know of it.
+"""A route as a value beside its handler, with everything that is known about it.
 
-The server holds what a route says; the OpenAPI document and the reference page are made of it.
+The server enforces it; the OpenAPI document and the reference page are built from it.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -17,9 +17,9 @@ RequestT = TypeVar("RequestT")
 
 
 class Call(msgspec.Struct, Generic[RequestT], frozen=True):
-    """One request, read whole. `headers` are lowercase name → values in order, Latin-1.
+    """One whole request. `headers`: lowercase name → values in order, decoded as Latin-1.
 
-    `request` is the decoded body, of the route's own type; None where it takes none.
+    `request` is the decoded body, of the route's type; None if the route has none.
     """
 
     context: CallContext
@@ -30,7 +30,7 @@ class Call(msgspec.Struct, Generic[RequestT], frozen=True):
 
 
 class Parameter(msgspec.Struct, frozen=True):
-    """One query parameter: text, where its JSON Schema does not say more."""
+    """One query parameter: a string, unless its JSON Schema says otherwise."""
 
     name: str
     schema: Mapping[str, Any] = {}
@@ -46,21 +46,21 @@ Authorize = Callable[[Mapping[str, Sequence[str]]], None]
 class Route(msgspec.Struct, Generic[RequestT], frozen=True, kw_only=True):
     """One method at one path.
 
-    `path` may hold `{name}` for one segment, which is then in `Call.path`. HEAD is answered
-    wherever GET is.
+    `path` may contain `{name}` for one segment, which is then in `Call.path`. HEAD works wherever
+    GET does.
 
     Args:
-        summary: What it does, as the document and the reference page say it.
-        request: Type of the JSON body; None for a route without one.
+        summary: What it does, for the OpenAPI document and the reference page.
+        request: Type of the JSON body; None if there is none.
         reply: Type of the body of status 200, or its JSON Schema.
         others: Further statuses with a `reply` as their body, and what each means.
-        problems: Statuses of its errors, beside those that follow from the rest.
-        query: The parameters that it takes; others are refused. None: it looks at none.
-        access: `key` where the daemon asks for keys; probes are `open`.
-        observed: Whether its requests are counted and traced. What watches a daemon is not.
-        streams: Whether the body comes in pieces.
-        errors: How an error is written.
-        media_type: Of the reply.
+        problems: Statuses of its errors, besides those that the other fields imply.
+        query: The allowed parameters; others are refused. None: parameters are ignored.
+        access: `key`: needs a key if the daemon has keys; probes are `open`.
+        observed: Whether its requests are counted and traced. Probes and scrapes are not.
+        streams: Whether the reply's body is sent in pieces.
+        errors: Encodes an error.
+        media_type: Media type of the reply.
     """
 
     method: Literal["GET", "POST"]

@@ -1,8 +1,8 @@
 """The server side of HTTP: ids on every response, limits before work, an error for everything.
 
-Around each route stands the same short way. What every request needs here (ids, body limit, keys,
-errors in the route's shape) is needed on 404s and 405s too, where framework middleware does not
-reach or costs more than the whole rest of a session.
+Every route runs through the same few steps. Ids, body limit, keys and errors in the route's shape
+are needed on 404s and 405s too, where framework middleware either does not run or costs more than
+the rest of a session.
 """
 
 import asyncio
@@ -45,35 +45,33 @@ from lakehouse.transport.stream import send_pieces
 
 _LOG = logging.getLogger(__name__)
 _MILLISECONDS_MAX: Final = 999_999_999
-AUTHORITY_STATE: Final = "authority"  # in a scope's state: that of a target in absolute form
+AUTHORITY_STATE: Final = "authority"  # in a scope's state: from a target in absolute form
 
 Headers = Mapping[str, Sequence[str]]
 Fields = tuple[tuple[bytes, bytes], ...]
 
 
 class Calls:
-    """The requests under way in one daemon, so that a drain can wait for them and end the rest."""
+    """The running requests of one daemon, so that a drain can wait for them and cancel the rest."""
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[object]] = set()
 
     def __len__(self) -> int:
-        """Count the requests under way."""
         return len(self._tasks)
 
     def begin(self) -> asyncio.Task[object]:
-        """Count the request of the current task."""
+        """Add the request of the current task."""
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
         return task
 
     def end(self, task: asyncio.Task[object]) -> None:
-        """Count it no more."""
         self._tasks.discard(task)
 
     async def drain(self, patience_ms: int) -> None:
-        """Wait for the requests under way, then cancel what is left; each is still answered."""
+        """Wait for the running requests, then cancel the rest; each is still answered."""
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=patience_ms / 1000)
         for task in tuple(self._tasks):
@@ -83,7 +81,7 @@ class Calls:
 
 
 class _Request(msgspec.Struct):
-    """What is known of a request before its body is read. `cors` is for an allowed page."""
+    """What is known about a request before its body is read. `cors` is set for an allowed page."""
 
     scope: Scope
     headers: Headers
@@ -109,13 +107,13 @@ class Application:
         """Serve routes.
 
         Args:
-            routes: What there is.
-            calls: Counts the requests under way.
-            inner: Whether callers are our own daemons, whose row ids and deadlines are believed.
-            authorize: Raises a `Refusal` for callers without a key. Without it, only requests to
+            routes: The routes to serve.
+            calls: Tracks the running requests.
+            inner: Whether callers are our own daemons, whose row ids and deadlines are trusted.
+            authorize: Raises a `Refusal` for callers without a key. If None, only requests to
                 loopback names and addresses are served.
-            observer: Hears of every answered request of an observed route.
-            allowed_origins: Of web pages that may ask, beside the daemon's own.
+            observer: Called for every answered request of an observed route.
+            allowed_origins: Origins of web pages that may call, besides the daemon's own.
         """
         self._paths = Paths(routes)
         self._calls = calls
@@ -125,7 +123,7 @@ class Application:
         self._allowed_origins = allowed_origins
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request, as ASGI has it."""
+        """Serve one request; the ASGI entry point."""
         if scope["type"] != "http":
             await _close_other(scope, receive, send)
             return
@@ -162,7 +160,7 @@ class Application:
     async def _response(
         self, request: _Request, receive: Receive, task: asyncio.Task[object]
     ) -> Response | None:
-        """Give the answer, whatever happens; None where the caller went away amid its request."""
+        """Return the answer in every case; None if the caller disconnected during its request."""
         try:
             return await self._handled(request, receive)
         except Gone:
@@ -172,8 +170,8 @@ class Application:
             return self._error(InfraError("shutdown", "The daemon is stopping."), request)
         except (Refusal, InfraError) as error:
             return self._error(error, request)
-        except Exception:  # noqa: BLE001  the boundary: whatever it was, the caller gets an answer
-            # A bug of ours: the caller learns that and nothing more, our log learns everything.
+        except Exception:  # noqa: BLE001  the boundary: the caller gets an answer in every case
+            # A bug in our code: the caller is told only that, the log has the details.
             _LOG.exception("request failed: %s %s", request.scope["method"], request.scope["path"])
             crash = InfraError("crashed", "The request failed inside Lakehouse.")
             return self._error(crash, request)
@@ -196,7 +194,7 @@ class Application:
         return await route.handler(Call(request.context, headers, request.segments, query, body))
 
     def _check_source(self, request: _Request) -> None:
-        """Refuse what was sent to somebody else, or for a page that is not allowed."""
+        """Refuse a request meant for another host, or sent for a page that is not allowed."""
         scope, headers = request.scope, request.headers
         if sum(map(len, chain.from_iterable(scope["headers"]))) > HEADER_BYTES_MAX:
             raise Refusal("too_large", f"The headers take more than {HEADER_BYTES_MAX} bytes.")
@@ -266,9 +264,9 @@ def _milliseconds(headers: Headers, name: str) -> int | None:
 
 
 def refusal_message(refusal: Refusal, date: Sequence[tuple[bytes, bytes]]) -> bytes:
-    """Write the whole answer to what was no request, with which its connection ends.
+    """Encode the whole answer to an invalid request, after which the connection closes.
 
-    It has ids of its own, as every answer has: where the head cannot be read, neither can its ids.
+    It has new ids: if the head cannot be parsed, the caller's ids cannot be read either.
     """
     context = call_context((), ())
     response = problem_response(refusal, context.session_id, False)
@@ -282,13 +280,13 @@ def refusal_message(refusal: Refusal, date: Sequence[tuple[bytes, bytes]]) -> by
 
 
 def _with_fields(response: Response, error: Refusal | InfraError, allow: Sequence[str]) -> Response:
-    """Add the header fields that an error needs in every shape."""
+    """Add the header fields that an error needs, whatever its body's shape."""
     headers = [*response.headers]
     if error.retry_after_s is not None:
         headers.append((b"retry-after", b"%d" % math.ceil(error.retry_after_s)))
     if error.status == 413 or isinstance(error, Stalled):
         headers.append((b"connection", b"close"))  # the rest of the body is not read
-    if allow:  # RFC 9110 wants the methods that there are
+    if allow:  # RFC 9110 requires the list of allowed methods
         headers.append((b"allow", ", ".join(allow).encode()))
     if error.status == 401:
         headers.append((b"www-authenticate", b"Bearer"))
@@ -316,7 +314,7 @@ async def _send_head(send: Send, response: Response, request: _Request) -> None:
 
 
 async def _send_body(send: Send, body: bytes) -> None:
-    """Send a body, a large one piece by piece: no more of it waits than one piece."""
+    """Send a body, a large one in pieces: at most one piece is buffered."""
     start = 0
     if len(body) > ANSWER_PIECE_BYTES:
         whole = memoryview(body)
@@ -328,7 +326,7 @@ async def _send_body(send: Send, body: bytes) -> None:
 
 
 async def _close_other(scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer what is not a request: the start and end of the server, and WebSockets with no."""
+    """Handle what is not a request: acknowledge the server's lifespan, refuse WebSockets."""
     if scope["type"] == "websocket":
         await send({"type": "websocket.close", "code": 1003})
         return

@@ -1,4 +1,4 @@
-"""A body that is made while it is sent: in pieces, until it ends, fails, or nobody takes it."""
+"""Sends a body in pieces while it is produced, until it ends, fails, or the caller disconnects."""
 
 import asyncio
 import logging
@@ -10,11 +10,11 @@ _LOG = logging.getLogger(__name__)
 
 
 async def send_pieces(pieces: AsyncIterator[bytes], receive: Receive, send: Send) -> None:
-    """Send pieces as they come; the caller's own request was read whole.
+    """Send pieces as they arrive; the request has been read completely.
 
-    A caller that goes away ends what makes them; one that only closes its side is noticed with
-    the next pieces. Where they fail, or the daemon stops, no end is sent: the server cuts the
-    connection, so that nobody takes the part for the whole.
+    If the caller disconnects, the iterator is closed; if it only closes its side, that is noticed
+    with the next pieces. If the iterator fails, or the daemon stops, no end is sent: the server
+    closes the connection, so that the caller sees that the body is incomplete.
     """
     gone = asyncio.ensure_future(_disconnected(receive))
     try:
@@ -23,7 +23,7 @@ async def send_pieces(pieces: AsyncIterator[bytes], receive: Receive, send: Send
             try:
                 await asyncio.wait({coming, gone}, return_when=asyncio.FIRST_COMPLETED)
             finally:
-                if not coming.done():  # it is closed from inside: what it holds is let go
+                if not coming.done():  # cancelling closes the iterator and frees what it holds
                     coming.cancel()
                     await asyncio.wait({coming})
             if coming.cancelled():
@@ -35,7 +35,7 @@ async def send_pieces(pieces: AsyncIterator[bytes], receive: Receive, send: Send
     except asyncio.CancelledError:
         _LOG.warning("an answer was cut off, since the daemon stops")
         return
-    except Exception:  # noqa: BLE001  the boundary: the status is sent, only the end can be left out
+    except Exception:  # noqa: BLE001  the boundary: the status is sent already
         _LOG.exception("an answer failed while it was sent")
         return
     finally:

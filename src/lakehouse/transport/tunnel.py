@@ -1,6 +1,6 @@
-"""The way through an HTTP proxy to a TLS server: CONNECT, and TLS inside what it opens.
+"""Connects through an HTTP proxy to a TLS server: CONNECT, then TLS inside the tunnel.
 
-The proxy sees the host and port and nothing else; the certificate that is checked is the server's.
+The proxy sees only host and port; the certificate that is checked is the server's.
 """
 
 import asyncio
@@ -23,11 +23,10 @@ class TunnelHandshake(asyncio.Protocol):
         self._head = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the transport."""
         self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
-        """Read the proxy's head; nothing may follow it, since the server waits for our greeting."""
+        """Read the proxy's head; nothing may follow it, because in TLS the client speaks first."""
         self._head += data
         if self._opened.done():
             return
@@ -48,16 +47,15 @@ class TunnelHandshake(asyncio.Protocol):
             self._opened.set_result(None)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """End the wait."""
         self._fail(f"it closed the connection: {exc or 'closed'}")
 
     async def open(
         self, host: str, port: int, proxy: ProxyAddress, context: ssl.SSLContext
     ) -> Connection:
-        """Ask for the way and speak TLS through it; on any error the connection is gone.
+        """Open the tunnel and start TLS in it; any error closes the connection.
 
         Raises:
-            OSError: `ProxyRefused`, or what TLS says of the server.
+            OSError: `ProxyRefused`, or a TLS error of the server.
         """
         name = f"[{host}]" if ":" in host else host
         lines = [f"CONNECT {name}:{port} HTTP/1.1", f"host: {name}:{port}"]
@@ -73,7 +71,7 @@ class TunnelHandshake(asyncio.Protocol):
         except BaseException:
             self._transport.abort()
             raise
-        if transport is None:  # asyncio's type allows for it where the connection was lost amid TLS
+        if transport is None:  # asyncio's type allows it if the connection is lost
             raise ConnectionResetError("the connection was lost during the TLS handshake")
         connection.connection_made(transport)
         return connection

@@ -1,1 +1,1 @@
-"""The session's owner: runs the loop, judges given answers, writes the row."""
+"""Owns sessions: runs the loop, judges given answers, writes the rows."""

@@ -1,7 +1,7 @@
 """`Validator` over HTTP: another process runs the sessions.
 
-What happened is kept apart by what can be known: a daemon that surely never saw the call is
-`connect`; one that may have seen it is `crashed`, and its row, if any, is its own.
+A failed call is `connect` if the daemon certainly did not receive it, and `crashed` if it may have:
+then the daemon itself writes the row, if any.
 """
 
 from collections.abc import Coroutine
@@ -27,10 +27,10 @@ from lakehouse.transport.client import HttpClient, HttpLimits, HttpReply, Transp
 from lakehouse.transport.liveness import Silent, while_alive
 from lakehouse.transport.reason import hint_for, words_of
 
-# How long a session takes is the validator's to say; who waits asks whether it lives.
+# Only the validator knows how long a session takes; the client checks that it is alive.
 _SESSION_MS = DEADLINE_MS_MAX + LOAD_BUDGET_MS_MAX + 10_000
-_CHECK_MS = VALIDATE_MS_MAX + 5_000  # for the routes that ask no model
-_CHECK_PATIENCE_MS = 3_000  # of those routes; then the daemon is asked whether it lives
+_CHECK_MS = VALIDATE_MS_MAX + 5_000  # for the routes that call no model
+_CHECK_PATIENCE_MS = 3_000  # of those routes; then liveness is checked
 
 
 class _Kinds(msgspec.Struct):
@@ -38,10 +38,10 @@ class _Kinds(msgspec.Struct):
 
 
 class ValidatorClient:
-    """Speaks to a `validatord` at a base URL such as `http://127.0.0.1:4112`.
+    """Calls a `validatord` at a base URL such as `http://127.0.0.1:4112`.
 
-    `deadline_ms` is that of a session whose request names none. Past a session's deadline it is
-    waited for only while the daemon says that it lives.
+    `deadline_ms` is for sessions whose request sets none. After a session's deadline the client
+    waits on only while the daemon passes its liveness checks.
     """
 
     def __init__(
@@ -58,10 +58,11 @@ class ValidatorClient:
         self._headers = {} if api_key is None else {"authorization": f"Bearer {api_key}"}
 
     async def iterate(self, request: IterateRequest, context: CallContext) -> SessionReply:
-        """Send a session on; see the port for what holds.
+        """Forward a session; the port documents the guarantees.
 
         Raises:
-            InfraError: `connect`: the daemon surely never saw the call. `crashed`: it may have.
+            InfraError: `connect`: the daemon certainly did not receive the call. `crashed`: it may
+            have.
         """
         headers = context.hop_headers()
         if request.deadline_ms is not None:

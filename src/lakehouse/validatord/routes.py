@@ -1,6 +1,6 @@
 """The routes of a `Validator`: `/v1/iterate`, `/v1/validate`, `/v1/kinds`.
 
-The gateway serves them at the public door, `validatord` to a gateway elsewhere.
+The gateway serves them to the public, `validatord` to a remote gateway.
 """
 
 from typing import get_args
@@ -30,7 +30,7 @@ class Kinds(msgspec.Struct, frozen=True):
 
 
 def validator_routes(validator: Validator, *, sessions_at_once_max: int | None = None) -> Routes:
-    """Serve a validator. Sessions beyond `sessions_at_once_max` are refused, not queued."""
+    """Return a validator's routes. Sessions over `sessions_at_once_max` are refused, not queued."""
     return (_iterate(validator, sessions_at_once_max), _validate(validator), _kinds(validator))
 
 

@@ -1,7 +1,7 @@
-"""`Validator` in this process: ids in, one durable row and one reply out.
+"""`Validator` in this process: one durable row and one reply for each session.
 
-A session runs in a task of its own, so that a caller who goes away takes neither the session nor
-its row along. Everything that ends a session ends here, in one place, as one row.
+A session runs in a task of its own, so that a caller that disconnects ends neither the session nor
+its row. Every session ends in this module, with one row, whatever ended it.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ _LOG = logging.getLogger(__name__)
 
 
 class ValidatorService:
-    """Runs sessions to their end and counts them: rows written must equal sessions taken on."""
+    """Runs and counts sessions: the rows written must equal the sessions accepted."""
 
     def __init__(
         self,
@@ -48,7 +48,7 @@ class ValidatorService:
         self.catalog = catalog
         self.sessions_taken = 0
         self.rows_written = 0
-        self.rows_waiting = 0  # handed to the log and not durable yet
+        self.rows_waiting = 0  # given to the log, but not durable yet
         self._chat = chat
         self._tables = tables
         self._sink = sink
@@ -60,7 +60,7 @@ class ValidatorService:
         self._draining = False
 
     async def iterate(self, request: IterateRequest, context: CallContext) -> SessionReply:
-        """Run one session; see the port for what holds."""
+        """Run one session; the port documents the guarantees."""
         task = plan(request, context, self.catalog)
         self._sink.check_writable()
         self.sessions_taken += 1
@@ -75,11 +75,11 @@ class ValidatorService:
             except asyncio.CancelledError:
                 if not self._draining or session.cancelled():
                     raise
-                # The session ends by itself now, and its reply says how: better than a refusal.
+                # The session is about to end by itself; its reply is better than a refusal.
                 caller.uncancel()
 
     async def validate(self, request: ValidateRequest) -> ValidateReply:
-        """Judge a given answer; see the port for what holds."""
+        """Judge a given answer; the port documents the guarantees."""
         kind = self._kind_to_judge_by(request)
         async with Bound(VALIDATE_MS_MAX / 1000, _validate_too_long):
             tables = await self._tables_of(request).snapshot(kind)
@@ -104,9 +104,9 @@ class ValidatorService:
         return tuple(kind_info(name, kind) for name, kind in sorted(self.catalog.kinds.items()))
 
     async def drain(self, *, patience_ms: int) -> None:
-        """Let the sessions under way end, then write the rest as `shutdown`.
+        """Let running sessions finish within the limit, then end the rest as `shutdown`.
 
-        Returns when every session has its row or could not have one. New sessions that still
+        Returns when every session has its row, or its row could not be written. New sessions that
         arrive on open connections end as `shutdown` at once.
         """
         if self._running:
@@ -122,7 +122,7 @@ class ValidatorService:
             return self._tables
         if not request.tables and not request.grounding:
             return NoTables()
-        from lakehouse.grounding.inline import InlineTables  # noqa: PLC0415  half a second, once
+        from lakehouse.grounding.inline import InlineTables  # noqa: PLC0415  the import takes 0.5 s
 
         return InlineTables(request.tables or {})
 
@@ -166,12 +166,12 @@ class ValidatorService:
         row = run.row(daemon=self._daemon, moment=now)
         self.rows_waiting += 1
         try:
-            # What is left of the deadline and a grace on top, however late it is by then.
+            # What is left of the deadline, and at least a grace period after it.
             left_s = run.budget.left_s(run.ended_ms - LOG_GRACE_MS, grace_ms=LOG_MS_MIN)
             async with Bound(left_s, _log_too_late):
                 await self._sink.append(row)
         except InfraError as error:
-            run.verdict, run.error = "infra_error", error  # the caller may not act on the answer
+            run.verdict, run.error = "infra_error", error  # the caller must not act on the answer
             return self._unlogged(run)
         finally:
             self.rows_waiting -= 1
@@ -180,7 +180,7 @@ class ValidatorService:
         return session_reply(row, run.error)
 
     def _unlogged(self, run: Run) -> SessionReply:
-        """Answer for a session that leaves no row."""
+        """Build the reply of a session without a row."""
         assert run.error is not None
         _LOG.error("the session leaves no row: %s", run.error.told)
         row = run.row(daemon=self._daemon, moment=self._clock.now())
@@ -195,7 +195,7 @@ class ValidatorService:
             self._observer.session(SessionEnded(row, run.task.context, times, logged))
 
     async def _run_to_its_end(self, run: Run) -> None:
-        """Run the loop, whatever happens; only here may a session be cancelled."""
+        """Run the loop and record its end in every case; a session may be cancelled only here."""
         session = asyncio.current_task()
         assert session is not None
         self._in_loop.add(session)
@@ -213,9 +213,9 @@ class ValidatorService:
         except asyncio.CancelledError:
             session.uncancel()
             run.end("infra_error", _shutdown())
-        except Exception as error:  # noqa: BLE001  the boundary: the caller gets an answer
-            # A bug of ours must not lose the row: it is written as what it is, and told in full
-            # to our own log only.
+        except Exception as error:  # noqa: BLE001  the boundary: the caller gets a reply
+            # A bug in our code must not lose the row: the row says that it was one, and only the
+            # daemon's own log has the details.
             _LOG.exception("the session failed")
             crash = InfraError(
                 "crashed",
@@ -262,7 +262,7 @@ def _log_too_late() -> InfraError:
 
 
 def kind_info(name: str, kind: Kind) -> KindInfo:
-    """Show a kind as `GET /v1/kinds` does."""
+    """Describe a kind for `GET /v1/kinds`."""
     return KindInfo(
         name,
         kind.model,
