@@ -49,16 +49,16 @@ class Sampling(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     @classmethod
     def of(cls, settings: msgspec.Struct) -> "Sampling":
-        """Take it out of the settings of a model or a kind."""
+        """Read the sampling from the settings of a model or a kind."""
         return cls(**{name: getattr(settings, name) for name in cls.__struct_fields__})
 
     def over(self, other: "Sampling") -> "Sampling":
-        """Return what is set here, and of the rest what is set in `other`."""
+        """Return these values, with unset ones taken from `other`."""
         set_here = {name: value for name in _SAMPLING if (value := getattr(self, name)) is not None}
         return msgspec.structs.replace(other, **set_here)
 
     def members(self, tokens_field: str) -> dict[str, Any]:
-        """Return what is said, for an endpoint that calls the length `tokens_field`."""
+        """Return the set values, for an endpoint that names the token limit `tokens_field`."""
         members = {
             "temperature": self.temperature,
             "top_p": self.top_p,
@@ -93,7 +93,6 @@ class ChatRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     fallback: Sampling | None = None
 
     def with_defaults(self, defaults: Sampling) -> "ChatRequest":
-        """Fill in what is not set."""
         if defaults == UNSAID:
             return self
         return msgspec.structs.replace(self, **msgspec.structs.asdict(self.sampling.over(defaults)))

@@ -19,7 +19,7 @@ async def close_all(steps: Mapping[str, Step]) -> bool:
     for name, step in steps.items():
         try:
             await step()
-        except Exception:  # noqa: BLE001  the boundary: what comes after must be closed all the same
+        except Exception:  # noqa: BLE001  the boundary: the next ones must still be closed
             _LOG.exception("%s could not be closed", name)
             well = False
         except BaseException as error:  # noqa: BLE001  likewise; raised below

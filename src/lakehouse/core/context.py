@@ -117,12 +117,12 @@ def call_context(
         trace_id_headers: Every `X-Lakehouse-Trace-Id` field; anything but one valid value is
             replaced, never echoed, and noted in `trace_id_replaced`.
         traceparents: Every `traceparent` field; ignored as a whole unless exactly one is valid.
-        tracestates: Every `tracestate` field; not looked at unless the caller's trace goes on.
+        tracestates: Every `tracestate` field; ignored unless the caller's trace is continued.
         minted_by_tracing: The id that a tracing middleware minted for this request, if one did.
         row_id: Given by an inner hop only; minted otherwise.
-        trace_id_replaced: An inner hop's word that the outer daemon replaced a bad header.
-        deadline_ms: What an outer daemon has left for this call; an inner hop's word too.
-        load_budget_ms: Likewise, for waiting on a model that loads.
+        trace_id_replaced: Whether the outer daemon replaced a bad header, on an inner hop.
+        deadline_ms: The outer daemon's remaining time for this call, on an inner hop.
+        load_budget_ms: Likewise, for waiting while a model loads.
     """
     parent = parse_traceparent(traceparents) if traceparents else None
     header = trace_id_headers[0].strip(" \t") if len(trace_id_headers) == 1 else ""
@@ -134,7 +134,7 @@ def call_context(
         session_id = trace_id = parent.trace_id
     else:
         session_id = trace_id = minted_by_tracing or new_id()
-        flags |= RANDOM  # its last 7 bytes are random, and nothing else made it
+        flags |= RANDOM  # its last 7 bytes are random, and we created it
     link = parent
     parent_span_id = tracestate = None
     if parent is not None and parent.trace_id == trace_id:

@@ -57,7 +57,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Truncated(msgspec.Struct, frozen=True):
-    """Beside a text that was cut to fit the row: the size and digest of the whole text.
+    """The size and digest of a whole text, stored next to the text that was cut to fit the row.
 
     `bytes` counts UTF-8 bytes, `sha256` is 64 lowercase hex digits, both of the whole value.
     """
@@ -76,12 +76,12 @@ class Repair(msgspec.Struct, frozen=True):
 
 
 def evidence(value: object) -> msgspec.Raw | msgspec.UnsetType:
-    """Encode a value as `got`; left out when it takes over 256 bytes."""
+    """Encode a value as `got`; left out if it is over 256 bytes."""
     return raw_evidence(ENCODER.encode(value))
 
 
 def raw_evidence(data: bytes) -> msgspec.Raw | msgspec.UnsetType:
-    """Take a value's own bytes as `got`; left out when they are over 256."""
+    """Return a value's own bytes as `got`; left out if they are over 256."""
     return msgspec.Raw(data) if len(data) <= GOT_BYTES_MAX else msgspec.UNSET
 
 

@@ -2,8 +2,8 @@
 
 `str.casefold` is full folding (one character may become several) and follows the Unicode version
 of the interpreter. Here one code point folds to one: the `C` and `S` lines of CaseFolding.txt of
-Unicode 17.0, no Turkic `T`. So ẞ and ß meet and neither meets "ss"; İ and ﬁ stay what they are;
-ς, σ and Σ meet. Nothing is normalized.
+Unicode 17.0, no Turkic `T`. So ẞ equals ß and neither equals "ss"; İ and ﬁ stay unchanged;
+ς, σ and Σ are equal. Nothing is normalized.
 """
 
 from functools import cache
@@ -45,7 +45,7 @@ a7dc:1:1:-a641 a7f5:1:1:+1 ab70:50:1:-97d0 fb05:1:1:+1 ff21:1a:1:+20 10400:28:1:
 
 
 def fold(text: str) -> str:
-    """Fold each code point by itself; texts are equal under `casefold` when these are."""
+    """Fold each code point separately; texts match under `casefold` if the results are equal."""
     return text.lower() if text.isascii() else text.translate(_table())
 
 

@@ -10,12 +10,12 @@ import threading
 import time
 from typing import Final
 
-# The numbers that a session's spans have beside their row id; see `derived_span_id`.
+# The numbers of a session's spans, from which `derived_span_id` derives ids.
 REQUEST_SPAN: Final = 0
 SESSION_SPAN: Final = 1
 LOG_APPEND_SPAN: Final = 2
 DIRECT_CALL_SPAN: Final = 3
-ATTEMPT_SPANS: Final = 8  # the first of attempt 0, and how many numbers each attempt has
+ATTEMPT_SPANS: Final = 8  # the first number of attempt 0, and the count of numbers per attempt
 
 SESSION_ID_PATTERN: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
@@ -29,10 +29,10 @@ _ONE_SPAN = bytes(7) + b"\x01"
 
 
 class _Ticks:
-    """The last time stamp handed out: 60 bits, 48 of milliseconds and 12 below them.
+    """The last time stamp used: 60 bits, 48 of milliseconds and 12 below them.
 
-    The lock keeps two threads from taking the same one; uniqueness does not rest on it
-    (62 random bits follow), only the order within one process does.
+    The lock keeps two threads from using the same one. Uniqueness does not depend on it (62
+    random bits follow); the order within one process does.
     """
 
     def __init__(self) -> None:
@@ -85,7 +85,7 @@ def span_seed(row_id: str) -> int:
 
 
 def derived_span_bytes(seed: int, number: int) -> bytes:
-    """Return the eight bytes of one span's id: those of one session differ in their lowest bits."""
+    """Return the eight bytes of one span's id; ids of a session differ only in the lowest bits."""
     return (seed ^ number).to_bytes(8)
 
 

@@ -7,11 +7,11 @@ spellings.
 
 
 def whole_number(text: str, most: int) -> int | None:
-    """Read ASCII digits as a number of 0 to `most`; None for anything else, leading zeros aside."""
+    """Parse ASCII digits, leading zeros allowed, as 0 to `most`; None for anything else."""
     if not (text.isascii() and text.isdigit()):
         return None
     digits = text.lstrip("0")
     if len(digits) > len(str(most)):
-        return None  # before it is converted: the cost grows with the square of the digits
+        return None  # before the conversion, whose cost is quadratic in the digits
     number = int(digits or "0")
     return number if number <= most else None

@@ -36,7 +36,7 @@ class GroundingRule(
     with_: dict[str, str] = {}
 
     def references(self) -> tuple[str, ...]:
-        """Name each `table.column` that it needs."""
+        """Return each `table.column` that the rule reads."""
         return () if self.column is None else (self.column, *self.with_.values())
 
 
@@ -70,7 +70,7 @@ class ArtifactCheck(Protocol):
         ...
 
     def close(self) -> None:
-        """End what the check runs in."""
+        """Stop the process or thread that runs the check."""
         ...
 
 
@@ -127,10 +127,10 @@ def kind_digest(
     model: str,
     grown: Mapping[str, object] = MappingProxyType({}),
 ) -> str:
-    """Digest what decides a verdict or a prompt; two kinds with one digest behave alike.
+    """Digest everything that affects a verdict or a prompt; kinds with equal digests behave alike.
 
-    `grown` are the settings that came later (`repair`, `history`, …), and only those that differ
-    from their defaults, so that the digests of older kinds stay. Cost: about 0.1 ms.
+    `grown` are the settings added later (`repair`, `history`, …), only those that differ from their
+    defaults, so that digests of older kinds do not change. Cost: about 0.1 ms.
     """
     return digest_of(
         {
@@ -146,7 +146,7 @@ def kind_digest(
 
 
 def _declared(rule: GroundingRule) -> dict[str, object]:
-    # Without the members that are not set, so that a later one leaves today's digests alone.
+    # Unset members are left out, so that a new member does not change existing digests.
     members: dict[str, object] = msgspec.to_builtins(rule)
     return {name: value for name, value in members.items() if value not in (None, {})}
 

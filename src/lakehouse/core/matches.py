@@ -1,7 +1,7 @@
 """The matches of grounding: every way to compare a value, one line each.
 
-What tells one match from another is said in this table and nowhere else: the configuration, the
-schema check, the column index and the messages read it. The names are part of the contract.
+This table is the only place that distinguishes matches: the configuration, the schema check, the
+column index and the messages read it. The names are part of the contract.
 """
 
 from collections.abc import Callable, Mapping
@@ -39,9 +39,9 @@ SCALARS: Final = frozenset[str]().union(*TYPES.values())
 class GroundingMatch(msgspec.Struct, frozen=True, kw_only=True):
     """One way to compare a value.
 
-    `holds` are the values that it can compare. Texts match where their `key` is the same; without
-    one they must be equal. A `tolerant` match compares numbers within the rule's `tolerance`.
-    Without `in_column` a value is looked for in the session's text.
+    `holds` are the types of values that it can compare. Texts match if their `key` is the same;
+    without a key they must be equal. A `tolerant` match compares numbers within the rule's
+    `tolerance`. Without `in_column` a value is searched in the session's text.
     """
 
     holds: tuple[Holds, ...] = ("text", "number", "boolean")
@@ -51,12 +51,12 @@ class GroundingMatch(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def types(self) -> frozenset[str]:
-        """The types, as a schema names them, of the values that it can compare."""
+        """The JSON Schema types of the values that it can compare."""
         return frozenset[str]().union(*(TYPES[one] for one in self.holds))
 
     @property
     def needs(self) -> str:
-        """What it needs, for people."""
+        """What the match needs, for messages."""
         words = {"text": "a string", "number": "a number"}
         return " or ".join(words[one] for one in self.holds if one in words)
 

@@ -15,7 +15,7 @@ from lakehouse.core.row import Row
 
 
 class AttemptTimes(msgspec.Struct):
-    """When the steps of one attempt ended, filled in as they do. Monotonic milliseconds.
+    """When the steps of one attempt ended, in monotonic milliseconds; set as each step ends.
 
     `checked_ms` ends the schema check, `ended_ms` grounding and rules. A step that was not
     reached is null: the attempt failed before it. `span_id` is the attempt's.
@@ -30,7 +30,7 @@ class AttemptTimes(msgspec.Struct):
 
 
 class SessionTimes(msgspec.Struct, frozen=True):
-    """When a session's parts began and ended. Monotonic milliseconds.
+    """When the parts of a session started and ended, in monotonic milliseconds.
 
     `ended_ms` is the moment that the row calls `timestamp`; `logged_ms` is when the row was
     durable, or was given up. The last of `attempts` may be one that failed and is not in the row.

@@ -145,7 +145,7 @@ class RecordSink(Protocol):
         A row over the size limit is cut as the contract says before it is written.
 
         Raises:
-            InfraError: `log_unavailable`; the row is not in the log as far as anyone knows.
+            InfraError: `log_unavailable`; the row is not known to be in the log.
         """
         ...
 
@@ -155,19 +155,19 @@ class Column(Protocol):
 
     @property
     def holds(self) -> Holds:
-        """What its cells are."""
+        """The type of its cells."""
         ...
 
     @property
     def empty(self) -> bool:
-        """Whether every cell is null, or there is no row: it matches nothing."""
+        """Whether it has no rows or only null cells, so that it matches nothing."""
         ...
 
     def rows(self, value: JsonValue, match: MatchName, tolerance: float | None) -> Collection[int]:
         """Return the numbers of the rows whose cell matches; empty for a value of another kind.
 
-        Testing whether a row is among them costs at most one look-up. Cost: at most 20 µs on
-        1,000,000 rows; `within` about as much again.
+        Membership of a row costs at most one look-up. Cost: at most 20 µs on 1,000,000 rows; twice
+        that for `within`.
         """
         ...
 
@@ -217,7 +217,7 @@ class TableSnapshot(Protocol):
 
         Raises:
             TableUnavailable: A rule names a missing table or column.
-            InfraError: `timeout`, where a rule took longer than its bound.
+            InfraError: `timeout`, if a rule took longer than its limit.
         """
         ...
 
@@ -226,13 +226,13 @@ class TableSource(Protocol):
     """Reference tables by name."""
 
     async def snapshot(self, kind: Kind) -> TableSnapshot:
-        """Return the tables that the kind's grounding and rules read, as they are now.
+        """Return the current versions of the tables that the kind's grounding and rules read.
 
         A table whose file changed is reloaded first, off the event loop, once for all callers that
         wait. Cost with nothing changed: one `stat` per table.
 
         Raises:
             TableUnavailable: A table cannot be read, or lacks a column that the kind names.
-            Refusal: `invalid_request`, where the tables came with the request and do not fit.
+            Refusal: `invalid_request`, if the tables came with the request and are invalid.
         """
         ...

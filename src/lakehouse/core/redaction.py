@@ -13,20 +13,20 @@ from typing import Final
 from urllib.parse import quote, quote_plus
 
 TEXT_CHARS_MAX: Final = 2_000  # of one text in an error, a log line or a row
-MARK: Final = "[key]"  # what stands where a key stood
+MARK: Final = "[key]"  # replaces a key
 
-_READ_CHARS_MAX: Final = 16_000  # of a text are looked at
+_READ_CHARS_MAX: Final = 16_000  # of a text are searched
 _SECRET_CHARS_MIN: Final = 4  # a shorter "secret" would cut up ordinary words
-_QUOTED_CHARS_MIN: Final = 8  # of a secret that a peer quotes only the beginning of
-_LONG_SECRET_CHARS: Final = 16  # from here on a beginning is no ordinary word
+_QUOTED_CHARS_MIN: Final = 8  # of a secret of which a peer quotes only the beginning
+_LONG_SECRET_CHARS: Final = 16  # from this length on, a beginning is not an ordinary word
 _KEY_CHARS: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._~+/=*%-"
 _CUT: Final = "…"
 
 _START = r"(?<![A-Za-z0-9])"
 _QUOTE = r"(?:\\?[\"'`])?+"
-# What stands between a name and its value: `name=v`, `name: v`, `"name": "v"`, `name provided: v`.
+# The text between a name and its value: `name=v`, `name: v`, `"name": "v"`, `name provided: v`.
 _GAP = rf"{_QUOTE}\s{{0,8}}+(?:(?:provided|is|was|value)\s{{0,8}}+)?[:=]\s{{0,8}}+{_QUOTE}"
-# Words that stand where a key would, in a sentence about keys.
+# Ordinary words in the place of a key, in sentences about keys.
 _NO_KEY = (
     r"(?!(?:tokens?|auth\w*|scheme|realm|is|was|not|no|none|null|true|false|missing|invalid|empty"
     r"|expired|unknown|undefined|incorrect|malformed|required|headers?|error|format|prefix|keys?"
@@ -43,7 +43,7 @@ _QUERY = (
     r"|x-goog-(?:signature|credential)|awsaccesskeyid|googleaccessid"
 )
 
-# No repetition stands within another, so that no text makes a search slow.
+# No nested repetition, so that no text makes a search slow.
 _SHAPES: Final = tuple(
     (re.compile(pattern), replacement)
     for pattern, replacement in (
@@ -51,7 +51,7 @@ _SHAPES: Final = tuple(
             r"-----BEGIN [A-Z ]{0,30}KEY-----[^-]{0,16000}(?:-----END [A-Z ]{0,30}KEY-----)?",
             MARK,
         ),
-        # Headers that are a secret as a whole: to the end of the line, or of the quoted text.
+        # Headers that are secret as a whole: up to the end of the line, or of the quoted text.
         (
             (
                 rf"(?i){_START}((?:authorization|cookie){_QUOTE}\s{{0,8}}+[:=]\s{{0,8}}+{_QUOTE})"
@@ -77,9 +77,9 @@ _SHAPES: Final = tuple(
             ),
             rf"\1{MARK}",
         ),
-        # A key that its owner masked: what stands of it is of no use here either.
+        # A key that its owner has masked: the visible rest is not useful either.
         (_START + r"[A-Za-z0-9_-]{0,40}+\*{4,}[A-Za-z0-9_-]{0,40}", MARK),
-        # Keys that tell by their beginning whose they are.
+        # Keys with a known prefix.
         (_START + r"(?:sk|rk|pk|csk|ek|sess)[-_][A-Za-z0-9*._-]{8,}", MARK),
         (_START + r"eyJ[A-Za-z0-9_-]{6,}\.[A-Za-z0-9._*-]{4,}", MARK),
         (_START + r"AIza[A-Za-z0-9_*-]{12,}", MARK),
@@ -112,7 +112,7 @@ def redact(text: str, secrets: Iterable[str] = ()) -> str:
     for secret in sorted(set(secrets), key=len, reverse=True):
         text = _without(text, secret)
     if len(text) > _READ_CHARS_MAX:
-        # Not amid a word: half a key may not look like one any more.
+        # Not in the middle of a word: half a key may not look like a key.
         text = text[:_READ_CHARS_MAX].rstrip(_KEY_CHARS) + _CUT
     text = _SURROGATE.sub("\ufffd", text)
     for shape, replacement in _SHAPES:

@@ -1,4 +1,4 @@
-"""The session row: the one line that a session leaves in the log. Member order is the contract's.
+"""The session row: the one line of a session in the log. The contract sets the member order.
 
 Row structs are always complete. Members that an older writer left out or a newer one added exist
 only in the bytes; `row_codec.rewrite_row` preserves them.

@@ -14,8 +14,8 @@ from lakehouse.core.limits import CRC_BYTES, ROW_BYTES_MAX, TRUNCATED_TEXT_BYTES
 from lakehouse.core.row import Row, Started
 from lakehouse.core.session import Attempt
 
-# The contract's limit first; texts of control characters grow sixfold when they are escaped, and
-# a row of nothing else gets shorter prefixes rather than no row at all.
+# The contract's limit first; control characters grow sixfold when escaped, and a row full of
+# them gets shorter prefixes, which is better than no row.
 _ROUNDS: Final = (
     (TRUNCATED_TEXT_BYTES_MAX, False),
     (TRUNCATED_TEXT_BYTES_MAX, True),
@@ -34,7 +34,7 @@ class RowTooLongError(ValueError):
 def fit(record: _Record) -> _Record:
     """Cut a record until its line takes at most 8 MiB; one that fits is returned unchanged.
 
-    One value after the other, in this order, and no further than needed: `artifact` of all attempts
+    Cuts one value at a time, in this order, only as far as needed: `artifact` of all attempts
     but the last → null; then, each to the longest whole-character prefix of at most 65,536 UTF-8
     bytes, every `thinking`, every `output`, every `told`, every finding's `message` (oldest attempt
     first, findings in order), `messages[].content` (oldest first), `system`, `prompt`. A value that
@@ -59,7 +59,7 @@ def fit(record: _Record) -> _Record:
 
 
 class _Cutter:
-    """Cuts values while there is an excess; every method gives back what it was given, or less."""
+    """Cuts values while the row is too long; every method returns its argument, cut or not."""
 
     def __init__(self, excess: int, limit: int, *, lists: bool) -> None:
         self.excess = excess
@@ -129,7 +129,7 @@ class _Cutter:
         marker_name = f"{name}_truncated"
         changes: dict[str, object] = {name: value}
         self.excess -= _size(getattr(owner, name)) - _size(value)
-        # A value that was cut before keeps its marker: the first one names the whole.
+        # A value that was cut before keeps its marker: the first marker describes the whole text.
         if getattr(owner, marker_name) is msgspec.UNSET:
             marker = Truncated(True, len(whole), hashlib.sha256(whole).hexdigest())
             changes[marker_name] = marker

@@ -5,7 +5,7 @@ from typing import Final
 
 SUGGESTIONS_MAX: Final = 3
 _SIMILARITY_MIN: Final = 60.0  # of 100: a transposed, missing or doubled letter or two passes
-_NAME_CHARS_MAX: Final = 200  # of a longer one nobody meant a name
+_NAME_CHARS_MAX: Final = 200  # a longer text was not meant as a name
 
 
 def nearest_names(name: str, known: Iterable[str]) -> list[str]:
@@ -14,7 +14,7 @@ def nearest_names(name: str, known: Iterable[str]) -> list[str]:
     Ignores case, and whether words are joined by `-`, `_` or a space. Ties keep the order of
     `known`.
     """
-    from rapidfuzz import fuzz, process  # noqa: PLC0415  only where a name is unknown
+    from rapidfuzz import fuzz, process  # noqa: PLC0415  only for an unknown name
 
     if len(name) > _NAME_CHARS_MAX:
         return []

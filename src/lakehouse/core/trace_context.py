@@ -18,7 +18,7 @@ _MEMBER = re.compile(
     r"[a-z0-9][a-z0-9_*/@-]{0,255}=[\x20-\x2b\x2d-\x3c\x3e-\x7e]{0,255}[\x21-\x2b\x2d-\x3c\x3e-\x7e]"
 )
 _MEMBERS_MAX: Final = 32
-_MEMBER_LONG: Final = 128  # members longer than this go first where room is short (3.3.1.5)
+_MEMBER_LONG: Final = 128  # if space is short, longer members are dropped first (3.3.1.5)
 
 SAMPLED: Final = 0x01
 RANDOM: Final = 0x02

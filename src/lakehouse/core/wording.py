@@ -17,7 +17,7 @@ def shown(value: object) -> str:
 
 
 def range_fault(value: int | None, low: int, high: int) -> str | None:
-    """Say that a number is out of its bounds; None for one within them, and for none."""
+    """Return a message if a number is out of its bounds; None if it is within them, or is None."""
     if value is None or low <= value <= high:
         return None
     return f"is {shown(value)}; allowed is {low} to {high}"

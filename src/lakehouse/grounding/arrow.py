@@ -12,7 +12,7 @@ from lakehouse.tabular.text_forms import Form
 
 _Code = Literal["i", "q", "Q", "d"]
 
-_VALUES_PER_STEP = 8_192  # turned into Python objects before other threads get their turn
+_VALUES_PER_STEP = 8_192  # converted to Python objects before other threads may run
 
 
 class ColumnFault(Exception):
@@ -38,7 +38,7 @@ def _index(cells: Any, form: Form) -> ColumnIndex:
     encoded = pc.dictionary_encode(cells)
     if isinstance(encoded, pa.ChunkedArray):
         encoded = encoded.unify_dictionaries().combine_chunks()
-    if isinstance(encoded, pa.ChunkedArray):  # a column without chunks stays one
+    if isinstance(encoded, pa.ChunkedArray):  # a column without chunks stays a ChunkedArray
         encoded = pa.array([], type=cells.type).dictionary_encode()
     order = pc.sort_indices(encoded.dictionary).cast(pa.int32())
     codes = pc.fill_null(pc.inverse_permutation(order).take(encoded.indices), -1).cast(pa.int32())
@@ -59,7 +59,7 @@ def _comparable(found: Plain) -> Any:
     if pa.types.is_integer(kind):
         return column.cast(pa.int64())
     finite = pc.if_else(pc.is_finite(column), column, pa.scalar(None, pa.float64()))
-    return pc.add(finite, 0.0)  # one zero: -0.0 would count as a value of its own
+    return pc.add(finite, 0.0)  # only one zero: -0.0 would count as a separate value
 
 
 def _values(values: Any) -> Sequence[str] | Sequence[Number]:
@@ -76,7 +76,7 @@ def _values(values: Any) -> Sequence[str] | Sequence[Number]:
 
 
 def _view(values: Any, code: _Code) -> "memoryview[Any]":
-    """Look at an Arrow array without nulls as a sequence; keeps its buffer alive."""
+    """View an Arrow array without nulls as a sequence; keeps its buffer alive."""
     buffer = values.buffers()[1]
     if buffer is None:
         return memoryview(b"").cast(code)

@@ -7,9 +7,9 @@
 - Text is VARCHAR, booleans are BOOLEAN. Integers are BIGINT, or HUGEINT where one of the rule's
   values is beyond 64 bits. Other numbers are DOUBLE, or DECIMAL(38, s) where the schema says
   `multipleOf` 10^-s. A value that no such type holds is an error of the answer.
-- What the schema gives no type or several is JSON text. As a member of the answer it is bound as
-  it comes: a scalar as itself (integers up to 128 bits, beyond that as text), a list or an object
-  as JSON text.
+- A value with no type or several types in the schema is JSON text. As a member of the answer it is
+  bound by its value: a scalar as itself (integers up to 128 bits, larger ones as text), a list or
+  an object as JSON text.
 
 The rule's text gets casts around its parameters. They hold types and member names of the schema,
 quoted, and never a value.
@@ -29,14 +29,14 @@ from lakehouse.sql.quoting import quoted_name
 
 _INTEGER_MAX: Final = 2**127 - 1
 _BIGINT_MAX: Final = 2**63 - 1
-_DIGITS_MAX: Final = 64  # of a decimal written out; a longer one fits no DECIMAL anyway
+_DIGITS_MAX: Final = 64  # of a decimal in digits; a longer one fits no DECIMAL
 _NESTED: Final = frozenset({"list", "struct", "map"})
 _SCALARS: Final = {"boolean": "BOOLEAN", "number": "DOUBLE", "text": "VARCHAR", "json": "JSON"}
 _PARAMETER: Final = re.compile(rb'\$(?:"(?:[^"]|"")*"|[\w\x80-\xff]+)')
 
 
 class BindingFault(ValueError):
-    """A value that has no SQL value; the text says which and why."""
+    """A value that SQL cannot represent; the text says which and why."""
 
 
 class PreparedRule(msgspec.Struct, frozen=True, eq=False):
@@ -84,7 +84,7 @@ def bind(rule: PreparedRule, members: Mapping[str, JsonValue]) -> BoundRule:
 def with_types(
     sql: str, places: Iterable[tuple[str, int]], shapes: Mapping[str, Shape], *, wide: bool
 ) -> str:
-    """Put casts around the parameters of a rule that stand for lists and objects.
+    """Add casts around the parameters of a rule that are lists and objects.
 
     Args:
         sql: The rule.
@@ -93,10 +93,10 @@ def with_types(
         wide: Whether integers take 128 bits.
 
     Raises:
-        BindingFault: A parameter is not where it was said to be.
+        BindingFault: A parameter is not at its stated place.
     """
     text = sql.encode("utf-8")
-    # From the end, so that the places before stay right.
+    # From the end, so that earlier places stay valid.
     for name, start in sorted(set(places), key=lambda place: -place[1]):
         shape = shapes.get(name)
         if shape is None or shape.kind not in _NESTED:
@@ -110,7 +110,7 @@ def with_types(
 
 
 def quoted(name: str) -> str:
-    """Quote a name for SQL, whatever it holds. NUL cannot stand in SQL text and is refused."""
+    """Quote any name for SQL. NUL is refused: SQL text cannot contain it."""
     if "\0" in name:
         raise BindingFault("a name contains NUL")
     return quoted_name(name)

@@ -1,4 +1,4 @@
-"""Checks grounding: which values of an artifact have no matching row.
+"""Checks grounding: finds the values of an artifact that have no matching row.
 
 Pure: it asks a `TableSnapshot` and knows nothing of files, Arrow or DuckDB. What a finding holds,
 so that another runtime can write the same bytes:
@@ -35,8 +35,8 @@ from lakehouse.core.limits import POINTER_KEPT_CHARS_MAX
 from lakehouse.core.matches import HELD_AS, Holds
 from lakehouse.core.ports import TableSnapshot
 
-_ROWS_PER_TURN = 4_096  # looked at before other sessions get their turn: about 1 ms
-_ROWS_FIRST = 64  # where rows match often, the first few already tell
+_ROWS_PER_TURN = 4_096  # checked before other sessions may run: about 1 ms
+_ROWS_FIRST = 64  # if rows match often, the first few are enough
 _NEEDED: Final[dict[Holds, str]] = {
     "text": "a string",
     "number": "a number",
@@ -45,7 +45,7 @@ _NEEDED: Final[dict[Holds, str]] = {
 
 
 class GroundingResult(msgspec.Struct, frozen=True):
-    """What the grounding rules say. `applied` is whether any rule met a value to judge."""
+    """The result of the grounding rules. `applied`: whether any rule had a value to judge."""
 
     findings: tuple[Finding, ...]
     applied: bool
@@ -58,14 +58,14 @@ async def check_grounding(
     sources: Sequence[str],
     snapshot: TableSnapshot,
 ) -> GroundingResult:
-    """Report every grounded value of `artifact` that no row, or no source, stands behind.
+    """Report every grounded value of `artifact` that is in no row, or in no source.
 
     Args:
         rules: As declared by the kind, free of faults (`rules.fault_of`).
         artifact: The parsed artifact.
-        raw: The same artifact's own bytes, which evidence is taken from.
+        raw: The artifact's own bytes, from which evidence is cut.
         sources: The texts that quotes may come from.
-        snapshot: Holds every column that the rules name.
+        snapshot: Has every column that the rules name.
 
     Raises:
         TableUnavailable: A rule names a table or column that is not there.
@@ -94,15 +94,15 @@ async def check_grounding(
 async def check_rules(
     rules: Sequence[SqlRule], artifact: JsonValue, raw: bytes, snapshot: TableSnapshot
 ) -> list[Finding]:
-    """Report every SQL rule that does not give TRUE, one finding each.
+    """Report every SQL rule that does not return TRUE, one finding each.
 
-    The path is the member that the rule binds where it binds just one, and `got` that member.
-    Where the answer's values made the rule fail, the message ends in the text of that error.
+    If the rule binds just one member, that member is the path and `got`. If the answer's values
+    made the rule fail, the message ends with the text of that error.
 
     Raises:
         TableUnavailable: A rule names a table or column that is not there.
-        InfraError: `timeout`, where a rule took longer than its bound; `rule_broken`, where it
-            fails whatever the answer holds.
+        InfraError: `timeout`, if a rule took longer than its limit; `rule_broken`, if it fails
+            for every answer.
     """
     if not rules:
         return []
@@ -129,7 +129,7 @@ async def check_rules(
 
 
 class _Place(msgspec.Struct, frozen=True):
-    """One rule at work on one artifact."""
+    """One rule applied to one artifact."""
 
     rule: GroundingRule
     artifact: JsonValue
@@ -147,7 +147,7 @@ class _Pair(msgspec.Struct, frozen=True):
 
 
 async def _pair_findings(place: _Place, rows: Collection[int], index: int | None) -> list[Finding]:
-    """Report the `with` values that no row has beside the others; `rows` match the main value."""
+    """Report `with` values that no row has together with the others; `rows` match the main one."""
     pairs = _pairs(place, index)
     if not pairs or await _together([rows, *(pair.rows for pair in pairs)]):
         return []
@@ -201,7 +201,7 @@ async def _shared(left: Collection[int], right: Collection[int]) -> Collection[i
     return shared
 
 
-# --- Where values stand -------------------------------------------------------------------------
+# --- Places of values ----------------------------------------------------------------------------
 
 
 def values_at(artifact: JsonValue, at: str) -> list[tuple[str, JsonValue, int | None]]:
@@ -213,7 +213,7 @@ def values_at(artifact: JsonValue, at: str) -> list[tuple[str, JsonValue, int | 
 
 
 def _resolve(artifact: JsonValue, at: str) -> JsonValue:
-    """Follow a JSON Pointer; None where it leads nowhere."""
+    """Resolve a JSON Pointer; None if there is nothing at it."""
     value = artifact
     for part in _parts(at):
         if isinstance(value, dict):
@@ -227,7 +227,7 @@ def _resolve(artifact: JsonValue, at: str) -> JsonValue:
 
 
 def _parts(at: str) -> tuple[str, ...]:
-    # A caller of /v1/validate sends pointers too: a long one is not kept.
+    # Callers of /v1/validate send pointers too: a long one is not cached.
     return _kept_parts(at) if len(at) <= POINTER_KEPT_CHARS_MAX else tuple(pointer_parts(at))
 
 
@@ -247,7 +247,7 @@ def _array_index(part: str) -> int | None:
 
 
 def _got(raw: bytes, path: str) -> msgspec.Raw | msgspec.UnsetType:
-    """Cut the value that stands at `path` out of the artifact's bytes; left out when too long."""
+    """Return the bytes of the value at `path` in the artifact; left out if too long."""
     piece = raw
     for part in _parts(path):
         if piece.lstrip().startswith(b"["):

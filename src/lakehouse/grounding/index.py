@@ -35,10 +35,10 @@ Number = int | float | Decimal
 # or first such number on its side.
 _DOWN = Context(prec=5_000, Emax=MAX_EMAX, Emin=MIN_EMIN, rounding=ROUND_FLOOR)
 _UP = Context(prec=5_000, Emax=MAX_EMAX, Emin=MIN_EMIN, rounding=ROUND_CEILING)
-_DOUBLE_INTEGER_MAX = 2**53  # up to here doubles are integers by either reading
+_DOUBLE_INTEGER_MAX = 2**53  # up to here a double is the same integer in both readings
 _BOOLEANS = ("false", "true")
-_VALUES_PER_STEP = 8_192  # of a pass; between steps other threads get their turn: about 1 ms
-_VALUES_INLINE_MAX = 4_096  # passes up to here cost less than handing them to a thread
+_VALUES_PER_STEP = 8_192  # of a pass; other threads may run between steps: about 1 ms
+_VALUES_INLINE_MAX = 4_096  # up to this size a pass costs less than using a thread
 
 
 class Postings(msgspec.Struct, frozen=True):
@@ -91,12 +91,12 @@ class ColumnIndex:
         return len(self._values) == 0
 
     def ready(self, match: MatchName) -> bool:
-        """Whether the match can be asked: one with a key only after `prepare`, if of texts."""
+        """Whether the match can be used: on texts a match with a key needs `prepare` first."""
         keyed = self.holds == "text" and MATCHES[match].key is not None
         return not keyed or match in self._codes_by_key
 
     def prepare(self, match: MatchName) -> None:
-        """Make ready for a match. Not on the event loop: about 1 s per 1,000,000 texts."""
+        """Prepare for a match. Not on the event loop: about 1 s per 1,000,000 texts."""
         key = MATCHES[match].key
         if self.ready(match) or key is None:
             return
@@ -244,7 +244,7 @@ class Rows(Collection[int]):
 
 
 def index_texts(cells: Sequence[str | None], *, form: Form = "text") -> ColumnIndex:
-    """Index texts in plain Python: for tables that came as objects."""
+    """Index texts in plain Python, for tables of objects."""
     return ColumnIndex(*_numbered(cells), form=form)
 
 
@@ -273,7 +273,7 @@ def index_numbers(
 
 
 def _numbered(cells: Sequence[Any]) -> tuple[list[Any], Postings]:
-    """Sort the distinct cells, and say in which rows each stands."""
+    """Return the sorted distinct cells, and the rows of each."""
     values = sorted({cell for cell in cells if cell is not None})
     numbers = {value: number for number, value in enumerate(values)}
     codes = [-1 if cell is None else numbers[cell] for cell in cells]
@@ -296,7 +296,7 @@ def _needs_decimal(cell: Number | None) -> bool:
 def _nearest_texts(
     values: Sequence[str], text: str, *, key: Callable[[str], str] | None
 ) -> list[str]:
-    """Rank distinct values by edit distance, then by bytes, in steps that let others run.
+    """Rank distinct values by edit distance, then by bytes, in steps between which others run.
 
     UTF-8 bytes sort as code points do, so the order of the sorted values is the order of ties.
     """

@@ -2,7 +2,7 @@
 
 A column holds numbers if all its cells that are not null are numbers, text if all are strings;
 any other column cannot be grounded against. Columns of a table without rows match nothing.
-What is wrong with such a table is the caller's to fix: a `Refusal`, never an outage.
+A fault in such a table is a `Refusal`, never an outage: the caller can fix it.
 """
 
 import hashlib

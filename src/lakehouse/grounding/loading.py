@@ -1,4 +1,4 @@
-"""Reading one table whole, whatever its format (`tabular.formats`).
+"""Reads one whole table in any format (`tabular.formats`).
 
 A file is read into memory once, and digest and content come from the same bytes. It refuses to
 guess: the kind of file is told by its name, and its rows are read by the one strict reader there
@@ -30,7 +30,7 @@ _TICK_NS: Final = 20_000_000
 
 
 class FileStamp(NamedTuple):
-    """What one `stat` says of a file; another content has another stamp, ticks of time aside."""
+    """The result of one `stat`; other content has another stamp, except within one clock tick."""
 
     inode: int
     mtime_ns: int
@@ -43,9 +43,9 @@ stamp_fields: Final = attrgetter("st_ino", "st_mtime_ns", "st_ctime_ns", "st_siz
 
 
 class LoadedTable(msgspec.Struct, frozen=True):
-    """One version of a table. `settled`: a later change is sure to change the stamp too.
+    """One version of a table. `settled`: a later change will certainly change the stamp.
 
-    `data` is None where the digest is the one already known.
+    `data` is None if the digest is the known one.
     """
 
     stamp: FileStamp
@@ -55,13 +55,13 @@ class LoadedTable(msgspec.Struct, frozen=True):
 
 
 def watched_of(path: Path) -> Path:
-    """Name what changes with a table: the file itself, or the log of a directory."""
+    """Return the path that changes with a table: the file itself, or the log of a directory."""
     logs = (path / one.log for one in FORMATS if one.log is not None)
     return next((log for log in logs if log.exists()), path)
 
 
 def stamp_of(path: Path) -> FileStamp | None:
-    """Take the stamp of what is watched of a table; None if there is none."""
+    """Return the stamp of a table's watched path; None if the path does not exist."""
     try:
         return _stamp(path)
     except (OSError, ValueError):
@@ -109,7 +109,7 @@ def _load(path: Path, types: Mapping[str, CellType], known_digest: str | None) -
         stamp, content = _whole(path)
         of_types = () if found.typed else (types,)
         read = partial(reader.table, content, *of_types)
-    else:  # the format itself keeps readers whole
+    else:  # the format itself isolates readers from writers
         stamp = _stamp(path)
         version = reader.newest(path)
         content, read = version.key.encode("utf-8"), partial(reader.read, version)
@@ -130,12 +130,12 @@ def _whole(path: Path) -> tuple[FileStamp, bytes]:
 
 
 def is_settled(stamp: FileStamp) -> bool:
-    """Return whether a change after this moment is sure to change the stamp."""
+    """Return whether a change after this moment will certainly change the stamp."""
     return not 0 <= time.time_ns() - max(stamp.mtime_ns, stamp.ctime_ns) < _TICK_NS
 
 
 def _data(found: Any) -> TableData:
-    """Take what a reader gave: cells by column, or a `pyarrow.Table`."""
+    """Wrap a reader's result: cells by column, or a `pyarrow.Table`."""
     if isinstance(found, dict):
         return ObjectData(found)
     check_distinct(found.column_names)

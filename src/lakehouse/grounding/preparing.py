@@ -1,7 +1,8 @@
-"""Prepares the rules of a configuration: what they name, what they read, and whether they work.
+"""Prepares and checks the rules of a configuration: their names, tables, and whether they work.
 
-What can be known before the first answer is found here: text that is no query, a table that is
-not configured, and, by a trial on answers made from the schema, an error that every answer meets.
+It finds every fault that can be known before the first answer: text that is not a query, a table
+that is not configured, and, in a trial on answers generated from the schema, an error that every
+answer causes.
 """
 
 import json
@@ -94,7 +95,7 @@ class _Names(msgspec.Struct, frozen=True):
 
 
 def _names(connection: duckdb.DuckDBPyConnection, sql: str) -> _Names:
-    """Read the names off DuckDB's own syntax tree."""
+    """Read the names from DuckDB's own syntax tree."""
     row = connection.execute("SELECT json_serialize_sql(?)", [sql]).fetchone()
     assert row is not None
     tree = json.loads(row[0])

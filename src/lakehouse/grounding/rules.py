@@ -49,7 +49,7 @@ def split_reference(reference: str) -> tuple[str, str]:
 
 
 class RuleColumns(dict[str, Column]):
-    """The columns of a snapshot by `table.column`; a look-up of any other is told as an outage."""
+    """The columns of a snapshot by `table.column`; looking up any other is an outage."""
 
     def __missing__(self, reference: str) -> Column:
         """Raise `TableUnavailable`."""

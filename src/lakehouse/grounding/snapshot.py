@@ -14,7 +14,7 @@ from lakehouse.grounding.table_data import TableData
 
 
 class TableVersion:
-    """One table at one version, with the indexes that were asked for so far."""
+    """One table at one version, with the indexes built so far."""
 
     def __init__(self, name: str, digest: str, data: TableData) -> None:
         self.name = name
@@ -39,7 +39,7 @@ class TableVersion:
 
 
 def check_fit(index: ColumnIndex, rule: GroundingRule) -> None:
-    """See that a column can answer a rule.
+    """Check that a column supports a rule.
 
     Raises:
         ColumnFault: The match, such as `within`, compares no values of its kind.
@@ -63,7 +63,7 @@ class Snapshot:
         tasks: Mapping[str, Task],
         runner: RuleRunner | None,
     ) -> None:
-        """Take what is ready: `columns` by reference, `tasks` by the SQL of their rules."""
+        """Store the prepared `columns` by reference and `tasks` by the SQL of their rules."""
         self.versions = versions
         self.columns = RuleColumns(columns)
         self._tasks = tasks
@@ -74,7 +74,7 @@ class Snapshot:
     async def outcomes(
         self, rules: Sequence[SqlRule], members: Mapping[str, JsonValue]
     ) -> list[RuleOutcome]:
-        """Run SQL rules of the kind; see the port for what holds."""
+        """Run SQL rules of the kind; the port documents the guarantees."""
         if not rules:
             return []
         assert self._runner is not None, "a kind with rules has a runner"

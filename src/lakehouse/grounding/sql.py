@@ -1,8 +1,8 @@
 """Runs SQL rules: values only as bound parameters, in a DuckDB without access to anything outside.
 
-A rule is one SELECT. It holds when it gives exactly one row of one column, and that is TRUE.
+A rule is one SELECT. It holds if it returns exactly one row of one column, and that is TRUE.
 Rules come from the configuration and are trusted as code; the values they judge are not.
-How members become values is said in `binding`, how a rule is made ready in `preparing`.
+`binding` turns members into values, `preparing` prepares a rule.
 """
 
 import asyncio
@@ -31,11 +31,11 @@ CONFIG: Final[dict[str, str]] = {
     "temp_directory": "",
     "threads": "1",
 }
-_MEMORY_MB: Final = 256  # that the queries of one database may take, besides its tables
-_INTERRUPTS_MAX: Final = 20  # one may come before its query begins, and is then lost
+_MEMORY_MB: Final = 256  # for the queries of one database, besides its tables
+_INTERRUPTS_MAX: Final = 20  # an interrupt before the query starts is lost
 _INTERRUPT_WAIT_S: Final = 0.1
 _COLUMN_MISSING: Final = re.compile(r"column.*(?:not found|does not (?:have|exist))", re.IGNORECASE)
-# What a failed query says about us and not about the artifact.
+# Errors that are caused by us and not by the artifact.
 _OURS = (duckdb.FatalException, duckdb.InternalException, duckdb.IOException)
 
 
@@ -69,7 +69,7 @@ class RuleDatabase:
 
         Raises:
             TableUnavailable: A rule names a column that is not there.
-            InfraError: `rule_broken`: with these tables it fails whatever the answer holds.
+            InfraError: `rule_broken`: with these tables it fails for every answer.
         """
         for rule in rules:
             if rule in self._checked:
@@ -151,12 +151,12 @@ class RuleRunner:
         )
 
     def close(self) -> None:
-        """Let the threads end; does not wait for a running query."""
+        """Stop the threads; does not wait for a running query."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
 
 class _Job:
-    """The rules of one answer in a worker thread, and the way to stop them from outside."""
+    """Runs the rules of one answer in a worker thread; can be stopped from outside."""
 
     def __init__(self, tasks: Sequence[Task], members: Mapping[str, JsonValue]) -> None:
         self._tasks = tasks
@@ -209,7 +209,7 @@ def _outcome(
         raise TableUnavailable(", ".join(sorted(rule.tables)), str(error)) from error
     except (duckdb.Error, ValueError, OverflowError) as error:
         return RuleOutcome(False, rule.members, first_line(error))
-    # `is True`: 1 and 'true' are no verdicts.
+    # `is True`: 1 and 'true' are not verdicts.
     holds = len(rows) == 1 and len(rows[0]) == 1 and rows[0][0] is True
     return RuleOutcome(holds, rule.members)
 
@@ -221,7 +221,7 @@ def _optimizers() -> str:
 
 
 def _drop(future: "asyncio.Future[list[RuleOutcome]]") -> None:
-    """Take the result of an abandoned run, so that asyncio does not report it as lost."""
+    """Read the result of an abandoned run, so that asyncio does not report it as lost."""
     if not future.cancelled():
         future.exception()
 

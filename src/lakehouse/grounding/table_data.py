@@ -14,7 +14,7 @@ from lakehouse.grounding.index import ColumnIndex, index_booleans, index_numbers
 from lakehouse.tabular.arrow_forms import shortest
 
 MIXED = "its cells are neither all strings nor all numbers"
-_ROWS_PLAIN_MAX = 10_000  # above, Arrow numbers the values: it lets go of the GIL
+_ROWS_PLAIN_MAX = 10_000  # above, Arrow numbers the values: it releases the GIL
 
 
 class TableData(Protocol):
@@ -98,7 +98,7 @@ class ObjectData:
         return index_numbers(cells, self._texts.get(column))
 
     def arrow(self) -> Any:
-        """Convert column by column; what has no column type of its own becomes JSON text."""
+        """Convert column by column; values without a column type become JSON text."""
         return pa.table({name: self._arrow_column(name) for name in self._columns})
 
     def _arrow_column(self, name: str) -> Any:

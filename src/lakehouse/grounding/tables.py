@@ -36,16 +36,16 @@ from lakehouse.grounding.snapshot import Snapshot, TableVersion, check_fit
 from lakehouse.grounding.sql import RuleDatabase, RuleRunner, Task
 
 _LOG = logging.getLogger(__name__)
-_WAIT_S: Final = 60.0  # that a session waits for a table; its load goes on
+_WAIT_S: Final = 60.0  # a session's wait for a table; the load goes on
 _SNAPSHOTS_MAX: Final = 256  # kinds whose last snapshot is kept
 
 _Result = TypeVar("_Result")
 
 
 class _Known(msgspec.Struct, frozen=True):
-    """What the last reading of a file gave: a version, or why there is none.
+    """The result of the last reading of a file: a version, or the failure.
 
-    As long as what is at `watched` has the same `stamp`, another reading would give the same.
+    While the path `watched` has the same `stamp`, another reading would have the same result.
     """
 
     watched: str
@@ -90,7 +90,7 @@ class TableFiles:
         return snapshot
 
     def close(self) -> None:
-        """Let the worker threads end."""
+        """Stop the worker threads."""
         self._runner.close()
 
     def _names(self, kind: Kind) -> list[str]:
@@ -118,9 +118,9 @@ class TableFiles:
         return known.version
 
     async def _fresh(self, name: str) -> TableVersion:
-        """Read a table, or wait for a reading under way that is not older than this question.
+        """Read a table, or wait for a reading that started after this call.
 
-        A reading that began earlier may have missed a change since: then it is not taken.
+        A reading that started earlier may have missed a later change, so it is not used.
         """
         if name in self._under_way:
             asked = stamp_of(self._paths[name]) if name in self._paths else None
@@ -179,8 +179,8 @@ class TableFiles:
     async def _column(self, version: TableVersion, column: str, rule: GroundingRule) -> ColumnIndex:
         """Return a column that can answer the rule.
 
-        What is shared while it is under way is the same for every rule, the index and its folding;
-        what the rule asks of it is each asker's own question.
+        Callers share the running work that is the same for every rule: the index and its folding.
+        Each caller checks its own rule.
         """
         try:
             key = (version, column)
@@ -208,13 +208,13 @@ class TableFiles:
         return kept[1]
 
     async def _once(self, key: object, name: str, work: Callable[[], _Result]) -> _Result:
-        """Do blocking work in a thread, once for everybody who asks for it meanwhile."""
+        """Do blocking work in a thread, once for all callers that ask for it meanwhile."""
         task = self._under_way.get(key)
         if task is None or task.done():
             task = self._under_way[key] = asyncio.create_task(asyncio.to_thread(work))
             task.add_done_callback(partial(self._forget, key))
         try:
-            # Shielded: the load is for everybody, a session that leaves does not stop it.
+            # Shielded: callers share the load, so a cancelled session must not stop it.
             result: _Result = await asyncio.wait_for(asyncio.shield(task), _WAIT_S)
         except TimeoutError:
             raise TableUnavailable(

@@ -1,10 +1,10 @@
 """Tries a rule on sample answers from the schema: does it fail for every answer?
 
-A rule that errors for every answer would be told to the model as its own fault, for ever. So it is
+A rule that errors for every answer would be reported to the model as its fault every time. So it is
 run before the first answer: with all members null, and with sample answers. It is broken if every
 run errors, if the types of the schema alone make every sample err, or if a cast of something that
 is not of the answer fails in all of them. Errors of single values, such as a text that is no date,
-say nothing: real answers may hold better ones. A result that is no single BOOLEAN, such as a count,
+prove nothing: real answers may have valid ones. A result that is not one BOOLEAN, such as a count,
 is never TRUE: then the rule is broken too.
 """
 
@@ -22,7 +22,7 @@ Form = tuple[str, ...]
 
 TRIAL_TIMEOUT_MS: Final = 10_000  # for all runs of one rule
 _INTERRUPT_WAIT_S: Final = 0.05
-# Errors that types cause, and no value does.
+# Errors that only types cause, not values.
 _OF_TYPES: Final = (
     duckdb.BinderException,
     duckdb.CatalogException,
@@ -43,7 +43,7 @@ def trouble_of(rule: PreparedRule, connection: duckdb.DuckDBPyConnection) -> str
         if done.wait(TRIAL_TIMEOUT_MS / 1000):
             return
         late.set()
-        # One may come between two runs, and is then lost.
+        # An interrupt between two runs is lost.
         connection.interrupt()
         while not done.wait(_INTERRUPT_WAIT_S):
             connection.interrupt()
@@ -67,11 +67,11 @@ def _trouble(rule: PreparedRule, connection: duckdb.DuckDBPyConnection) -> str |
     forms = [run for run in (bare, *samples) if not isinstance(run, Exception)]
     if not forms:
         return first_line(samples[0] if samples else bare)
-    # With a member of no type, or of several, a sample may just have the wrong one.
+    # If a member has no type or several, the sample may have the wrong one.
     typed = all(name in rule.shapes and rule.shapes[name].kind != "json" for name in rule.members)
     if samples and typed and all(isinstance(error, _OF_TYPES) for error in samples):
         return first_line(samples[0])
-    # Nothing is known of a rule whose members have no type, unless some sample was tried.
+    # If the members have no type and no sample was tried, the rule is not known to be broken.
     alike = bool(samples) and len(set(forms)) == 1
     if _TRUTH not in forms and (typed or alike):
         return (
@@ -104,7 +104,7 @@ def _quotes(text: str, value: object) -> bool:
 def _run(
     rule: PreparedRule, connection: duckdb.DuckDBPyConnection, members: Mapping[str, JsonValue]
 ) -> Form | Exception:
-    """Run a rule once; give the types of its columns, or the error."""
+    """Run a rule once; returns the types of its columns, or the error."""
     try:
         bound = bind(rule, members)
         connection.execute(bound.query, bound.values)
@@ -122,5 +122,5 @@ def _columns(form: Form) -> str:
 
 
 def first_line(error: Form | Exception) -> str:
-    """Return what DuckDB says, without its drawing of the place."""
+    """Return DuckDB's message without its drawing of the place."""
     return str(error).partition("\n")[0]

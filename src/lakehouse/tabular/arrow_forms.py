@@ -29,17 +29,17 @@ class FormFault(Exception):
 
 
 class Plain(msgspec.Struct, frozen=True):
-    """A column of large strings, booleans or numbers, and what its texts are."""
+    """A column of large strings, booleans or numbers, and the form of its texts."""
 
     column: Any
     form: Form
 
 
 def plain(column: Any) -> Plain:
-    """Bring a column into its JSON form; blocks. NaN and infinities stay what they are.
+    """Convert a column to its JSON form; blocks. NaN and infinities stay unchanged.
 
     Raises:
-        FormFault: Its type has none.
+        FormFault: Its type has no JSON form.
     """
     kind = column.type
     if isinstance(kind, pa.BaseExtensionType):

@@ -26,7 +26,7 @@ Cells = list[str | None]
 _CELL: Final = re.compile(r'(?:^|,)(""(?=[,\r\n]|$)|"(?:[^"]|"")*"|[^,\r\n"]*)')
 _UNCLOSED: Final = "a quote is opened and never closed; nothing after it was read"
 _LINE_ENDS: Final = "\r\n"
-_SEPARATORS: Final = (";", "\t", "|")  # of files that are called CSV and are not
+_SEPARATORS: Final = (";", "\t", "|")  # of files named CSV that use another separator
 
 
 def rows(file: IO[bytes], columns: Collection[str]) -> Iterator[TableRow | BadRow]:
@@ -84,7 +84,7 @@ class CsvRows:
         self.names = tuple(header)
 
     def __iter__(self) -> Iterator[Cells | BadRow]:
-        """Return each row's cells in the order of `names`, or why it has none."""
+        """Yield each row's cells in the order of `names`, or the row's error."""
         index, width = 0, len(self.names)
         while (row := self._next()) is not None:
             if isinstance(row, BadRow):
@@ -100,7 +100,7 @@ class CsvRows:
 
     @property
     def line(self) -> int:
-        """The line at which the last row began, from 1."""
+        """The first line of the last row, from 1."""
         return self._lines.first
 
     def _next(self) -> list[str] | BadRow | None:
@@ -137,11 +137,11 @@ class CsvRows:
 
 
 class _TooLong(Exception):
-    """A record that goes on beyond the limit."""
+    """A record longer than the limit."""
 
 
 class _Lines:
-    """Feeds lines to the parser, and remembers those of the record under way."""
+    """Feeds lines to the parser, and stores those of the current record."""
 
     def __init__(self, file: Any) -> None:
         self._lines = lines(file)
@@ -154,7 +154,7 @@ class _Lines:
         self.ended = False
 
     def begin(self) -> None:
-        """Begin a record: what was taken so far belongs to the last."""
+        """Start a record: the lines so far belong to the last one."""
         self._record = []
         self._bytes = 0
         self.first = self._number + 1

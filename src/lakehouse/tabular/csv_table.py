@@ -14,10 +14,10 @@ from lakehouse.tabular.formats import CellType
 from lakehouse.tabular.rows import BadRow, FileFault
 
 _ROWS_PER_CHUNK: Final = 8_192
-_DECIMAL_DIGITS_MAX: Final = 76  # what Arrow's widest decimal holds
+_DECIMAL_DIGITS_MAX: Final = 76  # of Arrow's widest decimal
 _INTEGER: Final = r"^-?(?:0|[1-9][0-9]*)$"
 _NUMBER: Final = r"^-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,3})?$"
-_DOUBLE: Final = r"^-?[0-9.]{1,15}$"  # so few digits: the double's shortest form is the text
+_DOUBLE: Final = r"^-?[0-9.]{1,15}$"  # with so few digits the double's shortest form is the text
 _ALLOWED: Final = {
     "integer": (_INTEGER, "an integer such as 7 or -12, without leading zeros or spaces"),
     "number": (_NUMBER, "a number as JSON writes it, such as 7, -0.5 or 1e3"),
@@ -50,7 +50,7 @@ def read_csv(content: bytes, types: Mapping[str, CellType]) -> Any:
 
 
 def _unquoted(content: bytes, names: tuple[str, ...]) -> Any:
-    """Let Arrow read a file without quotes, much faster; None where it finds anything odd."""
+    """Read a file without quotes with Arrow, much faster; None if anything is unusual."""
     try:
         return pa_csv.read_csv(
             pa.BufferReader(content),
@@ -62,7 +62,7 @@ def _unquoted(content: bytes, names: tuple[str, ...]) -> Any:
             ),
         )
     except pa.ArrowInvalid:
-        return None  # read again, to say which row it is, or to take a row of many megabytes
+        return None  # read again, to name the row, or to accept a row of many megabytes
 
 
 def _columns(rows: CsvRows) -> Any:

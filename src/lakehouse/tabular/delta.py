@@ -1,8 +1,8 @@
 """Reads a Delta table at one version through its library; unsupported features are errors.
 
-The scan reads column mapping and deletion vectors. A column that a data file holds under another
-name than the scan looks for would come out as nulls, without a word: so every reader feature must
-be one that is known to be honoured, and every data file is looked at before its rows are believed.
+The scan supports column mapping and deletion vectors. If a data file has a column under another
+name than the scan expects, the scan silently returns nulls: so every reader feature must be one
+that is known to be supported, and every data file is checked before its rows are used.
 """
 
 import json
@@ -15,11 +15,11 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pa_parquet
 
-# Each is read right by the scan; tests/unit/tabular/test_delta.py holds every one.
+# The scan reads each correctly; tests/unit/tabular/test_delta.py tests every one.
 FEATURES_HONOURED: Final = frozenset(
     {"columnMapping", "deletionVectors", "timestampNtz", "v2Checkpoint"}
 )
-# Listed by writers that hold none of its columns; a column of the type is refused by itself.
+# Writers list it even without such columns; a column of the type is refused separately.
 _FEATURES_OF_TYPES: Final = {"variantType": "variant", "variantType-preview": "variant"}
 _READER_VERSION_MAX: Final = 3
 _MODE: Final = "delta.columnMapping.mode"
@@ -40,7 +40,7 @@ def newest(path: Path) -> DeltaVersion:
     """Open a table; blocks.
 
     Raises:
-        ValueError: It is no Delta table, or broken, or needs what no reader here has.
+        ValueError: It is not a Delta table, is broken, or needs an unsupported feature.
         ModuleNotFoundError: The extra `delta` is not installed.
     """
     from deltalake import DeltaTable  # noqa: PLC0415 - an extra: loaded when a table needs it
@@ -59,8 +59,8 @@ def read(version: DeltaVersion) -> Any:
     """Read all rows of a version as a `pyarrow.Table`; blocks. Their order is not kept.
 
     Raises:
-        ValueError: The table needs a feature that is not honoured, or a data file holds its
-            columns under other names than the table says.
+        ValueError: The table needs an unsupported feature, or a data file has its columns under
+            other names than the table.
     """
     from deltalake.exceptions import DeltaError  # noqa: PLC0415 - an extra
 
@@ -159,10 +159,10 @@ def _members(name: str, kind: object) -> Iterator[Mapping[str, Any]]:
 
 
 def _check_file(path: Path, columns: Sequence[_Column], mode: str) -> None:
-    """See that a data file holds the columns under the names that the scan looks for.
+    """Check that a data file has the columns under the names that the scan expects.
 
-    A column that was added later is rightly missing from an older file. A file that has none of
-    the table's columns, or one of them under another name, is none of this schema.
+    An older file may lack a column that was added later. A file that has none of the table's
+    columns, or one of them under another name, does not match the schema.
     """
     try:
         schema = pa_parquet.read_schema(path)
@@ -228,7 +228,7 @@ def _inner(kind: Any) -> Iterator[Any]:
 
 
 def _local(table: Path, written: str) -> Path:
-    """Find a data file by what the log says: a path within the table, or a URI, both encoded."""
+    """Return the path of a data file from the log's entry: an encoded relative path, or a URI."""
     parts = urlsplit(written)
     if parts.scheme not in {"", "file"}:
         raise ValueError(f"a data file is not on this machine: {written}")

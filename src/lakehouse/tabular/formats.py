@@ -1,8 +1,8 @@
 """The formats of tables: one line each, and the module that reads it, loaded when it is needed.
 
-What tells one format from another is said in this table and nowhere else. A module that reads files
-has `rows`, which gives them one by one, and `table`, which reads a whole file. One that reads
-directories has `newest`, which opens the newest version, and `read`, which reads it.
+This table is the only place that distinguishes formats. A module for files has `rows`, which
+returns them one by one, and `table`, which reads a whole file. A module for directories has
+`newest`, which opens the newest version, and `read`, which reads it.
 """
 
 from importlib import import_module
@@ -18,10 +18,10 @@ CellType = Literal["text", "integer", "number", "boolean"]
 class TableFormat(msgspec.Struct, frozen=True, kw_only=True):
     """One format. `reader` is its module in this package.
 
-    A file's format is told by the ending of its name; `begins` are its first bytes, by which the
-    other readers tell what they got. The format of a directory is told by `log`, an entry of it
-    that changes with every version. A format that is not `typed` has cells of text, unless the
-    configuration says more. `extra` is what has to be installed for it.
+    The ending of its name determines a file's format; by `begins`, its first bytes, other readers
+    recognize a wrong file. `log`, an entry that changes with every version, determines the format
+    of a directory. If a format is not `typed`, its cells are text unless the configuration has
+    types. `extra` is the extra to install for it.
     """
 
     name: str
@@ -48,7 +48,7 @@ ENDINGS: Final = {ending: one for one in FORMATS for ending in one.endings}
 
 
 def format_of_file(path: PurePath | str) -> TableFormat | None:
-    """Tell the format of a file by its name alone; None where it has no known ending."""
+    """Return the format of a file by its name alone; None if the ending is unknown."""
     return ENDINGS.get(PurePath(path).suffix.lower())
 
 
@@ -59,10 +59,10 @@ def leaves_types(path: str) -> bool:
 
 
 def format_of(path: Path) -> TableFormat:
-    """Tell the format of a table.
+    """Return the format of a table.
 
     Raises:
-        ValueError: It is no directory of a format, nor has its name one of the endings.
+        ValueError: It is not a directory of a known format, and its name has no known ending.
     """
     directories = [one for one in FORMATS if one.log is not None]
     names = " or ".join(one.name for one in directories)

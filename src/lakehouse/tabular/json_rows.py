@@ -32,7 +32,7 @@ class _Parsed(msgspec.Struct, frozen=True):
 def rows(file: IO[bytes], columns: Collection[str]) -> Iterator[TableRow | BadRow]:
     """Return the objects of a file in its order; see `rows.read_rows`.
 
-    A member may be missing from a line; one that no line has is a slip in a name.
+    A member may be missing from a line; if no line has it, its name is misspelled.
     """
     missing, met = set(columns), dict[str, None]()
     clean = True
@@ -52,7 +52,7 @@ def rows(file: IO[bytes], columns: Collection[str]) -> Iterator[TableRow | BadRo
 
 
 def table(content: bytes) -> dict[str, list[JsonValue]]:
-    """Read a whole file as cells by column, null where a line has none; blocks."""
+    """Read a whole file as cells by column, null if a line lacks the member; blocks."""
     columns: dict[str, list[JsonValue]] = {}
     count = 0
     for row in _parsed(io.BytesIO(content)):

@@ -5,10 +5,10 @@ such a file:
 
 - UTF-8, with or without a byte order mark; UTF-16, other encodings and compressed files are
   refused. A row that is not UTF-8 is a bad row.
-- A column's name stands once in a header, a member's name once in an object.
-- A CSV row has as many cells as the header. A quote that opens closes, and closes the cell.
+- A column's name occurs once in a header, a member's name once in an object.
+- A CSV row has as many cells as the header. An opened quote is closed, and ends the cell.
 - JSON is strict (`core.json_text`): no NaN, no infinities, no lone surrogates; numbers are exact.
-- A row takes at most `ROW_BYTES_MAX`. Blank lines are no rows.
+- A row has at most `ROW_BYTES_MAX`. Blank lines are ignored.
 """
 
 from collections import Counter
@@ -59,9 +59,9 @@ class TableRow(msgspec.Struct, frozen=True):
 
 
 class BadRow(msgspec.Struct, frozen=True):
-    """A row that is not as the rules say. `index` counts rows from 0, `line` lines from 1.
+    """A row that breaks the rules. `index` counts rows from 0, `line` lines from 1.
 
-    `raw` are the row's own bytes, as far as they were read; empty where the format has none.
+    `raw` are the row's own bytes, as far as they were read; empty if the format is not text.
     """
 
     index: int
@@ -92,10 +92,10 @@ def read_rows(path: Path, columns: Collection[str]) -> Iterator[TableRow | BadRo
 
 
 def check_regular(path: Path) -> None:
-    """See that a path is a regular file before it is opened: a pipe would make its reader wait.
+    """Check that a path is a regular file before it is opened: opening a pipe would block.
 
     Raises:
-        FileFault: Something else is there. What is not there is for the opening to tell.
+        FileFault: It is something else. A missing file is reported when it is opened.
     """
     if path.exists() and not path.is_file():
         raise FileFault("it is not a regular file")
@@ -107,7 +107,7 @@ def place(index: int, line: int | None) -> str:
 
 
 def without_mark(file: Any) -> None:
-    """Step over a UTF-8 byte order mark at the beginning of a binary file.
+    """Skip a UTF-8 byte order mark at the beginning of a binary file.
 
     Raises:
         FileFault: It begins like a file that is not UTF-8 text.
@@ -124,7 +124,7 @@ def without_mark(file: Any) -> None:
 def lines(file: Any) -> Iterator[bytes]:
     """Yield the lines of a binary file with their ends, each cut slightly above the row limit.
 
-    A longer line comes cut, without an end; what follows of it is skipped.
+    A longer line is cut, without its end; the rest of it is skipped.
     """
     while line := file.readline(ROW_BYTES_MAX + 1):
         yield line
@@ -137,7 +137,7 @@ def lines(file: Any) -> Iterator[bytes]:
 
 
 def check_distinct(names: Collection[str]) -> None:
-    """See that a file names each column once.
+    """Check that a file names each column once.
 
     Raises:
         FileFault: It names one twice.
@@ -148,10 +148,10 @@ def check_distinct(names: Collection[str]) -> None:
 
 
 def check_columns(wanted: Collection[str], known: Collection[str]) -> None:
-    """See that a file has all columns that are asked for.
+    """Check that a file has all requested columns.
 
     Raises:
-        FileFault: It lacks one; naming those it has and the nearest.
+        FileFault: It lacks one; the message names its columns and the nearest.
     """
     for name in wanted:
         if name not in known:

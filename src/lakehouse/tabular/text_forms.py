@@ -1,8 +1,8 @@
 """The canonical text of a date, a time, a timestamp or a UUID.
 
 Pure. `2024-05-01T08:30Z`, `2024-05-01 10:30:00.000+02:00` and `2024-05-01T08:30:00Z` are one
-instant; a text that is none stays as it is, and equals no cell. A timestamp with a zone and one
-without never meet: which instant the second is, nobody can know.
+instant; any other text stays unchanged, and equals no cell. A timestamp with a zone never equals
+one without, whose instant is unknown.
 """
 
 import re

@@ -1,6 +1,6 @@
 """The one table of attributes: which span has which, and which of them are content.
 
-Names come from here and from nowhere else: no caller, schema or model can choose one. Langfuse
+All names are defined here: no caller, schema or model can choose one. Langfuse
 reads its own names first, then OpenTelemetry's; every other receiver reads OpenTelemetry's.
 
 Source: the GenAI semantic conventions, the HTTP semantic conventions, and

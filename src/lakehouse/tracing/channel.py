@@ -1,9 +1,8 @@
 """A bounded queue to one receiver: enqueued in a microsecond, sent in batches, drops counted.
 
-Nobody who offers ever waits. What does not fit is dropped and counted, and so is what the
-receiver refuses or could not be brought to it. A batch that a receiver finds bad is halved until
-the bad item stands alone, so that one costs no other. Everything runs on the daemon's own loop,
-in steps of some microseconds.
+Offering never waits. Items that do not fit, that the receiver refuses, or that cannot be delivered
+are dropped and counted. A batch that a receiver rejects is halved until the bad item is alone, so
+that it costs no other item. Everything runs on the daemon's own loop, in steps of microseconds.
 """
 
 import asyncio
@@ -34,14 +33,14 @@ CALLS_MAX: Final = 40  # for one batch that has to be halved
 WARN_INTERVAL_S: Final = 60.0
 _ANSWER_BYTES_MAX: Final = 4 << 20
 
-_RETRIED: Final = frozenset({429, 502, 503, 504})  # OTLP's list; nothing else is sent again
+_RETRIED: Final = frozenset({429, 502, 503, 504})  # OTLP's list; no other status is retried
 _HALVED: Final = frozenset({400, 413, 422})  # something in the batch is bad, or it is too large
 
 Reason = Literal["queue_full", "unreachable", "refused", "rejected", "invalid", "shutdown"]
 
 
 class Receiver(msgspec.Struct, frozen=True, kw_only=True):
-    """How to speak to a receiver: a batch as a body, and how many items its answer refuses."""
+    """The protocol of a receiver: encodes a batch, and reads how many items were refused."""
 
     url: IntakeUrl
     headers: Mapping[str, str]
@@ -51,12 +50,12 @@ class Receiver(msgspec.Struct, frozen=True, kw_only=True):
     rejected: Callable[[HttpReply], int]
 
     def __repr__(self) -> str:
-        """Show where, never with what key."""
+        """Show the address, never the key."""
         return f"Receiver({self.url})"
 
 
 class Delivered(msgspec.Struct):
-    """What became of items: taken by the receiver, or dropped for a reason."""
+    """The result for items: accepted by the receiver, or dropped for a reason."""
 
     sent: int = 0
     dropped: dict[Reason, int] = msgspec.field(default_factory=dict)
@@ -74,7 +73,7 @@ class Delivered(msgspec.Struct):
 
 
 class Channel:
-    """The way to one receiver. `name` is what its items are, for the log and the metrics."""
+    """The queue to one receiver. `name` says what its items are, for the log and the metrics."""
 
     def __init__(
         self,
@@ -102,16 +101,16 @@ class Channel:
 
     @property
     def depth(self) -> int:
-        """Items that wait or are being sent."""
+        """The number of items that wait or are being sent."""
         return len(self._queue) + self._in_flight
 
     @property
     def full(self) -> bool:
-        """Whether items did not fit, and none has left since."""
+        """Whether items did not fit, and none has been sent since."""
         return self._full
 
     def offer(self, items: Sequence[bytes]) -> None:
-        """Take items to be delivered, all or none. Call it on the loop; it never waits."""
+        """Queue items, all or none. Call it on the loop; it never waits."""
         if self._closing.is_set():
             self.total.drop("shutdown", len(items))
             return
@@ -128,11 +127,11 @@ class Channel:
             self._batch_ready.set()
 
     def overflow(self, count: int) -> None:
-        """Count items as dropped that do not fit: with a full queue nobody needs to make them."""
+        """Count items as dropped without building them, because the queue is full."""
         self.total.drop("queue_full", count, "the queue is full")
 
     async def deliver(self, items: Iterable[bytes], *, retries: int = RETRIES_MAX) -> Delivered:
-        """Send items now, in batches, each tried again as OTLP allows."""
+        """Send items now, in batches, each retried as OTLP allows."""
         done = Delivered()
         waiting = deque(items)
         while waiting:
@@ -141,7 +140,7 @@ class Channel:
         return done
 
     async def close(self, patience_s: float) -> None:
-        """Send what waits, for at most `patience_s`; the rest is dropped and counted."""
+        """Send the queue for at most `patience_s`; the rest is dropped and counted."""
         self._closing.set()
         self._batch_ready.set()
         task = self._task
@@ -157,7 +156,7 @@ class Channel:
         return len(self._queue) >= BATCH_ITEMS_MAX or self._queue_bytes >= BATCH_BYTES_MAX
 
     async def _run(self) -> None:
-        """Deliver until the queue is empty; the next offer begins anew."""
+        """Deliver until the queue is empty; the next offer starts it again."""
         try:
             while self._queue:
                 if not self._whole_batch():
@@ -199,7 +198,7 @@ class Channel:
         retries: int = RETRIES_MAX,
         calls_left: list[int] | None = None,
     ) -> None:
-        """Deliver one batch; `calls_left` is shared by all that it is halved into."""
+        """Deliver one batch; `calls_left` is shared by all of its halves."""
         calls_left = [CALLS_MAX] if calls_left is None else calls_left
         if calls_left[0] <= 0:
             done.drop("rejected", len(items))
@@ -223,7 +222,7 @@ class Channel:
     async def _post(
         self, items: Sequence[bytes], done: Delivered, retries: int
     ) -> HttpReply | None:
-        """Send one body until it is answered for good; None where it could not be brought."""
+        """Send one body, with retries, until a final answer; None if it could not be delivered."""
         body = self._receiver.batch(items)
         headers = self._receiver.headers
         if self._receiver.gzip:
@@ -249,7 +248,7 @@ class Channel:
         return None
 
     async def _closing_within(self, seconds: float) -> bool:
-        """Wait before a retry; says True where the channel is closing, and there is none."""
+        """Wait before a retry; returns True if the channel is closing and must not retry."""
         try:
             async with asyncio.timeout(seconds):
                 await self._closing.wait()
@@ -263,7 +262,7 @@ class Channel:
 
 
 def _take_batch(queue: "deque[bytes]") -> list[bytes]:
-    """Take as many items as a batch may have; the last may bring it over its bytes."""
+    """Take as many items as a batch may have; the last one may exceed the byte limit."""
     ends_bytes = list(accumulate(map(len, islice(queue, BATCH_ITEMS_MAX))))
     count = min(bisect_left(ends_bytes, BATCH_BYTES_MAX) + 1, len(ends_bytes))
     return [queue.popleft() for _ in range(count)]

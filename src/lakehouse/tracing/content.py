@@ -1,7 +1,7 @@
 """Prompts and answers as attribute values, sent only if the settings allow it.
 
-Every text is cut to what an attribute may hold, so that a receiver's limit on a batch never loses
-the span. The whole is in the row.
+Every text is cut to the limit of an attribute, so that a receiver's limit on a batch never loses
+the span. The whole text is in the row.
 """
 
 from typing import Any
@@ -50,7 +50,7 @@ def chat_messages(request: ChatRequest, reply: ChatReply) -> dict[str, Attribute
 
 
 def json_text(value: object) -> str:
-    """Encode a value of ours as JSON text."""
+    """Encode one of our values as JSON text."""
     return msgspec.json.encode(value).decode("utf-8")
 
 
@@ -60,7 +60,7 @@ def cut_raw(raw: msgspec.Raw) -> str:
 
 
 def cut(text: str) -> str:
-    """Keep what an attribute may hold of a text; an ellipsis says that there was more."""
+    """Cut a text to the limit of an attribute; an ellipsis marks the cut."""
     if len(text) * 4 <= TRUNCATED_TEXT_BYTES_MAX:
         return text
     data = text.encode("utf-8")

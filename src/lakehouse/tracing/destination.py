@@ -1,7 +1,7 @@
 """Selects the receiver of traces: the first one of the table that the environment configures.
 
-Half of what a receiver needs is an error: traces that silently go nowhere, or to a cloud that
-nobody named, are worse than a daemon that says what is missing.
+An incomplete configuration is an error: traces that are silently lost, or sent to a cloud that was
+not configured, are worse than a daemon that reports what is missing.
 """
 
 from collections.abc import Mapping
@@ -17,10 +17,10 @@ SECRETS: Final = tuple(name for one in RECEIVERS for name in one.secrets)
 
 
 def find_destination(environment: Mapping[str, str]) -> Destination | None:
-    """Read where traces go; None where nothing is set, or what is set is switched off.
+    """Return the receiver of traces; None if none is configured, or it is switched off.
 
     Raises:
-        SetupError: Half of what is needed is set, or a value cannot be used.
+        SetupError: The configuration is incomplete, or a value is invalid.
     """
     values = _set(environment)
     found = (one.find(values) for one in RECEIVERS if one.off(values) is None)
@@ -28,7 +28,7 @@ def find_destination(environment: Mapping[str, str]) -> Destination | None:
 
 
 def why_off(environment: Mapping[str, str]) -> str:
-    """Say, for people, why `find_destination` gives nowhere: nothing is set, or what is set off."""
+    """Return why `find_destination` returns None, for people: nothing set, or switched off."""
     values = _set(environment)
     reasons = [
         f"{one.off(values)} switches {one.name} off"

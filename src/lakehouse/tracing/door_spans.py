@@ -1,4 +1,4 @@
-"""Spans at the door: of a request just answered or logged, and of a model call of its own."""
+"""Builds the spans of requests, just answered or logged, and of direct model calls."""
 
 from lakehouse.core.errors import infra_status
 from lakehouse.core.ids import DIRECT_CALL_SPAN, REQUEST_SPAN, derived_span_bytes, span_seed
@@ -15,7 +15,7 @@ _ITERATE = "/v1/iterate"
 
 
 def request_span(ended: RequestEnded) -> Span:
-    """Make the span of one answered request, the root of what this daemon did for it."""
+    """Build the span of one answered request, the root of this daemon's spans for it."""
     context = ended.context
     return Span(
         templates.request(ended.method, ended.route, ended.status),
@@ -30,8 +30,8 @@ def request_span(ended: RequestEnded) -> Span:
 
 
 def resent_request_span(row: Row, line: Timeline) -> Span:
-    """Make the span of the request that a row came from, as far as the row knows it."""
-    # Another program's row may be an `infra_error` that says no code.
+    """Build the span of the request behind a row, as far as the row has its data."""
+    # Another program's row may be an `infra_error` without a code.
     code = "crashed" if row.error is None else row.error.code
     status = VERDICT_STATUS.get(row.verdict, infra_status(code))
     return Span(
@@ -46,9 +46,9 @@ def resent_request_span(row: Row, line: Timeline) -> Span:
 
 
 def chat_span(ended: ModelCallEnded, *, content: bool) -> Span:
-    """Make the span of a direct model call, `POST /v1/chat`, below its request's.
+    """Build the span of a direct model call, `POST /v1/chat`, below its request's.
 
-    A session's own calls are told by its row; telling them here too would count their tokens twice.
+    A session's calls are traced from its row; tracing them here too would count their tokens twice.
     """
     context, request, reply, error = ended.context, ended.request, ended.reply, ended.error
     model = request.model if reply is None else reply.model
@@ -84,5 +84,5 @@ def chat_span(ended: ModelCallEnded, *, content: bool) -> Span:
 
 
 def _failure(status: int) -> str | None:
-    # A 4xx is the caller's; by the HTTP conventions it does not fail a server's span.
+    # A 4xx is the caller's fault; by the HTTP conventions it does not fail a server's span.
     return f"status {status}" if status >= 500 else None

@@ -23,7 +23,7 @@ class IntakeUrl(msgspec.Struct, frozen=True):
     whole: str
 
     def __str__(self) -> str:
-        """Show it without what may hold a key."""
+        """Show it without the parts that may hold a key."""
         parts = urlsplit(self.whole)
         return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
@@ -33,9 +33,9 @@ class IntakeUrl(msgspec.Struct, frozen=True):
 
 
 class ScoreIntake(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a receiver takes the verdicts of sessions, and how they are written for it.
+    """A receiver's endpoint for verdicts of sessions, and their encoding.
 
-    `count` says how many scores `encode` makes of a row, `rejected` how many the answer refuses.
+    `count` returns how many scores `encode` makes of a row, `rejected` how many the answer refuses.
     """
 
     url: IntakeUrl
@@ -68,7 +68,7 @@ class Destination(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TraceReceiver(msgspec.Struct, frozen=True, kw_only=True):
-    """A kind of receiver: its words in the environment, and what makes a destination of them.
+    """A kind of receiver: its environment variables, and how to build a destination from them.
 
     All its variables begin with `prefix`. `urls` may each say where it is, the first one as a rule;
     `secrets` hold keys. A variable of `switches` that has the value beside it switches it off.
@@ -93,7 +93,7 @@ class TraceReceiver(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def check_intake(source: str, url: str) -> None:
-    """See that a URL can be sent to; `source` is the variable that holds it."""
+    """Check that a URL can be called; `source` is the variable that holds it."""
     try:
         check_url(url)
     except ValueError as error:

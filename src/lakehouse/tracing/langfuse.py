@@ -78,10 +78,10 @@ class _Answer(msgspec.Struct):
 
 
 def scores(row: Row) -> list[bytes]:
-    """Make the scores of a session: its verdict, whether it was accepted, and its iterations.
+    """Build the scores of a session: its verdict, whether it was accepted, and its iterations.
 
     `lakehouse.accepted` and `lakehouse.iterations` are left out for an `infra_error`: an outage is
-    not a bad answer, and may not pull an average down.
+    not a bad answer, and must not lower an average.
     """
     found: list[tuple[str, str | int, str]] = [("verdict", row.verdict, "CATEGORICAL")]
     if row.verdict != "infra_error":
@@ -101,7 +101,7 @@ def _batch(items: Sequence[bytes]) -> bytes:
 
 
 def _rejected_scores(body: bytes) -> int:
-    """Count the scores that Langfuse says it did not take."""
+    """Return how many scores Langfuse reports as rejected."""
     try:
         return len(msgspec.json.decode(body, type=_Answer).errors)
     except msgspec.MsgspecError:

@@ -1,7 +1,7 @@
 """Encodes spans as OTLP: the few protobuf messages that are needed, written by hand.
 
-Every span is encoded by itself, so that a span nobody can encode takes no other along, and so
-that a batch is put together, and taken apart again, without encoding anything twice.
+Every span is encoded separately, so that an invalid span does not lose others, and so that a batch
+can be joined, and split again, without encoding anything twice.
 
 Source: opentelemetry-proto 1.x, `trace/v1/trace.proto`, `common/v1/common.proto` and
 `collector/trace/v1/trace_service.proto`; the tests decode with its own generated classes.
@@ -43,14 +43,14 @@ _DOUBLE = struct.Struct("<Bd")
 
 
 class BadSpan(ValueError):
-    """A span that no receiver would take; the message says why, without its values."""
+    """A span that no receiver would accept; the message says why, without its values."""
 
 
 def encode_spans(spans: Iterable[Span], on_bad: Callable[[Span, str], None]) -> list[bytes]:
     """Encode each span as the field of its batch. Cost: about 1 µs each, and 0.3 µs an attribute.
 
-    A span with an id that is none, an attribute that is not in the table, or a number that does
-    not fit is left out; `on_bad` hears of it, and why.
+    A span with an invalid id, an attribute that is not in the table, or a number out of range is
+    left out; `on_bad` is called with the reason.
     """
     encoded = []
     trace: Trace | None = None
@@ -67,7 +67,7 @@ def encode_spans(spans: Iterable[Span], on_bad: Callable[[Span, str], None]) -> 
 
 
 def encode_batch(resource: bytes, spans: Iterable[bytes]) -> bytes:
-    """Put encoded spans into one `ExportTraceServiceRequest`."""
+    """Join encoded spans to one `ExportTraceServiceRequest`."""
     return _field(1, resource + _field(2, b"".join((_SCOPE, *spans))))
 
 
@@ -81,9 +81,9 @@ def encode_resource(attributes: Mapping[str, str]) -> bytes:
 
 
 def rejected_spans(answer: bytes) -> int:
-    """Read how many spans a receiver says it did not take, from an `ExportTraceServiceResponse`.
+    """Read how many spans a receiver rejected, from an `ExportTraceServiceResponse`.
 
-    An answer that is none counts as taking all: it had a 2xx status.
+    An invalid answer means that all were accepted: it had a 2xx status.
     """
     try:
         for number, value in _fields(answer):
@@ -116,7 +116,7 @@ def _span(span: Span, shared: bytes) -> bytes:
 
 
 def _rest(span: Span) -> bytes:
-    """Encode what only some spans have."""
+    """Encode the fields that only some spans have."""
     parts = []
     for name, value in span.attributes.items():
         # Numbers come again; a text that does stands in a template, or in what spans share.
@@ -167,7 +167,7 @@ def _template(template: Template) -> bytes:
 
 
 def _trace(trace: Trace) -> bytes:
-    """Encode what the spans of a trace share."""
+    """Encode the fields that the spans of a trace share."""
     parts = [_TRACE, _id(trace.trace_id, _NO_TRACE), _FLAGS.pack(0x85, 0x01, trace.flags)]
     if trace.tracestate is not None:
         parts.append(_field(3, trace.tracestate.encode()))
@@ -199,7 +199,7 @@ def _link(link: TraceParent) -> bytes:
 
 
 def _id(text: str, none: bytes) -> bytes:
-    """Return the bytes of an id; `none` is one of its length that is none."""
+    """Return the bytes of an id; `none` is the invalid id of its length."""
     data = raw_id(text)
     if len(data) != len(none) or data == none:
         raise BadSpan(_NO_ID)
@@ -237,7 +237,7 @@ _KEYS: Final = {name: _field(1, name.encode()) for name in NAMES}
 
 
 def _fields(data: bytes) -> Sequence[tuple[int, int | bytes]]:
-    """Split a message into its fields; IndexError or ValueError where it is none."""
+    """Split a message into its fields; IndexError or ValueError if it is invalid."""
     found: list[tuple[int, int | bytes]] = []
     position = 0
     while position < len(data):

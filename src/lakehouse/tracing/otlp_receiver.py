@@ -1,7 +1,7 @@
 """Any OTLP receiver, configured with OpenTelemetry's variables.
 
-The endpoint is `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` as it stands, or `OTEL_EXPORTER_OTLP_ENDPOINT`
-with `/v1/traces` added; of every other setting the one for traces counts first.
+The endpoint is `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` unchanged, or `OTEL_EXPORTER_OTLP_ENDPOINT`
+with `/v1/traces` added; for every other setting the variable for traces has priority.
 """
 
 from collections.abc import Mapping

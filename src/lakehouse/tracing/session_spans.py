@@ -53,7 +53,7 @@ _Attributes = dict[str, AttributeValue]
 
 
 def session_spans(ended: SessionEnded, *, content: bool) -> list[Span]:
-    """Make the spans of a session that ended in this process, below its request's span if any."""
+    """Build the spans of a session that ended in this process, below its request's span if any."""
     row, context = ended.row, ended.context
     trace = _trace(row, flags=context.flags, tracestate=context.tracestate)
     line = measured(row, ended.times)
@@ -70,10 +70,10 @@ def span_count(ended: SessionEnded) -> int:
 
 
 def resent_spans(row: Row, *, content: bool) -> list[Span]:
-    """Make the spans of a logged session again, under the ids that they had.
+    """Rebuild the spans of a logged session with their original ids.
 
-    What no row carries is missing: the caller's own span, attempts that failed before they were
-    judged, and how an attempt's time was divided. The request stands for that of the first daemon.
+    Data that rows do not have is missing: the caller's own span, attempts that failed before they
+    were judged, and how an attempt's time was divided. The request is that of the first daemon.
     """
     replayed = row.daemon == REPLAY_DAEMON
     line = estimated(row)
@@ -94,7 +94,7 @@ def _trace(row: Row, *, flags: int, tracestate: str | None) -> Trace:
 
 
 class _Session:
-    """One session on its way to spans."""
+    """Builds the spans of one session."""
 
     def __init__(
         self,
@@ -119,7 +119,7 @@ class _Session:
         self._failure = None if error is None else f"{error.code}: {error.message}"
 
     def spans(self, parent_span_id: bytes | None) -> list[Span]:
-        """Make the session's span and all below it."""
+        """Build the session's span and all spans below it."""
         line = self._line
         spans = [self._session(parent_span_id)]
         for times in line.attempts:
@@ -162,7 +162,7 @@ class _Session:
         )
 
     def _judged_attempt(self, times: AttemptLine, attempt: Attempt) -> list[Span]:
-        """Make the spans of an attempt that was judged, and of all that was done for it."""
+        """Build the spans of a judged attempt and of its steps."""
         parts = _checks_run(self._row, attempt)
         made = templates.judged_attempt(times.iteration, attempt, parts)
         found = self._findings(attempt)
@@ -184,7 +184,7 @@ class _Session:
         return [own, self._generation(times, attempt), *self._checks(times, made.checks, found)]
 
     def _failed_attempt(self, times: AttemptLine) -> Span:
-        """Make the span of an attempt that failed before it was judged."""
+        """Build the span of an attempt that failed before it was judged."""
         error = self._row.error
         return Span(
             templates.failed_attempt(times.iteration, None if error is None else error.code),
@@ -227,7 +227,7 @@ class _Session:
     def _checks(
         self, times: AttemptLine, checks: tuple[Template, ...], found: _Attributes
     ) -> list[Span]:
-        """Make the spans of the checks that ran; the findings are those of the last."""
+        """Build the spans of the checks that ran; the findings are those of the last."""
         spans = []
         start_ns = times.answered_ns or times.started_ns
         last = len(checks) - 1
@@ -283,7 +283,7 @@ def _checks_run(row: Row, attempt: Attempt) -> tuple[SpanName, ...]:
 
 
 def _extracted(attempt: Attempt) -> bool:
-    """Whether JSON came out of the answer. A row that had to be cut may not hold it any more."""
+    """Whether the answer contained JSON. A row that had to be cut may not have it any more."""
     return (
         attempt.artifact != NULL
         or attempt.artifact_truncated is not msgspec.UNSET

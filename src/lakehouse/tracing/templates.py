@@ -15,7 +15,7 @@ from lakehouse.core.session import Attempt, Verdict
 from lakehouse.tracing.span import AttributeValue, SpanKind, SpanName, Template
 
 _NULL: Final = bytes(NULL)
-_TEMPLATES_MAX: Final = 512  # of each function; the oldest is made again
+_TEMPLATES_MAX: Final = 512  # per function; the oldest is dropped
 
 Codes = tuple[str, ...]
 

@@ -12,7 +12,7 @@ from lakehouse.tracing.span import raw_id
 class AttemptLine(msgspec.Struct, frozen=True):
     """One attempt. Nanoseconds since 1970; null where the step was not reached.
 
-    `attempt` is null where it failed before it was judged.
+    `attempt` is null if it failed before it was judged.
     """
 
     iteration: int
@@ -28,7 +28,7 @@ class AttemptLine(msgspec.Struct, frozen=True):
 class Timeline(msgspec.Struct, frozen=True):
     """One session. `ended_ns` is the row's `timestamp`; `logged_ns` when it was durable.
 
-    Nothing in it ends before it began.
+    No part of it ends before it starts.
     """
 
     started_ns: int
@@ -38,7 +38,7 @@ class Timeline(msgspec.Struct, frozen=True):
 
 
 def measured(row: Row, times: SessionTimes) -> Timeline:
-    """Place measured monotonic times around the row's wall time."""
+    """Convert measured monotonic times to wall time, based on the row's."""
     ended_ns = _nanoseconds(row.timestamp)
     offset_ns = ended_ns - int(times.ended_ms * 1e6)  # from the monotonic clock to the wall's
     judged = {attempt.span_id: attempt for attempt in row.attempts}
@@ -62,16 +62,16 @@ def measured(row: Row, times: SessionTimes) -> Timeline:
 
 
 def estimated(row: Row) -> Timeline:
-    """Place what the row says: whole milliseconds, attempts end to end, the last at the end.
+    """Estimate times from the row: whole milliseconds, attempts back to back, the last at the end.
 
-    The row does not tell how an attempt's time was divided: the model gets all of it, and the
-    checks none. Of an attempt that failed before it was judged, the row tells nothing.
+    The row does not say how an attempt's time was divided: the model gets all of it, and the checks
+    none. The row has nothing about an attempt that failed before it was judged.
     """
     ended_ns = _nanoseconds(row.timestamp)
-    # Another program's row may say that something took less than no time.
+    # Another program's row may have negative durations.
     taken_ns = [max(0, attempt.duration_ms) * 1_000_000 for attempt in row.attempts]
     at_ns = ended_ns - sum(taken_ns)
-    # No span begins before 1970, however long a row says that its session took.
+    # No span starts before 1970, whatever duration a row has.
     started_ns = max(0, min(ended_ns - row.duration_ms * 1_000_000, at_ns))
     attempts = []
     for iteration, attempt in enumerate(row.attempts):

@@ -1,6 +1,6 @@
 """An observer that turns finished work into spans and scores, and sends them to the receiver.
 
-Making and encoding them happens in the loop's next turn, so that no reply waits for it.
+They are built and encoded in the loop's next turn, so that no reply waits for it.
 """
 
 import asyncio
@@ -29,16 +29,16 @@ FLUSH_S_MAX: Final = 3.0  # at the end of a daemon, after its drain
 
 
 class Tracer:
-    """Exports the spans of one process. Cost: about 0.1 ms of CPU a session, none of it waited for.
+    """Exports the spans of one process. Cost: about 0.1 ms of CPU per session, after its reply.
 
-    With a full queue it makes nothing, and counts what it would have made: a receiver in trouble
-    costs a session less than one that takes everything.
+    With a full queue it builds no spans and only counts them: a failing receiver costs a session
+    less than a working one.
 
     Args:
         destination: Where spans go.
-        service: `service.name` of this process, where the environment does not name it.
+        service: `service.name` of this process, if the environment does not set it.
         version: `service.version`.
-        content: Whether prompts and outputs go along.
+        content: Whether prompts and outputs are included.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Tracer:
 
     @property
     def channels(self) -> tuple[Channel, ...]:
-        """The queues, to count what waits and what was dropped."""
+        """The queues, to count waiting and dropped items."""
         return (self._spans,) if self._scores is None else (self._spans, self._scores[0])
 
     def request(self, ended: RequestEnded) -> None:
@@ -77,16 +77,16 @@ class Tracer:
             self._soon(channel, lambda: scores.encode(row), lambda: scores.count(row))
 
     def model_call(self, ended: ModelCallEnded) -> None:
-        """Queue the span of a model call that no session made; a session's are told by its row."""
+        """Queue the span of a direct model call; a session's calls are traced from its row."""
         if ended.context.sampled and ended.context.outermost:
             self._soon(
                 self._spans, lambda: self._encoded([chat_span(ended, content=self._content)])
             )
 
     async def resend(self, rows: Sequence[Row]) -> Delivered:
-        """Send the traces of logged sessions now, under the ids that they had.
+        """Send the traces of logged sessions now, with their original ids.
 
-        A row of another program whose time is none, or a span whose id is none, is dropped alone.
+        A row of another program with an invalid time, or a span with an invalid id, is dropped.
         """
         done = Delivered()
         encoded: list[bytes] = []
@@ -105,7 +105,7 @@ class Tracer:
         return done
 
     async def probe(self) -> tuple[str, Delivered]:
-        """Send one test span now, once; give its trace id, and what came back."""
+        """Send one test span now, once; returns its trace id and the result."""
         context = session_context()
         now_ns = time.time_ns()
         span = Span(
@@ -121,7 +121,7 @@ class Tracer:
         return context.trace_id, done
 
     def totals(self) -> dict[tuple[str, ...], float]:
-        """Count what was sent and dropped so far, by channel and reason; sent has no reason."""
+        """Return counts of sent and dropped items by channel and reason; sent has no reason."""
         found: dict[tuple[str, ...], float] = {}
         for channel in self.channels:
             found[channel.name, ""] = channel.total.sent
@@ -130,7 +130,7 @@ class Tracer:
         return found
 
     async def close(self) -> None:
-        """Send what waits, for a bounded time, and let go of the connections."""
+        """Send waiting items for a limited time, and close the connections."""
         self._make()
         try:
             await asyncio.gather(*(channel.close(FLUSH_S_MAX) for channel in self.channels))
@@ -156,7 +156,7 @@ class Tracer:
         make: Callable[[], Sequence[bytes]],
         count: Callable[[], int] = lambda: 1,
     ) -> None:
-        """Make items in the loop's next turn and offer them; with a full queue only count them."""
+        """Build and offer items in the loop's next turn; with a full queue only count them."""
         if channel.full:
             channel.overflow(count())
             return
@@ -165,12 +165,12 @@ class Tracer:
         self._ended.append((channel, make))
 
     def _make(self) -> None:
-        """Make what is to be told of all work that ended in the last turn."""
+        """Build the spans of all work that ended in the last turn."""
         ended, self._ended = self._ended, []
         for channel, make in ended:
             try:
                 channel.offer(make())
-            except Exception:  # noqa: BLE001  the boundary: tracing may fail, what is traced may not
+            except Exception:  # noqa: BLE001  the boundary: tracing may fail, the work may not
                 _LOG.exception("a trace could not be made")
 
 
