@@ -9,7 +9,7 @@ from lakehouse.core.words import Word
 
 Role = Literal["system", "user", "assistant"]
 FinishReason = Literal["stop", "length", "content_filter", "tool_calls", "other"]
-"""The reasons that this version writes; a reader of rows takes any `Word`."""
+"""The reasons that this version writes; a reader of rows accepts any `Word`."""
 # What a later attempt sees of the earlier ones. `findings`: what was wrong with the last answer.
 # `answer_and_findings`: that answer too, as the model's own turn. `full`: every answer so far,
 # each followed by what was wrong with it.

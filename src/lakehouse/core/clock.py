@@ -10,10 +10,10 @@ TIME_PATTERN: Final = (
     r"([T ]([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\.[0-9]{1,9})?)?"
     r"(Z|[+-]([01][0-9]|2[0-3]):?[0-5][0-9])?)?"
 )
-"""What a text must look like to be a time; the same to Python and to DuckDB."""
+"""The pattern of a valid time; the same for Python and DuckDB."""
 
 UNDATED: Final = "0001-01-01T00:00:00.000000Z"
-"""Stands for the moment of a text that is no time: it is older than every other."""
+"""Replaces the moment of an invalid time: it is older than every other."""
 
 _TIME: Final = re.compile(TIME_PATTERN)
 _OUR_FORM: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}(:[0-9]{2}){2}\.[0-9]{6}Z")

@@ -31,7 +31,7 @@ REPLACED_HEADER = "x-lakehouse-trace-id-replaced"
 LOAD_BUDGET_HEADER = "x-lakehouse-load-budget-ms"
 
 current_session: Final[ContextVar[str | None]] = ContextVar("current_session", default=None)
-"""The session that the running task works for: lines of the daemon's log name it."""
+"""The session that the running task works for; it is written to the lines of the daemon's log."""
 
 
 class CallContext(msgspec.Struct, frozen=True):
@@ -40,7 +40,7 @@ class CallContext(msgspec.Struct, frozen=True):
     `span_id` is this daemon's own span for the call and the parent of whatever it calls next.
     `link` is the caller's context if the header named another trace than the caller's. `flags` are
     W3C's: sampled, and whether the trace id is random. `tracestate` is passed on unchanged.
-    `outermost`: no other daemon of ours forwarded the call, and no session made it. `deadline_ms`
+    `outermost`: none of our other daemons forwarded the call, and no session made it. `deadline_ms`
     and `load_budget_ms` are the time that an outer daemon has left for this call.
     """
 
@@ -88,7 +88,7 @@ class CallContext(msgspec.Struct, frozen=True):
         return headers
 
     def child(self, span_id: str) -> "CallContext":
-        """Return the same call under another span of ours, such as one attempt's."""
+        """Return the same call under another of our spans, such as one attempt's."""
         return msgspec.structs.replace(
             self, span_id=span_id, parent_span_id=self.span_id, outermost=False
         )

@@ -21,7 +21,7 @@ FindingCode = Literal[
     "rule",
     "ungrounded",
 ]
-"""The codes that this version writes; a reader takes any `Word`."""
+"""The codes that this version writes; a reader accepts any `Word`."""
 
 FOUND_BY: Final[Mapping[FindingCode, tuple[Literal["extraction", "schema", "grounding"], ...]]] = {
     "no_json": ("extraction",),
@@ -35,7 +35,7 @@ FOUND_BY: Final[Mapping[FindingCode, tuple[Literal["extraction", "schema", "grou
     "rule": ("grounding",),
     "ungrounded": ("grounding",),
 }
-"""The step that finds each; what judges an answer that holds its schema is all `grounding`."""
+"""The step that finds each; every check after the schema is `grounding`."""
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):

@@ -23,11 +23,11 @@ JsonScalar = None | bool | int | float | Decimal | str
 JsonValue: TypeAlias = "JsonScalar | list[JsonValue] | dict[str, JsonValue]"
 
 Int64: TypeAlias = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
-"""A number that the contract defines: every runtime can hold it."""
+"""A number as the contract defines it: every runtime can represent it."""
 
 NULL: Final = msgspec.Raw(b"null")
 null: Final = NULL.copy
-"""Gives raw `null`: the default of a raw member (a plain default has no JSON Schema form)."""
+"""Returns raw `null`, the default of a raw member (a plain default has no JSON Schema form)."""
 
 # The closing quote is optional, so that a text of many unclosed quotes costs one pass, not n².
 _STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?', re.DOTALL)
@@ -85,7 +85,7 @@ def parse_form(data: bytes, *, depth_max: int) -> JsonValue:
 
 
 ENCODER: Final = msgspec.json.Encoder(decimal_format="number")
-"""Writes what `parse` gives in the contract's string and white-space rules."""
+"""Encodes the results of `parse` by the contract's rules for strings and white space."""
 
 
 def compact(text: str) -> bytes:

@@ -15,7 +15,7 @@ from lakehouse.core.json_text import JsonValue
 from lakehouse.core.matches import MatchName
 
 FormatMode = Literal["off", "known", "all"]
-"""Whether `format` is asserted: not at all, where we know the format, or all with unknown ones
+"""Whether `format` is asserted: never, for known formats only, or always, with unknown formats
 refused."""
 
 

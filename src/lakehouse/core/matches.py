@@ -15,7 +15,7 @@ from lakehouse.core.folding import fold
 MatchName = Literal["exact", "casefold", "within", "quote"]
 
 Holds = Literal["text", "number", "boolean"]
-"""What the cells of a column are. Values of two kinds never match each other."""
+"""The type of a column's cells. Values of different types never match."""
 
 HELD_AS: Final[Mapping[type, Holds]] = {
     str: "text",
@@ -24,14 +24,14 @@ HELD_AS: Final[Mapping[type, Holds]] = {
     Decimal: "number",
     bool: "boolean",
 }
-"""What a parsed JSON value must be compared with; null, lists and objects with nothing."""
+"""The type of column for each parsed JSON type; null, lists and objects have none."""
 
 TYPES: Final[Mapping[Holds, frozenset[str]]] = {
     "text": frozenset({"string"}),
     "number": frozenset({"integer", "number"}),
     "boolean": frozenset({"boolean"}),
 }
-"""The same by the types that a schema names."""
+"""The same by JSON Schema type."""
 
 SCALARS: Final = frozenset[str]().union(*TYPES.values())
 

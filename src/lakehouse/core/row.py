@@ -97,7 +97,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 class Started(msgspec.Struct, frozen=True, kw_only=True):
     """`session.started.v1`: what was known before the first model call; `timestamp` is the start.
 
-    A session whose writer died without a final row becomes one row made of these members.
+    If a session's writer died without a final row, the reaper builds its row from these members.
     """
 
     schema: Literal["session.started.v1"] = "session.started.v1"

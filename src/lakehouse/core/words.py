@@ -9,8 +9,8 @@ from typing import Annotated, Final, TypeAlias
 import msgspec
 
 WORD_PATTERN: Final = "^[a-z_]{1,40}$"
-"""What a word may look like, as the JSON Schemas say it."""
+"""The pattern of a word, as in the JSON Schemas."""
 
 # `$` also holds before a line break at the end.
 Word: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"\A[a-z_]{1,40}\Z")]
-"""A word as a reader takes it: shown, counted and written again as it stands."""
+"""A word as a reader accepts it: shown, counted and written again unchanged."""

@@ -4,7 +4,7 @@ Pure: it asks a `TableSnapshot` and knows nothing of files, Arrow or DuckDB. Wha
 so that another runtime can write the same bytes:
 
 - `path` is the bad value's own place, element index included; for a failing `with`, the `with`
-  pointer's. `got` is the value's bytes as they stand in the artifact, left out over 256 bytes.
+  pointer's. `got` is the value's bytes from the artifact, left out if over 256 bytes.
 - `expected` is `{"column":"airports.iata","match":"exact"}`, for `within` with the tolerance in
   RFC 8785 form after it, for `quote` `{"match":"quote"}`; of a rule `{"sql":"..."}`.
 - `nearest` holds up to three distinct values: texts by edit distance on code points (`casefold`:
@@ -14,7 +14,7 @@ so that another runtime can write the same bytes:
   out where there is none, where `got` is left out, and for a value of the wrong type.
   For a failing `with` it is drawn from the rows that the other values left.
 - `with` pairs are taken in the byte order of their pointers. Each narrows the rows that the main
-  value matched; a pair that would leave none gives a finding and narrows nothing.
+  value matched; a pair that would leave no row is a finding and narrows nothing.
 - A `with` pointer that points at an array pairs with a main array element by element; any other
   value goes with every element. A pair whose value is absent or null does not apply.
 """

@@ -1,9 +1,9 @@
 """Reads one whole table in any format (`tabular.formats`).
 
 A file is read into memory once, and digest and content come from the same bytes. It refuses to
-guess: the kind of file is told by its name, and its rows are read by the one strict reader there
-is (`tabular.rows`). All columns of CSV are text unless the configuration gives them types; an
-empty cell is null, `""` is the empty text.
+guess: the name determines the kind of file, and the only reader of its rows is the strict one in
+`tabular.rows`. All columns of CSV are text unless the configuration sets types; an empty cell is
+null, `""` is the empty text.
 """
 
 import hashlib
@@ -39,7 +39,7 @@ class FileStamp(NamedTuple):
 
 
 stamp_fields: Final = attrgetter("st_ino", "st_mtime_ns", "st_ctime_ns", "st_size")
-"""What a stamp holds of a `stat`, as a plain tuple."""
+"""The fields of a `stat` in a stamp, as a plain tuple."""
 
 
 class LoadedTable(msgspec.Struct, frozen=True):

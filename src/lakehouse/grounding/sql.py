@@ -89,7 +89,7 @@ class RuleDatabase:
             self._checked.add(rule)
 
     def take(self) -> duckdb.DuckDBPyConnection:
-        """Take a connection for one thread; give it back with `release`."""
+        """Take a connection for one thread; return it with `release`."""
         try:
             return self._idle.pop()
         except IndexError:

@@ -29,8 +29,8 @@ def read_csv(content: bytes, types: Mapping[str, CellType]) -> Any:
     """Read a file as a `pyarrow.Table`; blocks. An empty cell is null.
 
     Raises:
-        FileFault: It is not CSV as `rows` says, or a cell is not of the type that `types` gives
-            its column; naming the row.
+        FileFault: It is not CSV as `rows` defines it, or a cell does not have its column's type
+            in `types`; the message names the row.
     """
     file = io.BytesIO(content)
     rows = CsvRows(file)

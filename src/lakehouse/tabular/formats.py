@@ -12,7 +12,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 CellType = Literal["text", "integer", "number", "boolean"]
-"""What the configuration may say that a column of an untyped format holds."""
+"""The types that the configuration may set for a column of an untyped format."""
 
 
 class TableFormat(msgspec.Struct, frozen=True, kw_only=True):

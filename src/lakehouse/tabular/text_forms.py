@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Final, Literal
 
 Form = Literal["text", "number", "boolean", "date", "time", "timestamp", "instant", "uuid"]
-"""What a column holds. All but `number` and `boolean` are texts; `instant` has a time zone."""
+"""The type of a column. All but `number` and `boolean` are texts; `instant` has a time zone."""
 
 _TIME: Final = r"(\d{2}:\d{2})(:\d{2})?(?:[.,](\d{1,12}))?"
 _TIME_ONLY = re.compile(_TIME, re.ASCII)

@@ -49,7 +49,7 @@ class Destination(msgspec.Struct, frozen=True, kw_only=True):
     """One receiver. `headers` hold keys; `source` is the variable that decided.
 
     `scores` is null where the receiver takes none. `resource` are the attributes that every span of
-    this process shares, but for `service.name` where nobody set it.
+    this process shares, without `service.name` if it is not configured.
     """
 
     receiver: str
@@ -72,7 +72,7 @@ class TraceReceiver(msgspec.Struct, frozen=True, kw_only=True):
 
     All its variables begin with `prefix`. `urls` may each say where it is, the first one as a rule;
     `secrets` hold keys. A variable of `switches` that has the value beside it switches it off.
-    `find` gives nothing where nothing is set, and raises `SetupError` where half of it is.
+    `find` returns None if nothing is set, and raises `SetupError` if something is missing.
     """
 
     name: str

@@ -2,8 +2,8 @@
 
 Each score has an id that never changes. Batches go to `/api/public/ingestion`: scores are what it
 still takes in Langfuse 4, and what Langfuse's own SDK sends there. One call a score
-(`/api/public/scores`) would cost more than all the rest of tracing. Its answer, 207, tells of each
-score by itself.
+(`/api/public/scores`) would cost more than all the rest of tracing. Its answer, 207, has a status
+for each score.
 
 Source: `web/src/pages/api/public/ingestion.ts` of Langfuse 4, `score-create`.
 """

@@ -119,7 +119,7 @@ def _rest(span: Span) -> bytes:
     """Encode the fields that only some spans have."""
     parts = []
     for name, value in span.attributes.items():
-        # Numbers come again; a text that does stands in a template, or in what spans share.
+        # Numbers repeat; repeated texts are in a template, or in the shared part of spans.
         parts.append((_number if type(value) is int else _attribute)(name, value))
     if span.link is not None:
         parts.append(_field(13, _link(span.link)))

@@ -1,7 +1,7 @@
 """Common parts of spans, cached as one template per set of values.
 
-Each function is cached: the same facts give the same `Template`, which `otlp` encodes once. What
-is of one session only, such as token counts, stands on the span itself.
+Each function is cached: the same facts return the same `Template`, which `otlp` encodes once. Data
+of a single session, such as token counts, is on the span itself.
 """
 
 from functools import lru_cache

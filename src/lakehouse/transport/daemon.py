@@ -22,7 +22,7 @@ from lakehouse.transport.door import Door, DoorLimits
 from lakehouse.transport.inbound import Inbound
 
 Drain = Callable[[int], Awaitable[None]]
-"""Ends the work of a daemon; the argument is how many milliseconds to wait before cancelling."""
+"""Drains a daemon; the argument is the wait before cancelling, in milliseconds."""
 
 _BACKLOG = 2_048
 

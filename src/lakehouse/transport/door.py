@@ -26,7 +26,7 @@ from lakehouse.core.limits import (
 )
 
 Phase = Literal["idle", "head", "body", "answer"]
-"""Waited for: the next request, the rest of its head or of its body, that an answer is taken."""
+"""The daemon waits for: a request, the rest of its head or body, the caller to read its answer."""
 
 _SWEEP_MS: Final = 1_000
 

@@ -40,7 +40,7 @@ class Inbound(HttpToolsProtocol):
         self._in_body = False
         self._upgrading = False  # the head just read offers another protocol
         self._begun = 0  # heads that began in this read
-        self._overhead_bytes = 0  # of the head under way, or since the last piece of the body
+        self._overhead_bytes = 0  # of the current head, or since the last piece of the body
         self._body_seen = False
         self._refusal: Refusal | None = None  # why the parser was stopped
         self._ending = False  # further input is discarded

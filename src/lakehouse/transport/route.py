@@ -37,10 +37,10 @@ class Parameter(msgspec.Struct, frozen=True):
 
 
 ErrorShape = Callable[[Refusal | InfraError, str, bool], Response]
-"""Writes an error to a caller: the error, the session id, and whether a daemon of ours asks."""
+"""Encodes an error; takes the error, the session id, and whether one of our daemons called."""
 
 Authorize = Callable[[Mapping[str, Sequence[str]]], None]
-"""Raises a `Refusal` for request headers that carry no valid key."""
+"""Raises a `Refusal` for request headers without a valid key."""
 
 
 class Route(msgspec.Struct, Generic[RequestT], frozen=True, kw_only=True):
