@@ -1,13 +1,17 @@
 """Finds the route of a request by its path."""
 
+import re
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
 from lakehouse.core.errors import Refusal
 from lakehouse.transport.problem import problem_response
 from lakehouse.transport.route import ErrorShape, Route, Routes
+
+# A brace that does not stand at a border of its segment.
+_HALF_NAMED: Final = re.compile(r"[^/]\{|\}[^/]")
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -62,6 +66,8 @@ class Paths:
             at = by_path.setdefault(route.path, {})
             if at.setdefault(route.method, route) is not route:
                 raise ValueError(f"two routes at {route.method} {route.path}")
+            if _HALF_NAMED.search(route.path):
+                raise ValueError(f"{route.path}: a name in braces must be a whole segment")
         places = [_place(path, at) for path, at in by_path.items()]
         self.literal = {each.path: each for each in places if "{" not in each.path}
         self._patterns = [(each.path.split("/"), each) for each in places if "{" in each.path]

@@ -144,7 +144,10 @@ class Application:
                 return
             if not isinstance(response.body, bytes):
                 await _send_head(send, response, request)
-                await send_pieces(response.body, receive, send)
+                if scope["method"] == "HEAD":  # nobody would take the pieces
+                    await send({"type": "http.response.body", "body": b""})
+                else:
+                    await send_pieces(response.body, receive, send)
         finally:
             self._calls.end(task)
         if isinstance(response.body, bytes):

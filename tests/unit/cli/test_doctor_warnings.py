@@ -97,6 +97,6 @@ def test_a_column_without_a_value_is_a_warning(
     assert found.code == 0
     [fault] = found.faults
     assert "warning" in fault
-    assert "cities.name: no value" in fault
+    assert "cities.name: empty" in fault
     assert "kinds.city" in fault
     assert "fill the table" in found.text

@@ -48,6 +48,12 @@ def test_head_is_answered_where_get_is() -> None:
         place.route("PUT", "/a")
 
 
+@pytest.mark.parametrize("path", ["/a/{id}.json", "/a/x{id}", "/a/{id}{other}"])
+def test_a_name_takes_a_whole_segment(path: str) -> None:
+    with pytest.raises(ValueError, match="must be a whole segment"):
+        Paths((route(path),))
+
+
 @pytest.mark.parametrize(
     ("other", "message"),
     [

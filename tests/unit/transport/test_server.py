@@ -186,6 +186,22 @@ def test_a_body_in_pieces_is_sent_as_it_comes_and_ends_only_when_whole(
     assert ("the rest cannot be had" in caplog.text) == fails
 
 
+def test_head_of_a_stream_makes_no_pieces() -> None:
+    """It would have no end where the stream has none."""
+    pieces = Pieces(fails=False)
+
+    async def use(port: int, _: Calls) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"HEAD /flow HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
+        with contextlib.closing(writer):
+            async with asyncio.timeout(5):
+                answer = await reader.read()
+        assert answer.startswith(b"HTTP/1.1 200 ")
+        assert answer.endswith(b"\r\n\r\n")
+
+    with_server(use, streaming(pieces))
+
+
 def test_a_stop_cuts_a_body_that_is_not_whole() -> None:
     """The drain does not wait for ever, and the caller does not take the part for the whole."""
     pieces = Pieces(fails=False)
