@@ -64,7 +64,7 @@ class Run:
         self.ended_ms = 0.0
 
     def end(self, verdict: Verdict, error: InfraError | None = None) -> None:
-        """Record how the session ended, and when: at its last answer, or now."""
+        """Record how the session ended, and that it ends now."""
         self.verdict, self.error = verdict, error
         self.ended_ms = self.clock.monotonic_ms()
 

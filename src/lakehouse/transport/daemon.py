@@ -8,6 +8,7 @@ cancels at once. A SIGHUP that `nohup` made ignored stays ignored.
 import asyncio
 import contextlib
 import functools
+import logging
 import signal
 import socket
 from collections.abc import Awaitable, Callable, Iterator
@@ -71,6 +72,7 @@ async def serve(
         limits: Limits of connections; by default those of `core.limits`.
     """
     door = Door(limits or DoorLimits())
+    logging.getLogger("uvicorn.error").addFilter(_is_news)
     # uvicorn accepts any protocol factory, but its type asks for a class.
     protocol: Any = functools.partial(Inbound, door=door)
     server = _Server(
@@ -109,6 +111,11 @@ async def serve(
         watch.cancel()
         for number in stops:
             loop.remove_signal_handler(number)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Drop uvicorn's word on a body that was cut off: `stream.py` has logged why."""
+    return "without completing response" not in record.msg
 
 
 class _Server(uvicorn.Server):

@@ -81,7 +81,8 @@ async def read_body(headers: Mapping[str, Sequence[str]], receive: Receive) -> b
     if headers.get("content-type") != _JSON or "content-encoding" in headers:
         check_media_type(headers)
     length = headers.get("content-length", ("0",))[0]  # only digits: the parser checks it
-    if len(length) > _LENGTH_DIGITS_MAX or int(length) > BODY_BYTES_MAX:
+    digits = length.lstrip("0") or "0"
+    if len(digits) > _LENGTH_DIGITS_MAX or int(digits) > BODY_BYTES_MAX:
         await _discard(receive)
         raise _body_too_large()
     chunks: list[bytes] = []

@@ -1,6 +1,6 @@
 """One response, as a handler returns it."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 import msgspec
 
@@ -13,7 +13,7 @@ class Response(msgspec.Struct, frozen=True):
     """
 
     status: int
-    body: bytes | AsyncIterator[bytes]
+    body: bytes | AsyncGenerator[bytes]
     content_type: str = "application/json"
     headers: tuple[tuple[bytes, bytes], ...] = ()
 

@@ -58,7 +58,8 @@ class Route(msgspec.Struct, Generic[RequestT], frozen=True, kw_only=True):
         query: The allowed parameters; others are refused. None: parameters are ignored.
         access: `key`: needs a key if the daemon has keys; probes are `open`.
         observed: Whether its requests are counted and traced. Probes and scrapes are not.
-        streams: Whether the reply's body is sent in pieces.
+        admit: Raises a `Refusal` if the request cannot be taken now; called before it is decoded.
+        streams: Whether the reply's body is sent in pieces, which HTTP/1.0 cannot receive.
         errors: Encodes an error.
         media_type: Media type of the reply.
     """
@@ -74,6 +75,7 @@ class Route(msgspec.Struct, Generic[RequestT], frozen=True, kw_only=True):
     query: tuple[Parameter, ...] | None = None
     access: Literal["key", "open"] = "key"
     observed: bool = True
+    admit: Callable[[], None] | None = None
     streams: bool = False
     errors: ErrorShape = problem_response
     media_type: str = "application/json"

@@ -27,7 +27,7 @@ from lakehouse.core.context import (
     call_context,
     current_session,
 )
-from lakehouse.core.errors import InfraError, Refusal
+from lakehouse.core.errors import InfraError, Refusal, infra_status
 from lakehouse.core.ids import is_id
 from lakehouse.core.integers import whole_number
 from lakehouse.core.limits import ANSWER_PIECE_BYTES, HEADER_BYTES_MAX
@@ -46,6 +46,9 @@ from lakehouse.transport.stream import send_pieces
 _LOG = logging.getLogger(__name__)
 _MILLISECONDS_MAX: Final = 999_999_999
 AUTHORITY_STATE: Final = "authority"  # in a scope's state: from a target in absolute form
+
+# What is counted for a body that was cut off: its own status has been sent.
+_STATUS_CUT: Final = {"failed": infra_status("crashed"), "stopped": infra_status("shutdown")}
 
 Headers = Mapping[str, Sequence[str]]
 Fields = tuple[tuple[bytes, bytes], ...]
@@ -142,12 +145,15 @@ class Application:
             response = await self._response(request, receive, task)
             if response is None:
                 return
+            status = response.status
             if not isinstance(response.body, bytes):
                 await _send_head(send, response, request)
                 if scope["method"] == "HEAD":  # nobody would take the pieces
+                    await response.body.aclose()
                     await send({"type": "http.response.body", "body": b""})
                 else:
-                    await send_pieces(response.body, receive, send)
+                    ended = await send_pieces(response.body, receive, send)
+                    status = _STATUS_CUT.get(ended, status)
         finally:
             self._calls.end(task)
         if isinstance(response.body, bytes):
@@ -155,7 +161,7 @@ class Application:
             await _send_body(send, response.body)
         if self._observer is not None and request.place.observed:
             duration_ms = (time.perf_counter() - started_s) * 1000
-            method, path, status = scope["method"], request.place.path, response.status
+            method, path = scope["method"], request.place.path
             self._observer.request(
                 RequestEnded(context, method, path, status, started_at_ns, duration_ms)
             )
@@ -187,14 +193,23 @@ class Application:
         if self._authorize is not None and place.access == "key":
             self._authorize(headers)
         route = place.routes.get(scope["method"]) or place.route(scope["method"], scope["path"])
+        if route.streams and scope["http_version"] == "1.0":
+            raise Refusal("invalid_request", "This answer comes in pieces, which need HTTP/1.1.")
         body = None
         if route.request is not None:
-            body = decode(await read_body(headers, receive), route.request)
+            data = await read_body(headers, receive)
+            if route.admit is not None:
+                route.admit()
+            body = decode(data, route.request)
         query: Mapping[str, str] = {}
         if scope["query_string"]:
             query = dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True))
             _check_names(query, route)
-        return await route.handler(Call(request.context, headers, request.segments, query, body))
+        call = Call(request.context, headers, request.segments, query, body)
+        response = await route.handler(call)
+        if route.streams is isinstance(response.body, bytes):
+            raise TypeError(f"{route.path} declares streams={route.streams}, and its body differs")
+        return response
 
     def _check_source(self, request: _Request) -> None:
         """Refuse a request meant for another host, or sent for a page that is not allowed."""

@@ -37,8 +37,7 @@ def validator_routes(validator: Validator, *, sessions_at_once_max: int | None =
 def _iterate(validator: Validator, at_once_max: int | None) -> Route[IterateRequest]:
     under_way = 0
 
-    async def iterate(call: Call[IterateRequest]) -> Response:
-        nonlocal under_way
+    def admit() -> None:
         if at_once_max is not None and under_way >= at_once_max:
             raise Refusal(
                 "rate_limited",
@@ -46,6 +45,9 @@ def _iterate(validator: Validator, at_once_max: int | None) -> Route[IterateRequ
                 hint="Send the request again shortly, or raise gateway.sessions_at_once_max.",
                 retry_after_s=1,
             )
+
+    async def iterate(call: Call[IterateRequest]) -> Response:
+        nonlocal under_way
         under_way += 1
         try:
             reply = await validator.iterate(call.request, call.context)
@@ -68,6 +70,7 @@ def _iterate(validator: Validator, at_once_max: int | None) -> Route[IterateRequ
         reply=SessionReply,
         others=dict.fromkeys((422, *INFRA_STATUS.values()), _SESSION_END),
         problems=frozenset({429, 503}),
+        admit=admit,
     )
 
 

@@ -7,7 +7,7 @@ import signal
 import socket
 import struct
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 
 import msgspec
 import pytest
@@ -137,7 +137,7 @@ class Pieces:
         self.go_on = asyncio.Event()
         self.closed = False
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
+    async def __aiter__(self) -> AsyncGenerator[bytes]:
         try:
             yield b"first,"
             await self.go_on.wait()
@@ -150,7 +150,7 @@ class Pieces:
 
 def streaming(pieces: Pieces) -> Routes:
     async def flow(_: Call[None]) -> Response:
-        return Response(200, aiter(pieces), "text/event-stream")
+        return Response(200, pieces.__aiter__(), "text/event-stream")
 
     return (
         Route(method="GET", path="/flow", handler=flow, summary="Flow.", reply={}, streams=True),
@@ -184,6 +184,85 @@ def test_a_body_in_pieces_is_sent_as_it_comes_and_ends_only_when_whole(
 
     with_server(use, streaming(pieces))
     assert ("the rest cannot be had" in caplog.text) == fails
+    assert "without completing response" not in caplog.text
+
+
+class Flood(Pieces):
+    """Pieces that are always there: nothing waits between one and the next."""
+
+    async def __aiter__(self) -> AsyncGenerator[bytes]:
+        try:
+            while True:
+                yield b"first,"
+        finally:
+            self.closed = True
+
+
+@pytest.mark.parametrize("reset", [True, False])
+def test_a_caller_that_leaves_a_flood_ends_it(reset: bool) -> None:
+    """The generator never waits, so only a look at the connection can end it."""
+    pieces = Flood(fails=False)
+    with_server(
+        lambda port, calls: closed_with(pieces, port, calls, reset=reset), streaming(pieces)
+    )
+
+
+def test_pieces_need_a_version_that_can_receive_them() -> None:
+    """HTTP/1.0 has no chunks: it would take their sizes for content."""
+    pieces = Pieces(fails=False)
+
+    async def use(port: int, _: Calls) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET /flow HTTP/1.0\r\nhost: localhost\r\n\r\n")
+        with contextlib.closing(writer):
+            async with asyncio.timeout(5):
+                answer = await reader.read()
+        assert answer.startswith(b"HTTP/1.1 400 ")
+        assert b"HTTP/1.1" in answer.partition(b"\r\n\r\n")[2]
+
+    with_server(use, streaming(pieces))
+
+
+@pytest.mark.parametrize("declared", [True, False])
+def test_a_body_is_what_its_route_declares(
+    declared: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A difference is a bug of ours: the caller is told so, and the log says which route."""
+
+    async def differs(_: Call[None]) -> Response:
+        if declared:
+            return Response(200, b"whole")
+        return Response(200, Pieces(fails=False).__aiter__())
+
+    route = Route(method="GET", path="/x", handler=differs, summary="", reply={}, streams=declared)
+
+    async def use(port: int, _: Calls) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET /x HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
+        with contextlib.closing(writer):
+            async with asyncio.timeout(5):
+                assert b'"code":"crashed"' in await reader.read()
+
+    with_server(use, (route,))
+    assert f"/x declares streams={declared}" in caplog.text
+
+
+def test_a_request_that_cannot_be_taken_now_is_not_decoded() -> None:
+    """A full gateway says so, whatever the body holds; a length may begin with zeros."""
+
+    def admit() -> None:
+        raise Refusal("rate_limited", "full", retry_after_s=1)
+
+    async def use(port: int, _: Calls) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(HEAD + b"connection: close\r\ncontent-length: " + b"0" * 30 + b"1\r\n\r\n{")
+        with contextlib.closing(writer):
+            async with asyncio.timeout(5):
+                answer = await reader.read()
+        assert answer.startswith(b"HTTP/1.1 429 ")
+        assert b"retry-after: 1" in answer
+
+    with_server(use, (msgspec.structs.replace(ECHO, admit=admit),))
 
 
 def test_head_of_a_stream_makes_no_pieces() -> None:
@@ -243,7 +322,7 @@ def test_a_caller_that_breaks_the_connection_ends_what_makes_the_pieces() -> Non
 class Ticks(Pieces):
     """One piece after the other, without an end."""
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
+    async def __aiter__(self) -> AsyncGenerator[bytes]:
         try:
             while True:
                 yield b"first,"
