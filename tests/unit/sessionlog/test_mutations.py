@@ -1,5 +1,6 @@
 """The bugs that the fault suite plants fit the code as it is."""
 
+import os
 import subprocess
 import sys
 
@@ -16,6 +17,10 @@ def test_every_bug_can_be_planted():
     )
     for name in names():
         done = subprocess.run(
-            [sys.executable, "-c", program, name], capture_output=True, text=True, check=False
+            [sys.executable, "-c", program, name],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            capture_output=True,
+            text=True,
+            check=False,
         )
         assert done.stdout.endswith("planted\n"), f"{name}: {done.stderr}"

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
 import lakehouse
@@ -14,6 +15,8 @@ from lakehouse.core.row import LoggedError
 from lakehouse.core.row_codec import encode_line
 from lakehouse.sessionlog.keeping.sealing import seal
 from lakehouse.sessionlog.keeping.verify import verify
+from lakehouse.sessionlog.layout import LogFile, manifest_path
+from lakehouse.sessionlog.manifest import BadLine, Manifest, encode_manifest, examine
 from lakehouse.sessionlog.reading.columns import SESSION_COLUMNS
 from lakehouse.sessionlog.reading.query import QueryFailed, query
 from lakehouse.sessionlog.reading.reader import find_rows
@@ -37,6 +40,16 @@ VIEWS = ("sessions", "attempts", "findings", "replays", "feedback", "log_bad_lin
 def ask(root: Path, sql: str):
     with open_views(root, bad=True) as connection:
         return connection.execute(sql).fetchall()
+
+
+def manifest_of(path: Path) -> Manifest:
+    """Examine a sealed segment, as sealing does."""
+    file = LogFile(path.parents[1], "sealed", path.name, path.name.partition("-")[0], 0)
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        return examine(file, descriptor)[0]
+    finally:
+        os.close(descriptor)
 
 
 def append(root: Path, data: bytes) -> None:
@@ -140,7 +153,8 @@ def test_clean_sealed_segments_are_read_strictly(tmp_path: Path):
     sealed = tmp_path / "sealed" / path.name
     path.rename(sealed)
     manifest = sealed.with_name(sealed.name + ".manifest.json")
-    manifest.write_text('{"bad_lines":[]}')
+    clean = manifest_of(sealed)
+    manifest.write_bytes(encode_manifest(clean))
     assert ask(tmp_path, "SELECT row_id FROM sessions") == [(row.row_id,)]
     before = sealed.stat()
     with sealed.open("ab") as file:
@@ -150,7 +164,21 @@ def test_clean_sealed_segments_are_read_strictly(tmp_path: Path):
     os.utime(sealed, ns=(before.st_atime_ns, before.st_mtime_ns))
     with pytest.raises(Exception, match=r"[Mm]alformed JSON"):
         ask(tmp_path, "SELECT row_id FROM sessions")
-    manifest.write_text('{"bad_lines":[{"line":7}]}')
+    damaged = msgspec.structs.replace(clean, bad_lines=(BadLine(7, 0, 6, "no JSON"),))
+    manifest.write_bytes(encode_manifest(damaged))
+    assert ask(tmp_path, "SELECT row_id FROM sessions") == [(row.row_id,)]
+
+
+def test_a_manifest_that_is_not_whole_is_not_trusted(tmp_path: Path):
+    """The segment is read with care then, damage left out."""
+    row = make_row()
+    fill(tmp_path, row)
+    [path] = (tmp_path / "active").iterdir()
+    sealed = tmp_path / "sealed" / path.name
+    path.rename(sealed)
+    with sealed.open("ab") as file:
+        file.write(b"\n{torn\n")
+    manifest_path(tmp_path, path.name).write_text('{"bad_lines":[]}')
     assert ask(tmp_path, "SELECT row_id FROM sessions") == [(row.row_id,)]
 
 
