@@ -231,7 +231,7 @@ def test_a_planted_bug_of_the_compactor_is_caught(
 def test_readers_that_do_not_heed_the_mark_are_caught(
     tmp_path: Path, sealed: tuple[Path, Told], monkeypatch: pytest.MonkeyPatch
 ):
-    """As all were once: they fail until somebody mends the table."""
+    """As all were once: they fail until somebody repairs the table."""
     recorded = record(tmp_path / "record", *sealed)
     monkeypatch.setattr(compacted, "durable_version", lambda uri: None)
     with pytest.raises(LogBroken, match="before change") as caught:

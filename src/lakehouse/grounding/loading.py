@@ -1,6 +1,6 @@
 """Reads one whole table in any format (`tabular.formats`).
 
-A file is read into memory once, and digest and content come from the same bytes. It refuses to
+A file is read into memory once, and digest and content come from the same bytes. It does not
 guess: the name determines the kind of file, and the only reader of its rows is the strict one in
 `tabular.rows`. All columns of CSV are text unless the configuration sets types; an empty cell is
 null, `""` is the empty text.

@@ -40,7 +40,7 @@ def load_fault(settings: LlamaCppSettings) -> ProviderFault:
 
 
 def test_missing_weights_name_the_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """`model_missing`, with the command that mends it."""
+    """`model_missing`, with the command that fixes it."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     fault = load_fault(SETTINGS)
     assert fault.code == "model_missing"

@@ -3,8 +3,8 @@
 It does not continue a file it did not create, or write the rest of a record that was cut
 short: the rest would be glued behind another writer's record. Not thread-safe; the writer locks.
 
-Every new segment begins with the started lines of the sessions that still run, so that whoever
-cleans up after this writer finds them in its newest file, whatever became of the older ones.
+Every new segment begins with the started lines of the sessions that still run, so that the process
+that cleans up after this writer finds them in its newest file, whatever became of the older ones.
 """
 
 import asyncio
