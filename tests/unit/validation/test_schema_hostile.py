@@ -149,7 +149,7 @@ def test_data_that_looks_like_a_reference_is_data(canary):
         (b'{"$defs":{"a":{"$anchor":"x"},"b":{"$anchor":"x"}}}', "appears twice"),
         (
             b'{"$id":"r","$dynamicRef":"#x","$dynamicAnchor":"x","$defs":{"b":{"$id":"q","$dynamicAnchor":"x"}}}',
-            "stands 2 times",
+            "appears 2 times",
         ),
     ],
 )
