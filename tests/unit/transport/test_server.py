@@ -129,6 +129,15 @@ def test_a_slow_body_is_taken_while_it_goes_on(monkeypatch: pytest.MonkeyPatch) 
     with_server(use)
 
 
+async def last_answer(port: int, request: bytes) -> bytes:
+    """Send a request that closes its connection, and read to its end."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(request)
+    with contextlib.closing(writer):
+        async with asyncio.timeout(5):
+            return await reader.read()
+
+
 class Pieces:
     """A body that is written while it is sent, and may fail midway."""
 
@@ -212,11 +221,7 @@ def test_pieces_need_a_version_that_can_receive_them() -> None:
     pieces = Pieces(fails=False)
 
     async def use(port: int, _: Calls) -> None:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(b"GET /flow HTTP/1.0\r\nhost: localhost\r\n\r\n")
-        with contextlib.closing(writer):
-            async with asyncio.timeout(5):
-                answer = await reader.read()
+        answer = await last_answer(port, b"GET /flow HTTP/1.0\r\nhost: localhost\r\n\r\n")
         assert answer.startswith(b"HTTP/1.1 400 ")
         assert b"HTTP/1.1" in answer.partition(b"\r\n\r\n")[2]
 
@@ -237,11 +242,8 @@ def test_a_body_is_what_its_route_declares(
     route = Route(method="GET", path="/x", handler=differs, summary="", reply={}, streams=declared)
 
     async def use(port: int, _: Calls) -> None:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(b"GET /x HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
-        with contextlib.closing(writer):
-            async with asyncio.timeout(5):
-                assert b'"code":"crashed"' in await reader.read()
+        request = b"GET /x HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
+        assert b'"code":"crashed"' in await last_answer(port, request)
 
     with_server(use, (route,))
     assert f"/x declares streams={declared}" in caplog.text
@@ -254,11 +256,9 @@ def test_a_request_that_cannot_be_taken_now_is_not_decoded() -> None:
         raise Refusal("rate_limited", "full", retry_after_s=1)
 
     async def use(port: int, _: Calls) -> None:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(HEAD + b"connection: close\r\ncontent-length: " + b"0" * 30 + b"1\r\n\r\n{")
-        with contextlib.closing(writer):
-            async with asyncio.timeout(5):
-                answer = await reader.read()
+        answer = await last_answer(
+            port, HEAD + b"connection: close\r\ncontent-length: " + b"0" * 30 + b"1\r\n\r\n{"
+        )
         assert answer.startswith(b"HTTP/1.1 429 ")
         assert b"retry-after: 1" in answer
 
@@ -270,11 +270,9 @@ def test_head_of_a_stream_makes_no_pieces() -> None:
     pieces = Pieces(fails=False)
 
     async def use(port: int, _: Calls) -> None:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(b"HEAD /flow HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
-        with contextlib.closing(writer):
-            async with asyncio.timeout(5):
-                answer = await reader.read()
+        answer = await last_answer(
+            port, b"HEAD /flow HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
+        )
         assert answer.startswith(b"HTTP/1.1 200 ")
         assert answer.endswith(b"\r\n\r\n")
 
