@@ -27,6 +27,7 @@ from rapidfuzz.process import extract
 from lakehouse.core.json_text import JsonValue, exact
 from lakehouse.core.limits import NEAREST_MAX
 from lakehouse.core.matches import HELD_AS, MATCHES, Holds, MatchName
+from lakehouse.grounding.spellings import Spellings
 from lakehouse.tabular.text_forms import Form, canonical
 
 Number = int | float | Decimal
@@ -71,7 +72,8 @@ class ColumnIndex:
     ) -> None:
         self._values = values
         self._postings = postings
-        self._form = form
+        self.form = form
+        self.spellings: Spellings | None = None
         self.holds: Holds = "number" if form == "number" else "text"
         if form == "boolean":
             self.holds = "boolean"
@@ -106,13 +108,40 @@ class ColumnIndex:
             codes[folded] = (*codes.get(folded, ()), code)
         self._codes_by_key[match] = codes
 
+    def prepare_spellings(self) -> None:
+        """Make ready to be looked for in texts, if of plain texts. Not on the event loop."""
+        if self.form == "text" and self.spellings is None:
+            self.spellings = Spellings(self._values)  # type: ignore[arg-type]  # texts here
+
+    def code_of(self, value: str | Number) -> int | None:
+        """Return the number of the value that is exactly this one."""
+        if isinstance(value, str):
+            return self._codes_by_text.get(canonical(value, self.form))
+        return self._code_of(value)
+
+    def code_at(self, row: int) -> int:
+        """Return the number of a row's value, -1 for null."""
+        return self._postings.codes[row]
+
+    def rows_of(self, codes: Collection[int]) -> "Rows":
+        """Return the rows of some values, without a copy."""
+        return Rows(self._postings, codes)
+
+    def json_of(self, code: int) -> msgspec.Raw:
+        """Return a value as JSON: a number as the table wrote it."""
+        value = self._values[code]
+        if isinstance(value, str):
+            boolean = self.form == "boolean"
+            return msgspec.Raw(value.encode("ascii") if boolean else msgspec.json.encode(value))
+        return msgspec.Raw(self._text_of(value))
+
     def rows(self, value: JsonValue, match: MatchName, tolerance: float | None) -> Collection[int]:
         """Return the rows whose cell matches; empty for a value of another kind."""
         if HELD_AS.get(type(value)) != self.holds or not self._values:
             return ()
         if isinstance(value, str):
-            if self._form != "text":
-                value = canonical(value, self._form)
+            if self.form != "text":
+                value = canonical(value, self.form)
             key = MATCHES[match].key
             if key is not None:
                 codes = self._codes_by_key[match].get(key(value))
@@ -177,7 +206,7 @@ class ColumnIndex:
     ) -> list[msgspec.Raw]:
         values = self._values if rows is None else self._values_in(rows)
         if isinstance(value, str):
-            value = canonical(value, self._form)
+            value = canonical(value, self.form)
             texts: Sequence[str] = values  # type: ignore[assignment]  # a column of texts
             near = _nearest_texts(texts, value, key=MATCHES[match].key)
             return [msgspec.Raw(msgspec.json.encode(text)) for text in near]
