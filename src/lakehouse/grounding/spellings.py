@@ -10,19 +10,22 @@ Pure. Beside the column's own index it keeps no text, only numbers of values:
 """
 
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from itertools import accumulate
 from typing import Final, Literal
 from zlib import crc32
 
 import msgspec
 from rapidfuzz.distance import Levenshtein
+from rapidfuzz.process import extract
 
 from lakehouse.core.limits import NEAREST_MAX
 from lakehouse.grounding.tokens import (
     Border,
     border_at,
     is_plain,
+    is_unspaced,
     key_of,
     spans_of,
     spelled,
@@ -31,15 +34,19 @@ from lakehouse.grounding.tokens import (
 Spelling = Literal["exact", "folded", "near"]
 
 NEAR_CHARS_MIN: Final = 4  # shorter names are an edit away from everything
-NEAR_WINDOWS_MAX: Final = 24  # spans of one text that near spellings are sought for
-NEAR_COMPARED_MAX: Final = 256  # values compared for one text
-NEAR_SHARED_MAX: Final = 64  # values with one part; a part that more share tells nothing
+NEAR_WINDOWS_MAX: Final = 16  # spans of one text that near spellings are sought for
+NEAR_COMPARED_MAX: Final = 128  # values compared for one text
+NEAR_SHARED_MAX: Final = 32  # values with one part; a part that more share tells nothing
 _TWO_EDITS_CHARS: Final = 9  # keys from here may be two edits away
 _TOKENS_MAX: Final = 64  # of a value; a longer one is no name
 _CODE_CHARS_SURE: Final = 3  # upper-case values up to here are codes
 _CODE_CHARS_MAX: Final = 5  # and up to here in a column that holds mostly such
 _MANY: Final = 0x80  # of `_lengths`: values of eight tokens or more
 _TAG_SHIFT: Final = 40
+_PLANS_KEPT_MAX: Final = 1_024  # lengths whose cuts are kept
+
+_Part = tuple[int, int, int]
+"""From where to where a part of a key stands, and the seed of its number."""
 
 
 class Naming(msgspec.Struct, frozen=True):
@@ -74,7 +81,7 @@ class Spellings:
         self._symbols: dict[str, int] = {}
         codes = sum(1 for value in values if _is_code(value, _CODE_CHARS_MAX))
         self._code_chars = _CODE_CHARS_MAX if 2 * codes > len(values) else _CODE_CHARS_SURE
-        parts = array("I")
+        part_numbers = array("I")
         owners = array("i")
         for code, value in enumerate(values):
             spans = spans_of(value)
@@ -83,10 +90,10 @@ class Spellings:
                 continue
             key = key_of(value[spans[0][0] : spans[-1][1]])
             self._add(key, code, spans[0][1] - spans[0][0], len(spans))
-            for number in _part_numbers(key):
-                parts.append(number & self._mask)
-                owners.append(code)
-        self._starts, self._parts = _grouped(parts, owners, size)
+            numbers = _numbers(key, _parts_of(len(key)))
+            part_numbers.extend(numbers)
+            owners.extend([code] * len(numbers))
+        self._parts = _Groups(part_numbers, owners, 2 * size)
 
     def find(self, text: str) -> list[Naming]:
         """Return what the text names, by place and then by bytes of the value; near ones too.
@@ -162,6 +169,8 @@ class Spellings:
     def _key(self, code: int) -> str:
         """Return a value's key: from its first to its last token."""
         value = self._values[code]
+        if value[0].isalnum() and value[-1].isalnum():
+            return key_of(value)
         spans = spans_of(value)
         return key_of(value[spans[0][0] : spans[-1][1]])
 
@@ -218,11 +227,7 @@ class Spellings:
             key = reading.key(start, end)
             codes, compared = self._sharing(key, budget)
             budget -= compared
-            ranked = sorted(
-                (distance, code)
-                for code in codes
-                if (distance := self._distance(reading.text[start:end], key, code)) is not None
-            )
+            ranked = self._ranked(reading.text[start:end], key, codes)
             found += [Naming(start, end, code, "near", n) for n, code in ranked[:NEAREST_MAX]]
         return _outermost(found)
 
@@ -230,21 +235,27 @@ class Spellings:
         """Return the values that share an intact part with the key, and how many were looked at."""
         codes: set[int] = set()
         looked = 0
-        for number in _probe_numbers(key):
-            at = number & self._mask
-            start, end = self._starts[at], self._starts[at + 1]
-            if start < end <= start + min(NEAR_SHARED_MAX, budget - looked):
-                codes.update(self._parts[start:end])
-                looked += end - start
+        for number in _numbers(key, _probes_of(len(key))):
+            sharing = self._parts.of(number)
+            if sharing and len(sharing) <= min(NEAR_SHARED_MAX, budget - looked):
+                codes.update(sharing)
+                looked += len(sharing)
         return codes, looked
 
-    def _distance(self, text: str, key: str, code: int) -> int | None:
-        other = self._key(code)
-        bound = _edits(min(len(key), len(other)))
-        if _is_code(self._values[code], self._code_chars) and not text.isupper():
-            return None
-        distance: int = Levenshtein.distance(key, other, score_cutoff=bound)
-        return distance if distance <= bound else None
+    def _ranked(self, text: str, key: str, codes: Iterable[int]) -> list[tuple[int, int]]:
+        """Return the distances and numbers of the values near enough, nearest first."""
+        keys = {code: self._key(code) for code in codes}
+        if not keys:
+            return []
+        hits = extract(
+            key, keys, scorer=Levenshtein.distance, score_cutoff=_edits(len(key)), limit=None
+        )
+        return sorted(
+            (int(distance), code)
+            for other, distance, code in hits
+            if distance <= _edits(len(other))
+            and (text.isupper() or not _is_code(self._values[code], self._code_chars))
+        )
 
 
 class _Reading:
@@ -293,41 +304,51 @@ def _edits(chars: int) -> int:
     return 1 if chars < _TWO_EDITS_CHARS else 2
 
 
-def _number(part: str, chars: int, place: int) -> int:
-    # Not `hash`, which differs from process to process: the same text has the same near values.
-    return crc32(part.encode("utf-8", "surrogatepass"), 4 * chars + place)
-
-
 def _cuts(chars: int) -> tuple[int, ...]:
     """Return where a key of that length is cut into one part more than it may have edits."""
     parts = _edits(chars) + 1
     return tuple(chars * part // parts for part in range(parts + 1))
 
 
-def _part_numbers(key: str) -> list[int]:
-    chars = len(key)
+@lru_cache(maxsize=_PLANS_KEPT_MAX)
+def _parts_of(chars: int) -> tuple[_Part, ...]:
+    """Return the parts of a key of that length: where each stands, and its seed."""
     if chars < NEAR_CHARS_MIN:
-        return []
+        return ()
     cuts = _cuts(chars)
-    return [_number(key[cuts[n] : cuts[n + 1]], chars, n) for n in range(len(cuts) - 1)]
+    return tuple((cuts[n], cuts[n + 1], 4 * chars + n) for n in range(len(cuts) - 1))
 
 
-def _probe_numbers(key: str) -> Iterator[int]:
-    """Number the parts that a value near the key may have, wherever its other parts moved them."""
-    length = len(key)
+@lru_cache(maxsize=_PLANS_KEPT_MAX)
+def _probes_of(length: int) -> tuple[_Part, ...]:
+    """Return the parts that a value near a key may have, where they stand in that key.
+
+    A value of each length within reach may have its first part, its last, or the middle one moved
+    by an edit before it; with two edits on one side an outer part is intact.
+    """
+    probes: list[_Part] = []
     for chars in range(max(NEAR_CHARS_MIN, length - 2), length + 3):
         edits = _edits(min(chars, length))
         longer = length - chars
         if abs(longer) > edits:
             continue
-        cuts = _cuts(chars)
-        yield _number(key[: cuts[1]], chars, 0)
-        yield _number(key[cuts[-2] + longer :], chars, len(cuts) - 2)
-        if len(cuts) == 4:
-            # With an edit before and one behind; else one of the outer parts is intact.
-            for moved in (-1, 0, 1):
-                if abs(longer - moved) <= 1:
-                    yield _number(key[cuts[1] + moved : cuts[2] + moved], chars, 1)
+        parts = _parts_of(chars)
+        probes.append(parts[0])
+        probes.append((parts[-1][0] + longer, length, parts[-1][2]))
+        if len(parts) == 3:
+            start, end, seed = parts[1]
+            probes += [
+                (start + moved, end + moved, seed)
+                for moved in (-1, 0, 1)
+                if abs(longer - moved) <= 1
+            ]
+    return tuple(probes)
+
+
+def _numbers(key: str, parts: Iterable[_Part]) -> list[int]:
+    # Not `hash`, which differs from process to process: the same text has the same near values.
+    points = key.encode("utf-32-le", "surrogatepass")
+    return [crc32(points[4 * start : 4 * end], seed) for start, end, seed in parts]
 
 
 def _near_windows(
@@ -360,7 +381,8 @@ def _name_runs(reading: _Reading, taken: list[tuple[int, int]]) -> list[list[tup
         while busy is not None and busy[1] <= start:
             busy = next(taking, None)
         free = busy is None or end <= busy[0]
-        if not free or text[start:end].islower():
+        word = text[start:end]
+        if not free or word.islower() or word.isdigit() or is_unspaced(word[0]):
             runs.append([])
             continue
         if runs[-1] and not _is_joined(text, runs[-1][-1][1], start):
@@ -375,17 +397,35 @@ def _is_joined(text: str, end: int, start: int) -> bool:
     return len(gap) <= 1 and gap not in {",", ";", ":", "!", "?", "\n", "。", "、", "，"}
 
 
-def _grouped(
-    numbers: "array[int]", owners: "array[int]", size: int
-) -> "tuple[array[int], array[int]]":
-    """Sort owners by number: those of one number stand from `starts[n]` to `starts[n + 1]`."""
-    counts = array("I", [0]) * (size + 1)
-    for number in numbers:
-        counts[number + 1] += 1
-    starts = array("I", accumulate(counts))
-    place = array("I", starts)
-    grouped = array("i", owners)
-    for number, owner in zip(numbers, owners, strict=True):
-        grouped[place[number]] = owner
-        place[number] += 1
-    return starts, grouped
+class _Groups:
+    """Numbers of values, by the numbers of their parts.
+
+    Four bytes each, and one that tells parts apart that fell together.
+    """
+
+    def __init__(self, numbers: "array[int]", owners: "array[int]", size: int) -> None:
+        self._mask = size - 1
+        counts = array("I", [0]) * (size + 1)
+        for number in numbers:
+            counts[(number & self._mask) + 1] += 1
+        self._starts = array("I", accumulate(counts))
+        self._owners = array("i", owners)
+        self._tags = bytearray(len(owners))
+        for number, owner in zip(reversed(numbers), reversed(owners), strict=True):
+            at = (number & self._mask) + 1
+            counts[at] -= 1
+            place = self._starts[at - 1] + counts[at]
+            self._owners[place] = owner
+            self._tags[place] = number >> 24
+
+    def of(self, number: int) -> Sequence[int]:
+        """Return the owners of a part; with those of another part, seldom."""
+        at = number & self._mask
+        start, end = self._starts[at], self._starts[at + 1]
+        if start == end:
+            return ()
+        tag = number >> 24
+        if end - start == 1:
+            return self._owners[start:end] if self._tags[start] == tag else ()
+        places = range(start, min(end, start + 4 * NEAR_SHARED_MAX))
+        return [self._owners[place] for place in places if self._tags[place] == tag]
