@@ -5,22 +5,19 @@ Pure. Beside the column's own index it keeps no text, only numbers of values:
 - `_lengths`: by the first token of a value, how many tokens such values have; almost every word of
   a text is dismissed by one look at it;
 - `_slots`: value numbers by a hash of their key (`tokens.key_of`), for spellings;
-- `_parts`: value numbers by each half or third of their key. One edit leaves a half intact, two
-  leave a third: near spellings are found among the values that share a part.
+- `_parts`: value numbers by the parts of their key, for near spellings (`near_keys`).
 """
 
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
-from functools import lru_cache
-from itertools import accumulate
 from typing import Final, Literal
-from zlib import crc32
 
 import msgspec
 from rapidfuzz.distance import Levenshtein
 from rapidfuzz.process import extract
 
 from lakehouse.core.limits import NEAREST_MAX
+from lakehouse.grounding.near_keys import NEAR_CHARS_MIN, SharedParts, edits_max, part_numbers
 from lakehouse.grounding.tokens import (
     Border,
     border_at,
@@ -33,20 +30,13 @@ from lakehouse.grounding.tokens import (
 
 Spelling = Literal["exact", "folded", "near"]
 
-NEAR_CHARS_MIN: Final = 4  # shorter names are an edit away from everything
 NEAR_WINDOWS_MAX: Final = 16  # spans of one text that near spellings are sought for
 NEAR_COMPARED_MAX: Final = 128  # values compared for one text
-NEAR_SHARED_MAX: Final = 32  # values with one part; a part that more share tells nothing
-_TWO_EDITS_CHARS: Final = 9  # keys from here may be two edits away
 _TOKENS_MAX: Final = 64  # of a value; a longer one is no name
 _CODE_CHARS_SURE: Final = 3  # upper-case values up to here are codes
 _CODE_CHARS_MAX: Final = 5  # and up to here in a column that holds mostly such
 _MANY: Final = 0x80  # of `_lengths`: values of eight tokens or more
 _TAG_SHIFT: Final = 40
-_PLANS_KEPT_MAX: Final = 1_024  # lengths whose cuts are kept
-
-_Part = tuple[int, int, int]
-"""From where to where a part of a key stands, and the seed of its number."""
 
 
 class Naming(msgspec.Struct, frozen=True):
@@ -81,7 +71,7 @@ class Spellings:
         self._symbols: dict[str, int] = {}
         codes = sum(1 for value in values if _is_code(value, _CODE_CHARS_MAX))
         self._code_chars = _CODE_CHARS_MAX if 2 * codes > len(values) else _CODE_CHARS_SURE
-        part_numbers = array("I")
+        numbers = array("I")
         owners = array("i")
         for code, value in enumerate(values):
             spans = spans_of(value)
@@ -90,10 +80,10 @@ class Spellings:
                 continue
             key = key_of(value[spans[0][0] : spans[-1][1]])
             self._add(key, code, spans[0][1] - spans[0][0], len(spans))
-            numbers = _numbers(key, _parts_of(len(key)))
-            part_numbers.extend(numbers)
-            owners.extend([code] * len(numbers))
-        self._parts = _Groups(part_numbers, owners, 2 * size)
+            parts = part_numbers(key)
+            numbers.extend(parts)
+            owners.extend([code] * len(parts))
+        self._parts = SharedParts(numbers, owners, 2 * size)
 
     def find(self, text: str) -> list[Naming]:
         """Return what the text names, by place and then by bytes of the value; near ones too.
@@ -225,22 +215,11 @@ class Spellings:
         found: list[Naming] = []
         for start, end in _near_windows(reading, taken, self._tokens_max):
             key = reading.key(start, end)
-            codes, compared = self._sharing(key, budget)
+            codes, compared = self._parts.sharing(key, budget)
             budget -= compared
             ranked = self._ranked(reading.text[start:end], key, codes)
             found += [Naming(start, end, code, "near", n) for n, code in ranked[:NEAREST_MAX]]
         return _outermost(found)
-
-    def _sharing(self, key: str, budget: int) -> tuple[set[int], int]:
-        """Return the values that share an intact part with the key, and how many were looked at."""
-        codes: set[int] = set()
-        looked = 0
-        for number in _numbers(key, _probes_of(len(key))):
-            sharing = self._parts.of(number)
-            if sharing and len(sharing) <= min(NEAR_SHARED_MAX, budget - looked):
-                codes.update(sharing)
-                looked += len(sharing)
-        return codes, looked
 
     def _ranked(self, text: str, key: str, codes: Iterable[int]) -> list[tuple[int, int]]:
         """Return the distances and numbers of the values near enough, nearest first."""
@@ -248,12 +227,12 @@ class Spellings:
         if not keys:
             return []
         hits = extract(
-            key, keys, scorer=Levenshtein.distance, score_cutoff=_edits(len(key)), limit=None
+            key, keys, scorer=Levenshtein.distance, score_cutoff=edits_max(len(key)), limit=None
         )
         return sorted(
             (int(distance), code)
             for other, distance, code in hits
-            if distance <= _edits(len(other))
+            if distance <= edits_max(len(other))
             and (text.isupper() or not _is_code(self._values[code], self._code_chars))
         )
 
@@ -295,60 +274,7 @@ def _is_free(one: Naming, taken: list[tuple[int, int]]) -> bool:
     return all(one.end <= start or end <= one.start for start, end in taken)
 
 
-# --- Near spellings: which parts of a key survive so many edits -----------------------------------
-
-
-def _edits(chars: int) -> int:
-    if chars < NEAR_CHARS_MIN:
-        return 0
-    return 1 if chars < _TWO_EDITS_CHARS else 2
-
-
-def _cuts(chars: int) -> tuple[int, ...]:
-    """Return where a key of that length is cut into one part more than it may have edits."""
-    parts = _edits(chars) + 1
-    return tuple(chars * part // parts for part in range(parts + 1))
-
-
-@lru_cache(maxsize=_PLANS_KEPT_MAX)
-def _parts_of(chars: int) -> tuple[_Part, ...]:
-    """Return the parts of a key of that length: where each stands, and its seed."""
-    if chars < NEAR_CHARS_MIN:
-        return ()
-    cuts = _cuts(chars)
-    return tuple((cuts[n], cuts[n + 1], 4 * chars + n) for n in range(len(cuts) - 1))
-
-
-@lru_cache(maxsize=_PLANS_KEPT_MAX)
-def _probes_of(length: int) -> tuple[_Part, ...]:
-    """Return the parts that a value near a key may have, where they stand in that key.
-
-    A value of each length within reach may have its first part, its last, or the middle one moved
-    by an edit before it; with two edits on one side an outer part is intact.
-    """
-    probes: list[_Part] = []
-    for chars in range(max(NEAR_CHARS_MIN, length - 2), length + 3):
-        edits = _edits(min(chars, length))
-        longer = length - chars
-        if abs(longer) > edits:
-            continue
-        parts = _parts_of(chars)
-        probes.append(parts[0])
-        probes.append((parts[-1][0] + longer, length, parts[-1][2]))
-        if len(parts) == 3:
-            start, end, seed = parts[1]
-            probes += [
-                (start + moved, end + moved, seed)
-                for moved in (-1, 0, 1)
-                if abs(longer - moved) <= 1
-            ]
-    return tuple(probes)
-
-
-def _numbers(key: str, parts: Iterable[_Part]) -> list[int]:
-    # Not `hash`, which differs from process to process: the same text has the same near values.
-    points = key.encode("utf-32-le", "surrogatepass")
-    return [crc32(points[4 * start : 4 * end], seed) for start, end, seed in parts]
+# --- Which spans of a text may be misspelled names ---------------------------------------------
 
 
 def _near_windows(
@@ -395,37 +321,3 @@ def _is_joined(text: str, end: int, start: int) -> bool:
     """Whether two tokens can belong to one name: by white space or one sign without a stop."""
     gap = text[end:start]
     return len(gap) <= 1 and gap not in {",", ";", ":", "!", "?", "\n", "。", "、", "，"}
-
-
-class _Groups:
-    """Numbers of values, by the numbers of their parts.
-
-    Four bytes each, and one that tells parts apart that fell together.
-    """
-
-    def __init__(self, numbers: "array[int]", owners: "array[int]", size: int) -> None:
-        self._mask = size - 1
-        counts = array("I", [0]) * (size + 1)
-        for number in numbers:
-            counts[(number & self._mask) + 1] += 1
-        self._starts = array("I", accumulate(counts))
-        self._owners = array("i", owners)
-        self._tags = bytearray(len(owners))
-        for number, owner in zip(reversed(numbers), reversed(owners), strict=True):
-            at = (number & self._mask) + 1
-            counts[at] -= 1
-            place = self._starts[at - 1] + counts[at]
-            self._owners[place] = owner
-            self._tags[place] = number >> 24
-
-    def of(self, number: int) -> Sequence[int]:
-        """Return the owners of a part; with those of another part, seldom."""
-        at = number & self._mask
-        start, end = self._starts[at], self._starts[at + 1]
-        if start == end:
-            return ()
-        tag = number >> 24
-        if end - start == 1:
-            return self._owners[start:end] if self._tags[start] == tag else ()
-        places = range(start, min(end, start + 4 * NEAR_SHARED_MAX))
-        return [self._owners[place] for place in places if self._tags[place] == tag]

@@ -6,7 +6,6 @@ words give one token for each character, so that every substring of them is a wi
 
 import re
 import unicodedata
-from collections.abc import Mapping
 from typing import Final, Literal
 
 from lakehouse.core.folding import fold
@@ -16,15 +15,9 @@ Border = Literal["whole", "part", "none"]
 
 APOSTROPHES: Final = "'’ʼ‘＇"
 HYPHENS: Final = "-‐‑"
+_DASHES: Final = HYPHENS + "–－"  # one in spelling; but an en dash also parts two words
 _JOINERS: Final = "_@.&\\"  # between two words without a space they make one: example.com, AT&T
 _SUFFIXES: Final = "+#"  # of a name: C++, C#
-_SPELLINGS: Final[Mapping[int, str]] = {
-    **dict.fromkeys(map(ord, APOSTROPHES), "'"),
-    **dict.fromkeys(map(ord, HYPHENS + "–－"), "-"),
-    0xA0: " ",
-    0x202F: " ",
-    0x3000: " ",
-}
 # Scripts without spaces (Thai, Lao, Myanmar, Khmer, kana, Han), and Hangul, whose particles are
 # written onto the word.
 _UNSPACED: Final = (
@@ -37,6 +30,22 @@ _WORD_JOINERS: Final = (0x200C, 0x200D)
 _ODD_SPACE: Final = re.compile(r"[^\S ]|  ")
 _UNSPACED_CHAR: Final = re.compile(f"[{_UNSPACED}]")
 _RUN_BEFORE_CHARS: Final = 32  # looked at of the other part of a compound word
+
+
+class _Spellings(dict[int, str]):
+    """What each code point is compared as: folded, with one apostrophe, hyphen and space."""
+
+    def __missing__(self, point: int) -> str:
+        char = chr(point)
+        if char in APOSTROPHES:
+            found = "'"
+        elif char in _DASHES:
+            found = "-"
+        else:
+            found = " " if char in "\xa0\u202f\u3000" else fold(char)
+        if point <= 0xFFFF:  # what is kept stays small, whatever texts come
+            self[point] = found
+        return found
 
 
 class _Classes(dict[int, str]):
@@ -56,6 +65,7 @@ class _Classes(dict[int, str]):
 
 
 _CLASSES: Final = _Classes()
+_SPELLINGS: Final = _Spellings()
 
 
 def spans_of(text: str) -> list[tuple[int, int]]:
@@ -67,7 +77,7 @@ def spans_of(text: str) -> list[tuple[int, int]]:
 
 def spelled(text: str) -> str:
     """Return what two spellings of one name share; of the same length as `text`."""
-    return text.lower() if text.isascii() else fold(text.translate(_SPELLINGS))
+    return text.lower() if text.isascii() else text.translate(_SPELLINGS)
 
 
 def is_plain(text: str) -> bool:

@@ -1,0 +1,121 @@
+"""Which keys may be an edit or two away from another, without a pass over them.
+
+Pure. A key is cut into one part more than it may have edits, so that one part is intact: halves
+for one edit, thirds for two. Keys that share a part of the same place are worth comparing.
+"""
+
+from array import array
+from collections.abc import Iterable
+from functools import lru_cache
+from itertools import accumulate
+from typing import Final
+from zlib import crc32
+
+NEAR_CHARS_MIN: Final = 4  # shorter names are an edit away from everything
+NEAR_SHARED_MAX: Final = 32  # values with one part; a part that more share tells nothing
+_TWO_EDITS_CHARS: Final = 9  # keys from here may be two edits away
+_PLANS_KEPT_MAX: Final = 1_024  # lengths whose cuts are kept
+
+_Part = tuple[int, int, int]
+"""From where to where a part of a key stands, and the seed of its number."""
+
+
+class SharedParts:
+    """Numbers of values, by the numbers of the parts of their keys.
+
+    Four bytes each, and one that tells parts apart that fell together.
+    """
+
+    def __init__(self, numbers: "array[int]", owners: "array[int]", size: int) -> None:
+        self._mask = size - 1
+        counts = array("I", [0]) * (size + 1)
+        for number in numbers:
+            counts[(number & self._mask) + 1] += 1
+        self._starts = array("I", accumulate(counts))
+        self._owners = array("i", owners)
+        self._tags = bytearray(len(owners))
+        for number, owner in zip(reversed(numbers), reversed(owners), strict=True):
+            at = (number & self._mask) + 1
+            counts[at] -= 1
+            place = self._starts[at - 1] + counts[at]
+            self._owners[place] = owner
+            self._tags[place] = number >> 24
+
+    def sharing(self, key: str, budget: int) -> tuple[set[int], int]:
+        """Return the values that share an intact part with the key, and how many were met.
+
+        A part that more than `NEAR_SHARED_MAX` share tells nothing, and is passed over. Some
+        values share only the number of a part.
+        """
+        starts, tags, owners, mask = self._starts, self._tags, self._owners, self._mask
+        met: set[int] = set()
+        looked = 0
+        for number in _numbers(key, _probes_of(len(key))):
+            start, end = starts[number & mask], starts[(number & mask) + 1]
+            if start == end or end - start > 4 * NEAR_SHARED_MAX:
+                continue
+            tag = number >> 24
+            codes = [owners[place] for place in range(start, end) if tags[place] == tag]
+            if codes and len(codes) <= min(NEAR_SHARED_MAX, budget - looked):
+                met.update(codes)
+                looked += len(codes)
+        return met, looked
+
+
+def edits_max(chars: int) -> int:
+    """Return how many edits away a key of that length may be; 0 where it is too short."""
+    if chars < NEAR_CHARS_MIN:
+        return 0
+    return 1 if chars < _TWO_EDITS_CHARS else 2
+
+
+def _cuts(chars: int) -> tuple[int, ...]:
+    """Return where a key of that length is cut into one part more than it may have edits."""
+    parts = edits_max(chars) + 1
+    return tuple(chars * part // parts for part in range(parts + 1))
+
+
+@lru_cache(maxsize=_PLANS_KEPT_MAX)
+def _parts_of(chars: int) -> tuple[_Part, ...]:
+    """Return the parts of a key of that length: where each stands, and its seed."""
+    if chars < NEAR_CHARS_MIN:
+        return ()
+    cuts = _cuts(chars)
+    return tuple((cuts[n], cuts[n + 1], 4 * chars + n) for n in range(len(cuts) - 1))
+
+
+@lru_cache(maxsize=_PLANS_KEPT_MAX)
+def _probes_of(length: int) -> tuple[_Part, ...]:
+    """Return the parts that a value near a key may have, where they stand in that key.
+
+    A value of each length within reach may have its first part, its last, or the middle one moved
+    by an edit before it; with two edits on one side an outer part is intact.
+    """
+    probes: list[_Part] = []
+    for chars in range(max(NEAR_CHARS_MIN, length - 2), length + 3):
+        edits = edits_max(min(chars, length))
+        longer = length - chars
+        if abs(longer) > edits:
+            continue
+        parts = _parts_of(chars)
+        probes.append(parts[0])
+        probes.append((parts[-1][0] + longer, length, parts[-1][2]))
+        if len(parts) == 3:
+            start, end, seed = parts[1]
+            probes += [
+                (start + moved, end + moved, seed)
+                for moved in (-1, 0, 1)
+                if abs(longer - moved) <= 1
+            ]
+    return tuple(probes)
+
+
+def _numbers(key: str, parts: Iterable[_Part]) -> list[int]:
+    # Not `hash`, which differs from process to process: the same text has the same near values.
+    points = key.encode("utf-32-le", "surrogatepass")
+    return [crc32(points[4 * start : 4 * end], seed) for start, end, seed in parts]
+
+
+def part_numbers(key: str) -> list[int]:
+    """Number the parts of a key, the same in any process; none for a short one."""
+    return _numbers(key, _parts_of(len(key)))
