@@ -1,13 +1,14 @@
 """What the sources name of the tables: the values, and rows, that an answer may be made of.
 
 Pure. A candidate is `exact` where the source writes the value as the table has it; `folded` where
-letter case, composition, dashes or white space differ, or where a number is read by the convention
-of decimal commas; `near` where it is a few edits away or part of a compound word. A near one is
+letter case, composition, dashes or white space differ, or where a number has an earlier reading
+than this; `near` where it is a few edits away or part of a compound word. A near one is
 a guess: it must never narrow an answer alone.
 """
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal
 from typing import Final
 
 import msgspec
@@ -100,6 +101,10 @@ def find_candidates(
     return tuple(search.of(rule) for rule in rules)
 
 
+_Main = tuple[Candidate, Collection[int]]
+"""A value of the main column, and its rows."""
+
+
 class _Search:
     """One search; a column that several rules name is looked for once."""
 
@@ -116,38 +121,34 @@ class _Search:
     def of(self, rule: GroundingRule) -> RuleCandidates:
         if rule.column is None:
             return self._result(rule, _distinct(self._quotes()))
+        column = self._columns[rule.column]
         if rule.match == "within":
             found = _distinct(self._numbers())
-            main = {
-                one: self._columns[rule.column].rows(
-                    msgspec.json.decode(one.value), "within", rule.tolerance
-                )
-                for one in found
-                if rule.with_
-            }
+            main = [(one, self._rows_within(rule, column, one)) for one in found if rule.with_]
         else:
             by_code = self._by_code(rule.column)
             found = list(by_code.values())
-            column = self._columns[rule.column]
-            main = {
-                one: column.rows_of(range(code, code + 1))
+            main = [
+                (one, column.rows_of(range(code, code + 1)))
                 for code, one in by_code.items()
                 if rule.with_
-            }
+            ]
         return self._result(rule, found, main)
 
     def _result(
         self,
         rule: GroundingRule,
         found: Iterable[Candidate],
-        main: Mapping[Candidate, Collection[int]] | None = None,
+        main: Sequence[_Main] = (),
     ) -> RuleCandidates:
         every = sorted(found, key=_place)
         kept = sorted(sorted(every, key=_sureness)[:CANDIDATES_MAX], key=_place)
         rows: list[CandidateRow] = []
         complete = self._complete
         if main:
-            rows, all_seen = self._rows(rule, kept, main)
+            kept_main = [pair for pair in main if pair[0] in kept]
+            kept_main.sort(key=lambda pair: _place(pair[0]))
+            rows, all_seen = self._rows(rule, kept_main)
             complete = complete and all_seen and len(kept) == len(every)
         return RuleCandidates(
             rule, tuple(kept), len(every), tuple(rows[:CANDIDATES_MAX]), len(rows), complete
@@ -156,8 +157,7 @@ class _Search:
     def _rows(
         self,
         rule: GroundingRule,
-        found: Sequence[Candidate],
-        main: Mapping[Candidate, Collection[int]],
+        main: Sequence[_Main],
     ) -> tuple[list[CandidateRow], bool]:
         """Return the distinct combinations of each value, and whether every row was looked at."""
         references = [rule.with_[at] for at in sorted(rule.with_, key=str.encode)]
@@ -173,16 +173,16 @@ class _Search:
                 named.append(column.rows_of(sure))
         rows: list[CandidateRow] = []
         left = CANDIDATE_ROWS_MAX
-        for one in found:
-            smallest, *others = sorted((main[one], *named), key=len)
+        for one, own in main:
+            smallest, *others = sorted((own, *named), key=len)
             looked = list(_first(smallest, left))
             combined = [row for row in looked if all(row in other for other in others)]
             whole = len(looked) == len(smallest)
             left -= len(looked)
             joined = bool(combined)
             if not joined:
-                combined = list(_first(main[one], left))
-                whole = whole and len(combined) == len(main[one])
+                combined = list(_first(own, left))
+                whole = whole and len(combined) == len(own)
                 left -= len(combined)
             codes = {tuple([column.code_at(row) for column in columns]) for row in combined}
             values = sorted(
@@ -221,6 +221,12 @@ class _Search:
             self._named[reference] = known
         return known
 
+    def _rows_within(
+        self, rule: GroundingRule, column: ColumnIndex, one: Candidate
+    ) -> Collection[int]:
+        number = Decimal(bytes(one.value).decode("ascii"))
+        return column.rows(number, "within", rule.tolerance)
+
     def _numbers(self) -> Iterator[Candidate]:
         for number, source in enumerate(self._sources):
             start = -1
@@ -253,7 +259,7 @@ def named_in(column: ColumnIndex, text: str) -> list[Naming]:
             spelling: Spelling = "folded" if one.start == start else "exact"
             start = one.start
             code = column.code_of(one.value)
-            if code is not None and not (found and found[-1].start == one.start):
+            if code is not None and not (found and one.end <= found[-1].end):
                 found.append(Naming(one.start, one.end, code, spelling))
     elif column.form in _WRITTEN:
         for place in _WRITTEN[column.form].finditer(text):
@@ -274,7 +280,7 @@ def _distinct(found: Iterable[Candidate]) -> list[Candidate]:
 
 
 def _place(one: Candidate) -> tuple[int, int, int, bytes]:
-    return one.source, one.start, one.end, bytes(one.value)
+    return one.source, one.start, -one.end, bytes(one.value)
 
 
 def _sureness(one: Candidate) -> tuple[int, int, int, int, int, bytes]:
