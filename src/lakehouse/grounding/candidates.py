@@ -146,7 +146,8 @@ class _Search:
         rows: list[CandidateRow] = []
         complete = self._complete
         if main:
-            kept_main = [pair for pair in main if pair[0] in kept]
+            values = {bytes(one.value) for one in kept}
+            kept_main = [pair for pair in main if bytes(pair[0].value) in values]
             kept_main.sort(key=lambda pair: _place(pair[0]))
             rows, all_seen = self._rows(rule, kept_main)
             complete = complete and all_seen and len(kept) == len(every)

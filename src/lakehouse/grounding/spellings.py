@@ -35,7 +35,7 @@ NEAR_COMPARED_MAX: Final = 128  # values compared for one text
 _TOKENS_MAX: Final = 64  # of a value; a longer one is no name
 _CODE_CHARS_SURE: Final = 3  # upper-case values up to here are codes
 _CODE_CHARS_MAX: Final = 5  # and up to here in a column that holds mostly such
-_MANY: Final = 0x80  # of `_lengths`: values of eight tokens or more
+_MANY: Final = 32  # tokens; of values with so many or more, `_lengths` tells no number
 _TAG_SHIFT: Final = 40
 
 
@@ -66,7 +66,7 @@ class Spellings:
         self._mask = size - 1
         self._slots = array("i", [-1]) * size
         self._tags = bytearray(size)
-        self._lengths = bytearray(2 * size)
+        self._lengths = array("I", [0]) * (2 * size)
         self._tokens_max = 0
         self._symbols: dict[str, int] = {}
         codes = sum(1 for value in values if _is_code(value, _CODE_CHARS_MAX))
@@ -114,7 +114,7 @@ class Spellings:
         self._slots[at] = code
         self._tags[at] = (number >> _TAG_SHIFT) & 0xFF
         first = hash(_first_token(key, first_chars)) & (2 * self._mask + 1)
-        self._lengths[first] |= 1 << (tokens - 1) if tokens < 8 else _MANY
+        self._lengths[first] |= 1 << (min(tokens, _MANY) - 1)
         self._tokens_max = max(self._tokens_max, tokens)
 
     # --- Values in their own spelling, or folded ------------------------------------------------
@@ -141,9 +141,12 @@ class Spellings:
                     yield from self._named(reading.text, start, last, codes)
 
     def _counts(self, bits: int) -> Iterator[int]:
-        yield from (count for count in range(1, 8) if bits >> (count - 1) & 1)
-        if bits & _MANY:
-            yield from range(8, self._tokens_max + 1)
+        while bits:
+            count = (bits & -bits).bit_length()
+            bits &= bits - 1
+            yield count
+            if count == _MANY:
+                yield from range(_MANY + 1, self._tokens_max + 1)
 
     def _codes(self, key: str) -> list[int]:
         """Return the values with this key."""
