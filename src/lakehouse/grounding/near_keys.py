@@ -1,7 +1,8 @@
 """Which keys may be an edit or two away from another, without a pass over them.
 
-Pure. A key is cut into one part more than it may have edits, so that one part is intact: halves
-for one edit, thirds for two. Keys that share a part of the same place are worth comparing.
+Pure. A key that is cut into one part more than it has edits keeps one part intact: halves stand
+for one edit, thirds for two. Keys that share a part of the same place are worth comparing. Halves
+are asked first: far fewer keys share one.
 """
 
 from array import array
@@ -41,8 +42,8 @@ class SharedParts:
             self._owners[place] = owner
             self._tags[place] = number >> 24
 
-    def sharing(self, key: str, budget: int) -> tuple[set[int], int]:
-        """Return the values that share an intact part with the key, and how many were met.
+    def sharing(self, key: str, edits: int, budget: int) -> tuple[set[int], int]:
+        """Return the values that share a part that so many edits leave, and how many.
 
         A part that more than `NEAR_SHARED_MAX` share tells nothing, and is passed over. Some
         values share only the number of a part.
@@ -50,7 +51,7 @@ class SharedParts:
         starts, tags, owners, mask = self._starts, self._tags, self._owners, self._mask
         met: set[int] = set()
         looked = 0
-        for number in _numbers(key, _probes_of(len(key))):
+        for number in _numbers(key, _probes_of(len(key), edits)):
             start, end = starts[number & mask], starts[(number & mask) + 1]
             if start == end or end - start > 4 * NEAR_SHARED_MAX:
                 continue
@@ -69,38 +70,29 @@ def edits_max(chars: int) -> int:
     return 1 if chars < _TWO_EDITS_CHARS else 2
 
 
-def _cuts(chars: int) -> tuple[int, ...]:
-    """Return where a key of that length is cut into one part more than it may have edits."""
-    parts = edits_max(chars) + 1
-    return tuple(chars * part // parts for part in range(parts + 1))
+@lru_cache(maxsize=_PLANS_KEPT_MAX)
+def _parts_of(chars: int, edits: int) -> tuple[_Part, ...]:
+    """Cut a key of that length for so many edits; each part with its seed."""
+    cuts = [chars * part // (edits + 1) for part in range(edits + 2)]
+    return tuple((cuts[n], cuts[n + 1], 8 * chars + 3 * edits + n) for n in range(edits + 1))
 
 
 @lru_cache(maxsize=_PLANS_KEPT_MAX)
-def _parts_of(chars: int) -> tuple[_Part, ...]:
-    """Return the parts of a key of that length: where each stands, and its seed."""
-    if chars < NEAR_CHARS_MIN:
-        return ()
-    cuts = _cuts(chars)
-    return tuple((cuts[n], cuts[n + 1], 4 * chars + n) for n in range(len(cuts) - 1))
+def _probes_of(length: int, edits: int) -> tuple[_Part, ...]:
+    """Return the parts that a key so many edits away may have, where they stand in this one.
 
-
-@lru_cache(maxsize=_PLANS_KEPT_MAX)
-def _probes_of(length: int) -> tuple[_Part, ...]:
-    """Return the parts that a value near a key may have, where they stand in that key.
-
-    A value of each length within reach may have its first part, its last, or the middle one moved
+    A key of each length within reach may have its first part, its last, or the middle one moved
     by an edit before it; with two edits on one side an outer part is intact.
     """
     probes: list[_Part] = []
-    for chars in range(max(NEAR_CHARS_MIN, length - 2), length + 3):
-        edits = edits_max(min(chars, length))
-        longer = length - chars
-        if abs(longer) > edits:
+    for chars in range(length - edits, length + edits + 1):
+        if edits_max(min(chars, length)) < edits:
             continue
-        parts = _parts_of(chars)
+        parts = _parts_of(chars, edits)
+        longer = length - chars
         probes.append(parts[0])
         probes.append((parts[-1][0] + longer, length, parts[-1][2]))
-        if len(parts) == 3:
+        if edits == 2:
             start, end, seed = parts[1]
             probes += [
                 (start + moved, end + moved, seed)
@@ -118,4 +110,9 @@ def _numbers(key: str, parts: Iterable[_Part]) -> list[int]:
 
 def part_numbers(key: str) -> list[int]:
     """Number the parts of a key, the same in any process; none for a short one."""
-    return _numbers(key, _parts_of(len(key)))
+    chars = len(key)
+    return [
+        number
+        for edits in range(1, edits_max(chars) + 1)
+        for number in _numbers(key, _parts_of(chars, edits))
+    ]

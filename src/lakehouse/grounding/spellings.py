@@ -83,7 +83,7 @@ class Spellings:
             parts = part_numbers(key)
             numbers.extend(parts)
             owners.extend([code] * len(parts))
-        self._parts = SharedParts(numbers, owners, 2 * size)
+        self._parts = SharedParts(numbers, owners, size)
 
     def find(self, text: str) -> list[Naming]:
         """Return what the text names, by place and then by bytes of the value; near ones too.
@@ -218,9 +218,13 @@ class Spellings:
         found: list[Naming] = []
         for start, end in _near_windows(reading, taken, self._tokens_max):
             key = reading.key(start, end)
-            codes, compared = self._parts.sharing(key, budget)
-            budget -= compared
-            ranked = self._ranked(reading.text[start:end], key, codes)
+            ranked: list[tuple[int, int]] = []
+            for edits in range(1, edits_max(len(key)) + 1):
+                codes, compared = self._parts.sharing(key, edits, budget)
+                budget -= compared
+                ranked = self._ranked(reading.text[start:end], key, codes)
+                if ranked:
+                    break
             found += [Naming(start, end, code, "near", n) for n, code in ranked[:NEAREST_MAX]]
         return _outermost(found)
 
@@ -303,21 +307,24 @@ def _near_windows(
 
 def _name_runs(reading: _Reading, taken: list[tuple[int, int]]) -> list[list[tuple[int, int]]]:
     text = reading.text
-    runs: list[list[tuple[int, int]]] = [[]]
+    runs: list[list[tuple[int, int]]] = []
     taking = iter(taken)
     busy = next(taking, None)
+    last = -1
     for start, end in reading.spans:
+        word = text[start:end]
+        if word.islower() or word.isdigit() or is_unspaced(word[0]):
+            continue
         while busy is not None and busy[1] <= start:
             busy = next(taking, None)
-        free = busy is None or end <= busy[0]
-        word = text[start:end]
-        if not free or word.islower() or word.isdigit() or is_unspaced(word[0]):
-            runs.append([])
+        if busy is not None and end > busy[0]:
             continue
-        if runs[-1] and not _is_joined(text, runs[-1][-1][1], start):
-            runs.append([])
-        runs[-1].append((start, end))
-    return [run for run in runs if run]
+        if runs and _is_joined(text, last, start):
+            runs[-1].append((start, end))
+        else:
+            runs.append([(start, end)])
+        last = end
+    return runs
 
 
 def _is_joined(text: str, end: int, start: int) -> bool:
