@@ -2,8 +2,8 @@
 
 Pure. A candidate is `exact` where the source writes the value as the table has it; `folded` where
 letter case, composition, dashes or white space differ, or where a number has an earlier reading
-than this; `near` where it is a few edits away or part of a compound word. A near one is
-a guess: it must never narrow an answer alone.
+than this; `near` where it is a few edits away, part of a compound word, or in lower case where it
+may be a common word. A near one is a guess: it must never narrow an answer alone.
 """
 
 import re

@@ -35,6 +35,7 @@ NEAR_COMPARED_MAX: Final = 128  # values compared for one text
 _TOKENS_MAX: Final = 64  # of a value; a longer one is no name
 _CODE_CHARS_SURE: Final = 3  # upper-case values up to here are codes
 _CODE_CHARS_MAX: Final = 5  # and up to here in a column that holds mostly such
+_VOCABULARY_MAX: Final = 256  # values; in a larger column some are common words by chance: "May"
 _MANY: Final = 32  # tokens; of values with so many or more, `_lengths` tells no number
 _TAG_SHIFT: Final = 40
 
@@ -42,8 +43,9 @@ _TAG_SHIFT: Final = 40
 class Naming(msgspec.Struct, frozen=True):
     """A value, by its number, that a text names from `start` to `end`.
 
-    A near one stands there in another spelling, `distance` edits away, or is only part of the
-    compound word that stands there: then `distance` is 0.
+    A near one stands there in another spelling, `distance` edits away. Where its `distance` is 0
+    the text may mean something else: a compound word that it is part of, or a common word in lower
+    case ("may" beside the town May).
     """
 
     start: int
@@ -178,6 +180,8 @@ class Spellings:
             if not exact and _is_code(self._values[code], self._code_chars):
                 continue
             border = border_at(text, first, last)
+            if border == "whole" and not exact and self._is_by_chance(text, first, last, code):
+                border = "part"
             spelling: Spelling = "exact" if exact else "folded"
             if border != "none":
                 found.append((border, Naming(first, last, code, spelling)))
@@ -185,6 +189,17 @@ class Spellings:
         for border, one in found:
             if one.spelling == "exact" or (one.start, one.end) not in exact_places:
                 yield one if border == "whole" else msgspec.structs.replace(one, spelling="near")
+
+    def _is_by_chance(self, text: str, start: int, end: int, code: int) -> bool:
+        """Whether a text that has capitals writes a capitalised word of a large column without."""
+        word = text[start:end]
+        return (
+            len(self._values) > _VOCABULARY_MAX
+            and word.isalpha()
+            and word.islower()
+            and not self._values[code].islower()
+            and not text.islower()
+        )
 
     def _extent(self, text: str, start: int, end: int, value: str) -> tuple[int, int] | None:
         """Return where the value stands, with the signs before and after its tokens: `C++`."""

@@ -164,6 +164,21 @@ def test_a_text_names_these_values(values: list[str], text: str, expected: Found
     assert named(values, text) == expected
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Staff may park here", [("May", "?0")]),
+        ("He lives in May", [("May", "=")]),
+        ("HE LIVES IN MAY", [("May", "~")]),
+        ("he lives in may", [("May", "~")]),
+        ("He lives in town 7", [("Town 7", "~")]),
+    ],
+)
+def test_a_word_of_a_large_column_may_be_another_in_lower_case(text: str, expected: Found) -> None:
+    assert named(["May", *(f"Town {n}" for n in range(300))], text) == expected
+    assert named(["May"], "Staff may park here") == [("May", "~")]
+
+
 def test_a_value_stands_where_it_is_named_best_and_first() -> None:
     column = {"t.city": ready(index_texts(["York", "Paris"]))}
     found = of(CITY, column, "YORK, Paris", "York, York").values
