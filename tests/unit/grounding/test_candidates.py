@@ -1,6 +1,6 @@
 """What a text names of a table: pairs of a text and its candidates."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
 
 import msgspec
@@ -11,26 +11,14 @@ from hypothesis import strategies as st
 
 from lakehouse.core.errors import TableUnavailable
 from lakehouse.core.kind import GroundingRule
-from lakehouse.core.limits import CANDIDATE_ROWS_MAX, CANDIDATES_CHARS_MAX, CANDIDATES_MAX
+from lakehouse.core.limits import CANDIDATES_CHARS_MAX, CANDIDATES_MAX
 from lakehouse.grounding.arrow import index_arrow
-from lakehouse.grounding.candidates import RuleCandidates, find_candidates
-from lakehouse.grounding.index import ColumnIndex, index_booleans, index_numbers, index_texts
+from lakehouse.grounding.index import index_booleans, index_numbers, index_texts
 from lakehouse.grounding.near_keys import NEAR_SHARED_MAX
-from lakehouse.grounding.rules import RuleColumns
 from lakehouse.grounding.tokens import key_of
+from support.candidates import CITY, of, ready
 
-CITY = GroundingRule(path="/city", column="t.city")
 Found = list[tuple[str, str]]
-
-
-def ready(index: ColumnIndex) -> ColumnIndex:
-    index.prepare_spellings()
-    return index
-
-
-def of(rule: GroundingRule, columns: Mapping[str, ColumnIndex], *sources: str) -> RuleCandidates:
-    (found,) = find_candidates([rule], sources, RuleColumns(columns))  # type: ignore[arg-type]  # indexes in it
-    return found
 
 
 def named(values: Sequence[str], text: str) -> Found:
@@ -269,103 +257,6 @@ def test_within_takes_the_numbers_that_the_text_writes(text: str, expected: list
     assert sorted(bytes(one.value).decode() for one in found) == sorted(expected)
 
 
-# --- Rows ---------------------------------------------------------------------------------------
-
-PAIRED = GroundingRule(path="/iata", column="t.iata", with_={"/city": "t.city"})
-AIRPORTS = {
-    "t.iata": ready(index_texts(["LHR", "LGW", "ORY", "CDG", "LHR"])),
-    "t.city": ready(index_texts(["London", "London", "Paris", "Paris", "Heathrow"])),
-}
-
-
-def rows(text: str, rule: GroundingRule = PAIRED) -> list[tuple[str, list[object], bool]]:
-    return [
-        (
-            msgspec.json.decode(row.main.value),
-            [msgspec.json.decode(value) for value in row.values],
-            row.joined,
-        )
-        for row in of(rule, AIRPORTS, text).rows
-    ]
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("LHR in London", [("LHR", ["London"], True)]),
-        ("LHR", [("LHR", ["Heathrow"], True), ("LHR", ["London"], True)]),
-        ("LHR in Paris", [("LHR", ["Heathrow"], False), ("LHR", ["London"], False)]),
-        ("LGW London to ORY Paris", [("LGW", ["London"], True), ("ORY", ["Paris"], True)]),
-        ("in London", []),
-        ("LGW in Pariss", [("LGW", ["London"], True)]),
-    ],
-)
-def test_with_gives_rows(text: str, expected: list[tuple[str, list[object], bool]]) -> None:
-    assert rows(text) == expected
-
-
-def test_a_null_beside_a_named_value_is_null() -> None:
-    columns = {"t.iata": ready(index_texts(["LHR"])), "t.city": ready(index_texts([None]))}
-    (row,) = of(PAIRED, columns, "LHR").rows
-    assert row.values == (msgspec.Raw(b"null"),)
-
-
-def test_rows_of_numbers_within_a_tolerance() -> None:
-    rule = GroundingRule(
-        path="/n", column="t.n", match="within", tolerance=0.5, with_={"/city": "t.city"}
-    )
-    columns = {
-        "t.n": ready(index_numbers([1, 3.25])),
-        "t.city": ready(index_texts(["York", "Paris"])),
-    }
-    (row,) = of(rule, columns, "about 3").rows
-    assert (row.main.value, row.values) == (msgspec.Raw(b"3"), (msgspec.Raw(b'"Paris"'),))
-
-
-def test_rows_beyond_those_looked_at_are_told() -> None:
-    count = CANDIDATE_ROWS_MAX + 1
-    columns = {
-        "t.iata": ready(index_texts(["LHR"] * count)),
-        "t.city": ready(index_texts([f"Town {n}" for n in range(count)])),
-    }
-    found = of(PAIRED, columns, "LHR")
-    assert (len(found.rows), found.rows_total, found.complete) == (
-        CANDIDATES_MAX,
-        CANDIDATE_ROWS_MAX,
-        False,
-    )
-    joined = of(PAIRED, columns, "LHR in Town 7")
-    assert [bytes(row.values[0]) for row in joined.rows] == [b'"Town 7"']
-    assert joined.complete
-
-
-# --- Quotes -------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("One here. Two there!", ["One here.", "Two there!"]),
-        ("It costs 1.10 now. Yes.", ["It costs 1.10 now.", "Yes."]),
-        ("By J. Smith. Done.", ["By J. Smith.", "Done."]),
-        ("It is approx. five. Done.", ["It is approx. five.", "Done."]),
-        ("Here, there; where", ["Here, there; where", "Here", "there", "where"]),
-        ("1,200 seats", ["1,200 seats"]),
-        ("一つ。二つ、三つ。", ["一つ。", "二つ、三つ。", "二つ", "三つ。"]),
-        ("هل هنا؟ نعم، هنا", ["هل هنا؟", "نعم، هنا", "نعم", "هنا"]),
-        ("यह एक है। दो।", ["यह एक है।", "दो।"]),
-        ("  one \n\n two  ", ["one", "two"]),
-        ('He said "go." Then left.', ['He said "go."', "Then left."]),
-        ("... !", []),
-        ("", []),
-    ],
-)
-def test_quotes_are_sentences_and_clauses(text: str, expected: list[str]) -> None:
-    found = of(GroundingRule(path="/q", match="quote"), {}, text).values
-    assert [msgspec.json.decode(one.value) for one in found] == expected
-    assert all(text[one.start : one.end] == msgspec.json.decode(one.value) for one in found)
-
-
 # --- Bounds -------------------------------------------------------------------------------------
 
 
@@ -433,3 +324,28 @@ def test_a_name_one_edit_away_is_near(word: str, data: st.DataObject) -> None:
     )
     ((name, mark),) = named([value], f"in {typed} now")
     assert (name, mark) == (value, "?1")
+
+
+@given(values=st.lists(st.text(max_size=12), max_size=6), text=st.text(max_size=80))
+def test_any_text_can_be_searched(values: list[str], text: str) -> None:
+    source = " ".join([text, *values])
+    column = {"t.city": ready(index_texts(values))}
+    for rule in (
+        CITY,
+        GroundingRule(path="/q", match="quote"),
+        GroundingRule(path="/n", column="t.city", match="within", tolerance=0.0),
+    ):
+        for one in of(rule, column, source).values:
+            msgspec.json.decode(one.value)
+            assert 0 <= one.start < one.end <= len(source)
+
+
+@given(
+    number=st.decimals(allow_nan=False, allow_infinity=False, min_value=-(10**9), max_value=10**9)
+)
+def test_a_number_is_found_as_it_is_written(number: Decimal) -> None:
+    column = {"t.city": ready(index_numbers([number]))}
+    texts = {f"{number:f}", f"{number:,f}"}
+    for text in (text for text in texts if sum(map(str.isdigit, text)) < 40):
+        (found,) = of(CITY, column, f"it is {text} now").values
+        assert (found.start, found.end) == (6, 6 + len(text))
