@@ -39,7 +39,7 @@ _WRITTEN: Final[Mapping[Form, re.Pattern[str]]] = {
 }
 
 
-class Candidate(msgspec.Struct, frozen=True):
+class NamedValue(msgspec.Struct, frozen=True):
     """A value, as JSON, that a source names, and the first place where it does so best.
 
     `start` and `end` count code points. `distance` is in edits, and 0 unless near.
@@ -60,7 +60,7 @@ class CandidateRow(msgspec.Struct, frozen=True):
     text names values for a `with` column and no row has them beside this main value.
     """
 
-    main: Candidate
+    main: NamedValue
     values: tuple[msgspec.Raw, ...]
     joined: bool
 
@@ -74,7 +74,7 @@ class RuleCandidates(msgspec.Struct, frozen=True):
     """
 
     rule: GroundingRule
-    values: tuple[Candidate, ...]
+    values: tuple[NamedValue, ...]
     total: int
     rows: tuple[CandidateRow, ...] = ()
     rows_total: int = 0
@@ -94,14 +94,15 @@ def find_candidates(
     Raises:
         TableUnavailable: A rule names a table or column that is not there.
 
-    Cost: about 100 µs per 1,000 characters and column, at any number of values, and up to 2 ms for
+    Cost: about 200 µs per 1,000 characters and column at any number of values, up to 300 µs for
+    near spellings of each source, and up to 2 ms for
     rows. Only the first `CANDIDATES_CHARS_MAX` characters are searched.
     """
     search = _Search(sources, columns)
     return tuple(search.of(rule) for rule in rules)
 
 
-_Main = tuple[Candidate, Collection[int]]
+_Main = tuple[NamedValue, Collection[int]]
 """A value of the main column, and its rows."""
 
 
@@ -116,7 +117,7 @@ class _Search:
             self._sources.append(source[:left])
             left -= min(left, len(source))
         self._complete = sum(map(len, sources)) <= CANDIDATES_CHARS_MAX
-        self._named: dict[str, dict[int, Candidate]] = {}
+        self._named: dict[str, dict[int, NamedValue]] = {}
 
     def of(self, rule: GroundingRule) -> RuleCandidates:
         if rule.column is None:
@@ -138,7 +139,7 @@ class _Search:
     def _result(
         self,
         rule: GroundingRule,
-        found: Iterable[Candidate],
+        found: Iterable[NamedValue],
         main: Sequence[_Main] = (),
     ) -> RuleCandidates:
         every = sorted(found, key=_place)
@@ -200,7 +201,7 @@ class _Search:
 
     # --- What the sources name ------------------------------------------------------------------
 
-    def _by_code(self, reference: str) -> dict[int, Candidate]:
+    def _by_code(self, reference: str) -> dict[int, NamedValue]:
         """Return the best place of each value of a column that is named, by the value's number."""
         known = self._named.get(reference)
         if known is None:
@@ -208,7 +209,7 @@ class _Search:
             known = {}
             for number, source in enumerate(self._sources):
                 for one in named_in(column, source):
-                    candidate = Candidate(
+                    candidate = NamedValue(
                         column.json_of(one.code),
                         one.spelling,
                         number,
@@ -223,25 +224,25 @@ class _Search:
         return known
 
     def _rows_within(
-        self, rule: GroundingRule, column: ColumnIndex, one: Candidate
+        self, rule: GroundingRule, column: ColumnIndex, one: NamedValue
     ) -> Collection[int]:
         number = Decimal(bytes(one.value).decode("ascii"))
         return column.rows(number, "within", rule.tolerance)
 
-    def _numbers(self) -> Iterator[Candidate]:
+    def _numbers(self) -> Iterator[NamedValue]:
         for number, source in enumerate(self._sources):
             start = -1
             for one in numerals_in(source):
                 spelling: Spelling = "folded" if one.start == start else "exact"
                 start = one.start
                 raw = msgspec.Raw(one.text.encode("ascii"))
-                yield Candidate(raw, spelling, number, one.start, one.end)
+                yield NamedValue(raw, spelling, number, one.start, one.end)
 
-    def _quotes(self) -> Iterator[Candidate]:
+    def _quotes(self) -> Iterator[NamedValue]:
         for number, source in enumerate(self._sources):
             for start, end in quotes_in(source):
                 raw = msgspec.Raw(msgspec.json.encode(source[start:end]))
-                yield Candidate(raw, "exact", number, start, end)
+                yield NamedValue(raw, "exact", number, start, end)
 
 
 def named_in(column: ColumnIndex, text: str) -> list[Naming]:
@@ -271,8 +272,8 @@ def named_in(column: ColumnIndex, text: str) -> list[Naming]:
     return found
 
 
-def _distinct(found: Iterable[Candidate]) -> list[Candidate]:
-    best: dict[bytes, Candidate] = {}
+def _distinct(found: Iterable[NamedValue]) -> list[NamedValue]:
+    best: dict[bytes, NamedValue] = {}
     for one in found:
         other = best.get(bytes(one.value))
         if other is None or _sureness(one) < _sureness(other):
@@ -280,11 +281,11 @@ def _distinct(found: Iterable[Candidate]) -> list[Candidate]:
     return list(best.values())
 
 
-def _place(one: Candidate) -> tuple[int, int, int, bytes]:
+def _place(one: NamedValue) -> tuple[int, int, int, bytes]:
     return one.source, one.start, -one.end, bytes(one.value)
 
 
-def _sureness(one: Candidate) -> tuple[int, int, int, int, int, bytes]:
+def _sureness(one: NamedValue) -> tuple[int, int, int, int, int, bytes]:
     return _RANKS[one.spelling], one.distance, *_place(one)
 
 
