@@ -95,8 +95,8 @@ def find_candidates(
         TableUnavailable: A rule names a table or column that is not there.
 
     Cost: about 200 µs per 1,000 characters and column at any number of values, up to 300 µs for
-    near spellings of each source, and up to 2 ms for
-    rows. Only the first `CANDIDATES_CHARS_MAX` characters are searched.
+    near spellings of each source, and up to 2 ms for rows. Only the first `CANDIDATES_CHARS_MAX`
+    characters are searched.
     """
     search = _Search(sources, columns)
     return tuple(search.of(rule) for rule in rules)

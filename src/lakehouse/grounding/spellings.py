@@ -91,8 +91,8 @@ class Spellings:
         """Return what the text names, by place and then by bytes of the value; near ones too.
 
         Of values at one place the longest is named; where a value stands in its own spelling no
-        other one of that key is. Cost: about 200 µs per 1,000 characters at any number of values, and
-        up to 300 µs for near spellings.
+        other one of that key is. Cost: about 200 µs per 1,000 characters at any number of
+        values, and up to 300 µs for near spellings.
         """
         spans = spans_of(text)
         reading = _Reading(text, spans)
