@@ -1,0 +1,181 @@
+"""Narrowing: laws that hold for any schema, candidates and answer."""
+
+import json
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lakehouse.core.errors import Refusal
+from lakehouse.core.json_text import pointer_parts
+from lakehouse.validation.narrowing import Candidates, SchemaNarrowing
+from lakehouse.validation.schema import compile_schema
+
+NAMES = ["a", "b"]
+VALUES = ["x", "yy", "z", 1, 2.5, True, None]
+PLACES = ["/a", "/b", "/a/a", "/a/b", "/b/a", "/a/0", "/b/0/a", ""]
+OPTIONS = settings(max_examples=400, deadline=None)
+
+scalars = st.sampled_from(VALUES)
+texts = st.sampled_from(["x", "yy", "z"])
+leaves: st.SearchStrategy[Any] = st.sampled_from(
+    [
+        {"type": "string"},
+        {"type": ["string", "null"], "description": "noted"},
+        {"type": "string", "maxLength": 1},
+        {"pattern": "^[xz]$"},
+        {"enum": ["x", "yy", 1, None]},
+        {"const": "z"},
+        {"type": "number", "minimum": 2},
+        {"type": "integer"},
+        {"type": ["boolean", "string"]},
+        {"$ref": "#/$defs/text"},
+        {"$ref": "#/$defs/text", "maxLength": 1},
+        {"$ref": "#/$defs/object"},
+        {"$ref": "#/properties/a"},
+        {"$ref": "#"},
+        {},
+        True,
+        False,
+    ]
+)
+
+
+def _branching(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    members = st.dictionaries(st.sampled_from(NAMES), inner, min_size=1, max_size=2)
+    required = st.lists(st.sampled_from(NAMES), unique=True)
+    objects = st.fixed_dictionaries(
+        {"properties": members},
+        optional={
+            "type": st.sampled_from(["object", ["object", "null"]]),
+            "required": required,
+            "additionalProperties": st.just(False) | inner,
+            "patternProperties": st.fixed_dictionaries({"^b": inner}),
+            "unevaluatedProperties": st.just(False),
+            "not": st.fixed_dictionaries({"properties": members, "required": required}),
+            "anyOf": st.lists(inner, min_size=1, max_size=2),
+            "$ref": st.just("#/$defs/object"),
+        },
+    )
+    arrays = st.fixed_dictionaries(
+        {"items": inner},
+        optional={
+            "type": st.sampled_from(["array", ["array", "string"]]),
+            "prefixItems": st.lists(inner, min_size=1, max_size=2),
+            "maxItems": st.integers(1, 2),
+            "minItems": st.just(1),
+            "uniqueItems": st.just(True),
+            "contains": inner,
+        },
+    )
+    unions = st.sampled_from(["anyOf", "oneOf", "allOf"]).flatmap(
+        lambda keyword: st.fixed_dictionaries(
+            {keyword: st.lists(inner, min_size=1, max_size=3)}, optional={"title": st.just("t")}
+        )
+    )
+    return objects | arrays | unions
+
+
+parts = st.recursive(leaves, _branching, max_leaves=8)
+roots = st.fixed_dictionaries(
+    {"properties": st.fixed_dictionaries({"a": parts, "b": parts})},
+    optional={
+        "type": st.just("object"),
+        "required": st.lists(st.sampled_from(NAMES), unique=True),
+        "additionalProperties": st.just(False),
+        "oneOf": st.lists(parts, min_size=1, max_size=2),
+        "allOf": st.lists(parts, min_size=1, max_size=2),
+    },
+) | _branching(parts).map(lambda root: {"properties": {"a": True}} | root)
+definitions = st.fixed_dictionaries(
+    {"text": texts.map(lambda _: {"type": "string"}), "object": parts}
+)
+schemas = st.tuples(roots, definitions).map(lambda pair: {**pair[0], "$defs": pair[1]})
+answers = (
+    st.fixed_dictionaries(
+        {},
+        optional=dict.fromkeys(
+            NAMES,
+            st.recursive(
+                scalars,
+                lambda inner: (
+                    st.lists(inner, max_size=2)
+                    | st.fixed_dictionaries({}, optional=dict.fromkeys([*NAMES, "c"], inner))
+                ),
+                max_leaves=4,
+            ),
+        ),
+    )
+    | st.lists(scalars, max_size=2)
+    | scalars
+)
+
+
+@st.composite
+def rules(draw: st.DrawFn) -> Candidates:
+    chosen = st.lists(st.sampled_from(PLACES), min_size=1, max_size=3, unique=True)
+    places = draw(st.sampled_from([["/a"], ["/a", "/b"], ["/b", "/a"]]) | chosen)
+    rows = draw(st.lists(st.tuples(*(scalars for _ in places)), min_size=1, max_size=5))
+    return Candidates(
+        tuple((at, f"t.c{n}") for n, at in enumerate(places)), tuple(rows), draw(st.booleans())
+    )
+
+
+def compiled(schema: Any) -> Any:
+    try:
+        return compile_schema(json.dumps(schema).encode())
+    except Refusal:  # a reference loop, say
+        return None
+
+
+def resolve(answer: Any, at: str) -> Any:
+    for part in pointer_parts(at):
+        if isinstance(answer, dict):
+            answer = answer.get(part)
+        elif isinstance(answer, list) and part.isdigit():
+            answer = answer[int(part)] if int(part) < len(answer) else None
+        else:
+            return None
+    return answer
+
+
+def same(left: Any, right: Any) -> bool:
+    return left == right and isinstance(left, bool) == isinstance(right, bool)
+
+
+def given_only(answer: Any, rule: Candidates) -> bool:
+    """Tell whether the places hold values of one row, or of one row for each element.
+
+    Elements that no main value stands beside are of their column.
+    """
+    main, *others = (resolve(answer, at) for at, _ in rule.places)
+    mains = main if isinstance(main, list) else [main]
+    for index in range(max(len(one) if isinstance(one, list) else 1 for one in (mains, *others))):
+        values = [
+            (one[index] if index < len(one) else None) if isinstance(one, list) else one
+            for one in (mains, *others)
+        ]
+        if not any(
+            all(value is None or same(value, cell) for cell, value in zip(row, values, strict=True))
+            for row in rule.rows
+        ):
+            return False
+    return True
+
+
+@OPTIONS
+@given(
+    schemas, st.lists(rules(), min_size=1, max_size=2), st.lists(answers, min_size=10, max_size=40)
+)
+def test_a_narrowed_schema_accepts_nothing_new_and_all_that_was_given(schema, given_rules, tries):
+    """In any combination of unions, references, arrays, conditions and rules."""
+    original = compiled(schema)
+    if original is None:
+        return
+    done = SchemaNarrowing(json.dumps(schema).encode()).narrow(given_rules)
+    narrowed = compile_schema(done.schema)
+    for answer in tries:
+        if narrowed.accepts(answer):
+            assert original.accepts(answer), (done, answer)
+        elif original.accepts(answer):
+            assert not all(given_only(answer, rule) for rule in given_rules), (done, answer)
