@@ -30,7 +30,7 @@ _NOTES: Final = frozenset(
     | {"writeOnly", "$schema", "$defs"}
 )
 _APART: Final = frozenset({"$ref", "anyOf", "oneOf", "allOf"})
-_CONDITIONS: Final = ("not", "if", "then", "else", "dependentSchemas")
+_CONDITIONS: Final = frozenset({"not", "if", "then", "else", "dependentSchemas"})
 _INDEX_DIGITS_MAX: Final = 9
 
 
@@ -158,7 +158,6 @@ class NarrowedPlaces:
 
     def _expanded(self, place: Place, group: Group, rest: tuple[Mark, ...]) -> JsonValue:
         """Write the node once for each choice of the group; the whole where that says nothing."""
-        whole = self._build(place, rest)
         branches: list[JsonValue] = []
         for choice in group.choices:
             before = [(one.tally.hits, one.tally.misses) for one in choice]
@@ -172,12 +171,12 @@ class NarrowedPlaces:
             if failed and self._unions == unions:
                 continue  # a value of this row cannot stand here
             if failed or not any(hits for hits, _ in met):
-                return whole
+                return self._build(place, rest)
             branches += _alternatives(built)
         if not branches:
-            return whole
+            return self._build(place, rest)
         if group.open_end:
-            branches.append(_without_notes(whole))
+            branches.append(_without_notes(self._build(place, rest)))
         if len(branches) == 1:
             return branches[0]
         return {**_notes(self._document.node(place)), "anyOf": branches}
@@ -221,9 +220,10 @@ class NarrowedPlaces:
                 by_name.setdefault(one.parts[0], []).append(one.step())
         if not by_name or not _may_be(node, "object"):
             return {}
+        conditions = [node[one] for one in node.keys() & _CONDITIONS]
         for name, inner in by_name.items():
             child = self._member(place, node, name)
-            if child is None or any(_mentions(node.get(one), name) for one in _CONDITIONS):
+            if child is None or any(_mentions(one, name) for one in conditions):
                 continue
             built = self._build(child, tuple(inner))
             if built is not self._document.at(child):

@@ -235,17 +235,18 @@ class _Weight:
         while pending:
             one = pending.pop()
             if isinstance(one, list):
-                pending += one
+                pending += [item for item in one if isinstance(item, dict | list)]
+                continue
             if not isinstance(one, dict):
                 continue
             target = one.get("$ref")
             if isinstance(target, str):
                 self.references.append("".join(pointer_parts(target.removeprefix("#"))[1:2]))
-            enum = one.get("enum")
-            values = [*listed(enum), *([one["const"]] if "const" in one else [])]
-            self.values += len(values)
-            self.characters += sum(len(value) for value in values if isinstance(value, str))
-            pending += one.values()
+            if "enum" in one or "const" in one:
+                values = [*listed(one.get("enum")), one.get("const", True)]
+                self.values += len(values) - ("const" not in one)
+                self.characters += sum(len(value) for value in values if isinstance(value, str))
+            pending += [item for item in one.values() if isinstance(item, dict | list)]
 
 
 def _within(weight: _Weight, size: int, limits: NarrowingLimits) -> bool:

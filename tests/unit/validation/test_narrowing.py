@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from lakehouse.core.kind import digest_of
+from lakehouse.core.kind import FormatMode, digest_of
 from lakehouse.core.session import Narrowed
 from lakehouse.providers.llama_cpp import LlamaCppProvider, LlamaCppSettings
 from lakehouse.providers.strict_schema import may_be_strict
@@ -49,10 +49,13 @@ def rows(places: str, *found: tuple[Any, ...], open_end: bool = False) -> Candid
     return Candidates(named, found, open_end)
 
 
-def narrow(schema: Any, *candidates: Candidates, **limits: Any) -> NarrowedSchema:
-    return SchemaNarrowing(json.dumps(schema).encode(), limits.pop("formats", "off")).narrow(
-        candidates, NarrowingLimits(**limits)
-    )
+def narrow(
+    schema: Any,
+    *candidates: Candidates,
+    limits: NarrowingLimits | None = None,
+    formats: FormatMode = "off",
+) -> NarrowedSchema:
+    return SchemaNarrowing(json.dumps(schema).encode(), formats).narrow(candidates, limits)
 
 
 EVENT = closed(airport=TEXT, city=NULLABLE, note=TEXT)
@@ -408,6 +411,18 @@ CASES: dict[str, tuple[Any, list[Candidates], list[Any], list[Any]]] = {
         [event("OSL", "Oslo"), {"none": "free"}],
         [event("OSL", "Bergen")],
     ),
+    "pairs stay where a value may stand in a branch that is not followed": (
+        {
+            "properties": {"b": TEXT},
+            "anyOf": [
+                {"properties": {"a": {"type": "integer"}}},
+                {"oneOf": [{"properties": {"a": TEXT}}, {"properties": {"a": {"type": "null"}}}]},
+            ],
+        },
+        [rows("/a /b", ("x", "y"), (1, "z"))],
+        [{"a": "x", "b": "y"}, {"a": 1, "b": "z"}],
+        [],
+    ),
     "pairs over two parts of an allOf": (
         {"allOf": [{"properties": {"airport": TEXT}}, {"properties": {"city": TEXT}}]},
         [PAIRS],
@@ -451,7 +466,7 @@ CASES: dict[str, tuple[Any, list[Candidates], list[Any], list[Any]]] = {
 def test_the_narrowed_schema_accepts_only_what_was_given(name: str) -> None:
     """And the schema itself accepts all of both lists."""
     schema, candidates, accepted, refused = CASES[name]
-    formats = "known" if name == "dates" else "off"
+    formats: FormatMode = "known" if name == "dates" else "off"
     whole = compile_schema(json.dumps(schema).encode(), formats)
     found = narrow(schema, *candidates, formats=formats)
     narrowed = compile_schema(found.schema, formats)
@@ -530,7 +545,7 @@ def test_definitions_that_nothing_needs_any_more_are_left_out() -> None:
 
 def test_strict_mode_still_takes_a_schema_that_it_took() -> None:
     """Where the root may be no union, each place has the values of its column."""
-    strict = narrow(EVENT, PAIRS, root_union=False)
+    strict = narrow(EVENT, PAIRS, limits=NarrowingLimits(root_union=False))
     assert may_be_strict(json.dumps(EVENT).encode())
     assert may_be_strict(strict.schema)
     assert not compile_schema(strict.schema).accepts(event("TRD", "Oslo"))
@@ -542,23 +557,28 @@ def test_strict_mode_still_takes_a_schema_that_it_took() -> None:
 
 @pytest.mark.parametrize(
     "limits",
-    [{"values_max": 3}, {"characters_max": 8}, {"grammar_bytes_max": 230}],
+    [
+        NarrowingLimits(values_max=3),
+        NarrowingLimits(characters_max=8),
+        NarrowingLimits(grammar_bytes_max=230),
+    ],
 )
-def test_where_all_is_too_much_the_fewest_candidates_come_first(limits: dict[str, int]) -> None:
+def test_where_all_is_too_much_the_fewest_candidates_come_first(limits: NarrowingLimits) -> None:
     """The others are left, and say so."""
     many = one("/a", *(f"{n:06}" for n in range(20)))
-    found = narrow(closed(a=TEXT, b=TEXT), many, one("/b", "x", "y"), **limits)
+    found = narrow(closed(a=TEXT, b=TEXT), many, one("/b", "x", "y"), limits=limits)
     assert [record.path for record in found.narrowed] == ["/b"]
     assert found.left == (("/a", "over_limits"),)
-    assert fits(found.schema, NarrowingLimits(**limits))
-    assert not fits(narrow(closed(a=TEXT, b=TEXT), many).schema, NarrowingLimits(**limits))
+    assert fits(found.schema, limits)
+    assert not fits(narrow(closed(a=TEXT, b=TEXT), many).schema, limits)
 
 
 def test_limits_count_the_values_that_the_schema_has_itself() -> None:
     """A provider counts them too."""
     schema = closed(a=TEXT, b={"enum": ["1", "2", "3"]})
-    assert narrow(schema, one("/a", "x"), values_max=4).narrowed
-    assert narrow(schema, one("/a", "x"), values_max=3).left == (("/a", "over_limits"),)
+    assert narrow(schema, one("/a", "x"), limits=NarrowingLimits(values_max=4)).narrowed
+    tight = narrow(schema, one("/a", "x"), limits=NarrowingLimits(values_max=3))
+    assert tight.left == (("/a", "over_limits"),)
 
 
 def test_one_schema_is_narrowed_again_and_again() -> None:
