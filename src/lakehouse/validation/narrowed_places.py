@@ -158,6 +158,8 @@ class NarrowedPlaces:
 
     def _expanded(self, place: Place, group: Group, rest: tuple[Mark, ...]) -> JsonValue:
         """Write the node once for each choice of the group; the whole where that says nothing."""
+        tallies = {id(one.tally): one.tally for choice in group.choices for one in choice}
+        start = [(tally, tally.hits) for tally in tallies.values()]
         branches: list[JsonValue] = []
         for choice in group.choices:
             before = [(one.tally.hits, one.tally.misses) for one in choice]
@@ -167,13 +169,15 @@ class NarrowedPlaces:
                 (one.tally.hits - hits, one.tally.misses - misses)
                 for one, (hits, misses) in zip(choice, before, strict=True)
             ]
-            failed = any(misses and not hits for hits, misses in met)
-            if failed and self._unions == unions:
+            if self._unions == unions and any(misses and not hits for hits, misses in met):
                 continue  # a value of this row cannot stand here
-            if failed or not any(hits for hits, _ in met):
-                return self._build(place, rest)
+            if not any(hits for hits, _ in met):
+                branches = []
+                break
             branches += _alternatives(built)
         if not branches:
+            for tally, hits in start:
+                tally.hits = hits  # of what is not kept
             return self._build(place, rest)
         if group.open_end:
             branches.append(_without_notes(self._build(place, rest)))

@@ -14,7 +14,14 @@ from typing import Literal
 
 import msgspec
 
-from lakehouse.core.json_text import ENCODER, JsonValue, dumps, parse_bytes, pointer_parts
+from lakehouse.core.json_text import (
+    ENCODER,
+    JsonScalar,
+    JsonValue,
+    dumps,
+    parse_bytes,
+    pointer_parts,
+)
 from lakehouse.core.kind import FormatMode, digest_of
 from lakehouse.core.matches import SCALARS
 from lakehouse.core.session import Narrowed
@@ -28,7 +35,7 @@ from lakehouse.validation.narrowed_places import (
     Tally,
 )
 from lakehouse.validation.schema_choices import ViewTooLarge
-from lakehouse.validation.schema_document import SchemaDocument, listed, named
+from lakehouse.validation.schema_document import SchemaDocument, listed, named, strings
 from lakehouse.validation.schema_engine import FORMATS, SchemaEngine
 from lakehouse.validation.schema_view import SchemaView
 
@@ -97,6 +104,7 @@ class SchemaNarrowing:
         # Values of a table can be decimals.
         self._engine = SchemaEngine(self._document, exact=True)
         self._views: dict[str, SchemaView | None] = {}
+        self._lacking: dict[str, bool] = {}
 
     def narrow(
         self, candidates: Sequence[Candidates], limits: NarrowingLimits | None = None
@@ -149,7 +157,9 @@ class SchemaNarrowing:
         main = views[0]
         if main is None:
             return _Part((), ())
-        rows = [row for row in one.rows if _fit(row, views)]
+        free = [self._may_lack(at) for at, _ in one.places]
+        fitted = [_fitted(row, views, free) for row in one.rows]
+        rows = [row for row in fitted if row is not None]
         if not rows:
             left[one.places[0][0]] = "no_valid_value"
             return _Part((), ())
@@ -191,6 +201,17 @@ class SchemaNarrowing:
             except ViewTooLarge:
                 self._views[at] = None
         return self._views[at]
+
+    def _may_lack(self, at: str) -> bool:
+        """Return whether the value at a place may be null or left out."""
+        if at not in self._lacking:
+            view, (above, _, _) = self._view(at), at.rpartition("/")
+            parent = self._view(above) if at else None
+            name = pointer_parts(at)[-1] if at else ""
+            self._lacking[at] = (view is not None and view.holds(None)) or (
+                parent is not None and not _required(parent, name)
+            )
+        return self._lacking[at]
 
     # --- The whole ---
 
@@ -267,14 +288,29 @@ def fits(raw: bytes, limits: NarrowingLimits) -> bool:
     return _within(weight, len(raw), limits) and (limits.root_union or not union)
 
 
-def _fit(row: Row, views: Sequence[SchemaView | None]) -> bool:
-    """Return whether the values of a row can stand at their places; one without a place may."""
-    if row[0] is None:
-        return False
-    return all(
-        view is None or value is None or _holds(view, value)
-        for value, view in zip(row, views, strict=True)
-    )
+def _fitted(row: Row, views: Sequence[SchemaView | None], free: Sequence[bool]) -> Row | None:
+    """Return a row as the schema lets it stand; None if it cannot.
+
+    A value beside the main one that the schema forbids leaves its place to null, or unbound where
+    it may be left out.
+    """
+    cells: list[JsonScalar] = []
+    for at, (value, view) in enumerate(zip(row, views, strict=True)):
+        if view is None or value is None or _holds(view, value):
+            cells.append(value)
+        elif at > 0 and free[at]:
+            cells.append(None)
+        else:
+            return None
+    return tuple(cells) if cells[0] is not None else None
+
+
+def _required(view: SchemaView, name: str) -> bool:
+    """Return whether every way to satisfy a place requires a member."""
+    required = dict.fromkeys(map(id, view.alternatives), False)
+    for alternative, node in view.nodes():
+        required[id(alternative)] |= name in strings(node.get("required"))
+    return all(required.values())
 
 
 def _holds(view: SchemaView, value: JsonValue) -> bool:

@@ -393,6 +393,24 @@ CASES: dict[str, tuple[Any, list[Candidates], list[Any], list[Any]]] = {
         [{"airport": "OSL", "city": "Oslo"}],
         [{"airport": "BGO", "city": "Bergen"}, {"airport": "OSL", "city": "Bergen"}],
     ),
+    "a forbidden value beside the main one leaves null": (
+        closed(airport=TEXT, city={"type": ["string", "null"], "maxLength": 4}),
+        [PAIRS],
+        [{"airport": "OSL", "city": "Oslo"}, {"airport": "BGO", "city": None}],
+        [{"airport": "TRD", "city": None}],
+    ),
+    "a forbidden value beside the main one that may not lack": (
+        closed(airport=TEXT, city={"type": "string", "maxLength": 4}),
+        [PAIRS],
+        [{"airport": "OSL", "city": "Oslo"}],
+        [{"airport": "BGO", "city": "Berg"}],
+    ),
+    "a forbidden value beside the main one that may be left out": (
+        {"properties": {"airport": TEXT, "city": {"type": "string", "maxLength": 4}}},
+        [PAIRS],
+        [{"airport": "OSL", "city": "Oslo"}, {"airport": "BGO"}],
+        [{"airport": "TRD"}],
+    ),
     "triples": (
         closed(a=TEXT, b=TEXT, c={"type": "integer"}),
         [rows("/a /b /c", ("x", "y", 1), ("x", "y", 2), ("x", "z", 3))],
@@ -411,17 +429,22 @@ CASES: dict[str, tuple[Any, list[Candidates], list[Any], list[Any]]] = {
         [event("OSL", "Oslo"), {"none": "free"}],
         [event("OSL", "Bergen")],
     ),
-    "pairs stay where a value may stand in a branch that is not followed": (
+    "pairs with a branch that is not followed": (
         {
             "properties": {"b": TEXT},
             "anyOf": [
                 {"properties": {"a": {"type": "integer"}}},
-                {"oneOf": [{"properties": {"a": TEXT}}, {"properties": {"a": {"type": "null"}}}]},
+                {
+                    "oneOf": [
+                        {"properties": {"a": TEXT}},
+                        {"properties": {"a": {"type": "boolean"}}},
+                    ]
+                },
             ],
         },
         [rows("/a /b", ("x", "y"), (1, "z"))],
         [{"a": "x", "b": "y"}, {"a": 1, "b": "z"}],
-        [],
+        [{"a": "x", "b": "free"}, {"a": "x", "b": "z"}],
     ),
     "pairs over two parts of an allOf": (
         {"allOf": [{"properties": {"airport": TEXT}}, {"properties": {"city": TEXT}}]},

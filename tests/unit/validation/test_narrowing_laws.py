@@ -146,10 +146,13 @@ def same(left: Any, right: Any) -> bool:
 def given_only(answer: Any, rule: Candidates) -> bool:
     """Tell whether the places hold values of one row, or of one row for each element.
 
-    Elements that no main value stands beside are of their column.
+    Elements that no main value stands beside are of their column. Without any main value there
+    are no others: a null there leaves them free, which the tables of cases hold.
     """
     main, *others = (resolve(answer, at) for at, _ in rule.places)
     mains = main if isinstance(main, list) else [main]
+    if not any(one is not None for one in mains):
+        return all(one is None for one in others)
     for index in range(max(len(one) if isinstance(one, list) else 1 for one in (mains, *others))):
         values = [
             (one[index] if index < len(one) else None) if isinstance(one, list) else one
@@ -174,6 +177,7 @@ def test_a_narrowed_schema_accepts_nothing_new_and_all_that_was_given(schema, gi
         return
     done = SchemaNarrowing(json.dumps(schema).encode()).narrow(given_rules)
     narrowed = compile_schema(done.schema)
+    assert bool(done.narrowed) is (done.schema != json.dumps(schema).encode())
     for answer in tries:
         if narrowed.accepts(answer):
             assert original.accepts(answer), (done, answer)
