@@ -34,7 +34,7 @@ _CONDITIONS: Final = frozenset({"not", "if", "then", "else", "dependentSchemas"}
 _INDEX_DIGITS_MAX: Final = 9
 
 
-class Tally:
+class PlaceTally:
     """What became of one place's values: how often one could stand, and how often none could."""
 
     def __init__(self) -> None:
@@ -51,7 +51,7 @@ class Cursor(msgspec.Struct, frozen=True):
 
     parts: tuple[str, ...]
     values: Row
-    tally: Tally
+    tally: PlaceTally
     null: bool = True
     listed: bool = False
     scalar: bool = True

@@ -6,10 +6,10 @@ still judges the answer. How places are rewritten, and what holds of the result:
 Rows of several places stand as an `anyOf` at their nearest common parent, so that only real rows
 can be written. Where they cannot (a place in an array; a parent that may be no union), each place
 gets the values of its own column. A null at the main place leaves the others free, since the rule
-then says nothing.
+then says nothing; a main value that is left out does not.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal
 
 import msgspec
@@ -31,8 +31,8 @@ from lakehouse.validation.narrowed_places import (
     Group,
     Mark,
     NarrowedPlaces,
+    PlaceTally,
     Row,
-    Tally,
 )
 from lakehouse.validation.schema_choices import ViewTooLarge
 from lakehouse.validation.schema_document import SchemaDocument, listed, named, strings
@@ -46,9 +46,8 @@ class NarrowingLimits(msgspec.Struct, frozen=True, kw_only=True):
     """What a decoder takes; None: no limit.
 
     `values_max` counts the values of every `enum` and `const` of the schema, `characters_max`
-    those of their texts. `grammar_bytes_max` bounds the schema as sent with each reference written
-    out once, which a converter to a grammar turns into about twice as many bytes. Without
-    `root_union` the root is no `anyOf`.
+    those of their texts. `grammar_bytes_max` bounds the bytes of the schema, which its grammar
+    grows with. Without `root_union` the root becomes no `anyOf`, as OpenAI's strict mode wants it.
     """
 
     values_max: int | None = None
@@ -81,13 +80,14 @@ class _Part(msgspec.Struct, frozen=True):
     """The marks of one rule, with the values and tally of each place."""
 
     marks: tuple[Mark, ...]
-    places: tuple[tuple[str, str, list[JsonValue], Tally], ...]
+    places: tuple[tuple[str, str, list[JsonScalar], PlaceTally], ...]
 
 
 class SchemaNarrowing:
     """Narrows one schema again and again. Keep one for each schema: it is costly to make.
 
-    Cost: about 1 ms for a schema of 1 KB; then each `narrow` some 50 µs for ten values.
+    Cost: about 0.3 ms for a schema of 300 bytes; then `narrow` about 40 µs and 4 µs a value, or
+    40 µs a row of several places.
 
     Raises:
         SchemaError: On construction, for a schema that `compile_schema` rejects.
@@ -168,8 +168,10 @@ class SchemaNarrowing:
         together = [at for at, view in enumerate(views) if view is not None and columns[at]]
         paths = [tuple(pointer_parts(at)) for at, _ in one.places]
         shared = _shared([paths[at] for at in together])
-        lists = any("array" in views[at].types for at in together)  # type: ignore[union-attr]
-        tallies = [Tally() for _ in one.places]
+        lists = any(
+            "array" in view.types for at, view in enumerate(views) if view and at in together
+        )
+        tallies = [PlaceTally() for _ in one.places]
         marks: tuple[Mark, ...]
         if len(together) > 1 and not lists and (shared or root_union):
             depth = len(shared)
@@ -317,9 +319,9 @@ def _holds(view: SchemaView, value: JsonValue) -> bool:
     return view.holds(value) or ("array" in view.types and view.items().holds(value))
 
 
-def _distinct(values: Iterator[JsonValue]) -> list[JsonValue]:
+def _distinct(values: Iterable[JsonScalar]) -> list[JsonScalar]:
     """List values once each, without null. Equal numbers are one."""
-    found: dict[object, JsonValue] = {}
+    found: dict[object, JsonScalar] = {}
     for value in values:
         if value is not None:
             found.setdefault((isinstance(value, bool), value), value)
@@ -338,11 +340,11 @@ def _shared(paths: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
 
 
 def _choices(
-    rows: Sequence[Row], below: dict[int, tuple[str, ...]], tallies: Sequence[Tally]
+    rows: Sequence[Row], below: dict[int, tuple[str, ...]], tallies: Sequence[PlaceTally]
 ) -> Iterator[tuple[Cursor, ...]]:
     """Write rows as cursors; rows that differ only in their last place are one choice."""
     *firsts, last = below
-    grouped: dict[str, tuple[Row, list[JsonValue]]] = {}
+    grouped: dict[str, tuple[Row, list[JsonScalar]]] = {}
     for row in rows:
         key = dumps([row[at] for at in firsts])
         grouped.setdefault(key, (row, []))[1].append(row[last])
@@ -353,22 +355,22 @@ def _choices(
             if row[at] is not None
         ]
         if None not in lasts:  # a cell without a value binds nothing
-            values = tuple(_distinct(iter(lasts)))
-            choice.append(Cursor(below[last], values, tallies[last]))  # type: ignore[arg-type]
+            values = tuple(_distinct(lasts))
+            choice.append(Cursor(below[last], values, tallies[last]))
         yield tuple(choice)
 
 
 def _cursor(
     path: tuple[str, ...],
-    values: list[JsonValue],
-    tally: Tally,
+    values: list[JsonScalar],
+    tally: PlaceTally,
     view: SchemaView | None,
     one: Candidates,
 ) -> Cursor:
     assert view is not None
     return Cursor(
         path,
-        tuple(values),  # type: ignore[arg-type]
+        tuple(values),
         tally,
         listed="array" in view.types,
         scalar=bool(view.types & SCALARS),
@@ -376,7 +378,7 @@ def _cursor(
     )
 
 
-def _record(path: str, column: str, values: list[JsonValue]) -> Narrowed:
+def _record(path: str, column: str, values: list[JsonScalar]) -> Narrowed:
     return Narrowed(
         path=path,
         column=column,

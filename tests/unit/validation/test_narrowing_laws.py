@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -166,6 +167,7 @@ def given_only(answer: Any, rule: Candidates) -> bool:
     return True
 
 
+@pytest.mark.slow
 @OPTIONS
 @given(
     schemas, st.lists(rules(), min_size=1, max_size=2), st.lists(answers, min_size=10, max_size=40)
