@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 
+from lakehouse.core.candidate import RuleCandidates
 from lakehouse.core.kind import GroundingRule
-from lakehouse.grounding.candidates import RuleCandidates, find_candidates
+from lakehouse.grounding.candidates import find_candidates
 from lakehouse.grounding.index import ColumnIndex
 from lakehouse.grounding.rules import RuleColumns
 
@@ -16,5 +17,5 @@ def ready(index: ColumnIndex) -> ColumnIndex:
 
 
 def of(rule: GroundingRule, columns: Mapping[str, ColumnIndex], *sources: str) -> RuleCandidates:
-    (found,) = find_candidates([rule], sources, RuleColumns(columns))  # type: ignore[arg-type]  # indexes in it
+    (found,) = find_candidates([rule], sources, RuleColumns(columns))
     return found

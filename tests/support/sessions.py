@@ -1,6 +1,6 @@
 """Sessions without a world: a chat port that answers from a list, and tables that are none."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 
 import msgspec
 
@@ -16,8 +16,7 @@ from lakehouse.core.chat import (
 from lakehouse.core.clock import FixedClock
 from lakehouse.core.context import CallContext, call_context
 from lakehouse.core.errors import InfraError
-from lakehouse.core.kind import Kind, SqlRule
-from lakehouse.core.ports import Column, RuleOutcome, TableSnapshot
+from lakehouse.core.kind import Kind
 from lakehouse.core.session import IterateRequest
 from lakehouse.engine.task import Catalog, SessionTask, plan
 from lakehouse.validation.schema import SchemaCache
@@ -69,24 +68,6 @@ class ListedChat:
 
     async def models(self) -> tuple[ModelStatus, ...]:
         return (ModelStatus(MODEL.name, MODEL.model, MODEL.provider, "ready"),)
-
-
-class NoTables:
-    """A `TableSource` and snapshot of no tables at all."""
-
-    digests: Mapping[str, str] = {}
-    columns: Mapping[str, Column] = {}
-
-    async def snapshot(self, kind: Kind) -> TableSnapshot:
-        return self
-
-    async def outcomes(
-        self,
-        rules: Sequence[SqlRule],
-        members: Mapping[str, object],
-    ) -> list[RuleOutcome]:
-        assert not rules
-        return []
 
 
 def catalog(**kinds: Kind) -> Catalog:

@@ -17,7 +17,7 @@ from lakehouse.validation.pointers import doubts_of
 from lakehouse.validation.schema import SchemaCache
 
 # Settings that decide a verdict or a prompt and came after the first digests were written.
-_GROWN: Final = ("repair", "history", "reprompt", "assert_formats")
+_GROWN: Final = ("repair", "history", "reprompt", "assert_formats", "candidates")
 
 
 def load_kinds(config: Config, schemas: SchemaCache) -> Mapping[str, Kind]:
@@ -74,6 +74,7 @@ def _kind(name: str, settings: KindSettings, config: Config, schemas: SchemaCach
         reprompt=settings.reprompt,
         sampling=settings.sampling(),
         formats=formats,
+        candidates=settings.candidates,
         model_check=ModelChecker(settings.python) if settings.python is not None else None,
         grown=grown,
     )

@@ -10,7 +10,7 @@ from typing import Final, Literal
 import msgspec
 
 from lakehouse.core.chat import History, Sampling
-from lakehouse.core.kind import GroundingRule, SqlRule
+from lakehouse.core.kind import CandidatesMode, GroundingRule, SqlRule
 from lakehouse.core.limits import (
     DEADLINE_MS_DEFAULT,
     DRAIN_MS_DEFAULT,
@@ -92,7 +92,10 @@ class KindSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     `repair` lets broken JSON be fixed before the checks; every change is recorded. `history` is
     what a later attempt sees of the earlier ones (default: the model's setting). `reprompt` is the
-    text before the findings (default: ours; empty: none). `temperature`, `top_p`, `max_tokens`,
+    text before the findings (default: ours; empty: none). `candidates` is how a
+    model is offered the values of the tables that the source names, where a grounding rule says
+    nothing: in the schema that it decodes under, in the prompt, by what the model and their number
+    allow, or not at all. `temperature`, `top_p`, `max_tokens`,
     `seed` and `stop` override the model's, and a request overrides them. `assert_formats` makes
     `format` of a schema file an assertion; for a `python` kind it always is one, and the model's
     own validators also run.
@@ -107,6 +110,7 @@ class KindSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     assert_formats: bool = False
     history: History | None = None
     reprompt: str | None = None
+    candidates: CandidatesMode = "auto"
     temperature: float | None = None
     top_p: float | None = None
     max_tokens: int | None = None

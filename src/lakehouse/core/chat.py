@@ -15,6 +15,8 @@ FinishReason = Literal["stop", "length", "content_filter", "tool_calls", "other"
 # each followed by what was wrong with it.
 History = Literal["findings", "answer_and_findings", "full"]
 ModelState = Literal["ready", "loading", "missing", "unreachable"]
+OfferMode = Literal["decode", "hint"]
+"""How values of tables reached a model: in the schema it decoded under, or in the prompt."""
 
 
 class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -73,13 +75,38 @@ UNSAID: Final = Sampling()
 _SAMPLING = Sampling.__struct_fields__
 
 
+class SchemaLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """The schemas that a model's decoder takes; None: no limit.
+
+    `values_max` counts the values of every `enum` and `const` of a schema, `characters_max` those
+    of their texts, `bytes_max` the schema's bytes, which its grammar grows with. Without
+    `root_union` the root is no `anyOf`, as OpenAI's strict mode wants it.
+    """
+
+    values_max: int | None = None
+    characters_max: int | None = None
+    bytes_max: int | None = None
+    root_union: bool = True
+
+
+class Offer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Values of tables for one call, beside its own schema.
+
+    `schema` is the call's schema narrowed to the values, `hint` the text that names the same values
+    and stands at the end of the last user turn where the model does not decode under `schema`.
+    """
+
+    schema: msgspec.Raw
+    hint: str = ""
+
+
 class ChatRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One model call: the body of `POST /v1/chat`.
 
     `model` is an alias. `schema` is a JSON Schema to constrain decoding, where supported, or raw
     `null`; the answer is checked in any case. `temperature` is a JSON number as received.
     `fallback` is the sampling before Lakehouse changed it: if an endpoint rejects a changed value,
-    the one in `fallback` is used instead.
+    the one in `fallback` is used instead. `offer` are values of tables; None: there are none.
     """
 
     model: str
@@ -91,6 +118,7 @@ class ChatRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     top_p: float | None = None
     stop: tuple[str, ...] | None = None
     fallback: Sampling | None = None
+    offer: Offer | None = None
 
     def with_defaults(self, defaults: Sampling) -> "ChatRequest":
         if defaults == UNSAID:
@@ -115,7 +143,8 @@ class ChatReply(msgspec.Struct, frozen=True):
     the provider reports separately. A refusal by the provider is `finish_reason` `content_filter`.
     The reason is a `FinishReason`, or one of a later version of `chatd`. `text` is valid Unicode:
     lone surrogates have become U+FFFD. `load_ms` is how long the call waited for the model to load;
-    that time does not count against a session's deadline.
+    that time does not count against a session's deadline. `offered` says how the request's `offer`
+    reached the model; null: not at all.
     """
 
     text: str
@@ -125,6 +154,7 @@ class ChatReply(msgspec.Struct, frozen=True):
     model: str
     provider: str
     load_ms: int = 0
+    offered: OfferMode | None = None
 
 
 class CallLimits(msgspec.Struct, frozen=True):
@@ -142,7 +172,8 @@ class ModelName(msgspec.Struct, frozen=True):
 
     `history` is what its later attempts see of the earlier ones; None is the default.
     `reasoning_marks` are pairs that its answers may contain in addition to the known ones.
-    `sampling` applies where neither a request nor a kind sets a value.
+    `sampling` applies where neither a request nor a kind sets a value. `decoding` are the schemas
+    that it decodes under; None: it does not.
     """
 
     name: str
@@ -151,6 +182,7 @@ class ModelName(msgspec.Struct, frozen=True):
     history: History | None = None
     reasoning_marks: tuple[tuple[str, str], ...] = ()
     sampling: Sampling = Sampling()
+    decoding: SchemaLimits | None = None
 
 
 class ModelStatus(msgspec.Struct, frozen=True):

@@ -35,6 +35,15 @@ def later_turns(
     return (*turns, added)
 
 
+def with_hint(messages: tuple[Message, ...], hint: str) -> tuple[Message, ...]:
+    """Return the conversation with a text at the end of its last user turn."""
+    at = max((n for n, turn in enumerate(messages) if turn.role == "user"), default=-1)
+    if at < 0:
+        return (*messages, Message("user", hint))
+    turn = Message("user", f"{messages[at].content}\n\n{hint}")
+    return (*messages[:at], turn, *messages[at + 1 :])
+
+
 def answer_shown(attempt: Attempt) -> str:
     """Return a rejected answer as the model sees it again.
 

@@ -14,6 +14,9 @@ from lakehouse.core.chat import History, Sampling
 from lakehouse.core.json_text import JsonValue
 from lakehouse.core.matches import MatchName
 
+CandidatesMode = Literal["auto", "decode", "hint", "off"]
+"""How a model is offered the values that the source names: as its provider and their number allow,
+in the schema it decodes under, in the prompt, or not at all."""
 FormatMode = Literal["off", "known", "all"]
 """Whether `format` is asserted: never, for known formats only, or always, with unknown formats
 refused."""
@@ -26,7 +29,9 @@ class GroundingRule(
 
     `path` is a JSON Pointer; each element counts where it points at an array. `column` is
     `table.column`, absent for `quote`. `tolerance` is absolute, only for `within`. `with` maps
-    further pointers to columns of the same table that must match in the same row.
+    further pointers to columns of the same table that must match in the same row. `candidates` is
+    how a model is offered the column's values that the source names; None: as the kind says. With
+    `candidates_required` a model may only write null where the source names no value.
     """
 
     path: str
@@ -34,6 +39,8 @@ class GroundingRule(
     column: str | None = None
     tolerance: float | None = None
     with_: dict[str, str] = {}
+    candidates: CandidatesMode | None = None
+    candidates_required: bool | None = None
 
     def references(self) -> tuple[str, ...]:
         """Return each `table.column` that the rule reads."""
@@ -81,8 +88,9 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     fixed before the checks; every change is recorded in the attempt's `repairs`. `history` is what
     a later attempt sees of the earlier ones; None: the model's setting. `reprompt` is the text
     before the findings; None: the default; empty: none. `sampling` applies where a request sets
-    nothing. `model_check` runs the validators of a Python model. `grown` are the settings, newer
-    than the first version, that the digest covers.
+    nothing. `candidates` is how a model is offered the values that the source names, where a rule
+    says nothing. `model_check` runs the validators of a Python model. `grown` are the settings,
+    newer than the first version, that the digest covers.
     """
 
     name: str | None
@@ -98,12 +106,18 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     reprompt: str | None = None
     sampling: Sampling = Sampling()
     formats: FormatMode = "off"
+    candidates: CandidatesMode = "auto"
     model_check: ArtifactCheck | None = None
     grown: Mapping[str, object] = MappingProxyType({})
 
     def tables(self) -> frozenset[str]:
         columns = [rule.column for rule in self.grounding if rule.column is not None]
         return frozenset(column.partition(".")[0] for column in columns)
+
+
+def mode_of(rule: GroundingRule, kind: Kind) -> CandidatesMode:
+    """Return how a model is offered the candidates of a rule of a kind, as configured."""
+    return rule.candidates or kind.candidates
 
 
 def digest_of(value: object) -> str:

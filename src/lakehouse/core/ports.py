@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from lakehouse.core.candidate import RuleCandidates
 from lakehouse.core.chat import CallLimits, ChatReply, ChatRequest, ModelStatus
 from lakehouse.core.context import CallContext
 from lakehouse.core.json_text import JsonValue, null
@@ -207,6 +208,22 @@ class TableSnapshot(Protocol):
         """The columns that the kind's grounding names, by `table.column`; their indexes are ready.
 
         A look-up of any other raises `TableUnavailable`.
+        """
+        ...
+
+    def candidates(
+        self,
+        rules: Sequence[GroundingRule],
+        sources: Sequence[str],
+        nearest: Mapping[str, Sequence[msgspec.Raw]],
+    ) -> tuple[RuleCandidates, ...]:
+        """Return for each rule of the kind what the sources name of its columns.
+
+        `nearest` are values by `table.column` that count as near spellings too. The same input
+        gives the same result. Cost: about 200 µs for each 1,000 characters and column.
+
+        Raises:
+            TableUnavailable: A rule names a missing table or column.
         """
         ...
 

@@ -26,7 +26,8 @@ class RowMessage(msgspec.Struct, frozen=True):
 class Settings(msgspec.Struct, frozen=True):
     """The sampling and time settings in force; null = not set. `temperature` is raw JSON.
 
-    `history` is a `History`, or one of a later version; left out if it is `findings`.
+    `history` is a `History`, or one of a later version; left out if it is `findings`. `candidates`
+    is the request's `CandidatesMode`, likewise; left out where the request set none.
     """
 
     constrain: Constrain
@@ -35,6 +36,7 @@ class Settings(msgspec.Struct, frozen=True):
     seed: Int64 | None
     deadline_ms: Int64
     history: Word | msgspec.UnsetType = msgspec.UNSET
+    candidates: Word | msgspec.UnsetType = msgspec.UNSET
 
 
 class LoggedError(msgspec.Struct, frozen=True):

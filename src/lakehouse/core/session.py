@@ -1,16 +1,18 @@
 """A session: the request, its attempts, and how it ended."""
 
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
 from lakehouse.core.chat import Message, Usage
 from lakehouse.core.finding import Finding, Repair, Truncated
 from lakehouse.core.json_text import Int64, null
+from lakehouse.core.kind import CandidatesMode
 from lakehouse.core.words import Word
 
 Verdict = Literal["accepted", "max_iter_exhausted", "infra_error"]
 Constrain = Literal["auto", "off"]
+SOURCE_COLUMN: Final = "source"
 
 VERDICT_STATUS: dict[Verdict, int] = {"accepted": 200, "max_iter_exhausted": 422}
 
@@ -35,12 +37,14 @@ class IterateRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, om
     deadline_ms: Int64 | None = None
     conversation_id: str | None = None
     metadata: dict[str, str] = {}
+    candidates: CandidatesMode | None = None
 
 
 class Narrowed(msgspec.Struct, frozen=True, kw_only=True):
     """The values offered to the model at one place: those of a column that occur in the source.
 
-    `path` is a JSON Pointer into the artifact, `column` is `table.column`. `mode` is `decode` if
+    `path` is a JSON Pointer into the artifact, `column` is `table.column`, or `SOURCE_COLUMN` where
+    quotes of the source were offered. `mode` is `decode` if
     they were in the schema that constrained decoding, `hint` if they were in the prompt.
     `candidates` is their number; `digest` is `digest_of` their list.
     """

@@ -10,6 +10,8 @@ loop is an `InfraError`, which ends it and spends no iteration; a bad answer is 
 
 from functools import partial
 
+import msgspec
+
 from lakehouse.core.chat import ChatReply, ChatRequest, Message, Sampling
 from lakehouse.core.conversation import later_turns
 from lakehouse.core.errors import InfraError
@@ -18,8 +20,9 @@ from lakehouse.core.json_text import NULL
 from lakehouse.core.limits import CHECK_GRACE_MS
 from lakehouse.core.observation import AttemptTimes
 from lakehouse.core.ports import ChatModel, TableSnapshot
-from lakehouse.core.session import Attempt, Verdict
+from lakehouse.core.session import Attempt, Narrowed, Verdict
 from lakehouse.engine.judge import Judgement, judge
+from lakehouse.engine.offers import AttemptOffer, Offers
 from lakehouse.engine.prompt import told_after
 from lakehouse.engine.run import Bound, Run
 from lakehouse.engine.strategy import later_sampling
@@ -44,6 +47,8 @@ async def iterate(run: Run, *, chat: ChatModel, tables: TableSnapshot) -> Verdic
     messages, sampling = task.opening, task.sampling
     changed = False  # the sampling was changed, because the model repeated itself
     told: str | None = None
+    offers = Offers(task, tables)
+    offered = offers.first()
     for iteration in range(task.max_iterations):
         times = AttemptTimes(new_span_id(), clock.monotonic_ms())
         limits = budget.limits(times.started_ms)
@@ -51,7 +56,7 @@ async def iterate(run: Run, *, chat: ChatModel, tables: TableSnapshot) -> Verdic
             raise _deadline_passed(task, iteration)
         run.times.append(times)
         reply = await chat.chat(
-            _request(task, messages, sampling),
+            _request(task, messages, sampling, offered),
             context=task.context.child(times.span_id),
             limits=limits,
         )
@@ -61,7 +66,10 @@ async def iterate(run: Run, *, chat: ChatModel, tables: TableSnapshot) -> Verdic
         judgement = await _judge(run, reply, tables, times)
         times.ended_ms = clock.monotonic_ms()
         repeated = bool(run.attempts) and reply.text in {each.output for each in run.attempts}
-        run.attempts.append(_attempt(reply, judgement, times, iteration=iteration, told=told))
+        narrowed = offered.narrowed(reply.offered)
+        run.attempts.append(
+            _attempt(reply, judgement, times, iteration=iteration, told=told, narrowed=narrowed)
+        )
         run.grounded = judgement.grounded
         if not judgement.findings:
             return "accepted"
@@ -70,6 +78,7 @@ async def iterate(run: Run, *, chat: ChatModel, tables: TableSnapshot) -> Verdic
         changed = changed or repeated
         sampling = later_sampling(sampling, reply, repeated=repeated)
         told = told_after(judgement.findings, task.reprompt)
+        offered = offers.after(judgement.findings, offered)
         messages = (*task.opening, *later_turns(run.attempts, told, task.settings.history))
     return "max_iter_exhausted"
 
@@ -97,10 +106,12 @@ async def _judge(
         return await judging
 
 
-def _request(task: SessionTask, messages: tuple[Message, ...], sampling: Sampling) -> ChatRequest:
+def _request(
+    task: SessionTask, messages: tuple[Message, ...], sampling: Sampling, offered: AttemptOffer
+) -> ChatRequest:
     return ChatRequest(
         model=task.model.name,
-        messages=messages,
+        messages=offered.turns(messages),
         schema=task.kind.schema if task.settings.constrain == "auto" else NULL,
         temperature=sampling.temperature,
         max_tokens=sampling.max_tokens,
@@ -109,6 +120,7 @@ def _request(task: SessionTask, messages: tuple[Message, ...], sampling: Samplin
         stop=sampling.stop,
         # An endpoint may reject the changed sampling.
         fallback=None if sampling == task.sampling else task.sampling,
+        offer=offered.offer,
     )
 
 
@@ -119,6 +131,7 @@ def _attempt(
     *,
     iteration: int,
     told: str | None,
+    narrowed: tuple[Narrowed, ...] | msgspec.UnsetType,
 ) -> Attempt:
     assert times.ended_ms is not None
     return Attempt(
@@ -134,6 +147,7 @@ def _attempt(
         usage=reply.usage,
         duration_ms=int(times.ended_ms - times.started_ms),
         span_id=times.span_id,
+        narrowed=narrowed,
     )
 
 

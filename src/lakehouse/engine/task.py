@@ -14,7 +14,7 @@ from lakehouse.core.chat import UNSAID, Message, ModelName, Sampling
 from lakehouse.core.context import CallContext
 from lakehouse.core.errors import Refusal
 from lakehouse.core.json_text import NULL, compact, parse
-from lakehouse.core.kind import Kind, kind_digest
+from lakehouse.core.kind import CandidatesMode, Kind, kind_digest
 from lakehouse.core.limits import (
     DEADLINE_MS_DEFAULT,
     DEADLINE_MS_MAX,
@@ -66,6 +66,7 @@ class SessionTask(msgspec.Struct, frozen=True, kw_only=True):
     or the prompt as one user turn. `row_messages` are the caller's messages as stored in the row,
     None for a prompt. `sources` are the texts that a quote may come from. `reprompt` is the kind's
     text before the findings. `inline_schema` is the caller's schema, `null` for a named kind.
+    `candidates` is what the request says of them; None: as the kind says.
     """
 
     context: CallContext
@@ -86,6 +87,7 @@ class SessionTask(msgspec.Struct, frozen=True, kw_only=True):
     metadata: dict[str, str]
     config_digest: str
     inline_schema: msgspec.Raw
+    candidates: CandidatesMode | None
 
 
 def plan(request: IterateRequest, context: CallContext, catalog: Catalog) -> SessionTask:
@@ -125,6 +127,7 @@ def plan(request: IterateRequest, context: CallContext, catalog: Catalog) -> Ses
             seed=sampling.seed,
             deadline_ms=deadline_ms,
             history=msgspec.UNSET if history == "findings" else history,
+            candidates=request.candidates or msgspec.UNSET,
         ),
         reprompt=kind.reprompt,
         sampling=sampling,
@@ -133,6 +136,7 @@ def plan(request: IterateRequest, context: CallContext, catalog: Catalog) -> Ses
         metadata=request.metadata,
         config_digest=catalog.config_digest,
         inline_schema=kind.schema if kind.name is None else NULL,
+        candidates=request.candidates,
     )
 
 

@@ -9,16 +9,18 @@ may be a common word. A near one is a guess: it must never narrow an answer alon
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Final
 
 import msgspec
 
+from lakehouse.core.candidate import CandidateRow, NamedValue, RuleCandidates, Spelling
 from lakehouse.core.kind import GroundingRule
 from lakehouse.core.limits import CANDIDATE_ROWS_MAX, CANDIDATES_CHARS_MAX, CANDIDATES_MAX
 from lakehouse.grounding.index import ColumnIndex
 from lakehouse.grounding.numerals import numerals_in
 from lakehouse.grounding.sentences import quotes_in
-from lakehouse.grounding.spellings import Naming, Spelling
+from lakehouse.grounding.spellings import Naming
 from lakehouse.tabular.text_forms import Form
 
 _RANKS: Final[Mapping[Spelling, int]] = {"exact": 0, "folded": 1, "near": 2}
@@ -39,50 +41,11 @@ _WRITTEN: Final[Mapping[Form, re.Pattern[str]]] = {
 }
 
 
-class NamedValue(msgspec.Struct, frozen=True):
-    """A value, as JSON, that a source names, and the first place where it does so best.
-
-    `start` and `end` count code points. `distance` is in edits, and 0 unless near.
-    """
-
-    value: msgspec.Raw
-    spelling: Spelling
-    source: int
-    start: int
-    end: int
-    distance: int = 0
-
-
-class CandidateRow(msgspec.Struct, frozen=True):
-    """A combination that stands in one row: the main value, then those of `with`.
-
-    `values` are JSON, in the byte order of the pointers of `with`. `joined` is false where the
-    text names values for a `with` column and no row has them beside this main value.
-    """
-
-    main: NamedValue
-    values: tuple[msgspec.Raw, ...]
-    joined: bool
-
-
-class RuleCandidates(msgspec.Struct, frozen=True):
-    """What the sources name for one rule.
-
-    `values` and `rows` (with `with` only) are the first `CANDIDATES_MAX` in the order of the text,
-    near ones kept last; the totals count all. `complete` is false where the sources are longer than
-    what is searched, or more rows match than are looked at: then nothing may be ruled out.
-    """
-
-    rule: GroundingRule
-    values: tuple[NamedValue, ...]
-    total: int
-    rows: tuple[CandidateRow, ...] = ()
-    rows_total: int = 0
-    complete: bool = True
-
-
 def find_candidates(
-    rules: Sequence[GroundingRule], sources: Sequence[str], columns: Mapping[str, ColumnIndex]
+    rules: Sequence[GroundingRule],
+    sources: Sequence[str],
+    columns: Mapping[str, ColumnIndex],
+    nearest: Mapping[str, Sequence[msgspec.Raw]] = MappingProxyType({}),
 ) -> tuple[RuleCandidates, ...]:
     """Return for each rule what the sources name; the same for the same input, in any process.
 
@@ -90,6 +53,7 @@ def find_candidates(
         rules: As declared by the kind, free of faults (`rules.fault_of`).
         sources: The texts, in the order of the session.
         columns: By `table.column`; `prepare_spellings` was called for each.
+        nearest: Values by `table.column` that count as near spellings wherever they come from.
 
     Raises:
         TableUnavailable: A rule names a table or column that is not there.
@@ -98,7 +62,7 @@ def find_candidates(
     near spellings of each source, and up to 2 ms for rows. Only the first `CANDIDATES_CHARS_MAX`
     characters are searched.
     """
-    search = _Search(sources, columns)
+    search = _Search(sources, columns, nearest)
     return tuple(search.of(rule) for rule in rules)
 
 
@@ -109,8 +73,14 @@ _Main = tuple[NamedValue, Collection[int]]
 class _Search:
     """One search; a column that several rules name is looked for once."""
 
-    def __init__(self, sources: Sequence[str], columns: Mapping[str, ColumnIndex]) -> None:
+    def __init__(
+        self,
+        sources: Sequence[str],
+        columns: Mapping[str, ColumnIndex],
+        nearest: Mapping[str, Sequence[msgspec.Raw]],
+    ) -> None:
         self._columns = columns
+        self._nearest = nearest
         self._sources: list[str] = []
         left = CANDIDATES_CHARS_MAX
         for source in sources:
@@ -220,6 +190,10 @@ class _Search:
                     other = known.get(one.code)
                     if other is None or _sureness(candidate) < _sureness(other):
                         known[one.code] = candidate
+            for raw in self._nearest.get(reference, ()):
+                code = column.code_of_json(raw)
+                if code is not None:
+                    known.setdefault(code, NamedValue(raw, "near", len(self._sources), 0, 0))
             self._named[reference] = known
         return known
 

@@ -24,7 +24,7 @@ import msgspec
 from rapidfuzz.distance import Levenshtein
 from rapidfuzz.process import extract
 
-from lakehouse.core.json_text import JsonValue, exact
+from lakehouse.core.json_text import JsonValue, exact, parse_bytes
 from lakehouse.core.limits import NEAREST_MAX
 from lakehouse.core.matches import HELD_AS, MATCHES, Holds, MatchName
 from lakehouse.grounding.spellings import Spellings
@@ -108,9 +108,14 @@ class ColumnIndex:
             codes[folded] = (*codes.get(folded, ()), code)
         self._codes_by_key[match] = codes
 
+    @property
+    def spelled(self) -> bool:
+        """Whether it can be looked for in texts; of plain texts `prepare_spellings` comes first."""
+        return self.form != "text" or self.spellings is not None
+
     def prepare_spellings(self) -> None:
         """Make ready to be looked for in texts, if of plain texts. Not on the event loop."""
-        if self.form == "text" and self.spellings is None:
+        if not self.spelled:
             self.spellings = Spellings(self._values)  # type: ignore[arg-type]  # texts here
 
     def code_of(self, value: str | Number) -> int | None:
@@ -118,6 +123,14 @@ class ColumnIndex:
         if isinstance(value, str):
             return self._codes_by_text.get(canonical(value, self.form))
         return self._code_of(value)
+
+    def code_of_json(self, raw: msgspec.Raw) -> int | None:
+        """Return the number of a value of this column by its JSON; None for any other value."""
+        value = parse_bytes(bytes(raw))
+        if HELD_AS.get(type(value)) != self.holds or self.holds == "boolean":
+            return None
+        assert isinstance(value, str | int | float | Decimal)
+        return self.code_of(value)
 
     def code_at(self, row: int) -> int:
         """Return the number of a row's value, -1 for null."""

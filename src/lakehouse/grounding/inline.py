@@ -15,9 +15,9 @@ from lakehouse.core.errors import Refusal
 from lakehouse.core.json_text import NULL, JsonError, JsonValue, exact, parse_bytes
 from lakehouse.core.kind import GroundingRule, Kind
 from lakehouse.core.limits import INLINE_TABLES_BYTES_MAX
-from lakehouse.core.ports import Column, TableSnapshot
+from lakehouse.core.ports import TableSnapshot
 from lakehouse.grounding.arrow import ColumnFault
-from lakehouse.grounding.index import index_texts
+from lakehouse.grounding.index import ColumnIndex, index_texts
 from lakehouse.grounding.preparing import prepare_rules
 from lakehouse.grounding.rules import fault_of, split_reference
 from lakehouse.grounding.snapshot import Snapshot, TableVersion, check_fit
@@ -53,7 +53,7 @@ class InlineTables:
                 that is not there or cannot be grounded against.
             SetupError: A SQL rule cannot work on these tables.
         """
-        columns: dict[str, Column] = {}
+        columns: dict[str, ColumnIndex] = {}
         versions: dict[str, TableVersion] = {}
         for rule in kind.grounding:
             fault = fault_of(rule)
@@ -83,7 +83,7 @@ class InlineTables:
         return ", ".join(sorted(self._versions)) or "none"
 
 
-def _column(version: TableVersion, column: str, rule: GroundingRule) -> Column:
+def _column(version: TableVersion, column: str, rule: GroundingRule) -> ColumnIndex:
     if not version.data.names:
         return index_texts(())
     index = version.index(column)

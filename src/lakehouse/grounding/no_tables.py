@@ -5,8 +5,11 @@ DuckDB and Arrow take half a second to import, which a stack that grounds nothin
 
 from collections.abc import Mapping, Sequence
 
+import msgspec
+
+from lakehouse.core.candidate import RuleCandidates
 from lakehouse.core.json_text import JsonValue
-from lakehouse.core.kind import Kind, SqlRule
+from lakehouse.core.kind import GroundingRule, Kind, SqlRule
 from lakehouse.core.ports import Column, RuleOutcome, TableSnapshot
 from lakehouse.grounding.rules import RuleColumns
 
@@ -19,6 +22,17 @@ class NoTables:
 
     async def snapshot(self, kind: Kind) -> TableSnapshot:  # noqa: ARG002  it asks for nothing
         return self
+
+    def candidates(
+        self,
+        rules: Sequence[GroundingRule],
+        sources: Sequence[str],
+        nearest: Mapping[str, Sequence[msgspec.Raw]],
+    ) -> tuple[RuleCandidates, ...]:
+        """Find what quotes there are; a rule with a column would be a bug in the assembly."""
+        from lakehouse.grounding.candidates import find_candidates  # noqa: PLC0415  most need none
+
+        return find_candidates(rules, sources, {}, nearest)
 
     async def outcomes(
         self, rules: Sequence[SqlRule], members: Mapping[str, JsonValue]

@@ -1,12 +1,15 @@
 """Checks declared grounding rules, for the configuration and for requests."""
 
 import math
+from typing import TypeVar
 
 from lakehouse.core.errors import TableUnavailable
 from lakehouse.core.json_text import pointer_parts
 from lakehouse.core.kind import GroundingRule
 from lakehouse.core.matches import MATCHES
 from lakehouse.core.ports import Column
+
+_Column = TypeVar("_Column", bound=Column)
 
 
 def fault_of(rule: GroundingRule) -> str | None:
@@ -48,10 +51,10 @@ def split_reference(reference: str) -> tuple[str, str]:
     return table, column
 
 
-class RuleColumns(dict[str, Column]):
+class RuleColumns(dict[str, _Column]):
     """The columns of a snapshot by `table.column`; looking up any other is an outage."""
 
-    def __missing__(self, reference: str) -> Column:
+    def __missing__(self, reference: str) -> _Column:
         """Raise `TableUnavailable`."""
         table, column = split_reference(reference)
         raise TableUnavailable(table, f"column {column!r} is not in this snapshot")

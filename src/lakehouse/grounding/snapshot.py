@@ -2,11 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 
+import msgspec
+
+from lakehouse.core.candidate import RuleCandidates
 from lakehouse.core.json_text import JsonValue
 from lakehouse.core.kind import GroundingRule, SqlRule
 from lakehouse.core.matches import MATCHES
 from lakehouse.core.ports import Column, RuleOutcome
 from lakehouse.grounding.arrow import ColumnFault
+from lakehouse.grounding.candidates import find_candidates
 from lakehouse.grounding.index import ColumnIndex
 from lakehouse.grounding.rules import RuleColumns
 from lakehouse.grounding.sql import RuleRunner, Task
@@ -59,17 +63,27 @@ class Snapshot:
     def __init__(
         self,
         versions: Mapping[str, TableVersion],
-        columns: Mapping[str, Column],
+        columns: Mapping[str, ColumnIndex],
         tasks: Mapping[str, Task],
         runner: RuleRunner | None,
     ) -> None:
         """Store the prepared `columns` by reference and `tasks` by the SQL of their rules."""
         self.versions = versions
-        self.columns = RuleColumns(columns)
+        self._indexes = RuleColumns(columns)
+        self.columns: Mapping[str, Column] = self._indexes
         self._tasks = tasks
         self._runner = runner
         names = sorted(versions, key=str.encode)
         self.digests = {name: versions[name].digest for name in names}
+
+    def candidates(
+        self,
+        rules: Sequence[GroundingRule],
+        sources: Sequence[str],
+        nearest: Mapping[str, Sequence[msgspec.Raw]],
+    ) -> tuple[RuleCandidates, ...]:
+        """Find what the sources name; the port documents the guarantees."""
+        return find_candidates(rules, sources, self._indexes, nearest)
 
     async def outcomes(
         self, rules: Sequence[SqlRule], members: Mapping[str, JsonValue]

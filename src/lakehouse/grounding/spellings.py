@@ -10,12 +10,13 @@ Pure. Beside the column's own index it keeps no text, only numbers of values:
 
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Final, Literal
+from typing import Final
 
 import msgspec
 from rapidfuzz.distance import Levenshtein
 from rapidfuzz.process import extract
 
+from lakehouse.core.candidate import Spelling
 from lakehouse.core.limits import NEAREST_MAX
 from lakehouse.grounding.near_keys import NEAR_CHARS_MIN, SharedParts, edits_max, part_numbers
 from lakehouse.grounding.tokens import (
@@ -27,8 +28,6 @@ from lakehouse.grounding.tokens import (
     spans_of,
     spelled,
 )
-
-Spelling = Literal["exact", "folded", "near"]
 
 NEAR_WINDOWS_MAX: Final = 16  # spans of one text that near spellings are sought for
 NEAR_COMPARED_MAX: Final = 128  # values compared for one text

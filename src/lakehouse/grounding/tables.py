@@ -17,8 +17,8 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from lakehouse.core.errors import TableUnavailable
-from lakehouse.core.kind import GroundingRule, Kind
-from lakehouse.core.ports import Column, TableSnapshot
+from lakehouse.core.kind import GroundingRule, Kind, mode_of
+from lakehouse.core.ports import TableSnapshot
 from lakehouse.grounding.arrow import ColumnFault
 from lakehouse.grounding.binding import PreparedRule
 from lakehouse.grounding.index import ColumnIndex
@@ -161,11 +161,15 @@ class TableFiles:
         return version
 
     async def _assemble(self, kind: Kind, versions: Mapping[str, TableVersion]) -> Snapshot:
-        columns: dict[str, Column] = {}
+        columns: dict[str, ColumnIndex] = {}
         for rule in kind.grounding:
             for reference in rule.references():
                 name, column = split_reference(reference)
-                columns[reference] = await self._column(versions[name], column, rule)
+                index = await self._column(versions[name], column, rule)
+                if mode_of(rule, kind) != "off" and not index.spelled:
+                    key = (versions[name], column, "spellings")
+                    await self._once(key, name, index.prepare_spellings)
+                columns[reference] = index
         tasks: dict[str, Task] = {}
         prepared = self._prepared(kind)
         for tables in {rule.tables for rule in prepared}:

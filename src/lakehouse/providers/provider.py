@@ -20,6 +20,7 @@ from lakehouse.core.chat import (
     ModelState,
     ModelStatus,
     Sampling,
+    SchemaLimits,
 )
 from lakehouse.core.errors import InfraCode, InfraError
 from lakehouse.core.limits import (
@@ -100,7 +101,12 @@ class ModelSettings(
             self.history,
             self.reasoning_marks,
             self.sampling(),
+            self.decoding(),
         )
+
+    def decoding(self) -> SchemaLimits | None:
+        """Return the schemas that the model decodes under; None: it does not."""
+        return None
 
     def call_slots(self) -> int:
         """Return the limit of concurrent calls."""

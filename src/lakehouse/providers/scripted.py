@@ -32,7 +32,14 @@ from typing import ClassVar, Final
 
 import msgspec
 
-from lakehouse.core.chat import ChatReply, ChatRequest, FinishReason, ModelState, Usage
+from lakehouse.core.chat import (
+    ChatReply,
+    ChatRequest,
+    FinishReason,
+    ModelState,
+    SchemaLimits,
+    Usage,
+)
 from lakehouse.core.errors import InfraCode, SetupError
 from lakehouse.providers.provider import ModelSettings, ProviderFault, Surroundings
 
@@ -73,6 +80,10 @@ class ScriptedSettings(ModelSettings, frozen=True, kw_only=True, tag=_NAME):
     PATHS: ClassVar[tuple[str, ...]] = ("script",)
 
     script: str | None = None
+
+    def decoding(self) -> SchemaLimits | None:
+        """Return no limits: it stands for any model, and its answers are written already."""
+        return SchemaLimits()
 
     def faults(self) -> Iterator[tuple[str, str]]:
         """Check that a script is named; `open` reads it."""
@@ -156,6 +167,7 @@ class ScriptedProvider:
             usage=step.usage,
             model=self._model,
             provider=_NAME,
+            offered=None if request.offer is None else "decode",
         )
 
     async def load(self) -> None:

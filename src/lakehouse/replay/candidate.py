@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
+from typing import get_args
 
 import msgspec
 
@@ -9,7 +10,7 @@ from lakehouse.core.chat import Message
 from lakehouse.core.context import CallContext, call_context
 from lakehouse.core.ids import new_span_id
 from lakehouse.core.json_text import NULL
-from lakehouse.core.kind import Kind
+from lakehouse.core.kind import CandidatesMode, Kind
 from lakehouse.core.row import Row
 from lakehouse.core.session import Constrain, IterateRequest
 from lakehouse.engine.task import Catalog, plan
@@ -32,6 +33,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     max_tokens: int | None = None
     seed: int | None = None
     deadline_ms: int | None = None
+    candidates: CandidatesMode | None = None
 
     def words(self) -> str:
         """Describe the changes for people."""
@@ -55,6 +57,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             max_tokens=self.max_tokens,
             seed=self.seed,
             deadline_ms=self.deadline_ms,
+            candidates=self.candidates,
         )
         plan(request, call_context((), ()), catalog)
 
@@ -100,6 +103,7 @@ def replay_request(
         deadline_ms=candidate.deadline_ms or settings.deadline_ms,
         conversation_id=row.conversation_id,
         metadata=row.metadata,
+        candidates=candidate.candidates or _mode(settings.candidates),
     )
 
 
@@ -129,6 +133,11 @@ def _system(row: Row, candidate: Candidate, own: KindInForce | None) -> str | No
     if candidate.system is not None:
         return candidate.system
     return None if own is not None and row.system == own.system else row.system
+
+
+def _mode(logged: str | msgspec.UnsetType) -> CandidatesMode | None:
+    # A mode of a later version means nothing here.
+    return next((mode for mode in get_args(CandidatesMode) if mode == logged), None)
 
 
 def _raw(number: float | None) -> msgspec.Raw:

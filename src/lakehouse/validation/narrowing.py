@@ -14,6 +14,7 @@ from typing import Literal
 
 import msgspec
 
+from lakehouse.core.chat import SchemaLimits
 from lakehouse.core.json_text import (
     ENCODER,
     JsonScalar,
@@ -42,25 +43,12 @@ from lakehouse.validation.schema_view import SchemaView
 LeftReason = Literal["no_place", "no_valid_value", "not_expressible", "over_limits"]
 
 
-class NarrowingLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """What a decoder takes; None: no limit.
-
-    `values_max` counts the values of every `enum` and `const` of the schema, `characters_max`
-    those of their texts. `grammar_bytes_max` bounds the bytes of the schema, which its grammar
-    grows with. Without `root_union` the root becomes no `anyOf`, as OpenAI's strict mode wants it.
-    """
-
-    values_max: int | None = None
-    characters_max: int | None = None
-    grammar_bytes_max: int | None = None
-    root_union: bool = True
-
-
 class Candidates(msgspec.Struct, frozen=True):
-    """The values that may stand at the places of one grounding rule.
+    """The values that may stand at the places of one grounding rule; without any, only null.
 
-    `places` are JSON Pointers with their `table.column`, the rule's main one first. Each of the
-    `rows` has one value for each place. `open_end` also lets any other value stand there.
+    `places` are JSON Pointers, each with its column's name for the row, the rule's main one first.
+    Each of the `rows` has one value for each place. `open_end` also lets any other value stand
+    there.
     """
 
     places: tuple[tuple[str, str], ...]
@@ -107,7 +95,7 @@ class SchemaNarrowing:
         self._lacking: dict[str, bool] = {}
 
     def narrow(
-        self, candidates: Sequence[Candidates], limits: NarrowingLimits | None = None
+        self, candidates: Sequence[Candidates], limits: SchemaLimits | None = None
     ) -> NarrowedSchema:
         """Allow only the candidates at their places.
 
@@ -116,7 +104,7 @@ class SchemaNarrowing:
         those that do not fit beside them not at all. Where nothing is narrowed, `schema` is the
         schema's own bytes.
         """
-        limits = limits or NarrowingLimits()
+        limits = limits or SchemaLimits()
         left: dict[str, LeftReason] = {}
         parts: list[_Part] = []
         for one in candidates:
@@ -147,6 +135,11 @@ class SchemaNarrowing:
             tuple((at, why) for at, why in left.items() if at not in done),
         )
 
+    def takes_null(self, at: str) -> bool:
+        """Return whether null may stand at a place that is no array."""
+        view = self._view(at)
+        return view is not None and view.holds(None) and "array" not in view.types
+
     # --- One rule ---
 
     def _part(self, one: Candidates, left: dict[str, LeftReason], *, root_union: bool) -> _Part:
@@ -157,6 +150,10 @@ class SchemaNarrowing:
         main = views[0]
         if main is None:
             return _Part((), ())
+        if not one.rows and self.takes_null(one.places[0][0]):
+            (place, column), tally = one.places[0], PlaceTally()
+            nothing = Cursor(tuple(pointer_parts(place)), (None,), tally, null=False)
+            return _Part((nothing,), ((place, column, [], tally),))
         free = [self._may_lack(at) for at, _ in one.places]
         fitted = [_fitted(row, views, free) for row in one.rows]
         rows = [row for row in fitted if row is not None]
@@ -164,7 +161,7 @@ class SchemaNarrowing:
             left[one.places[0][0]] = "no_valid_value"
             return _Part((), ())
         columns = [_distinct(row[at] for row in rows) for at in range(len(one.places))]
-        null = main.holds(None) and "array" not in main.types
+        null = self.takes_null(one.places[0][0])
         together = [at for at, view in enumerate(views) if view is not None and columns[at]]
         paths = [tuple(pointer_parts(at)) for at, _ in one.places]
         shared = _shared([paths[at] for at in together])
@@ -217,7 +214,7 @@ class SchemaNarrowing:
 
     # --- The whole ---
 
-    def _written(self, parts: list[_Part], limits: NarrowingLimits) -> bytes | None:
+    def _written(self, parts: list[_Part], limits: SchemaLimits) -> bytes | None:
         """Write the schema narrowed by these rules; None if it exceeds the limits."""
         for part in parts:
             for *_, tally in part.places:
@@ -272,16 +269,16 @@ class _Weight:
             pending += [item for item in one.values() if isinstance(item, dict | list)]
 
 
-def _within(weight: _Weight, size: int, limits: NarrowingLimits) -> bool:
+def _within(weight: _Weight, size: int, limits: SchemaLimits) -> bool:
     pairs = (
         (weight.values, limits.values_max),
         (weight.characters, limits.characters_max),
-        (size, limits.grammar_bytes_max),
+        (size, limits.bytes_max),
     )
     return all(most is None or count <= most for count, most in pairs)
 
 
-def fits(raw: bytes, limits: NarrowingLimits) -> bool:
+def fits(raw: bytes, limits: SchemaLimits) -> bool:
     """Return whether a schema, narrowed or not, is within the limits."""
     weight = _Weight()
     root = parse_bytes(raw)

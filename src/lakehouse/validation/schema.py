@@ -25,6 +25,7 @@ The form of a schema finding, beyond the contract, for other runtimes:
 import re
 from collections import OrderedDict
 from decimal import Decimal
+from functools import cached_property
 
 import msgspec
 
@@ -52,7 +53,8 @@ from lakehouse.core.limits import (
     SCHEMAS_CACHED_MAX,
 )
 from lakehouse.core.suggestion import did_you_mean
-from lakehouse.validation.raw_tree import RawTree
+from lakehouse.validation.narrowing import SchemaNarrowing
+from lakehouse.validation.raw_tree import ROOT, RawTree
 from lakehouse.validation.schema_document import SchemaDocument, SchemaError
 from lakehouse.validation.schema_engine import (
     FORMATS,
@@ -71,7 +73,9 @@ _FALSE = b'{"not":{}}'
 
 
 class CompiledSchema:
-    """One compiled schema. `cost_bytes` estimates its memory."""
+    """One compiled schema. `cost_bytes` estimates its memory, `formats` are those asserted."""
+
+    formats: FormatMode = "off"
 
     def __init__(
         self, document: SchemaDocument, engine: SchemaEngine, raw: bytes, nodes: int
@@ -89,6 +93,11 @@ class CompiledSchema:
         self._raw = RawTree(raw)
         self._tags = SchemaTags(document)
         self._expected = ExpectedText(document, self._raw)
+
+    @cached_property
+    def narrowing(self) -> SchemaNarrowing:
+        """What narrows this schema; made when a session first needs it."""
+        return SchemaNarrowing(self._raw.at(ROOT), self.formats)
 
     def view(self) -> SchemaView:
         """Return what the schema allows at each place, for checks before any answer.
@@ -266,6 +275,7 @@ def compile_schema(raw: bytes, formats: FormatMode = "off") -> CompiledSchema:
         place = pointer(*error.place)
         raise _refusal(f"at {place!r}: {error}" if place else str(error)) from error
     schema = CompiledSchema(document, engine, compact(raw.decode("utf-8")), nodes)
+    schema.formats = formats
     schema.cost_bytes += patterns_bytes
     return schema
 

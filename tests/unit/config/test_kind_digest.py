@@ -40,6 +40,7 @@ LINES = {
     "assert_formats": "assert_formats = true",
     "history": 'history = "full"',
     "reprompt": 'reprompt = "Again."',
+    "candidates": 'candidates = "hint"',
     "temperature": "temperature = 0.5",
     "top_p": "top_p = 0.5",
     "max_tokens": "max_tokens = 9",

@@ -13,11 +13,12 @@ from lakehouse.config.trials import try_checks
 from lakehouse.core.errors import InfraError, SetupError
 from lakehouse.core.ports import ValidateRequest
 from lakehouse.engine.task import Catalog
+from lakehouse.grounding.no_tables import NoTables
 from lakehouse.sessionlog.writing.memory import MemoryLog
 from lakehouse.stack import catalog
 from lakehouse.validation.schema import SchemaCache
 from lakehouse.validatord.service import ValidatorService
-from support.sessions import ListedChat, NoTables
+from support.sessions import ListedChat
 
 CONFIG = """
 [models.small]

@@ -13,7 +13,8 @@ from lakehouse.engine.iterate import iterate
 from lakehouse.engine.prompt import REPROMPT
 from lakehouse.engine.run import Run
 from lakehouse.engine.task import SessionTask, inline_kind, plan
-from support.sessions import CITY_SCHEMA, ListedChat, NoTables, answer, catalog, clock
+from lakehouse.grounding.no_tables import NoTables
+from support.sessions import CITY_SCHEMA, ListedChat, answer, catalog, clock
 
 ASKED = Message("user", "Name the city: Zürich.")
 NOT_TEXT = f'{REPROMPT}\nFindings: [{{"path":"/city","expected":{{"type":"string"}}}}]'

@@ -17,7 +17,8 @@ from lakehouse.engine.iterate import iterate
 from lakehouse.engine.prompt import REPROMPT
 from lakehouse.engine.run import Run
 from lakehouse.engine.task import SessionTask
-from support.sessions import ListedChat, NoTables, answer, clock, task_of
+from lakehouse.grounding.no_tables import NoTables
+from support.sessions import ListedChat, answer, clock, task_of
 
 GOOD = '{"city": "Zürich"}'
 BAD = '{"town": "Zürich"}'

@@ -10,9 +10,10 @@ import pytest
 from lakehouse.core.finding import Finding
 from lakehouse.core.json_text import JsonValue, parse_bytes
 from lakehouse.core.kind import GroundingRule, SqlRule
-from lakehouse.core.ports import Column, RuleOutcome
+from lakehouse.core.ports import RuleOutcome
 from lakehouse.grounding.check import check_rules
 from lakehouse.grounding.inline import InlineTables
+from lakehouse.grounding.no_tables import NoTables
 from support.grounding import check_with, ground, kind_of
 
 AIRPORTS: dict[str, list[dict[str, Any]]] = {
@@ -293,14 +294,12 @@ def test_with_over_many_rows_is_found_beyond_the_first_turns() -> None:
     assert finding["nearest"] == '["v"]'
 
 
-class Outcomes:
+class Outcomes(NoTables):
     """A snapshot that only answers rules, and keeps what was bound."""
 
     def __init__(self, *outcomes: RuleOutcome) -> None:
         self._outcomes = list(outcomes)
         self.members: Mapping[str, JsonValue] = {}
-        self.digests: Mapping[str, str] = {}
-        self.columns: Mapping[str, Column] = {}
 
     async def outcomes(
         self, rules: Sequence[SqlRule], members: Mapping[str, JsonValue]

@@ -8,8 +8,9 @@ import pytest
 
 from lakehouse.core.ports import ValidateRequest
 from lakehouse.core.row import Row, Started
+from lakehouse.grounding.no_tables import NoTables
 from lakehouse.validatord.service import ValidatorService
-from support.sessions import ListedChat, NoTables, catalog
+from support.sessions import ListedChat, catalog
 from support.spec_files import fixtures, without_messages
 
 FIXTURES = fixtures("validator")

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from lakehouse.core.chat import SchemaLimits
 from lakehouse.core.kind import FormatMode, digest_of
 from lakehouse.core.session import Narrowed
 from lakehouse.providers.llama_cpp import LlamaCppProvider, LlamaCppSettings
@@ -15,7 +16,6 @@ from lakehouse.providers.weights import SMOLLM2
 from lakehouse.validation.narrowing import (
     Candidates,
     NarrowedSchema,
-    NarrowingLimits,
     SchemaNarrowing,
     fits,
 )
@@ -42,7 +42,7 @@ from support.weights import pulled_weights
 def narrow(
     schema: Any,
     *candidates: Candidates,
-    limits: NarrowingLimits | None = None,
+    limits: SchemaLimits | None = None,
     formats: FormatMode = "off",
 ) -> NarrowedSchema:
     return SchemaNarrowing(json.dumps(schema).encode(), formats).narrow(candidates, limits)
@@ -150,7 +150,7 @@ def test_definitions_that_nothing_needs_any_more_are_left_out() -> None:
 
 def test_strict_mode_still_takes_a_schema_that_it_took() -> None:
     """Where the root may be no union, each place has the values of its column."""
-    strict = narrow(EVENT, PAIRS, limits=NarrowingLimits(root_union=False))
+    strict = narrow(EVENT, PAIRS, limits=SchemaLimits(root_union=False))
     assert may_be_strict(json.dumps(EVENT).encode())
     assert may_be_strict(strict.schema)
     assert not compile_schema(strict.schema).accepts(event("TRD", "Oslo"))
@@ -163,12 +163,12 @@ def test_strict_mode_still_takes_a_schema_that_it_took() -> None:
 @pytest.mark.parametrize(
     "limits",
     [
-        NarrowingLimits(values_max=3),
-        NarrowingLimits(characters_max=8),
-        NarrowingLimits(grammar_bytes_max=230),
+        SchemaLimits(values_max=3),
+        SchemaLimits(characters_max=8),
+        SchemaLimits(bytes_max=230),
     ],
 )
-def test_where_all_is_too_much_the_fewest_candidates_come_first(limits: NarrowingLimits) -> None:
+def test_where_all_is_too_much_the_fewest_candidates_come_first(limits: SchemaLimits) -> None:
     """The others are left, and say so."""
     many = one("/a", *(f"{n:06}" for n in range(20)))
     found = narrow(closed(a=TEXT, b=TEXT), many, one("/b", "x", "y"), limits=limits)
@@ -181,8 +181,8 @@ def test_where_all_is_too_much_the_fewest_candidates_come_first(limits: Narrowin
 def test_limits_count_the_values_that_the_schema_has_itself() -> None:
     """A provider counts them too."""
     schema = closed(a=TEXT, b={"enum": ["1", "2", "3"]})
-    assert narrow(schema, one("/a", "x"), limits=NarrowingLimits(values_max=4)).narrowed
-    tight = narrow(schema, one("/a", "x"), limits=NarrowingLimits(values_max=3))
+    assert narrow(schema, one("/a", "x"), limits=SchemaLimits(values_max=4)).narrowed
+    tight = narrow(schema, one("/a", "x"), limits=SchemaLimits(values_max=3))
     assert tight.left == (("/a", "over_limits"),)
 
 

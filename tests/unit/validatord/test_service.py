@@ -11,9 +11,10 @@ from lakehouse.core.errors import InfraError, Refusal, TableUnavailable
 from lakehouse.core.kind import Kind
 from lakehouse.core.ports import RequestedRule, TableSnapshot, ValidateRequest
 from lakehouse.core.session import IterateRequest, SessionReply
+from lakehouse.grounding.no_tables import NoTables
 from lakehouse.sessionlog.writing.memory import MemoryLog
 from lakehouse.validatord.service import ValidatorService
-from support.sessions import CITY_SCHEMA, ListedChat, NoTables, answer, catalog
+from support.sessions import CITY_SCHEMA, ListedChat, answer, catalog
 
 GOOD = '{"city": "Zürich"}'
 REQUEST = IterateRequest(schema=CITY_SCHEMA, prompt="Name the city.")

@@ -1,0 +1,188 @@
+"""What a session offers its model of the tables: values that an answer can be made of.
+
+Pure. Values are offered in the schema that the model decodes under (`decode`), where it can write
+no others, or in its prompt (`hint`). A schema is narrowed only where a right answer stays possible:
+
+- Values that the source names narrow by themselves. A source that names several leaves them all.
+- Guesses are near spellings, numbers within a tolerance, rows without the other values that the
+  source names, and the nearest values of a rejected answer. They stand in a schema only beside a
+  way out: a named value, null, or, where `candidates = "decode"`, an open end.
+- Where no row has the values together that the source names, nothing is offered.
+- Where a rule `quote` is about the same place, only values that stand in the source are offered.
+- Sentences are only a guess at what a rule `quote` wants. They are offered where it says
+  `candidates = "decode"` itself.
+
+The kind's own schema and rules judge the answer as before: an offer never decides a verdict.
+"""
+
+import logging
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import msgspec
+
+from lakehouse.core.chat import Message, Offer, OfferMode
+from lakehouse.core.conversation import with_hint
+from lakehouse.core.errors import InfraError
+from lakehouse.core.finding import Finding
+from lakehouse.core.kind import CandidatesMode, GroundingRule, mode_of
+from lakehouse.core.ports import TableSnapshot
+from lakehouse.core.session import Narrowed
+from lakehouse.engine.rule_offer import RuleOffer, rule_offer
+from lakehouse.engine.task import SessionTask
+from lakehouse.validation.narrowing import NarrowedSchema
+
+_LOG = logging.getLogger(__name__)
+# Why a place was not narrowed although its values are known: the prompt can have them.
+_HINTED: Final = frozenset({"over_limits", "not_expressible"})
+
+
+class AttemptOffer(msgspec.Struct, frozen=True):
+    """What one attempt offers.
+
+    `offer` goes with the request, `hint` stands in the prompt in any case. `hinted` are the rules
+    in `hint`, `instead` those in the offer's own hint, `decoded` what is in the offer's schema.
+    """
+
+    offer: Offer | None = None
+    hint: str = ""
+    hinted: tuple[RuleOffer, ...] = ()
+    instead: tuple[RuleOffer, ...] = ()
+    decoded: tuple[Narrowed, ...] = ()
+
+    def turns(self, messages: tuple[Message, ...]) -> tuple[Message, ...]:
+        """Return the conversation with the hint."""
+        return with_hint(messages, self.hint) if self.hint else messages
+
+    def narrowed(self, offered: OfferMode | None) -> tuple[Narrowed, ...] | msgspec.UnsetType:
+        """Return the row's records, by how the offer reached the model; unset: there are none."""
+        hinted = (*self.hinted, *self.instead) if offered == "hint" else self.hinted
+        found = [record for one in hinted for record in one.hinted()]
+        if offered == "decode":
+            found += self.decoded
+        return tuple(sorted(found, key=_order)) if found else msgspec.UNSET
+
+
+NOTHING: Final = AttemptOffer()
+
+
+class Offers:
+    """The offers of one session, attempt by attempt."""
+
+    def __init__(self, task: SessionTask, tables: TableSnapshot) -> None:
+        self._task = task
+        self._tables = tables
+        self._modes = list(_modes(task)) if task.kind.grounding else []
+        self._nearest: dict[str, list[msgspec.Raw]] = {}
+
+    def first(self) -> AttemptOffer:
+        """Return what the first attempt offers.
+
+        Raises:
+            TableUnavailable: A rule names a missing table or column.
+        """
+        return self._offered() if self._modes else NOTHING
+
+    def after(self, findings: Sequence[Finding], last: AttemptOffer) -> AttemptOffer:
+        """Return what the attempt after a rejected answer offers: the nearest values too."""
+        found = False
+        for finding in findings:
+            if finding.nearest is msgspec.UNSET:
+                continue
+            for column in {column for rule, _ in self._modes for column in _at(rule, finding.path)}:
+                values = msgspec.json.decode(finding.nearest, type=list[msgspec.Raw])
+                self._nearest.setdefault(column, []).extend(values)
+                found = True
+        return self._offered() if found else last
+
+    def _offered(self) -> AttemptOffer:
+        try:
+            return self._made()
+        except InfraError:
+            raise
+        except Exception:  # noqa: BLE001  what we add ends no session
+            # An offer is an addition of ours: without it the session is as good as before.
+            _LOG.exception("no values of the tables are offered to the model")
+            return NOTHING
+
+    def _made(self) -> AttemptOffer:
+        task, schema = self._task, self._task.schema
+        rules = task.kind.grounding
+        offering = [rule for rule, _ in self._modes]
+        found = self._tables.candidates(offering, task.sources, self._nearest)
+        quoted = {rule.path for rule in rules if rule.column is None}
+        every = [
+            rule_offer(
+                one,
+                mode,
+                quoted=quoted,
+                sources=task.sources,
+                takes_null=schema.narrowing.takes_null(one.rule.path),
+            )
+            for one, (_, mode) in zip(found, self._modes, strict=True)
+        ]
+        decoding, narrowed = self._narrow(every)
+        left = dict(narrowed.left) if narrowed is not None else {}
+        instead: list[RuleOffer] = []
+        hinted: list[RuleOffer] = []
+        for one in every:
+            if one.mode == "decode":
+                continue
+            if one not in decoding or left.get(one.rule.path) in _HINTED:
+                hinted.append(one)
+            elif one.rule.path not in left:
+                instead.append(one)
+        if narrowed is None or not narrowed.narrowed:
+            return AttemptOffer(hint=_text(hinted), hinted=tuple(hinted))
+        return AttemptOffer(
+            Offer(msgspec.Raw(narrowed.schema), _text(instead)),
+            _text(hinted),
+            tuple(hinted),
+            tuple(instead),
+            narrowed.narrowed,
+        )
+
+    def _narrow(self, every: list[RuleOffer]) -> tuple[list[RuleOffer], NarrowedSchema | None]:
+        """Narrow the schema to what the rules offer; returns those that took part."""
+        limits = self._task.model.decoding
+        if limits is None:
+            return [], None
+        pairs = [(one, one.candidates()) for one in every if one.mode != "hint"]
+        taking = [(one, candidates) for one, candidates in pairs if candidates is not None]
+        if not taking:
+            return [], None
+        narrowed = self._task.schema.narrowing.narrow([each for _, each in taking], limits)
+        return [one for one, _ in taking], narrowed
+
+
+def _modes(task: SessionTask) -> Iterator[tuple[GroundingRule, CandidatesMode]]:
+    """List the rules that offer something, each with its mode."""
+    if task.settings.constrain == "off":
+        return
+    asked = task.candidates
+    for rule in task.kind.grounding:
+        own = mode_of(rule, task.kind)
+        if "off" in (own, asked):
+            continue
+        mode = asked or own
+        if rule.column is not None:
+            yield rule, mode
+        elif rule.candidates == "decode" and mode != "hint":
+            yield rule, "decode"
+
+
+def _at(rule: GroundingRule, path: str) -> Iterator[str]:
+    """Return the columns of a rule that a finding is about."""
+    places = {} if rule.column is None else {rule.path: rule.column, **rule.with_}
+    for place, column in places.items():
+        above, _, last = path.rpartition("/")
+        if path == place or (above == place and last.isdigit()):
+            yield column
+
+
+def _text(offers: Sequence[RuleOffer]) -> str:
+    return "\n".join(line for one in offers if (line := one.hint()))
+
+
+def _order(one: Narrowed) -> tuple[bytes, bytes, str]:
+    return one.path.encode(), one.column.encode(), one.mode

@@ -1,0 +1,178 @@
+"""What one grounding rule offers a model: the values of its places that an answer can be made of.
+
+Pure. Which values may narrow a schema, and which are guesses, is decided here.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+from typing import Final
+
+import msgspec
+
+from lakehouse.core.candidate import NamedValue, RuleCandidates
+from lakehouse.core.json_text import NULL, JsonScalar, JsonValue, parse_bytes, pointer_parts
+from lakehouse.core.kind import CandidatesMode, GroundingRule, digest_of
+from lakehouse.core.limits import HINT_BYTES_MAX, HINT_VALUES_MAX
+from lakehouse.core.session import SOURCE_COLUMN, Narrowed
+from lakehouse.validation.narrowing import Candidates
+
+_Cells = tuple[msgspec.Raw, ...]
+_NAMED: Final = "that the text names"
+_MEANT: Final = "that the text may mean"
+
+
+class RuleOffer(msgspec.Struct, frozen=True):
+    """One rule's candidates, main place first.
+
+    `named` are values, or rows, that the sources name; `guesses` all others. `whole` is false where
+    there may be more than these, so that nothing can be ruled out. `takes_null` says whether the
+    main place may be null.
+    """
+
+    rule: GroundingRule
+    mode: CandidatesMode
+    places: tuple[tuple[str, str], ...]
+    named: tuple[_Cells, ...]
+    guesses: tuple[_Cells, ...]
+    whole: bool
+    takes_null: bool
+
+    def candidates(self) -> Candidates | None:
+        """Return what may narrow the schema; None: it must stay as it is."""
+        rows = (*self.named, *self.guesses)
+        if not rows:
+            required = self.rule.candidates_required and self.whole and self.takes_null
+            return Candidates(self.places[:1], ()) if required else None
+        closed = self.whole and (bool(self.named) or self.takes_null)
+        if not closed and self.mode != "decode":
+            return None
+        return Candidates(
+            self.places,
+            tuple(tuple(map(_scalar, cells)) for cells in rows),
+            open_end=not closed,
+        )
+
+    def hint(self) -> str:
+        """Return the line for the prompt; empty: there is nothing to say."""
+        if not self.named and not self.guesses:
+            if self.rule.candidates_required and self.takes_null and self.whole:
+                return f"The text names no value of {self.rule.column}: {self._name(0)} is null."
+            return ""
+        named, guesses = self._shown()
+        table = (self.rule.column or "").partition(".")[0]
+        what = f"Values of {self.rule.column}" if len(self.places) == 1 else f"Rows of {table}"
+        lines = [
+            f"{what} {words}: {self._listed(rows)}."
+            for words, rows in ((_NAMED, named), (_MEANT, guesses))
+            if rows
+        ]
+        return "\n".join(lines)
+
+    def hinted(self) -> tuple[Narrowed, ...]:
+        """Return what the row says of the line in the prompt."""
+        named, guesses = self._shown()
+        rows = (*named, *guesses)
+        if not rows and not self.hint():
+            return ()
+        places = self.places if rows else self.places[:1]
+        return tuple(
+            _record(path, column, (cells[at] for cells in rows))
+            for at, (path, column) in enumerate(places)
+        )
+
+    def _shown(self) -> tuple[list[_Cells], list[_Cells]]:
+        """Return the named and the guessed ones within the limits of a prompt."""
+        left_bytes, left = HINT_BYTES_MAX, HINT_VALUES_MAX
+        shown: tuple[list[_Cells], list[_Cells]] = ([], [])
+        for kept, rows in zip(shown, (self.named, self.guesses), strict=True):
+            for cells in rows:
+                left_bytes -= sum(len(bytes(cell)) for cell in cells)
+                left -= 1
+                if left < 0 or left_bytes < 0:
+                    return shown
+                kept.append(cells)
+        return shown
+
+    def _listed(self, rows: Sequence[_Cells]) -> str:
+        if len(self.places) == 1:
+            listed = [bytes(cells[0]).decode("utf-8") for cells in rows]
+        else:
+            names = [self._name(at) for at in range(len(self.places))]
+            listed = [
+                msgspec.json.encode(dict(zip(names, cells, strict=True))).decode("utf-8")
+                for cells in rows
+            ]
+        return ", ".join(listed)
+
+    def _name(self, at: int) -> str:
+        """Return what a place is called in the prompt: its member, or its pointer."""
+        parts = pointer_parts(self.places[at][0])
+        return parts[0] if len(parts) == 1 else self.places[at][0]
+
+
+def rule_offer(
+    found: RuleCandidates,
+    mode: CandidatesMode,
+    *,
+    quoted: Collection[str],
+    sources: Sequence[str],
+    takes_null: bool,
+) -> RuleOffer:
+    """Sort what was found for a rule into named values and guesses.
+
+    `quoted` are the places whose value must also stand in a source: others are left out.
+    """
+    rule = found.rule
+    beside = [(at, rule.with_[at]) for at in sorted(rule.with_, key=str.encode)]
+    places = ((rule.path, rule.column or SOURCE_COLUMN), *beside)
+    must_stand = [at for at, (path, _) in enumerate(places) if path in quoted]
+    named: list[_Cells] = []
+    guesses: list[_Cells] = []
+    for main, cells, joined in _pairs(found):
+        if all(_stands(cells[at], sources) for at in must_stand):
+            sure = joined and main.spelling != "near" and rule.match != "within"
+            (named if sure else guesses).append(cells)
+    whole = found.complete and found.total == len(found.values)
+    return RuleOffer(
+        rule,
+        mode,
+        places,
+        tuple(named),
+        tuple(guesses),
+        whole and found.rows_total == len(found.rows),
+        takes_null,
+    )
+
+
+def _pairs(found: RuleCandidates) -> Iterable[tuple[NamedValue, _Cells, bool]]:
+    """Return each combination, and whether it has the other values that the sources name.
+
+    None where all contradict them: a source that names a code and another's city means neither.
+    """
+    if found.rule.with_:
+        if not any(row.joined for row in found.rows):
+            return []
+        return [(row.main, (row.main.value, *row.values), row.joined) for row in found.rows]
+    return [(value, (value.value,), True) for value in found.values]
+
+
+def _stands(cell: msgspec.Raw, sources: Sequence[str]) -> bool:
+    value = _scalar(cell)
+    return value is None or (isinstance(value, str) and any(value in one for one in sources))
+
+
+def _scalar(cell: msgspec.Raw) -> JsonScalar:
+    value: JsonValue = parse_bytes(bytes(cell))
+    assert not isinstance(value, list | dict), "a cell of a column is a scalar"
+    return value
+
+
+def _record(path: str, column: str, cells: Iterable[msgspec.Raw]) -> Narrowed:
+    distinct = {bytes(cell): cell for cell in cells if cell != NULL}
+    values = [_scalar(cell) for cell in distinct.values()]
+    return Narrowed(
+        path=path,
+        column=column,
+        mode="hint",
+        candidates=len(values),
+        digest=digest_of(values),
+    )
