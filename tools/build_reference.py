@@ -25,7 +25,6 @@ from lakehouse.config.settings import (
     SessionSettings,
     TracingSettings,
 )
-from lakehouse.config.words import type_words
 from lakehouse.core.errors import (
     INFRA_HINT,
     INFRA_STATUS,
@@ -36,6 +35,7 @@ from lakehouse.core.errors import (
 )
 from lakehouse.core.finding import FindingCode
 from lakehouse.core.kind import GroundingRule, SqlRule
+from lakehouse.core.type_words import type_words
 from lakehouse.daemon import daemon_routes
 from lakehouse.grounding.settings import TableSettings
 from lakehouse.providers.provider import ModelSettings

@@ -165,6 +165,16 @@ def test_one_session_id_may_stand_for_several_calls(gateway):
         ({"kind": "event", "prompt": "x", "deadline_ms": 0}, "invalid_request", ["600000"]),
         ({"kind": "event", "prompt": "x", "temperature": "hot"}, "invalid_request", ["hot"]),
         ({"kind": "event", "prompt": "x", "constrain": "hard"}, "invalid_request", ["'hard'"]),
+        (
+            {"kind": "event", "prompt": "x", "candidates": "decod"},
+            "invalid_request",
+            ["`candidates` is 'decod' (did you mean 'decode'?)", "auto, decode, hint, off"],
+        ),
+        (
+            {"kind": "event", "prompt": "x", "candidates": 7},
+            "invalid_request",
+            ["`candidates`", "7"],
+        ),
         ({"kind": "event", "prompt": "x", "metadata": {"a": 1}}, "invalid_request", ["metadata"]),
         ({"kind": "event", "messages": []}, "invalid_request", ["user"]),
         ({"schema": {"type": "nope"}, "prompt": "x"}, "invalid_schema", ["nope"]),

@@ -5,7 +5,7 @@ import typer
 from lakehouse.cli.options import ConfigOption, JsonOption, read_config
 from lakehouse.cli.table import print_json, print_table
 from lakehouse.cli.terminal import say
-from lakehouse.core.kind import Kind
+from lakehouse.core.kind import GroundingRule, Kind, mode_of
 from lakehouse.stack import catalog
 
 kinds_app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -31,7 +31,9 @@ def command(
 
 
 def _cells(kind: Kind) -> list[object]:
-    grounded = [f"{rule.path}: {rule.column or rule.match}" for rule in kind.grounding]
+    grounded = [
+        f"{rule.path}: {rule.column or rule.match}{_offered(rule, kind)}" for rule in kind.grounding
+    ]
     return [
         kind.name,
         kind.model,
@@ -40,3 +42,11 @@ def _cells(kind: Kind) -> list[object]:
         len(kind.rules),
         kind.digest[: len("sha256:") + 12],
     ]
+
+
+def _offered(rule: GroundingRule, kind: Kind) -> str:
+    """Return what is set of a rule's candidates; a quote rule has only what it sets itself."""
+    mode = rule.candidates if rule.column is None else mode_of(rule, kind)
+    said = [] if mode in {None, "auto"} else [f"candidates {mode}"]
+    said += ["candidates required"] if rule.candidates_required else []
+    return f" ({', '.join(said)})" if said else ""

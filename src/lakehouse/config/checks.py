@@ -10,7 +10,7 @@ from lakehouse.core.kind import GroundingRule
 from lakehouse.core.limits import DEADLINE_MS_MAX, ITERATIONS_MAX, LOAD_BUDGET_MS_MAX
 from lakehouse.core.suggestion import did_you_mean
 from lakehouse.core.wording import shown
-from lakehouse.grounding.rules import fault_of, split_reference
+from lakehouse.grounding.rules import fault_of, required_fault, split_reference
 from lakehouse.tabular.formats import FORMATS, leaves_types
 from lakehouse.transport.origins import origin_fault
 
@@ -98,7 +98,12 @@ def _check_kind(field: str, kind: KindSettings, config: Config, error: ErrorAt) 
     check_range(f"{field}.max_iterations", kind.max_iterations, 1, ITERATIONS_MAX, error)
     check_sampling(field, kind.sampling(), error)
     for index, rule in enumerate(kind.grounding):
-        _check_grounding(f"{field}.grounding[{index}]", rule, config, error)
+        place = f"{field}.grounding[{index}]"
+        _check_grounding(place, rule, config, error)
+        if rule.candidates_required:
+            fault = required_fault(rule.candidates or kind.candidates)
+            if fault is not None:
+                raise error(f"{place}.candidates_required", fault)
 
 
 def _check_grounding(field: str, rule: GroundingRule, config: Config, error: ErrorAt) -> None:

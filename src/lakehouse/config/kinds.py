@@ -13,7 +13,7 @@ from lakehouse.core.errors import Refusal, SetupError
 from lakehouse.core.json_text import JsonError, compact, parse, parse_bytes
 from lakehouse.core.kind import FormatMode, Kind, kind_digest
 from lakehouse.validation.keywords import idle_keywords
-from lakehouse.validation.pointers import doubts_of
+from lakehouse.validation.pointers import doubts_of, null_fault
 from lakehouse.validation.schema import SchemaCache
 
 # Settings that decide a verdict or a prompt and came after the first digests were written.
@@ -42,13 +42,19 @@ def _kind(name: str, settings: KindSettings, config: Config, schemas: SchemaCach
             hint=error.hint if isinstance(error, Refusal) else "",
         ) from error
     for index, rule in enumerate(settings.grounding):
+        place = f"{config.source}: kinds.{name}.grounding[{index}]"
         for doubt in doubts_of(schema, rule):
             if doubt.fatal:
                 raise SetupError(
-                    f"{config.source}: kinds.{name}.grounding[{index}].{doubt.member}: "
-                    f"{doubt.message}.",
+                    f"{place}.{doubt.member}: {doubt.message}.",
                     hint="Correct the pointer, or name the member in the kind's schema.",
                 )
+        fault = null_fault(schema, rule.path) if rule.candidates_required else None
+        if fault is not None:
+            raise SetupError(
+                f"{place}.candidates_required: {fault}.",
+                hint="With candidates_required, null is the answer where the text names no value.",
+            )
     model = settings.model or next(iter(config.models))
     max_iterations = settings.max_iterations or config.session.max_iterations
     grown = _grown(settings, model_of)

@@ -28,10 +28,10 @@ from lakehouse.config.settings import (
     TracingSettings,
 )
 from lakehouse.config.texts import find_fault, parse_toml
-from lakehouse.config.words import type_at, type_words
 from lakehouse.core.errors import SetupError
 from lakehouse.core.kind import digest_of
 from lakehouse.core.suggestion import did_you_mean
+from lakehouse.core.type_words import names_of, type_at, type_words
 from lakehouse.core.wording import shown
 from lakehouse.grounding.settings import TableSettings
 from lakehouse.providers.provider import ModelSettings
@@ -174,7 +174,9 @@ class _Source:
             name = f"{field}{inner}.{unknown['name']}"
             return self.error(name, f"unknown field{near}; allowed are {', '.join(names)}")
         value = _value_at(content, inner)
-        return self.error(field + inner, f"is {shown(value)}; allowed: {type_words(found)}")
+        near = did_you_mean(value, names_of(found)) if isinstance(value, str) else ""
+        told = f"is {shown(value)}{near}; allowed: {type_words(found)}"
+        return self.error(field + inner, told)
 
     def _place(self, field: str) -> str:
         for path, variable in self._overrides.items():

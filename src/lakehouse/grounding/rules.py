@@ -5,7 +5,7 @@ from typing import TypeVar
 
 from lakehouse.core.errors import TableUnavailable
 from lakehouse.core.json_text import pointer_parts
-from lakehouse.core.kind import GroundingRule
+from lakehouse.core.kind import CandidatesMode, GroundingRule
 from lakehouse.core.matches import MATCHES
 from lakehouse.core.ports import Column
 
@@ -22,6 +22,10 @@ def fault_of(rule: GroundingRule) -> str | None:
                 f"{at!r} is not a JSON Pointer: it must be empty or begin with '/', "
                 "with '~' in '~0' and '~1' only"
             )
+    return _fault_of_match(rule) or _fault_of_offer(rule)
+
+
+def _fault_of_match(rule: GroundingRule) -> str | None:
     match = MATCHES[rule.match]
     if match.tolerant != (rule.tolerance is not None):
         tolerant = " and ".join(repr(name) for name, one in MATCHES.items() if one.tolerant)
@@ -43,6 +47,31 @@ def fault_of(rule: GroundingRule) -> str | None:
         if split_reference(reference)[0] != split_reference(rule.column)[0]:
             return f"with names {reference!r}, which is not in the table of {rule.column!r}"
     return None
+
+
+def _fault_of_offer(rule: GroundingRule) -> str | None:
+    quote = rule.column is None
+    if quote and rule.candidates not in {None, "decode", "off"}:
+        return (
+            f"match = {rule.match!r} takes candidates = 'decode' (only whole sentences and clauses "
+            f"of the text can be written) or 'off', not {rule.candidates!r}; without it, a quote "
+            f"may be any phrase"
+        )
+    if not rule.candidates_required:
+        return None
+    if quote:
+        return f"candidates_required needs a column, and match = {rule.match!r} has none"
+    return required_fault(rule.candidates or "auto")
+
+
+def required_fault(mode: CandidatesMode) -> str | None:
+    """Return why `candidates_required` cannot hold where candidates have this mode, if so."""
+    if mode in {"auto", "decode"}:
+        return None
+    return (
+        f"candidates_required needs candidates in the schema, and candidates is {mode!r} here: "
+        f"write candidates = 'auto' or 'decode' for this rule"
+    )
 
 
 def split_reference(reference: str) -> tuple[str, str]:

@@ -15,6 +15,7 @@ from lakehouse.core.errors import Refusal
 from lakehouse.core.json_text import JsonError, JsonValue, parse_bytes
 from lakehouse.core.limits import BODY_BYTES_MAX, BODY_IDLE_MS_MAX, BODY_MS_MAX
 from lakehouse.core.suggestion import did_you_mean
+from lakehouse.core.type_words import names_of, type_at
 from lakehouse.transport.asgi import Receive
 from lakehouse.transport.origins import is_from_page
 
@@ -152,10 +153,12 @@ def decode(body: bytes, kind: type[_T]) -> _T:
     try:
         return msgspec.json.decode(body, type=kind)
     except msgspec.ValidationError as error:
-        raise Refusal("invalid_request", _explain(str(error), value), hint=_FIELDS_HINT) from error
+        raise Refusal(
+            "invalid_request", _explain(str(error), value, kind), hint=_FIELDS_HINT
+        ) from error
 
 
-def _explain(message: str, value: JsonValue) -> str:
+def _explain(message: str, value: JsonValue, kind: type[msgspec.Struct]) -> str:
     match = _PLACE.fullmatch(message)
     if match is None:
         return f"{message}."
@@ -169,5 +172,10 @@ def _explain(message: str, value: JsonValue) -> str:
     shown = repr(found)
     if len(shown) > _VALUE_CHARS_MAX:
         shown = shown[:_VALUE_CHARS_MAX] + "…"
+    field = f"`{field.removeprefix('.')}`"
+    if match["what"].startswith("Invalid enum value"):
+        names = names_of(type_at(kind, match["path"]))
+        near = did_you_mean(found, names) if isinstance(found, str) else ""
+        return f"{field} is {shown}{near}; allowed are {', '.join(names)}."
     what = match["what"].replace("`", "")
-    return f"`{field.removeprefix('.')}` is {shown}: {what}."
+    return f"{field} is {shown}: {what}."

@@ -72,6 +72,20 @@ def doubts_of(schema: CompiledSchema, rule: GroundingRule) -> list[Doubt]:
     return found
 
 
+def null_fault(schema: CompiledSchema, at: str) -> str | None:
+    """Return why null cannot be written in place of a value at `at`; None if it can."""
+    if schema.narrowing.takes_null(at):
+        return None
+    try:
+        types = _follow(schema.view(), at).types
+    except ViewTooLarge:
+        return f"{at!r} cannot be checked for null: the schema has too many branches"
+    if "array" in types:
+        return f"{at!r} is an array, and only a place with one value can be null instead"
+    one = next(iter(sorted(types)), "string")
+    return f'{at!r} may not be null: write "type": ["{one}", "null"] there in the schema'
+
+
 def _doubts(
     view: SchemaView,
     at: str,

@@ -49,11 +49,11 @@ LINES = {
     "grounding": 'grounding = [{ path = "/a", column = "t.c" }]',
     "rules": 'rules = [{ sql = "SELECT $a IS NOT NULL", message = "m" }]',
 }
+SCHEMA = '{"type":"object","properties":{"a":{"type":"string"}}}'
 
 
-def load(directory: Path, line: str = "") -> Kind:
+def load(directory: Path, line: str = "", schema: str = SCHEMA) -> Kind:
     """Load a kind with one setting more."""
-    schema = '{"type":"object","properties":{"a":{"type":"string"}}}'
     (directory / "s.json").write_text(schema)
     (directory / "other.json").write_text(schema.replace('"a"', '"b"'))
     own = "" if line.startswith(("schema", "python")) else 'schema = "s.json"\n'
@@ -93,3 +93,32 @@ def test_each_setting_changes_the_digest(
     for kind in (plain, changed):
         assert recomputed(kind_info("k", kind)) == kind.digest
     assert kind_info("k", plain).settings == {}
+
+
+RULE = 'path = "/a", column = "t.c"'
+
+
+@pytest.mark.parametrize(
+    ("said", "changes"),
+    [
+        ('candidates = "auto"', True),
+        ('candidates = "off"', True),
+        ("candidates_required = true", True),
+        ("tolerance = 1.0, match = 'within'", True),
+        ("with = {}", False),
+    ],
+)
+def test_what_a_rule_says_of_candidates_is_in_the_digest_where_it_says_it(
+    tmp_path: Path, said: str, *, changes: bool
+) -> None:
+    """A kind whose rules say nothing has the digest that it had before there were candidates."""
+    place = '{"type":"object","properties":{"a":{"type":["string","number","null"]}}}'
+    plain = load(tmp_path, f"grounding = [{{ {RULE} }}]", place)
+    said_it = load(tmp_path, f"grounding = [{{ {RULE}, {said} }}]", place)
+    assert (plain.digest != said_it.digest) is changes
+    [rule] = kind_info("k", said_it).grounding
+    for kind in (plain, said_it):
+        assert recomputed(kind_info("k", kind)) == kind.digest
+    [shown] = json.loads(msgspec.json.encode(kind_info("k", said_it)))["grounding"]
+    assert shown["candidates"] == rule.candidates
+    assert shown["candidates_required"] == rule.candidates_required

@@ -14,6 +14,12 @@ from lakehouse.grounding.rules import fault_of, split_reference
         GroundingRule(path="/a", column="t.c.d e", match="within", tolerance=0.0),
         GroundingRule(path="/a", match="quote"),
         GroundingRule(path="/a", column="t.c", with_={"/b": "t.d"}),
+        GroundingRule(path="/a", match="quote", candidates="decode"),
+        GroundingRule(path="/a", match="quote", candidates="off", candidates_required=False),
+        GroundingRule(path="/a", column="t.c", candidates="hint"),
+        GroundingRule(path="/a", column="t.c", candidates="off", candidates_required=False),
+        GroundingRule(path="/a", column="t.c", candidates_required=True),
+        GroundingRule(path="/a", column="t.c", candidates="decode", candidates_required=True),
     ],
 )
 def test_a_usable_rule_has_no_fault(rule: GroundingRule) -> None:
@@ -34,6 +40,17 @@ def test_a_usable_rule_has_no_fault(rule: GroundingRule) -> None:
         (GroundingRule(path="/a", column="t.c", match="within", tolerance=float("nan")), "nan"),
         (GroundingRule(path="/a", column="t.c", match="quote"), "quote"),
         (GroundingRule(path="/a", column="t.c", with_={"/b": "u.d"}), "'u.d'"),
+        (GroundingRule(path="/a", match="quote", candidates="auto"), "'decode'"),
+        (GroundingRule(path="/a", match="quote", candidates="hint"), "or 'off', not 'hint'"),
+        (GroundingRule(path="/a", match="quote", candidates_required=True), "needs a column"),
+        (
+            GroundingRule(path="/a", column="t.c", candidates="off", candidates_required=True),
+            "candidates is 'off' here: write candidates = 'auto' or 'decode'",
+        ),
+        (
+            GroundingRule(path="/a", column="t.c", candidates="hint", candidates_required=True),
+            "'hint'",
+        ),
     ],
 )
 def test_a_fault_names_the_field_and_what_is_allowed(rule: GroundingRule, word: str) -> None:

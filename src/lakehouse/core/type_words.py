@@ -1,4 +1,4 @@
-"""Describes allowed values in the words of somebody who writes TOML."""
+"""Describes the allowed values of a type, in the words of somebody who writes TOML."""
 
 import re
 
@@ -29,6 +29,13 @@ def type_words(kind: msgspec.inspect.Type) -> str:
     if isinstance(kind, msgspec.inspect.DictType):
         return f"table of {type_words(kind.value_type)}s"
     return _NAMES[type(kind).__name__]
+
+
+def names_of(kind: msgspec.inspect.Type) -> list[str]:
+    """List the names among the values that are allowed."""
+    types = kind.types if isinstance(kind, msgspec.inspect.UnionType) else (kind,)
+    literals = [one for one in types if isinstance(one, msgspec.inspect.LiteralType)]
+    return [str(value) for one in literals for value in one.values]
 
 
 def type_at(kind: type[msgspec.Struct], path: str) -> msgspec.inspect.Type:
