@@ -1,8 +1,9 @@
 """`lakehouse demo`: the whole stack, once, with a real and tiny model.
 
-Starts `lakehouse up` as a child process, sends every notice of the package through the gateway, and
-reads the results from the log. The model is small enough to make every mistake; the demo counts
-whether one was accepted.
+Starts `lakehouse up` as a child process, sends every notice of the package through the gateway
+twice, without and with the table's values in the schema that the model decodes under, and reads the
+results from the log. The model is small enough to make every mistake; the demo counts whether one
+was accepted.
 """
 
 import asyncio
@@ -20,7 +21,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from lakehouse.cli.console import console as terminal_console
-from lakehouse.cli.demo_report import Told, print_report
+from lakehouse.cli.demo_report import Told, Wave, print_report
 from lakehouse.cli.init import write_project
 from lakehouse.cli.models import pull_with_progress
 from lakehouse.core.errors import SetupError
@@ -54,7 +55,7 @@ def demo(
         Path, typer.Option(help="Directory for the demo's configuration and log.")
     ] = DIRECTORY,
 ) -> None:
-    """Run the demo wave with the embedded model: about a minute.
+    """Run the demo's two waves with the embedded model: about a minute and a half.
 
     Example: lakehouse demo
     """
@@ -70,7 +71,7 @@ def demo(
         log = directory / "lakehouse-data"
         console.print(f"The stack is up at {url}; the log is {log}.", markup=False)
         begun = time.monotonic()
-        told = asyncio.run(_wave(url, notices, console))
+        told = asyncio.run(_waves(url, notices, console))
         wall_s = time.monotonic() - begun
         print_report(told, directory, wall_s, console)
     finally:
@@ -119,8 +120,11 @@ def _environment() -> dict[str, str]:
     return {**os.environ, "LAKEHOUSE_GATEWAY__LISTEN": '"127.0.0.1:0"'}
 
 
-async def _wave(url: str, notices: Sequence[Notice], console: Console) -> list[Told]:
-    """Send every notice, and one more to a model that is away; `AT_ONCE` at a time."""
+async def _waves(url: str, notices: Sequence[Notice], console: Console) -> list[Told]:
+    """Send every notice in both waves, and one more to a model that is away; `AT_ONCE` at a time.
+
+    The waves take turns, notice by notice, so that nothing else differs between them.
+    """
     http = HttpClient()
     limit = asyncio.Semaphore(AT_ONCE)
     columns = (
@@ -130,33 +134,34 @@ async def _wave(url: str, notices: Sequence[Notice], console: Console) -> list[T
         TimeElapsedColumn(),
     )
     with Progress(*columns, console=console) as progress:
-        bar = progress.add_task("Asking the model", total=len(notices) + 1)
+        bar = progress.add_task("Asking the model", total=2 * len(notices) + 1)
 
-        async def one(notice: Notice, model: str | None) -> Told:
+        async def one(notice: Notice, wave: Wave) -> Told:
             async with limit:
-                reply = await _ask(http, url, notice, model)
+                reply = await _ask(http, url, notice, wave)
             progress.advance(bar)
-            return Told(notice, reply, away=model is not None)
+            return Told(notice, reply, wave)
 
-        calls = [one(notice, None) for notice in notices]
-        calls.append(one(notices[0], AWAY))
+        calls = [one(notice, wave) for notice in notices for wave in ("feedback", "table")]
+        calls.append(one(notices[0], "outage"))
         told = await asyncio.gather(*calls)
     await http.close()
     return list(told)
 
 
-async def _ask(http: HttpClient, url: str, notice: Notice, model: str | None) -> SessionReply:
+async def _ask(http: HttpClient, url: str, notice: Notice, wave: Wave) -> SessionReply:
     body: dict[str, object] = {
         "kind": "airport_event",
         "prompt": notice.text,
-        "constrain": notice.constrain,
         "temperature": 0,
         "seed": 1,
-        "max_tokens": 128 if notice.constrain == "auto" else 64,  # free prose never ends by itself
-        "metadata": {"notice": notice.id},
+        "max_tokens": 128,
+        "metadata": {"notice": notice.id, "wave": wave},
     }
-    if model is not None:
-        body["model"] = model
+    if wave == "feedback":
+        body["candidates"] = "off"
+    if wave == "outage":
+        body["model"] = AWAY
     reply = await http.post(
         url + "/v1/iterate",
         headers={"content-type": "application/json"},

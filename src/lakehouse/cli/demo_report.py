@@ -1,4 +1,4 @@
-"""The demo's final report: verdicts, what they are worth, one session, one query.
+"""The demo's final report: what each step buys, one session, one query.
 
 Everything but the replies is read back from the log, as a user would.
 """
@@ -6,7 +6,7 @@ Everything but the replies is read back from the log, as a user would.
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 from rich.console import Console
@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lakehouse.cli.show import print_attempt, print_fact
-from lakehouse.cli.table import cell_text, percent, print_table
+from lakehouse.cli.table import cell_text, print_table
 from lakehouse.core.session import SessionReply
 from lakehouse.demo.notices import Notice
 from lakehouse.sessionlog.reading.query import query
@@ -23,87 +23,105 @@ QUESTION: Final = """SELECT code, path, count(*) AS findings, count(DISTINCT row
 FROM findings GROUP BY ALL ORDER BY findings DESC, code, path LIMIT 6"""
 
 
+Wave = Literal["feedback", "table", "outage"]
+
+
 class Told(msgspec.Struct, frozen=True):
-    """One notice and how its session ended. `away`: sent to the model that is not there."""
+    """One notice and how its session ended.
+
+    In the wave `feedback` no values of the table are offered to the model; in `table` they are; in
+    `outage` the model is not there.
+    """
 
     notice: Notice
     reply: SessionReply
-    away: bool
+    wave: Wave
 
     @property
-    def group(self) -> str:
-        """The column of the verdict table."""
-        return "outage" if self.away else self.notice.constrain
+    def accepted(self) -> bool:
+        return self.reply.verdict == "accepted"
+
+    @property
+    def first_shot(self) -> bool:
+        return self.reply.accepted_iteration == 0
 
     @property
     def right(self) -> bool:
-        """Whether an accepted artifact equals the checked answer."""
-        return self.reply.verdict == "accepted" and msgspec.json.decode(
-            self.reply.artifact
-        ) == msgspec.to_builtins(self.notice.answer)
+        """Whether the artifact equals the answer that a person wrote down."""
+        written: object = msgspec.json.decode(self.reply.artifact)
+        return bool(written == msgspec.to_builtins(self.notice.answer))
 
 
-_ROWS: Final[tuple[tuple[str, Callable[[SessionReply], bool]], ...]] = (
-    ("accepted at iteration 0", lambda reply: reply.accepted_iteration == 0),
-    (
-        "accepted after feedback",
-        lambda reply: reply.verdict == "accepted" and reply.accepted_iteration != 0,
+class _Column(msgspec.Struct, frozen=True):
+    """One step: its sessions, and those that it accepts. `calls` counts the model calls of one."""
+
+    title: str
+    wave: Wave
+    accepts: Callable[[Told], bool]
+    calls: Callable[[Told], int]
+
+
+_COLUMNS: Final = (
+    _Column("first answer", "feedback", lambda one: one.first_shot, lambda _: 1),
+    _Column(
+        "after feedback",
+        "feedback",
+        lambda one: one.accepted,
+        lambda one: one.reply.iterations,
     ),
-    ("max_iter_exhausted", lambda reply: reply.verdict == "max_iter_exhausted"),
-    ("infra_error", lambda reply: reply.verdict == "infra_error"),
-    ("sessions", lambda _: True),
+    _Column(
+        "table in the schema",
+        "table",
+        lambda one: one.accepted,
+        lambda one: one.reply.iterations,
+    ),
 )
-_GROUPS: Final = ("auto", "off", "outage")
 
 
 def print_report(told: Sequence[Told], directory: Path, wall_s: float, console: Console) -> None:
     """Print the demo's end. `directory` holds the demo's configuration and log."""
     console.print()
-    console.print(_verdicts(told))
+    console.print(_steps(told))
+    outages = sum(one.reply.verdict == "infra_error" for one in told)
     console.print(
-        "auto: decoding is constrained to the schema. off: it is not. outage: one notice is\n"
-        "sent on purpose to a model whose endpoint is down; an outage is not a bad answer\n"
-        "and does not change the rate.",
+        "first answer: what the model says at once, judged. after feedback: what was wrong went\n"
+        "back to it, at most twice. table in the schema: the same, and it can only write values\n"
+        "of the table that the notice names. The model is tiny; what matters is what is rejected:\n"
+        "every accepted artifact names an airport in the table, its city, and a quote from its\n"
+        "own notice.\n"
+        f"One more notice went to a model whose endpoint is down: {outages} infra_error. An\n"
+        "outage is not a bad answer and counts in no rate.",
         soft_wrap=True,
     )
-    _print_worth(told, console)
     _print_session(_session_to_tell(told), console)
     _print_question(directory, console)
     _print_next(told, directory, console)
-    console.print(f"\nThe wave took {wall_s:.0f} s.")
+    console.print(f"\nThe waves took {wall_s:.0f} s.")
 
 
-def _verdicts(told: Sequence[Told]) -> Table:
-    table = Table(title="Verdicts", title_justify="left")
+def _steps(told: Sequence[Told]) -> Table:
+    table = Table(title="What each step buys", title_justify="left")
     table.add_column("")
-    for group in (*_GROUPS, "all"):
-        table.add_column(group, justify="right")
-    for label, holds in _ROWS:
-        counts = [sum(holds(one.reply) for one in told if one.group == group) for group in _GROUPS]
-        table.add_row(label, *map(str, counts), str(sum(counts)))
-    rates = [_rate([one for one in told if one.group == group]) for group in _GROUPS]
-    table.add_row("first-shot rate", *rates, _rate(told))
+    counts: dict[str, list[int]] = {}
+    for column in _COLUMNS:
+        table.add_column(column.title, justify="right")
+        sessions = [one for one in told if one.wave == column.wave]
+        accepted = [one for one in sessions if column.accepts(one)]
+        shown = {
+            "notices": len(sessions),
+            "accepted": len(accepted),
+            "accepted, and as a person wrote it": sum(one.right for one in accepted),
+            "accepted, although there is no event": sum(
+                one.notice.answer is None for one in accepted
+            ),
+            "rejected": len(sessions) - len(accepted),
+            "model calls": sum(map(column.calls, sessions)),
+        }
+        for label, count in shown.items():
+            counts.setdefault(label, []).append(count)
+    for label, row in counts.items():
+        table.add_row(label, *map(str, row))
     return table
-
-
-def _rate(told: Sequence[Told]) -> str:
-    judged = [one for one in told if one.reply.verdict != "infra_error"]
-    first_shot = sum(one.reply.accepted_iteration == 0 for one in judged)
-    return percent(first_shot / len(judged) if judged else None)
-
-
-def _print_worth(told: Sequence[Told], console: Console) -> None:
-    accepted = [one for one in told if one.reply.verdict == "accepted"]
-    right = sum(one.right for one in accepted)
-    eventless = [one for one in told if one.notice.answer is None and not one.away]
-    through = sum(one.reply.verdict == "accepted" for one in eventless)
-    console.print(
-        f"\nOf {len(accepted)} accepted artifacts, {right} equal the answer a person wrote down.\n"
-        "The model is tiny; what matters is what is rejected: every accepted artifact\n"
-        "names an airport in the table, its city, and a quote from its own notice.\n"
-        f"Notices without a valid event: {len(eventless)}, of which accepted: {through}.",
-        soft_wrap=True,
-    )
 
 
 def _session_to_tell(told: Sequence[Told]) -> Told:
@@ -111,10 +129,10 @@ def _session_to_tell(told: Sequence[Told]) -> Told:
 
     def interest(one: Told) -> tuple[bool, int]:
         reply = one.reply
-        corrected = reply.verdict == "accepted" and reply.accepted_iteration != 0
+        corrected = one.accepted and not one.first_shot
         return corrected and one.right, reply.iterations + 10 * corrected
 
-    return max((one for one in told if not one.away), key=interest)
+    return max((one for one in told if one.wave == "feedback"), key=interest)
 
 
 def _print_session(one: Told, console: Console) -> None:

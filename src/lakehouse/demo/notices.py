@@ -18,13 +18,11 @@ class Answer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Notice(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One notice. `answer` is null where there is no right one: no event, or no such airport.
 
-    `constrain` says whether the model decodes under the schema in the demo, `note` what makes the
-    notice hard.
+    `note` says what makes the notice hard.
     """
 
     id: str
     text: str
-    constrain: Literal["auto", "off"]
     answer: Answer | None
     note: str
 

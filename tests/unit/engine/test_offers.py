@@ -368,7 +368,7 @@ def test_the_row_says_what_reached_the_model(
 def test_the_same_values_have_one_digest_in_both_modes(tmp_path: Path) -> None:
     digests = set()
     for reached in ("decode", "hint"):
-        session = Session(tmp_path, "JFK, PHL.", PAIR, reached=reached)  # type: ignore[arg-type]
+        session = Session(tmp_path, "JFK, PHL.", PAIR, reached=reached)
         records = session.run.attempts[0].narrowed
         assert records is not msgspec.UNSET
         digests.add(tuple(one.digest for one in records))
