@@ -1,21 +1,23 @@
-"""What grounded decoding buys: six ways to ask, each with one thing more, on the same texts.
+"""What grounded decoding buys: seven ways to ask, each with one thing more, on the same texts.
 
     python benchmarks/quality/bench_candidates.py [--data DIRECTORY] [--set e2e|notices] [--arm …]
         [--texts 500] [--tuning] [--url URL --model NAME [--api-key-env NAME]] [--output DIRECTORY]
 
 `free` decodes without the schema, one attempt; `schema` under it; `reprompt` has three attempts;
 `grounding` has the kind's tables; `hint` names the values that the text holds in the prompt;
-`decode` leaves the model only those. SQL rules apply in every arm. Temperature 0, two sessions at
-once. The sets are described in quality/cases.py; the sentences need `--data`, the notices do not.
+`decode` leaves the model only those; `sentences` also has it choose its quote from the sentences of
+the text (notices only). SQL rules apply in every arm. Temperature 0, two sessions at once. The
+texts are described in quality/cases.py; the data set's need `--data`, the notices do not.
 
-Outcomes are appended to a file beside the result as they come. What is in there already, for the
-same model, kind and text, is not asked again: a run that was stopped goes on. Without `--output`,
-that is `benchmarks/runs/<date>-<machine>`.
+Outcomes are appended to a file beside the result as they come. What is in there already, of the
+same code, model, kind and text, is not asked again: a run that was stopped goes on. Without
+`--output`, that is in `benchmarks/runs/<date>-<machine>`.
 """
 
 import argparse
 import asyncio
 import datetime as dt
+import hashlib
 import json
 import os
 import re
@@ -30,6 +32,7 @@ import msgspec
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+import lakehouse
 from lakehouse.config.load import config_of_values
 from lakehouse.core.context import call_context
 from lakehouse.core.ports import ValidateRequest
@@ -44,6 +47,10 @@ AT_ONCE = 2
 EMBEDDED = {"provider": "llama_cpp", "model": "smollm2-135m-instruct", "slots": AT_ONCE}
 
 
+class Stopped(Exception):
+    """The benchmark cannot go on; the text says why."""
+
+
 class Results:
     """The outcomes of one model and one set of texts, in a file that only grows."""
 
@@ -51,17 +58,17 @@ class Results:
         """Read what is there.
 
         Raises:
-            SystemExit: It is of another model or seed.
+            SystemExit: It is of another model, or of other code.
         """
         self.known: dict[tuple[str, str], Outcome] = {}
         self._path = path
-        head = {"model": model, "seed": SEED}
+        head = {"model": model, "seed": SEED, "code": _code_digest()}
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(json.dumps(head) + "\n", "utf-8")
         first, *rest = path.read_text("utf-8").splitlines()
         if json.loads(first) != head:
-            sys.exit(f"{path} is of {first}, not of {json.dumps(head)}: give another --output.")
+            sys.exit(f"{path} is of {first}, not of {json.dumps(head)}. Give another --output.")
         for line in rest:
             outcome = msgspec.json.decode(line, type=Outcome)
             self.known[outcome.arm, outcome.id] = outcome
@@ -74,6 +81,15 @@ class Results:
         self.known[outcome.arm, outcome.id] = outcome
         with self._path.open("ab") as file:
             file.write(msgspec.json.encode(outcome) + b"\n")
+
+
+def _code_digest() -> str:
+    """Digest the package's modules: outcomes of two versions must not stand in one table."""
+    found = hashlib.sha256()
+    root = Path(lakehouse.__file__).parent
+    for path in sorted(root.rglob("*.py")):
+        found.update(f"{path.relative_to(root)}\n".encode() + path.read_bytes())
+    return found.hexdigest()[:12]
 
 
 def outcome_of(arm: str, case: Case, kind: str, reply: SessionReply) -> Outcome:
@@ -108,7 +124,7 @@ async def check_answers(stack: Stack, cases: CaseSet) -> None:
     """Hold every known answer against the kind's own checks; they must accept all of them.
 
     Raises:
-        SystemExit: They reject one: then what they reject of a model would mean nothing.
+        Stopped: They reject one: then what they reject of a model would mean nothing.
     """
     for case in cases.cases:
         if case.answer is None:
@@ -118,19 +134,20 @@ async def check_answers(stack: Stack, cases: CaseSet) -> None:
         )
         if reply.verdict != "accepted":
             findings = "; ".join(finding.message for finding in reply.findings)
-            sys.exit(f"The known answer of {case.id} is rejected: {findings}.")
+            raise Stopped(f"The known answer of {case.id} is rejected: {findings}.")
 
 
 async def run_arm(stack: Stack, arm: str, cases: CaseSet, results: Results) -> None:
     """Send the texts that have no outcome yet.
 
     Raises:
-        SystemExit: A session had no answer to judge. What was measured before is kept.
+        Stopped: A session had no answer to judge.
     """
-    kind = stack.catalog.kinds[arm].digest
+    kind = stack.catalog.kinds[arm].digest.removeprefix("sha256:")[:12]
     missing = [case for case in cases.cases if not results.has(arm, case, kind)]
     left, done = iter(missing), len(cases.cases) - len(missing)
     begun, before = time.monotonic(), done
+    failures: list[str] = []
     if done == len(cases.cases):
         print(f"{cases.name} {arm}: is there already", file=sys.stderr)
 
@@ -146,7 +163,9 @@ async def run_arm(stack: Stack, arm: str, cases: CaseSet, results: Results) -> N
             )
             reply = await stack.validator.iterate(request, call_context((), ()))
             if reply.error is not None:
-                sys.exit(f"{arm}, {case.id}: {reply.error.message} {reply.error.hint}")
+                failures.append(f"{arm}, {case.id}: {reply.error.message} {reply.error.hint}")
+            if failures:
+                return
             results.add(outcome_of(arm, case, kind, reply))
             done += 1
             if done % 10 == 0 or done == len(cases.cases):
@@ -157,13 +176,15 @@ async def run_arm(stack: Stack, arm: str, cases: CaseSet, results: Results) -> N
                 )
 
     await asyncio.gather(*(work() for _ in range(AT_ONCE)))
+    if failures:
+        raise Stopped(failures[0])
 
 
 async def measure(
     cases: CaseSet, arms: Sequence[str], model: dict[str, Any], directory: Path, results: Results
 ) -> dict[str, list[Judged]]:
     """Run the arms one after the other, in this process, and judge what came."""
-    config = config_of_values(cases.sections(list(arms), model), base=directory)
+    config = config_of_values(cases.sections(arms, model), base=directory)
     stack = Stack(config, os.environ, "replay", sink=MemoryLog())
     await stack.start()
     try:
@@ -244,7 +265,11 @@ def main() -> None:
             slug = re.sub(r"[^A-Za-z0-9.-]+", "-", options.model) if options.url else "embedded"
             name = f"candidates-{cases.name}-{slug}"
             results = Results(options.output / f"{name}.jsonl", model["model"])
-            rows = asyncio.run(measure(cases, arms, model, Path(place), results))
+            wanted = cases.arms(arms)
+            try:
+                rows = asyncio.run(measure(cases, wanted, model, Path(place), results))
+            except Stopped as stopped:
+                sys.exit(f"{stopped} Run it again to go on.")
             found = report(cases, rows)
             lines = tables(cases, found)
             head = heading(f"Grounded decoding, {cases.name}", command, model["model"])

@@ -9,8 +9,9 @@ import hashlib
 import json
 import random
 import shutil
+import sys
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -25,21 +26,26 @@ Answer = dict[str, Any]
 
 
 class Arm(msgspec.Struct, frozen=True):
-    """One way to ask: each has what the one before it has, and one thing more."""
+    """One way to ask: each has what the one before it has, and one thing more.
+
+    `candidates` is None where no table grounds the answer. With `sentences` those of the text are
+    offered too, for a member that must be a quote.
+    """
 
     constrain: Literal["auto", "off"]
     attempts: int
-    settings: Mapping[str, Any] = {}
-    grounded: bool = True
+    candidates: Literal["off", "hint", "decode"] | None = None
+    sentences: bool = False
 
 
 ARMS: Final[Mapping[str, Arm]] = {
-    "free": Arm("off", 1, grounded=False),
-    "schema": Arm("auto", 1, grounded=False),
-    "reprompt": Arm("auto", 3, grounded=False),
-    "grounding": Arm("auto", 3, {"candidates": "off"}),
-    "hint": Arm("auto", 3, {"candidates": "hint"}),
-    "decode": Arm("auto", 3, {"candidates": "decode"}),
+    "free": Arm("off", 1),
+    "schema": Arm("auto", 1),
+    "reprompt": Arm("auto", 3),
+    "grounding": Arm("auto", 3, "off"),
+    "hint": Arm("auto", 3, "hint"),
+    "decode": Arm("auto", 3, "decode"),
+    "sentences": Arm("auto", 3, "decode", sentences=True),
 }
 BASELINE: Final = "grounding"
 
@@ -83,7 +89,7 @@ class CaseSet(msgspec.Struct, frozen=True):
     tables: Mapping[str, Any]
     kind: Mapping[str, Any]
 
-    def sections(self, arms: list[str], model: Mapping[str, Any]) -> dict[str, Any]:
+    def sections(self, arms: Sequence[str], model: Mapping[str, Any]) -> dict[str, Any]:
         """Give a configuration with a kind for each arm, and the one that judges answers."""
         return {
             "session": {"deadline_ms": 600_000},
@@ -92,11 +98,24 @@ class CaseSet(msgspec.Struct, frozen=True):
             "kinds": {name: self._kind_of(ARMS[name]) for name in {*arms, BASELINE}},
         }
 
+    def arms(self, wanted: Sequence[str]) -> list[str]:
+        """Leave out the arm that offers sentences where no member is a quote."""
+        quotes = any("column" not in rule for rule in self.kind["grounding"])
+        return [arm for arm in wanted if quotes or not ARMS[arm].sentences]
+
     def _kind_of(self, arm: Arm) -> dict[str, Any]:
-        kind = {**self.kind, **arm.settings, "max_iterations": arm.attempts, "model": "measured"}
-        if not arm.grounded:
-            del kind["grounding"]
-        return {**kind, "max_tokens": 300}
+        kind = {**self.kind, "max_iterations": arm.attempts, "model": "measured", "max_tokens": 300}
+        rules = [
+            {name: value for name, value in rule.items() if not name.startswith("candidates")}
+            for rule in kind.pop("grounding")
+        ]
+        if arm.candidates is None:
+            return kind
+        tabled = {at for rule in rules if "column" in rule for at in (rule["path"], *rule["with"])}
+        for rule in rules:
+            if arm.sentences and rule["path"] not in tabled:
+                rule["candidates"] = "decode"
+        return {**kind, "candidates": arm.candidates, "grounding": rules}
 
 
 def load_notices() -> tuple[Notice, ...]:
@@ -144,6 +163,9 @@ def sentences(data: Path, directory: Path, *, texts: int, tuning: bool) -> CaseS
     """Choose sentences of the data set by the seed: 200 for tuning, others to measure.
 
     A text stands once; the few that stand with two different answers are left out.
+
+    Raises:
+        SystemExit: The data set has no text beside those for tuning.
     """
     shutil.copy(data / "e2e_places.csv", directory)
     known: dict[str, list[tuple[int, Answer]]] = {}
@@ -173,6 +195,8 @@ def sentences(data: Path, directory: Path, *, texts: int, tuning: bool) -> CaseS
         member: sorted({answer[member] for found in known.values() for _, answer in found} - {None})
         for member in _MEMBERS
     }
+    if not chosen:
+        sys.exit(f"{data} holds only {len(cases)} texts, and {TUNING_TEXTS} are for tuning.")
     schema = _schema(values)
     (directory / "place.schema.json").write_text(json.dumps(schema, ensure_ascii=False), "utf-8")
     return CaseSet(

@@ -10,7 +10,7 @@ import numpy as np
 from lakehouse.comparison.bootstrap import change, draw, value
 from lakehouse.comparison.intervals import SHOWN_TAIL, wilson
 from lakehouse.comparison.sample import Measure, Sample
-from quality.cases import BASELINE, SEED, Case, CaseSet
+from quality.cases import ARMS, BASELINE, SEED, Case, CaseSet
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -95,8 +95,8 @@ def report(cases: CaseSet, arms: Mapping[str, Sequence[Judged]]) -> dict[str, An
                 {one.case.id for one in arms[arm] if _let_through(one)}
                 - {one.case.id for one in base if _let_through(one)}
             )
-            for arm in ("hint", "decode")
-            if base is not None and arm in arms
+            for arm in arms
+            if base is not None and ARMS[arm].candidates not in {None, "off"}
         },
         "known_holes_of_the_checks": [case.id for case in cases.cases if case.checks_allow],
     }
@@ -122,6 +122,10 @@ def _counts(rows: Sequence[Judged]) -> dict[str, Any]:
     unsaid = [one for one in rows if one.case.unsaid]
     found["calls_per_accepted"] = _quotient(sum(one.outcome.calls for one in rows), total)
     found["tokens_per_accepted"] = _quotient(sum(one.outcome.tokens for one in rows), total)
+    found["texts_offered"] = {
+        mode: sum(any(mode in said for said in one.outcome.offered.values()) for one in rows)
+        for mode in ("hint", "decode")
+    }
     found["near_unsaid"] = {
         "texts": len(unsaid),
         "accepted": sum(one.outcome.accepted for one in unsaid),
@@ -224,6 +228,12 @@ def _head(columns: str) -> tuple[str, str]:
 def _remarks(cases: CaseSet, found: Mapping[str, Any]) -> list[str]:
     lines = []
     for arm, row in found["arms"].items():
+        if ARMS[arm].candidates not in {None, "off"}:
+            offered = row["texts_offered"]
+            lines.append(
+                f"- `{arm}`: values were offered in the schema for {offered['decode']} of "
+                f"{row['texts']} texts, in the prompt for {offered['hint']}."
+            )
         unsaid = row["near_unsaid"]
         if unsaid["texts"]:
             lines.append(

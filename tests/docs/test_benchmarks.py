@@ -1,5 +1,6 @@
 """Every benchmark runs to its table, with as little work as it takes: no figure is looked at."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -15,19 +16,50 @@ SMALLEST = {
     "bench_replay.py": (["--sessions", "20"], 2, True),
     "bench_replay_statistics.py": (["--pairs", "200", "--resamples", "200"], 2, False),
     "bench_tracing.py": (["--sessions", "16", "--rounds", "1", "--outage-s", "1"], 5, True),
+    "quality/bench_candidates.py": (["--data", "DATA", "--texts", "1"], 26, True),
+    "quality/bench_history.py": (["--data", "DATA", "--texts", "1", "--arm", "findings"], 1, True),
 }
 NOT_HERE = {"bench_model_call.py"}  # it compares with libraries that are no dependencies of ours
 
 
 def test_every_benchmark_is_tried() -> None:
-    assert {path.name for path in BENCHMARKS.glob("bench_*.py")} == {*SMALLEST, *NOT_HERE}
+    found = {str(path.relative_to(BENCHMARKS)) for path in BENCHMARKS.rglob("bench_*.py")}
+    assert found == {*SMALLEST, *NOT_HERE}
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """A data set in the form that the benchmarks of quality read: one text more than for tuning."""
+    directory = tmp_path / "data"
+    directory.mkdir()
+    answer = {"name": "The Anchor", "near": "Old Mill", "food": "Thai", "area": "harbour"}
+    lines = [
+        json.dumps(
+            {
+                "text": f"The Anchor serves Thai food in the harbour, {minutes} minutes "
+                "from Old Mill, which it is near.",
+                "gold": answer,
+            }
+        )
+        for minutes in range(201)
+    ]
+    (directory / "e2e_dev.jsonl").write_text("\n".join(lines))
+    (directory / "e2e_places.csv").write_text("name,near\nThe Anchor,Old Mill\nThe Crane,\n")
+    return directory
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("name", SMALLEST)
-def test_a_benchmark_runs_to_its_end(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.model] if name.startswith("quality/") else [])
+        for name in SMALLEST
+    ],
+)
+def test_a_benchmark_runs_to_its_end(name: str, tmp_path: Path, data: Path) -> None:
     options, lines, kept = SMALLEST[name]
+    options = [str(data) if option == "DATA" else option for option in options]
     if kept:
         options = [*options, "--output", str(tmp_path)]
     ended = subprocess.run(
