@@ -89,7 +89,7 @@ const object = (shape) => (value) => {
 const marker = object({ truncated: bool, bytes: int, sha256: text });
 const usage = object({ prompt_tokens: maybe(int), completion_tokens: maybe(int) });
 const finding = object({ code: grown, path: text, message: text, "message_truncated?": marker, "got?": raw, "expected?": raw, "nearest?": list(either(text, number)) });
-const narrowed = object({ path: text, column: text, mode: grown, candidates: int, digest: text });
+const narrowed = object({ path: text, column: text, mode: grown, candidates: int, digest: text }); // column: table.column, or source for quotes
 const attempt = object({ iteration: int, outcome: word("accepted", "rejected"), findings: list(finding), "findings_truncated?": marker,
   told: maybe(text), "told_truncated?": marker, output: text, "output_truncated?": marker, thinking: maybe(text),
   "thinking_truncated?": marker, artifact: raw, "artifact_truncated?": marker, repairs: list(object({ code: text, offset: int, message: text })),
@@ -98,7 +98,7 @@ const row = object({ schema: word("session.iterate.v1"), session_id: text, trace
   kind: maybe(text), model: text, model_alias: text, provider: text, prompt: text, "prompt_truncated?": marker,
   messages: maybe(list(object({ role: word("system", "user", "assistant"), content: text, "content_truncated?": marker }))),
   system: maybe(text), "system_truncated?": marker, max_iterations: int,
-  settings: object({ constrain: word("auto", "off"), temperature: maybe(number), max_tokens: maybe(int), seed: maybe(int), deadline_ms: int, "history?": grown }),
+  settings: object({ constrain: word("auto", "off"), temperature: maybe(number), max_tokens: maybe(int), seed: maybe(int), deadline_ms: int, "history?": grown, "candidates?": grown }),
   inline_schema: raw, verdict: word("accepted", "max_iter_exhausted", "infra_error"), iterations: int, accepted_iteration: maybe(int),
   grounded: maybe(bool), artifact: raw, attempts: list(attempt), error: maybe(object({ code: grown, message: text, "detail?": maybe(text) })),
   usage, duration_ms: int, conversation_id: maybe(text), metadata: map(), trace_id_replaced: bool, config_digest: text, kind_digest: text,

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from lakehouse.core.chat import FinishReason, Role, Usage
 from lakehouse.core.errors import InfraCode
 from lakehouse.core.finding import Finding, FindingCode, Repair, Truncated
+from lakehouse.core.kind import CandidatesMode
 from lakehouse.core.row import LoggedError, Row, RowMessage, Settings
-from lakehouse.core.session import Attempt, Constrain, Narrowed, Verdict
+from lakehouse.core.session import SOURCE_COLUMN, Attempt, Constrain, Narrowed, Verdict
 
 texts = st.text(max_size=12)
 counts = st.integers(0, 2**63 - 1)
@@ -83,7 +84,7 @@ findings = st.builds(
 _narrowed = st.builds(
     Narrowed,
     path=st.sampled_from(["", "/a", "/a~1b/0"]),
-    column=texts,
+    column=texts | st.just(SOURCE_COLUMN),
     mode=_word("decode", "hint"),
     candidates=counts,
     digest=_digests,
@@ -119,6 +120,7 @@ settings = st.builds(
     seed=_maybe(st.integers(-(2**63), 2**63 - 1)),
     deadline_ms=counts,
     history=_unset(_word("answer_and_findings", "full")),
+    candidates=_unset(_word(*get_args(CandidatesMode))),
 )
 messages = st.builds(
     RowMessage, role=_enum(Role), content=texts, content_truncated=_unset(truncated)

@@ -298,6 +298,8 @@ func TestAWordOfTomorrowIsCarriedAndNeverMadeUp(t *testing.T) {
 		{`"code":"ungrounded"`, `"code":"one_of_tomorrow"`},
 		{`"code":"connect"`, `"code":"one_of_tomorrow"`},
 		{`"finish_reason":"stop"`, `"finish_reason":"one_of_tomorrow"`},
+		{`"deadline_ms":120000`, `"deadline_ms":120000,"history":"one_of_tomorrow"`},
+		{`"deadline_ms":120000`, `"deadline_ms":120000,"candidates":"one_of_tomorrow"`},
 		{`"span_id":"00f067aa0ba902b7"`, `"span_id":"00f067aa0ba902b7","narrowed":[{"path":"/a","column":"t.c",` +
 			`"mode":"one_of_tomorrow","candidates":2,"digest":"d"}]`},
 	} {
@@ -320,6 +322,52 @@ func TestAWordOfTomorrowIsCarriedAndNeverMadeUp(t *testing.T) {
 	row.Error.Code = sessionlog.InfraRuleBroken
 	if _, err := row.Encode(); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestCandidatesOfTheSettingsAreWrittenBehindHistoryWhereTheRequestSetThem(t *testing.T) {
+	row, err := sessionlog.DecodeSessionRow([]byte(seal(body)))
+	if err != nil || row.Settings.Candidates != sessionlog.CandidatesUnset {
+		t.Fatalf("%+v, %v", row, err)
+	}
+	for _, c := range []struct {
+		history    sessionlog.History
+		candidates sessionlog.CandidatesMode
+		expected   string
+	}{
+		{"", sessionlog.CandidatesUnset, `"deadline_ms":120000}`},
+		{sessionlog.HistoryFull, sessionlog.CandidatesUnset, `"deadline_ms":120000,"history":"full"}`},
+		{"", sessionlog.CandidatesAuto, `"deadline_ms":120000,"candidates":"auto"}`},
+		{"", sessionlog.CandidatesDecode, `"deadline_ms":120000,"candidates":"decode"}`},
+		{"", sessionlog.CandidatesHint, `"deadline_ms":120000,"candidates":"hint"}`},
+		{sessionlog.HistoryFull, sessionlog.CandidatesOff, `"deadline_ms":120000,"history":"full","candidates":"off"}`},
+	} {
+		row.Settings.History, row.Settings.Candidates = c.history, c.candidates
+		line, err := row.Encode()
+		if err != nil || string(line) != replaced(t, `"deadline_ms":120000}`, c.expected) {
+			t.Errorf("%s, %v", line, err)
+		}
+		again, err := sessionlog.DecodeSessionRow(line)
+		if err != nil || again.Settings.Candidates != c.candidates || again.Settings.Unknown.Len() != 0 {
+			t.Errorf("%+v, %v", again, err)
+		}
+	}
+	for _, value := range []string{"null", "true", `["auto"]`, "1"} {
+		line := replaced(t, `"deadline_ms":120000`, `"deadline_ms":120000,"candidates":`+value)
+		refuse(t, line, "settings.candidates: not a string")
+	}
+}
+
+func TestAWordThatWasReadInOneMemberIsNotWrittenInAnother(t *testing.T) {
+	line := replaced(t, `"deadline_ms":120000`, `"deadline_ms":120000,"history":"one_of_tomorrow"`)
+	row, err := sessionlog.DecodeSessionRow([]byte(line))
+	if err != nil {
+		t.Fatal(err)
+	}
+	row.Settings.Candidates = sessionlog.CandidatesMode(row.Settings.History)
+	says := `settings.candidates: "one_of_tomorrow" is none of auto, decode, hint, off`
+	if line, err := row.Encode(); err == nil || err.Error() != says {
+		t.Errorf("%s, %v", line, err)
 	}
 }
 
@@ -410,13 +458,19 @@ func TestTheStartedLineHasTheRowsMembersKnownAtTheStart(t *testing.T) {
 	start := strings.Index(body, `"verdict"`)
 	rest := strings.Index(body, `"conversation_id"`)
 	end := strings.Index(body, `,"tables"`)
-	line := seal(strings.Replace(body[:start]+body[rest:end], "session.iterate.v1", "session.started.v1", 1))
-	started, err := sessionlog.DecodeStarted([]byte(line))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if encoded, err := started.Encode(); err != nil || string(encoded) != line {
-		t.Errorf("%s, %v", encoded, err)
+	known := strings.Replace(body[:start]+body[rest:end], "session.iterate.v1", "session.started.v1", 1)
+	for _, more := range []string{"", `,"history":"full","candidates":"hint"`, `,"candidates":"one_of_tomorrow"`} {
+		line := seal(strings.Replace(known, `"deadline_ms":120000`, `"deadline_ms":120000`+more, 1))
+		started, err := sessionlog.DecodeStarted([]byte(line))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if encoded, err := started.Encode(); err != nil || string(encoded) != line {
+			t.Errorf("%s, %v", encoded, err)
+		}
+		if (started.Settings.Candidates == sessionlog.CandidatesUnset) != (more == "") {
+			t.Errorf("%+v", started.Settings)
+		}
 	}
 }
 

@@ -19,14 +19,16 @@ type Message struct {
 // Settings are the sampling and time settings in force; nil is "not set".
 type Settings struct {
 	Constrain   Constrain
-	Temperature RawNumber // as it came: 0.70 stays 0.70
-	MaxTokens   *int64    // of one answer
-	Seed        *int64    // of the sampler
-	DeadlineMS  int64     // of the session
-	History     History   // what a later attempt saw of the earlier answers
-	Unknown     Unknown   // members that a later version added
+	Temperature RawNumber      // as it came: 0.70 stays 0.70
+	MaxTokens   *int64         // of one answer
+	Seed        *int64         // of the sampler
+	DeadlineMS  int64          // of the session
+	History     History        // what a later attempt saw of the earlier answers
+	Candidates  CandidatesMode // how the request wanted values offered
+	Unknown     Unknown        // members that a later version added
 
-	came History // what History was read as
+	cameHistory    History        // what History was read as
+	cameCandidates CandidatesMode // what Candidates was read as
 }
 
 // Usage is the tokens of one model call, or their sum; nil where the provider does not say.
@@ -59,10 +61,10 @@ type Repair struct {
 }
 
 // A Narrowed is what the model could choose from at one place: values of a column that the source
-// names.
+// names, or quotes of the source.
 type Narrowed struct {
 	Path       string    // JSON Pointer (RFC 6901) into the artifact
-	Column     string    // table.column
+	Column     string    // table.column; source where quotes of the source were offered
 	Mode       Narrowing // how the model was given them
 	Candidates int64     // how many there were
 	Digest     string    // of their list, by its RFC 8785 form: sha256: and 64 hex digits
@@ -213,7 +215,8 @@ func (s *Settings) fields() []field {
 		{"max_tokens", intOrNull(&s.MaxTokens)},
 		{"seed", intOrNull(&s.Seed)},
 		{"deadline_ms", integer(&s.DeadlineMS)},
-		{"history", optionalWord[History]{grownMember[History]{wordMember[History]{&s.History, histories}, &s.came}}},
+		{"history", optionalWord(&s.History, &s.cameHistory, histories)},
+		{"candidates", optionalWord(&s.Candidates, &s.cameCandidates, candidatesModes)},
 	}
 }
 

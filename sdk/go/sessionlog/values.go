@@ -129,10 +129,14 @@ func (m grownMember[T]) write(out []byte) ([]byte, error) {
 	return m.wordMember.write(out)
 }
 
-// optionalWord is one that the line may lack.
-type optionalWord[T ~string] struct{ grownMember[T] }
+// optionalWordMember is one that the line may lack.
+type optionalWordMember[T ~string] struct{ grownMember[T] }
 
-func (m optionalWord[T]) isLeftOut() bool {
+func optionalWord[T ~string](place, came *T, list []T) member {
+	return optionalWordMember[T]{grownMember[T]{wordMember[T]{place, list}, came}}
+}
+
+func (m optionalWordMember[T]) isLeftOut() bool {
 	return *m.place == ""
 }
 

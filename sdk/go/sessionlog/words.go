@@ -62,6 +62,19 @@ const (
 	HistoryFull              History = "full"                // all of them
 )
 
+// A CandidatesMode is how a request wanted the values offered to the model that the source names. The
+// list grows: a row of a later version may hold one that is none of these.
+type CandidatesMode string
+
+// The ways to offer values.
+const (
+	CandidatesUnset  CandidatesMode = ""       // the request set none; the member is left out
+	CandidatesAuto   CandidatesMode = "auto"   // as the model and their number allow
+	CandidatesDecode CandidatesMode = "decode" // in the schema that the model decodes under
+	CandidatesHint   CandidatesMode = "hint"   // in the prompt
+	CandidatesOff    CandidatesMode = "off"    // not at all
+)
+
 // A Narrowing is how the values of a column were given to the model. The list grows: a row of a later
 // version may hold one that is none of these.
 type Narrowing string
@@ -127,6 +140,7 @@ var (
 		InfraOverloaded, InfraTimeout, InfraModelLoading, InfraTableUnavailable,
 		InfraRuleBroken, InfraLogUnavailable, InfraShutdown, InfraCrashed,
 	}
-	histories  = []History{HistoryAnswerAndFindings, HistoryFull}
-	narrowings = []Narrowing{NarrowingDecode, NarrowingHint}
+	histories       = []History{HistoryAnswerAndFindings, HistoryFull}
+	candidatesModes = []CandidatesMode{CandidatesAuto, CandidatesDecode, CandidatesHint, CandidatesOff}
+	narrowings      = []Narrowing{NarrowingDecode, NarrowingHint}
 )

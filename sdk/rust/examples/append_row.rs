@@ -57,6 +57,7 @@ fn started(ids: &CallIds, temperature: RawNumber) -> Started {
             seed: None,
             deadline_ms: 120_000,
             history: None,
+            candidates: None,
             unknown: Unknown::default(),
         },
         inline_schema: RawJson::null(),

@@ -1,10 +1,10 @@
 //! The lines of a session log and what is in them, member by member in the contract's order.
 //!
 //! A field is a member. `Option` is `null` where the contract says that nothing is `null`, and
-//! "left out" for `got`, `expected`, `nearest`, `narrowed`, `history` and the `…_truncated` markers. A JSON
-//! value that is carried with its own bytes is a [`RawJson`]. Reading checks form, types and closed
-//! lists, and takes any word of a list that grows; the form of ids, times and digests, and whether
-//! members agree, is the writer's business.
+//! "left out" for `got`, `expected`, `nearest`, `narrowed`, `history`, `candidates` of the settings and
+//! the `…_truncated` markers. A JSON value that is carried with its own bytes is a [`RawJson`]. Reading
+//! checks form, types and closed lists, and takes any word of a list that grows; the form of ids, times
+//! and digests, and whether members agree, is the writer's business.
 
 use std::collections::BTreeMap;
 
@@ -164,6 +164,20 @@ growing_words! {
     }
 }
 
+growing_words! {
+    /// How a request wanted the values offered to the model that the source names.
+    pub enum CandidatesMode {
+        /// As the model and their number allow:
+        Auto = "auto",
+        /// In the schema that the model decodes under:
+        Decode = "decode",
+        /// In the prompt:
+        Hint = "hint",
+        /// Not at all:
+        Off = "off",
+    }
+}
+
 record! {
     /// The sampling and time settings in force; `None` is "not set".
     pub struct Settings {
@@ -179,6 +193,8 @@ record! {
         deadline_ms: i64,
         /// `None`, which is left out: a later attempt saw none of the earlier answers.
         history: Option<History>,
+        /// `None`, which is left out: the request set none.
+        candidates: Option<CandidatesMode>,
     }
 }
 
@@ -235,11 +251,12 @@ growing_words! {
 }
 
 record! {
-    /// What the model could choose from at one place: values of a column that the source names.
+    /// What the model could choose from at one place: values of a column that the source names, or
+    /// quotes of the source.
     pub struct Narrowed {
         /// JSON Pointer (RFC 6901) into the artifact.
         path: String,
-        /// `table.column`.
+        /// `table.column`; `source` where quotes of the source were offered.
         column: String,
         /// How the model was given them.
         mode: Narrowing,
@@ -474,7 +491,7 @@ impl Member for NearValue {
 }
 
 nullable!(Vec<Message>, SessionError);
-left_out!(Truncated, History, Vec<NearValue>, Vec<Narrowed>, Option<String>);
+left_out!(Truncated, History, CandidatesMode, Vec<NearValue>, Vec<Narrowed>, Option<String>);
 
 impl Line for SessionRow {
     const SCHEMA: &'static str = "session.iterate.v1";

@@ -78,6 +78,7 @@ pub(crate) fn row() -> SessionRow {
             seed: Some(-1),
             deadline_ms: 120_000,
             history: None,
+            candidates: None,
             unknown: Unknown::default(),
         },
         inline_schema: RawJson::null(),

@@ -1,8 +1,8 @@
 //! Rows as bytes: exactly the contract's, strictly read, never poorer for being rewritten.
 
 use lakehouse_sessionlog::{
-    FindingCode, LINE_BYTES_MAX, RawJson, SegmentHeader, SessionRow, Started, Unknown, Verdict,
-    crc_holds,
+    CandidatesMode, FindingCode, History, LINE_BYTES_MAX, RawJson, SegmentHeader, SessionRow,
+    Started, Unknown, Verdict, crc_holds,
 };
 
 /// Written out by hand from contract section 4.
@@ -186,6 +186,8 @@ fn a_word_of_tomorrow_is_carried() {
         (r#""code":"ungrounded""#, r#""code":"one_of_tomorrow""#),
         (r#""code":"connect""#, r#""code":"one_of_tomorrow""#),
         (r#""finish_reason":"stop""#, r#""finish_reason":"one_of_tomorrow""#),
+        (r#""deadline_ms":120000"#, r#""deadline_ms":120000,"history":"one_of_tomorrow""#),
+        (r#""deadline_ms":120000"#, r#""deadline_ms":120000,"candidates":"one_of_tomorrow""#),
         (r#""span_id":"00f067aa0ba902b7""#, narrowed),
     ] {
         let line = replaced(old, new);
@@ -198,6 +200,34 @@ fn a_word_of_tomorrow_is_carried() {
     let row = SessionRow::decode(&replaced("ungrounded", "one_of_tomorrow")).unwrap();
     let FindingCode::Later(word) = &row.attempts[0].findings[0].code else { panic!("{row:?}") };
     assert_eq!(word.as_str(), "one_of_tomorrow");
+}
+
+#[test]
+fn candidates_of_the_settings_are_written_behind_history_where_the_request_set_them() {
+    let mut row = SessionRow::decode(&seal(BODY)).unwrap();
+    assert_eq!(row.settings.candidates, None);
+    for (history, candidates, expected) in [
+        (None, None, ""),
+        (Some(History::Full), None, r#","history":"full""#),
+        (None, Some(CandidatesMode::Auto), r#","candidates":"auto""#),
+        (None, Some(CandidatesMode::Decode), r#","candidates":"decode""#),
+        (None, Some(CandidatesMode::Hint), r#","candidates":"hint""#),
+        (Some(History::Full), Some(CandidatesMode::Off), r#","history":"full","candidates":"off""#),
+    ] {
+        row.settings.history = history;
+        row.settings.candidates = candidates;
+        let line =
+            replaced(r#""deadline_ms":120000}"#, &format!(r#""deadline_ms":120000{expected}}}"#));
+        assert_eq!(row.encode().unwrap(), line);
+        assert_eq!(SessionRow::decode(&line).unwrap(), row);
+    }
+    for value in ["null", "true", r#"["auto"]"#, "1"] {
+        let line = replaced(
+            r#""deadline_ms":120000"#,
+            &format!(r#""deadline_ms":120000,"candidates":{value}"#),
+        );
+        refused(&line, "settings.candidates: not a string");
+    }
 }
 
 #[test]
@@ -272,8 +302,14 @@ fn the_started_line_has_the_rows_members_known_at_the_start() {
     let end = BODY.find(",\"tables\"").unwrap();
     let body = format!("{}{}", &BODY[..start], &BODY[rest..end]);
     let body = body.replacen("session.iterate.v1", "session.started.v1", 1);
-    let line = seal(&body);
-    let started = Started::decode(&line).unwrap();
-    assert_eq!(started.encode().unwrap(), line);
+    for more in
+        ["", r#","history":"full","candidates":"hint""#, r#","candidates":"one_of_tomorrow""#]
+    {
+        let settings = format!(r#""deadline_ms":120000{more}"#);
+        let line = seal(&body.replacen(r#""deadline_ms":120000"#, &settings, 1));
+        let started = Started::decode(&line).unwrap();
+        assert_eq!(started.encode().unwrap(), line);
+        assert_eq!(started.settings.candidates.is_none(), more.is_empty());
+    }
     assert_eq!(Started::SCHEMA, "session.started.v1");
 }

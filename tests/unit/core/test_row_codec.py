@@ -212,6 +212,34 @@ def test_a_temperature_is_a_number_or_null(value: object) -> None:
         )
 
 
+@pytest.mark.parametrize("word", ["auto", "decode", "hint", "off", "one_of_tomorrow", "a" * 40])
+def test_candidates_of_the_settings_are_any_word_behind_history(word: str) -> None:
+    before = {"history": "full", "candidates": word}
+    for line, decode in (
+        (LINE, decode_row),
+        (encode_line(make_started(ROW)), decode_started),
+    ):
+        came = changed(lambda row: row["settings"].update(before), line)
+        found = decode(came).settings
+        assert (found.history, found.candidates) == ("full", word)
+        assert list(json.loads(encode_line(decode(came)))["settings"])[-3:] == [
+            "deadline_ms",
+            "history",
+            "candidates",
+        ]
+        assert "candidates" not in json.loads(encode_line(decode(line)))["settings"]
+
+
+@pytest.mark.parametrize("value", [None, "", "Auto", "h2", "a" * 41, True, 1, ["auto"], {}])
+def test_candidates_of_the_settings_are_a_word_or_left_out(value: object) -> None:
+    for line, decode in (
+        (LINE, decode_row),
+        (encode_line(make_started(ROW)), decode_started),
+    ):
+        with pytest.raises(RowError, match=r"settings\.candidates"):
+            decode(changed(lambda row: row["settings"].update(candidates=value), line))
+
+
 @pytest.mark.parametrize("value", ["LIS", 1, None, {}, [None], [True], [[]], ["a", {}]])
 def test_nearest_is_a_list_of_strings_and_numbers(value: object) -> None:
     with pytest.raises(RowError, match="nearest"):

@@ -10,9 +10,10 @@ import msgspec
 import pytest
 from msgspec import inspect
 
-from lakehouse.core.chat import ChatReply, ChatRequest, FinishReason, History
+from lakehouse.core.chat import ChatReply, ChatRequest, FinishReason, History, OfferMode
 from lakehouse.core.errors import InfraCode, ProblemCode
 from lakehouse.core.finding import FindingCode
+from lakehouse.core.kind import CandidatesMode
 from lakehouse.core.ports import ValidateRequest
 from lakehouse.core.replay_row import Feedback, FeedbackRequest, ReplayRun
 from lakehouse.core.row import LoggedError, Row, SegmentHeader, Started
@@ -206,6 +207,8 @@ def test_the_comparison_notices_a_drift(monkeypatch: pytest.MonkeyPatch) -> None
         ("iterate.reply", "error", "code", get_args(InfraCode)),
         ("row", "attempt", "finish_reason", get_args(FinishReason)),
         ("row", "settings", "history", set(get_args(History)) - {"findings"}),
+        ("row", "settings", "candidates", get_args(CandidatesMode)),
+        ("row", "narrowed", "mode", get_args(OfferMode)),
     ],
 )
 def test_the_words_that_writers_use_are_told(
@@ -283,6 +286,11 @@ VALID: dict[str, list[str]] = {
         '{"schema":{},"messages":[{"role":"user","content":""}]}',
         '{"schema":true,"prompt":"p","temperature":0.7,"seed":-1,"metadata":{"a":"b"}}',
         '{"kind":"k","prompt":"p","max_iterations":10,"deadline_ms":600000,"constrain":"off"}',
+        '{"kind":"k","prompt":"p","candidates":"auto"}',
+        '{"kind":"k","prompt":"p","candidates":"decode"}',
+        '{"kind":"k","prompt":"p","candidates":"hint"}',
+        '{"schema":{},"prompt":"p","candidates":"off"}',
+        '{"kind":"k","prompt":"p","candidates":null}',
     ],
     "validate.request": [
         '{"output":"x","schema":{}}',
@@ -338,6 +346,10 @@ INVALID: dict[str, list[str]] = {
         '{"kind":"k","prompt":"p","max_iterations":11}',
         '{"kind":"k","prompt":"p","deadline_ms":600001}',
         '{"kind":"k","prompt":"p","constrain":"on"}',
+        '{"kind":"k","prompt":"p","candidates":"on"}',
+        '{"kind":"k","prompt":"p","candidates":"Auto"}',
+        '{"kind":"k","prompt":"p","candidates":""}',
+        '{"kind":"k","prompt":"p","candidates":true}',
         '{"kind":"k","prompt":"p","metadata":{"a":1}}',
         '{"kind":"k","prompt":"p","tempature":1}',
         '{"kind":"k","prompt":"p","seed":9223372036854775808}',

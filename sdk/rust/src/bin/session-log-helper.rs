@@ -165,6 +165,7 @@ fn row(number: u64) -> SessionRow {
             seed: None,
             deadline_ms: 120_000,
             history: None,
+            candidates: None,
             unknown: Unknown::default(),
         },
         inline_schema: RawJson::null(),
