@@ -169,10 +169,28 @@ def test_outcomes_are_counted_by_arm(tmp_path: Path) -> None:
     assert found["accepted_because_of_narrowing"] == {"decode": []}
     assert found["against_grounding"]["schema"]["accepted"][0] == 0.25
     assert results.known["decode", "den-snow"].wrong == {"event": "delayed"}
-    assert results.known["decode", "den-snow"].offered["/airport"] == "decode 1"
+    assert results.known["decode", "den-snow"].offered == {
+        "/airport": "decode 1",
+        "/city": "decode 1",
+    }
     assert found["arms"]["decode"]["texts_offered"]["decode"] >= 3
     assert found["arms"]["grounding"]["texts_offered"] == {"hint": 0, "decode": 0}
     assert any("`schema` accepted 1 of them: wrong-city." in line for line in tables(cases, found))
+
+
+def test_only_the_last_arm_offers_sentences(tmp_path: Path) -> None:
+    """The demo's kind says so at its rule, which would win over what the other arms say."""
+    cases, model = few(tmp_path)
+    arms = ["grounding", "hint", "decode", "sentences"]
+    results = Results(tmp_path / "out.jsonl", "tiny")
+    asyncio.run(measure(cases, arms, model, tmp_path, results))
+    offered = {arm: set(results.known[arm, "den-snow"].offered) for arm in arms}
+    assert offered == {
+        "grounding": set(),
+        "hint": {"/airport", "/city"},
+        "decode": {"/airport", "/city"},
+        "sentences": {"/airport", "/city", "/quote"},
+    }
 
 
 def test_what_only_narrowing_lets_through_is_listed(tmp_path: Path) -> None:
