@@ -12,6 +12,7 @@ import typer
 from rich.text import Text
 
 from lakehouse.cli.console import console
+from lakehouse.cli.doctor_candidates import candidate_checks
 from lakehouse.cli.doctor_check import Check, State, skipped
 from lakehouse.cli.doctor_kinds import applied_checks, model_checks
 from lakehouse.cli.doubts import doubts_of
@@ -193,6 +194,7 @@ def _file_system(log: Path) -> Check:
 async def _tables(config: Config, known: Catalog, tables: TableFiles) -> list[Check]:
     """Load the tables with every column that a kind asks of them, and try the rules on them."""
     broken: list[Check] = []
+    offered: list[Check] = []
     digests: dict[str, str] = {}
     faults: dict[str, Check] = {}
     try:
@@ -201,6 +203,8 @@ async def _tables(config: Config, known: Catalog, tables: TableFiles) -> list[Ch
                 snapshot = await tables.snapshot(kind)
                 digests |= snapshot.digests
                 broken += _misfits(kind, known, snapshot)
+                schema, model = known.schemas.of(kind), config.models[kind.model]
+                offered += candidate_checks(kind, schema, model, snapshot)
             except TableUnavailable as error:
                 # A rule over several tables is told under the first: once is enough.
                 name = error.table.partition(", ")[0]
@@ -212,10 +216,11 @@ async def _tables(config: Config, known: Catalog, tables: TableFiles) -> list[Ch
                 broken.append(Check("rules on tables", "problem", told, fix))
     finally:
         tables.close()
-    return broken + [
+    tables_told = [
         faults.get(name) or _table(name, config.path(table.path), digests.get(name), faults)
         for name, table in config.tables.items()
     ]
+    return [*broken, *tables_told, *offered]
 
 
 def _misfits(kind: Kind, known: Catalog, snapshot: TableSnapshot) -> list[Check]:

@@ -1,6 +1,6 @@
 """`lakehouse show`: one session, attempt by attempt."""
 
-from typing import Annotated
+from typing import Annotated, Final
 
 import msgspec
 import typer
@@ -14,8 +14,12 @@ from lakehouse.cli.terminal import on_one_line, visible
 from lakehouse.core.errors import Refusal
 from lakehouse.core.row import Row
 from lakehouse.core.row_codec import decode_row
-from lakehouse.core.session import Attempt
+from lakehouse.core.session import SOURCE_COLUMN, Attempt
+from lakehouse.core.wording import counted
 from lakehouse.sessionlog.reading.reader import find_rows
+
+# A mode of a later version is shown as it is.
+_OFFERED: Final = {"decode": "in the schema", "hint": "in the prompt"}
 
 show_app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -77,6 +81,12 @@ def print_attempt(attempt: Attempt, out: Console) -> None:
     out.print(Text(f"\n  attempt {attempt.iteration}: {attempt.outcome}", style="bold"))
     if attempt.told is not None:
         print_fact(out, "told", attempt.told)
+    for one in attempt.narrowed or ():
+        place = one.path or "the whole answer"
+        quoted = one.column == SOURCE_COLUMN
+        values = counted(one.candidates, "quote" if quoted else "value")
+        where = f"{values} of {'the text' if quoted else one.column}"
+        print_fact(out, "offered", f"{place}: {where}, {_OFFERED.get(one.mode, one.mode)}")
     print_fact(out, "wrote", attempt.output)
     for finding in attempt.findings:
         place = finding.path or "the whole answer"
