@@ -41,6 +41,7 @@ TRACING = "lakehouse_tracing_items_total"
 MODEL_CALLS = "lakehouse_model_call_seconds"
 REQUESTS = rate("lakehouse_requests_total", "route, status")
 UNLOGGED = rate("lakehouse_sessions_unlogged_total", "instance")
+OFFERED = rate("lakehouse_offered_attempts_total", "kind, mode")
 UNANSWERED = rate(f"{MODEL_CALLS}_count", "model, code", 'code!=""')
 
 # Title, unit, and each line's legend and expression.
@@ -53,6 +54,7 @@ PANELS: list[tuple[str, str, Lines]] = [
         [("{{verdict}} {{code}}", rate(SESSIONS, "verdict, code", 'code!=""'))],
     ),
     ("Attempts", "ops", [("{{outcome}}", rate("lakehouse_attempts_total", "outcome"))]),
+    ("Attempts with candidates", "ops", [("{{kind}} {{mode}}", OFFERED)]),
     ("Findings", "ops", [("{{code}}", rate("lakehouse_findings_total", "code"))]),
     (
         "First-shot ratio since start",

@@ -9,8 +9,9 @@ import math
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import Final, get_args
 
+from lakehouse.core.chat import OfferMode
 from lakehouse.core.observation import ModelCallEnded, RequestEnded, SessionEnded
 from lakehouse.core.row import Row
 
@@ -20,6 +21,8 @@ _COMMIT_S: Final = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.
 _MODEL_S: Final = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
 
 _METHODS: Final = frozenset({"GET", "POST", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+_MODES: Final[frozenset[str]] = frozenset(get_args(OfferMode))
 
 Labels = tuple[str, ...]
 Cells = defaultdict[Labels, int]
@@ -58,6 +61,7 @@ class DaemonMetrics:
         self.sessions: Cells = defaultdict(int)
         self.first_shots: Cells = defaultdict(int)
         self.attempts: Cells = defaultdict(int)
+        self.offered: Cells = defaultdict(int)
         self.findings: Cells = defaultdict(int)
         self.unlogged = 0
         self.overheads = Durations(_OVERHEAD_S)
@@ -81,6 +85,9 @@ class DaemonMetrics:
             self.first_shots[kind, model] += 1
         for attempt in row.attempts:
             self.attempts[model, attempt.outcome] += 1
+            if attempt.narrowed:
+                for mode in _MODES.intersection(one.mode for one in attempt.narrowed):
+                    self.offered[kind, mode] += 1
             for finding in attempt.findings:
                 self.findings[finding.code,] += 1
         overhead_ms = times.logged_ms - times.started_ms

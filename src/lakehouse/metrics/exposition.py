@@ -29,6 +29,9 @@ _ABOUT: Final = {
         "Share of first shots among sessions other than infra_error, since the process started."
     ),
     "attempts_total": "Answers judged.",
+    "offered_attempts_total": (
+        "Answers for which the model was offered values of tables; mode is decode or hint."
+    ),
     "findings_total": "Reasons to reject an answer.",
     "sessions_unlogged_total": "Sessions whose row could not be made durable.",
     "overhead_seconds": "Time of a session outside model calls, including the row's sync.",
@@ -59,6 +62,7 @@ class _Collector:
         yield _counter("first_shot_sessions_total", found.first_shots, "kind", "model")
         yield _gauge("first_shot_ratio", {(): found.first_shot_ratio()})
         yield _counter("attempts_total", found.attempts, "model", "outcome")
+        yield _counter("offered_attempts_total", found.offered, "kind", "mode")
         yield _counter("findings_total", found.findings, "code")
         yield _counter("sessions_unlogged_total", {(): found.unlogged})
         yield _histogram("overhead_seconds", found.overheads)

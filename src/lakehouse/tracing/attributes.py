@@ -72,6 +72,18 @@ ATTRIBUTES: Final[tuple[Attribute, ...]] = (
         "their JSON Pointers, in the same order: they name members as the answer does",
         content=True,
     ),
+    Attribute(
+        "lakehouse.offered_paths",
+        ("attempt",),
+        "where values of the tables were offered to the model: JSON Pointers of grounding rules",
+    ),
+    Attribute("lakehouse.offered_columns", ("attempt",), "their columns, in the same order"),
+    Attribute(
+        "lakehouse.offered_modes",
+        ("attempt",),
+        "how, likewise: `decode` in the schema, `hint` in the prompt",
+    ),
+    Attribute("lakehouse.offered_candidates", ("attempt",), "how many values, likewise"),
     Attribute("lakehouse.repairs", ("extraction",), "how many repairs made it JSON"),
     Attribute("lakehouse.tables", ("grounding",), "the tables read, with their digests, as JSON"),
     Attribute(

@@ -177,6 +177,8 @@ def _trace(trace: Trace) -> bytes:
 
 
 def _any_value(value: AttributeValue) -> bytes:
+    if isinstance(value, str):
+        return _text(value)
     if isinstance(value, bool):
         return b"\x10" + _varint(value)
     if isinstance(value, int):
@@ -184,7 +186,7 @@ def _any_value(value: AttributeValue) -> bytes:
     if isinstance(value, float):
         return _DOUBLE.pack(0x21, value)
     if isinstance(value, tuple):
-        return _field(5, b"".join(_field(1, _text(text)) for text in value))
+        return _field(5, b"".join(_field(1, _any_value(one)) for one in value))
     raise BadSpan(f"an attribute of type {type(value).__name__}")
 
 

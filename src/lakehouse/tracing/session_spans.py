@@ -166,10 +166,10 @@ class _Session:
         parts = _checks_run(self._row, attempt)
         made = templates.judged_attempt(times.iteration, attempt, parts)
         found = self._findings(attempt)
-        attributes = found
+        attributes = {**found, **_offered(attempt)} if attempt.narrowed else found
         if self._content:
             output = cut_raw(attempt.artifact)
-            attributes = {**found, "langfuse.observation.output": output}
+            attributes = {**attributes, "langfuse.observation.output": output}
             if attempt.told is not None:
                 attributes["langfuse.observation.input"] = cut(attempt.told)
         own = Span(
@@ -266,6 +266,16 @@ class _Session:
             "lakehouse.finding_paths": tuple(finding.path for finding in attempt.findings),
             "lakehouse.findings": cut(json_text(attempt.findings)),
         }
+
+
+def _offered(attempt: Attempt) -> _Attributes:
+    narrowed = attempt.narrowed or ()
+    return {
+        "lakehouse.offered_paths": tuple(one.path for one in narrowed),
+        "lakehouse.offered_columns": tuple(one.column for one in narrowed),
+        "lakehouse.offered_modes": tuple(one.mode for one in narrowed),
+        "lakehouse.offered_candidates": tuple(one.candidates for one in narrowed),
+    }
 
 
 def _sent_conversation(row: Row) -> str | None:

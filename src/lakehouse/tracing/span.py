@@ -12,7 +12,7 @@ SpanName = Literal[
     "request", "session", "attempt", "generation", "extraction", "schema", "grounding", "log append"
 ]
 SpanKind = Literal["internal", "server", "client"]
-AttributeValue = str | bool | int | float | tuple[str, ...]
+AttributeValue = str | bool | int | float | tuple[str, ...] | tuple[int, ...]
 Pairs = tuple[tuple[str, AttributeValue], ...]
 
 SCOPE: Final = "lakehouse"

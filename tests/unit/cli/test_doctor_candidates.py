@@ -84,7 +84,7 @@ def rule_of(path: str = "/city", column: str | None = "t.name", **said: Any) -> 
 
 
 QUOTE = rule_of(column=None, match="quote")
-NEARLY = {"column": "t.people", "match": "within", "tolerance": 1.0}
+NEARLY: dict[str, Any] = {"column": "t.people", "match": "within", "tolerance": 1.0}
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from lakehouse.core.context import call_context
 from lakehouse.core.errors import InfraError
 from lakehouse.core.observation import AttemptTimes, SessionEnded
+from lakehouse.core.session import Narrowed
 from lakehouse.metrics.daemon import DaemonMetrics
 from lakehouse.metrics.exposition import exposition
 from support.traced import (
@@ -73,6 +74,34 @@ def test_sessions_are_counted_by_verdict_and_code():
     assert value(found, "lakehouse_attempts_total", model="small", outcome="accepted") == 2
     assert value(found, "lakehouse_attempts_total", model="small", outcome="rejected") == 2
     assert value(found, "lakehouse_findings_total", code="ungrounded") == 2
+
+
+def test_attempts_that_were_offered_something_are_counted_once_for_each_mode():
+    """And a mode that this version does not have is no label."""
+
+    def offered(*modes: str) -> tuple[Narrowed, ...]:
+        return tuple(
+            Narrowed(path="/code", column="t.code", mode=mode, candidates=1, digest="sha256:1")
+            for mode in modes
+        )
+
+    found = metrics()
+    found.session(session_ended(attempt(0)))
+    found.session(
+        session_ended(
+            attempt(0, UNGROUNDED, narrowed=offered("decode", "decode", "hint", "by_letter")),
+            attempt(1, narrowed=offered("decode")),
+        )
+    )
+    counted = {
+        labels: count
+        for (name, labels), count in samples(found).items()
+        if name == "lakehouse_offered_attempts_total"
+    }
+    assert counted == {
+        (("kind", "event"), ("mode", "decode")): 2,
+        (("kind", "event"), ("mode", "hint")): 1,
+    }
 
 
 def test_the_first_shot_ratio_leaves_outages_out():

@@ -36,6 +36,7 @@ VALUES = st.one_of(
     st.integers(-(2**63), 2**63 - 1),
     st.floats(allow_nan=False),
     st.lists(st.text(max_size=20), max_size=4).map(tuple),
+    st.lists(st.integers(-(2**63), 2**63 - 1), max_size=4).map(tuple),
 )
 
 
@@ -91,7 +92,7 @@ def test_a_root_that_went_well_has_no_parent_and_no_status():
 
 @given(st.dictionaries(NAMES, VALUES, max_size=8))
 def test_attributes_keep_their_values_and_types(attributes: dict[str, AttributeValue]):
-    """Text of any length, numbers of 64 bits, booleans that are no numbers, lists of text."""
+    """Text of any length, numbers of 64 bits, booleans that are no numbers, and lists."""
     seen = sent(msgspec.structs.replace(SPAN, attributes=attributes)).attributes
     expected = {
         name: list(value) if isinstance(value, tuple) else value

@@ -7,6 +7,7 @@ from lakehouse.core.context import call_context, session_context
 from lakehouse.core.finding import Finding
 from lakehouse.core.limits import TRUNCATED_TEXT_BYTES_MAX
 from lakehouse.core.observation import AttemptTimes, SessionEnded
+from lakehouse.core.session import Narrowed
 from lakehouse.tracing.attributes import ATTRIBUTES, CONTENT
 from lakehouse.tracing.door_spans import request_span
 from lakehouse.tracing.session_spans import resent_spans, session_spans, span_count
@@ -298,6 +299,29 @@ def test_spans_are_counted_without_being_made(ended: SessionEnded):
         assert len(names) == len(set(names)) == len(span.all_attributes())
 
 
+OFFERED = tuple(
+    Narrowed(path=path, column=f"t.{path[1:]}", mode=mode, candidates=count, digest="sha256:1")
+    for path, mode, count in (("/code", "decode", 2), ("/name", "hint", 0))
+)
+
+
+@pytest.mark.parametrize("content", [True, False])
+def test_an_attempt_says_what_it_was_offered_now_and_when_sent_again(content: bool):
+    """The places and columns are the configuration's: they are no content. The prompt's hint is
+    in no row, so the messages do not have it.
+    """
+    ended = session_ended(attempt(0, UNGROUNDED, narrowed=OFFERED), attempt(1))
+    for spans in (session_spans(ended, content=content), resent_spans(ended.row, content=content)):
+        told = by_label(spans)["attempt 0"].all_attributes()
+        assert {name: value for name, value in told.items() if "offered" in name} == {
+            "lakehouse.offered_paths": ("/code", "/name"),
+            "lakehouse.offered_columns": ("t.code", "t.name"),
+            "lakehouse.offered_modes": ("decode", "hint"),
+            "lakehouse.offered_candidates": (2, 0),
+        }
+        assert "offered" not in repr(by_label(spans)["attempt 1"])
+
+
 def test_every_attribute_is_in_the_table_and_every_one_there_is_sent():
     """On the spans that the table names, and on no other."""
     context = call_context((), ())
@@ -307,7 +331,7 @@ def test_every_attribute_is_in_the_table_and_every_one_there_is_sent():
     spans = [
         *a_retry(),
         *session_spans(session_ended(attempt(0, NO_JSON, artifact=NULL)), content=True),
-        *session_spans(session_ended(attempt(0, SCHEMA)), content=True),
+        *session_spans(session_ended(attempt(0, SCHEMA, narrowed=OFFERED)), content=True),
         *session_spans(
             session_ended(row=row_of(context, attempt(0), settings=seeded)), content=True
         ),
