@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 TABLE_ACCEPTED_SHARE_MIN = 1 / 2
 NOTICES_MIN = 20
+_THREE_COUNTS = r"\W+(\d+)" * 3 + r"\W*"
 
 
 def rows(directory: Path) -> list[dict[str, Any]]:
@@ -50,11 +51,18 @@ def counted(logged: list[dict[str, Any]]) -> dict[str, list[int]]:
         sessions = [row for row in logged if row["metadata"]["wave"] == wave]
         taken = [row for row in sessions if accepts(row)]
         expected = [known[row["metadata"]["notice"]] for row in taken]
+        pairs = [
+            (row["artifact"], answer or {}) for row, answer in zip(taken, expected, strict=True)
+        ]
         counts = {
             "notices": len(sessions),
             "accepted": len(taken),
+            "accepted, airport and city right": sum(
+                all(artifact[member] == answer.get(member) for member in ("airport", "city"))
+                for artifact, answer in pairs
+            ),
             "accepted, and as a person wrote it": sum(
-                row["artifact"] == answer for row, answer in zip(taken, expected, strict=True)
+                artifact == answer for artifact, answer in pairs
             ),
             "accepted, although there is no event": expected.count(None),
             "rejected": len(sessions) - len(taken),
@@ -76,9 +84,9 @@ def main() -> None:
     table = counted(logged)
     for label, expected in table.items():
         (shown,) = (
-            [int(number) for number in line.removeprefix(label).split()]
+            [int(number) for number in found.groups()]
             for line in lines
-            if re.fullmatch(rf"{re.escape(label)}(\s+\d+){{3}}\s*", line)
+            if (found := re.fullmatch(rf"\W*{re.escape(label)}{_THREE_COUNTS}", line))
         )
         assert shown == expected, f"{label}: printed {shown}, logged {expected}"
     assert table["notices"][0] == table["notices"][2] >= NOTICES_MIN

@@ -48,8 +48,17 @@ class Told(msgspec.Struct, frozen=True):
     @property
     def right(self) -> bool:
         """Whether the artifact equals the answer that a person wrote down."""
-        written: object = msgspec.json.decode(self.reply.artifact)
-        return bool(written == msgspec.to_builtins(self.notice.answer))
+        return self._agrees(("quote", "airport", "city", "event"))
+
+    @property
+    def place_right(self) -> bool:
+        """Whether airport and city, the members that are grounded in the table, are right."""
+        return self._agrees(("airport", "city"))
+
+    def _agrees(self, members: Sequence[str]) -> bool:
+        written = msgspec.json.decode(self.reply.artifact, type=dict[str, object])
+        answer = msgspec.to_builtins(self.notice.answer) or {}
+        return all(written[member] == answer.get(member) for member in members)
 
 
 class _Column(msgspec.Struct, frozen=True):
@@ -110,6 +119,7 @@ def _steps(told: Sequence[Told]) -> Table:
         shown = {
             "notices": len(sessions),
             "accepted": len(accepted),
+            "accepted, airport and city right": sum(one.place_right for one in accepted),
             "accepted, and as a person wrote it": sum(one.right for one in accepted),
             "accepted, although there is no event": sum(
                 one.notice.answer is None for one in accepted
