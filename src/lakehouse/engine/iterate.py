@@ -48,7 +48,7 @@ async def iterate(run: Run, *, chat: ChatModel, tables: TableSnapshot) -> Verdic
     changed = False  # the sampling was changed, because the model repeated itself
     told: str | None = None
     offers = Offers(task, tables)
-    offered = offers.first()
+    offered = await offers.first()
     for iteration in range(task.max_iterations):
         times = AttemptTimes(new_span_id(), clock.monotonic_ms())
         limits = budget.limits(times.started_ms)
@@ -78,7 +78,7 @@ async def iterate(run: Run, *, chat: ChatModel, tables: TableSnapshot) -> Verdic
         changed = changed or repeated
         sampling = later_sampling(sampling, reply, repeated=repeated)
         told = told_after(judgement.findings, task.reprompt)
-        offered = offers.after(judgement.findings, offered)
+        offered = await offers.after(judgement.findings, offered)
         messages = (*task.opening, *later_turns(run.attempts, told, task.settings.history))
     return "max_iter_exhausted"
 

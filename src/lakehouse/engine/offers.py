@@ -15,6 +15,7 @@ no others, or in its prompt (`hint`). A schema is narrowed only where a right an
 The kind's own schema and rules judge the answer as before: an offer never decides a verdict.
 """
 
+import asyncio
 import logging
 from collections.abc import Iterator, Sequence
 from typing import Final
@@ -33,6 +34,7 @@ from lakehouse.engine.task import SessionTask
 from lakehouse.validation.narrowing import NarrowedSchema
 
 _LOG = logging.getLogger(__name__)
+_CHARS_INLINE_MAX: Final = 8_192  # up to here a search takes 2 ms a column, less than a hand-over
 # Why a place was not narrowed although its values are known: the prompt can have them.
 _HINTED: Final = frozenset({"over_limits", "not_expressible"})
 
@@ -75,15 +77,15 @@ class Offers:
         self._modes = list(_modes(task)) if task.kind.grounding else []
         self._nearest: dict[str, list[msgspec.Raw]] = {}
 
-    def first(self) -> AttemptOffer:
-        """Return what the first attempt offers.
+    async def first(self) -> AttemptOffer:
+        """Return what the first attempt offers; a long text is searched in a thread.
 
         Raises:
             TableUnavailable: A rule names a missing table or column.
         """
-        return self._offered() if self._modes else NOTHING
+        return await self._offered() if self._modes else NOTHING
 
-    def after(self, findings: Sequence[Finding], last: AttemptOffer) -> AttemptOffer:
+    async def after(self, findings: Sequence[Finding], last: AttemptOffer) -> AttemptOffer:
         """Return what the attempt after a rejected answer offers: the nearest values too."""
         found = False
         for finding in findings:
@@ -93,11 +95,13 @@ class Offers:
                 values = msgspec.json.decode(finding.nearest, type=list[msgspec.Raw])
                 self._nearest.setdefault(column, []).extend(values)
                 found = True
-        return self._offered() if found else last
+        return await self._offered() if found else last
 
-    def _offered(self) -> AttemptOffer:
+    async def _offered(self) -> AttemptOffer:
         try:
-            return self._made()
+            if sum(map(len, self._task.sources)) <= _CHARS_INLINE_MAX:
+                return self._made()
+            return await asyncio.to_thread(self._made)
         except InfraError:
             raise
         except Exception:  # noqa: BLE001  what we add ends no session

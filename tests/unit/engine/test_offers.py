@@ -386,3 +386,20 @@ def test_a_failure_of_an_offer_ends_no_session(
         session = Session(tmp_path, "PHL is closed.", CODE)
     assert session.free()
     assert "broken on purpose" in caplog.text
+
+
+def test_a_long_text_is_searched_beside_the_loop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handed: list[object] = []
+    real = asyncio.to_thread
+
+    async def noticed(work: Any, *arguments: Any) -> Any:
+        handed.append(getattr(work, "__name__", work))
+        return await real(work, *arguments)
+
+    monkeypatch.setattr("lakehouse.engine.offers.asyncio.to_thread", noticed)
+    session = Session(tmp_path, "x " * 5_000 + "PHL is closed.", CODE)
+    assert session.writable(airport="PHL")
+    assert not session.writable(airport="JFK")
+    assert "_made" in handed
