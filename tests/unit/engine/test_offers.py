@@ -1,9 +1,7 @@
 """What a session offers its model of the tables, and that no offer forces a wrong answer."""
 
 import asyncio
-import json
 import logging
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,113 +9,10 @@ import msgspec
 import pytest
 
 from lakehouse.core.candidate import NamedValue, RuleCandidates
-from lakehouse.core.chat import ModelName, OfferMode, SchemaLimits
-from lakehouse.core.context import call_context
+from lakehouse.core.chat import OfferMode, SchemaLimits
 from lakehouse.core.kind import GroundingRule
-from lakehouse.core.session import IterateRequest
-from lakehouse.engine.iterate import iterate
 from lakehouse.engine.rule_offer import rule_offer
-from lakehouse.engine.run import Run
-from lakehouse.engine.task import SessionTask, inline_kind, plan
-from lakehouse.grounding.settings import TableSettings
-from lakehouse.grounding.tables import TableFiles
-from lakehouse.validation.schema import compile_schema
-from support.sessions import ListedChat, answer, catalog, clock
-
-AIRPORTS = (
-    "iata,city,gates\nPHL,Philadelphia,126\nJFK,New York,130\nLGA,New York,72\n"
-    "LAX,Los Angeles,146\nBOS,Boston,102\n"
-)
-TEXT = {"type": "string"}
-EVENT = {"airport": TEXT, "city": TEXT, "quote": TEXT}
-CODE = GroundingRule(path="/airport", column="t.iata")
-PAIR = GroundingRule(path="/airport", column="t.iata", with_={"/city": "t.city"})
-CITY = GroundingRule(path="/city", column="t.city")
-ANY_SCHEMA = SchemaLimits()
-WRONG = '{"airport":"XXX","city":"Nowhere","quote":"-"}'
-
-
-class Session:
-    """One session: what its model was sent at each attempt, and what the row says."""
-
-    def __init__(
-        self,
-        directory: Path,
-        text: str,
-        *rules: GroundingRule,
-        members: Mapping[str, Any] = EVENT,
-        limits: SchemaLimits | None = ANY_SCHEMA,
-        reached: OfferMode | None = "decode",
-        answers: int = 1,
-        kind: Mapping[str, Any] | None = None,
-        **request: Any,
-    ) -> None:
-        (directory / "t.csv").write_text(AIRPORTS)
-        schema = {"type": "object", "properties": dict(members), "required": list(members)}
-        raw = msgspec.Raw(json.dumps(schema).encode())
-        own = msgspec.structs.replace(
-            inline_kind(raw, system=None, max_iterations=answers, model="small"),
-            name="k",
-            grounding=rules,
-            **(kind or {}),
-        )
-        known = msgspec.structs.replace(
-            catalog(k=own), models={"small": ModelName("small", "m", "scripted", decoding=limits)}
-        )
-        self.task: SessionTask = plan(
-            IterateRequest(kind="k", prompt=text, **request), call_context((), ()), known
-        )
-        reply = msgspec.structs.replace(answer(WRONG), offered=reached)
-        self.chat = ListedChat(*[reply] * answers)
-        self.run = Run(self.task, clock())
-        asyncio.run(self._through(directory))
-
-    async def _through(self, directory: Path) -> None:
-        files = TableFiles(
-            {"t": TableSettings(path=str(directory / "t.csv"), types={"gates": "number"})}
-        )
-        try:
-            tables = await files.snapshot(self.task.kind)
-            await iterate(self.run, chat=self.chat, tables=tables)
-        finally:
-            files.close()
-
-    def writable(self, attempt: int = 0, **members: Any) -> bool:
-        """Whether the model can write these members, and any text at the others."""
-        offer = self.chat.requests[attempt].offer
-        assert offer is not None, "nothing is offered in the schema"
-        every = {name: members.get(name, "any text") for name in self.members}
-        return compile_schema(bytes(offer.schema)).accepts(every | members)
-
-    @property
-    def members(self) -> list[str]:
-        return list(json.loads(bytes(self.task.kind.schema))["properties"])
-
-    def free(self, attempt: int = 0) -> bool:
-        """Whether neither schema nor prompt hold any value of a table."""
-        return self.chat.requests[attempt].offer is None and self.prompt(attempt) == ""
-
-    def prompt(self, attempt: int = 0) -> str:
-        """Return what was added to the prompt."""
-        last = self.chat.requests[attempt].messages[-1].content
-        told = self.run.attempts[attempt].told or self.task.prompt
-        return last.removeprefix(told).removeprefix("\n\n")
-
-    def narrowed(self, attempt: int = 0) -> list[tuple[str, str, str, int]]:
-        records = self.run.attempts[attempt].narrowed
-        if records is msgspec.UNSET:
-            return []
-        return [(one.path, one.column, one.mode, one.candidates) for one in records]
-
-
-def maybe(**members: Any) -> dict[str, Any]:
-    """The event's members, some of which may be null."""
-    return EVENT | {name: {"type": ["string", "null"]} for name in members}
-
-
-def with_(rule: GroundingRule, **fields: Any) -> GroundingRule:
-    return msgspec.structs.replace(rule, **fields)
-
+from support.offers import CITY, CODE, EVENT, PAIR, Session, maybe, with_
 
 # --- Values that the text names ------------------------------------------------------------------
 
