@@ -12,7 +12,7 @@ from lakehouse.core.candidate import NamedValue, RuleCandidates
 from lakehouse.core.chat import OfferMode, SchemaLimits
 from lakehouse.core.kind import GroundingRule
 from lakehouse.engine.rule_offer import rule_offer
-from support.offers import CITY, CODE, EVENT, PAIR, Session, maybe, with_
+from support.offers import CITY, CODE, EVENT, PAIR, TEXT, Session, maybe, with_
 
 # --- Values that the text names ------------------------------------------------------------------
 
