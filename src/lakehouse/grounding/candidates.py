@@ -9,6 +9,7 @@ may be a common word. A near one is a guess: it must never narrow an answer alon
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
+from itertools import islice
 from types import MappingProxyType
 from typing import Final
 
@@ -21,6 +22,7 @@ from lakehouse.grounding.index import ColumnIndex
 from lakehouse.grounding.numerals import numerals_in
 from lakehouse.grounding.sentences import quotes_in
 from lakehouse.grounding.spellings import Naming
+from lakehouse.grounding.tokens import Reading
 from lakehouse.tabular.text_forms import Form
 
 _RANKS: Final[Mapping[Spelling, int]] = {"exact": 0, "folded": 1, "near": 2}
@@ -58,7 +60,7 @@ def find_candidates(
     Raises:
         TableUnavailable: A rule names a table or column that is not there.
 
-    Cost: about 200 µs per 1,000 characters and column at any number of values, up to 300 µs for
+    Cost: about 100 µs per 1,000 characters and column at any number of values, up to 200 µs for
     near spellings of each source, and up to 2 ms for rows. Only the first `CANDIDATES_CHARS_MAX`
     characters are searched.
     """
@@ -81,13 +83,15 @@ class _Search:
     ) -> None:
         self._columns = columns
         self._nearest = nearest
-        self._sources: list[str] = []
+        self._texts: list[str] = []
+        self._read: list[Reading] = []
         left = CANDIDATES_CHARS_MAX
         for source in sources:
-            self._sources.append(source[:left])
+            self._texts.append(source[:left])
             left -= min(left, len(source))
         self._complete = sum(map(len, sources)) <= CANDIDATES_CHARS_MAX
         self._named: dict[str, dict[int, NamedValue]] = {}
+        self._sure: dict[str, set[int]] = {}
 
     def of(self, rule: GroundingRule) -> RuleCandidates:
         if rule.column is None:
@@ -113,13 +117,16 @@ class _Search:
         main: Sequence[_Main] = (),
     ) -> RuleCandidates:
         every = sorted(found, key=_place)
-        kept = sorted(sorted(every, key=_sureness)[:CANDIDATES_MAX], key=_place)
+        kept = every
+        if len(every) > CANDIDATES_MAX:
+            kept = sorted(sorted(every, key=_sureness)[:CANDIDATES_MAX], key=_place)
         rows: list[CandidateRow] = []
         complete = self._complete
         if main:
-            values = {bytes(one.value) for one in kept}
-            kept_main = [pair for pair in main if bytes(pair[0].value) in values]
-            kept_main.sort(key=lambda pair: _place(pair[0]))
+            kept_main = sorted(main, key=lambda pair: _place(pair[0]))
+            if len(kept) < len(every):
+                values = {bytes(one.value) for one in kept}
+                kept_main = [pair for pair in kept_main if bytes(pair[0].value) in values]
             rows, all_seen = self._rows(rule, kept_main)
             complete = complete and all_seen and len(kept) == len(every)
         return RuleCandidates(
@@ -134,26 +141,22 @@ class _Search:
         """Return the distinct combinations of each value, and whether every row was looked at."""
         references = [rule.with_[at] for at in sorted(rule.with_, key=str.encode)]
         columns = [self._columns[reference] for reference in references]
-        named = []
-        for reference, column in zip(references, columns, strict=True):
-            sure = {
-                code
-                for code, candidate in self._by_code(reference).items()
-                if candidate.spelling != "near"
-            }
-            if sure:
-                named.append(column.rows_of(sure))
+        sure = map(self._sure_codes, references)
+        named = [
+            column.rows_of(codes) for column, codes in zip(columns, sure, strict=True) if codes
+        ]
         rows: list[CandidateRow] = []
         left = CANDIDATE_ROWS_MAX
         for one, own in main:
             smallest, *others = sorted((own, *named), key=len)
-            looked = list(_first(smallest, left))
-            combined = [row for row in looked if all(row in other for other in others)]
+            looked = combined = list(islice(smallest, left))
+            for other in others:
+                combined = [row for row in combined if row in other]
             whole = len(looked) == len(smallest)
             left -= len(looked)
             joined = bool(combined)
             if not joined:
-                combined = list(_first(own, left))
+                combined = list(islice(own, left))
                 whole = whole and len(combined) == len(own)
                 left -= len(combined)
             codes = {tuple([column.code_at(row) for column in columns]) for row in combined}
@@ -171,14 +174,19 @@ class _Search:
 
     # --- What the sources name ------------------------------------------------------------------
 
+    def _readings(self) -> list[Reading]:
+        if not self._read:
+            self._read = list(map(Reading, self._texts))
+        return self._read
+
     def _by_code(self, reference: str) -> dict[int, NamedValue]:
         """Return the best place of each value of a column that is named, by the value's number."""
         known = self._named.get(reference)
         if known is None:
             column = self._columns[reference]
             known = {}
-            for number, source in enumerate(self._sources):
-                for one in named_in(column, source):
+            for number, reading in enumerate(self._readings()):
+                for one in named_in(column, reading):
                     candidate = NamedValue(
                         column.json_of(one.code),
                         one.spelling,
@@ -193,8 +201,20 @@ class _Search:
             for raw in self._nearest.get(reference, ()):
                 code = column.code_of_json(raw)
                 if code is not None:
-                    known.setdefault(code, NamedValue(raw, "near", len(self._sources), 0, 0))
+                    known.setdefault(code, NamedValue(raw, "near", len(self._texts), 0, 0))
             self._named[reference] = known
+        return known
+
+    def _sure_codes(self, reference: str) -> set[int]:
+        """Return the values of a column that are named, not only nearly."""
+        known = self._sure.get(reference)
+        if known is None:
+            column = self._columns[reference]
+            known = self._sure[reference] = {
+                one.code
+                for reading in self._readings()
+                for one in named_in(column, reading, near=False)
+            }
         return known
 
     def _rows_within(
@@ -204,30 +224,31 @@ class _Search:
         return column.rows(number, "within", rule.tolerance)
 
     def _numbers(self) -> Iterator[NamedValue]:
-        for number, source in enumerate(self._sources):
+        for number, text in enumerate(self._texts):
             start = -1
-            for one in numerals_in(source):
+            for one in numerals_in(text):
                 spelling: Spelling = "folded" if one.start == start else "exact"
                 start = one.start
                 raw = msgspec.Raw(one.text.encode("ascii"))
                 yield NamedValue(raw, spelling, number, one.start, one.end)
 
     def _quotes(self) -> Iterator[NamedValue]:
-        for number, source in enumerate(self._sources):
-            for start, end in quotes_in(source):
-                raw = msgspec.Raw(msgspec.json.encode(source[start:end]))
+        for number, text in enumerate(self._texts):
+            for start, end in quotes_in(text):
+                raw = msgspec.Raw(msgspec.json.encode(text[start:end]))
                 yield NamedValue(raw, "exact", number, start, end)
 
 
-def named_in(column: ColumnIndex, text: str) -> list[Naming]:
-    """Return which values of a column a text names; none of a column of booleans.
+def named_in(column: ColumnIndex, reading: Reading, *, near: bool = True) -> list[Naming]:
+    """Return which values of a column a text names, `near` ones too; of booleans none.
 
     Dates, times and UUIDs are told by their form. A number is looked up as English writes it, and
     with a decimal comma where the column does not hold that one.
     """
     if column.form == "text":
         assert column.spellings is not None, "prepare_spellings comes first"
-        return column.spellings.find(text)
+        return column.spellings.find(reading, near=near)
+    text = reading.text
     found: list[Naming] = []
     if column.form == "number":
         start = -1
@@ -265,8 +286,3 @@ def _sureness(one: NamedValue) -> tuple[int, int, int, int, int, bytes]:
 
 def _json_of(column: ColumnIndex, code: int) -> bytes:
     return b"null" if code < 0 else bytes(column.json_of(code))
-
-
-def _first(rows: Collection[int], count: int) -> Iterator[int]:
-    for row, _ in zip(rows, range(count), strict=False):
-        yield row

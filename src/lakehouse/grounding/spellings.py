@@ -2,14 +2,14 @@
 
 Pure. Beside the column's own index it keeps no text, only numbers of values:
 
-- `_lengths`: by the first token of a value, how many tokens such values have; almost every word of
-  a text is dismissed by one look at it;
+- `_firsts`: by the first token of a value, how many tokens such values have (eight bits), and
+  which such tokens there are (16 bits); almost every word of a text is dismissed by one look at it;
 - `_slots`: value numbers by a hash of their key (`tokens.key_of`), for spellings;
 - `_parts`: value numbers by the parts of their key, for near spellings (`near_keys`).
 """
 
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import msgspec
@@ -18,12 +18,12 @@ from rapidfuzz.process import extract
 
 from lakehouse.core.candidate import Spelling
 from lakehouse.core.limits import NEAREST_MAX
-from lakehouse.grounding.near_keys import NEAR_CHARS_MIN, SharedParts, edits_max, part_numbers
+from lakehouse.grounding.near_keys import SharedParts, edits_max, part_numbers, reached
 from lakehouse.grounding.tokens import (
-    Border,
+    Reading,
+    ascii_words,
     border_at,
     is_plain,
-    is_unspaced,
     key_of,
     spans_of,
     spelled,
@@ -35,7 +35,14 @@ _TOKENS_MAX: Final = 64  # of a value; a longer one is no name
 _CODE_CHARS_SURE: Final = 3  # upper-case values up to here are codes
 _CODE_CHARS_MAX: Final = 5  # and up to here in a column that holds mostly such
 _VOCABULARY_MAX: Final = 256  # values; in a larger column some are common words by chance: "May"
-_MANY: Final = 32  # tokens; of values with so many or more, `_lengths` tells no number
+_MANY: Final = 8  # tokens; of values with so many or more, `_firsts` tells no number
+_COUNTS: Final = tuple(
+    tuple(count for count in range(1, _MANY + 1) if bits & 1 << (count - 1))
+    for bits in range(1 << _MANY)
+)
+"""Numbers of tokens by the bits that tell them."""
+_KIND_SHIFT: Final = 36  # of the bits of a hash that tell first tokens apart
+_KINDS: Final = tuple(1 << (_MANY + kind) for kind in range(16))
 _TAG_SHIFT: Final = 40
 
 
@@ -57,7 +64,7 @@ class Naming(msgspec.Struct, frozen=True):
 class Spellings:
     """Finds the values of one column in texts. Immutable; safe to share.
 
-    Cost: to build, about 7 s per 1,000,000 texts, in any thread but the event loop's; about 60
+    Cost: to build, about 4 s per 1,000,000 texts, in any thread but the event loop's; about 50
     bytes a text.
     """
 
@@ -67,128 +74,136 @@ class Spellings:
         self._mask = size - 1
         self._slots = array("i", [-1]) * size
         self._tags = bytearray(size)
-        self._lengths = array("I", [0]) * (2 * size)
+        self._firsts = array("I", [0]) * size
         self._tokens_max = 0
         self._symbols: dict[str, int] = {}
         codes = sum(1 for value in values if _is_code(value, _CODE_CHARS_MAX))
         self._code_chars = _CODE_CHARS_MAX if 2 * codes > len(values) else _CODE_CHARS_SURE
+        self._plain = bytearray(len(values))  # whether the key is the value in lower case
+        chars: tuple[set[int], set[int]] = (set(), set())
         numbers = array("I")
         owners = array("i")
         for code, value in enumerate(values):
-            spans = spans_of(value)
-            if not spans:
-                self._symbols[value.strip()] = code
+            key, first, tokens = _keyed(value)
+            if not tokens:
+                if sign := value.strip():
+                    self._symbols[sign] = code
                 continue
-            key = key_of(value[spans[0][0] : spans[-1][1]])
-            self._add(key, code, spans[0][1] - spans[0][0], len(spans))
+            if tokens <= _TOKENS_MAX:
+                self._add(key, code, first, tokens)
+            self._plain[code] = value.isascii() and value.lower() == key
             parts = part_numbers(key)
+            chars[_is_code(value, self._code_chars)].add(len(key))
             numbers.extend(parts)
-            owners.extend([code] * len(parts))
-        self._parts = SharedParts(numbers, owners, size)
+            owners.extend((code,) * len(parts))
+        self._parts = SharedParts(numbers, owners)
+        # Of what is not in upper case codes are no near spelling.
+        self._reached = (reached(chars[False]), reached(chars[False] | chars[True]))
 
-    def find(self, text: str) -> list[Naming]:
+    def find(self, reading: Reading, *, near: bool = True) -> list[Naming]:
         """Return what the text names, by place and then by bytes of the value; near ones too.
 
         Of values at one place the longest is named; where a value stands in its own spelling no
-        other one of that key is. Cost: about 200 µs per 1,000 characters at any number of
-        values, and up to 300 µs for near spellings.
+        other one of that key is. Cost: about 100 µs per 1,000 characters at any number of
+        values, and up to 200 µs for near spellings.
         """
-        spans = spans_of(text)
-        reading = _Reading(text, spans)
-        found = [*self._spelled(reading), *self._symbols_in(text)]
+        found = self._spelled(reading)
+        if self._symbols:
+            found += self._symbols_in(reading.text)
         sure = _outermost([one for one in found if one.spelling != "near"])
+        if not near:
+            return sure
         taken = [(one.start, one.end) for one in sure]
         parts = [one for one in found if one.spelling == "near" and _is_free(one, taken)]
         taken += [(one.start, one.end) for one in parts]
-        near = self._near(reading, sorted(taken))
-        every = {(one.start, one.end, one.code): one for one in (*sure, *_outermost(parts), *near)}
+        guessed = [*_outermost(parts), *self._near(reading, sorted(taken))]
+        if not guessed:
+            return sure
+        every = {(one.start, one.end, one.code): one for one in (*sure, *guessed)}
         return [every[place] for place in sorted(every)]
 
     # --- Building -------------------------------------------------------------------------------
 
-    def _add(self, key: str, code: int, first_chars: int, tokens: int) -> None:
-        if tokens > _TOKENS_MAX:
-            return
+    def _add(self, key: str, code: int, first: str, tokens: int) -> None:
         number = hash(key)
         at = number & self._mask
         while self._slots[at] >= 0:
             at = (at + 1) & self._mask
         self._slots[at] = code
-        self._tags[at] = (number >> _TAG_SHIFT) & 0xFF
-        first = hash(_first_token(key, first_chars)) & (2 * self._mask + 1)
-        self._lengths[first] |= 1 << (min(tokens, _MANY) - 1)
+        self._tags[at] = number >> _TAG_SHIFT & 0xFF
+        number = hash(first)
+        self._firsts[number & self._mask] |= (
+            1 << (min(tokens, _MANY) - 1) | _KINDS[number >> _KIND_SHIFT & 0xF]
+        )
         self._tokens_max = max(self._tokens_max, tokens)
 
     # --- Values in their own spelling, or folded ------------------------------------------------
 
-    def _spelled(self, reading: "_Reading") -> Iterator[Naming]:
-        lengths, mask, key, spans = (
-            self._lengths,
-            len(self._lengths) - 1,
-            reading.key,
-            reading.spans,
-        )
-        folded = reading.folded
-        for at, (start, end) in enumerate(spans):
-            first = folded[start:end] if folded is not None else key(start, end)
-            bits = lengths[hash(first) & mask]
-            if not bits:
+    def _spelled(self, reading: Reading) -> list[Naming]:
+        firsts, mask, hashes = self._firsts, self._mask, reading.hashes
+        words, starts, ends = reading.words, reading.starts, reading.ends
+        found: list[Naming] = []
+        for at in [at for at, number in enumerate(hashes) if firsts[number & mask]]:
+            number = hashes[at]
+            bits = firsts[number & mask]
+            if not bits & _KINDS[number >> _KIND_SHIFT & 0xF]:
                 continue
-            for count in self._counts(bits):
-                if at + count > len(spans):
+            counts: Sequence[int] = _COUNTS[bits & 0xFF]
+            if counts[-1] == _MANY:
+                counts = (*counts, *range(_MANY + 1, self._tokens_max + 1))
+            for count in counts:
+                if at + count > len(ends):
                     break
-                last = spans[at + count - 1][1]
-                codes = self._codes(key(start, last))
+                start, end = starts[at], ends[at + count - 1]
+                key = words[at] if count == 1 else reading.key(start, end)
+                codes = self._codes(key, reading.text[start:end])
                 if codes:
-                    yield from self._named(reading.text, start, last, codes)
+                    found += self._named(reading.text, start, end, codes)
+        return found
 
-    def _counts(self, bits: int) -> Iterator[int]:
-        while bits:
-            count = (bits & -bits).bit_length()
-            bits &= bits - 1
-            yield count
-            if count == _MANY:
-                yield from range(_MANY + 1, self._tokens_max + 1)
-
-    def _codes(self, key: str) -> list[int]:
-        """Return the values with this key."""
+    def _codes(self, key: str, written: str) -> list[int]:
+        """Return the values with this key, which a text has as `written`."""
         number = hash(key)
-        at, tag = number & self._mask, (number >> _TAG_SHIFT) & 0xFF
+        at, tag = number & self._mask, number >> _TAG_SHIFT & 0xFF
         codes = []
         while (code := self._slots[at]) >= 0:
-            if self._tags[at] == tag and self._key(code) == key:
-                codes.append(code)
+            if self._tags[at] == tag:
+                value = self._values[code]
+                if value == written or _keyed(value)[0] == key:
+                    codes.append(code)
             at = (at + 1) & self._mask
         return codes
 
-    def _key(self, code: int) -> str:
-        """Return a value's key: from its first to its last token."""
-        value = self._values[code]
-        if value[0].isalnum() and value[-1].isalnum():
-            return key_of(value)
-        spans = spans_of(value)
-        return key_of(value[spans[0][0] : spans[-1][1]])
+    def _named(self, text: str, start: int, end: int, codes: list[int]) -> list[Naming]:
+        found = [one for code in codes if (one := self._naming(text, start, end, code))]
+        if len(found) > 1:
+            exact = {(one.start, one.end) for one, _ in found if one.spelling == "exact"}
+            found = [
+                pair
+                for pair in found
+                if pair[0].spelling == "exact" or (pair[0].start, pair[0].end) not in exact
+            ]
+        return [
+            one if whole else msgspec.structs.replace(one, spelling="near") for one, whole in found
+        ]
 
-    def _named(self, text: str, start: int, end: int, codes: list[int]) -> Iterator[Naming]:
-        found: list[tuple[Border, Naming]] = []
-        for code in codes:
-            place = self._extent(text, start, end, self._values[code])
+    def _naming(self, text: str, start: int, end: int, code: int) -> tuple[Naming, bool] | None:
+        """Return how the text names a value of that key, and whether as a word of its own."""
+        value = self._values[code]
+        exact = text[start:end] == value
+        if not exact:
+            place = self._extent(text, start, end, value)
             if place is None:
-                continue
-            first, last = place
-            exact = text[first:last] == self._values[code].strip()
-            if not exact and _is_code(self._values[code], self._code_chars):
-                continue
-            border = border_at(text, first, last)
-            if border == "whole" and not exact and self._is_by_chance(text, first, last, code):
-                border = "part"
-            spelling: Spelling = "exact" if exact else "folded"
-            if border != "none":
-                found.append((border, Naming(first, last, code, spelling)))
-        exact_places = {(n.start, n.end) for _, n in found if n.spelling == "exact"}
-        for border, one in found:
-            if one.spelling == "exact" or (one.start, one.end) not in exact_places:
-                yield one if border == "whole" else msgspec.structs.replace(one, spelling="near")
+                return None
+            start, end = place
+            exact = text[start:end] == value.strip()
+            if not exact and _is_code(value, self._code_chars):
+                return None
+        border = border_at(text, start, end)
+        if border == "none":
+            return None
+        whole = border == "whole" and (exact or not self._is_by_chance(text, start, end, code))
+        return Naming(start, end, code, "exact" if exact else "folded"), whole
 
     def _is_by_chance(self, text: str, start: int, end: int, code: int) -> bool:
         """Whether a text that has capitals writes a capitalised word of a large column without."""
@@ -228,57 +243,83 @@ class Spellings:
 
     # --- Near spellings -------------------------------------------------------------------------
 
-    def _near(self, reading: "_Reading", taken: list[tuple[int, int]]) -> list[Naming]:
+    def _near(self, reading: Reading, taken: list[tuple[int, int]]) -> list[Naming]:
         budget = NEAR_COMPARED_MAX
         found: list[Naming] = []
-        for start, end in _near_windows(reading, taken, self._tokens_max):
+        for start, end in self._near_windows(reading, taken):
+            if any(one.start <= start and end <= one.end for one in found):
+                continue
             key = reading.key(start, end)
-            ranked: list[tuple[int, int]] = []
             for edits in range(1, edits_max(len(key)) + 1):
-                codes, compared = self._parts.sharing(key, edits, budget)
-                budget -= compared
-                ranked = self._ranked(reading.text[start:end], key, codes)
+                codes = self._parts.sharing(key, edits, budget)
+                if not codes:
+                    continue
+                budget -= len(codes)
+                ranked = self._ranked(reading.text[start:end], key, list(codes))
                 if ranked:
+                    found += [
+                        Naming(start, end, code, "near", distance)
+                        for distance, code in ranked[:NEAREST_MAX]
+                    ]
                     break
-            found += [Naming(start, end, code, "near", n) for n, code in ranked[:NEAREST_MAX]]
         return _outermost(found)
 
-    def _ranked(self, text: str, key: str, codes: Iterable[int]) -> list[tuple[int, int]]:
+    def _near_windows(
+        self, reading: Reading, taken: list[tuple[int, int]]
+    ) -> list[tuple[int, int]]:
+        """Return places that may be a misspelled name: runs of words not in lower case, and parts.
+
+        Nothing that touches a place in `taken`. The longest come first, so that a bounded number
+        of them misses the least.
+        """
+        windows: list[tuple[int, int, int]] = []
+        for run in reading.name_runs(taken):
+            tokens = len(run)
+            for count in range(min(tokens, self._tokens_max + 1), 0, -1):
+                for at in range(tokens - count + 1):
+                    start, end = run[at][0], run[at + count - 1][1]
+                    upper = reading.text[start:end].isupper()
+                    if len(reading.key(start, end)) in self._reached[upper]:
+                        windows.append((tokens - count, start, end))
+                if len(windows) > 8 * NEAR_WINDOWS_MAX:
+                    break
+        windows.sort()
+        return [(start, end) for _, start, end in windows[:NEAR_WINDOWS_MAX]]
+
+    def _ranked(self, text: str, key: str, codes: list[int]) -> list[tuple[int, int]]:
         """Return the distances and numbers of the values near enough, nearest first."""
-        keys = {code: self._key(code) for code in codes}
-        if not keys:
-            return []
+        values, plain = self._values, self._plain
+        keys = [values[code].lower() if plain[code] else _keyed(values[code])[0] for code in codes]
         hits = extract(
             key, keys, scorer=Levenshtein.distance, score_cutoff=edits_max(len(key)), limit=None
         )
         return sorted(
-            (int(distance), code)
-            for other, distance, code in hits
+            (int(distance), codes[at])
+            for other, distance, at in hits
             if distance <= edits_max(len(other))
-            and (text.isupper() or not _is_code(self._values[code], self._code_chars))
+            and (text.isupper() or not _is_code(self._values[codes[at]], self._code_chars))
         )
 
 
-class _Reading:
-    """A text with its tokens; `folded` gives the keys of its parts at once, where it can."""
-
-    def __init__(self, text: str, spans: list[tuple[int, int]]) -> None:
-        self.text = text
-        self.spans = spans
-        self.folded = spelled(text) if is_plain(text) else None
-
-    def key(self, start: int, end: int) -> str:
-        return key_of(self.text[start:end]) if self.folded is None else self.folded[start:end]
+def _keyed(value: str) -> tuple[str, str, int]:
+    """Return a value's key, from its first to its last token, the first of them, and how many."""
+    if value.isascii() and is_plain(value):
+        key = spelled(value)
+        words = ascii_words(key)
+        if words and not (key[0].isalnum() and key[-1].isalnum()):
+            key = key[key.index(words[0]) : key.rindex(words[-1]) + len(words[-1])]
+        return key, words[0] if words else "", len(words)
+    spans = spans_of(value)
+    if not spans:
+        return "", "", 0
+    key = key_of(value[spans[0][0] : spans[-1][1]])
+    # Composition may have changed the length: the first token is read again.
+    return key, key[slice(*spans_of(key)[0])], len(spans)
 
 
 def _is_code(value: str, chars_max: int) -> bool:
     """Whether a value is one upper-case word so short that in lower case it may be another."""
     return len(value) <= chars_max and value.isalpha() and value.isupper()
-
-
-def _first_token(key: str, chars: int) -> str:
-    # Composition may have changed the length: what is composed is read again.
-    return key[:chars] if key.isascii() else key[slice(*spans_of(key)[0])]
 
 
 def _outermost(found: list[Naming]) -> list[Naming]:
@@ -294,55 +335,3 @@ def _outermost(found: list[Naming]) -> list[Naming]:
 
 def _is_free(one: Naming, taken: list[tuple[int, int]]) -> bool:
     return all(one.end <= start or end <= one.start for start, end in taken)
-
-
-# --- Which spans of a text may be misspelled names ---------------------------------------------
-
-
-def _near_windows(
-    reading: _Reading, taken: list[tuple[int, int]], tokens_max: int
-) -> Iterator[tuple[int, int]]:
-    """Yield spans that may be a misspelled name: runs of words not in lower case, then their parts.
-
-    Nothing that touches a place in `taken`. The longest come first, so that a bounded number of
-    them misses the least.
-    """
-    windows: list[tuple[int, int, int]] = []
-    for run in _name_runs(reading, taken):
-        for count in range(min(len(run), tokens_max + 1), 0, -1):
-            for at in range(len(run) - count + 1):
-                start, end = run[at][0], run[at + count - 1][1]
-                if end - start >= NEAR_CHARS_MIN:
-                    windows.append((len(run) - count, start, end))
-            if len(windows) > 8 * NEAR_WINDOWS_MAX:
-                break
-    for _, start, end in sorted(windows)[:NEAR_WINDOWS_MAX]:
-        yield start, end
-
-
-def _name_runs(reading: _Reading, taken: list[tuple[int, int]]) -> list[list[tuple[int, int]]]:
-    text = reading.text
-    runs: list[list[tuple[int, int]]] = []
-    taking = iter(taken)
-    busy = next(taking, None)
-    last = -1
-    for start, end in reading.spans:
-        word = text[start:end]
-        if word.islower() or word.isdigit() or is_unspaced(word[0]):
-            continue
-        while busy is not None and busy[1] <= start:
-            busy = next(taking, None)
-        if busy is not None and end > busy[0]:
-            continue
-        if runs and _is_joined(text, last, start):
-            runs[-1].append((start, end))
-        else:
-            runs.append([(start, end)])
-        last = end
-    return runs
-
-
-def _is_joined(text: str, end: int, start: int) -> bool:
-    """Whether two tokens can belong to one name: by white space or one sign without a stop."""
-    gap = text[end:start]
-    return len(gap) <= 1 and gap not in {",", ";", ":", "!", "?", "\n", "。", "、", "，"}

@@ -13,9 +13,10 @@ from lakehouse.core.errors import TableUnavailable
 from lakehouse.core.kind import GroundingRule
 from lakehouse.core.limits import CANDIDATES_CHARS_MAX, CANDIDATES_MAX
 from lakehouse.grounding.arrow import index_arrow
+from lakehouse.grounding.candidates import named_in
 from lakehouse.grounding.index import index_booleans, index_numbers, index_texts
 from lakehouse.grounding.near_keys import NEAR_SHARED_MAX
-from lakehouse.grounding.tokens import key_of
+from lakehouse.grounding.tokens import Reading, is_unspaced, key_of
 from support.candidates import CITY, of, ready
 
 Found = list[tuple[str, str]]
@@ -134,6 +135,7 @@ TRIPLE = [
     (["£20-25", "20"], "it costs £20-25", [("£20-25", "=")]),
     (["£££", "££"], "it is £££.", [("£££", "=")]),
     ([" York "], "in York", [(" York ", "=")]),
+    (["", " "], "a ? b", []),
     (YORKS, "nothing here", []),
     (YORKS, "", []),
     ([], "York", []),
@@ -313,6 +315,31 @@ def test_what_is_named_stands_in_the_text_and_in_the_column(values: list[str], t
             and other.end - other.start > one.end - one.start
             for other in sure
         )
+
+
+@given(text=st.text() | st.text(st.sampled_from("abAB é'-.\u0308東1\n "), max_size=30))
+def test_a_text_is_read_token_by_token(text: str) -> None:
+    """At once for the whole text, with the keys that its parts have alone."""
+    reading = Reading(text)
+    places = list(zip(reading.starts, reading.ends, strict=True))
+    assert reading.words == [key_of(text[start:end]) for start, end in places]
+    assert reading.names() == [
+        (start, end)
+        for start, end in places
+        if not text[start:end].islower()
+        and not text[start:end].isdigit()
+        and not is_unspaced(text[start])
+    ]
+    for start, end in zip(reading.starts, reading.ends[1:], strict=False):
+        assert reading.key(start, end) == key_of(text[start:end])
+
+
+@given(values=st.lists(WORDS, max_size=8), text=st.lists(WORDS, max_size=10).map(" ".join))
+def test_what_is_sure_is_found_without_what_is_near(values: list[str], text: str) -> None:
+    column = ready(index_texts(values))
+    every = named_in(column, Reading(text))
+    sure = named_in(column, Reading(text), near=False)
+    assert sure == [one for one in every if one.spelling != "near"]
 
 
 @given(word=st.text(st.sampled_from("abcdeé"), min_size=4, max_size=14), data=st.data())
