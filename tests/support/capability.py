@@ -21,6 +21,7 @@ CLOSED = (
     b'"additionalProperties":false}'
 )
 GOOD = completion('{"city": "Oslo"}')
+LOST: Answer = (0, {}, None)  # the connection is closed without a byte
 Rule = Callable[[dict[str, Any]], Answer | None]
 
 
@@ -61,6 +62,9 @@ class Case:
                 body = exchange.request.json()
                 self.bodies.append(body)
                 status, headers, answer = self._rule(body) or GOOD
+                if (status, headers, answer) == LOST:
+                    exchange.writer.close()
+                    return
                 await exchange.reply(answer, status, list(headers.items()))
 
             async with RawServer(handler) as server:

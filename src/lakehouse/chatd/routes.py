@@ -2,12 +2,14 @@
 
 import msgspec
 
-from lakehouse.core.chat import CallLimits, ChatReply, ChatRequest, ModelStatus
+from lakehouse.core.chat import CallLimits, ChatReply, ChatRequest, ModelStatus, Offer
 from lakehouse.core.errors import INFRA_STATUS, Refusal
 from lakehouse.core.limits import (
     DEADLINE_MS_DEFAULT,
     LOAD_BUDGET_MS_DEFAULT,
     MESSAGES_MAX,
+    OFFER_HINT_BYTES_MAX,
+    OFFER_SCHEMA_BYTES_MAX,
     SCHEMA_BYTES_MAX,
 )
 from lakehouse.core.ports import ChatModel
@@ -21,6 +23,35 @@ class Models(msgspec.Struct, frozen=True):
     models: tuple[ModelStatus, ...]
 
 
+def _check_size(name: str, schema: msgspec.Raw, most: int) -> None:
+    if (size := len(bytes(schema))) > most:
+        raise Refusal(
+            "invalid_schema",
+            f"`{name}` takes {size} bytes; at most {most} are allowed.",
+            hint="Send a smaller schema: leave out descriptions, examples and spare spaces.",
+        )
+
+
+def _check_offer(offer: Offer) -> None:
+    """Check an offer, which is sent on as it stands.
+
+    Raises:
+        Refusal: Its schema is no object or too large, or its hint is too long.
+    """
+    if not bytes(offer.schema).startswith(b"{"):
+        raise Refusal(
+            "invalid_schema",
+            "`offer.schema` is no JSON object; write the call's `schema`, narrowed to the values.",
+        )
+    _check_size("offer.schema", offer.schema, OFFER_SCHEMA_BYTES_MAX)
+    if (size := len(offer.hint.encode())) > OFFER_HINT_BYTES_MAX:
+        raise Refusal(
+            "invalid_request",
+            f"`offer.hint` takes {size} bytes; at most {OFFER_HINT_BYTES_MAX} are allowed.",
+            hint="Name fewer values.",
+        )
+
+
 def chat_routes(chat: ChatModel) -> Routes:
     """Return the routes of a `ChatModel`."""
 
@@ -31,12 +62,9 @@ def chat_routes(chat: ChatModel) -> Routes:
                 "invalid_request",
                 f"`messages` has {len(request.messages)} entries; allowed is 1 to {MESSAGES_MAX}.",
             )
-        if (size := len(bytes(request.schema))) > SCHEMA_BYTES_MAX:  # providers cache schemas
-            raise Refusal(
-                "invalid_schema",
-                f"`schema` takes {size} bytes; at most {SCHEMA_BYTES_MAX} are allowed.",
-                hint="Send a smaller schema: leave out descriptions, examples and spare spaces.",
-            )
+        _check_size("schema", request.schema, SCHEMA_BYTES_MAX)  # providers cache schemas
+        if request.offer is not None:
+            _check_offer(request.offer)
         context = call.context
         limits = CallLimits(
             DEADLINE_MS_DEFAULT if context.deadline_ms is None else context.deadline_ms,

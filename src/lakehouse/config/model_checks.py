@@ -9,7 +9,7 @@ from typing import Final
 
 from lakehouse.core.chat import Sampling
 from lakehouse.core.errors import SetupError
-from lakehouse.core.limits import SEED_MAX, TEMPERATURE_MAX, TOKENS_MAX
+from lakehouse.core.limits import ENUM_VALUES_MAX, SEED_MAX, TEMPERATURE_MAX, TOKENS_MAX
 from lakehouse.core.suggestion import did_you_mean
 from lakehouse.core.wording import range_fault, shown
 from lakehouse.providers.provider import ModelSettings, name_of
@@ -64,6 +64,7 @@ def check_model(field: str, model: ModelSettings, error: ErrorAt) -> None:
     for setting, message in model.faults():
         raise error(f"{field}.{setting}", message)
     check_range(f"{field}.slots", model.slots, 1, 10_000, error)
+    check_range(f"{field}.enum_values_max", model.enum_values_max, 1, ENUM_VALUES_MAX, error)
     for name in ("connect", "load", "first_byte", "idle"):
         value = getattr(model, f"{name}_timeout_ms")
         check_range(f"{field}.{name}_timeout_ms", value, 1, 3_600_000, error)

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from lakehouse.core.chat import SchemaLimits
 from lakehouse.core.errors import SetupError
 from lakehouse.providers.provider import ModelSettings, Surroundings
 from lakehouse.transport.client import HttpClient, check_header, check_url
@@ -73,6 +74,10 @@ class HttpSettings(ModelSettings, frozen=True, kw_only=True):
     def address(self) -> str | None:
         """Its endpoint."""
         return self.base_url
+
+    def decoding(self) -> SchemaLimits | None:
+        """Return likewise: none where `response_format` keeps the schema from the endpoint."""
+        return None if self.response_format in {"json_object", "none"} else super().decoding()
 
     def faults(self) -> Iterator[tuple[str, str]]:
         """Check the address, the headers, the proxy and what goes into every body."""

@@ -1,9 +1,11 @@
 """Finds out which features an endpoint does not support, and remembers them for a while.
 
-An endpoint may not support something that Lakehouse adds to a call (the schema, the name of the
-length member, sampling that the loop changed). If a rejection can be about one of these, the call
-is repeated without it, until it contains only what the caller set; a rejection of that goes to the
-caller. These repeats are not retries: they are limited here, and the retry loop never sees them.
+An endpoint may not support something that Lakehouse adds to a call (values of tables, the schema,
+the name of the length member, sampling that the loop changed). If a rejection can be about one of
+these, the call is repeated without it, until it contains only what the caller set; a rejection of
+that goes to the caller. These repeats are not retries: they are limited here, and the retry loop
+never sees them. Values in a schema go first, into the prompt, and the endpoint is asked otherwise
+only if it rejects that as well.
 """
 
 import logging
@@ -15,22 +17,28 @@ from functools import lru_cache
 from typing import Final, Literal
 
 import msgspec
+from msgspec.structs import replace
 
-from lakehouse.core.chat import ChatReply, ChatRequest, Sampling
+from lakehouse.core.chat import ChatReply, ChatRequest, Message, Offer, OfferMode, Sampling
+from lakehouse.core.conversation import with_hint
 from lakehouse.core.json_text import NULL
 from lakehouse.core.limits import ATTEMPT_MS_MIN
 from lakehouse.providers.error_body import EndpointError
 from lakehouse.providers.http_fault import EndpointFault
+from lakehouse.providers.narrowed_size import NarrowedSize
+from lakehouse.providers.provider import ProviderFault
 from lakehouse.providers.strict_schema import is_of_objects, may_be_strict
 
 Form = Literal["strict", "json_schema", "json_object", "none"]
 FORMS: Final[tuple[Form, ...]] = ("strict", "json_schema", "json_object", "none")
-REPEATS_MAX: Final = 6  # of one call: three forms, the length member, and the sampling
+REPEATS_MAX: Final = 8  # of one call: the offer, three forms, the length member, the sampling
 
 _REMEMBER_S: Final = 3_600.0  # endpoints learn; then it is tried again
 _PAUSE_S: Final = 60.0  # after guesses that did not help, fewer are made: it is in trouble
 _SCHEMAS_MAX: Final = 256
+_DECODING: Final[tuple[Form, ...]] = ("strict", "json_schema")  # the model decodes under a schema
 _STATUS: Final = frozenset({400, 404, 415, 422, 500, 501})
+_GATEWAY_STATUS: Final = frozenset({502, 504})  # of a server that a large grammar has stopped
 _ABOUT_US: Final = frozenset({401, 402, 407, 429})  # whatever words go with them
 _CHANGED: Final = ("temperature", "top_p", "seed", "max_tokens")
 
@@ -61,11 +69,27 @@ def forms_for(setting: str | None, forms: tuple[Form, ...]) -> tuple[Form, ...]:
 
 
 class Ask(msgspec.Struct, frozen=True):
-    """The form of one call. `sampling` is the part of the sampling that is sent."""
+    """The form of one call.
+
+    `sampling` is the part of the sampling that is sent, `offered` how the request's offer is.
+    """
 
     form: Form
     tokens_field: str
     sampling: Sampling
+    offered: OfferMode | None = None
+
+    def schema_of(self, request: ChatRequest) -> msgspec.Raw:
+        """Return the schema to send."""
+        if self.offered == "decode" and request.offer is not None:
+            return request.offer.schema
+        return request.schema
+
+    def messages_of(self, request: ChatRequest) -> tuple[Message, ...]:
+        """Return the conversation to send."""
+        if self.offered == "hint" and request.offer is not None:
+            return with_hint(request.messages, request.offer.hint)
+        return request.messages
 
 
 class _Known(msgspec.Struct, frozen=True):
@@ -101,6 +125,7 @@ class Capabilities:
         self._other_tokens_until_s = 0.0
         self._refused_until_s: dict[str, float] = {}
         self._pause_until_s = 0.0
+        self._narrowed = NarrowedSize(model, now_s)
         self._worked: set[Form] = set()
         self._guessed: set[Form] = set()
         self._told: set[str] = set()
@@ -133,14 +158,20 @@ class Capabilities:
                         self._pause_until_s = self._now_s() + _PAUSE_S
                     raise
                 refusal, ask = fault, other
+            except ProviderFault as fault:
+                if ask.offered == "decode" and fault.transport and fault.again:
+                    self._narrowed.lost()
+                raise
             else:
                 break
         self._worked.add(ask.form)
+        if ask.offered == "decode":
+            self._narrowed.taken(ask.schema_of(request))
         if refusal is None:
             self._guessed.discard(ask.form)
         else:
             self._learn(request, first, ask, refusal)
-        return reply
+        return reply if ask.offered is None else replace(reply, offered=ask.offered)
 
     def first(self, request: ChatRequest) -> Ask:
         """Return the best form of a call that is not known to be rejected."""
@@ -150,14 +181,25 @@ class Capabilities:
             if now_s < until_s:
                 sampling = _reverted(sampling, request.fallback, name)
         other = now_s < self._other_tokens_until_s
-        return Ask(self._ladder(request)[0], self._tokens_fields[-1 if other else 0], sampling)
+        form = self._ladder(request)[0]
+        return Ask(
+            form,
+            self._tokens_fields[-1 if other else 0],
+            sampling,
+            self._offered(request.offer, form),
+        )
 
     def after(self, ask: Ask, fault: EndpointFault, request: ChatRequest) -> Ask | None:
         """Return another form for a rejected call; None if only the caller's settings are left."""
-        error = fault.error
-        text = f"{error.param} {error.message}".lower()
-        of_form = _FORMAT_NAMED.search(text) is not None and fault.http_status not in _ABOUT_US
-        if not (fault.http_status in _STATUS or of_form) or error.refused or error.out_of_quota:
+        error, status = fault.error, fault.http_status
+        text = _text(fault)
+        if error.refused or error.out_of_quota:
+            return None
+        if ask.offered is not None and _too_long(fault):
+            return _offering_less(ask, request)
+        of_form = _FORMAT_NAMED.search(text) is not None and status not in _ABOUT_US
+        of_offer = ask.offered == "decode" and status in _GATEWAY_STATUS
+        if not (status in _STATUS or of_form or of_offer):
             return None
         other = self._other_field(ask, text)
         if other is not None:
@@ -172,20 +214,25 @@ class Capabilities:
         below = self._below(ask, request)
         if _FORMAT.search(text):
             return below
-        if named or error.says_no_model:
+        if error.says_no_model or (named and ask.offered != "decode"):
             return None
         # It says nothing of what it does not like: what we added goes, step by step.
+        if ask.offered == "decode":
+            return below
         if self._now_s() >= self._pause_until_s:
-            return below or (_without(ask, request, changed) if changed else None)
-        if fault.http_status >= 500:
+            return below or _other(ask, replace(_without(ask, request, changed), offered=None))
+        if status >= 500:
             return None
-        bare = _without(ask, request, changed)
-        bare = msgspec.structs.replace(bare, form=self._ladder(request)[-1])
-        return None if bare == ask else bare
+        last = self._ladder(request)[-1]
+        return _other(ask, replace(_without(ask, request, changed), form=last, offered=None))
 
     def _learn(self, request: ChatRequest, first: Ask, last: Ask, fault: EndpointFault) -> None:
         """Learn from a call that was answered in the end; `fault` is the last refusal before."""
         until_s = self._now_s() + _REMEMBER_S
+        narrower = first.offered == "decode" and last.offered != "decode"
+        if narrower and last.form == first.form and not _too_long(fault):
+            sure = fault.http_status < 500 or _FORMAT.search(_text(fault)) is not None
+            self._narrowed.refused(first.schema_of(request), fault.public, sure=sure)
         if last.form != first.form:
             self._learn_form(request, first.form, last.form, fault, until_s)
         if last.tokens_field != first.tokens_field:
@@ -202,7 +249,7 @@ class Capabilities:
         self, request: ChatRequest, tried: Form, taken: Form, fault: EndpointFault, until_s: float
     ) -> None:
         self._tell(f"`response_format` {tried}", taken, fault)
-        text = f"{fault.error.param} {fault.error.message}".lower()
+        text = _text(fault)
         if fault.http_status >= 500 and not _FORMAT.search(text) and tried not in self._guessed:
             # It may have been a failure that passed by itself; the second time tells.
             self._guessed.add(tried)
@@ -228,9 +275,18 @@ class Capabilities:
                 forms = tuple(f for f in forms if FORMS.index(f) >= lowest) or forms[-1:]
         return forms
 
+    def _offered(self, offer: Offer | None, form: Form) -> OfferMode | None:
+        if offer is None:
+            return None
+        if form in _DECODING and self._narrowed.takes(offer.schema):
+            return "decode"
+        return "hint" if offer.hint else None
+
     def _below(self, ask: Ask, request: ChatRequest) -> Ask | None:
+        if ask.offered == "decode":
+            return _offering_less(ask, request)
         rest = [f for f in self._ladder(request) if FORMS.index(f) > FORMS.index(ask.form)]
-        return msgspec.structs.replace(ask, form=rest[0]) if rest else None
+        return replace(ask, form=rest[0]) if rest else None
 
     def _other_field(self, ask: Ask, text: str) -> Ask | None:
         """Name the length otherwise, where its name is what is refused."""
@@ -239,7 +295,7 @@ class Capabilities:
             return None
         if not re.search(rf"\b{ask.tokens_field}\b", text) or _VALUE_AT_FAULT.search(text):
             return None
-        return msgspec.structs.replace(ask, tokens_field=fields[-1])
+        return replace(ask, tokens_field=fields[-1])
 
     def _tell(self, refused: str, taken: str, fault: EndpointFault) -> None:
         if refused in self._told:
@@ -278,11 +334,32 @@ def _differs(sampling: Sampling, fallback: Sampling | None, name: str) -> bool:
 def _reverted(sampling: Sampling, fallback: Sampling | None, name: str) -> Sampling:
     if fallback is None:
         return sampling
-    return msgspec.structs.replace(sampling, **{name: getattr(fallback, name)})
+    return replace(sampling, **{name: getattr(fallback, name)})
+
+
+def _other(ask: Ask, changed: Ask) -> Ask | None:
+    return None if changed == ask else changed
+
+
+def _text(fault: EndpointFault) -> str:
+    return f"{fault.error.param} {fault.error.message}".lower()
+
+
+def _too_long(fault: EndpointFault) -> bool:
+    """Whether the prompt is too long: a schema may be part of it, a hint always is."""
+    text = _text(fault)
+    about_length = _TOO_LONG.search(text) is not None and _FORMAT.search(text) is None
+    return about_length or fault.http_status == 413
+
+
+def _offering_less(ask: Ask, request: ChatRequest) -> Ask:
+    """Offer in the prompt what was offered in the schema; else nothing."""
+    hint = ask.offered == "decode" and request.offer is not None and request.offer.hint
+    return replace(ask, offered="hint" if hint else None)
 
 
 def _without(ask: Ask, request: ChatRequest, names: list[str]) -> Ask:
     sampling = ask.sampling
     for name in names:
         sampling = _reverted(sampling, request.fallback, name)
-    return msgspec.structs.replace(ask, sampling=sampling)
+    return replace(ask, sampling=sampling)

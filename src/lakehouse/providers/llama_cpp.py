@@ -3,7 +3,7 @@
 Each slot is an engine in its own process, with one of our threads, so slots never wait for each
 other, and neither a load nor a crash of llama.cpp affects the daemon. It opens no port and prints
 nothing. A schema that the engine cannot decode under is left out of the call, since every answer is
-validated anyway.
+validated anyway; one that is narrowed to values of tables first, for the values in the prompt.
 
 Determinism: the same seed, temperature and messages give the same text on the same machine when an
 engine is asked for the first time; afterwards it reuses what it has of the prompt in its cache, and
@@ -13,16 +13,26 @@ sums of floats in another order may tip a close decision.
 import asyncio
 import importlib.util
 import os
+import time
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import Final
+from typing import ClassVar, Final
 
-import msgspec
+from msgspec.structs import replace
 
-from lakehouse.core.chat import ChatReply, ChatRequest, ModelState, ModelStatus, Usage
+from lakehouse.core.chat import (
+    ChatReply,
+    ChatRequest,
+    ModelState,
+    ModelStatus,
+    OfferMode,
+    SchemaLimits,
+    Usage,
+)
+from lakehouse.core.conversation import with_hint
 from lakehouse.core.json_text import NULL
 from lakehouse.core.limits import CONTEXT_TOKENS_MAX, FIRST_BYTE_TIMEOUT_MS_LOCAL
 from lakehouse.core.wording import range_fault
@@ -32,8 +42,8 @@ from lakehouse.providers.llama_engine import (
     EngineEnded,
     Generation,
     LlamaEngine,
-    body_of,
 )
+from lakehouse.providers.narrowed_size import NarrowedSize
 from lakehouse.providers.provider import ModelSettings, ProviderFault, Surroundings, too_slow
 from lakehouse.providers.weights import SMOLLM2, WEIGHTS, model_path
 
@@ -54,6 +64,11 @@ class LlamaCppSettings(ModelSettings, frozen=True, kw_only=True, tag=_NAME):
     `context_tokens` is the size of its context. Each of the `slots` is a process with weights of
     its own: by default 2 for the known model, 1 for a file.
     """
+
+    # Measured with SmolLM2 (135M) and an answer of two members: 200 values of one member slow it
+    # down by a tenth, 1,000 by half, 2,000 double its time; 200 rows of both (33 kB) double it, 500
+    # take six times as long. Schemas many times larger still bind: the limits are about time alone.
+    DECODING: ClassVar[SchemaLimits | None] = SchemaLimits(values_max=1_000, bytes_max=48 << 10)
 
     preload: bool = True
     first_byte_timeout_ms: int = FIRST_BYTE_TIMEOUT_MS_LOCAL
@@ -110,6 +125,7 @@ class LlamaCppProvider:
         self._opening: list[Future[ProviderFault | None]] = []
         self._running: set[Generation] = set()
         self._schemas_refused: OrderedDict[bytes, None] = OrderedDict()
+        self._narrowed = NarrowedSize(name, time.monotonic)
         self._closed = False
 
     async def complete(
@@ -261,7 +277,7 @@ class LlamaCppProvider:
         except Empty:
             raise self._too_late() from None
         try:
-            answer = self._ask(engine, request, generation)
+            answer, offered = self._ask(engine, request, generation)
         except EngineEnded as error:
             self._live.discard(engine)
             engine.close()
@@ -274,24 +290,42 @@ class LlamaCppProvider:
                 internal=f"{self._name}: {error}",
             ) from error
         self._engines.put(engine)
-        return self._reply(answer)
+        return self._reply(answer, offered)
 
     def _ask(
         self, engine: LlamaEngine, request: ChatRequest, generation: Generation
-    ) -> EngineAnswer:
-        """Ask under the schema, and without it where the engine refuses that one."""
-        schema = request.schema
+    ) -> tuple[EngineAnswer, OfferMode | None]:
+        """Ask under the narrowest schema that the engine takes, without one if it takes none."""
+        reason, refused = "", NULL
+        for asked, offered in self._ways(request):
+            answer = generation.ask(engine, asked)
+            if answer.error is None and refused != NULL and not answer.stopped:
+                self._learn(request, asked, reason)
+            if answer.error is None or answer.stopped:
+                return answer, offered
+            reason, refused = answer.error, asked.schema
+        return answer, None
+
+    def _ways(self, request: ChatRequest) -> Iterator[tuple[ChatRequest, OfferMode | None]]:
+        """List what to ask and how it offers the values, the best first; the last adds nothing."""
+        offer, schema = request.offer, request.schema
         if bytes(schema) in self._schemas_refused:
             schema = NULL
-        answer = _ask(engine, request, schema, generation)
-        if answer.error is None or answer.stopped or schema == NULL:
-            return answer
-        without = _ask(engine, request, NULL, generation)
-        if without.error is None:
-            self._remember_refused(bytes(schema))
-        return without
+        modes: tuple[OfferMode | None, ...] = (None,)
+        if offer is not None:
+            if schema != NULL and self._narrowed.takes(offer.schema):
+                yield replace(request, schema=offer.schema), "decode"
+            if offer.hint:
+                modes = ("hint", None)
+        for mode in modes:
+            messages = request.messages
+            if offer is not None and mode == "hint":
+                messages = with_hint(messages, offer.hint)
+            yield replace(request, schema=schema, messages=messages), mode
+            if schema != NULL:
+                yield replace(request, schema=NULL, messages=messages), mode
 
-    def _reply(self, answer: EngineAnswer) -> ChatReply:
+    def _reply(self, answer: EngineAnswer, offered: OfferMode | None) -> ChatReply:
         if answer.stopped:
             self._check_open()
             raise self._too_late()
@@ -317,12 +351,17 @@ class LlamaCppProvider:
             usage=answer.usage or Usage(),
             model=self._settings.model,
             provider=_NAME,
+            offered=offered,
         )
 
-    def _remember_refused(self, schema: bytes) -> None:
-        self._schemas_refused[schema] = None
-        while len(self._schemas_refused) > _SCHEMAS_REFUSED_MAX:
-            self._schemas_refused.popitem(last=False)
+    def _learn(self, request: ChatRequest, asked: ChatRequest, reason: str) -> None:
+        """Remember the schema that was refused just before this call was answered."""
+        if asked.schema == NULL:
+            self._schemas_refused[bytes(request.schema)] = None
+            while len(self._schemas_refused) > _SCHEMAS_REFUSED_MAX:
+                self._schemas_refused.popitem(last=False)
+        elif request.offer is not None:
+            self._narrowed.refused(request.offer.schema, reason, sure=True)
 
     def _check_open(self) -> None:
         if self._closed:
@@ -335,19 +374,6 @@ class LlamaCppProvider:
             again=False,
             hint="Raise deadline_ms, lower max_tokens, or use a smaller model.",
         )
-
-
-def _ask(
-    engine: LlamaEngine, request: ChatRequest, schema: msgspec.Raw, generation: Generation
-) -> EngineAnswer:
-    number = engine.next_number()
-    generation.asks(engine, number)
-    left_ms = generation.left_ms()
-    if left_ms == 0:
-        return EngineAnswer(stopped=True)
-    return engine.ask(
-        number, body_of(request, schema), deadline_ms=left_ms, on_began=generation.begin
-    )
 
 
 def _broken(path: Path, error: Exception) -> ProviderFault:

@@ -48,8 +48,8 @@ class EngineAnswer(msgspec.Struct, frozen=True):
 _ANSWER: Final = msgspec.json.Decoder(EngineAnswer)
 
 
-def body_of(request: ChatRequest, schema: msgspec.Raw) -> bytes:
-    """Build a request in OpenAI's format, with a schema or raw `null`; only streams can stop."""
+def body_of(request: ChatRequest) -> bytes:
+    """Build a request in OpenAI's format; only streams can stop."""
     body: dict[str, Any] = {
         "messages": request.messages,
         "max_tokens": MAX_TOKENS_DEFAULT,
@@ -57,8 +57,8 @@ def body_of(request: ChatRequest, schema: msgspec.Raw) -> bytes:
         "stream": True,
         "stream_options": {"include_usage": True},
     }
-    if schema != NULL:
-        named = {"name": "artifact", "schema": schema}
+    if request.schema != NULL:
+        named = {"name": "artifact", "schema": request.schema}
         body["response_format"] = {"type": "json_schema", "json_schema": named}
     return msgspec.json.encode(body)
 
@@ -176,9 +176,14 @@ class Generation:
         """Milliseconds until the deadline; zero once it was stopped."""
         return 0 if self.stopped else max(0, int((self._end_s - time.monotonic()) * 1000))
 
-    def asks(self, engine: LlamaEngine, number: int) -> None:
-        """Return the number of this request, before it is sent."""
+    def ask(self, engine: LlamaEngine, request: ChatRequest) -> EngineAnswer:
+        """Ask an engine and wait for the answer; `stopped` without time left. Raises likewise."""
+        number = engine.next_number()
         self._question = (engine, number)
+        left_ms = self.left_ms()
+        if left_ms == 0:
+            return EngineAnswer(stopped=True)
+        return engine.ask(number, body_of(request), deadline_ms=left_ms, on_began=self.begin)
 
     def begin(self) -> None:
         """Note the first token."""

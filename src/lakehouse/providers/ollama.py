@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Final, Literal, TypeVar
 
 import msgspec
 
-from lakehouse.core.chat import ChatReply, ChatRequest, FinishReason, ModelState
+from lakehouse.core.chat import ChatReply, ChatRequest, FinishReason, ModelState, SchemaLimits
 from lakehouse.core.limits import CONTEXT_TOKENS_MAX, FIRST_BYTE_TIMEOUT_MS_LOCAL
 from lakehouse.core.wording import range_fault
 from lakehouse.providers.access import OPEN, Access, HttpSettings, own_fault
@@ -58,6 +58,10 @@ class OllamaSettings(HttpSettings, frozen=True, kw_only=True, tag=_NAME):
         "think": "think",
         "keep_alive": "keep_alive",
     }
+
+    # llama.cpp's own grammars: a thousand values cost no time, since it checks the token that the
+    # model chose first. Longer ones were reported to fail: 100 kB with bounds of lengths in them.
+    DECODING: ClassVar[SchemaLimits | None] = SchemaLimits(values_max=1_000, bytes_max=32 << 10)
 
     preload: bool = True
     first_byte_timeout_ms: int = FIRST_BYTE_TIMEOUT_MS_LOCAL
@@ -269,11 +273,11 @@ class OllamaProvider:
 
     def _body(self, request: ChatRequest, ask: Ask) -> dict[str, Any]:
         body = self._common()
-        body["messages"] = request.messages
+        body["messages"] = ask.messages_of(request)
         if self._settings.think is not None:
             body["think"] = self._settings.think
         if ask.form != "none":
-            body["format"] = "json" if ask.form == "json_object" else request.schema
+            body["format"] = "json" if ask.form == "json_object" else ask.schema_of(request)
         options = ask.sampling.members(ask.tokens_field)
         if options:
             body["options"] = body.get("options", {}) | options

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from lakehouse.core.chat import ChatReply, ChatRequest, Message, ModelState
+from lakehouse.core.chat import ChatReply, ChatRequest, Message, ModelState, SchemaLimits
 from lakehouse.core.errors import SetupError
 from lakehouse.providers.access import OPEN, Access, HttpSettings
 from lakehouse.providers.capability import FORMS, Ask, Capabilities, forms_for
@@ -53,6 +53,13 @@ class OpenAiSettings(HttpSettings, frozen=True, kw_only=True, tag=_NAME):
                          "stop")
         },
     }  # fmt: skip
+
+    # OpenAI takes 1,000 values of all enums (500 until July 2025, and at some that copy its API),
+    # no union at the root, and 15,000 characters of an enum with over 250 values. Others publish
+    # no numbers. What is refused all the same is asked for in the prompt.
+    DECODING: ClassVar[SchemaLimits | None] = SchemaLimits(
+        values_max=500, characters_max=15_000, bytes_max=64 << 10, root_union=False
+    )
 
     max_tokens_field: Literal["max_tokens", "max_completion_tokens"] | None = None
 
@@ -212,15 +219,16 @@ class OpenAiProvider:
         body: dict[str, Any] = {
             **self._settings.extra_body,
             "model": self._settings.model,
-            "messages": request.messages,
+            "messages": ask.messages_of(request),
             "stream": False,
             **ask.sampling.members(ask.tokens_field),
         }
         if ask.form == "json_object":
             body["response_format"] = {"type": "json_object"}
-            body["messages"] = _naming_json(request.messages)
+            body["messages"] = _naming_json(body["messages"])
         elif ask.form != "none":
-            named = {"name": "artifact", "schema": request.schema, "strict": ask.form == "strict"}
+            schema = ask.schema_of(request)
+            named = {"name": "artifact", "schema": schema, "strict": ask.form == "strict"}
             body["response_format"] = {"type": "json_schema", "json_schema": named}
         return body
 

@@ -56,12 +56,15 @@ class ModelSettings(
     `history` is what a later attempt sees of the earlier ones; a kind's own setting takes
     precedence. `reasoning_marks` are pairs of an opening and a closing mark around this model's
     reasoning, in addition to the known ones. `temperature`, `top_p`, `max_tokens`, `seed` and
-    `stop` apply where neither a request nor a kind sets them.
+    `stop` apply where neither a request nor a kind sets them. `enum_values_max` lowers the limit on
+    the values of a schema that is narrowed to values of tables; a longer list is put into the
+    prompt instead.
     """
 
     # A provider is a subclass with its name as the tag, and a line of `registry.py`.
     PATHS: ClassVar[tuple[str, ...]] = ()  # its settings that are paths of this machine
     INSTEAD: ClassVar[Mapping[str, str]] = {}  # of settings that only others have: what to write
+    DECODING: ClassVar[SchemaLimits | None] = None  # what it decodes under; None: nothing
 
     model: str
     preload: bool = False
@@ -77,6 +80,7 @@ class ModelSettings(
     max_tokens: int | None = None
     seed: int | None = None
     stop: tuple[str, ...] | None = None
+    enum_values_max: int | None = None
 
     @property
     def provider(self) -> str:
@@ -106,7 +110,12 @@ class ModelSettings(
 
     def decoding(self) -> SchemaLimits | None:
         """Return the schemas that the model decodes under; None: it does not."""
-        return None
+        limits, most = self.DECODING, self.enum_values_max
+        if limits is None or most is None:
+            return limits
+        if limits.values_max is not None:
+            most = min(most, limits.values_max)
+        return msgspec.structs.replace(limits, values_max=most)
 
     def call_slots(self) -> int:
         """Return the limit of concurrent calls."""

@@ -160,6 +160,17 @@ def test_strict_mode_still_takes_a_schema_that_it_took() -> None:
     assert not compile_schema(below.schema).accepts({"e": event("A", "D")})
 
 
+def test_narrowing_never_takes_a_schema_out_of_strict_mode() -> None:
+    """Providers decide it by the kind's schema, which does not change with every text."""
+    strict = []
+    for name, (schema, candidates, _, _) in CASES.items():
+        if may_be_strict(json.dumps(schema).encode()):
+            found = narrow(schema, *candidates, limits=SchemaLimits(root_union=False))
+            assert may_be_strict(found.schema), name
+            strict.append(found)
+    assert sum(bool(found.narrowed) for found in strict) > 20
+
+
 @pytest.mark.parametrize(
     "limits",
     [
