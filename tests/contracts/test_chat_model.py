@@ -9,13 +9,16 @@ import contextlib
 import signal
 from collections.abc import AsyncIterator, Mapping
 
+import msgspec
 import pytest
+from msgspec.structs import replace
 
 from lakehouse.chatd.client import ChatClient
 from lakehouse.chatd.routes import chat_routes
 from lakehouse.chatd.service import ChatService
-from lakehouse.core.chat import CallLimits, ChatReply, ModelStatus, Usage
+from lakehouse.core.chat import CallLimits, ChatReply, ChatRequest, ModelStatus, Offer, Usage
 from lakehouse.core.errors import InfraError, Refusal
+from lakehouse.core.limits import OFFER_HINT_BYTES_MAX, OFFER_SCHEMA_BYTES_MAX
 from lakehouse.core.ports import ChatModel
 from lakehouse.providers.provider import Provider
 from lakehouse.providers.scripted import Script, ScriptedProvider, Step
@@ -99,6 +102,52 @@ def test_the_request_arrives_whole(adapter: str) -> None:
 
     asyncio.run(run())
     assert provider.requests == [asked]
+
+
+def offered(
+    adapter: str, *, text: str, schema_bytes: int, hint: str
+) -> tuple[ChatRequest, str | None]:
+    """Offer something; gives what the model got, and what the reply says of it."""
+    provider = script("x")
+    schema = b'{"const":"' + b"x" * (schema_bytes - 12) + b'"}'
+    request = replace(question(text, schema=b"{}"), offer=Offer(msgspec.Raw(schema), hint))
+
+    async def run() -> ChatReply:
+        async with opened(adapter, {"small": provider}) as chat:
+            return await chat.chat(request, context=context(), limits=LIMITS)
+
+    reply = asyncio.run(run())
+    [got] = provider.requests
+    return got, reply.offered
+
+
+def test_an_offer_arrives_whole(adapter: str) -> None:
+    """Its schema's bytes and its hint; the reply says how they reached the model."""
+    size = OFFER_SCHEMA_BYTES_MAX
+    got, mode = offered(adapter, text="Q", schema_bytes=size, hint="é" * 9)
+    assert got.offer is not None
+    assert (len(bytes(got.offer.schema)), got.offer.hint, mode) == (size, "é" * 9, "decode")
+    assert got.messages == question("Q").messages
+
+
+@pytest.mark.parametrize(
+    ("text", "schema_bytes", "hint", "expected"),
+    [
+        ("Q", OFFER_SCHEMA_BYTES_MAX + 1, "Oslo", ("Q\n\nOslo", "hint")),
+        ("Q", OFFER_SCHEMA_BYTES_MAX + 1, "", ("Q", None)),
+        ("Q", 99, "x" * (OFFER_HINT_BYTES_MAX + 1), ("Q", None)),
+        ("Q" * 1_000_000, 99_000, "Oslo", ("Q" * 1_000_000 + "\n\nOslo", "hint")),
+        ("Q" * 1_000_000, 99_000, "x" * 60_000, ("Q" * 1_000_000, None)),
+    ],
+    ids=["schema", "no hint", "hint", "body", "body and hint"],
+)
+def test_an_offer_that_another_daemon_would_refuse_costs_no_call(
+    text: str, schema_bytes: int, hint: str, expected: tuple[str, str | None]
+) -> None:
+    """It goes into the prompt, or is left out; the reply says so."""
+    got, mode = offered("http", text=text, schema_bytes=schema_bytes, hint=hint)
+    assert got.offer is None
+    assert (got.messages[-1].content, mode) == expected
 
 
 @pytest.mark.parametrize("finish", ["stop", "length", "content_filter", "tool_calls", "other"])

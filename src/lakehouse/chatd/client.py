@@ -2,14 +2,25 @@
 
 import msgspec
 
-from lakehouse.core.chat import CallLimits, ChatReply, ChatRequest, ModelName, ModelStatus
+from lakehouse.core.chat import (
+    CallLimits,
+    ChatReply,
+    ChatRequest,
+    ModelName,
+    ModelStatus,
+    OfferMode,
+)
 from lakehouse.core.context import DEADLINE_HEADER, LOAD_BUDGET_HEADER, CallContext
+from lakehouse.core.conversation import with_hint
 from lakehouse.core.errors import InfraError
 from lakehouse.core.ids import new_id, new_span_id
 from lakehouse.core.limits import (
+    BODY_BYTES_MAX,
     CHAT_ALIVE_MS,
     CONNECT_GRACE_MS,
     CONNECT_TIMEOUT_MS_DEFAULT,
+    OFFER_HINT_BYTES_MAX,
+    OFFER_SCHEMA_BYTES_MAX,
     UPSTREAM_BODY_BYTES_MAX,
 )
 from lakehouse.transport.answer import decode_answer
@@ -54,10 +65,11 @@ class ChatClient:
         headers[DEADLINE_HEADER] = str(limits.deadline_ms)
         headers[LOAD_BUDGET_HEADER] = str(limits.load_budget_ms)
         headers["content-type"] = "application/json"
+        body, hinted = _encoded(request)
         call = self._http.post(
             self._url + "/v1/chat",
             headers=headers,
-            body=msgspec.json.encode(request),
+            body=body,
             limits=_limits(
                 limits.deadline_ms + limits.load_budget_ms + _MARGIN_MS,
                 limits.deadline_ms + CONNECT_GRACE_MS,
@@ -73,7 +85,8 @@ class ChatClient:
             )
         except TransportFault as fault:
             raise _unreached(fault) from fault
-        return decode_answer(reply, ChatReply, daemon="chatd", unreadable="upstream_malformed")
+        found = decode_answer(reply, ChatReply, daemon="chatd", unreadable="upstream_malformed")
+        return found if hinted is None else msgspec.structs.replace(found, offered=hinted)
 
     async def models(self) -> tuple[ModelStatus, ...]:
         """Return the states; if the daemon is unreachable, every model is `unreachable`."""
@@ -93,6 +106,26 @@ class ChatClient:
                 ModelStatus(name.name, name.model, name.provider, "unreachable", why.public)
                 for name in self._names
             )
+
+
+def _encoded(request: ChatRequest) -> tuple[bytes, OfferMode | None]:
+    """Encode a call; an offer that the daemon would refuse for its size goes into the prompt.
+
+    Returns the body, and `hint` where that is done. A prompt without room for it gets no values.
+    """
+    body, offer = msgspec.json.encode(request), request.offer
+    if offer is None:
+        return body, None
+    short = len(offer.hint.encode()) <= OFFER_HINT_BYTES_MAX
+    small = short and len(bytes(offer.schema)) <= OFFER_SCHEMA_BYTES_MAX
+    if small and len(body) <= BODY_BYTES_MAX:
+        return body, None
+    if offer.hint and short:
+        messages = with_hint(request.messages, offer.hint)
+        body = msgspec.json.encode(msgspec.structs.replace(request, messages=messages, offer=None))
+        if len(body) <= BODY_BYTES_MAX:
+            return body, "hint"
+    return msgspec.json.encode(msgspec.structs.replace(request, offer=None)), None
 
 
 def _unreached(fault: TransportFault) -> InfraError:

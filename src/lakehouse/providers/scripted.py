@@ -41,7 +41,6 @@ from lakehouse.core.chat import (
     Usage,
 )
 from lakehouse.core.errors import InfraCode, SetupError
-from lakehouse.core.limits import OFFER_SCHEMA_BYTES_MAX
 from lakehouse.providers.provider import ModelSettings, ProviderFault, Surroundings
 
 _NAME: Final = "scripted"
@@ -79,8 +78,8 @@ class ScriptedSettings(ModelSettings, frozen=True, kw_only=True, tag=_NAME):
     """`script` is the file of answers. Sampling is only recorded in the row."""
 
     PATHS: ClassVar[tuple[str, ...]] = ("script",)
-    # It stands for any model: the only limit is that of the way to it.
-    DECODING: ClassVar[SchemaLimits | None] = SchemaLimits(bytes_max=OFFER_SCHEMA_BYTES_MAX)
+    # It stands for any model, and its answers are written already.
+    DECODING: ClassVar[SchemaLimits | None] = SchemaLimits()
 
     script: str | None = None
 
