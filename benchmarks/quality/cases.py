@@ -105,13 +105,19 @@ class CaseSet(msgspec.Struct, frozen=True):
 
     def _kind_of(self, arm: Arm) -> dict[str, Any]:
         kind = {**self.kind, "max_iterations": arm.attempts, "model": "measured", "max_tokens": 300}
+        own = {"candidates", "candidates_required"} if arm.candidates == "off" else {"candidates"}
         rules = [
-            {name: value for name, value in rule.items() if not name.startswith("candidates")}
+            {name: value for name, value in rule.items() if name not in own}
             for rule in kind.pop("grounding")
         ]
         if arm.candidates is None:
             return kind
-        tabled = {at for rule in rules if "column" in rule for at in (rule["path"], *rule["with"])}
+        tabled = {
+            at
+            for rule in rules
+            if "column" in rule
+            for at in (rule["path"], *rule.get("with", {}))
+        }
         for rule in rules:
             if arm.sentences and rule["path"] not in tabled:
                 rule["candidates"] = "decode"
@@ -208,7 +214,8 @@ def sentences(data: Path, directory: Path, *, texts: int, tuning: bool) -> CaseS
             "schema": "place.schema.json",
             "system": _SYSTEM.format_map({name: ", ".join(of) for name, of in values.items()}),
             "grounding": [
-                {"path": "/name", "column": "places.name", "with": {"/near": "places.near"}}
+                {"path": "/name", "column": "places.name", "with": {"/near": "places.near"}},
+                {"path": "/near", "column": "places.near", "candidates_required": True},
             ],
         },
     )

@@ -66,11 +66,11 @@ def _fault_of_offer(rule: GroundingRule) -> str | None:
 
 def required_fault(mode: CandidatesMode) -> str | None:
     """Return why `candidates_required` cannot hold where candidates have this mode, if so."""
-    if mode in {"auto", "decode"}:
+    if mode != "off":
         return None
     return (
-        f"candidates_required needs candidates in the schema, and candidates is {mode!r} here: "
-        f"write candidates = 'auto' or 'decode' for this rule"
+        f"candidates_required needs candidates, and candidates is {mode!r} here: "
+        f"write candidates = 'auto', 'decode' or 'hint' for this rule"
     )
 
 

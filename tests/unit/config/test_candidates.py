@@ -94,11 +94,6 @@ def test_a_place_where_null_cannot_stand_stops_the_start(
         ({"candidates_required": "yes"}, {}, ["candidates_required: is 'yes'", "true or false"]),
         ({"match": "quote", "candidates": "hint"}, {}, ["grounding[0]: ", "'decode'", "'off'"]),
         ({"match": "quote", "candidates_required": True}, {}, ["needs a column"]),
-        (
-            {"candidates_required": True},
-            {"candidates": "hint"},
-            ["grounding[0].candidates_required: ", "candidates is 'hint' here", "'auto' or"],
-        ),
         ({"candidates_required": True}, {"candidates": "off"}, ["candidates is 'off' here"]),
     ],
 )

@@ -17,6 +17,7 @@ from lakehouse.grounding.rules import fault_of, split_reference
         GroundingRule(path="/a", match="quote", candidates="decode"),
         GroundingRule(path="/a", match="quote", candidates="off", candidates_required=False),
         GroundingRule(path="/a", column="t.c", candidates="hint"),
+        GroundingRule(path="/a", column="t.c", candidates="hint", candidates_required=True),
         GroundingRule(path="/a", column="t.c", candidates="off", candidates_required=False),
         GroundingRule(path="/a", column="t.c", candidates_required=True),
         GroundingRule(path="/a", column="t.c", candidates="decode", candidates_required=True),
@@ -45,11 +46,7 @@ def test_a_usable_rule_has_no_fault(rule: GroundingRule) -> None:
         (GroundingRule(path="/a", match="quote", candidates_required=True), "needs a column"),
         (
             GroundingRule(path="/a", column="t.c", candidates="off", candidates_required=True),
-            "candidates is 'off' here: write candidates = 'auto' or 'decode'",
-        ),
-        (
-            GroundingRule(path="/a", column="t.c", candidates="hint", candidates_required=True),
-            "'hint'",
+            "candidates is 'off' here: write candidates = 'auto', 'decode' or 'hint'",
         ),
     ],
 )
