@@ -113,10 +113,7 @@ class CaseSet(msgspec.Struct, frozen=True):
         if arm.candidates is None:
             return kind
         tabled = {
-            at
-            for rule in rules
-            if "column" in rule
-            for at in (rule["path"], *rule.get("with", {}))
+            at for rule in rules if "column" in rule for at in (rule["path"], *rule.get("with", {}))
         }
         for rule in rules:
             if arm.sentences and rule["path"] not in tabled:
