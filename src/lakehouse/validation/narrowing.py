@@ -71,6 +71,25 @@ class _Part(msgspec.Struct, frozen=True):
     places: tuple[tuple[str, str, list[JsonScalar], PlaceTally], ...]
 
 
+class _Spot(msgspec.Struct, frozen=True):
+    """A place of values as the schema has it, worked out once.
+
+    `views` are the place itself and, where it may be an array, its elements. `scalar`: it may be
+    something else, too. `null`: it is no array, and null may stand there. `free`: its value may be
+    null or left out.
+    """
+
+    parts: tuple[str, ...]
+    views: tuple[SchemaView, ...]
+    listed: bool
+    scalar: bool
+    null: bool
+    free: bool
+
+    def holds(self, value: JsonValue) -> bool:
+        return any(view.holds(value) for view in self.views)
+
+
 class SchemaNarrowing:
     """Narrows one schema again and again. Keep one for each schema: it is costly to make.
 
@@ -91,8 +110,7 @@ class SchemaNarrowing:
         self._document = SchemaDocument(self._root, asserted)
         # Values of a table can be decimals.
         self._engine = SchemaEngine(self._document, exact=True)
-        self._views: dict[str, SchemaView | None] = {}
-        self._lacking: dict[str, bool] = {}
+        self._spots: dict[str, _Spot | None] = {}
 
     def narrow(
         self, candidates: Sequence[Candidates], limits: SchemaLimits | None = None
@@ -137,80 +155,86 @@ class SchemaNarrowing:
 
     def takes_null(self, at: str) -> bool:
         """Return whether null may stand at a place that is no array."""
-        view = self._view(at)
-        return view is not None and view.holds(None) and "array" not in view.types
+        spot = self._spot(at)
+        return spot is not None and spot.null
 
     # --- One rule ---
 
     def _part(self, one: Candidates, left: dict[str, LeftReason], *, root_union: bool) -> _Part:
-        views = [self._view(at) for at, _ in one.places]
-        for (at, _), view in zip(one.places, views, strict=True):
-            if view is None:
+        spots = [self._spot(at) for at, _ in one.places]
+        for (at, _), spot in zip(one.places, spots, strict=True):
+            if spot is None:
                 left[at] = "no_place"
-        main = views[0]
+        main = spots[0]
         if main is None:
             return _Part((), ())
-        if not one.rows and self.takes_null(one.places[0][0]):
+        if not one.rows and main.null:
             (place, column), tally = one.places[0], PlaceTally()
-            nothing = Cursor(tuple(pointer_parts(place)), (None,), tally, null=False)
+            nothing = Cursor(main.parts, (None,), tally, null=False)
             return _Part((nothing,), ((place, column, [], tally),))
-        free = [self._may_lack(at) for at, _ in one.places]
-        fitted = [_fitted(row, views, free) for row in one.rows]
-        rows = [row for row in fitted if row is not None]
+        rows = [row for given in one.rows if (row := _fitted(given, spots)) is not None]
         if not rows:
             left[one.places[0][0]] = "no_valid_value"
             return _Part((), ())
-        columns = [_distinct(row[at] for row in rows) for at in range(len(one.places))]
-        null = self.takes_null(one.places[0][0])
-        together = [at for at, view in enumerate(views) if view is not None and columns[at]]
-        paths = [tuple(pointer_parts(at)) for at, _ in one.places]
-        shared = _shared([paths[at] for at in together])
-        lists = any(
-            "array" in view.types for at, view in enumerate(views) if view and at in together
-        )
-        tallies = [PlaceTally() for _ in one.places]
+        columns = [_distinct(row[at] for row in rows) for at in range(len(spots))]
+        together = {at: spot for at, spot in enumerate(spots) if spot is not None and columns[at]}
+        tallies = [PlaceTally() for _ in spots]
         marks: tuple[Mark, ...]
-        if len(together) > 1 and not lists and (shared or root_union):
-            depth = len(shared)
-            below = {at: paths[at][depth:] for at in together}
+        shared: tuple[str, ...] = ()
+        if len(together) > 1:
+            shared = _shared([spot.parts for spot in together.values()])
+        if (
+            len(together) > 1
+            and (shared or root_union)
+            and not any(spot.listed for spot in together.values())
+        ):
+            below = {at: spot.parts[len(shared) :] for at, spot in together.items()}
             choices = list(_choices(rows, below, tallies))
-            if null:
-                nothing = Cursor(below[0], (None,), tallies[0], null=False)
-                choices.append((nothing,))
+            if main.null:
+                choices.append((Cursor(below[0], (None,), tallies[0], null=False),))
             marks = (Group(shared, tuple(choices), one.open_end),)
         else:
-            if null:  # then the other places are free, and their own columns would bind them
-                together = together[:1]
+            if main.null:  # then the other places are free, and their own columns would bind them
+                together = {0: main}
             marks = tuple(
-                _cursor(paths[at], columns[at], tallies[at], views[at], one) for at in together
+                Cursor(
+                    spot.parts,
+                    tuple(columns[at]),
+                    tallies[at],
+                    listed=spot.listed,
+                    scalar=spot.scalar,
+                    open_end=one.open_end,
+                )
+                for at, spot in together.items()
             )
-        return _Part(
-            marks,
-            tuple((*one.places[at], columns[at], tallies[at]) for at in together),
-        )
+        return _Part(marks, tuple((*one.places[at], columns[at], tallies[at]) for at in together))
 
-    def _view(self, at: str) -> SchemaView | None:
-        """View a place, or its elements and itself where it is an array; None: nothing is there."""
-        if at not in self._views:
+    def _spot(self, at: str) -> _Spot | None:
+        """Look at a place; None: nothing is there."""
+        if at not in self._spots:
             try:
-                view = SchemaView.of(self._document, self._engine)
-                for part in pointer_parts(at):
-                    view = view.step(part)
-                self._views[at] = view if view.possible else None
+                self._spots[at] = self._seen(at)
             except ViewTooLarge:
-                self._views[at] = None
-        return self._views[at]
+                self._spots[at] = None
+        return self._spots[at]
 
-    def _may_lack(self, at: str) -> bool:
-        """Return whether the value at a place may be null or left out."""
-        if at not in self._lacking:
-            view, (above, _, _) = self._view(at), at.rpartition("/")
-            parent = self._view(above) if at else None
-            name = pointer_parts(at)[-1] if at else ""
-            self._lacking[at] = (view is not None and view.holds(None)) or (
-                parent is not None and not _required(parent, name)
-            )
-        return self._lacking[at]
+    def _seen(self, at: str) -> _Spot | None:
+        view, parent = SchemaView.of(self._document, self._engine), None
+        parts = tuple(pointer_parts(at))
+        for part in parts:
+            view, parent = view.step(part), view
+        if not view.possible:
+            return None
+        listed = "array" in view.types
+        null = view.holds(None)
+        return _Spot(
+            parts,
+            (view, view.items()) if listed else (view,),
+            listed,
+            bool(view.types & SCALARS),
+            null and not listed,
+            null or (parent is not None and not _required(parent, parts[-1])),
+        )
 
     # --- The whole ---
 
@@ -287,21 +311,23 @@ def fits(raw: bytes, limits: SchemaLimits) -> bool:
     return _within(weight, len(raw), limits) and (limits.root_union or not union)
 
 
-def _fitted(row: Row, views: Sequence[SchemaView | None], free: Sequence[bool]) -> Row | None:
+def _fitted(row: Row, spots: Sequence[_Spot | None]) -> Row | None:
     """Return a row as the schema lets it stand; None if it cannot.
 
     A value beside the main one that the schema forbids leaves its place to null, or unbound where
     it may be left out.
     """
+    if row[0] is None:
+        return None
     cells: list[JsonScalar] = []
-    for at, (value, view) in enumerate(zip(row, views, strict=True)):
-        if view is None or value is None or _holds(view, value):
+    for value, spot in zip(row, spots, strict=True):
+        if spot is None or value is None or spot.holds(value):
             cells.append(value)
-        elif at > 0 and free[at]:
+        elif cells and spot.free:
             cells.append(None)
         else:
             return None
-    return tuple(cells) if cells[0] is not None else None
+    return tuple(cells)
 
 
 def _required(view: SchemaView, name: str) -> bool:
@@ -310,10 +336,6 @@ def _required(view: SchemaView, name: str) -> bool:
     for alternative, node in view.nodes():
         required[id(alternative)] |= name in strings(node.get("required"))
     return all(required.values())
-
-
-def _holds(view: SchemaView, value: JsonValue) -> bool:
-    return view.holds(value) or ("array" in view.types and view.items().holds(value))
 
 
 def _distinct(values: Iterable[JsonScalar]) -> list[JsonScalar]:
@@ -355,24 +377,6 @@ def _choices(
             values = tuple(_distinct(lasts))
             choice.append(Cursor(below[last], values, tallies[last]))
         yield tuple(choice)
-
-
-def _cursor(
-    path: tuple[str, ...],
-    values: list[JsonScalar],
-    tally: PlaceTally,
-    view: SchemaView | None,
-    one: Candidates,
-) -> Cursor:
-    assert view is not None
-    return Cursor(
-        path,
-        tuple(values),
-        tally,
-        listed="array" in view.types,
-        scalar=bool(view.types & SCALARS),
-        open_end=one.open_end,
-    )
 
 
 def _record(path: str, column: str, values: list[JsonScalar]) -> Narrowed:

@@ -150,8 +150,12 @@ class SchemaView:
                 yield alternative, self._document.node(place)
 
     def holds(self, value: JsonValue) -> bool:
-        """Return whether a value satisfies everything of one alternative."""
-        return any(self._choices.fits(one.nodes, value) for one in self.alternatives)
+        """Return whether a value satisfies everything of one alternative.
+
+        It takes nothing of what the view may cost: a view that is kept is asked without end.
+        """
+        holds = self._engine.holds
+        return any(all(holds(place, value) for place in one.nodes) for one in self.alternatives)
 
     def _made(self, alternatives: Sequence[Alternative]) -> "SchemaView":
         unique: dict[tuple[frozenset[Place], str], Alternative] = {}

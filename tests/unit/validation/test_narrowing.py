@@ -20,6 +20,7 @@ from lakehouse.validation.narrowing import (
     fits,
 )
 from lakehouse.validation.schema import compile_schema
+from lakehouse.validation.schema_choices import STEPS_MAX
 from support.chat import question
 from support.narrowing import (
     CODE,
@@ -203,6 +204,14 @@ def test_one_schema_is_narrowed_again_and_again() -> None:
     first = narrowing.narrow([PAIRS])
     assert narrowing.narrow([one("/airport", "TRD")]).narrowed[0].candidates == 1
     assert narrowing.narrow([PAIRS]) == first
+
+
+def test_a_schema_is_narrowed_without_end() -> None:
+    """What looking at a schema may cost is not used up by the values of many texts."""
+    narrowing = SchemaNarrowing(json.dumps(closed(a={"type": "array", "items": CODE})).encode())
+    many = one("/a", *(f"x{n}" for n in range(1_000)), "OSL")
+    for _ in range(2 + STEPS_MAX // 1_000):
+        assert narrowing.narrow([many]).narrowed[0].candidates == 1
 
 
 @pytest.mark.model
