@@ -39,6 +39,8 @@ from lakehouse.cli.terminal import say
 from lakehouse.config.settings import Config
 from lakehouse.core.clock import SystemClock
 from lakehouse.core.errors import SetupError
+from lakehouse.core.suggestion import did_you_mean
+from lakehouse.core.type_words import names_of, type_at
 from lakehouse.replay.candidate import Candidate
 from lakehouse.replay.progress import RunTally
 from lakehouse.replay.run import RunPlan, begin_run, count_lines, list_plans, read_plan
@@ -260,9 +262,14 @@ def _candidate(
     for change in changes:
         name, equals, value = change.partition("=")
         if not equals or name not in SETTINGS:
+            near = "" if name in SETTINGS else did_you_mean(name, SETTINGS)
             raise SetupError(
-                f"--set {change!r}: write SETTING=VALUE; settings are {', '.join(SETTINGS)}."
+                f"--set {change!r}: write SETTING=VALUE{near}; settings are {', '.join(SETTINGS)}."
             )
+        allowed = names_of(type_at(Candidate, f".{name}"))
+        if allowed and value not in allowed:
+            near = did_you_mean(value, allowed)
+            raise SetupError(f"--set {change!r}: {name} is one of {', '.join(allowed)}{near}.")
         members[name] = value
     try:
         return msgspec.convert(members, Candidate, strict=False)

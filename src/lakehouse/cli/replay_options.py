@@ -11,6 +11,7 @@ from lakehouse.replay.selection import Sampling
 
 SETTINGS: Final = (
     "constrain",
+    "candidates",
     "temperature",
     "max_tokens",
     "seed",

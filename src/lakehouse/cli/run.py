@@ -22,6 +22,7 @@ from lakehouse.cli.run_crew import Crew, Tally, pending
 from lakehouse.cli.run_files import ResultFile
 from lakehouse.cli.run_inputs import Input, Inputs, Refused
 from lakehouse.cli.run_options import (
+    CandidatesOption,
     ColumnOption,
     ConstrainOption,
     KeepOption,
@@ -78,6 +79,7 @@ def command(
     ] = 8,
     model: Annotated[str | None, typer.Option(help="Model to use instead of the kind's.")] = None,
     constrain: ConstrainOption = "auto",
+    candidates: CandidatesOption = None,
     temperature: TemperatureOption = None,
     max_tokens: MaxTokensOption = None,
     seed: SeedOption = None,
@@ -99,6 +101,7 @@ def command(
         kind=kind,
         model=model,
         constrain=constrain,
+        candidates=candidates,
         temperature=raw_temperature(temperature),
         max_tokens=max_tokens,
         seed=seed,

@@ -7,6 +7,7 @@ import typer
 
 from lakehouse.cli.run_inputs import Inputs, PromptTemplate
 from lakehouse.core.errors import SetupError
+from lakehouse.core.kind import CandidatesMode
 from lakehouse.core.session import Constrain
 from lakehouse.tabular.formats import ENDINGS
 
@@ -49,6 +50,14 @@ LimitOption = Annotated[
 UrlOption = Annotated[
     str | None,
     typer.Option(help="URL of a running gateway; default: the configured one, if it is up."),
+]
+CandidatesOption = Annotated[
+    CandidatesMode | None,
+    typer.Option(
+        help="How the model is offered the tables' values that the text names: in the schema "
+        "(decode) or the prompt (hint), by what it can do (auto), or not at all. Default: the "
+        "kind's."
+    ),
 ]
 ConstrainOption = Annotated[
     Constrain,

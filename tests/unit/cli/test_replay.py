@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import termios
+from collections import Counter
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -137,6 +138,37 @@ def test_another_system_prompt_and_other_settings_reach_the_model(project: Path)
     assert settings == (b"0.5", "off", 1)
 
 
+def test_a_replay_compares_what_the_model_was_offered(tmp_path: Path):
+    """As logged, in the schema; with `--set`, in the prompt or not at all; the report says so."""
+    table = '[tables.cities]\npath = "cities.csv"\n'
+    rule = '[[kinds.city.grounding]]\npath = "/city"\ncolumn = "cities.name"\n'
+    (tmp_path / "cities.csv").write_text("name\nOslo\nBergen\n")
+    log_sessions(write_project(tmp_path, more=table + rule), 3, prompt="Late in Oslo.")
+
+    for mode in (None, "hint", "off"):
+        changes = [] if mode is None else ["--set", f"candidates={mode}"]
+        done = lakehouse(tmp_path, "replay", *changes)
+        assert ("against candidates" in done.stdout) is (mode is not None)
+        assert mode is None or f"against candidates {mode}" in done.stdout
+
+    rows = [decode_row(line) for line in read_rows(tmp_path / "log")]
+    found = Counter(
+        (
+            row.daemon,
+            row.settings.candidates or None,
+            tuple(one.mode for one in attempt.narrowed or ()),
+        )
+        for row in rows
+        for attempt in row.attempts
+    )
+    assert found == {
+        ("validatord", None, ("decode",)): 3,
+        ("replay", None, ("decode",)): 3,
+        ("replay", "hint", ("hint",)): 3,
+        ("replay", "off", ()): 3,
+    }
+
+
 def test_a_changed_kind_is_what_is_tried(project: Path):
     """The sessions had the kind's own system text: they get its new one."""
     config = project / "lakehouse.toml"
@@ -155,6 +187,10 @@ def test_a_changed_kind_is_what_is_tried(project: Path):
         (["--as-kind", "town"], 2, "'town' is not configured"),
         (["--set", "temprature=1"], 2, "temprature"),
         (["--set", "max_tokens=many"], 2, "max_tokens"),
+        (["--set", "candidate=off"], 2, "did you mean 'candidates'"),
+        (["--set", "candidates=hnit"], 2, "auto, decode, hint, off (did you mean 'hint'?)"),
+        (["--set", "constrain="], 2, "constrain is one of auto, off"),
+        (["--rejudge", "--set", "candidates=off"], 2, "--rejudge"),
         (["--set", "temperature=9"], 2, "temperature"),
         (["--deadline", "soon"], 2, "--deadline"),
         (["--where", "no such column"], 2, "error:"),

@@ -19,6 +19,7 @@ def test_what_is_set_for_a_run_is_in_force_in_every_session(project):
     """Each option stands in the rows' settings; the system text replaces the kind's."""
     write_inputs(project, "good 1", "good 2")
     options = ("--temperature", "0.25", "--max-tokens", "77", "--seed", "5", "--deadline", "9000")
+    options = (*options, "--candidates", "hint")
 
     run(project, code=0, extra=(*options, "--system", "Name the city."))
 
@@ -29,6 +30,7 @@ def test_what_is_set_for_a_run_is_in_force_in_every_session(project):
         told = (settings["max_tokens"], settings["seed"], settings["deadline_ms"])
         assert tuple(map(int, told)) == (77, 5, 9_000)
         assert row["system"] == "Name the city."
+        assert settings["candidates"] == "hint"
 
 
 def test_a_limit_takes_the_first_rows_and_a_later_run_goes_on(project):
@@ -56,6 +58,7 @@ def test_a_deadline_of_a_run_ends_its_sessions(project):
         ("--temperature", "nan"),
         ("--max-tokens", "0"),
         ("--seed", "-1"),
+        ("--candidates", "decod"),
         ("--deadline", "700000"),
         ("--limit", "0"),
     ],

@@ -5,7 +5,7 @@ import pytest
 
 from lakehouse.core.errors import Refusal
 from lakehouse.core.ids import is_id, new_id
-from lakehouse.core.kind import Kind
+from lakehouse.core.kind import CandidatesMode, Kind
 from lakehouse.core.row import RowMessage, Settings
 from lakehouse.replay.candidate import (
     Candidate,
@@ -49,6 +49,25 @@ def test_a_session_is_repeated_with_its_own_inputs():
     assert (request.constrain, bytes(request.temperature)) == ("off", b"0.70")
     assert (request.max_tokens, request.seed, request.deadline_ms) == (99, 7, 5_000)
     assert (request.conversation_id, request.metadata) == ("c", {"a": "b"})
+
+
+@pytest.mark.parametrize(
+    ("logged", "asked", "sent"),
+    [
+        (msgspec.UNSET, None, None),
+        ("hint", None, "hint"),
+        ("off", "decode", "decode"),
+        (msgspec.UNSET, "auto", "auto"),
+        ("by_letter", None, None),
+        ("by_letter", "off", "off"),
+    ],
+)
+def test_what_a_session_asked_of_candidates_is_kept_unless_the_candidate_says_it(
+    logged: str | msgspec.UnsetType, asked: CandidatesMode | None, sent: str | None
+):
+    """A mode of a later version means nothing here: then the kind decides."""
+    row = make_row(settings=msgspec.structs.replace(SETTINGS, candidates=logged))
+    assert request_of(row, Candidate(candidates=asked)).candidates == sent
 
 
 def test_a_conversation_is_repeated_turn_by_turn():
@@ -131,6 +150,7 @@ def test_a_candidate_that_cannot_be_is_refused_before_anything_begins(candidate,
 
 def test_a_candidate_says_what_it_changes():
     assert Candidate().words() == "nothing"
+    assert Candidate(candidates="off").words() == "candidates off"
     words = Candidate(model="big", system="a long text", temperature=0.0).words()
     assert words == "model big, system replaced, temperature 0.0"
 
