@@ -19,9 +19,8 @@ def test_what_is_set_for_a_run_is_in_force_in_every_session(project):
     """Each option stands in the rows' settings; the system text replaces the kind's."""
     write_inputs(project, "good 1", "good 2")
     options = ("--temperature", "0.25", "--max-tokens", "77", "--seed", "5", "--deadline", "9000")
-    options = (*options, "--candidates", "hint")
 
-    run(project, code=0, extra=(*options, "--system", "Name the city."))
+    run(project, code=0, extra=(*options, "--system", "Name the city.", "--candidates", "hint"))
 
     found = rows(project)
     assert len(found) == 2
