@@ -108,12 +108,11 @@ def command(
         system=system,
         deadline_ms=deadline_ms,
     )
-    beside = output.with_name(output.name + ".rejects.jsonl")
     job = _Job(
         request=request,
         inputs=inputs(source, column, template, keep, metadata),
         output=output,
-        rejects=rejects or beside,
+        rejects=rejects or output.with_name(output.name + ".rejects.jsonl"),
         concurrency=concurrency,
         limit=limit,
         retry_rejects=retry_rejects,
