@@ -8,6 +8,7 @@ from lakehouse.core.kind import GroundingRule, Kind, mode_of
 from lakehouse.core.limits import CANDIDATES_MAX, HINT_BYTES_MAX, HINT_VALUES_MAX
 from lakehouse.core.ports import TableSnapshot
 from lakehouse.core.wording import counted
+from lakehouse.providers.access import HttpSettings
 from lakehouse.providers.provider import ModelSettings
 from lakehouse.validation.schema import CompiledSchema
 
@@ -46,10 +47,9 @@ def _how(
         return f"{prompt}: candidates is 'hint'", ""
     if limits is None:
         cannot = f"model {kind.model!r} does not decode under a schema"
-        form = getattr(model, "response_format", None)
         change = "name a model that decodes under a schema"
-        if form is not None:
-            cannot += f" (its response_format is {form!r})"
+        if isinstance(model, HttpSettings):
+            cannot += f" (its response_format is {model.response_format!r})"
             change = f'write response_format = "json_schema" under [models.{kind.model}]'
         if mode == "decode":
             return f"off: {cannot}", f"{change}, or write candidates = 'auto'"
@@ -79,7 +79,7 @@ def _decoded(rule: GroundingRule, kind: Kind, model: ModelSettings, limits: Sche
         told += f" and a schema of at most {', '.join(bounds)}"
     prompt = f"in the prompt, at most {HINT_VALUES_MAX}"
     told += f"; more are {prompt}" if auto else "; with more, any value can be written"
-    if model.address is not None:  # only its answer to a call says what it takes
+    if isinstance(model, HttpSettings):  # only its answer to a call says what it takes
         told += "; if the endpoint refuses the schema, they are "
         told += prompt if auto else "not offered"
     return told

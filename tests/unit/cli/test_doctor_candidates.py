@@ -12,12 +12,13 @@ import pytest
 from lakehouse.cli.doctor_candidates import candidate_checks
 from lakehouse.cli.doctor_check import Check
 from lakehouse.cli.main import main
-from lakehouse.core.chat import SchemaLimits
 from lakehouse.core.json_text import dumps
 from lakehouse.core.kind import CandidatesMode, GroundingRule
 from lakehouse.engine.task import inline_kind
 from lakehouse.grounding.settings import TableSettings
 from lakehouse.grounding.tables import TableFiles
+from lakehouse.providers.ollama import OllamaSettings
+from lakehouse.providers.openai import OpenAiSettings
 from lakehouse.providers.provider import ModelSettings
 from lakehouse.providers.scripted import ScriptedSettings
 from lakehouse.validation.schema import SchemaCache
@@ -34,26 +35,12 @@ SCHEMA = {
     },
 }
 TABLE = TableSettings("t.csv", {"open": "boolean", "people": "number"})
-LIMITS = SchemaLimits(values_max=1_000, characters_max=15_000)
-
-
-class Served(ModelSettings, frozen=True, kw_only=True, tag="served"):
-    """A model of an endpoint that decodes under a schema, unless its settings say otherwise."""
-
-    response_format: str | None = None
-
-    @property
-    def address(self) -> str | None:
-        return "http://127.0.0.1:1"
-
-    def decoding(self) -> SchemaLimits | None:
-        return None if self.response_format == "json_object" else LIMITS
-
-
 HERE = ScriptedSettings(model="tiny", script="script.json")
-ENDPOINT = Served(model="large")
+URL = "http://127.0.0.1:1/v1"
+ENDPOINT = OpenAiSettings(model="large", base_url=URL)
+OLLAMA = OllamaSettings(model="large", enum_values_max=50)
 PLAIN = ModelSettings(model="plain")
-NO_SCHEMA = Served(model="large", response_format="json_object")
+NO_SCHEMA = OpenAiSettings(model="large", base_url=URL, response_format="json_object")
 CITY = GroundingRule(path="/city", column="t.name")
 
 
@@ -91,8 +78,9 @@ NEARLY: dict[str, Any] = {"column": "t.people", "match": "within", "tolerance": 
     ("rule", "model", "words"),
     [
         (CITY, HERE, ["'/city' from t.name: in the schema", "'small'", "200 values; more are in"]),
-        (CITY, ENDPOINT, ["schema of at most 1,000 values, 15,000 characters", "if the endpoint"]),
+        (CITY, ENDPOINT, ["of at most 500 values, 15,000 characters, 65,536 bytes", "if the"]),
         (CITY, ENDPOINT, ["refuses the schema, they are in the prompt, at most 20"]),
+        (CITY, OLLAMA, ["a schema of at most 50 values, ", "if the endpoint refuses"]),
         (CITY, PLAIN, ["in the prompt, at most 20 values or 4,096 bytes: model 'small' does not"]),
         (CITY, NO_SCHEMA, ["in the prompt", "its response_format is 'json_object'"]),
         (rule_of(candidates="decode"), ENDPOINT, ["any value can", "they are not offered"]),
