@@ -120,7 +120,8 @@ def test_a_caller_of_chat_may_offer_values(tmp_path: Path) -> None:
         assert chat(None).json()["offered"] is None
         for offer, code, words in (
             ({"schema": large}, "invalid_schema", ["`offer.schema`", str(OFFER_SCHEMA_BYTES_MAX)]),
-            ({"schema": None}, "invalid_schema", ["`offer.schema`", "no JSON object"]),
+            ({"schema": None}, "invalid_schema", ["`offer.schema`", "not a JSON object"]),
+            ({"schema": ["a"]}, "invalid_schema", ["`offer.schema`", "not a JSON object"]),
             ({"schema": {}, "hint": "é" * OFFER_HINT_BYTES_MAX}, "invalid_request",
              ["`offer.hint`", str(2 * OFFER_HINT_BYTES_MAX), str(OFFER_HINT_BYTES_MAX)]),
             ({"hint": "a"}, "invalid_request", ["schema"]),

@@ -36,12 +36,13 @@ def _check_offer(offer: Offer) -> None:
     """Check an offer, which is sent on as it stands.
 
     Raises:
-        Refusal: Its schema is no object or too large, or its hint is too long.
+        Refusal: Its schema is no schema or too large, or its hint is too long.
     """
-    if not bytes(offer.schema).startswith(b"{"):
+    if not bytes(offer.schema).startswith((b"{", b"true", b"false")):
         raise Refusal(
             "invalid_schema",
-            "`offer.schema` is no JSON object; write the call's `schema`, narrowed to the values.",
+            "`offer.schema` is not a JSON object, true or false.",
+            hint="Write the call's `schema`, narrowed to the values.",
         )
     _check_size("offer.schema", offer.schema, OFFER_SCHEMA_BYTES_MAX)
     if (size := len(offer.hint.encode())) > OFFER_HINT_BYTES_MAX:

@@ -6,22 +6,19 @@ import json
 import os
 import signal
 import time
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from lakehouse.core.chat import ChatReply, ChatRequest, Message
+from lakehouse.core.chat import ChatRequest, Message
 from lakehouse.providers.llama_cpp import LlamaCppProvider, LlamaCppSettings
 from lakehouse.providers.provider import ProviderFault
 from lakehouse.providers.weights import SMOLLM2
 from support.chat import question
+from support.embedded import SCHEMA, SETTINGS, ask, with_model
 from support.weights import pulled_weights
 
-SETTINGS = LlamaCppSettings(model=SMOLLM2)
-SCHEMA = b"""{"type": "object", "additionalProperties": false, "required": ["iata", "delay"],
-"properties": {"iata": {"type": "string", "maxLength": 3}, "delay": {"enum": [10, 20]}}}"""
 ENDLESS = "Write the numbers from one to a thousand, one on each line."
 
 
@@ -88,39 +85,6 @@ def test_asked_before_its_load_it_says_so() -> None:
         assert raised.value.code == "shutdown"
 
     asyncio.run(run())
-
-
-def with_model(
-    work: Callable[[LlamaCppProvider], Awaitable[None]], *, slots: int = 1, **settings: object
-) -> None:
-    """Run `work` on a loaded model and close it."""
-    pulled_weights()
-
-    async def run() -> None:
-        provider = LlamaCppProvider(
-            "small", msgspec.structs.replace(SETTINGS, slots=slots, **settings)
-        )
-        try:
-            await provider.load()
-            await work(provider)
-        finally:
-            await provider.close()
-
-    asyncio.run(run())
-
-
-async def ask(
-    provider: LlamaCppProvider,
-    text: str,
-    *,
-    schema: bytes | None = None,
-    max_tokens: int | None = 16,
-    deadline_ms: int = 60_000,
-) -> ChatReply:
-    request = msgspec.structs.replace(
-        question(text, schema=schema), max_tokens=max_tokens, temperature=0.0, seed=1
-    )
-    return await provider.complete(request, trace={}, deadline_ms=deadline_ms)
 
 
 @pytest.mark.model

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 import xllamacpp
 
+from lakehouse.core.chat import Offer
 from lakehouse.core.ids import new_id, new_span_id
 from lakehouse.providers.access import Access
 from lakehouse.providers.openai import OpenAiProvider, OpenAiSettings
@@ -72,6 +73,27 @@ def test_it_answers_and_decodes_under_a_schema() -> None:
             )
             text = bound.text.strip().removeprefix("```json").removesuffix("```")
             assert json.loads(text)["delay"] in {10, 20}
+
+    asyncio.run(run())
+
+
+def test_values_are_decoded_under_or_named_in_the_prompt() -> None:
+    """The server's own refusal of a schema costs no call, and the own schema still binds."""
+
+    async def run() -> None:
+        async with served(key="right") as provider:
+            for schema, offered, values in (
+                (SCHEMA.replace(b"[10, 20]", b"[20]"), "decode", {20}),
+                (b'{"$ref": "#/$defs/none", "enum": [20]}', "hint", {10, 20}),
+            ):
+                offer = Offer(msgspec.Raw(schema), "Delays that the text names: 20.")
+                request = msgspec.structs.replace(
+                    question("x", schema=SCHEMA), max_tokens=64, seed=1, offer=offer
+                )
+                reply = await provider.complete(request, trace={}, deadline_ms=60_000)
+                assert reply.offered == offered
+                text = reply.text.strip().removeprefix("```json").removesuffix("```")
+                assert json.loads(text)["delay"] in values
 
     asyncio.run(run())
 
