@@ -126,8 +126,11 @@ def digest_of(value: object) -> str:
     RFC 8785 has only doubles: other numbers are rounded to one, as the RFC says; a number beyond
     the range of a double, for which the RFC has no form, is digested as text.
     """
-    plain: Any = _as_doubles(msgspec.to_builtins(value, builtin_types=(Decimal,)))
-    canonical = rfc8785.dumps(plain)
+    if isinstance(value, list) and {str}.issuperset(map(type, value)):
+        canonical = msgspec.json.encode(value)  # the same form of texts, in a tenth of the time
+    else:
+        plain: Any = _as_doubles(msgspec.to_builtins(value, builtin_types=(Decimal,)))
+        canonical = rfc8785.dumps(plain)
     return "sha256:" + hashlib.sha256(canonical).hexdigest()
 
 

@@ -25,7 +25,7 @@ from lakehouse.validation.schema_engine import SchemaEngine
 Row = tuple[JsonScalar, ...]
 
 _KEPT: Final = ("title", "description")
-_NOTES: Final = frozenset(
+NOTES: Final = frozenset(
     {"$comment", "default", "deprecated", "description", "examples", "readOnly", "title"}
     | {"writeOnly", "$schema", "$defs"}
 )
@@ -121,10 +121,10 @@ class NarrowedPlaces:
             return node
         if all(one.null for one in ends) and None not in values and self._holds(place, None):
             values.append(None)
-        form = _only(values, single=not all(one.null for one in ends) and len(values) == 1)
-        kept = _notes(self._document.node(place))
+        form = only(values, single=not all(one.null for one in ends) and len(values) == 1)
+        kept = kept_notes(self._document.node(place))
         if any(one.open_end for one in ends):
-            return {**kept, "anyOf": [form, _without_notes(node)]}
+            return {**kept, "anyOf": [form, without_notes(node)]}
         return {**kept, **form}
 
     def _valid(self, place: Place, ends: list[Cursor]) -> list[JsonValue] | None:
@@ -151,8 +151,8 @@ class NarrowedPlaces:
             return form  # its type stays, as it does wherever no value can stand
         if self._holds(place, None):
             values.append(None)
-        arrays = {**{k: v for k, v in form.items() if k not in _NOTES}, "type": "array"}
-        return {**_notes(form), "anyOf": [_only(values, single=False), arrays]}
+        arrays = {**{k: v for k, v in form.items() if k not in NOTES}, "type": "array"}
+        return {**kept_notes(form), "anyOf": [only(values, single=False), arrays]}
 
     # --- Rows ---
 
@@ -180,14 +180,14 @@ class NarrowedPlaces:
                 tally.hits = hits  # of what is not kept
             return self._build(place, rest)
         if group.open_end:
-            branches.append(_without_notes(self._build(place, rest)))
+            branches.append(without_notes(self._build(place, rest)))
         if len(branches) == 1:
             return branches[0]
-        return {**_notes(self._document.node(place)), "anyOf": branches}
+        return {**kept_notes(self._document.node(place)), "anyOf": branches}
 
     def _is_union(self, place: Place) -> bool:
         """Return whether a node is nothing but a union, into whose branches rows may go."""
-        asserted = self._document.node(place).keys() - _NOTES
+        asserted = self._document.node(place).keys() - NOTES
         if asserted == {"$ref"}:
             return self._is_union(self._document.target(place, "$ref"))
         return asserted == {"anyOf"} or (asserted == {"oneOf"} and self._exclusive(place))
@@ -283,7 +283,7 @@ class NarrowedPlaces:
             for value in elements[0].values
             if all(any(equal_values(value, x) for x in one.values) for one in elements)
         ]
-        return _only([*values, None], single=False) if values else True
+        return only([*values, None], single=False) if values else True
 
     def _exclusive(self, place: Place) -> bool:
         """Return whether at most one branch of a `oneOf` can accept a value, by type or by tag.
@@ -295,7 +295,7 @@ class NarrowedPlaces:
 
     def _way(self, place: Place) -> dict[str, JsonValue]:
         node = self._document.node(place)
-        if node.keys() - _NOTES == {"$ref"}:
+        if node.keys() - NOTES == {"$ref"}:
             return self._way(self._document.target(place, "$ref"))
         return node
 
@@ -304,7 +304,7 @@ def _due(marks: tuple[Mark, ...]) -> Group | None:
     return next((one for one in marks if isinstance(one, Group) and not one.parts), None)
 
 
-def _only(values: list[JsonValue], *, single: bool) -> dict[str, JsonValue]:
+def only(values: list[JsonValue], *, single: bool) -> dict[str, JsonValue]:
     """Write a subschema for these values alone, its types named as OpenAI wants it."""
     types = list(dict.fromkeys(_type_of(value) for value in values))
     if "number" in types and "integer" in types:
@@ -331,29 +331,31 @@ def _joined(node: dict[str, JsonValue], form: dict[str, JsonValue]) -> dict[str,
     if not isinstance(target, dict):
         return {**node, **form}
     rest = {name: value for name, value in {**node, **form}.items() if name != "$ref"}
-    asserted = {name: value for name, value in rest.items() if name not in _NOTES}
+    asserted = {name: value for name, value in rest.items() if name not in NOTES}
     if not asserted:
         return {**rest, **{k: v for k, v in target.items() if k not in rest}}
     if any(name.startswith("unevaluated") for name in asserted):
         return {**rest, "allOf": [*listed(rest.get("allOf")), target]}
-    notes = {name: value for name, value in rest.items() if name in _NOTES}
+    notes = {name: value for name, value in rest.items() if name in NOTES}
     return {**notes, "allOf": [target, asserted]}
 
 
 def _alternatives(built: JsonValue) -> list[JsonValue]:
     """List the branches of a node that is nothing but a union."""
-    built = _without_notes(built)
+    built = without_notes(built)
     assert isinstance(built, dict)
     return listed(built["anyOf"]) if built.keys() == {"anyOf"} else [built]
 
 
-def _without_notes(node: JsonValue) -> JsonValue:
+def without_notes(node: JsonValue) -> JsonValue:
+    """Return what a subschema asserts."""
     if not isinstance(node, dict):
         return {} if node is True else {"not": {}}
-    return {name: value for name, value in node.items() if name not in _NOTES}
+    return {name: value for name, value in node.items() if name not in NOTES}
 
 
-def _notes(node: dict[str, JsonValue]) -> dict[str, JsonValue]:
+def kept_notes(node: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    """Return what a model reads of a subschema whose assertions are written anew."""
     return {name: node[name] for name in _KEPT if name in node}
 
 

@@ -7,6 +7,7 @@ process (measured with 0.60). Places are found in `schema_places` instead.
 Nothing can be fetched: retrieval is off, and the input contains no URI (`schema_document`).
 """
 
+from collections.abc import Callable
 from typing import Any, Final, cast
 
 import jsonschema_rs
@@ -114,17 +115,21 @@ class SchemaEngine:
         self._registry = jsonschema_rs.Registry(
             [(DEFINITIONS_URI, definitions)], draft=jsonschema_rs.Draft202012
         )
-        self._parts: dict[Place, jsonschema_rs.Validator] = {}
+        self._parts: dict[Place, Callable[[JsonValue], bool]] = {}
         self._keywords: dict[tuple[Place, str], jsonschema_rs.Validator] = {}
         self._patterns: dict[str, jsonschema_rs.Validator] = {}
         self.accepts = self._compile(()).is_valid
 
     def holds(self, place: Place, value: JsonValue) -> bool:
         """Return whether a value satisfies the subschema at a place. Cost: about 0.3 µs and up."""
+        return self.check(place)(value)
+
+    def check(self, place: Place) -> Callable[[JsonValue], bool]:
+        """Return what tells whether a value satisfies the subschema at a place."""
         part = self._parts.get(place)
         if part is None:
-            part = self._parts[place] = self._compile(place)
-        return part.is_valid(value)
+            part = self._parts[place] = self._compile(place).is_valid
+        return part
 
     def keyword_holds(
         self, place: Place, keyword: str, expected: JsonValue, value: JsonValue

@@ -9,7 +9,7 @@ is not analysed (`not`, `contains`, bounds), the view allows too much: what it c
 impossible.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final, Literal
 
 import msgspec
@@ -156,6 +156,12 @@ class SchemaView:
         """
         holds = self._engine.holds
         return any(all(holds(place, value) for place in one.nodes) for one in self.alternatives)
+
+    def check(self) -> Callable[[JsonValue], bool]:
+        """Return what tells the same as `holds`, in less time."""
+        if len(self.alternatives) == 1 and len(self.alternatives[0].nodes) == 1:
+            return self._engine.check(*self.alternatives[0].nodes)
+        return self.holds
 
     def _made(self, alternatives: Sequence[Alternative]) -> "SchemaView":
         unique: dict[tuple[frozenset[Place], str], Alternative] = {}

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
+import rfc8785
 
 from lakehouse.core.json_text import parse
 from lakehouse.core.kind import GroundingRule, Kind, SqlRule, digest_of, kind_digest
@@ -50,6 +51,13 @@ def digest(canonical: str) -> str:
 )
 def test_rfc_8785(value: object, canonical: str) -> None:
     assert digest_of(value) == digest(canonical)
+
+
+def test_texts_have_the_same_digest_in_a_list_of_their_own() -> None:
+    """Such a list is digested in a shorter way."""
+    texts = [chr(point) for point in range(0x11000) if not 0xD800 <= point < 0xE000]
+    assert digest_of(texts) == digest(rfc8785.dumps(texts).decode())
+    assert digest_of([]) == digest("[]")
 
 
 @pytest.mark.parametrize("text", ["1e400", "1" + "0" * 400, "-1e400", "[1e400]"])

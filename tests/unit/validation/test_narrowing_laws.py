@@ -7,10 +7,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lakehouse.core.chat import SchemaLimits
 from lakehouse.core.errors import Refusal
 from lakehouse.core.json_text import pointer_parts
-from lakehouse.validation.narrowing import Candidates, SchemaNarrowing
+from lakehouse.validation.flat_schema import FlatSchema
+from lakehouse.validation.narrowed_places import NarrowedPlaces
+from lakehouse.validation.narrowing import Candidates, NarrowedSchema, SchemaNarrowing
 from lakehouse.validation.schema import compile_schema
+from support.narrowing import EVENT, PAIRS
+from support.narrowing import one as rule_of
+from support.narrowing_cases import PLACE_CASES
+from support.narrowing_pair_cases import ROW_CASES
 
 NAMES = ["a", "b"]
 VALUES = ["x", "yy", "z", 1, 2.5, True, None]
@@ -185,3 +192,64 @@ def test_a_narrowed_schema_accepts_nothing_new_and_all_that_was_given(schema, gi
             assert original.accepts(answer), (done, answer)
         elif original.accepts(answer):
             assert not all(given_only(answer, rule) for rule in given_rules), (done, answer)
+
+
+# --- A plain object is written in one go --------------------------------------------------------
+
+flat_schemas = st.tuples(
+    st.fixed_dictionaries(
+        {
+            "type": st.just("object"),
+            "properties": st.fixed_dictionaries({"a": leaves}, optional={"b": parts, "c": parts}),
+        },
+        optional={
+            "title": st.just("T"),
+            "$comment": st.just("none"),
+            "required": st.lists(st.sampled_from(NAMES), unique=True),
+            "additionalProperties": st.just(False) | parts,
+            "default": st.just({"enum": ["x"]}),
+        },
+    ),
+    definitions,
+).flatmap(
+    lambda pair: st.permutations(list(pair[0])).map(
+        lambda order: {**{name: pair[0][name] for name in order}, "$defs": pair[1]}
+    )
+)
+limits = st.none() | st.builds(
+    SchemaLimits,
+    values_max=st.none() | st.integers(1, 12),
+    characters_max=st.none() | st.integers(1, 12),
+    bytes_max=st.none() | st.integers(100, 600),
+    root_union=st.booleans(),
+)
+
+
+def in_both_ways(schema: Any, given_rules: list[Candidates], most: Any) -> list[NarrowedSchema]:
+    raw = json.dumps(schema).encode()
+    found = [SchemaNarrowing(raw).narrow(given_rules, most)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(FlatSchema, "of", lambda *_: None)
+        return [*found, SchemaNarrowing(raw).narrow(given_rules, most)]
+
+
+@OPTIONS
+@given(flat_schemas, st.lists(rules(), min_size=1, max_size=3), limits)
+def test_a_plain_object_is_written_as_any_other_schema(schema, given_rules, most):
+    if compiled(schema) is not None:
+        at_once, step_by_step = in_both_ways(schema, given_rules, most)
+        assert at_once == step_by_step
+
+
+@pytest.mark.parametrize("name", PLACE_CASES | ROW_CASES)
+def test_each_case_is_written_the_same_in_both_ways(name: str) -> None:
+    schema, given_rules, _, _ = (PLACE_CASES | ROW_CASES)[name]
+    at_once, step_by_step = in_both_ways(schema, given_rules, None)
+    assert at_once == step_by_step
+
+
+def test_the_usual_schema_is_written_in_one_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    narrowing = SchemaNarrowing(json.dumps(EVENT).encode())
+    monkeypatch.delattr(NarrowedPlaces, "rewrite")
+    for given_rules in ([PAIRS], [rule_of("/airport", "OSL")], [PAIRS, rule_of("/note", "n")]):
+        assert narrowing.narrow(given_rules).narrowed
