@@ -18,9 +18,15 @@ _SENTENCE_END: Final = re.compile(
 )
 _CLAUSE_END: Final = re.compile(r"[,;:](?=\s)|[،؛、，；：·]|\s[–—-]+\s|—|[()（）]")
 
+_OPENING: Final = frozenset(":;–—-；：")
+_REST_CHARS_MAX: Final = 500  # keeps what is cut out of a long sentence linear in it
+
 
 def quotes_in(text: str) -> Iterator[tuple[int, int]]:
-    """Yield where each sentence stands, trimmed, and after it its clauses if it has several."""
+    """Yield where each sentence stands, trimmed, and after it its clauses if it has several.
+
+    Behind a colon, a semicolon or a dash, the rest of the sentence can be a sentence by itself.
+    """
     start = 0
     for found in _SENTENCE_END.finditer(text):
         yield from _sentence(text, start, found.end())
@@ -34,9 +40,13 @@ def _sentence(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
         return
     yield place
     start, end = place
+    opened = False
     for found in _CLAUSE_END.finditer(text, start, end):
+        if opened and end - start <= _REST_CHARS_MAX:
+            yield from _clause(text, start, end, place)
         yield from _clause(text, start, found.start(), place)
         start = found.end()
+        opened = found[0].strip() in _OPENING
     yield from _clause(text, start, end, place)
 
 
