@@ -30,7 +30,8 @@ def command(
     by: Annotated[
         str,
         typer.Option(
-            help="Group by these, comma-separated: model, kind, day, provider, daemon, verdict."
+            help="Group by these, comma-separated: model, kind, day, provider, daemon, verdict, "
+            "offered (how the first attempt was offered values of tables)."
         ),
     ] = "",
     kind: KindOption = None,

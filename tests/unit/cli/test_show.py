@@ -1,4 +1,4 @@
-"""`lakehouse show` says what each attempt was offered."""
+"""What `lakehouse kinds` and `lakehouse show` say of candidates."""
 
 import json
 import sys
@@ -78,3 +78,35 @@ def test_every_place_has_its_line_and_a_mode_of_tomorrow_is_shown_as_it_is(
     (project / "log" / "inbox.jsonl").write_bytes(encode_line(row))
     told = offered(lakehouse("show", row.session_id))
     assert told == [f"offered: {words}" for *_, words in records]
+
+
+RULES = """
+[[kinds.city.grounding]]
+path = "/city"
+match = "quote"
+candidates = "decode"
+[[kinds.city.grounding]]
+path = "/people"
+column = "cities.name"
+candidates = "auto"
+"""
+
+
+def test_the_kinds_are_listed_with_what_is_set_of_candidates(
+    project: Path, lakehouse: Lakehouse
+) -> None:
+    """A rule's own setting wins, what is `auto` is not said, and a quote has its own only."""
+    config = project / "lakehouse.toml"
+    schema = {"type": "object", "properties": {"city": {"type": "string"}, "people": {}}}
+    (project / "city.json").write_text(json.dumps(schema))
+    config.write_text(config.read_text() + RULES)
+    plain = " ".join(lakehouse("kinds").split())
+    assert "/city: cities.name, /city: quote (candidates decode), /people: cities.name" in plain
+    config.write_text(
+        config.read_text().replace("[kinds.city]", '[kinds.city]\ncandidates = "off"')
+    )
+    told = " ".join(lakehouse("kinds").split())
+    assert "/city: cities.name (candidates off), /city: quote (candidates decode), /people" in told
+    [kind] = json.loads(lakehouse("kinds", "--json"))["kinds"]
+    assert kind["candidates"] == "off"
+    assert [one["candidates"] for one in kind["grounding"]] == [None, "decode", "auto"]

@@ -17,7 +17,7 @@ from lakehouse.sessionlog.reading.filters import SessionFilter
 from lakehouse.sessionlog.reading.sources import find_sources, is_damage
 from lakehouse.sessionlog.reading.views import open_views
 
-Dimension = Literal["model", "kind", "day", "provider", "daemon", "verdict"]
+Dimension = Literal["model", "kind", "day", "provider", "daemon", "verdict", "offered"]
 
 _EXPRESSIONS: Final[dict[str, str]] = {
     "model": "coalesce(model_alias, model)",
@@ -26,6 +26,11 @@ _EXPRESSIONS: Final[dict[str, str]] = {
     "provider": "provider",
     "daemon": "daemon",
     "verdict": "verdict",
+    # How the first attempt was offered values of tables: its modes, joined by +.
+    "offered": (
+        "coalesce(nullif(array_to_string(list_sort(list_distinct("
+        "json_extract_string(attempts, '$[0].narrowed[*].mode'))), '+'), ''), 'none')"
+    ),
 }
 
 
@@ -55,7 +60,8 @@ def stats(root: Path, *, by: Sequence[str] = (), where: SessionFilter | None = N
 
     Args:
         root: The log directory; one that is not there has no sessions.
-        by: Any of `model` (our alias), `kind`, `day` (UTC), `provider`, `daemon`, `verdict`.
+        by: Any of `model` (our alias), `kind`, `day` (UTC), `provider`, `daemon`, `verdict`,
+            `offered` (how the first attempt was offered values of tables).
         where: Which sessions; replays only if `daemon` asks for them.
 
     Raises:
