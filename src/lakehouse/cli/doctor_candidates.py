@@ -20,6 +20,8 @@ def candidate_checks(
     for rule in kind.grounding:
         takes_null = schema.narrowing.takes_null(rule.path)
         told, fix = _why_off(rule, kind, snapshot), ""
+        if told is not None and rule.candidates_required:
+            fix = "leave candidates_required out: it has no effect here"
         if told is None:
             told, fix = _how(rule, kind, model, takes_null=takes_null)
         where = f"{rule.path!r} from {rule.column or 'the text'}"

@@ -41,7 +41,8 @@ class RuleCandidates(msgspec.Struct, frozen=True):
 
     `values` and `rows` (with `with` only) are the first `CANDIDATES_MAX` in the order of the text,
     near ones kept last; the totals count all. `complete` is false where the sources are longer than
-    what is searched, or more rows match than are looked at: then nothing may be ruled out.
+    what is searched, more rows match than are looked at, or the column holds booleans, which no
+    text names: then nothing may be ruled out.
     """
 
     rule: GroundingRule

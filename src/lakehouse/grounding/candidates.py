@@ -108,7 +108,11 @@ class _Search:
                 for code, one in by_code.items()
                 if rule.with_
             ]
-        return self._result(rule, found, main)
+        result = self._result(rule, found, main)
+        if column.form != "boolean":
+            return result
+        # No text names a boolean: that it names none says nothing.
+        return msgspec.structs.replace(result, complete=False)
 
     def _result(
         self,

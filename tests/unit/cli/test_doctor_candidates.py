@@ -115,6 +115,12 @@ def test_a_rule_tells_where_its_candidates_go(
             'response_format = "json_schema" under [models.small], or write candidates =',
         ),
         (
+            rule_of("/open", "t.open", candidates_required=True),
+            HERE,
+            "off: the column contains booleans",
+            "leave candidates_required out",
+        ),
+        (
             rule_of("/name", candidates_required=True),
             NO_SCHEMA,
             "only asked for there, not kept",

@@ -239,8 +239,10 @@ def test_a_text_names_these_dates(
     assert [msgspec.json.decode(one.value) for one in found] == expected
 
 
-def test_a_column_of_booleans_is_named_by_nothing() -> None:
-    assert of(CITY, {"t.city": ready(index_booleans([True, False]))}, "true or false").total == 0
+def test_a_column_of_booleans_is_named_by_nothing_which_rules_nothing_out() -> None:
+    found = of(CITY, {"t.city": ready(index_booleans([True, False]))}, "true or false")
+    assert (found.total, found.complete) == (0, False)
+    assert of(CITY, {"t.city": ready(index_texts(["x"]))}, "true or false").complete
 
 
 @pytest.mark.parametrize(
