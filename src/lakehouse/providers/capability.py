@@ -195,9 +195,10 @@ class Capabilities:
         text = _text(fault)
         if error.refused or error.out_of_quota:
             return None
-        if ask.offered is not None and _too_long(fault):
+        of_caller = status in _ABOUT_US
+        if ask.offered is not None and _too_long(fault) and not of_caller:
             return _offering_less(ask, request)
-        of_form = _FORMAT_NAMED.search(text) is not None and status not in _ABOUT_US
+        of_form = _FORMAT_NAMED.search(text) is not None and not of_caller
         of_offer = ask.offered == "decode" and status in _GATEWAY_STATUS
         if not (status in _STATUS or of_form or of_offer):
             return None

@@ -59,14 +59,13 @@ class NarrowedSize:
         if not self._told:
             self._told = True
             _LOG.warning(
-                "Model %r does not accept a schema with %d values. For %d minutes, values of "
-                "tables are sent in the prompt where their schema has %d values or more. To always "
-                "do so, set enum_values_max of the model to less than %d. %s",
+                "Model %r does not accept a schema with %d values of tables and of its own. For "
+                "%d minutes, values of tables go into the prompt where their schema would have "
+                "so many or more. To always do that, lower enum_values_max of the model, or write "
+                'candidates = "hint" in the grounding rule. %s',
                 self._model,
                 values,
                 _REMEMBER_S // 60,
-                values,
-                values,
                 reason,
             )
 

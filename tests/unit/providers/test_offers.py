@@ -6,14 +6,12 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-import msgspec
 import pytest
 
 from lakehouse.core.chat import ChatReply
 from lakehouse.core.errors import InfraError
 from lakehouse.providers.capability import REPEATS_MAX, Ask, Capabilities, _fitting
 from lakehouse.providers.llama_cpp import LlamaCppSettings
-from lakehouse.providers.narrowed_size import count_values
 from lakehouse.providers.ollama import OllamaProvider, OllamaSettings
 from lakehouse.providers.openai import OpenAiSettings
 from lakehouse.providers.provider import ModelSettings, ProviderFault
@@ -21,7 +19,7 @@ from lakehouse.providers.scripted import ScriptedSettings
 from lakehouse.transport.client import HttpClient
 from support.capability import LOST, Case, form_of
 from support.endpoint import Answer, refusal
-from support.offered_calls import narrowed, offering, schema_in, told_in, values_in
+from support.offered_calls import offering, schema_in, told_in, values_in
 from support.raw_server import Exchange, RawServer
 
 MOST = 100
@@ -180,6 +178,24 @@ def test_the_form_is_searched_under_the_own_schema_when_that_is_refused_too(form
         assert case.forms[len(expected) :] == [form], "not decoded under: no schema is tried"
 
 
+def test_a_form_that_is_not_taken_says_nothing_of_values() -> None:
+    """The next call has them in the schema, in the form that is taken."""
+    case = Case(
+        lambda body: refusal("strict is not permitted") if form_of(body) == "strict" else None
+    )
+    assert offered(case.ask(offering(3), offering(3))) == ["hint", "decode"]
+    assert case.forms == ["strict", "strict", "json_schema", "json_schema"]
+
+
+@pytest.mark.parametrize("status", [401, 402, 429])
+def test_a_status_about_the_caller_is_none_of_the_values(status: int) -> None:
+    """The key, the account and the pace are not helped by other words in the prompt."""
+    case = Case(lambda _: refusal("The request is too long for your plan.", status))
+    [found] = case.ask(offering(3))
+    assert isinstance(found, InfraError)
+    assert {values_in(body) for body in case.bodies} == {3}
+
+
 @pytest.mark.parametrize("setting", ["json_object", "none"])
 def test_a_form_that_does_not_decode_gets_the_hint_at_once(setting: str) -> None:
     """One call, with the values in its prompt."""
@@ -187,7 +203,8 @@ def test_a_form_that_does_not_decode_gets_the_hint_at_once(setting: str) -> None
     assert offered(case.ask(offering(3))) == ["hint"]
     [body] = case.bodies
     assert schema_in(body) is None
-    assert "that the text names: Oslo." in body["messages"][-1]["content"]
+    assert told_in(body)
+    assert offered(case.ask(offering(3, hint=""))) == [None]
 
 
 def test_an_empty_hint_adds_nothing_and_says_so() -> None:
@@ -220,6 +237,19 @@ def test_a_refusal_of_everything_is_told_and_bounded() -> None:
     assert (form_of(last), values_in(last), told_in(last)) == ("none", 0, False)
 
 
+def test_an_endpoint_that_refuses_everything_is_asked_without_the_hint_again() -> None:
+    """Also by the second call, when fewer guesses are made."""
+
+    def rule(body: dict[str, Any]) -> Answer | None:
+        return refusal("nope", 400) if told_in(body) or len(case.bodies) <= 2 else None
+
+    case = Case(rule, response_format="json_object")
+    failed, later = case.ask(offering(3), offering(3))
+    assert isinstance(failed, InfraError)
+    assert offered([later]) == [None]
+    assert [told_in(body) for body in case.bodies] == [True, False, True, False]
+
+
 def test_an_endpoint_in_trouble_still_loses_no_call_over_values() -> None:
     """After guesses that did not help, a refusal without words is still taken for one of values."""
     case = Case(lambda body: (500, {}, "") if down(case) or values_in(body) else None)
@@ -231,6 +261,17 @@ def test_an_endpoint_in_trouble_still_loses_no_call_over_values() -> None:
     assert isinstance(failed, InfraError)
     assert offered(later) == ["hint", "hint"]
     assert [values_in(body) for body in case.bodies[-4:]] == [3, 0, 3, 0]
+
+
+def test_a_failure_that_passes_teaches_nothing_of_sizes() -> None:
+    """Two failures without words, and an accepted schema between them: the next is sent as well."""
+
+    def rule(body: dict[str, Any]) -> Answer | None:
+        sent = sum(values_in(one) > 0 for one in case.bodies)
+        return (500, {}, "") if values_in(body) and sent in {1, 3} else None
+
+    case = Case(rule)
+    assert offered(case.ask(*[offering(3)] * 4)) == ["hint", "decode", "hint", "decode"]
 
 
 def test_a_lost_answer_is_not_asked_for_under_values_again() -> None:
@@ -307,10 +348,3 @@ def test_a_model_says_what_it_decodes_under(
     assert limits == settings.decoding()
     found = None if limits is None else (limits.values_max, limits.root_union)
     assert found == expected
-
-
-def test_values_are_counted_as_limits_count_them() -> None:
-    """Every `enum` and `const`, wherever it stands."""
-    schema = b'{"anyOf":[{"const":1},{"enum":[1,2]}],"properties":{"a":{"items":{"enum":["x"]}}}}'
-    assert count_values(msgspec.Raw(schema)) == 4
-    assert count_values(msgspec.Raw(narrowed(9))) == 9

@@ -1,0 +1,64 @@
+"""From which number of values on a model is not sent a narrowed schema."""
+
+import logging
+
+import msgspec
+import pytest
+
+from lakehouse.providers.narrowed_size import NarrowedSize, count_values
+from support.offered_calls import narrowed
+
+
+def schema(values: int) -> msgspec.Raw:
+    return msgspec.Raw(narrowed(values))
+
+
+def size() -> NarrowedSize:
+    return NarrowedSize("m", lambda: 1.0)
+
+
+def test_the_smallest_that_was_refused_counts(caplog: pytest.LogCaptureFixture) -> None:
+    """And the operator is told of the first only."""
+    caplog.set_level(logging.WARNING)
+    found = size()
+    for values in (90, 50):
+        found.refused(schema(values), "It said so.", sure=True)
+    assert [found.takes(schema(values)) for values in (49, 50, 90)] == [True, False, False]
+    [record] = caplog.records
+    for word in ("'m'", "90 values", "60 minutes", "enum_values_max", "It said so."):
+        assert word in record.getMessage()
+
+
+@pytest.mark.parametrize(
+    ("refused", "taken", "takes"),
+    [
+        ([9], None, True),
+        ([9, 9], None, False),
+        ([9, 12], None, True),
+        ([9, 12, 9], None, False),
+        ([9, 5], None, True),
+        ([9, 5, 6], None, False),
+        ([9, 9], 9, True),
+        ([9, 9], 8, False),
+    ],
+)
+def test_a_failure_that_may_have_another_cause_counts_when_it_comes_again(
+    refused: list[int], taken: int | None, takes: bool
+) -> None:
+    """At that size or a larger one, and no schema so large was accepted between."""
+    found = size()
+    *before, last = refused
+    for values in before:
+        found.refused(schema(values), "", sure=False)
+    if taken is not None:
+        found.taken(schema(taken))
+    found.refused(schema(last), "", sure=False)
+    assert found.takes(schema(9)) is takes
+
+
+def test_values_are_counted_as_limits_count_them() -> None:
+    """Every `enum` and `const`, wherever it stands."""
+    every = b'{"anyOf":[{"const":1},{"enum":[1,2]}],"properties":{"a":{"items":{"enum":["x"]}}}}'
+    assert count_values(msgspec.Raw(every)) == 4
+    assert count_values(schema(9)) == 9
+    assert count_values(msgspec.Raw(b"true")) == 0
