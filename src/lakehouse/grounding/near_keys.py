@@ -33,24 +33,18 @@ class SharedParts:
     left out. Cost: about seven bytes a part.
     """
 
-    def __init__(self, numbers: "array[int]", owners: "array[int]") -> None:
-        ordered = _arrow(numbers, pa.uint32())
-        order = pc.sort_indices(ordered)
-        ordered = ordered.take(order)
-        kept = _kept(ordered)
-        ordered = ordered.filter(kept)
-        bits = min((len(ordered) // 2).bit_length(), _NUMBER_BITS - _TAG_BITS)
+    def __init__(self, numbers: Any, owners: Any) -> None:
+        """Keep parts as `in_order` returns them."""
+        bits = min((len(numbers) // 2).bit_length(), _NUMBER_BITS - _TAG_BITS)
         self._bucket_shift = _NUMBER_BITS - bits
         self._tag_shift = self._bucket_shift - _TAG_BITS
         firsts = array("I", range(0, 1 << _NUMBER_BITS, 1 << self._bucket_shift))
-        starts = pc.search_sorted(ordered, _arrow(firsts, pa.uint32())).cast(pa.uint32())
-        tags = pc.bit_wise_and(pc.shift_right(ordered, self._tag_shift), (1 << _TAG_BITS) - 1)
-        self._owners = array("i", _bytes(_arrow(owners, pa.int32()).take(order).filter(kept)))
+        starts = pc.search_sorted(numbers, _arrow(firsts, pa.uint32())).cast(pa.uint32())
+        tags = pc.bit_wise_and(pc.shift_right(numbers, self._tag_shift), (1 << _TAG_BITS) - 1)
+        self._owners = array("i", _bytes(owners))
         self._starts = array("I", _bytes(starts))
-        self._starts.append(len(ordered))
+        self._starts.append(len(numbers))
         self._tags = _bytes(tags.cast(pa.uint8()))
-        del ordered, order, kept, starts, tags
-        pa.default_memory_pool().release_unused()  # what sorting took, several times what stays
 
     def sharing(self, key: str, edits: int, budget: int) -> set[int]:
         """Return the values that share a part that so many edits leave, at most `budget`.
@@ -74,12 +68,16 @@ class SharedParts:
         return met
 
 
-def _kept(ordered: Any) -> Any:
-    """Tell of each part whether few enough values have it."""
-    ends = pc.run_end_encode(ordered).run_ends
+def in_order(numbers: "array[int]", owners: "array[int]") -> tuple[Any, Any]:
+    """Sort parts by number; leave out those that more than `NEAR_SHARED_MAX` values have."""
+    parts = _arrow(numbers, pa.uint32())
+    order = pc.sort_indices(parts)
+    parts = parts.take(order)
+    ends = pc.run_end_encode(parts).run_ends
     lengths = pc.subtract(ends, pa.concat_arrays([pa.array([0], ends.type), ends])[: len(ends)])
     few = pc.less_equal(lengths, NEAR_SHARED_MAX)
-    return pc.run_end_decode(pa.RunEndEncodedArray.from_arrays(ends, few))
+    kept = pc.run_end_decode(pa.RunEndEncodedArray.from_arrays(ends, few))
+    return parts.filter(kept), _arrow(owners, pa.int32()).take(order).filter(kept)
 
 
 def _arrow(numbers: "array[int]", kind: Any) -> Any:

@@ -13,12 +13,13 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 import msgspec
+import pyarrow as pa
 from rapidfuzz.distance import Levenshtein
 from rapidfuzz.process import extract
 
 from lakehouse.core.candidate import Spelling
 from lakehouse.core.limits import NEAREST_MAX
-from lakehouse.grounding.near_keys import SharedParts, edits_max, part_numbers, reached
+from lakehouse.grounding.near_keys import SharedParts, edits_max, in_order, part_numbers, reached
 from lakehouse.grounding.tokens import (
     Reading,
     ascii_words,
@@ -96,7 +97,11 @@ class Spellings:
             chars[_is_code(value, self._code_chars)].add(len(key))
             numbers.extend(parts)
             owners.extend((code,) * len(parts))
-        self._parts = SharedParts(numbers, owners)
+        parts_in_order = in_order(numbers, owners)
+        del numbers, owners  # so that what stays takes their room
+        self._parts = SharedParts(*parts_in_order)
+        del parts_in_order
+        pa.default_memory_pool().release_unused()  # what sorting took, several times what stays
         # Of what is not in upper case codes are no near spelling.
         self._reached = (reached(chars[False]), reached(chars[False] | chars[True]))
 
