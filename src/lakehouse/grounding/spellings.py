@@ -252,7 +252,7 @@ class Spellings:
         budget = NEAR_COMPARED_MAX
         found: list[Naming] = []
         for start, end in self._near_windows(reading, taken):
-            if any(one.start <= start and end <= one.end for one in found):
+            if found and any(one.start <= start and end <= one.end for one in found):
                 continue
             key = reading.key(start, end)
             for edits in range(1, edits_max(len(key)) + 1):
@@ -278,13 +278,14 @@ class Spellings:
         of them misses the least.
         """
         windows: list[tuple[int, int, int]] = []
+        text, plain, reached = reading.text, reading.plain, self._reached
         for run in reading.name_runs(taken):
             tokens = len(run)
             for count in range(min(tokens, self._tokens_max + 1), 0, -1):
                 for at in range(tokens - count + 1):
                     start, end = run[at][0], run[at + count - 1][1]
-                    upper = reading.text[start:end].isupper()
-                    if len(reading.key(start, end)) in self._reached[upper]:
+                    chars = end - start if plain else len(reading.key(start, end))
+                    if chars in reached[text[start:end].isupper()]:
                         windows.append((tokens - count, start, end))
                 if len(windows) > 8 * NEAR_WINDOWS_MAX:
                     break

@@ -79,11 +79,11 @@ class Reading:
 
     def __init__(self, text: str) -> None:
         self.text = text
-        # If each part of the text has that part of it as its key.
-        self._spelled = spelled(text) if is_plain(text) else None
+        self.plain = is_plain(text)
+        self._spelled = spelled(text)
         self.starts, self.ends = places_of(text)
         if text.isascii():
-            self.words = ascii_words(self._spelled or spelled(text))
+            self.words = ascii_words(self._spelled)
         else:
             self.words = list(map(self.key, self.starts, self.ends))
         self.hashes = list(map(hash, self.words))
@@ -91,8 +91,7 @@ class Reading:
 
     def key(self, start: int, end: int) -> str:
         """Return the key (`tokens.key_of`) of a part of the text."""
-        whole = self._spelled
-        return key_of(self.text[start:end]) if whole is None else whole[start:end]
+        return self._spelled[start:end] if self.plain else key_of(self.text[start:end])
 
     def names(self) -> list[tuple[int, int]]:
         """Return where words stand that are not in lower case, in scripts that part words."""

@@ -8,7 +8,7 @@ Two laws hold: what the result accepts the schema accepts; and what the schema a
 values or null at the places, the result accepts.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from itertools import combinations
 from typing import Final
@@ -31,6 +31,12 @@ NOTES: Final = frozenset(
 )
 _APART: Final = frozenset({"$ref", "anyOf", "oneOf", "allOf"})
 _CONDITIONS: Final = frozenset({"not", "if", "then", "else", "dependentSchemas"})
+_TYPES: Final[Mapping[type, str]] = {
+    str: "string",
+    type(None): "null",
+    bool: "boolean",
+    int: "integer",
+}
 _INDEX_DIGITS_MAX: Final = 9
 
 
@@ -306,23 +312,13 @@ def _due(marks: tuple[Mark, ...]) -> Group | None:
 
 def only(values: list[JsonValue], *, single: bool) -> dict[str, JsonValue]:
     """Write a subschema for these values alone, its types named as OpenAI wants it."""
-    types = list(dict.fromkeys(_type_of(value) for value in values))
+    types = list(dict.fromkeys([_TYPES.get(value.__class__, "number") for value in values]))
     if "number" in types and "integer" in types:
         types.remove("integer")
     kind: JsonValue = types[0] if len(types) == 1 else list[JsonValue](types)
     if types == ["null"]:
         return {"type": kind}
     return {"type": kind, "const": values[0]} if single else {"type": kind, "enum": values}
-
-
-def _type_of(value: JsonValue) -> str:
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return "boolean"
-    if isinstance(value, str):
-        return "string"
-    return "integer" if isinstance(value, int) else "number"
 
 
 def _joined(node: dict[str, JsonValue], form: dict[str, JsonValue]) -> dict[str, JsonValue]:
