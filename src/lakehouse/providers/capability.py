@@ -154,7 +154,7 @@ class Capabilities:
                 other = self.after(ask, fault, request)
                 late = (end_s - self._now_s()) * 1000 < ATTEMPT_MS_MIN
                 if other is None or late or repeats == REPEATS_MAX:
-                    if refusal is not None:  # asking otherwise did not help
+                    if refusal is not None and not _too_long(fault):  # no other form helped
                         self._pause_until_s = self._now_s() + _PAUSE_S
                     raise
                 refusal, ask = fault, other

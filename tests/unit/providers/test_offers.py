@@ -17,7 +17,7 @@ from lakehouse.providers.openai import OpenAiSettings
 from lakehouse.providers.provider import ModelSettings, ProviderFault
 from lakehouse.providers.scripted import ScriptedSettings
 from lakehouse.transport.client import HttpClient
-from support.capability import LOST, Case, form_of
+from support.capability import LOST, Case, form_of, question
 from support.endpoint import Answer, refusal
 from support.offered_calls import offering, schema_in, told_in, values_in
 from support.raw_server import Exchange, RawServer
@@ -224,6 +224,21 @@ def test_a_hint_that_makes_the_prompt_too_long_is_left_out() -> None:
     case = Case(rule)
     assert offered(case.ask(offering(3), offering(2))) == [None, None]
     assert [values_in(body) for body in case.bodies] == [3, 0, 0, 2, 0, 0]
+
+
+def test_a_prompt_that_is_too_long_by_itself_is_no_sign_of_trouble() -> None:
+    """It is told as it is, and the next call is still asked in every form."""
+
+    def rule(body: dict[str, Any]) -> Answer | None:
+        if body["messages"][0]["content"].startswith("Long"):
+            return refusal("The maximum context length is 9 tokens")
+        return None if form_of(body) == "none" else (500, {}, "")
+
+    case = Case(rule)
+    failed, later = case.ask(offering(3, text="Long"), question())
+    assert isinstance(failed, InfraError)
+    assert "context length" in failed.public
+    assert isinstance(later, ChatReply), later
 
 
 def test_a_refusal_of_everything_is_told_and_bounded() -> None:
