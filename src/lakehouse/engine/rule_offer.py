@@ -3,7 +3,7 @@
 Pure. Which values may narrow a schema, and which are guesses, is decided here.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -36,12 +36,41 @@ class RuleOffer(msgspec.Struct, frozen=True):
     whole: bool
     takes_null: bool
 
+    def required(self) -> frozenset[bytes] | None:
+        """Return all that may stand at the main place besides null; None: other values may too."""
+        if not (self.rule.candidates_required and self.whole and self.takes_null):
+            return None
+        return frozenset(bytes(cells[0]) for cells in (*self.named, *self.guesses))
+
+    def within(self, required: Mapping[str, frozenset[bytes]]) -> "RuleOffer":
+        """Make null what stands beside the main value and a rule of its own does not allow.
+
+        Args:
+            required: All that may stand at a place, besides null.
+        """
+        bound = [at for at, (path, _) in enumerate(self.places) if at > 0 and path in required]
+        if not bound:
+            return self
+
+        def kept(rows: tuple[_Cells, ...]) -> tuple[_Cells, ...]:
+            distinct = {}
+            for cells in rows:
+                written = [
+                    NULL
+                    if at in bound and bytes(cell) not in required[self.places[at][0]]
+                    else cell
+                    for at, cell in enumerate(cells)
+                ]
+                distinct[tuple(map(bytes, written))] = tuple(written)
+            return tuple(distinct.values())
+
+        return msgspec.structs.replace(self, named=kept(self.named), guesses=kept(self.guesses))
+
     def candidates(self) -> Candidates | None:
         """Return what may narrow the schema; None: it must stay as it is."""
         rows = (*self.named, *self.guesses)
         if not rows:
-            required = self.rule.candidates_required and self.whole and self.takes_null
-            return Candidates(self.places[:1], ()) if required else None
+            return None if self.required() is None else Candidates(self.places[:1], ())
         closed = self.whole and (bool(self.named) or self.takes_null)
         if not closed and self.mode != "decode":
             return None
@@ -54,7 +83,7 @@ class RuleOffer(msgspec.Struct, frozen=True):
     def hint(self) -> str:
         """Return the line for the prompt; empty: there is nothing to say."""
         if not self.named and not self.guesses:
-            if self.rule.candidates_required and self.takes_null and self.whole:
+            if self.required() is not None:
                 return f"The text names no value of {self.rule.column}: {self._name(0)} is null."
             return ""
         named, guesses = self._shown()

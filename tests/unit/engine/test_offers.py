@@ -152,6 +152,22 @@ def test_where_a_candidate_is_required_only_null_is_left_without_one(tmp_path: P
     assert session.writable(airport=None)
 
 
+def test_a_required_candidate_holds_beside_another_rules_value_too(tmp_path: Path) -> None:
+    """The row would give the city; a rule of its own wants it named, so it can only be null."""
+    rules = (PAIR, with_(CITY, candidates_required=True))
+    members = maybe(city=True)
+    session = Session(tmp_path, "JFK is closed.", *rules, members=members)
+    assert session.writable(airport="JFK", city=None)
+    assert not session.writable(airport="JFK", city="New York")
+    session = Session(tmp_path, "JFK is closed.", *rules, members=members, limits=None)
+    assert session.prompt() == (
+        'Rows of t that the text names: {"airport":"JFK","city":null}.\n'
+        "The text names no value of t.city: city is null."
+    )
+    session = Session(tmp_path, "JFK New York is closed.", *rules, members=members)
+    assert session.writable(airport="JFK", city="New York")
+
+
 def test_a_prompt_asks_for_null_where_the_model_does_not_decode(tmp_path: Path) -> None:
     session = Session(
         tmp_path,
