@@ -65,7 +65,7 @@ class Naming(msgspec.Struct, frozen=True):
 class Spellings:
     """Finds the values of one column in texts. Immutable; safe to share.
 
-    Cost: to build, about 4 s per 1,000,000 texts, in any thread but the event loop's; about 50
+    Cost: to build, about 5 s per 1,000,000 texts, in any thread but the event loop's; about 45
     bytes a text.
     """
 
