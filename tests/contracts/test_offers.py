@@ -118,9 +118,9 @@ def test_a_caller_of_chat_may_offer_values(tmp_path: Path) -> None:
         taken = chat({"schema": {"enum": ["a"]}, "hint": "a"})
         assert (taken.status, taken.json()["offered"]) == (200, "decode")
         assert chat(None).json()["offered"] is None
+        assert chat({"schema": None, "beside": "a"}).json()["offered"] == "hint"
         for offer, code, words in (
             ({"schema": large}, "invalid_schema", ["`offer.schema`", str(OFFER_SCHEMA_BYTES_MAX)]),
-            ({"schema": None}, "invalid_schema", ["`offer.schema`", "not a JSON object"]),
             ({"schema": ["a"]}, "invalid_schema", ["`offer.schema`", "not a JSON object"]),
             ({"schema": {}, "hint": "é" * OFFER_HINT_BYTES_MAX}, "invalid_request",
              ["`offer.hint`", str(2 * OFFER_HINT_BYTES_MAX), str(OFFER_HINT_BYTES_MAX)]),

@@ -10,6 +10,7 @@ import msgspec
 
 from lakehouse.core.chat import ModelName, OfferMode, SchemaLimits
 from lakehouse.core.context import call_context
+from lakehouse.core.json_text import NULL
 from lakehouse.core.kind import GroundingRule
 from lakehouse.core.session import IterateRequest
 from lakehouse.engine.iterate import iterate
@@ -81,7 +82,8 @@ class Session:
     def writable(self, attempt: int = 0, **members: Any) -> bool:
         """Whether the model can write these members, and any text at the others."""
         offer = self.chat.requests[attempt].offer
-        assert offer is not None, "nothing is offered in the schema"
+        assert offer is not None
+        assert offer.schema != NULL, "nothing is offered in the schema"
         every = {name: members.get(name, "any text") for name in self.members}
         return compile_schema(bytes(offer.schema)).accepts(every | members)
 
@@ -91,13 +93,17 @@ class Session:
 
     def free(self, attempt: int = 0) -> bool:
         """Whether neither schema nor prompt hold any value of a table."""
-        return self.chat.requests[attempt].offer is None and self.prompt(attempt) == ""
+        return self.chat.requests[attempt].offer is None
+
+    def decodes(self, attempt: int = 0) -> bool:
+        """Whether the schema holds values of a table."""
+        offer = self.chat.requests[attempt].offer
+        return offer is not None and offer.schema != NULL
 
     def prompt(self, attempt: int = 0) -> str:
-        """Return what was added to the prompt."""
-        last = self.chat.requests[attempt].messages[-1].content
-        told = self.run.attempts[attempt].told or self.task.prompt
-        return last.removeprefix(told).removeprefix("\n\n")
+        """Return what is added to the prompt of a model that decodes under the offer's schema."""
+        offer = self.chat.requests[attempt].offer
+        return "" if offer is None else offer.text("decode")
 
     def narrowed(self, attempt: int = 0) -> list[tuple[str, str, str, int]]:
         records = self.run.attempts[attempt].narrowed

@@ -11,7 +11,7 @@ from lakehouse.core.chat import (
     OfferMode,
 )
 from lakehouse.core.context import DEADLINE_HEADER, LOAD_BUDGET_HEADER, CallContext
-from lakehouse.core.conversation import with_hint
+from lakehouse.core.conversation import offered_turns
 from lakehouse.core.errors import InfraError
 from lakehouse.core.ids import new_id, new_span_id
 from lakehouse.core.limits import (
@@ -116,12 +116,12 @@ def _encoded(request: ChatRequest) -> tuple[bytes, OfferMode | None]:
     body, offer = msgspec.json.encode(request), request.offer
     if offer is None:
         return body, None
-    short = len(offer.hint.encode()) <= OFFER_HINT_BYTES_MAX
+    short = len(offer.text("hint").encode()) <= OFFER_HINT_BYTES_MAX
     small = short and len(bytes(offer.schema)) <= OFFER_SCHEMA_BYTES_MAX
     if small and len(body) <= BODY_BYTES_MAX:
         return body, None
-    if offer.hint and short:
-        messages = with_hint(request.messages, offer.hint)
+    if offer.text("hint") and short:
+        messages = offered_turns(request, "hint")
         body = msgspec.json.encode(msgspec.structs.replace(request, messages=messages, offer=None))
         if len(body) <= BODY_BYTES_MAX:
             return body, "hint"

@@ -38,17 +38,18 @@ def _check_offer(offer: Offer) -> None:
     Raises:
         Refusal: Its schema is no schema or too large, or its hint is too long.
     """
-    if not bytes(offer.schema).startswith((b"{", b"true", b"false")):
+    if not bytes(offer.schema).startswith((b"{", b"true", b"false", b"null")):
         raise Refusal(
             "invalid_schema",
-            "`offer.schema` is not a JSON object, true or false.",
+            "`offer.schema` is not a JSON object, true, false or null.",
             hint="Write the call's `schema`, narrowed to the values.",
         )
     _check_size("offer.schema", offer.schema, OFFER_SCHEMA_BYTES_MAX)
-    if (size := len(offer.hint.encode())) > OFFER_HINT_BYTES_MAX:
+    if (size := len(offer.text("hint").encode())) > OFFER_HINT_BYTES_MAX:
         raise Refusal(
             "invalid_request",
-            f"`offer.hint` takes {size} bytes; at most {OFFER_HINT_BYTES_MAX} are allowed.",
+            f"`offer.hint` and `offer.beside` take {size} bytes; at most {OFFER_HINT_BYTES_MAX} "
+            "are allowed.",
             hint="Name fewer values.",
         )
 

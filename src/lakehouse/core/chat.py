@@ -92,12 +92,19 @@ class SchemaLimits(msgspec.Struct, frozen=True, kw_only=True):
 class Offer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Values of tables for one call, beside its own schema.
 
-    `schema` is the call's schema narrowed to the values, `hint` the text that names the same values
-    and stands at the end of the last user turn where the model does not decode under `schema`.
+    `schema` is the call's schema narrowed to values, or raw `null`. `hint` is the text that names
+    the same values where the model does not decode under `schema`; `beside` names others, and goes
+    into the prompt either way.
     """
 
     schema: msgspec.Raw
     hint: str = ""
+    beside: str = ""
+
+    def text(self, mode: OfferMode | None) -> str:
+        """Return what the prompt says of the values, by how they are offered; may be empty."""
+        texts = {"decode": (self.beside,), "hint": (self.beside, self.hint)}.get(mode or "", ())
+        return "\n".join(filter(None, texts))
 
 
 class ChatRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from lakehouse.core.chat import Message
+from lakehouse.core.chat import ChatRequest, Message, OfferMode
 from lakehouse.core.json_text import NULL
 from lakehouse.core.limits import ANSWER_SHOWN_BYTES_MAX
 from lakehouse.core.session import Attempt
@@ -35,12 +35,19 @@ def later_turns(
     return (*turns, added)
 
 
-def with_hint(messages: tuple[Message, ...], hint: str) -> tuple[Message, ...]:
-    """Return the conversation with a text at the end of its last user turn."""
+def offered_turns(request: ChatRequest, mode: OfferMode | None) -> tuple[Message, ...]:
+    """Return a call's conversation as it is sent, by how its offer reaches the model.
+
+    What the offer says in words stands at the end of the last user turn.
+    """
+    messages = request.messages
+    text = "" if request.offer is None else request.offer.text(mode)
+    if not text:
+        return messages
     at = max((n for n, turn in enumerate(messages) if turn.role == "user"), default=-1)
     if at < 0:
-        return (*messages, Message("user", hint))
-    turn = Message("user", f"{messages[at].content}\n\n{hint}")
+        return (*messages, Message("user", text))
+    turn = Message("user", f"{messages[at].content}\n\n{text}")
     return (*messages[:at], turn, *messages[at + 1 :])
 
 

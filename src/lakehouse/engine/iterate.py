@@ -111,7 +111,7 @@ def _request(
 ) -> ChatRequest:
     return ChatRequest(
         model=task.model.name,
-        messages=offered.turns(messages),
+        messages=messages,
         schema=task.kind.schema if task.settings.constrain == "auto" else NULL,
         temperature=sampling.temperature,
         max_tokens=sampling.max_tokens,

@@ -22,10 +22,10 @@ from typing import Final
 
 import msgspec
 
-from lakehouse.core.chat import Message, Offer, OfferMode
-from lakehouse.core.conversation import with_hint
+from lakehouse.core.chat import Offer, OfferMode
 from lakehouse.core.errors import InfraError
 from lakehouse.core.finding import Finding
+from lakehouse.core.json_text import NULL
 from lakehouse.core.kind import CandidatesMode, GroundingRule, mode_of
 from lakehouse.core.ports import TableSnapshot
 from lakehouse.core.session import Narrowed
@@ -42,23 +42,20 @@ _HINTED: Final = frozenset({"over_limits", "not_expressible"})
 class AttemptOffer(msgspec.Struct, frozen=True):
     """What one attempt offers.
 
-    `offer` goes with the request, `hint` stands in the prompt in any case. `hinted` are the rules
-    in `hint`, `instead` those in the offer's own hint, `decoded` what is in the offer's schema.
+    `beside` are the rules in the offer's `beside`, `instead` those in its `hint`, and `decoded` is
+    what stands in its schema.
     """
 
     offer: Offer | None = None
-    hint: str = ""
-    hinted: tuple[RuleOffer, ...] = ()
+    beside: tuple[RuleOffer, ...] = ()
     instead: tuple[RuleOffer, ...] = ()
     decoded: tuple[Narrowed, ...] = ()
 
-    def turns(self, messages: tuple[Message, ...]) -> tuple[Message, ...]:
-        """Return the conversation with the hint."""
-        return with_hint(messages, self.hint) if self.hint else messages
-
     def narrowed(self, offered: OfferMode | None) -> tuple[Narrowed, ...] | msgspec.UnsetType:
         """Return the row's records, by how the offer reached the model; unset: there are none."""
-        hinted = (*self.hinted, *self.instead) if offered == "hint" else self.hinted
+        if offered is None:
+            return msgspec.UNSET
+        hinted = (*self.beside, *self.instead) if offered == "hint" else self.beside
         found = [record for one in hinted for record in one.hinted()]
         if offered == "decode":
             found += self.decoded
@@ -110,7 +107,7 @@ class Offers:
             return NOTHING
 
     def _made(self) -> AttemptOffer:
-        task, schema = self._task, self._task.schema
+        task, narrowing = self._task, self._task.schema.narrowing
         rules = task.kind.grounding
         offering = [rule for rule, _ in self._modes]
         found = self._tables.candidates(offering, task.sources, self._nearest)
@@ -121,7 +118,7 @@ class Offers:
                 mode,
                 quoted=quoted,
                 sources=task.sources,
-                takes_null=schema.narrowing.takes_null(one.rule.path),
+                takes_null=narrowing.takes_null(one.rule.path),
             )
             for one, (_, mode) in zip(found, self._modes, strict=True)
         ]
@@ -132,23 +129,19 @@ class Offers:
         decoding, narrowed = self._narrow(every)
         left = dict(narrowed.left) if narrowed is not None else {}
         instead: list[RuleOffer] = []
-        hinted: list[RuleOffer] = []
+        beside: list[RuleOffer] = []
         for one in every:
             if one.mode == "decode":
                 continue
             if one not in decoding or left.get(one.rule.path) in _HINTED:
-                hinted.append(one)
+                beside.append(one)
             elif one.rule.path not in left:
                 instead.append(one)
+        text = _text(beside)
         if narrowed is None or not narrowed.narrowed:
-            return AttemptOffer(hint=_text(hinted), hinted=tuple(hinted))
-        return AttemptOffer(
-            Offer(msgspec.Raw(narrowed.schema), _text(instead)),
-            _text(hinted),
-            tuple(hinted),
-            tuple(instead),
-            narrowed.narrowed,
-        )
+            return AttemptOffer(Offer(NULL, beside=text), tuple(beside)) if text else NOTHING
+        offer = Offer(msgspec.Raw(narrowed.schema), _text(instead), text)
+        return AttemptOffer(offer, tuple(beside), tuple(instead), narrowed.narrowed)
 
     def _narrow(self, every: list[RuleOffer]) -> tuple[list[RuleOffer], NarrowedSchema | None]:
         """Narrow the schema to what the rules offer; returns those that took part."""

@@ -20,7 +20,7 @@ import msgspec
 from msgspec.structs import replace
 
 from lakehouse.core.chat import ChatReply, ChatRequest, Message, Offer, OfferMode, Sampling
-from lakehouse.core.conversation import with_hint
+from lakehouse.core.conversation import offered_turns
 from lakehouse.core.json_text import NULL
 from lakehouse.core.limits import ATTEMPT_MS_MIN
 from lakehouse.providers.error_body import EndpointError
@@ -87,9 +87,7 @@ class Ask(msgspec.Struct, frozen=True):
 
     def messages_of(self, request: ChatRequest) -> tuple[Message, ...]:
         """Return the conversation to send."""
-        if self.offered == "hint" and request.offer is not None:
-            return with_hint(request.messages, request.offer.hint)
-        return request.messages
+        return offered_turns(request, self.offered)
 
 
 class _Known(msgspec.Struct, frozen=True):
@@ -279,9 +277,9 @@ class Capabilities:
     def _offered(self, offer: Offer | None, form: Form) -> OfferMode | None:
         if offer is None:
             return None
-        if form in _DECODING and self._narrowed.takes(offer.schema):
+        if form in _DECODING and offer.schema != NULL and self._narrowed.takes(offer.schema):
             return "decode"
-        return "hint" if offer.hint else None
+        return "hint" if offer.text("hint") else None
 
     def _below(self, ask: Ask, request: ChatRequest) -> Ask | None:
         if ask.offered == "decode":
@@ -355,7 +353,7 @@ def _too_long(fault: EndpointFault) -> bool:
 
 def _offering_less(ask: Ask, request: ChatRequest) -> Ask:
     """Offer in the prompt what was offered in the schema; else nothing."""
-    hint = ask.offered == "decode" and request.offer is not None and request.offer.hint
+    hint = ask.offered == "decode" and request.offer is not None and request.offer.text("hint")
     return replace(ask, offered="hint" if hint else None)
 
 

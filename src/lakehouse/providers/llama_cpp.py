@@ -32,7 +32,7 @@ from lakehouse.core.chat import (
     SchemaLimits,
     Usage,
 )
-from lakehouse.core.conversation import with_hint
+from lakehouse.core.conversation import offered_turns
 from lakehouse.core.json_text import NULL
 from lakehouse.core.limits import CONTEXT_TOKENS_MAX, FIRST_BYTE_TIMEOUT_MS_LOCAL
 from lakehouse.core.wording import range_fault
@@ -313,14 +313,13 @@ class LlamaCppProvider:
             schema = NULL
         modes: tuple[OfferMode | None, ...] = (None,)
         if offer is not None:
-            if schema != NULL and self._narrowed.takes(offer.schema):
-                yield replace(request, schema=offer.schema), "decode"
-            if offer.hint:
+            if NULL not in (schema, offer.schema) and self._narrowed.takes(offer.schema):
+                messages = offered_turns(request, "decode")
+                yield replace(request, schema=offer.schema, messages=messages), "decode"
+            if offer.text("hint"):
                 modes = ("hint", None)
         for mode in modes:
-            messages = request.messages
-            if offer is not None and mode == "hint":
-                messages = with_hint(messages, offer.hint)
+            messages = offered_turns(request, mode)
             yield replace(request, schema=schema, messages=messages), mode
             if schema != NULL:
                 yield replace(request, schema=NULL, messages=messages), mode

@@ -37,10 +37,13 @@ from lakehouse.core.chat import (
     ChatRequest,
     FinishReason,
     ModelState,
+    Offer,
+    OfferMode,
     SchemaLimits,
     Usage,
 )
 from lakehouse.core.errors import InfraCode, SetupError
+from lakehouse.core.json_text import NULL
 from lakehouse.providers.provider import ModelSettings, ProviderFault, Surroundings
 
 _NAME: Final = "scripted"
@@ -165,7 +168,7 @@ class ScriptedProvider:
             usage=step.usage,
             model=self._model,
             provider=_NAME,
-            offered=None if request.offer is None else "decode",
+            offered=_mode(request.offer),
         )
 
     async def load(self) -> None:
@@ -216,6 +219,12 @@ class ScriptedProvider:
         if len(turns) > _CONVERSATIONS_MAX:
             del turns[next(iter(turns))]
         return turn
+
+
+def _mode(offer: Offer | None) -> OfferMode | None:
+    if offer is None:
+        return None
+    return "hint" if offer.schema == NULL else "decode"
 
 
 def _read(name: str, path: str | None) -> Script:

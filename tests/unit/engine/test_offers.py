@@ -61,7 +61,7 @@ def test_the_kinds_own_schema_goes_along_and_judges(tmp_path: Path) -> None:
 def test_a_near_spelling_alone_stays_out_of_the_schema(tmp_path: Path) -> None:
     """One value, and no way out of it, would make a wrong answer right."""
     session = Session(tmp_path, "Philadelphai is closed.", CITY)
-    assert session.chat.requests[0].offer is None
+    assert not session.decodes(0)
     assert session.prompt() == 'Values of t.city that the text may mean: "Philadelphia".'
     assert session.narrowed() == [("/city", "t.city", "hint", 1)]
 
@@ -120,7 +120,7 @@ def test_a_number_of_the_column_is_named(tmp_path: Path) -> None:
 def test_the_nearest_values_of_a_rejected_answer_are_guesses(tmp_path: Path) -> None:
     session = Session(tmp_path, "The airport is closed.", CODE, answers=2)
     assert session.free(0)
-    assert session.chat.requests[1].offer is None
+    assert not session.decodes(1)
     assert session.prompt(1).startswith("Values of t.iata that the text may mean: ")
     session = Session(tmp_path, "It is closed.", CODE, answers=2, members=maybe(airport=True))
     assert session.free(0)
@@ -233,7 +233,8 @@ def test_a_request_overrides_kind_and_rule(tmp_path: Path) -> None:
     session = Session(
         tmp_path, "PHL.", with_(CODE, candidates="decode"), candidates="hint", answers=2
     )
-    assert [request.offer for request in session.chat.requests] == [None, None]
+    assert not session.decodes(0)
+    assert not session.decodes(1)
     assert 'names: "PHL"' in session.prompt(0)
     assert 'names: "PHL"' in session.prompt(1)
     assert session.task.settings.candidates == "hint"
@@ -241,7 +242,7 @@ def test_a_request_overrides_kind_and_rule(tmp_path: Path) -> None:
 
 def test_a_model_that_does_not_decode_finds_the_values_in_its_prompt(tmp_path: Path) -> None:
     session = Session(tmp_path, "PHL is closed.", PAIR, limits=None)
-    assert session.chat.requests[0].offer is None
+    assert not session.decodes(0)
     assert session.prompt() == (
         'Rows of t that the text names: {"airport":"PHL","city":"Philadelphia"}.'
     )
@@ -252,7 +253,7 @@ def test_a_model_that_does_not_decode_finds_the_values_in_its_prompt(tmp_path: P
 def test_more_than_a_decoder_takes_goes_into_the_prompt(tmp_path: Path) -> None:
     limits = SchemaLimits(values_max=1)
     session = Session(tmp_path, "JFK, PHL.", CODE, limits=limits)
-    assert session.chat.requests[0].offer is None
+    assert not session.decodes(0)
     assert session.prompt() == 'Values of t.iata that the text names: "JFK", "PHL".'
 
 

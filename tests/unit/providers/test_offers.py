@@ -6,9 +6,10 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 
-from lakehouse.core.chat import ChatReply
+from lakehouse.core.chat import ChatReply, Offer
 from lakehouse.core.errors import InfraError
 from lakehouse.providers.capability import REPEATS_MAX, Ask, Capabilities, _fitting
 from lakehouse.providers.llama_cpp import LlamaCppSettings
@@ -17,9 +18,9 @@ from lakehouse.providers.openai import OpenAiSettings
 from lakehouse.providers.provider import ModelSettings, ProviderFault
 from lakehouse.providers.scripted import ScriptedSettings
 from lakehouse.transport.client import HttpClient
-from support.capability import LOST, Case, form_of, question
+from support.capability import CLOSED, LOST, Case, form_of, question
 from support.endpoint import Answer, refusal
-from support.offered_calls import offering, schema_in, told_in, values_in
+from support.offered_calls import HINT, narrowed, offering, schema_in, told_in, values_in
 from support.raw_server import Exchange, RawServer
 
 MOST = 100
@@ -224,6 +225,19 @@ def test_a_hint_that_makes_the_prompt_too_long_is_left_out() -> None:
     case = Case(rule)
     assert offered(case.ask(offering(3), offering(2))) == [None, None]
     assert [values_in(body) for body in case.bodies] == [3, 0, 0, 2, 0, 0]
+
+
+@pytest.mark.parametrize("schema", [b"null", narrowed(3)])
+def test_what_stands_beside_the_schema_is_left_out_too(schema: bytes) -> None:
+    """Whatever we add to a prompt costs no session."""
+
+    def rule(body: dict[str, Any]) -> Answer | None:
+        return refusal("The maximum context length is 9 tokens") if told_in(body) else None
+
+    case = Case(rule)
+    offer = Offer(msgspec.Raw(schema), beside=HINT)
+    assert offered(case.ask(question(CLOSED, "Which city?", offer=offer))) == [None]
+    assert told_in(case.bodies[0])
 
 
 def test_a_prompt_that_is_too_long_by_itself_is_no_sign_of_trouble() -> None:
