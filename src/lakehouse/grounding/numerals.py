@@ -12,11 +12,14 @@ from typing import Final
 import msgspec
 
 _DIGITS_MAX: Final = 40  # longer runs of digits are no quantity
+_GROUPS_MAX: Final = 13  # of three digits: about as many; a table of numbers has runs without end
 _NUMERAL: Final = re.compile(
     r"[-−+]?[.]?\d(?:[\d,.'’\xa0\u2009\u202f]*\d)?(?:[eE][-+]?\d{1,3}(?!\w))?"
 )
 # Groups with plain spaces may also be numbers side by side: both readings are given.
-_SPACED: Final = re.compile(r"[-−+]?\d{1,3}(?: \d{3})+(?![\d,.]*\d)(?:[.,]\d+)?")
+_SPACED: Final = re.compile(
+    rf"[-−+]?\d{{1,3}}(?: \d{{3}}){{1,{_GROUPS_MAX}}}(?![\d,.]*\d)(?:[.,]\d+)?"
+)
 _CONVENTIONS: Final = ((".", ", '’\xa0\u2009\u202f"), (",", ". '’\xa0\u2009\u202f"))
 """The decimal mark, and the marks between groups of three digits."""
 

@@ -9,12 +9,14 @@ from typing import Final
 
 # A full stop ends a sentence before white space, but not after an initial ("J. Smith") and not
 # before a word in lower case ("approx. five"). Scripts without spaces need nothing behind theirs.
+# Each run of signs is looked at from its first on only, so that a text of nothing else takes no
+# longer; white space at the ends is cut off later.
 _CLOSING: Final = "\"'”’»)\\]』」"
 _SENTENCE_END: Final = re.compile(
-    rf"(?<!\b[^\W\d_])\.+[{_CLOSING}]*(?=\s+[^a-zß-öø-ÿ\s]|\s*\Z)"
-    rf"|[!?؟።‽…]+[{_CLOSING}]*(?=\s|\Z)"
+    rf"(?<!\.)(?:(?<!\b[^\W\d_])\.|\.{{2,}}+)[{_CLOSING}]*(?=\s+[^a-zß-öø-ÿ\s]|\s*\Z)"
+    rf"|(?<![!?؟።‽…])[!?؟።‽…]++[{_CLOSING}]*(?=\s|\Z)"
     rf"|[。！？｡।॥။]+[{_CLOSING}]*"
-    r"|\s*[\r\n]+\s*"
+    r"|[\r\n]+"
 )
 _CLAUSE_END: Final = re.compile(r"[,;:](?=\s)|[،؛、，；：·]|\s[–—-]+\s|—|[()（）]")
 

@@ -9,6 +9,7 @@ Pure. Beside the column's own index it keeps no text, only numbers of values:
 """
 
 from array import array
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from typing import Final
 
@@ -119,7 +120,8 @@ class Spellings:
         if not near:
             return sure
         taken = [(one.start, one.end) for one in sure]
-        parts = [one for one in found if one.spelling == "near" and _is_free(one, taken)]
+        ends = [end for _, end in taken]  # as sorted as the starts: none stands inside another
+        parts = [one for one in found if one.spelling == "near" and _is_free(one, taken, ends)]
         taken += [(one.start, one.end) for one in parts]
         guessed = [*_outermost(parts), *self._near(reading, sorted(taken))]
         if not guessed:
@@ -339,5 +341,6 @@ def _outermost(found: list[Naming]) -> list[Naming]:
     return kept
 
 
-def _is_free(one: Naming, taken: list[tuple[int, int]]) -> bool:
-    return all(one.end <= start or end <= one.start for start, end in taken)
+def _is_free(one: Naming, taken: list[tuple[int, int]], ends: list[int]) -> bool:
+    after = bisect_right(ends, one.start)
+    return after == len(taken) or one.end <= taken[after][0]
