@@ -35,6 +35,11 @@ _ODD_SPACE: Final = re.compile(r"[^\S ]|  ")
 _UNSPACED_CHAR: Final = re.compile(f"[{_UNSPACED}]")
 _JOINED_CHARS: Final = 1  # between two tokens of one name
 _STOPS: Final = frozenset({",", ";", ":", "!", "?", "\n", "。", "、", "，"})
+_ENTITY: Final = re.compile(r"&#?\w{1,9};\Z", re.ASCII)  # \Z: where the search ends
+_BROKEN_BEFORE: Final = re.compile(
+    rf"[^\W\d_][{re.escape(HYPHENS)}][ \t]*\r?\n\Z"
+)  # a word at a line's end
+_BROKEN_AFTER: Final = re.compile(r"[ \t]{0,4}\r?\n[^\W\d_]")
 _RUN_BEFORE_CHARS: Final = 32  # looked at of the other part of a compound word
 
 
@@ -193,9 +198,10 @@ def border_at(text: str, start: int, end: int) -> Border:
 
 
 def _left(text: str, start: int, end: int) -> Border:
-    if text[start - 1].isspace():
-        return "whole"
     mark, first = text[start - 1], text[start]
+    if mark.isspace():
+        broken = mark in "\r\n" and _BROKEN_BEFORE.search(text, max(0, start - 8), start)
+        return "part" if broken else "whole"
     if mark.isalnum():
         if is_unspaced(mark) and is_unspaced(first):
             return "none" if _is_hangul(mark) and _is_hangul(first) else _unspaced(start, end)
@@ -209,8 +215,12 @@ def _left(text: str, start: int, end: int) -> Border:
         run = _run_before(text, start - 1)
         return "whole" if run.islower() and len(run) <= 5 else "part"
     if mark in HYPHENS:
-        return _compound(text[start:end], _run_before(text, start - 1))
-    return "part" if mark in _JOINERS else "whole"
+        run = _run_before(text, start - 1)
+        other = start - 2 - len(run)
+        return _compound(text[start:end], run, text[other] if other >= 0 else " ")
+    if mark == ";":
+        return "part" if _ENTITY.search(text, max(0, start - 12), start) else "whole"
+    return "part" if mark in _JOINERS or _is_unseen(mark, first) else "whole"
 
 
 def _right(text: str, start: int, end: int) -> Border:
@@ -225,15 +235,17 @@ def _right(text: str, start: int, end: int) -> Border:
     if mark in _SUFFIXES and last.isalpha():
         return "part"
     if not after.isalnum():
-        return "whole"
+        broken = mark in HYPHENS and _BROKEN_AFTER.match(text, end + 1)
+        return "part" if broken else "whole"
     if mark in ".,:/" and last.isdigit() and after.isdigit():
         return "none"
     if mark in APOSTROPHES:
         run = _run_after(text, end + 1)
         return "whole" if run in {"s", "S"} else "part"
     if mark in HYPHENS:
-        return _compound(text[start:end], _run_after(text, end + 1))
-    return "part" if mark in _JOINERS else "whole"
+        run = _run_after(text, end + 1)
+        return _compound(text[start:end], run, text[end + 1 + len(run) :][:1])
+    return "part" if mark in _JOINERS or _is_unseen(mark, last) else "whole"
 
 
 def _unspaced(start: int, end: int) -> Border:
@@ -241,12 +253,20 @@ def _unspaced(start: int, end: int) -> Border:
     return "whole" if end - start > 1 else "none"
 
 
-def _compound(word: str, other: str) -> Border:
-    """Judge a hyphen: `York-based`, `LHR-JFK` hold words; `Jean-Pierre`, `non-smoking` do not."""
+def _compound(word: str, other: str, beyond: str) -> Border:
+    """Judge a hyphen: `York-based`, `LHR-JFK` hold words; `Jean-Pierre`, `non-smoking` do not.
+
+    `beyond` is the sign on the far side of the other part: `Stratford-upon-Avon` is one name.
+    """
     if word[0].isupper() and other[:1].islower():
-        return "whole"
+        return "part" if beyond and beyond in HYPHENS else "whole"
     codes = word.isupper() and other.isupper() and len(word) == len(other)
     return "whole" if codes else "part"
+
+
+def _is_unseen(mark: str, char: str) -> bool:
+    """Whether a sign is not seen and parts no words: a soft hyphen, a joiner."""
+    return not mark.isascii() and unicodedata.category(mark) == "Cf" and not is_unspaced(char)
 
 
 def _is_hangul(char: str) -> bool:
