@@ -36,7 +36,7 @@ from lakehouse.validation.narrowing import NarrowedSchema
 _LOG = logging.getLogger(__name__)
 _CHARS_INLINE_MAX: Final = 8_192  # up to here a search takes 2 ms a column, less than a hand-over
 # Why a place was not narrowed although its values are known: the prompt can have them.
-_HINTED: Final = frozenset({"over_limits", "not_expressible"})
+_HINTED: Final = frozenset({"only_guesses", "over_limits", "not_expressible"})
 
 
 class AttemptOffer(msgspec.Struct, frozen=True):

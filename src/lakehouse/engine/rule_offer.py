@@ -78,6 +78,7 @@ class RuleOffer(msgspec.Struct, frozen=True):
             self.places,
             tuple(tuple(map(_scalar, cells)) for cells in rows),
             open_end=not closed,
+            guesses=len(self.guesses),
         )
 
     def hint(self) -> str:

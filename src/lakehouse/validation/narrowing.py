@@ -41,7 +41,7 @@ from lakehouse.validation.schema_engine import FORMATS, SchemaEngine
 from lakehouse.validation.schema_view import SchemaView
 from lakehouse.validation.schema_weight import Definitions, SchemaWeight
 
-LeftReason = Literal["no_place", "no_valid_value", "not_expressible", "over_limits"]
+LeftReason = Literal["no_place", "no_valid_value", "only_guesses", "not_expressible", "over_limits"]
 
 
 class Candidates(msgspec.Struct, frozen=True):
@@ -49,12 +49,14 @@ class Candidates(msgspec.Struct, frozen=True):
 
     `places` are JSON Pointers, each with its column's name for the row, the rule's main one first.
     Each of the `rows` has one value for each place. `open_end` also lets any other value stand
-    there.
+    there. The last `guesses` of the rows never stand there alone: one of the others, null or an
+    open end is beside them.
     """
 
     places: tuple[tuple[str, str], ...]
     rows: tuple[Row, ...]
     open_end: bool = False
+    guesses: int = 0
 
 
 class NarrowedSchema(msgspec.Struct, frozen=True):
@@ -177,6 +179,10 @@ class SchemaNarrowing:
         rows = [row for given in one.rows if (row := _fitted(given, spots)) is not None]
         if not rows:
             left[one.places[0][0]] = "no_valid_value"
+            return _Part((), ())
+        sure = one.rows[: len(one.rows) - one.guesses]
+        if not (one.open_end or main.null or any(_fitted(given, spots) for given in sure)):
+            left[one.places[0][0]] = "only_guesses"
             return _Part((), ())
         columns = [_distinct(row[at] for row in rows) for at in range(len(spots))]
         together = {at: spot for at, spot in enumerate(spots) if spot is not None and columns[at]}

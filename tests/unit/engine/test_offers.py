@@ -99,6 +99,20 @@ def test_a_row_without_the_named_city_stands_beside_one_that_has_it(tmp_path: Pa
     assert not session.writable(airport="LAX", city="Boston")
 
 
+def test_a_guess_does_not_stand_alone_where_the_schema_forbids_what_is_named(
+    tmp_path: Path,
+) -> None:
+    members = EVENT | {"city": TEXT | {"enum": ["Boston", "Philadelphia"]}}
+    text = "New York, Philadelphai."
+    session = Session(tmp_path, text, CITY, members=members)
+    assert session.chat.requests[0].offer is None
+    assert 'may mean: "Philadelphia"' in session.prompt()
+    assert [mode for _, _, mode, _ in session.narrowed()] == ["hint"]
+    session = Session(tmp_path, "Boston, Philadelphai.", CITY, members=members)
+    assert session.writable(city="Boston")
+    assert session.writable(city="Philadelphia")
+
+
 def test_numbers_within_a_tolerance_are_guesses(tmp_path: Path) -> None:
     rule = GroundingRule(path="/gates", column="t.gates", match="within", tolerance=1)
     number = EVENT | {"gates": {"type": "number"}}
