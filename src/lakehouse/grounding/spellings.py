@@ -9,7 +9,7 @@ Pure. Beside the column's own index it keeps no text, only numbers of values:
 """
 
 from array import array
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from typing import Final
 
@@ -43,6 +43,8 @@ _COUNTS: Final = tuple(
     for bits in range(1 << _MANY)
 )
 """Numbers of tokens by the bits that tell them."""
+_WIDER: Final = ((2, 0), (1, 1), (0, 2), (1, 0), (0, 1))
+"""Numbers of words before and after a value that may belong to a longer one."""
 _KIND_SHIFT: Final = 36  # of the bits of a hash that tell first tokens apart
 _KINDS: Final = tuple(1 << (_MANY + kind) for kind in range(16))
 _TAG_SHIFT: Final = 40
@@ -253,7 +255,8 @@ class Spellings:
     def _near(self, reading: Reading, taken: list[tuple[int, int]]) -> list[Naming]:
         budget = NEAR_COMPARED_MAX
         found: list[Naming] = []
-        for start, end in self._near_windows(reading, taken):
+        windows = self._near_windows(reading, taken)
+        for start, end in (windows + self._wider(reading, taken))[:NEAR_WINDOWS_MAX]:
             if found and any(one.start <= start and end <= one.end for one in found):
                 continue
             key = reading.key(start, end)
@@ -293,6 +296,28 @@ class Spellings:
                     break
         windows.sort()
         return [(start, end) for _, start, end in windows[:NEAR_WINDOWS_MAX]]
+
+    def _wider(self, reading: Reading, taken: list[tuple[int, int]]) -> list[tuple[int, int]]:
+        """Return places around a named value that may be a longer, misspelled one: `Neew York`."""
+        starts, ends, text = reading.starts, reading.ends, reading.text
+        lower = text.islower()  # else names are not
+        windows: dict[str, tuple[int, int]] = {}
+        for place in taken[:NEAR_WINDOWS_MAX]:
+            first, last = bisect_left(starts, place[0]), bisect_right(ends, place[1]) - 1
+            for before, after in _WIDER:
+                at, to = first - before, last + after
+                if at < 0 or to >= len(ends):
+                    continue
+                start, end = starts[at], ends[to]
+                if not lower and (text[start].islower() or text[starts[to]].islower()):
+                    continue
+                key = reading.key(start, end)
+                if key in windows or len(key) not in self._reached[text[start:end].isupper()]:
+                    continue
+                if reading.is_one(at, to):
+                    windows[key] = start, end
+        busy = set(taken)
+        return [window for window in windows.values() if window not in busy]
 
     def _ranked(self, text: str, key: str, codes: list[int]) -> list[tuple[int, int]]:
         """Return the distances and numbers of the values near enough, nearest first."""

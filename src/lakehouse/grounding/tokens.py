@@ -120,14 +120,23 @@ class Reading:
                 busy = next(taking, None)
             if busy is not None and end > busy[0]:
                 continue
-            if run:
-                gap = self.text[run[-1][1] : start]
-                if len(gap) > _JOINED_CHARS or gap in _STOPS:
-                    yield run
-                    run = []
+            if run and self._are_parted(run[-1][1], start):
+                yield run
+                run = []
             run.append((start, end))
         if run:
             yield run
+
+    def is_one(self, first: int, last: int) -> bool:
+        """Return whether nothing parts these tokens, all in scripts that part words."""
+        if is_unspaced(self.text[self.starts[first]]) or is_unspaced(self.text[self.starts[last]]):
+            return False
+        starts = self.starts[first + 1 : last + 1]
+        return not any(map(self._are_parted, self.ends[first:last], starts))
+
+    def _are_parted(self, end: int, start: int) -> bool:
+        gap = self.text[end:start]
+        return len(gap) > _JOINED_CHARS or gap in _STOPS
 
 
 def places_of(text: str) -> tuple[list[int], list[int]]:

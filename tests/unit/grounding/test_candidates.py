@@ -140,6 +140,16 @@ TRIPLE = [
     (["Cotto", "Coto"], "Coto", [("Coto", "=")]),
     (["San Francisco"], "San Fransisco", [("San Francisco", "?1")]),
     (["Newyork"], "New York", [("Newyork", "?1")]),
+    (YORKS, "in Neew York", [("New York", "?1"), ("York", "=")]),
+    (["York", "North York"], "in Nrth York", [("North York", "?1"), ("York", "=")]),
+    (["york", "north york"], "in nrth york", [("north york", "?1"), ("york", "=")]),
+    (["Angeles", "Los Angeles"], "Los, Angeles", [("Angeles", "=")]),
+    (["Jean", "Jean-Pierre"], "Jean-Piere", [("Jean-Pierre", "?1"), ("Jean", "?0")]),
+    (
+        ["Bay", "San Francisco Bay"],
+        "San Fransisco Bay",
+        [("San Francisco Bay", "?1"), ("Bay", "=")],
+    ),
     # White space, signs, none
     (["New York"], "New\nYork", [("New York", "~")]),
     (["New York"], "New\u00a0York", [("New York", "~")]),
