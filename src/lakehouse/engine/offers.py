@@ -35,6 +35,7 @@ from lakehouse.validation.narrowing import NarrowedSchema
 
 _LOG = logging.getLogger(__name__)
 _CHARS_INLINE_MAX: Final = 8_192  # up to here a search takes 2 ms a column, less than a hand-over
+_SCHEMA_BYTES_INLINE_MAX: Final = 8 << 10  # each of up to 200 rows takes a copy of it
 # Why a place was not narrowed although its values are known: the prompt can have them.
 _HINTED: Final = frozenset({"only_guesses", "over_limits", "not_expressible"})
 
@@ -75,7 +76,7 @@ class Offers:
         self._nearest: dict[str, list[msgspec.Raw]] = {}
 
     async def first(self) -> AttemptOffer:
-        """Return what the first attempt offers; a long text is searched in a thread.
+        """Return what the first attempt offers; a long text, or a large schema, takes a thread.
 
         Raises:
             TableUnavailable: A rule names a missing table or column.
@@ -96,7 +97,8 @@ class Offers:
 
     async def _offered(self) -> AttemptOffer:
         try:
-            if sum(map(len, self._task.sources)) <= _CHARS_INLINE_MAX:
+            chars, schema = sum(map(len, self._task.sources)), bytes(self._task.kind.schema)
+            if chars <= _CHARS_INLINE_MAX and len(schema) <= _SCHEMA_BYTES_INLINE_MAX:
                 return self._made()
             return await asyncio.to_thread(self._made)
         except InfraError:

@@ -105,7 +105,7 @@ def test_a_guess_does_not_stand_alone_where_the_schema_forbids_what_is_named(
     members = EVENT | {"city": TEXT | {"enum": ["Boston", "Philadelphia"]}}
     text = "New York, Philadelphai."
     session = Session(tmp_path, text, CITY, members=members)
-    assert session.chat.requests[0].offer is None
+    assert not session.decodes()
     assert 'may mean: "Philadelphia"' in session.prompt()
     assert [mode for _, _, mode, _ in session.narrowed()] == ["hint"]
     session = Session(tmp_path, "Boston, Philadelphai.", CITY, members=members)
@@ -314,8 +314,11 @@ def test_a_failure_of_an_offer_ends_no_session(
     assert "broken on purpose" in caplog.text
 
 
-def test_a_long_text_is_searched_beside_the_loop(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("words", "note", "beside"), [(5_000, 0, True), (5, 9_000, True), (5, 0, False)]
+)
+def test_a_long_text_or_a_large_schema_takes_a_thread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: int, note: int, beside: bool
 ) -> None:
     handed: list[object] = []
     real = asyncio.to_thread
@@ -325,7 +328,8 @@ def test_a_long_text_is_searched_beside_the_loop(
         return await real(work, *arguments)
 
     monkeypatch.setattr("lakehouse.engine.offers.asyncio.to_thread", noticed)
-    session = Session(tmp_path, "x " * 5_000 + "PHL is closed.", CODE)
+    members = {**EVENT, "note": TEXT | {"description": "n" * note}}
+    session = Session(tmp_path, "x " * words + "PHL is closed.", CODE, members=members)
     assert session.writable(airport="PHL")
     assert not session.writable(airport="JFK")
-    assert "_made" in handed
+    assert ("_made" in handed) is beside

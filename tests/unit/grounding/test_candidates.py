@@ -17,22 +17,7 @@ from lakehouse.grounding.candidates import named_in
 from lakehouse.grounding.index import index_booleans, index_numbers, index_texts
 from lakehouse.grounding.near_keys import NEAR_SHARED_MAX
 from lakehouse.grounding.tokens import Reading, is_unspaced, key_of
-from support.candidates import CITY, of, ready
-
-Found = list[tuple[str, str]]
-
-
-def named(values: Sequence[str], text: str) -> Found:
-    """Say what is named and how: `=` exact, `~` folded, `?1` near by one edit."""
-    found = of(CITY, {"t.city": ready(index_texts(values))}, text)
-    assert found.total == len(found.values)
-    assert found.complete
-    marks = {"exact": "=", "folded": "~"}
-    return [
-        (msgspec.json.decode(one.value), marks.get(one.spelling, f"?{one.distance}"))
-        for one in found.values
-    ]
-
+from support.candidates import CITY, Found, named, of, ready
 
 YORKS = ["York", "New York", "York City", "New York City"]
 CODES = ["ARE", "CAN", "LHR", "ZRH", "EGLL"]
@@ -94,19 +79,6 @@ TRIPLE = [
     (["Paris"], "an ex-Paris firm", [("Paris", "=")]),
     (["vegetarian"], "non-vegetarian", [("vegetarian", "?0")]),
     (["Paris", "London"], "London–Paris", [("London", "="), ("Paris", "=")]),
-    (["Avon"], "in Stratford-upon-Avon", [("Avon", "?0")]),
-    (["Stratford"], "in Stratford-upon-Avon", [("Stratford", "?0")]),
-    (["Chester"], "in Man-\nchester", [("Chester", "?0")]),
-    (["Man"], "in Man-\r\nchester", [("Man", "?0")]),
-    (["York"], "by road -\nYork is near", [("York", "=")]),
-    (["York", "Paris"], "York-\n\nParis -", [("York", "="), ("Paris", "=")]),
-    # Signs that are not seen, and those of HTML
-    (["Chester"], "in Man\u00adchester", [("Chester", "?0")]),
-    (["Man"], "in Man\u200bchester", [("Man", "?0")]),
-    (["York"], "in \u200bYork\ufeff.", [("York", "=")]),
-    (["กรุงเทพ"], "ไป\u200bกรุงเทพ\u200bวันนี้", [("กรุงเทพ", "=")]),
-    (["York"], "in New&nbsp;York", [("York", "?0")]),
-    (["York"], "in London;York", [("York", "=")]),
     # Apostrophes
     (["O'Hare"], "at O'Hare", [("O'Hare", "=")]),
     (["O'Hare"], "at O’Hare", [("O'Hare", "~")]),
@@ -140,16 +112,6 @@ TRIPLE = [
     (["Cotto", "Coto"], "Coto", [("Coto", "=")]),
     (["San Francisco"], "San Fransisco", [("San Francisco", "?1")]),
     (["Newyork"], "New York", [("Newyork", "?1")]),
-    (YORKS, "in Neew York", [("New York", "?1"), ("York", "=")]),
-    (["York", "North York"], "in Nrth York", [("North York", "?1"), ("York", "=")]),
-    (["york", "north york"], "in nrth york", [("north york", "?1"), ("york", "=")]),
-    (["Angeles", "Los Angeles"], "Los, Angeles", [("Angeles", "=")]),
-    (["Jean", "Jean-Pierre"], "Jean-Piere", [("Jean-Pierre", "?1"), ("Jean", "?0")]),
-    (
-        ["Bay", "San Francisco Bay"],
-        "San Fransisco Bay",
-        [("San Francisco Bay", "?1"), ("Bay", "=")],
-    ),
     # White space, signs, none
     (["New York"], "New\nYork", [("New York", "~")]),
     (["New York"], "New\u00a0York", [("New York", "~")]),
