@@ -11,6 +11,7 @@ import json
 import statistics
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -41,13 +42,20 @@ class Round(NamedTuple):
     p99_ms: float
 
 
-async def load(port: int, prompt: str, sessions: int) -> list[float]:
-    """Run sessions, `IN_FLIGHT` at once; gives each one's seconds. Any bad answer ends it."""
-    body = json.dumps({"kind": "event", "prompt": prompt}).encode()
-    request = (
+def request_of(prompt: str, kind: str = "event") -> bytes:
+    """Write the request of one session."""
+    body = json.dumps({"kind": kind, "prompt": prompt}).encode()
+    return (
         b"POST /v1/iterate HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\n"
         b"content-length: %d\r\n\r\n%b" % (len(body), body)
     )
+
+
+async def load(port: int, requests: Sequence[bytes], sessions: int) -> list[float]:
+    """Run sessions, `IN_FLIGHT` at once, the requests in turn; gives each one's seconds.
+
+    Any bad answer ends it.
+    """
     left = sessions
     seconds: list[float] = []
 
@@ -57,7 +65,7 @@ async def load(port: int, prompt: str, sessions: int) -> list[float]:
         while left > 0:
             left -= 1
             begun = time.perf_counter()
-            writer.write(request)
+            writer.write(requests[left % len(requests)])
             head = await reader.readuntil(b"\r\n\r\n")
             length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
             answer = await reader.readexactly(length)
@@ -70,10 +78,10 @@ async def load(port: int, prompt: str, sessions: int) -> list[float]:
     return seconds
 
 
-def one_round(port: int, pid: int, prompt: str, sessions: int) -> Round:
+def one_round(port: int, pid: int, requests: Sequence[bytes], sessions: int) -> Round:
     """Run sessions against a daemon, and read what they cost it."""
     before, begun = cpu_s(pid), time.perf_counter()
-    seconds = asyncio.run(load(port, prompt, sessions))
+    seconds = asyncio.run(load(port, requests, sessions))
     return round_of(seconds, cpu_s(pid) - before, time.perf_counter() - begun)
 
 
@@ -117,8 +125,9 @@ def run(sessions: int, rounds: int) -> str:
         with process("-m", "lakehouse", "up", cwd=directory) as (daemon, greeting):
             port = int(greeting.split("http://127.0.0.1:")[1].split()[0])
             for case, prompt in CASES:
-                asyncio.run(load(port, prompt, max(sessions // 5, IN_FLIGHT)))  # warm up
-                found = [one_round(port, daemon.pid, prompt, sessions) for _ in range(rounds)]
+                requests = [request_of(prompt)]
+                asyncio.run(load(port, requests, max(sessions // 5, IN_FLIGHT)))  # warm up
+                found = [one_round(port, daemon.pid, requests, sessions) for _ in range(rounds)]
                 lines.append(f"| {case} | {cells(found)} |")
             rss = Path(f"/proc/{daemon.pid}/status").read_text().split("VmRSS:")[1].split()[0]
         where = (

@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from bench_iterate import CASES, IN_FLIGHT, SCHEMA, Round, cells, load, round_of
+from bench_iterate import CASES, IN_FLIGHT, SCHEMA, Round, cells, load, request_of, round_of
 from lakehouse.tracing.channel import LINGER_S
 from rig import HERE, cpu_s, file_system, heading, process, write_result
 
@@ -90,7 +90,7 @@ def cost(directory: Path, model_port: str, sessions: int, rounds: int) -> list[s
                 daemon(own, model_port, environment, content=content)
             )
             daemons.append((port, started.pid))
-            asyncio.run(load(port, "retry", ROUND_SESSIONS))  # warm up
+            asyncio.run(load(port, [request_of("retry")], ROUND_SESSIONS))  # warm up
         lines = []
         for case, prompt in CASES:
             asked = [in_turns(daemons, prompt, sessions) for _ in range(rounds)]
@@ -110,7 +110,9 @@ def in_turns(daemons: list[tuple[int, int]], prompt: str, sessions: int) -> list
         for turn in range(len(daemons)):
             place = (block + turn) % len(daemons)
             begun = time.perf_counter()
-            seconds[place] += asyncio.run(load(daemons[place][0], prompt, sessions // BLOCKS))
+            seconds[place] += asyncio.run(
+                load(daemons[place][0], [request_of(prompt)], sessions // BLOCKS)
+            )
             taken[place] += time.perf_counter() - begun
     time.sleep(LINGER_S * 1.5)  # the last spans are sent
     return [
@@ -140,13 +142,13 @@ def outage(directory: Path, model_port: str, mode: str, seconds: float) -> str:
         ]
         taken: list[list[float]] = [[], []]
         for port in ports:
-            asyncio.run(load(port, "ok", ROUND_SESSIONS))  # warm up
+            asyncio.run(load(port, [request_of("ok")], ROUND_SESSIONS))  # warm up
         loaded_s = 0.0
         while loaded_s < seconds:
             begun = time.monotonic()
-            taken[1] += asyncio.run(load(ports[1], "ok", ROUND_SESSIONS))
+            taken[1] += asyncio.run(load(ports[1], [request_of("ok")], ROUND_SESSIONS))
             loaded_s += time.monotonic() - begun
-            taken[0] += asyncio.run(load(ports[0], "ok", ROUND_SESSIONS))
+            taken[0] += asyncio.run(load(ports[0], [request_of("ok")], ROUND_SESSIONS))
         items = traced_items(ports[1])
     for place, found in zip(places, taken, strict=True):
         rows = sum(

@@ -11,6 +11,7 @@ BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 # What each is asked for, how many lines of figures it then gives, and whether it keeps them.
 SMALLEST = {
     "bench_candidates.py": (["--names", "2000"], 14, True),
+    "bench_grounding.py": (["--sessions", "16", "--rounds", "1"], 5, True),
     "bench_iterate.py": (["--sessions", "16", "--rounds", "1"], 2, True),
     "bench_log.py": (["--rows", "2000"], 12, True),
     "bench_metrics.py": ([], 4, True),

@@ -124,9 +124,9 @@ class Offers:
             )
             for one, (_, mode) in zip(found, self._modes, strict=True)
         ]
-        bounds = {one.rule.path: one.required() for one in every if one.rule.candidates_required}
-        required = {path: values for path, values in bounds.items() if values is not None}
-        if required:
+        if any(rule.candidates_required for rule in offering):
+            bounds = [(one.rule.path, one.required()) for one in every]
+            required = {path: values for path, values in bounds if values is not None}
             every = [one.within(required) for one in every]
         decoding, narrowed = self._narrow(every)
         left = dict(narrowed.left) if narrowed is not None else {}

@@ -191,7 +191,11 @@ def _stands(cell: msgspec.Raw, sources: Sequence[str]) -> bool:
 
 
 def _scalar(cell: msgspec.Raw) -> JsonScalar:
-    value: JsonValue = parse_bytes(bytes(cell))
+    data = bytes(cell)
+    if data.startswith(b'"'):  # as most are; numbers keep every digit below
+        text: str = msgspec.json.decode(data)
+        return text
+    value: JsonValue = parse_bytes(data)
     assert not isinstance(value, list | dict), "a cell of a column is a scalar"
     return value
 
