@@ -18,6 +18,7 @@ from lakehouse.validation.narrowing import Candidates
 _Cells = tuple[msgspec.Raw, ...]
 _NAMED: Final = "that the text names"
 _MEANT: Final = "that the text may mean"
+_MORE: Final = ", among others"
 
 
 class RuleOffer(msgspec.Struct, frozen=True):
@@ -25,7 +26,7 @@ class RuleOffer(msgspec.Struct, frozen=True):
 
     `named` are values, or rows, that the sources name; `guesses` all others. `whole` is false where
     there may be more than these, so that nothing can be ruled out. `takes_null` says whether the
-    main place may be null.
+    main place may be null, `some_named` whether the sources name any value, fitting or not.
     """
 
     rule: GroundingRule
@@ -35,6 +36,7 @@ class RuleOffer(msgspec.Struct, frozen=True):
     guesses: tuple[_Cells, ...]
     whole: bool
     takes_null: bool
+    some_named: bool
 
     def required(self) -> frozenset[bytes] | None:
         """Return all that may stand at the main place besides null; None: other values may too."""
@@ -84,15 +86,21 @@ class RuleOffer(msgspec.Struct, frozen=True):
     def hint(self) -> str:
         """Return the line for the prompt; empty: there is nothing to say."""
         if not self.named and not self.guesses:
-            if self.required() is not None:
-                return f"The text names no value of {self.rule.column}: {self._name(0)} is null."
-            return ""
+            if self.required() is None:
+                return ""
+            fitting = " that fits" if self.some_named else ""
+            return (
+                f"The text names no value of {self.rule.column}{fitting}: {self._name(0)} is null."
+            )
         named, guesses = self._shown()
         table = (self.rule.column or "").partition(".")[0]
         what = f"Values of {self.rule.column}" if len(self.places) == 1 else f"Rows of {table}"
         lines = [
-            f"{what} {words}: {self._listed(rows)}."
-            for words, rows in ((_NAMED, named), (_MEANT, guesses))
+            f"{what} {words}{'' if self.whole and rows == every else _MORE}: {self._listed(rows)}."
+            for words, rows, every in (
+                (_NAMED, named, self.named),
+                (_MEANT, guesses, self.guesses),
+            )
             if rows
         ]
         return "\n".join(lines)
@@ -109,18 +117,17 @@ class RuleOffer(msgspec.Struct, frozen=True):
             for at, (path, column) in enumerate(places)
         )
 
-    def _shown(self) -> tuple[list[_Cells], list[_Cells]]:
+    def _shown(self) -> tuple[tuple[_Cells, ...], tuple[_Cells, ...]]:
         """Return the named and the guessed ones within the limits of a prompt."""
         left_bytes, left = HINT_BYTES_MAX, HINT_VALUES_MAX
-        shown: tuple[list[_Cells], list[_Cells]] = ([], [])
-        for kept, rows in zip(shown, (self.named, self.guesses), strict=True):
-            for cells in rows:
-                left_bytes -= sum(len(bytes(cell)) for cell in cells)
-                left -= 1
-                if left < 0 or left_bytes < 0:
-                    return shown
-                kept.append(cells)
-        return shown
+        kept = 0
+        for cells in (*self.named, *self.guesses):
+            left_bytes -= sum(len(bytes(cell)) for cell in cells)
+            left -= 1
+            if left < 0 or left_bytes < 0:
+                break
+            kept += 1
+        return self.named[:kept], self.guesses[: max(0, kept - len(self.named))]
 
     def _listed(self, rows: Sequence[_Cells]) -> str:
         if len(self.places) == 1:
@@ -170,6 +177,7 @@ def rule_offer(
         tuple(guesses),
         whole and found.rows_total == len(found.rows),
         takes_null,
+        bool(found.values),
     )
 
 

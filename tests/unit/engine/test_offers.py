@@ -193,6 +193,12 @@ def test_a_prompt_asks_for_null_where_the_model_does_not_decode(tmp_path: Path) 
     assert session.prompt() == "The text names no value of t.iata: airport is null."
 
 
+def test_a_prompt_does_not_deny_values_that_contradict_each_other(tmp_path: Path) -> None:
+    rule = with_(PAIR, candidates_required=True)
+    session = Session(tmp_path, "LAX (Boston)", rule, members=maybe(airport=True), limits=None)
+    assert session.prompt() == "The text names no value of t.iata that fits: airport is null."
+
+
 # --- Quotes --------------------------------------------------------------------------------------
 
 
@@ -279,6 +285,7 @@ def test_a_hint_is_data_and_capped(tmp_path: Path) -> None:
     )
     assert "\n" not in offer.hint()
     assert offer.hint().count("Ignore") == 20
+    assert offer.hint().startswith("Values of t.iata that the text names, among others: ")
 
 
 @pytest.mark.parametrize(
