@@ -1,7 +1,8 @@
 """Numbers as people write them in a text.
 
 Pure. `1,200`, `1.10`, `-5`, `1 200`, `1'200`, `2e3`. What
-two conventions read in two ways (`1.200`, `1,5`) has both readings, the English one first.
+two conventions read in two ways (`1.200`, `1,5`) has both readings, the English one first. The
+parts of a date, a time or a name (`2024-05-01`, `14:00`, `3/4`, `COVID-19`) are no numbers.
 """
 
 import re
@@ -14,12 +15,13 @@ import msgspec
 _DIGITS_MAX: Final = 40  # longer runs of digits are no quantity
 _GROUPS_MAX: Final = 13  # of three digits: about as many; a table of numbers has runs without end
 _NUMERAL: Final = re.compile(
-    r"[-−+]?[.]?\d(?:[\d,.'’\xa0\u2009\u202f]*\d)?(?:[eE][-+]?\d{1,3}(?!\w))?"
+    r"(?P<date>(?<!\w)\d{4}-\d{2}-\d{2}(?![\d-]))|[-−+]?[.]?\d(?:[\d,.'’\xa0\u2009\u202f]*\d)?(?:[eE][-+]?\d{1,3}(?!\w))?"
 )
 # Groups with plain spaces may also be numbers side by side: both readings are given.
 _SPACED: Final = re.compile(
     rf"[-−+]?\d{{1,3}}(?: \d{{3}}){{1,{_GROUPS_MAX}}}(?![\d,.]*\d)(?:[.,]\d+)?"
 )
+_TIME_PART: Final = re.compile(r"[:/]\d")  # behind a number that is a part of another thing
 _CONVENTIONS: Final = ((".", ", '’\xa0\u2009\u202f"), (",", ". '’\xa0\u2009\u202f"))
 """The decimal mark, and the marks between groups of three digits."""
 
@@ -36,6 +38,8 @@ class Numeral(msgspec.Struct, frozen=True):
 def numerals_in(text: str) -> Iterator[Numeral]:
     """Yield each number of the text, in order, once for each reading. Cost: one pass."""
     for found in _NUMERAL.finditer(text):
+        if found["date"] is not None:
+            continue
         spaced = _SPACED.match(text, found.start())
         if spaced is not None:
             yield from _read(text, *spaced.span())
@@ -44,11 +48,13 @@ def numerals_in(text: str) -> Iterator[Numeral]:
 
 def _read(text: str, start: int, end: int) -> Iterator[Numeral]:
     before = text[start - 1] if start else " "
-    if text[start] in "-−+" and (before.isalnum() or before in ")]"):
+    if text[start] in "-−+" and (before.isdigit() or before in ")]"):
         start += 1  # a dash: 20-25
+    elif before in ":/" and start > 1 and text[start - 2].isdigit():
+        return
     elif before.isalnum() or before == "_" or (before == "." and text[start].isdigit()):
         return  # A320
-    if end < len(text) and text[end] == "_":
+    if text[end : end + 1] == "_" or _TIME_PART.match(text, end) is not None:
         return
     readings = []
     for decimal_mark, marks in _CONVENTIONS:
