@@ -38,6 +38,8 @@ _TYPES: Final[Mapping[type, str]] = {
     int: "integer",
 }
 _INDEX_DIGITS_MAX: Final = 9
+_FRACTIONAL: Final = frozenset({float, Decimal})
+_WHOLE_MAX: Final = 1 << 53
 
 
 class PlaceTally:
@@ -311,7 +313,11 @@ def _due(marks: tuple[Mark, ...]) -> Group | None:
 
 
 def only(values: list[JsonValue], *, single: bool) -> dict[str, JsonValue]:
-    """Write a subschema for these values alone, its types named as OpenAI wants it."""
+    """Write a subschema for these values alone, its types named as OpenAI wants it.
+
+    Whole numbers are written without a fraction, so that an integer is written as one.
+    """
+    values = [_whole(value) if value.__class__ in _FRACTIONAL else value for value in values]
     types = list(dict.fromkeys([_TYPES.get(value.__class__, "number") for value in values]))
     if "number" in types and "integer" in types:
         types.remove("integer")
@@ -319,6 +325,11 @@ def only(values: list[JsonValue], *, single: bool) -> dict[str, JsonValue]:
     if types == ["null"]:
         return {"type": kind}
     return {"type": kind, "const": values[0]} if single else {"type": kind, "enum": values}
+
+
+def _whole(value: JsonValue) -> JsonValue:
+    assert isinstance(value, float | Decimal)
+    return int(value) if -_WHOLE_MAX < value < _WHOLE_MAX and value == int(value) else value
 
 
 def _joined(node: dict[str, JsonValue], form: dict[str, JsonValue]) -> dict[str, JsonValue]:

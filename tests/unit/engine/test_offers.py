@@ -131,6 +131,16 @@ def test_a_number_of_the_column_is_named(tmp_path: Path) -> None:
     assert not session.writable(gates=300)
 
 
+def test_a_whole_number_is_offered_without_a_fraction(tmp_path: Path) -> None:
+    """The column holds 126.0; a model would write that for an integer, too."""
+    rule = GroundingRule(path="/gates", column="t.gates")
+    members = {"gates": {"type": ["integer", "null"]}}
+    session = Session(tmp_path, "126 gates.", rule, members=members)
+    offer = session.chat.requests[0].offer
+    assert offer is not None
+    assert b'{"type":["integer","null"],"enum":[126,null]}' in bytes(offer.schema)
+
+
 def test_the_nearest_values_of_a_rejected_answer_are_guesses(tmp_path: Path) -> None:
     session = Session(tmp_path, "The airport is closed.", CODE, answers=2)
     assert session.free(0)
