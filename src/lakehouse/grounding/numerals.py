@@ -13,13 +13,14 @@ from typing import Final
 import msgspec
 
 _DIGITS_MAX: Final = 40  # longer runs of digits are no quantity
-_GROUPS_MAX: Final = 13  # of three digits: about as many; a table of numbers has runs without end
+_GROUPS_MAX: Final = 6  # of three digits with spaces: a table of numbers has runs without end
 _NUMERAL: Final = re.compile(
-    r"(?P<date>(?<!\w)\d{4}-\d{2}-\d{2}(?![\d-]))|[-−+]?[.]?\d(?:[\d,.'’\xa0\u2009\u202f]*\d)?(?:[eE][-+]?\d{1,3}(?!\w))?"
+    r"(?P<date>(?<!\w)\d{4}-\d{2}-\d{2}(?![\d-]))"
+    r"|[-−+]?[.]?\d(?:[\d,.'’\xa0\u2009\u202f]*\d)?(?:[eE][-+]?\d{1,3}(?!\w))?"
 )
 # Groups with plain spaces may also be numbers side by side: both readings are given.
 _SPACED: Final = re.compile(
-    rf"[-−+]?\d{{1,3}}(?: \d{{3}}){{1,{_GROUPS_MAX}}}(?![\d,.]*\d)(?:[.,]\d+)?"
+    rf"[-−+]?\d{{1,3}}(?: \d{{3}}){{1,{_GROUPS_MAX}}}(?![\d,.]*\d)(?! \d{{3}}(?!\d))(?:[.,]\d+)?"
 )
 _TIME_PART: Final = re.compile(r"[:/]\d")  # behind a number that is a part of another thing
 _CONVENTIONS: Final = ((".", ", '’\xa0\u2009\u202f"), (",", ". '’\xa0\u2009\u202f"))
