@@ -36,6 +36,7 @@ NEAR_COMPARED_MAX: Final = 128  # values compared for one text
 _TOKENS_MAX: Final = 64  # of a value; a longer one is no name
 _CODE_CHARS_SURE: Final = 3  # upper-case values up to here are codes
 _CODE_CHARS_MAX: Final = 5  # and up to here in a column that holds mostly such
+_BEFORE_SENTENCE: Final = ".!?:…\"'“„«(*-"
 _VOCABULARY_MAX: Final = 256  # values; in a larger column some are common words by chance: "May"
 _MANY: Final = 8  # tokens; of values with so many or more, `_firsts` tells no number
 _COUNTS: Final = tuple(
@@ -211,7 +212,8 @@ class Spellings:
         border = border_at(text, start, end)
         if border == "none":
             return None
-        whole = border == "whole" and (exact or not self._is_by_chance(text, start, end, code))
+        by_chance = _is_first_letter if exact else self._is_by_chance
+        whole = border == "whole" and not by_chance(text, start, end, code)
         return Naming(start, end, code, "exact" if exact else "folded"), whole
 
     def _is_by_chance(self, text: str, start: int, end: int, code: int) -> bool:
@@ -353,6 +355,14 @@ def _keyed(value: str) -> tuple[str, str, int]:
 def _is_code(value: str, chars_max: int) -> bool:
     """Whether a value is one upper-case word so short that in lower case it may be another."""
     return len(value) <= chars_max and value.isalpha() and value.isupper()
+
+
+def _is_first_letter(text: str, start: int, end: int, _code: int) -> bool:
+    """Whether a letter begins a sentence, where it may be an article: `A flight is late`."""
+    if end - start > 1 or not text[start].isupper() or not text[end + 1 : end + 2].islower():
+        return False
+    before = text[max(0, start - 4) : start].rstrip()
+    return text[end] == " " and (not before or before[-1] in _BEFORE_SENTENCE)
 
 
 def _outermost(found: list[Naming]) -> list[Naming]:

@@ -1,4 +1,4 @@
-"""Values that stand in a longer name, which the table may have or spell otherwise: only a guess."""
+"""What may be a part of another name, or another word: only a guess."""
 
 import pytest
 
@@ -48,3 +48,17 @@ def test_a_misspelled_longer_name_stands_beside_the_named_one(
     values: list[str], text: str, expected: Found
 ) -> None:
     assert named(values, text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "mark"),
+    [
+        ("A flight is late", "?0"),
+        ("It rains. A flight is late", "?0"),
+        ("Terminal A is closed", "="),
+        ("A: closed", "="),
+        ("A", "="),
+    ],
+)
+def test_a_letter_that_begins_a_sentence_may_be_an_article(text: str, mark: str) -> None:
+    assert named(["A", "B"], text) == [("A", mark)]
