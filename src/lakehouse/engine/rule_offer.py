@@ -68,6 +68,31 @@ class RuleOffer(msgspec.Struct, frozen=True):
 
         return msgspec.structs.replace(self, named=kept(self.named), guesses=kept(self.guesses))
 
+    def beside(self, others: Iterable["RuleOffer"]) -> "RuleOffer":
+        """Leave possible what rows of other rules have at the main place: guesses of this rule.
+
+        A rule of another place that offers nothing, as the sources contradict it, leaves this open.
+        """
+        if (
+            self.rule.candidates_required
+            or len(self.places) > 1
+            or not (self.named or self.guesses)
+        ):
+            return self
+        known = {bytes(cells[0]) for cells in (*self.named, *self.guesses)} | {bytes(NULL)}
+        guesses, whole = list(self.guesses), self.whole
+        for other in others:
+            if self.places[0] not in other.places[1:]:
+                continue
+            at = other.places.index(self.places[0])
+            rows = (*other.named, *other.guesses)
+            whole = whole and (bool(rows) or not other.some_named)
+            for cells in rows:
+                if bytes(cells[at]) not in known:
+                    known.add(bytes(cells[at]))
+                    guesses.append((cells[at],))
+        return msgspec.structs.replace(self, guesses=tuple(guesses), whole=whole)
+
     def candidates(self) -> Candidates | None:
         """Return what may narrow the schema; None: it must stay as it is."""
         rows = (*self.named, *self.guesses)

@@ -161,6 +161,21 @@ def test_nearest_values_of_an_element_belong_to_its_array(tmp_path: Path) -> Non
     assert not session.writable(stops=["JFK", "PHL"])
 
 
+def test_a_rule_of_its_own_leaves_the_rows_of_another_possible(tmp_path: Path) -> None:
+    session = Session(tmp_path, "JFK New York is closed, use PHL.", PAIR, CITY)
+    assert session.writable(airport="JFK", city="New York")
+    assert session.writable(airport="PHL", city="Philadelphia")
+    assert not session.writable(airport="BOS", city="Boston")
+    assert not session.writable(airport="PHL", city="New York")
+
+
+def test_what_contradicts_a_row_binds_no_place_of_it(tmp_path: Path) -> None:
+    """The right city may be that of the code, which the text does not name."""
+    session = Session(tmp_path, "The crew from Boston is at JFK.", PAIR, CITY)
+    assert not session.decodes()
+    assert session.prompt() == 'Values of t.city that the text names, among others: "Boston".'
+
+
 # --- Required ------------------------------------------------------------------------------------
 
 
