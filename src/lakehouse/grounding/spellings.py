@@ -258,16 +258,16 @@ class Spellings:
         budget = NEAR_COMPARED_MAX
         found: list[Naming] = []
         windows = self._near_windows(reading, taken)
-        for start, end in (windows + self._wider(reading, taken))[:NEAR_WINDOWS_MAX]:
+        for start, end, edits_most in (windows + self._wider(reading, taken))[:NEAR_WINDOWS_MAX]:
             if found and any(one.start <= start and end <= one.end for one in found):
                 continue
             key = reading.key(start, end)
-            for edits in range(1, edits_max(len(key)) + 1):
+            for edits in range(1, edits_most + 1):
                 codes = self._parts.sharing(key, edits, budget)
                 if not codes:
                     continue
                 budget -= len(codes)
-                ranked = self._ranked(reading.text[start:end], key, list(codes))
+                ranked = self._ranked(reading.text[start:end], key, list(codes), edits_most)
                 if ranked:
                     found += [
                         Naming(start, end, code, "near", distance)
@@ -278,11 +278,11 @@ class Spellings:
 
     def _near_windows(
         self, reading: Reading, taken: list[tuple[int, int]]
-    ) -> list[tuple[int, int]]:
-        """Return places that may be a misspelled name: runs of words not in lower case, and parts.
+    ) -> list[tuple[int, int, int]]:
+        """Return places that may be a misspelled name, each with how many edits away.
 
-        Nothing that touches a place in `taken`. The longest come first, so that a bounded number
-        of them misses the least.
+        They are runs of words not in lower case, and parts of such. Nothing that touches a place in
+        `taken`. The longest come first, so that a bounded number of them misses the least.
         """
         windows: list[tuple[int, int, int]] = []
         text, plain, reached = reading.text, reading.plain, self._reached
@@ -297,13 +297,19 @@ class Spellings:
                 if len(windows) > 8 * NEAR_WINDOWS_MAX:
                     break
         windows.sort()
-        return [(start, end) for _, start, end in windows[:NEAR_WINDOWS_MAX]]
+        return [
+            (start, end, edits_max(end - start if plain else len(reading.key(start, end))))
+            for _, start, end in windows[:NEAR_WINDOWS_MAX]
+        ]
 
-    def _wider(self, reading: Reading, taken: list[tuple[int, int]]) -> list[tuple[int, int]]:
-        """Return places around a named value that may be a longer, misspelled one: `Neew York`."""
+    def _wider(self, reading: Reading, taken: list[tuple[int, int]]) -> list[tuple[int, int, int]]:
+        """Return places around a named value that may be a longer, misspelled one: `Neew York`.
+
+        What is around it allows the edits: `LGW London` is not near to `New London`.
+        """
         starts, ends, text = reading.starts, reading.ends, reading.text
         lower = text.islower()  # else names are not
-        windows: dict[str, tuple[int, int]] = {}
+        windows: dict[str, tuple[int, int, int]] = {}
         for place in taken[:NEAR_WINDOWS_MAX]:
             first, last = bisect_left(starts, place[0]), bisect_right(ends, place[1]) - 1
             for before, after in _WIDER:
@@ -317,17 +323,18 @@ class Spellings:
                 if key in windows or len(key) not in self._reached[text[start:end].isupper()]:
                     continue
                 if reading.is_one(at, to):
-                    windows[key] = start, end
+                    around = len(key) - (place[1] - place[0])
+                    windows[key] = start, end, max(1, edits_max(around))
         busy = set(taken)
-        return [window for window in windows.values() if window not in busy]
+        return [window for window in windows.values() if window[:2] not in busy]
 
-    def _ranked(self, text: str, key: str, codes: list[int]) -> list[tuple[int, int]]:
+    def _ranked(
+        self, text: str, key: str, codes: list[int], edits_most: int
+    ) -> list[tuple[int, int]]:
         """Return the distances and numbers of the values near enough, nearest first."""
         values, plain = self._values, self._plain
         keys = [values[code].lower() if plain[code] else _keyed(values[code])[0] for code in codes]
-        hits = extract(
-            key, keys, scorer=Levenshtein.distance, score_cutoff=edits_max(len(key)), limit=None
-        )
+        hits = extract(key, keys, scorer=Levenshtein.distance, score_cutoff=edits_most, limit=None)
         return sorted(
             (int(distance), codes[at])
             for other, distance, at in hits

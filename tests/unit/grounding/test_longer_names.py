@@ -35,6 +35,7 @@ def test_a_part_of_a_name_is_a_guess(values: list[str], text: str, expected: Fou
         (YORKS, "in Neew York", [("New York", "?1"), ("York", "=")]),
         (["York", "North York"], "in Nrth York", [("North York", "?1"), ("York", "=")]),
         (["york", "north york"], "in nrth york", [("north york", "?1"), ("york", "=")]),
+        (["London", "New London"], "from LGW London", [("London", "=")]),
         (["Angeles", "Los Angeles"], "Los, Angeles", [("Angeles", "=")]),
         (["Jean", "Jean-Pierre"], "Jean-Piere", [("Jean-Pierre", "?1"), ("Jean", "?0")]),
         (
