@@ -128,7 +128,8 @@ class Offers:
             bounds = [(one.rule.path, one.required()) for one in every]
             required = {path: values for path, values in bounds if values is not None}
             every = [one.within(required) for one in every]
-        every = [one.beside(every) for one in every]
+        if len(every) > 1:
+            every = [one.beside(every) for one in every]
         decoding, narrowed = self._narrow(every)
         left = dict(narrowed.left) if narrowed is not None else {}
         instead: list[RuleOffer] = []

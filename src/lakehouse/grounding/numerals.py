@@ -12,6 +12,7 @@ from typing import Final
 
 import msgspec
 
+_EXPONENT_MAX: Final = 200  # beyond, not every reader of JSON can hold the number
 _DIGITS_MAX: Final = 40  # longer runs of digits are no quantity
 _GROUPS_MAX: Final = 6  # of three digits with spaces: a table of numbers has runs without end
 _NUMERAL: Final = re.compile(
@@ -83,7 +84,7 @@ def _plain(written: str, decimal_mark: str, marks: str) -> str | None:
     # Digits of any script become those of JSON.
     digits = "".join(str(int(char)) for char in "".join(groups)).lstrip("0") or "0"
     after = "".join(str(int(char)) for char in fraction).rstrip("0")
-    if len(digits) + len(after) > _DIGITS_MAX:
+    if len(digits) + len(after) > _DIGITS_MAX or (e and abs(int(exponent)) > _EXPONENT_MAX):
         return None
     plain = digits + (f".{after}" if after else "")
     if plain == "0":

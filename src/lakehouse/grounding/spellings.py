@@ -11,6 +11,7 @@ Pure. Beside the column's own index it keeps no text, only numbers of values:
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
+from operator import itemgetter
 from typing import Final
 
 import msgspec
@@ -123,7 +124,9 @@ class Spellings:
         if not near:
             return sure
         taken = [(one.start, one.end) for one in sure]
-        ends = [end for _, end in taken]  # as sorted as the starts: none stands inside another
+        ends = list(
+            map(itemgetter(1), taken)
+        )  # as sorted as the starts: none stands inside another
         parts = [one for one in found if one.spelling == "near" and _is_free(one, taken, ends)]
         taken += [(one.start, one.end) for one in parts]
         guessed = [*_outermost(parts), *self._near(reading, sorted(taken))]
@@ -212,8 +215,11 @@ class Spellings:
         border = border_at(text, start, end)
         if border == "none":
             return None
-        by_chance = _is_first_letter if exact else self._is_by_chance
-        whole = border == "whole" and not by_chance(text, start, end, code)
+        if exact:
+            by_chance = end - start == 1 and _is_first_letter(text, start)
+        else:
+            by_chance = self._is_by_chance(text, start, end, code)
+        whole = border == "whole" and not by_chance
         return Naming(start, end, code, "exact" if exact else "folded"), whole
 
     def _is_by_chance(self, text: str, start: int, end: int, code: int) -> bool:
@@ -310,6 +316,7 @@ class Spellings:
         starts, ends, text = reading.starts, reading.ends, reading.text
         lower = text.islower()  # else names are not
         windows: dict[str, tuple[int, int, int]] = {}
+        busy = set(taken)
         for place in taken[:NEAR_WINDOWS_MAX]:
             first, last = bisect_left(starts, place[0]), bisect_right(ends, place[1]) - 1
             for before, after in _WIDER:
@@ -322,11 +329,10 @@ class Spellings:
                 key = reading.key(start, end)
                 if key in windows or len(key) not in self._reached[text[start:end].isupper()]:
                     continue
-                if reading.is_one(at, to):
+                if (start, end) not in busy and reading.is_one(at, to):
                     around = len(key) - (place[1] - place[0])
                     windows[key] = start, end, max(1, edits_max(around))
-        busy = set(taken)
-        return [window for window in windows.values() if window[:2] not in busy]
+        return list(windows.values())
 
     def _ranked(
         self, text: str, key: str, codes: list[int], edits_most: int
@@ -364,12 +370,13 @@ def _is_code(value: str, chars_max: int) -> bool:
     return len(value) <= chars_max and value.isalpha() and value.isupper()
 
 
-def _is_first_letter(text: str, start: int, end: int, _code: int) -> bool:
+def _is_first_letter(text: str, start: int) -> bool:
     """Whether a letter begins a sentence, where it may be an article: `A flight is late`."""
-    if end - start > 1 or not text[start].isupper() or not text[end + 1 : end + 2].islower():
+    after = text[start + 1 : start + 3]
+    if not (text[start].isupper() and after[:1] == " " and after[1:].islower()):
         return False
     before = text[max(0, start - 4) : start].rstrip()
-    return text[end] == " " and (not before or before[-1] in _BEFORE_SENTENCE)
+    return not before or before[-1] in _BEFORE_SENTENCE
 
 
 def _outermost(found: list[Naming]) -> list[Naming]:

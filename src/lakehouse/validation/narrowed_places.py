@@ -317,7 +317,8 @@ def only(values: list[JsonValue], *, single: bool) -> dict[str, JsonValue]:
 
     Whole numbers are written without a fraction, so that an integer is written as one.
     """
-    values = [_whole(value) if value.__class__ in _FRACTIONAL else value for value in values]
+    if not _FRACTIONAL.isdisjoint(map(type, values)):
+        values = [_whole(value) if value.__class__ in _FRACTIONAL else value for value in values]
     types = list(dict.fromkeys([_TYPES.get(value.__class__, "number") for value in values]))
     if "number" in types and "integer" in types:
         types.remove("integer")

@@ -180,10 +180,11 @@ class SchemaNarrowing:
         if not rows:
             left[one.places[0][0]] = "no_valid_value"
             return _Part((), ())
-        sure = one.rows[: len(one.rows) - one.guesses]
-        if not (one.open_end or main.null or any(_fitted(given, spots) for given in sure)):
-            left[one.places[0][0]] = "only_guesses"
-            return _Part((), ())
+        if one.guesses and not (one.open_end or main.null):
+            sure = one.rows[: len(one.rows) - one.guesses]
+            if not any(_fitted(given, spots) for given in sure):
+                left[one.places[0][0]] = "only_guesses"
+                return _Part((), ())
         columns = [_distinct(row[at] for row in rows) for at in range(len(spots))]
         together = {at: spot for at, spot in enumerate(spots) if spot is not None and columns[at]}
         tallies = [PlaceTally() for _ in spots]

@@ -241,6 +241,7 @@ def test_a_column_of_booleans_is_named_by_nothing_which_rules_nothing_out() -> N
         ("1.10 then 1.1", ["1.1"]),
         ("none", []),
         ("007", ["7"]),
+        ("1e999 or 1e-999", []),
         ("-0", ["0"]),
     ],
 )
