@@ -29,6 +29,17 @@ def test_the_smallest_that_was_refused_counts(caplog: pytest.LogCaptureFixture) 
         assert word in record.getMessage()
 
 
+def test_a_long_text_in_a_schema_does_not_switch_off_short_ones() -> None:
+    """Of the schema of one session only what is as large in both ways is kept from the others."""
+    found = size()
+    long = msgspec.Raw(b'{"enum":["%b"]}' % (b"x" * 60_000))
+    found.refused(long, "Too long.", sure=True)
+    assert not found.takes(long)
+    assert found.takes(schema(9))
+    found.refused(schema(90), "Too many.", sure=True)
+    assert [found.takes(one) for one in (long, schema(89), schema(90))] == [False, True, False]
+
+
 @pytest.mark.parametrize(
     ("refused", "taken", "takes"),
     [
