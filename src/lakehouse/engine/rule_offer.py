@@ -71,8 +71,12 @@ class RuleOffer(msgspec.Struct, frozen=True):
     def beside(self, others: Iterable["RuleOffer"]) -> "RuleOffer":
         """Leave possible what rows of other rules have at the main place: guesses of this rule.
 
-        A rule of another place that offers nothing, as the sources contradict it, leaves this open.
+        A rule of another place that offers nothing, as the sources contradict it, leaves this open;
+        so does one of the same place that rules out all but guesses.
         """
+        others = [other for other in others if other is not self]
+        if not self.takes_null and any(map(self._leaves_guesses, others)):
+            return msgspec.structs.replace(self, whole=False)
         if (
             self.rule.candidates_required
             or len(self.places) > 1
@@ -92,6 +96,13 @@ class RuleOffer(msgspec.Struct, frozen=True):
                     known.add(bytes(cells[at]))
                     guesses.append((cells[at],))
         return msgspec.structs.replace(self, guesses=tuple(guesses), whole=whole)
+
+    def _leaves_guesses(self, other: "RuleOffer") -> bool:
+        """Whether another rule of the same place leaves guesses of this one alone there."""
+        if other.places[0][0] != self.places[0][0] or not self.guesses:
+            return False
+        possible = {bytes(cells[0]) for cells in (*other.named, *other.guesses)}
+        return bool(possible) and not any(bytes(cells[0]) in possible for cells in self.named)
 
     def candidates(self) -> Candidates | None:
         """Return what may narrow the schema; None: it must stay as it is."""

@@ -11,7 +11,7 @@ import pytest
 from lakehouse.core.candidate import NamedValue, RuleCandidates
 from lakehouse.core.chat import OfferMode, SchemaLimits
 from lakehouse.core.kind import GroundingRule
-from lakehouse.engine.rule_offer import rule_offer
+from lakehouse.engine.rule_offer import RuleOffer, rule_offer
 from support.offers import CITY, CODE, EVENT, PAIR, TEXT, Session, maybe, with_
 
 # --- Values that the text names ------------------------------------------------------------------
@@ -167,6 +167,22 @@ def test_a_rule_of_its_own_leaves_the_rows_of_another_possible(tmp_path: Path) -
     assert session.writable(airport="PHL", city="Philadelphia")
     assert not session.writable(airport="BOS", city="Boston")
     assert not session.writable(airport="PHL", city="New York")
+
+
+def test_two_rules_of_a_place_leave_no_guess_alone() -> None:
+    def offered(rule: GroundingRule, named: str, near: str) -> RuleOffer:
+        values = (
+            NamedValue(msgspec.Raw(f'"{named}"'.encode()), "exact", 0, 0, 1),
+            NamedValue(msgspec.Raw(f'"{near}"'.encode()), "near", 0, 2, 3, 1),
+        )
+        found = RuleCandidates(rule, values, 2)
+        return rule_offer(found, "auto", quoted=(), sources=(), takes_null=False)
+
+    one, other = offered(CITY, "A", "B"), offered(with_(CODE, path="/city"), "C", "B")
+    assert one.candidates() is not None
+    assert one.beside([one, other]).candidates() is None
+    other = offered(with_(CODE, path="/city"), "B", "A")
+    assert one.beside([one, other]).candidates() is not None
 
 
 def test_what_contradicts_a_row_binds_no_place_of_it(tmp_path: Path) -> None:
