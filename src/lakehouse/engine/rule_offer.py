@@ -17,7 +17,7 @@ from lakehouse.validation.narrowing import Candidates
 
 _Cells = tuple[msgspec.Raw, ...]
 _NAMED: Final = "that the text names"
-_MEANT: Final = "that the text may mean"
+_MEANT: Final = "that may be meant"
 _MORE: Final = ", among others"
 
 

@@ -62,7 +62,7 @@ def test_a_near_spelling_alone_stays_out_of_the_schema(tmp_path: Path) -> None:
     """One value, and no way out of it, would make a wrong answer right."""
     session = Session(tmp_path, "Philadelphai is closed.", CITY)
     assert not session.decodes(0)
-    assert session.prompt() == 'Values of t.city that the text may mean: "Philadelphia".'
+    assert session.prompt() == 'Values of t.city that may be meant: "Philadelphia".'
     assert session.narrowed() == [("/city", "t.city", "hint", 1)]
 
 
@@ -116,7 +116,7 @@ def test_a_guess_does_not_stand_alone_where_the_schema_forbids_what_is_named(
 def test_numbers_within_a_tolerance_are_guesses(tmp_path: Path) -> None:
     rule = GroundingRule(path="/gates", column="t.gates", match="within", tolerance=1)
     number = EVENT | {"gates": {"type": "number"}}
-    assert "may mean: 126" in Session(tmp_path, "126 gates.", rule, members=number).prompt()
+    assert "may be meant: 126" in Session(tmp_path, "126 gates.", rule, members=number).prompt()
     null = EVENT | {"gates": {"type": ["number", "null"]}}
     session = Session(tmp_path, "126 gates.", rule, members=null)
     assert session.writable(gates=126)
@@ -145,7 +145,7 @@ def test_the_nearest_values_of_a_rejected_answer_are_guesses(tmp_path: Path) -> 
     session = Session(tmp_path, "The airport is closed.", CODE, answers=2)
     assert session.free(0)
     assert not session.decodes(1)
-    assert session.prompt(1).startswith("Values of t.iata that the text may mean: ")
+    assert session.prompt(1).startswith("Values of t.iata that may be meant: ")
     session = Session(tmp_path, "It is closed.", CODE, answers=2, members=maybe(airport=True))
     assert session.free(0)
     assert session.writable(1, airport=None)
