@@ -106,7 +106,7 @@ def test_a_guess_does_not_stand_alone_where_the_schema_forbids_what_is_named(
     text = "New York, Philadelphai."
     session = Session(tmp_path, text, CITY, members=members)
     assert not session.decodes()
-    assert 'may mean: "Philadelphia"' in session.prompt()
+    assert 'may be meant: "Philadelphia"' in session.prompt()
     assert [mode for _, _, mode, _ in session.narrowed()] == ["hint"]
     session = Session(tmp_path, "Boston, Philadelphai.", CITY, members=members)
     assert session.writable(city="Boston")
