@@ -47,6 +47,7 @@ class Session:
         reached: OfferMode | None = "decode",
         answers: int = 1,
         kind: Mapping[str, Any] | None = None,
+        kept: dict[object, Any] | None = None,
         **request: Any,
     ) -> None:
         (directory / "t.csv").write_text(AIRPORTS)
@@ -59,7 +60,9 @@ class Session:
             **(kind or {}),
         )
         known = msgspec.structs.replace(
-            catalog(k=own), models={"small": ModelName("small", "m", "scripted", decoding=limits)}
+            catalog(k=own),
+            kept_offers={} if kept is None else kept,
+            models={"small": ModelName("small", "m", "scripted", decoding=limits)},
         )
         self.task: SessionTask = plan(
             IterateRequest(kind="k", prompt=text, **request), call_context((), ()), known

@@ -49,7 +49,8 @@ async def iterate(run: Run, *, chat: ChatModel, tables: TableSnapshot) -> Verdic
     told: str | None = None
     offers = Offers(task, tables)
     offered = await offers.first()
-    for iteration in range(task.max_iterations):
+    while True:
+        iteration = len(run.attempts)
         times = AttemptTimes(new_span_id(), clock.monotonic_ms())
         limits = budget.limits(times.started_ms)
         if limits.deadline_ms <= 0:
@@ -73,14 +74,13 @@ async def iterate(run: Run, *, chat: ChatModel, tables: TableSnapshot) -> Verdic
         run.grounded = judgement.grounded
         if not judgement.findings:
             return "accepted"
-        if repeated and changed:
+        if (repeated and changed) or iteration + 1 == task.max_iterations:
             return "max_iter_exhausted"
         changed = changed or repeated
         sampling = later_sampling(sampling, reply, repeated=repeated)
         told = told_after(judgement.findings, task.reprompt)
         offered = await offers.after(judgement.findings, offered)
         messages = (*task.opening, *later_turns(run.attempts, told, task.settings.history))
-    return "max_iter_exhausted"
 
 
 async def _judge(

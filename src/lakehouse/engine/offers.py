@@ -22,6 +22,7 @@ from typing import Final
 
 import msgspec
 
+from lakehouse.core.candidate import RuleCandidates
 from lakehouse.core.chat import Offer, OfferMode
 from lakehouse.core.errors import InfraError
 from lakehouse.core.finding import Finding
@@ -34,6 +35,8 @@ from lakehouse.engine.task import SessionTask
 from lakehouse.validation.narrowing import NarrowedSchema
 
 _LOG = logging.getLogger(__name__)
+_KEPT_MAX: Final = 512  # offers; texts name the same few values again and again
+_KEPT_BYTES_MAX: Final = 8 << 10  # of the schema of an offer that is kept
 _CHARS_INLINE_MAX: Final = 8_192  # up to here a search takes 2 ms a column, less than a hand-over
 _SCHEMA_BYTES_INLINE_MAX: Final = 8 << 10  # each of up to 200 rows takes a copy of it
 # Why a place was not narrowed although its values are known: the prompt can have them.
@@ -109,11 +112,25 @@ class Offers:
             return NOTHING
 
     def _made(self) -> AttemptOffer:
-        task, narrowing = self._task, self._task.schema.narrowing
-        rules = task.kind.grounding
+        task, kept = self._task, self._task.kept_offers
         offering = [rule for rule, _ in self._modes]
         found = self._tables.candidates(offering, task.sources, self._nearest)
-        quoted = {rule.path for rule in rules if rule.column is None}
+        quoted = {rule.path for rule in task.kind.grounding if rule.column is None}
+        if quoted:  # then the text itself decides what is offered
+            return self._sorted(found, quoted)
+        key = (task.kind.digest, task.candidates, task.model.decoding, *map(_same, found))
+        offer = kept.get(key)
+        if offer is None:
+            offer = self._sorted(found, quoted)
+            if offer.offer is None or len(bytes(offer.offer.schema)) <= _KEPT_BYTES_MAX:
+                kept[key] = offer
+                if len(kept) > _KEPT_MAX:
+                    kept.pop(next(iter(kept)), None)
+        return offer
+
+    def _sorted(self, found: Sequence[RuleCandidates], quoted: set[str]) -> AttemptOffer:
+        """Decide what of the candidates goes into the schema, and what into the prompt."""
+        task, narrowing = self._task, self._task.schema.narrowing
         every = [
             rule_offer(
                 one,
@@ -124,7 +141,7 @@ class Offers:
             )
             for one, (_, mode) in zip(found, self._modes, strict=True)
         ]
-        if any(rule.candidates_required for rule in offering):
+        if any(one.rule.candidates_required for one in found):
             bounds = [(one.rule.path, one.required()) for one in every]
             required = {path: values for path, values in bounds if values is not None}
             every = [one.within(required) for one in every]
@@ -183,6 +200,20 @@ def _at(rule: GroundingRule, path: str) -> Iterator[str]:
         above, _, last = path.rpartition("/")
         if path == place or (above == place and last.isdigit()):
             yield column
+
+
+def _same(found: RuleCandidates) -> tuple[object, ...]:
+    """Return all of a rule's candidates that an offer depends on: everything but their places."""
+    return (
+        found.complete,
+        found.total,
+        found.rows_total,
+        *[(bytes(one.value), one.spelling) for one in found.values],
+        *[
+            (bytes(one.main.value), one.main.spelling, one.joined, *map(bytes, one.values))
+            for one in found.rows
+        ],
+    )
 
 
 def _text(offers: Sequence[RuleOffer]) -> str:

@@ -114,7 +114,7 @@ class RuleOffer(msgspec.Struct, frozen=True):
             return None
         return Candidates(
             self.places,
-            tuple(tuple(map(_scalar, cells)) for cells in rows),
+            tuple([tuple(map(_scalar, cells)) for cells in rows]),
             open_end=not closed,
             guesses=len(self.guesses),
         )
@@ -195,15 +195,17 @@ def rule_offer(
     `quoted` are the places whose value must also stand in a source: others are left out.
     """
     rule = found.rule
-    beside = [(at, rule.with_[at]) for at in sorted(rule.with_, key=str.encode)]
-    places = ((rule.path, rule.column or SOURCE_COLUMN), *beside)
-    must_stand = [at for at, (path, _) in enumerate(places) if path in quoted]
+    places: tuple[tuple[str, str], ...] = ((rule.path, rule.column or SOURCE_COLUMN),)
+    if rule.with_:
+        places += tuple([(at, rule.with_[at]) for at in sorted(rule.with_, key=str.encode)])
+    must_stand = [at for at, (path, _) in enumerate(places) if path in quoted] if quoted else ()
     named: list[_Cells] = []
     guesses: list[_Cells] = []
     for main, cells, joined in _pairs(found):
-        if all(_stands(cells[at], sources) for at in must_stand):
-            sure = joined and main.spelling != "near" and rule.match != "within"
-            (named if sure else guesses).append(cells)
+        if must_stand and not all(_stands(cells[at], sources) for at in must_stand):
+            continue
+        sure = joined and main.spelling != "near" and rule.match != "within"
+        (named if sure else guesses).append(cells)
     whole = found.complete and found.total == len(found.values)
     return RuleOffer(
         rule,

@@ -6,7 +6,7 @@ A bad request is refused here, before any model is called. Independent of HTTP.
 import hashlib
 from collections import OrderedDict
 from collections.abc import Mapping
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -52,6 +52,7 @@ class Catalog(msgspec.Struct, frozen=True, kw_only=True):
     deadline_ms: int = DEADLINE_MS_DEFAULT
     load_budget_ms: int = LOAD_BUDGET_MS_DEFAULT
     max_iterations: int = ITERATIONS_DEFAULT
+    kept_offers: dict[object, Any] = {}
 
     def close(self) -> None:
         for kind in self.kinds.values():
@@ -66,7 +67,8 @@ class SessionTask(msgspec.Struct, frozen=True, kw_only=True):
     or the prompt as one user turn. `row_messages` are the caller's messages as stored in the row,
     None for a prompt. `sources` are the texts that a quote may come from. `reprompt` is the kind's
     text before the findings. `inline_schema` is the caller's schema, `null` for a named kind.
-    `candidates` is what the request says of them; None: as the kind says.
+    `candidates` is what the request says of them; None: as the kind says. `kept_offers` are those
+    of earlier sessions, by what their texts named (`offers.py`).
     """
 
     context: CallContext
@@ -88,6 +90,7 @@ class SessionTask(msgspec.Struct, frozen=True, kw_only=True):
     config_digest: str
     inline_schema: msgspec.Raw
     candidates: CandidatesMode | None
+    kept_offers: dict[object, Any]
 
 
 def plan(request: IterateRequest, context: CallContext, catalog: Catalog) -> SessionTask:
@@ -137,6 +140,7 @@ def plan(request: IterateRequest, context: CallContext, catalog: Catalog) -> Ses
         config_digest=catalog.config_digest,
         inline_schema=kind.schema if kind.name is None else NULL,
         candidates=request.candidates,
+        kept_offers=catalog.kept_offers,
     )
 
 

@@ -120,8 +120,7 @@ class _Search:
         found: Iterable[NamedValue],
         main: Sequence[_Main] = (),
     ) -> RuleCandidates:
-        every = sorted(found, key=_place)
-        kept = every
+        every = kept = sorted(found, key=_place)
         if len(every) > CANDIDATES_MAX:
             kept = sorted(sorted(every, key=_sureness)[:CANDIDATES_MAX], key=_place)
         rows: list[CandidateRow] = []

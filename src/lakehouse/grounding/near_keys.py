@@ -103,8 +103,9 @@ def reached(lengths: Iterable[int]) -> frozenset[int]:
     return frozenset(
         near
         for chars in lengths
+        if edits_max(chars)
         for near in range(chars - edits_max(chars), chars + edits_max(chars) + 1)
-        if abs(near - chars) <= edits_max(near)
+        if abs(near - chars) <= edits_max(near) and edits_max(near)
     )
 
 

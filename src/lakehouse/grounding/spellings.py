@@ -11,7 +11,6 @@ Pure. Beside the column's own index it keeps no text, only numbers of values:
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
-from operator import itemgetter
 from typing import Final
 
 import msgspec
@@ -120,16 +119,17 @@ class Spellings:
         found = self._spelled(reading)
         if self._symbols:
             found += self._symbols_in(reading.text)
-        sure = _outermost([one for one in found if one.spelling != "near"])
-        if not near:
+        parts = [one for one in found if one.spelling == "near"]
+        sure = _outermost([one for one in found if one.spelling != "near"] if parts else found)
+        reaches = bool(self._reached[True])  # of nothing but short codes none is near
+        if not near or not (reaches or parts):
             return sure
         taken = [(one.start, one.end) for one in sure]
-        ends = list(
-            map(itemgetter(1), taken)
-        )  # as sorted as the starts: none stands inside another
-        parts = [one for one in found if one.spelling == "near" and _is_free(one, taken, ends)]
+        # As sorted as the starts: none stands inside another.
+        ends = [end for _, end in taken]
+        parts = [one for one in parts if _is_free(one, taken, ends)]
         taken += [(one.start, one.end) for one in parts]
-        guessed = [*_outermost(parts), *self._near(reading, sorted(taken))]
+        guessed = [*_outermost(parts), *(self._near(reading, sorted(taken)) if reaches else ())]
         if not guessed:
             return sure
         every = {(one.start, one.end, one.code): one for one in (*sure, *guessed)}
@@ -154,6 +154,7 @@ class Spellings:
 
     def _spelled(self, reading: Reading) -> list[Naming]:
         firsts, mask, hashes = self._firsts, self._mask, reading.hashes
+        slots, tags = self._slots, self._tags
         words, starts, ends = reading.words, reading.starts, reading.ends
         found: list[Naming] = []
         for at in [at for at, number in enumerate(hashes) if firsts[number & mask]]:
@@ -169,14 +170,18 @@ class Spellings:
                     break
                 start, end = starts[at], ends[at + count - 1]
                 key = words[at] if count == 1 else reading.key(start, end)
-                codes = self._codes(key, reading.text[start:end])
+                number = hash(key)
+                slot = number & mask
+                other = tags[slot] != number >> _TAG_SHIFT & 0xFF
+                if slots[slot] < 0 or (other and slots[slot + 1 & mask] < 0):
+                    continue  # as for most words: nothing is here, or one other key
+                codes = self._codes(key, number, reading.text[start:end])
                 if codes:
                     found += self._named(reading.text, start, end, codes)
         return found
 
-    def _codes(self, key: str, written: str) -> list[int]:
-        """Return the values with this key, which a text has as `written`."""
-        number = hash(key)
+    def _codes(self, key: str, number: int, written: str) -> list[int]:
+        """Return the values with this key, of hash `number`, which a text has as `written`."""
         at, tag = number & self._mask, number >> _TAG_SHIFT & 0xFF
         codes = []
         while (code := self._slots[at]) >= 0:
@@ -247,8 +252,6 @@ class Spellings:
 
     def _symbols_in(self, text: str) -> Iterator[Naming]:
         """Return values without a letter or digit that stand between white space: `£££`."""
-        if not self._symbols:
-            return
         start = 0
         for word in text.split():
             start = text.index(word, start)
@@ -381,6 +384,8 @@ def _is_first_letter(text: str, start: int) -> bool:
 
 def _outermost(found: list[Naming]) -> list[Naming]:
     """Leave out what stands inside a longer one."""
+    if len(found) < 2:
+        return found
     kept: list[Naming] = []
     outer = (-1, -1)
     for one in sorted(found, key=lambda one: (one.start, -one.end, one.code)):

@@ -86,10 +86,12 @@ class Reading:
         self.text = text
         self.plain = is_plain(text)
         self._spelled = spelled(text)
-        self.starts, self.ends = places_of(text)
         if text.isascii():
-            self.words = ascii_words(self._spelled)
+            parts = _ASCII_TOKEN.split(self._spelled)
+            self.starts, self.ends = _places(parts)
+            self.words = parts[1::2]
         else:
+            self.starts, self.ends = places_of(text)
             self.words = list(map(self.key, self.starts, self.ends))
         self.hashes = list(map(hash, self.words))
         self._names: list[tuple[int, int]] | None = None
@@ -142,7 +144,12 @@ class Reading:
 def places_of(text: str) -> tuple[list[int], list[int]]:
     """Return where each token begins, and where each ends. Cost: about 0.2 µs a token."""
     ascii_only = text.isascii()
-    parts = _ASCII_TOKEN.split(text) if ascii_only else _TOKEN.split(text.translate(_CLASSES))
+    return _places(
+        _ASCII_TOKEN.split(text) if ascii_only else _TOKEN.split(text.translate(_CLASSES))
+    )
+
+
+def _places(parts: list[str]) -> tuple[list[int], list[int]]:
     # What is no token and what is one take turns.
     ends = list(accumulate(map(len, parts)))
     return ends[0:-1:2], ends[1::2]

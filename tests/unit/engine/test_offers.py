@@ -1,7 +1,5 @@
 """What a session offers its model of the tables, and that no offer forces a wrong answer."""
 
-import asyncio
-import logging
 from pathlib import Path
 from typing import Any
 
@@ -347,37 +345,3 @@ def test_the_same_values_have_one_digest_in_both_modes(tmp_path: Path) -> None:
         assert records is not msgspec.UNSET
         digests.add(tuple(one.digest for one in records))
     assert len(digests) == 1
-
-
-def test_a_failure_of_an_offer_ends_no_session(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    def broken(*_: object, **__: object) -> None:
-        raise ValueError("broken on purpose")
-
-    monkeypatch.setattr("lakehouse.engine.offers.rule_offer", broken)
-    with caplog.at_level(logging.ERROR):
-        session = Session(tmp_path, "PHL is closed.", CODE)
-    assert session.free()
-    assert "broken on purpose" in caplog.text
-
-
-@pytest.mark.parametrize(
-    ("words", "note", "beside"), [(5_000, 0, True), (5, 9_000, True), (5, 0, False)]
-)
-def test_a_long_text_or_a_large_schema_takes_a_thread(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: int, note: int, beside: bool
-) -> None:
-    handed: list[object] = []
-    real = asyncio.to_thread
-
-    async def noticed(work: Any, *arguments: Any) -> Any:
-        handed.append(getattr(work, "__name__", work))
-        return await real(work, *arguments)
-
-    monkeypatch.setattr("lakehouse.engine.offers.asyncio.to_thread", noticed)
-    members = {**EVENT, "note": TEXT | {"description": "n" * note}}
-    session = Session(tmp_path, "x " * words + "PHL is closed.", CODE, members=members)
-    assert session.writable(airport="PHL")
-    assert not session.writable(airport="JFK")
-    assert ("_made" in handed) is beside
