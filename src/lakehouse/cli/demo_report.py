@@ -95,7 +95,8 @@ def print_report(told: Sequence[Told], directory: Path, wall_s: float, console: 
     console.print(
         "first answer: what the model says at once, judged. after feedback: what was wrong went\n"
         "back to it, at most twice. table in the schema: the same, and it can only write values\n"
-        "of the table that the notice names. The model is tiny; what matters is what is rejected:\n"
+        "of the table that the notice names, and for its quote sentences of the notice.\n"
+        "The model is tiny; what matters is what is rejected:\n"
         "every accepted artifact names an airport in the table, its city, and a quote from its\n"
         "own notice.\n"
         f"One more notice went to a model whose endpoint is down: {outages} infra_error. An\n"

@@ -67,7 +67,10 @@ def _how(
 
 def _decoded(rule: GroundingRule, kind: Kind, model: ModelSettings, limits: SchemaLimits) -> str:
     auto = mode_of(rule, kind) == "auto"
-    told = f"in the schema that model {kind.model!r} decodes under, at most {CANDIDATES_MAX} values"
+    told = (
+        f"in the schema that model {kind.model!r} decodes under, at most {CANDIDATES_MAX} values "
+        "of this rule"
+    )
     bounds = [
         counted(limit, noun)
         for limit, noun in (
@@ -78,10 +81,12 @@ def _decoded(rule: GroundingRule, kind: Kind, model: ModelSettings, limits: Sche
         if limit is not None
     ]
     if bounds:
-        told += f" and a schema of at most {', '.join(bounds)}"
-    prompt = f"in the prompt, at most {HINT_VALUES_MAX}"
-    told += f"; more are {prompt}" if auto else "; with more, any value can be written"
+        told += f", in a schema of at most {', '.join(bounds)} in all"
+    if rule.with_ and not limits.root_union:
+        told += "; at the root of the schema each column by itself, not as pairs"
+    prompt = f"in the prompt, the first {HINT_VALUES_MAX}"
+    told += f"; if there are more, {prompt}" if auto else "; with more, any value can be written"
     if isinstance(model, HttpSettings):  # only its answer to a call says what it takes
-        told += "; if the endpoint refuses the schema, they are "
-        told += prompt if auto else "not offered"
+        told += "; if the endpoint refuses the schema, "
+        told += prompt if auto else "not at all"
     return told

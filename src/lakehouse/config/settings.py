@@ -92,13 +92,13 @@ class KindSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     `repair` lets broken JSON be fixed before the checks; every change is recorded. `history` is
     what a later attempt sees of the earlier ones (default: the model's setting). `reprompt` is the
-    text before the findings (default: ours; empty: none). `candidates` is how a
-    model is offered the values of the tables that the source names, where a grounding rule says
-    nothing: in the schema that it decodes under, in the prompt, by what the model and their number
-    allow, or not at all. `temperature`, `top_p`, `max_tokens`,
-    `seed` and `stop` override the model's, and a request overrides them. `assert_formats` makes
-    `format` of a schema file an assertion; for a `python` kind it always is one, and the model's
-    own validators also run.
+    text before the findings (default: ours; empty: none). `candidates` is how a model is offered
+    the values of the tables that the text names, where a grounding rule does not say it: `decode`:
+    in the schema that it decodes under; `hint`: in the prompt; `auto`: in the schema if the model
+    takes it, else in the prompt; `off`: not at all. `temperature`, `top_p`, `max_tokens`, `seed`
+    and `stop` override the model's, and a request overrides them. `assert_formats` makes `format`
+    of a schema file an assertion; for a `python` kind it always is one, and the model's own
+    validators also run.
     """
 
     schema: str | None = None

@@ -31,7 +31,8 @@ class GroundingRule(
     `table.column`, absent for `quote`. `tolerance` is absolute, only for `within`. `with` maps
     further pointers to columns of the same table that must match in the same row. `candidates` is
     how a model is offered the column's values that the source names; None: as the kind says. With
-    `candidates_required` a model may only write null where the source names no value.
+    `candidates_required`, where the source names no value, a model that decodes under a schema can
+    only write null, and any other is asked to.
     """
 
     path: str

@@ -19,6 +19,8 @@ A step is a text or an object: `text`, `thinking`, `finish_reason`, `usage` (`pr
 it; `connect`, `overloaded` and `upstream_status` may be tried again, `connect` and
 `upstream_malformed` count as faults of the way) and `retry_after_s` (of the error).
 
+It writes its answers whatever the schema says: values of tables in the schema do not change them.
+
 Every session goes through its steps by itself, concurrent or not: calls are counted by the trace
 id of the call and the text of its first user turn; a failed call is a step too. Without a trace
 id the step is the number of assistant turns in the conversation, so errors repeat for ever.

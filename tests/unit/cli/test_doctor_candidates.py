@@ -77,13 +77,25 @@ NEARLY: dict[str, Any] = {"column": "t.people", "match": "within", "tolerance": 
 @pytest.mark.parametrize(
     ("rule", "model", "words"),
     [
-        (CITY, HERE, ["'/city' from t.name: in the schema", "'small'", "200 values; more are in"]),
+        (
+            CITY,
+            HERE,
+            [
+                "'/city' from t.name: in the schema",
+                "'small'",
+                "200 values of this rule; if there are more, in",
+            ],
+        ),
         (CITY, ENDPOINT, ["of at most 500 values, 15,000 characters, 65,536 bytes", "if the"]),
-        (CITY, ENDPOINT, ["refuses the schema, they are in the prompt, at most 20"]),
+        (CITY, ENDPOINT, ["refuses the schema, in the prompt, the first 20"]),
         (CITY, OLLAMA, ["a schema of at most 50 values, ", "if the endpoint refuses"]),
         (CITY, PLAIN, ["in the prompt, at most 20 values or 4,096 bytes: model 'small' does not"]),
         (CITY, NO_SCHEMA, ["in the prompt", "its response_format is 'json_object'"]),
-        (rule_of(candidates="decode"), ENDPOINT, ["any value can", "they are not offered"]),
+        (
+            rule_of(candidates="decode"),
+            ENDPOINT,
+            ["any value can", "refuses the schema, not at all"],
+        ),
         (rule_of(candidates="hint"), HERE, ["in the prompt", "candidates is 'hint'"]),
         (rule_of(candidates="off"), HERE, ["off: candidates is 'off' for this rule"]),
         (rule_of("/open", "t.open"), HERE, ["off: the column contains booleans"]),
