@@ -83,7 +83,7 @@ def _decoded(rule: GroundingRule, kind: Kind, model: ModelSettings, limits: Sche
     if bounds:
         told += f", in a schema of at most {', '.join(bounds)} in all"
     if rule.with_ and not limits.root_union:
-        told += "; at the root of the schema each column by itself, not as pairs"
+        told += "; at the root of the schema each column by itself, and the rows in the prompt"
     prompt = f"in the prompt, the first {HINT_VALUES_MAX}"
     told += f"; if there are more, {prompt}" if auto else "; with more, any value can be written"
     if isinstance(model, HttpSettings):  # only its answer to a call says what it takes

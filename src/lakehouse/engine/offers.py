@@ -157,7 +157,8 @@ class Offers:
             if one not in decoding or left.get(one.rule.path) in _HINTED:
                 beside.append(one)
             elif one.rule.path not in left:
-                instead.append(one)
+                apart = not one.pairs_stand(task.model.decoding)
+                (beside if apart else instead).append(one)
         text = _text(beside)
         if narrowed is None or not narrowed.narrowed:
             return AttemptOffer(Offer(NULL, beside=text), tuple(beside)) if text else NOTHING

@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 
 from lakehouse.core.candidate import NamedValue, RuleCandidates
+from lakehouse.core.chat import SchemaLimits
 from lakehouse.core.json_text import NULL, JsonScalar, JsonValue, parse_bytes, pointer_parts
 from lakehouse.core.kind import CandidatesMode, GroundingRule, digest_of
 from lakehouse.core.limits import HINT_BYTES_MAX, HINT_VALUES_MAX
@@ -118,6 +119,15 @@ class RuleOffer(msgspec.Struct, frozen=True):
             open_end=not closed,
             guesses=len(self.guesses),
         )
+
+    def pairs_stand(self, limits: SchemaLimits | None) -> bool:
+        """Whether a schema with these candidates holds its rows, and not only their columns."""
+        if limits is None or limits.root_union or len(self.places) == 1:
+            return True
+        if len(self.named) + len(self.guesses) == 1 and not self.takes_null:
+            return True
+        members = [pointer_parts(path) for path, _ in self.places]
+        return min(map(len, members)) > 1 and len({parts[0] for parts in members}) == 1
 
     def hint(self) -> str:
         """Return the line for the prompt; empty: there is nothing to say."""
