@@ -44,10 +44,18 @@ def offered_turns(request: ChatRequest, mode: OfferMode | None) -> tuple[Message
     text = "" if request.offer is None else request.offer.text(mode)
     if not text:
         return messages
-    at = max((n for n, turn in enumerate(messages) if turn.role == "user"), default=-1)
-    if at < 0:
-        return (*messages, Message("user", text))
-    turn = Message("user", f"{messages[at].content}\n\n{text}")
+    at = last_user_turn(messages)
+    return (*messages, Message("user", text)) if at < 0 else with_text(messages, at, text)
+
+
+def last_user_turn(messages: Sequence[Message]) -> int:
+    """Return where the user spoke last; -1: nowhere."""
+    return max((n for n, turn in enumerate(messages) if turn.role == "user"), default=-1)
+
+
+def with_text(messages: tuple[Message, ...], at: int, text: str) -> tuple[Message, ...]:
+    """Return a conversation with a paragraph more in the turn at `at`."""
+    turn = Message(messages[at].role, f"{messages[at].content}\n\n{text}")
     return (*messages[:at], turn, *messages[at + 1 :])
 
 

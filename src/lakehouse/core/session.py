@@ -1,13 +1,13 @@
 """A session: the request, its attempts, and how it ended."""
 
-from typing import Final, Literal
+from typing import Final, Literal, Self
 
 import msgspec
 
-from lakehouse.core.chat import Message, Usage
+from lakehouse.core.chat import Message, OfferMode, Usage
 from lakehouse.core.finding import Finding, Repair, Truncated
-from lakehouse.core.json_text import Int64, null
-from lakehouse.core.kind import CandidatesMode
+from lakehouse.core.json_text import Int64, JsonScalar, null
+from lakehouse.core.kind import CandidatesMode, digest_of
 from lakehouse.core.words import Word
 
 Verdict = Literal["accepted", "max_iter_exhausted", "infra_error"]
@@ -54,6 +54,17 @@ class Narrowed(msgspec.Struct, frozen=True, kw_only=True):
     mode: Word
     candidates: Int64
     digest: str
+
+    @classmethod
+    def of(cls, path: str, column: str, mode: OfferMode, values: list[JsonScalar]) -> Self:
+        """Record distinct values that were offered."""
+        return cls(
+            path=path,
+            column=column,
+            mode=mode,
+            candidates=len(values),
+            digest=digest_of(values),
+        )
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):

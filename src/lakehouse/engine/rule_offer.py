@@ -11,7 +11,7 @@ import msgspec
 from lakehouse.core.candidate import NamedValue, RuleCandidates
 from lakehouse.core.chat import SchemaLimits
 from lakehouse.core.json_text import NULL, JsonScalar, JsonValue, parse_bytes, pointer_parts
-from lakehouse.core.kind import CandidatesMode, GroundingRule, digest_of
+from lakehouse.core.kind import CandidatesMode, GroundingRule
 from lakehouse.core.limits import HINT_BYTES_MAX, HINT_VALUES_MAX
 from lakehouse.core.session import SOURCE_COLUMN, Narrowed
 from lakehouse.validation.narrowing import Candidates
@@ -258,11 +258,4 @@ def _scalar(cell: msgspec.Raw) -> JsonScalar:
 
 def _record(path: str, column: str, cells: Iterable[msgspec.Raw]) -> Narrowed:
     distinct = {bytes(cell): cell for cell in cells if cell != NULL}
-    values = [_scalar(cell) for cell in distinct.values()]
-    return Narrowed(
-        path=path,
-        column=column,
-        mode="hint",
-        candidates=len(values),
-        digest=digest_of(values),
-    )
+    return Narrowed.of(path, column, "hint", [_scalar(cell) for cell in distinct.values()])

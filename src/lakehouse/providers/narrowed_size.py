@@ -8,9 +8,11 @@ hour, and the operator is told of it once.
 
 import logging
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 import msgspec
+
+from lakehouse.core.schema_weight import SchemaWeight
 
 _REMEMBER_S: Final = 3_600.0
 _REFUSED_MAX: Final = 8  # sizes that are remembered, none of which is smaller than another
@@ -84,27 +86,8 @@ class NarrowedSize:
 
 
 def _size(schema: msgspec.Raw) -> _Size:
-    return count_values(schema), len(bytes(schema))
+    return SchemaWeight.of(msgspec.json.decode(schema)).values, len(bytes(schema))
 
 
 def _reaches(one: _Size, limit: _Size) -> bool:
     return one[0] >= limit[0] and one[1] >= limit[1]
-
-
-def count_values(schema: msgspec.Raw) -> int:
-    """Count the values of every `enum` and `const`, as `SchemaLimits` does. About 10 µs for 1 KB.
-
-    A property of such a name is counted by its schema: the limit of an endpoint is a guess as well.
-    """
-    pending: list[Any] = [msgspec.json.decode(schema)]
-    values = 0
-    while pending:
-        node = pending.pop()
-        if isinstance(node, dict):
-            listed = node.get("enum")
-            values += len(listed) if isinstance(listed, list) else 0
-            values += "const" in node
-            pending += node.values()
-        elif isinstance(node, list):
-            pending += [item for item in node if isinstance(item, dict | list)]
-    return values

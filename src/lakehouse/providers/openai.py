@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from lakehouse.core.chat import ChatReply, ChatRequest, Message, ModelState, SchemaLimits
+from lakehouse.core.conversation import last_user_turn, with_text
 from lakehouse.core.errors import SetupError
 from lakehouse.providers.access import OPEN, Access, HttpSettings
 from lakehouse.providers.capability import FORMS, Ask, Capabilities, forms_for
@@ -237,7 +238,5 @@ def _naming_json(messages: tuple[Message, ...]) -> tuple[Message, ...]:
     """Say JSON in the conversation: OpenAI refuses json_object mode where nobody does."""
     if any("json" in message.content.lower() for message in messages):
         return messages
-    at = max((n for n, turn in enumerate(messages) if turn.role == "user"), default=-1)
-    turn = messages[at]
-    named = Message(turn.role, f"{turn.content}\n\n{_JSON_WANTED}")
-    return (*messages[:at], named, *messages[at + 1 :]) if at >= 0 else (*messages[:-1], named)
+    at = last_user_turn(messages)
+    return with_text(messages, at if at >= 0 else len(messages) - 1, _JSON_WANTED)

@@ -1,7 +1,7 @@
 """A JSON Schema in one plain form: every reference names a definition at the root.
 
-Whoever rewrites a part of a schema may then do so without changing what a reference elsewhere
-means: `#`, references into other subschemas, anchors and identifiers are gone.
+A part of such a schema can be rewritten without changing what a reference elsewhere means: `#`,
+references into other subschemas, anchors and identifiers are gone.
 """
 
 from typing import Final

@@ -10,6 +10,7 @@ from typing import Final, Self
 import msgspec
 
 from lakehouse.core.json_text import ENCODER, JsonValue
+from lakehouse.core.schema_weight import Definitions, SchemaWeight, total
 from lakehouse.validation.narrowed_places import (
     NOTES,
     Cursor,
@@ -22,7 +23,6 @@ from lakehouse.validation.narrowed_places import (
 from lakehouse.validation.raw_tree import ROOT, Place
 from lakehouse.validation.schema_document import SchemaDocument, named
 from lakehouse.validation.schema_engine import SchemaEngine
-from lakehouse.validation.schema_weight import Definitions, SchemaWeight, total
 
 _PLAIN: Final = NOTES | {"type", "properties", "required", "additionalProperties"}
 _WEIGHED: Final = frozenset({"enum", "const", "$ref"})  # as names of members they would weigh

@@ -22,8 +22,9 @@ from lakehouse.core.json_text import (
     parse_bytes,
     pointer_parts,
 )
-from lakehouse.core.kind import FormatMode, digest_of
+from lakehouse.core.kind import FormatMode
 from lakehouse.core.matches import SCALARS
+from lakehouse.core.schema_weight import Definitions, SchemaWeight
 from lakehouse.core.session import Narrowed
 from lakehouse.validation.closed_schema import closed
 from lakehouse.validation.flat_schema import FlatSchema
@@ -39,7 +40,6 @@ from lakehouse.validation.schema_choices import ViewTooLarge
 from lakehouse.validation.schema_document import SchemaDocument, named, strings
 from lakehouse.validation.schema_engine import FORMATS, SchemaEngine
 from lakehouse.validation.schema_view import SchemaView
-from lakehouse.validation.schema_weight import Definitions, SchemaWeight
 
 LeftReason = Literal["no_place", "no_valid_value", "only_guesses", "not_expressible", "over_limits"]
 
@@ -147,7 +147,7 @@ class SchemaNarrowing:
         for part in chosen:
             for path, column, values, tally in part.places:
                 if tally.hits:
-                    records.append(_record(path, column, values))
+                    records.append(Narrowed.of(path, column, "decode", values))
                 else:
                     left.setdefault(path, "not_expressible")
         done = {one.path for one in records}
@@ -274,13 +274,6 @@ def _forget(parts: list[_Part]) -> None:
             tally.hits = tally.misses = 0
 
 
-def fits(raw: bytes, limits: SchemaLimits) -> bool:
-    """Return whether a schema, narrowed or not, is within the limits."""
-    root = parse_bytes(raw)
-    union = isinstance(root, dict) and "anyOf" in root
-    return SchemaWeight.of(root).fits(len(raw), limits) and (limits.root_union or not union)
-
-
 def _fitted(row: Row, spots: Sequence[_Spot | None]) -> Row | None:
     """Return a row as the schema lets it stand; None if it cannot.
 
@@ -352,13 +345,3 @@ def _choices(
             values = tuple(_distinct(lasts))
             choice.append(Cursor(below[last], values, tallies[last]))
         yield tuple(choice)
-
-
-def _record(path: str, column: str, values: list[JsonScalar]) -> Narrowed:
-    return Narrowed(
-        path=path,
-        column=column,
-        mode="decode",
-        candidates=len(values),
-        digest=digest_of(values),
-    )

@@ -1,11 +1,13 @@
 """From which number of values on a model is not sent a narrowed schema."""
 
+import json
 import logging
 
 import msgspec
 import pytest
 
-from lakehouse.providers.narrowed_size import NarrowedSize, count_values
+from lakehouse.core.schema_weight import SchemaWeight
+from lakehouse.providers.narrowed_size import NarrowedSize
 from support.offered_calls import narrowed
 
 
@@ -70,6 +72,6 @@ def test_a_failure_that_may_have_another_cause_counts_when_it_comes_again(
 def test_values_are_counted_as_limits_count_them() -> None:
     """Every `enum` and `const`, wherever it stands."""
     every = b'{"anyOf":[{"const":1},{"enum":[1,2]}],"properties":{"a":{"items":{"enum":["x"]}}}}'
-    assert count_values(msgspec.Raw(every)) == 4
-    assert count_values(schema(9)) == 9
-    assert count_values(msgspec.Raw(b"true")) == 0
+    assert SchemaWeight.of(json.loads(every)).values == 4
+    assert SchemaWeight.of(json.loads(bytes(schema(9)))).values == 9
+    assert SchemaWeight.of(True).values == 0

@@ -8,7 +8,9 @@ import msgspec
 import pytest
 
 from lakehouse.core.chat import SchemaLimits
+from lakehouse.core.json_text import parse_bytes
 from lakehouse.core.kind import FormatMode, digest_of
+from lakehouse.core.schema_weight import SchemaWeight
 from lakehouse.core.session import Narrowed
 from lakehouse.providers.llama_cpp import LlamaCppProvider, LlamaCppSettings
 from lakehouse.providers.strict_schema import may_be_strict
@@ -17,7 +19,6 @@ from lakehouse.validation.narrowing import (
     Candidates,
     NarrowedSchema,
     SchemaNarrowing,
-    fits,
 )
 from lakehouse.validation.schema import compile_schema
 from lakehouse.validation.schema_choices import STEPS_MAX
@@ -188,6 +189,10 @@ def test_where_all_is_too_much_the_fewest_candidates_come_first(limits: SchemaLi
     assert found.left == (("/a", "over_limits"),)
     assert fits(found.schema, limits)
     assert not fits(narrow(closed(a=TEXT, b=TEXT), many).schema, limits)
+
+
+def fits(raw: bytes, limits: SchemaLimits) -> bool:
+    return SchemaWeight.of(parse_bytes(raw)).fits(len(raw), limits)
 
 
 def test_limits_count_the_values_that_the_schema_has_itself() -> None:

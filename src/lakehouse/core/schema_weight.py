@@ -7,7 +7,6 @@ import msgspec
 
 from lakehouse.core.chat import SchemaLimits
 from lakehouse.core.json_text import JsonValue, pointer_parts
-from lakehouse.validation.schema_document import listed
 
 
 class SchemaWeight(msgspec.Struct, frozen=True):
@@ -34,7 +33,8 @@ class SchemaWeight(msgspec.Struct, frozen=True):
             if isinstance(target, str):
                 references.add("".join(pointer_parts(target.removeprefix("#"))[1:2]))
             if "enum" in one or "const" in one:
-                found = [*listed(one.get("enum")), one.get("const", True)]
+                listed = one.get("enum")
+                found = [*(listed if isinstance(listed, list) else ()), one.get("const", True)]
                 values += len(found) - ("const" not in one)
                 characters += sum(len(value) for value in found if isinstance(value, str))
             pending += [item for item in one.values() if isinstance(item, dict | list)]
