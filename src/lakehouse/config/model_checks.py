@@ -9,7 +9,7 @@ from typing import Final
 
 from lakehouse.core.chat import Sampling
 from lakehouse.core.errors import SetupError
-from lakehouse.core.limits import ENUM_VALUES_MAX, SEED_MAX, TEMPERATURE_MAX, TOKENS_MAX
+from lakehouse.core.limits import ENUM_VALUES_MAX, SEED_MAX, STOPS_MAX, TEMPERATURE_MAX, TOKENS_MAX
 from lakehouse.core.suggestion import did_you_mean
 from lakehouse.core.wording import range_fault, shown
 from lakehouse.providers.provider import ModelSettings, name_of
@@ -19,7 +19,6 @@ from lakehouse.validation.reasoning_marks import pair_fault
 ErrorAt = Callable[[str, str], SetupError]
 
 _TAG: Final = "provider"
-_STOPS_MAX: Final = 16
 
 
 def settings_of(field: str, content: Mapping[str, object], error: ErrorAt) -> type[ModelSettings]:
@@ -82,9 +81,9 @@ def check_sampling(field: str, sampling: Sampling, error: ErrorAt) -> None:
     for name, low, high in (("max_tokens", 1, TOKENS_MAX), ("seed", 0, SEED_MAX)):
         check_range(f"{field}.{name}", getattr(sampling, name), low, high, error)
     stop = sampling.stop
-    if stop is not None and not (0 < len(stop) <= _STOPS_MAX and all(stop)):
+    if stop is not None and not (0 < len(stop) <= STOPS_MAX and all(stop)):
         raise error(
-            f"{field}.stop", f"is {list(stop)!r}; allowed are 1 to {_STOPS_MAX} texts, none empty"
+            f"{field}.stop", f"is {list(stop)!r}; allowed are 1 to {STOPS_MAX} texts, none empty"
         )
 
 

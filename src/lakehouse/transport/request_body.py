@@ -154,14 +154,18 @@ def decode(body: bytes, kind: type[_T]) -> _T:
         return msgspec.json.decode(body, type=kind)
     except msgspec.ValidationError as error:
         raise Refusal(
-            "invalid_request", _explain(str(error), value, kind), hint=_FIELDS_HINT
+            "invalid_request", explained(str(error), value, kind)[1], hint=_FIELDS_HINT
         ) from error
 
 
-def _explain(message: str, value: JsonValue, kind: type[msgspec.Struct]) -> str:
+def explained(message: str, value: JsonValue, kind: type[msgspec.Struct]) -> tuple[str, str]:
+    """Return the place that an error of msgspec names, such as `messages[0].role`, and a sentence.
+
+    `value` is the whole body. The place is empty if the error names none.
+    """
     match = _PLACE.fullmatch(message)
     if match is None:
-        return f"{message}."
+        return "", f"{message}."
     field, found = "", value
     for name, index in _STEP.findall(match["path"]):
         field = f"{field}.{name}" if name else f"{field}[{index}]"
@@ -172,10 +176,10 @@ def _explain(message: str, value: JsonValue, kind: type[msgspec.Struct]) -> str:
     shown = repr(found)
     if len(shown) > _VALUE_CHARS_MAX:
         shown = shown[:_VALUE_CHARS_MAX] + "…"
-    field = f"`{field.removeprefix('.')}`"
+    field = field.removeprefix(".")
     if match["what"].startswith("Invalid enum value"):
         names = names_of(type_at(kind, match["path"]))
         near = did_you_mean(found, names) if isinstance(found, str) else ""
-        return f"{field} is {shown}{near}; allowed are {', '.join(names)}."
+        return field, f"`{field}` is {shown}{near}; allowed are {', '.join(names)}."
     what = match["what"].replace("`", "")
-    return f"{field} is {shown}: {what}."
+    return field, f"`{field}` is {shown}: {what}."

@@ -1,0 +1,104 @@
+"""The body of `POST /v1/responses`, read."""
+
+import msgspec
+
+from lakehouse.core.json_text import NULL, Int64, null
+from lakehouse.openai_api.body import decode_body
+from lakehouse.openai_api.contract import (
+    AnswerFormat,
+    FunctionChoice,
+    OfferedFunction,
+    contract_of,
+    format_contract,
+)
+from lakehouse.openai_api.conversation import InputItem, responses_conversation
+from lakehouse.openai_api.fault import missing
+from lakehouse.openai_api.request import AskedModel, LakehouseOptions, OpenAiRequest, checked
+
+RESPONSES_SCHEMA: str = "text.format.schema"
+
+
+class _Named(msgspec.Struct, frozen=True):
+    name: str
+
+
+class _Tool(OfferedFunction, frozen=True, kw_only=True):
+    type: str
+
+
+class _ToolChoice(msgspec.Struct, frozen=True):
+    type: str
+    name: str | None = None
+    mode: str | None = None
+    tools: tuple[_Named, ...] | None = None
+
+
+class _Text(msgspec.Struct, frozen=True):
+    format: AnswerFormat | None = None
+
+
+class ResponsesBody(msgspec.Struct, frozen=True):
+    """The used members; `members.py` has seen to all others."""
+
+    model: str
+    input: str | tuple[InputItem, ...]
+    instructions: str | None = None
+    text: _Text | None = None
+    tools: tuple[_Tool, ...] | None = None
+    tool_choice: str | _ToolChoice | None = None
+    temperature: msgspec.Raw = msgspec.field(default_factory=null)
+    top_p: float | None = None
+    max_output_tokens: Int64 | None = None
+    stream: bool | None = None
+    metadata: dict[str, str] | None = None
+    user: str | None = None
+    lakehouse: LakehouseOptions | None = None
+
+
+def read_responses_request(body: bytes) -> OpenAiRequest:
+    """Read a body; names of kinds and models are not looked up, and the schema is not compiled.
+
+    Raises:
+        RequestFault: It cannot be served as it is.
+    """
+    asked, ignored = decode_body(body, ResponsesBody, "responses")
+    wanted = format_contract(None if asked.text is None else asked.text.format, RESPONSES_SCHEMA)
+    contract = contract_of(
+        wanted,
+        asked.tools or (),
+        _tool_choice(asked.tool_choice),
+        told="tool_call",
+        places=("tools", "tool_choice", "tools[{}].parameters"),
+    )
+    if contract.told != "content" and wanted.schema != NULL:
+        ignored = (*ignored, "text.format")
+    conversation = responses_conversation(asked.instructions, asked.input, named=contract.several)
+    request = OpenAiRequest(
+        route="responses",
+        model=AskedModel.of(asked.model),
+        system=conversation.system,
+        messages=conversation.messages,
+        row_ids=conversation.row_ids,
+        contract=contract,
+        temperature=asked.temperature,
+        top_p=asked.top_p,
+        max_tokens=asked.max_output_tokens,
+        stream=bool(asked.stream),
+        metadata=asked.metadata or {},
+        user=asked.user,
+        options=asked.lakehouse or LakehouseOptions(),
+        ignored=ignored,
+    )
+    return checked(request, "max_output_tokens")
+
+
+def _tool_choice(choice: str | _ToolChoice | None) -> FunctionChoice | None:
+    if not isinstance(choice, _ToolChoice):
+        return FunctionChoice.of(choice, "tool_choice", ("none", "auto", "required"))
+    if choice.type == "function":
+        if choice.name is None:
+            raise missing("tool_choice.name")
+        return FunctionChoice("required", (choice.name,))
+    if choice.mode is None or choice.tools is None:
+        raise missing("tool_choice.tools" if choice.mode else "tool_choice.mode")
+    return FunctionChoice.allowed(choice.mode, [one.name for one in choice.tools])
