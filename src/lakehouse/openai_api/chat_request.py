@@ -1,5 +1,7 @@
 """The body of `POST /v1/chat/completions`, read."""
 
+from typing import Final
+
 import msgspec
 
 from lakehouse.core.json_text import Int64, null
@@ -16,7 +18,7 @@ from lakehouse.openai_api.conversation import ChatMessage, chat_conversation
 from lakehouse.openai_api.fault import RequestFault, missing
 from lakehouse.openai_api.request import AskedModel, LakehouseOptions, OpenAiRequest, checked
 
-CHAT_SCHEMA: str = "response_format.json_schema.schema"
+CHAT_SCHEMA: Final = "response_format.json_schema.schema"
 
 
 class _Named(msgspec.Struct, frozen=True):

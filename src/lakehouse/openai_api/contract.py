@@ -6,7 +6,7 @@ from typing import Final, Literal
 import msgspec
 
 from lakehouse.core.json_text import ENCODER, NULL, JsonValue, compact, dumps, null, parse_bytes
-from lakehouse.core.limits import FUNCTION_NAME_CHARS_MAX, FUNCTIONS_MAX
+from lakehouse.core.limits import FUNCTION_NAME_CHARS_MAX, FUNCTIONS_MAX, SCHEMA_BYTES_MAX
 from lakehouse.core.suggestion import did_you_mean
 from lakehouse.core.wording import shown
 from lakehouse.openai_api.fault import RequestFault, missing
@@ -93,7 +93,7 @@ def format_contract(wanted: AnswerFormat | None, param: str) -> ClientContract:
         return ClientContract(schema=_ANY_OBJECT, param=param.partition(".")[0])
     if wanted.schema == NULL:
         raise missing(param)
-    schema = _with(_schema_of(wanted.schema), description=wanted.description)
+    schema = _with(_schema_of(wanted.schema, param), description=wanted.description)
     return ClientContract(schema=msgspec.Raw(schema), param=param)
 
 
@@ -119,9 +119,9 @@ def contract_of(
         RequestFault: The functions are unfit, or the request leaves open what is asked for.
     """
     listed, chosen, inner = places
-    names = _names(functions, listed)
+    numbers = _numbers(functions, listed)
     if choice is not None and choice.names is not None:
-        _check_known(choice.names, names, chosen)
+        _check_known(choice.names, list(numbers), chosen)
     if not functions:
         if choice is not None and choice.mode == "required":
             raise RequestFault(
@@ -131,7 +131,7 @@ def contract_of(
     choice = choice or FunctionChoice()
     if choice.mode == "none":
         return wanted
-    open_to = range(len(names)) if choice.names is None else [*map(names.index, choice.names)]
+    open_to = [numbers[name] for name in (numbers if choice.names is None else choice.names)]
     if not open_to:
         raise RequestFault(f"`{chosen}` names no function.", "invalid_value", chosen)
     if choice.mode == "auto":
@@ -160,8 +160,9 @@ def no_contract(param: str) -> RequestFault:
     )
 
 
-def _names(functions: Sequence[OfferedFunction], listed: str) -> list[str]:
-    names: list[str] = []
+def _numbers(functions: Sequence[OfferedFunction], listed: str) -> dict[str, int]:
+    """Return where each function stands in the list, by its name."""
+    numbers: dict[str, int] = {}
     for index, function in enumerate(functions):
         place = f"{listed}[{index}]"
         if not 0 < len(function.name) <= FUNCTION_NAME_CHARS_MAX:
@@ -171,11 +172,11 @@ def _names(functions: Sequence[OfferedFunction], listed: str) -> list[str]:
                 "invalid_value",
                 place,
             )
-        if function.name in names:
+        if function.name in numbers:
             message = f"The name of `{place}`, {shown(function.name)}, stands there twice."
             raise RequestFault(message, "invalid_value", place)
-        names.append(function.name)
-    return names
+        numbers[function.name] = index
+    return numbers
 
 
 def _check_known(chosen: Sequence[str], names: Sequence[str], param: str) -> None:
@@ -239,10 +240,9 @@ def _union(
 
 def _arguments_schema(function: OfferedFunction, place: str) -> bytes:
     """Return the schema of a function's arguments, which are an object whatever it says."""
-    raw = bytes(function.parameters)
     if function.parameters == NULL:
         return _with(_NO_ARGUMENTS, description=function.description)
-    raw = _schema_of(function.parameters)
+    raw = _schema_of(function.parameters, place)
     schema = parse_bytes(raw)
     if not isinstance(schema, dict):
         message = f"`{place}` is {shown(schema)}; it must be a JSON Schema of an object."
@@ -253,16 +253,19 @@ def _arguments_schema(function: OfferedFunction, place: str) -> bytes:
     return _with(raw, type="object", description=function.description)
 
 
-def _schema_of(schema: msgspec.Raw) -> bytes:
-    return in_newest_dialect(compact(bytes(schema).decode("utf-8")))
+def _schema_of(schema: msgspec.Raw, place: str) -> bytes:
+    raw = compact(bytes(schema).decode("utf-8"))
+    if len(raw) > SCHEMA_BYTES_MAX:
+        message = f"`{place}` takes {len(raw):,} bytes; at most {SCHEMA_BYTES_MAX:,} are allowed."
+        raise RequestFault(message, "invalid_schema", place)
+    return in_newest_dialect(raw)
 
 
 def _with(raw: bytes, **members: str | None) -> bytes:
     """Add members in front that a schema does not have, so that all other bytes stay."""
-    schema = parse_bytes(raw)
-    if not isinstance(schema, dict):
+    added = {name: value for name, value in members.items() if value}
+    schema = parse_bytes(raw) if added else None
+    if not isinstance(schema, dict) or schema.keys() >= added.keys():
         return raw
-    added = {name: value for name, value in members.items() if value and name not in schema}
-    if not added:
-        return raw
+    added = {name: value for name, value in added.items() if name not in schema}
     return f"{dumps(added)[:-1]}{',' if schema else ''}".encode() + raw[1:]

@@ -44,6 +44,7 @@ _NO_LOGPROBS = "log probabilities are not reported"
 _TEXT_ONLY = "only text is read"
 _NOT_LIVE = "nothing is streamed before it is checked"
 _NO_MEMORY = "nothing is kept between requests"
+_AS_TEXT = "Send what it says as text."
 _PAST = "it belongs to an answer of the past"
 _SENDER = "messages have a role and no names"
 _SAME_TOOLS = "functions are used as they are sent"
@@ -63,7 +64,7 @@ def _chosen(path: str, reason: str, *only: JsonValue, hint: str = "") -> ApiPara
     return ApiParameter(path=path, fate="used", reason=reason, only=only, hint=hint)
 
 
-def _content(path: str, reason: str, *only: JsonValue, hint: str = "") -> ApiParameter:
+def _content(path: str, reason: str, *only: JsonValue, hint: str = _AS_TEXT) -> ApiParameter:
     return ApiParameter(
         path=path, fate="used", reason=reason, only=only, code="unsupported_content", hint=hint
     )

@@ -86,8 +86,8 @@ def checked(request: OpenAiRequest, tokens_param: str) -> OpenAiRequest:
     if not request.model.text:
         raise RequestFault("`model` is empty.", "invalid_value", "model")
     _check_temperature(request.temperature)
-    if request.top_p is not None and not 0 < request.top_p <= 1:
-        raise _out("top_p", f"is {shown(request.top_p)}; allowed is more than 0 to 1")
+    if request.top_p is not None and not 0 <= request.top_p <= 1:
+        raise _out("top_p", f"is {shown(request.top_p)}; allowed is 0 to 1")
     _check_range(tokens_param, request.max_tokens, 1, TOKENS_MAX)
     _check_range("seed", request.seed, 0, SEED_MAX)
     for name, low, high in _RANGES:
@@ -103,12 +103,13 @@ def checked(request: OpenAiRequest, tokens_param: str) -> OpenAiRequest:
 def _check_temperature(raw: msgspec.Raw) -> None:
     if raw == NULL:
         return
-    value = parse(bytes(raw).decode("utf-8"))
+    text = bytes(raw).decode("utf-8")
+    value = parse(text)
     if isinstance(value, bool | str | list | dict) or value is None:
         message = f"`temperature` is {shown(value)}; it must be a number."
         raise RequestFault(message, "invalid_type", "temperature")
     if not 0 <= value <= TEMPERATURE_MAX:
-        raise _out("temperature", f"is {shown(value)}; allowed is 0 to {TEMPERATURE_MAX:g}")
+        raise _out("temperature", f"is {text[:80]}; allowed is 0 to {TEMPERATURE_MAX:g}")
 
 
 def _check_range(param: str, value: int | None, low: int, high: int) -> None:

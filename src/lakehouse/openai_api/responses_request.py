@@ -1,5 +1,7 @@
 """The body of `POST /v1/responses`, read."""
 
+from typing import Final
+
 import msgspec
 
 from lakehouse.core.json_text import NULL, Int64, null
@@ -15,7 +17,7 @@ from lakehouse.openai_api.conversation import InputItem, responses_conversation
 from lakehouse.openai_api.fault import missing
 from lakehouse.openai_api.request import AskedModel, LakehouseOptions, OpenAiRequest, checked
 
-RESPONSES_SCHEMA: str = "text.format.schema"
+RESPONSES_SCHEMA: Final = "text.format.schema"
 
 
 class _Named(msgspec.Struct, frozen=True):

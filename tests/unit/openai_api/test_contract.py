@@ -1,12 +1,13 @@
 """Which schema the answer must satisfy for the client, and how it is told."""
 
 import json
+import time
 from typing import Any
 
 import pytest
 
 from lakehouse.core.json_text import NULL
-from lakehouse.core.limits import FUNCTIONS_MAX
+from lakehouse.core.limits import FUNCTIONS_MAX, SCHEMA_BYTES_MAX
 from lakehouse.openai_api.chat_request import CHAT_SCHEMA, read_chat_request
 from lakehouse.openai_api.contract import NO_STRUCTURE, ClientContract, no_contract
 from lakehouse.openai_api.fault import RequestFault
@@ -311,6 +312,10 @@ def test_with_the_choice_none_the_format_holds():
             ("invalid_value", "tools"),
         ),
         (
+            {"tools": tools("a", parameters={"description": "x" * SCHEMA_BYTES_MAX})},
+            ("invalid_schema", "tools[0].function.parameters"),
+        ),
+        (
             {"tools": tools("a", parameters=True)},
             ("invalid_type", "tools[0].function.parameters"),
         ),
@@ -351,3 +356,15 @@ def test_a_wrong_name_of_a_function_is_told_with_those_there_are():
         chat(tools=tools("person"), tool_choice={"type": "function", "function": {"name": "Persn"}})
 
     assert "'Persn' (did you mean 'person'?); the functions are 'person'" in caught.value.message
+
+
+def test_a_body_full_of_functions_costs_no_more_than_its_length():
+    """Half a megabyte of them, with the last one chosen by name: no pair of them is compared."""
+    names = [f"f{n}" for n in range(8_000)]
+    chosen = {"type": "function", "function": {"name": names[-1]}}
+    listed = [{"type": "function", "function": {"name": name}} for name in names]
+    started = time.process_time()
+    contract = chat(tools=listed, tool_choice=chosen)
+
+    assert contract.function == names[-1]
+    assert time.process_time() - started < 2
