@@ -1,1 +1,1 @@
-"""The doors for OpenAI clients: chat completions and responses, over the same sessions."""
+"""OpenAI's API over the same `Validator`: requests of any OpenAI client get checked answers."""

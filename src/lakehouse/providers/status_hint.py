@@ -16,12 +16,14 @@ _HINTS: Final = {
     529: "The endpoint is overloaded: retry shortly.",
 }
 _MAY_PASS: Final = frozenset({408, 409})
+QUOTA_HINT: Final = "The account's quota is used up: check its plan and billing at the provider."
+"""Given exactly where the account's quota is spent, so that an error with it can be told apart."""
 
 
 def status_hint(status: int, error: EndpointError, *, with_key: bool) -> str:
     """Return the hint; `with_key`: whether a key was sent."""
     if error.out_of_quota or status == 402:
-        return "The account's quota is used up: check its plan and billing at the provider."
+        return QUOTA_HINT
     if status == 401 or (status in {400, 403} and error.bad_key):
         if with_key:
             return "The endpoint rejects the API key: check the variable that api_key_env names."

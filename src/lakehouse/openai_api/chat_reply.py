@@ -1,0 +1,125 @@
+"""The body of an accepted `POST /v1/chat/completions`, from a running session or from its row."""
+
+from typing import Literal
+
+import msgspec
+
+from lakehouse.core.row import Row
+from lakehouse.core.session import SessionReply
+from lakehouse.openai_api.reply_form import (
+    ReplyForm,
+    SessionFacts,
+    checked_answer,
+    created_s,
+    session_facts,
+    stored_reply,
+    tokens,
+)
+
+
+class CalledFunction(msgspec.Struct, frozen=True):
+    """A function's name, and its arguments as JSON text."""
+
+    name: str
+    arguments: str
+
+
+class CompletionCall(msgspec.Struct, frozen=True):
+    """The one tool call of an answer; `call_id` derives `id` from the row's id."""
+
+    id: str
+    function: CalledFunction
+    type: Literal["function"] = "function"
+
+
+class CompletionMessage(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer: `content`, or null beside one tool call."""
+
+    role: Literal["assistant"] = "assistant"
+    content: str | None
+    refusal: None = None
+    tool_calls: tuple[CompletionCall, ...] | msgspec.UnsetType = msgspec.UNSET
+
+
+class CompletionChoice(msgspec.Struct, frozen=True, kw_only=True):
+    """The only choice."""
+
+    index: int = 0
+    message: CompletionMessage
+    logprobs: None = None
+    finish_reason: Literal["stop", "tool_calls"]
+
+
+class CompletionUsage(msgspec.Struct, frozen=True):
+    """Tokens of all attempts."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+
+
+class ChatCompletion(msgspec.Struct, frozen=True, kw_only=True):
+    """The reply of `POST /v1/chat/completions`.
+
+    `created` is the start of the session in seconds since 1970. `usage` is left out if the provider
+    does not report it. `lakehouse` is our own member.
+    """
+
+    id: str
+    object: Literal["chat.completion"] = "chat.completion"
+    created: int
+    model: str
+    system_fingerprint: str | msgspec.UnsetType = msgspec.UNSET
+    choices: tuple[CompletionChoice, ...]
+    usage: CompletionUsage | msgspec.UnsetType = msgspec.UNSET
+    lakehouse: SessionFacts
+
+
+def completion_id(session_id: str) -> str:
+    """Return the id of a session's completion."""
+    return f"chatcmpl-{session_id}"
+
+
+def call_id(row_id: str) -> str:
+    """Return the id of a session's tool call; a later request that carries it names the session."""
+    return f"call_{row_id}"
+
+
+def completion_usage(reply: SessionReply) -> CompletionUsage | msgspec.UnsetType:
+    """Return the tokens of all attempts, left out where one of them is not known."""
+    counted = tokens(reply)
+    return msgspec.UNSET if counted is None else CompletionUsage(*counted, sum(counted))
+
+
+def chat_completion(form: ReplyForm, reply: SessionReply) -> ChatCompletion:
+    """Build the reply of an accepted session.
+
+    Raises:
+        ValueError: The session was not accepted.
+    """
+    answer = checked_answer(form, reply)
+    message = CompletionMessage(content=answer.text)
+    if answer.function is not None:
+        function = CalledFunction(answer.function, answer.text)
+        call = CompletionCall(call_id(reply.row_id), function)
+        message = CompletionMessage(content=None, tool_calls=(call,))
+    return ChatCompletion(
+        id=completion_id(reply.session_id),
+        created=created_s(reply.row_id),
+        model=form.model,
+        system_fingerprint=form.fingerprint,
+        choices=(CompletionChoice(message=message, finish_reason=finish_reason(answer.function)),),
+        usage=completion_usage(reply),
+        lakehouse=session_facts(reply),
+    )
+
+
+def finish_reason(function: str | None) -> Literal["stop", "tool_calls"]:
+    """Return why the answer ends: it is whole, as content or as the function's arguments."""
+    return "stop" if function is None else "tool_calls"
+
+
+def stored_chat_completion(row: Row) -> ChatCompletion | None:
+    """Build the same reply from the log; None if the row is not an accepted one of this API."""
+    found = stored_reply(row)
+    return None if found is None else chat_completion(*found)
