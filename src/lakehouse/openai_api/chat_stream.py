@@ -53,7 +53,6 @@ class ChunkChoice(msgspec.Struct, frozen=True, kw_only=True):
 
     index: int = 0
     delta: ChunkDelta
-    logprobs: None = None
     finish_reason: Literal["stop", "tool_calls"] | None = None
 
 
