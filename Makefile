@@ -2,13 +2,14 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help setup demo test parity faults faults-long check bench requirements clean
+.PHONY: help setup demo test parity clients clients-update faults faults-long check bench requirements clean
 
 help:
 	@echo "make demo    run the whole stack on a real, tiny model (about a minute after the install)"
 	@echo "make test    run the tests"
 	@echo "make faults  kill, cut, fill and corrupt the session log (minutes; as root, on Linux)"
 	@echo "make parity  build the Go and Rust runtimes, run their tests, compare all of them"
+	@echo "make clients install OpenAI clients for Python and Node, and hold what their users see to expectations"
 	@echo "make check   ruff, mypy, import-linter"
 	@echo "make bench   measure /v1/iterate, tracing, the log, replay; results go to benchmarks/runs/"
 	@echo "make clean   remove the environment and what the demo wrote"
@@ -32,6 +33,15 @@ test: setup
 
 parity: setup
 	$(BIN)/python tools/run_parity.py
+
+# Needs npm. The clients go to .clients: about 1 GB.
+clients: setup
+	PYTHONPATH=tests $(BIN)/python -m clients
+
+# Takes what the clients do now as expected; read the difference before it is committed.
+clients-update: setup
+	PYTHONPATH=tests $(BIN)/python -m clients --update
+	$(BIN)/python tools/build_clients.py
 
 # Needs strace, FUSE 3 and loop devices: apt-get install strace fuse3 e2fsprogs mount.
 faults: setup
@@ -63,4 +73,4 @@ requirements:
 	  --generate-hashes --no-emit-index-url --no-header - --output-file requirements/phoenix.txt
 
 clean:
-	rm -rf .venv .venv-phoenix demo-data parity.html sdk/go/bin sdk/rust/target
+	rm -rf .venv .venv-phoenix .clients demo-data parity.html sdk/go/bin sdk/rust/target

@@ -1,0 +1,31 @@
+"""The matrix's program for langchain-openai."""
+
+from typing import Any
+
+from langchain_openai import ChatOpenAI
+
+from clients.programs.outcomes import Case, Delay, serve
+
+METHODS = {"schema": "json_schema", "tool": "function_calling", "json": "json_mode"}
+
+
+def ask(case: Case) -> Any:
+    """Ask through `with_structured_output`; of a stream, its last object counts."""
+    route, kind = case.way.split()
+    model = ChatOpenAI(
+        model=case.model,
+        base_url=case.base_url,
+        api_key=case.api_key,
+        default_headers=case.headers,
+        use_responses_api=route == "responses",
+    ).with_structured_output(Delay, method=METHODS[kind])
+    if not case.streamed:
+        return model.invoke(case.prompt)
+    last = None
+    for last in model.stream(case.prompt):  # noqa: B007
+        pass
+    return last
+
+
+if __name__ == "__main__":
+    serve(ask)
