@@ -138,14 +138,14 @@ CLIENTS = (
         ("chat schema", "chat tool", "chat json", "responses schema"),
     ),
     Client(
-        "AI SDK, openai",
+        "AI SDK with openai",
         "node",
         "ai_openai_node",
         ("ai", "@ai-sdk/openai"),
         ("responses schema", "chat schema"),
     ),
     Client(
-        "AI SDK, openai-compatible",
+        "AI SDK with openai-compatible",
         "node",
         "ai_compatible_node",
         ("ai", "@ai-sdk/openai-compatible"),
