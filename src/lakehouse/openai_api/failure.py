@@ -18,6 +18,7 @@ from lakehouse.core.errors import (
 )
 from lakehouse.core.finding import Finding
 from lakehouse.core.session import SessionReply, Verdict
+from lakehouse.openai_api.fault import RequestFault
 from lakehouse.openai_api.reply_headers import ReplyHeaders
 from lakehouse.providers.status_hint import QUOTA_HINT
 from lakehouse.transport.response import Response
@@ -77,16 +78,6 @@ _TOO_LONG: Final = re.compile(
 # Clients give an error another meaning if its message has one of these.
 _READ_BY_CLIENTS: Final = re.compile("tool_calls|response_format|context.?length|maximum context")
 _FINAL_IN_STREAM: Final = {"insufficient_quota": "quota_exceeded"}
-
-
-class RequestFault(Refusal):
-    """A request that this API refuses, with the parameter at fault and a code of its own."""
-
-    def __init__(
-        self, message: str, *, code: str, param: str | None = None, hint: str = ""
-    ) -> None:
-        super().__init__("invalid_request", message, hint=hint)
-        self.outcome = Outcome(400, code, param=param)
 
 
 class ErrorMember(msgspec.Struct, frozen=True, kw_only=True):
@@ -173,7 +164,7 @@ class DoorFailure(msgspec.Struct, frozen=True, kw_only=True):
 def failure_of(error: Refusal | InfraError, session_id: str) -> DoorFailure:
     """Describe an error that ended a request without a session's reply."""
     if isinstance(error, RequestFault):
-        outcome = error.outcome
+        outcome = Outcome(400, error.api_code, param=error.param)
     elif isinstance(error, Refusal):
         outcome = REFUSALS[error.code]
     else:

@@ -1,8 +1,8 @@
 """What is wrong with the request of an OpenAI client. Independent of HTTP."""
 
-from typing import ClassVar, Literal
+from typing import Literal
 
-from lakehouse.core.errors import LakehouseError
+from lakehouse.core.errors import Refusal
 
 FaultCode = Literal[
     "invalid_request",
@@ -18,18 +18,18 @@ FaultCode = Literal[
 ]
 
 
-class RequestFault(LakehouseError):
-    """A rejected request: no model was called, no row is written.
+class RequestFault(Refusal):
+    """A rejected request: no model was called, no row is written. Its status is 400.
 
-    `param` is the place as OpenAI writes it (`messages[2].content[0].type`); None: the whole body.
+    `api_code` is the code in the error's body. `param` is the place as OpenAI writes it
+    (`messages[2].content[0].type`); None: the whole body.
     """
 
-    status: ClassVar[int] = 400
-
-    def __init__(self, message: str, code: FaultCode, param: str | None, hint: str = "") -> None:
-        super().__init__(message, hint=hint)
-        self.message = message
-        self.code: FaultCode = code
+    def __init__(
+        self, message: str, api_code: FaultCode, param: str | None, hint: str = ""
+    ) -> None:
+        super().__init__("invalid_request", message, hint=hint)
+        self.api_code: FaultCode = api_code
         self.param = param
 
 

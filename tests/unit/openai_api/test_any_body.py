@@ -62,9 +62,9 @@ def outcome(route: str, body: bytes) -> OpenAiRequest | RequestFault:
     except RequestFault as fault:
         found = fault
     if isinstance(found, RequestFault):
-        assert found.code in get_args(FaultCode)
-        assert found.message.endswith(".")
-        assert found.param is None or found.param in found.message
+        assert found.api_code in get_args(FaultCode)
+        assert found.public.endswith(".")
+        assert found.param is None or found.param in found.public
     else:
         assert found.messages
         assert {message.role for message in found.messages} <= {"user", "assistant"}

@@ -96,5 +96,5 @@ def test_an_agent_whose_model_may_choose_between_a_tool_and_a_format_is_told_so(
     with pytest.raises(RequestFault) as caught:
         READ[route](json.dumps(body).encode())
 
-    assert (caught.value.code, caught.value.param) == ("unsupported_value", "tool_choice")
+    assert (caught.value.api_code, caught.value.param) == ("unsupported_value", "tool_choice")
     assert "`required`" in caught.value.hint

@@ -40,7 +40,7 @@ def tools(*names: str, **members: Any) -> list[dict[str, Any]]:
 def fault_of(read: Any, **members: Any) -> tuple[str, str | None]:
     with pytest.raises(RequestFault) as caught:
         read(**members)
-    return caught.value.code, caught.value.param
+    return caught.value.api_code, caught.value.param
 
 
 def value(contract: ClientContract) -> Any:
@@ -68,7 +68,7 @@ def test_a_request_that_asks_for_no_structure(members: dict[str, Any]):
 def test_what_is_said_of_it():
     fault = no_contract(CHAT_SCHEMA)
 
-    assert (fault.code, fault.param, fault.status) == ("no_contract", CHAT_SCHEMA, 400)
+    assert (fault.api_code, fault.param, fault.status) == ("no_contract", CHAT_SCHEMA, 400)
     assert f"`{CHAT_SCHEMA}`" in fault.hint
 
 
@@ -355,7 +355,7 @@ def test_a_wrong_name_of_a_function_is_told_with_those_there_are():
     with pytest.raises(RequestFault) as caught:
         chat(tools=tools("person"), tool_choice={"type": "function", "function": {"name": "Persn"}})
 
-    assert "'Persn' (did you mean 'person'?); the functions are 'person'" in caught.value.message
+    assert "'Persn' (did you mean 'person'?); the functions are 'person'" in caught.value.public
 
 
 def test_a_body_full_of_functions_costs_no_more_than_its_length():

@@ -182,7 +182,7 @@ def test_what_is_no_text_is_an_error_at_its_place(read: Any, given: Any, code: s
     with pytest.raises(RequestFault) as caught:
         read(USER, given) if read is chat else read([USER, given])
 
-    assert (caught.value.code, caught.value.param) == (code, param)
+    assert (caught.value.api_code, caught.value.param) == (code, param)
 
 
 def test_a_reference_to_a_kept_item_gets_a_hint():
@@ -199,7 +199,7 @@ def test_a_conversation_without_a_users_text_is_an_error(messages: list[dict[str
     with pytest.raises(RequestFault) as caught:
         chat(*messages)
 
-    assert (caught.value.code, caught.value.param) == ("invalid_value", "messages")
+    assert (caught.value.api_code, caught.value.param) == ("invalid_value", "messages")
     assert "role `user`" in caught.value.hint
 
 
@@ -208,4 +208,4 @@ def test_the_number_of_turns_has_the_limit_of_every_session():
     with pytest.raises(RequestFault) as caught:
         responses([USER] * (MESSAGES_MAX + 1))
 
-    assert (caught.value.code, caught.value.param) == ("invalid_value", "input")
+    assert (caught.value.api_code, caught.value.param) == ("invalid_value", "input")

@@ -11,11 +11,11 @@ from lakehouse.openai_api.failure import (
     REFUSALS,
     REPEATED,
     DoorFailure,
-    RequestFault,
     error_response,
     failure_of,
     failure_of_reply,
 )
+from lakehouse.openai_api.fault import RequestFault
 from lakehouse.providers.status_hint import QUOTA_HINT
 from support.openai_replies import ROW_ID, SESSION_ID, accepted, broken, exhausted
 
@@ -192,7 +192,7 @@ def test_a_context_that_is_too_long_upstream_is_the_callers_to_shorten(said: str
 
 
 def test_a_request_fault_names_its_parameter():
-    fault = RequestFault("`n` is 2.", code="unsupported_parameter", param="n", hint="Leave it out.")
+    fault = RequestFault("`n` is 2.", "unsupported_parameter", "n", "Leave it out.")
     response = error_response(fault, SESSION_ID, False)
     assert isinstance(response.body, bytes)
     assert response.status == fault.status == 400

@@ -107,8 +107,8 @@ def test_a_refused_parameter_is_refused_unless_it_asks_for_nothing(route: ApiRou
     [parameter] = [one for one in PARAMETERS[route] if one.path == name]
 
     assert fault.param == name
-    assert fault.code == ("unsupported_value" if parameter.only else "unsupported_parameter")
-    assert parameter.reason in fault.message
+    assert fault.api_code == ("unsupported_value" if parameter.only else "unsupported_parameter")
+    assert parameter.reason in fault.public
     for harmless in (None, *parameter.only):
         assert READ[route](sent(route, **{name: harmless})).ignored == ()
 
@@ -185,9 +185,9 @@ def test_a_fault_names_the_place_the_value_and_what_is_allowed(
 ):
     fault = fault_of(route, **members)
 
-    assert (fault.code, fault.param) == (code, param)
-    assert f"`{param}`" in fault.message
-    assert words in fault.message
+    assert (fault.api_code, fault.param) == (code, param)
+    assert f"`{param}`" in fault.public
+    assert words in fault.public
     assert fault.status == 400
 
 
@@ -201,7 +201,7 @@ def test_an_option_of_lakehouse_outside_its_member_is_told_where_it_belongs():
 def test_a_name_of_any_length_makes_a_short_message():
     fault = fault_of("chat", **{"x" * 100_000: 1})
 
-    assert len(fault.message) < 1_000
+    assert len(fault.public) < 1_000
     assert fault.param is not None
     assert len(fault.param) < 300
 

@@ -145,15 +145,15 @@ def test_a_value_out_of_its_limits_is_an_error_that_names_it(
     with pytest.raises(RequestFault) as caught:
         chat(**members)
 
-    assert (caught.value.code, caught.value.param) == (code, param)
-    assert f"`{param}" in caught.value.message
+    assert (caught.value.api_code, caught.value.param) == (code, param)
+    assert f"`{param}" in caught.value.public
 
 
 def test_a_misspelt_word_gets_the_nearest_one():
     with pytest.raises(RequestFault) as caught:
         responses(lakehouse={"constrain": "of"})
 
-    assert "did you mean 'off'?" in caught.value.message
+    assert "did you mean 'off'?" in caught.value.public
 
 
 @pytest.mark.parametrize(
@@ -173,11 +173,11 @@ def test_a_body_that_is_no_json_object_is_an_error(body: bytes, words: str):
     for read in (read_chat_request, read_responses_request):
         with pytest.raises(RequestFault, match=words) as caught:
             read(body)
-        assert (caught.value.code, caught.value.param) == ("invalid_request", None)
+        assert (caught.value.api_code, caught.value.param) == ("invalid_request", None)
 
 
 def test_what_is_missing_is_named():
     for read, param in ((read_chat_request, "messages"), (read_responses_request, "input")):
         with pytest.raises(RequestFault) as caught:
             read(b'{"model":"k"}')
-        assert (caught.value.code, caught.value.param) == ("missing_required_parameter", param)
+        assert (caught.value.api_code, caught.value.param) == ("missing_required_parameter", param)
