@@ -37,17 +37,17 @@ class ContentPart(msgspec.Struct, frozen=True):
 Content = str | tuple[ContentPart, ...] | None
 
 
-class CalledFunction(msgspec.Struct, frozen=True):
+class PastCall(msgspec.Struct, frozen=True):
     """A function that an assistant called; `arguments` is JSON as text."""
 
     name: str = ""
     arguments: str | None = None
 
 
-class ToolCall(msgspec.Struct, frozen=True):
+class PastToolCall(msgspec.Struct, frozen=True):
     """One call of an assistant's message."""
 
-    function: CalledFunction
+    function: PastCall
     id: str | None = None
 
 
@@ -57,8 +57,8 @@ class ChatMessage(msgspec.Struct, frozen=True):
     role: str
     content: Content = None
     refusal: str | None = None
-    tool_calls: tuple[ToolCall, ...] | None = None
-    function_call: CalledFunction | None = None
+    tool_calls: tuple[PastToolCall, ...] | None = None
+    function_call: PastCall | None = None
     tool_call_id: str | None = None
 
 
@@ -141,7 +141,7 @@ def _chat_text(message: ChatMessage, *, named: bool) -> str:
 
 def _turn(item: InputItem, index: int, *, named: bool) -> tuple[Role, str]:
     if item.type == "function_call":
-        return "assistant", _call_text(CalledFunction(item.name, item.arguments), named=named)
+        return "assistant", _call_text(PastCall(item.name, item.arguments), named=named)
     if item.type == "function_call_output":
         return "user", _text(item.output)
     if item.type == "reasoning":
@@ -151,7 +151,7 @@ def _turn(item: InputItem, index: int, *, named: bool) -> tuple[Role, str]:
     return _ROLES[item.role], _text(item.content)
 
 
-def _call_text(call: CalledFunction, *, named: bool) -> str:
+def _call_text(call: PastCall, *, named: bool) -> str:
     arguments = call.arguments or "{}"
     if not named:
         return arguments
