@@ -175,6 +175,22 @@ def test_one_session_id_may_stand_for_several_calls(gateway):
             "invalid_request",
             ["`candidates`", "7"],
         ),
+        (
+            {"kind": "event", "prompt": "x", "top_p": 1.5},
+            "invalid_request",
+            ["`top_p` is 1.5; allowed is 0 to 1"],
+        ),
+        (
+            {"kind": "event", "prompt": "x", "stop": ["a"] * 17},
+            "invalid_request",
+            ["`stop` has 17 texts; allowed are at most 16"],
+        ),
+        (
+            {"kind": "event", "prompt": "x", "stop": ["a", ""]},
+            "invalid_request",
+            ["`stop[1]` is ''; allowed are texts of at least 1 character"],
+        ),
+        ({"kind": "event", "prompt": "x", "stop": "END"}, "invalid_request", ["`stop`", "'END'"]),
         ({"kind": "event", "prompt": "x", "metadata": {"a": 1}}, "invalid_request", ["metadata"]),
         ({"kind": "event", "messages": []}, "invalid_request", ["user"]),
         ({"schema": {"type": "nope"}, "prompt": "x"}, "invalid_schema", ["nope"]),

@@ -121,6 +121,8 @@ settings = st.builds(
     deadline_ms=counts,
     history=_unset(_word("answer_and_findings", "full")),
     candidates=_unset(_word(*get_args(CandidatesMode))),
+    top_p=_unset(_number_texts.map(lambda text: msgspec.Raw(text.encode()))),
+    stop=_unset(st.lists(texts, max_size=3).map(tuple)),
 )
 messages = st.builds(
     RowMessage, role=_enum(Role), content=texts, content_truncated=_unset(truncated)

@@ -358,6 +358,49 @@ func TestCandidatesOfTheSettingsAreWrittenBehindHistoryWhereTheRequestSetThem(t 
 	}
 }
 
+func TestTopPAndStopOfTheSettingsAreWrittenLastWhereTheRequestSetThem(t *testing.T) {
+	row, err := sessionlog.DecodeSessionRow([]byte(seal(body)))
+	if err != nil || !row.Settings.TopP.IsNull() || row.Settings.Stop != nil {
+		t.Fatalf("%+v, %v", row, err)
+	}
+	for _, c := range []struct {
+		candidates sessionlog.CandidatesMode
+		topP       string
+		stop       []string
+		expected   string
+	}{
+		{"", "0.90", nil, `,"top_p":0.90`},
+		{"", "", []string{}, `,"stop":[]`},
+		{"", "1", []string{"END", "\n\n"}, `,"top_p":1,"stop":["END","\n\n"]`},
+		{"off", "1e-7", []string{"ß\"/"}, `,"candidates":"off","top_p":1e-7,"stop":["ß\"/"]`},
+	} {
+		row.Settings.Candidates, row.Settings.TopP, row.Settings.Stop = c.candidates, sessionlog.RawNumber{}, c.stop
+		if c.topP != "" {
+			if row.Settings.TopP, err = sessionlog.ParseRawNumber(c.topP); err != nil {
+				t.Fatal(err)
+			}
+		}
+		line, err := row.Encode()
+		if err != nil || string(line) != replaced(t, `"deadline_ms":120000}`, `"deadline_ms":120000`+c.expected+`}`) {
+			t.Errorf("%s, %v", line, err)
+		}
+		again, err := sessionlog.DecodeSessionRow(line)
+		if err != nil || again.Settings.TopP != row.Settings.TopP || !slices.Equal(again.Settings.Stop, c.stop) ||
+			again.Settings.Unknown.Len() != 0 {
+			t.Errorf("%+v, %v", again, err)
+		}
+	}
+	for value, says := range map[string]string{
+		`"top_p":null`:     "settings.top_p: not a number",
+		`"top_p":"0.9"`:    "settings.top_p: not a number",
+		`"stop":null`:      "settings.stop: not a list",
+		`"stop":"END"`:     "settings.stop: not a list",
+		`"stop":["END",1]`: "settings.stop[1]: not a string",
+	} {
+		refuse(t, replaced(t, `"deadline_ms":120000`, `"deadline_ms":120000,`+value), says)
+	}
+}
+
 func TestAWordThatWasReadInOneMemberIsNotWrittenInAnother(t *testing.T) {
 	line := replaced(t, `"deadline_ms":120000`, `"deadline_ms":120000,"history":"one_of_tomorrow"`)
 	row, err := sessionlog.DecodeSessionRow([]byte(line))
@@ -459,7 +502,7 @@ func TestTheStartedLineHasTheRowsMembersKnownAtTheStart(t *testing.T) {
 	rest := strings.Index(body, `"conversation_id"`)
 	end := strings.Index(body, `,"tables"`)
 	known := strings.Replace(body[:start]+body[rest:end], "session.iterate.v1", "session.started.v1", 1)
-	for _, more := range []string{"", `,"history":"full","candidates":"hint"`, `,"candidates":"one_of_tomorrow"`} {
+	for _, more := range []string{"", `,"history":"full","candidates":"hint"`, `,"candidates":"one_of_tomorrow","stop":["a"]`} {
 		line := seal(strings.Replace(known, `"deadline_ms":120000`, `"deadline_ms":120000`+more, 1))
 		started, err := sessionlog.DecodeStarted([]byte(line))
 		if err != nil {

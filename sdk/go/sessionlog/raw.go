@@ -49,7 +49,7 @@ func (r RawJSON) String() string {
 }
 
 // A RawNumber is one JSON number with its own digits, such as a temperature of 0.70. The zero value
-// is nothing, which is written as null.
+// is nothing: null where the contract says so, left out elsewhere.
 type RawNumber struct{ text string }
 
 // ParseRawNumber takes the text of one JSON number. The error is a [*DecodeError].

@@ -25,6 +25,8 @@ type Settings struct {
 	DeadlineMS  int64          // of the session
 	History     History        // what a later attempt saw of the earlier answers
 	Candidates  CandidatesMode // how the request wanted values offered
+	TopP        RawNumber      // of the request; nothing is left out
+	Stop        []string       // texts that end an answer, of the request; nil is left out
 	Unknown     Unknown        // members that a later version added
 
 	cameHistory    History        // what History was read as
@@ -217,6 +219,8 @@ func (s *Settings) fields() []field {
 		{"deadline_ms", integer(&s.DeadlineMS)},
 		{"history", optionalWord(&s.History, &s.cameHistory, histories)},
 		{"candidates", optionalWord(&s.Candidates, &s.cameCandidates, candidatesModes)},
+		{"top_p", optionalNumberMember{numberMember{&s.TopP}}},
+		{"stop", optionalListMember[string]{listMember[string]{&s.Stop, text}}},
 	}
 }
 

@@ -188,6 +188,20 @@ func (m numberMember) write(out []byte) ([]byte, error) {
 	return append(out, m.place.String()...), nil
 }
 
+// optionalNumberMember is a raw number that the line may lack; null is no value of it.
+type optionalNumberMember struct{ numberMember }
+
+func (m optionalNumberMember) read(value string) error {
+	if !isNumber(value) {
+		return &DecodeError{Reason: "not a number"}
+	}
+	return m.numberMember.read(value)
+}
+
+func (m optionalNumberMember) isLeftOut() bool {
+	return m.place.IsNull()
+}
+
 type nearMember struct{ place *NearValue }
 
 func (m nearMember) read(value string) error {

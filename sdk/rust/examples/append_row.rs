@@ -58,6 +58,8 @@ fn started(ids: &CallIds, temperature: RawNumber) -> Started {
             deadline_ms: 120_000,
             history: None,
             candidates: None,
+            top_p: None,
+            stop: None,
             unknown: Unknown::default(),
         },
         inline_schema: RawJson::null(),

@@ -1,10 +1,10 @@
 //! The lines of a session log and what is in them, member by member in the contract's order.
 //!
 //! A field is a member. `Option` is `null` where the contract says that nothing is `null`, and
-//! "left out" for `got`, `expected`, `nearest`, `narrowed`, `history`, `candidates` of the settings and
-//! the `…_truncated` markers. A JSON value that is carried with its own bytes is a [`RawJson`]. Reading
-//! checks form, types and closed lists, and takes any word of a list that grows; the form of ids, times
-//! and digests, and whether members agree, is the writer's business.
+//! "left out" for `got`, `expected`, `nearest`, `narrowed`, `history`, `candidates`, `top_p` and `stop`
+//! of the settings and the `…_truncated` markers. A JSON value that is carried with its own bytes is a
+//! [`RawJson`]. Reading checks form, types and closed lists, and takes any word of a list that grows;
+//! the form of ids, times and digests, and whether members agree, is the writer's business.
 
 use std::collections::BTreeMap;
 
@@ -195,6 +195,10 @@ record! {
         history: Option<History>,
         /// `None`, which is left out: the request set none.
         candidates: Option<CandidatesMode>,
+        /// `None`, which is left out: the request set none.
+        top_p: Option<TopP>,
+        /// Texts that end an answer; `None`, which is left out: the request set none.
+        stop: Option<Vec<String>>,
     }
 }
 
@@ -490,8 +494,25 @@ impl Member for NearValue {
     }
 }
 
+/// The share of the likeliest tokens that a request sampled from. As it came: `0.90` stays `0.90`.
+///
+/// A type of its own, because an `Option` of a [`RawNumber`] is `null` where there is none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TopP(pub RawNumber);
+
+impl Member for TopP {
+    fn read(text: &str) -> Result<Self, DecodeError> {
+        RawNumber::read(text).map(Self)
+    }
+
+    fn write(&self, out: &mut String) {
+        self.0.write(out);
+    }
+}
+
 nullable!(Vec<Message>, SessionError);
-left_out!(Truncated, History, CandidatesMode, Vec<NearValue>, Vec<Narrowed>, Option<String>);
+left_out!(Truncated, History, CandidatesMode, TopP, Vec<String>);
+left_out!(Vec<NearValue>, Vec<Narrowed>, Option<String>);
 
 impl Line for SessionRow {
     const SCHEMA: &'static str = "session.iterate.v1";

@@ -79,6 +79,8 @@ pub(crate) fn row() -> SessionRow {
             deadline_ms: 120_000,
             history: None,
             candidates: None,
+            top_p: None,
+            stop: None,
             unknown: Unknown::default(),
         },
         inline_schema: RawJson::null(),

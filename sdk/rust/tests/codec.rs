@@ -2,7 +2,7 @@
 
 use lakehouse_sessionlog::{
     CandidatesMode, FindingCode, History, LINE_BYTES_MAX, RawJson, SegmentHeader, SessionRow,
-    Started, Unknown, Verdict, crc_holds,
+    Started, TopP, Unknown, Verdict, crc_holds,
 };
 
 /// Written out by hand from contract section 4.
@@ -231,6 +231,41 @@ fn candidates_of_the_settings_are_written_behind_history_where_the_request_set_t
 }
 
 #[test]
+fn top_p_and_stop_of_the_settings_are_written_last_where_the_request_set_them() {
+    let mut row = SessionRow::decode(&seal(BODY)).unwrap();
+    assert_eq!((&row.settings.top_p, &row.settings.stop), (&None, &None));
+    for (candidates, top_p, stop, expected) in [
+        (None, Some("0.90"), None, r#","top_p":0.90"#),
+        (None, None, Some(vec![]), r#","stop":[]"#),
+        (None, Some("1"), Some(vec!["END", "\n\n"]), r#","top_p":1,"stop":["END","\n\n"]"#),
+        (
+            Some(CandidatesMode::Off),
+            Some("1e-7"),
+            Some(vec!["ß\"/"]),
+            r#","candidates":"off","top_p":1e-7,"stop":["ß\"/"]"#,
+        ),
+    ] {
+        row.settings.candidates = candidates;
+        row.settings.top_p = top_p.map(|number| TopP(number.parse().unwrap()));
+        row.settings.stop = stop.map(|texts| texts.into_iter().map(str::to_owned).collect());
+        let line =
+            replaced(r#""deadline_ms":120000}"#, &format!(r#""deadline_ms":120000{expected}}}"#));
+        assert_eq!(row.encode().unwrap(), line);
+        assert_eq!(SessionRow::decode(&line).unwrap(), row);
+    }
+    for (member, value, reason) in [
+        ("top_p", "null", "settings.top_p: not a number"),
+        ("top_p", r#""0.9""#, "settings.top_p: not a number"),
+        ("stop", "null", "settings.stop: not a list"),
+        ("stop", r#""END""#, "settings.stop: not a list"),
+        ("stop", r#"["END",1]"#, "settings.stop[1]: not a string"),
+    ] {
+        let settings = format!(r#""deadline_ms":120000,"{member}":{value}"#);
+        refused(&replaced(r#""deadline_ms":120000"#, &settings), reason);
+    }
+}
+
+#[test]
 fn the_detail_of_an_error_is_written_unless_the_row_is_of_before() {
     let mut row = SessionRow::decode(&seal(BODY)).unwrap();
     let line = |row: &SessionRow| String::from_utf8(row.encode().unwrap()).unwrap();
@@ -302,9 +337,11 @@ fn the_started_line_has_the_rows_members_known_at_the_start() {
     let end = BODY.find(",\"tables\"").unwrap();
     let body = format!("{}{}", &BODY[..start], &BODY[rest..end]);
     let body = body.replacen("session.iterate.v1", "session.started.v1", 1);
-    for more in
-        ["", r#","history":"full","candidates":"hint""#, r#","candidates":"one_of_tomorrow""#]
-    {
+    for more in [
+        "",
+        r#","history":"full","candidates":"hint""#,
+        r#","candidates":"one_of_tomorrow","stop":["a"]"#,
+    ] {
         let settings = format!(r#""deadline_ms":120000{more}"#);
         let line = seal(&body.replacen(r#""deadline_ms":120000"#, &settings, 1));
         let started = Started::decode(&line).unwrap();

@@ -9,7 +9,14 @@ from typing import Final
 
 from lakehouse.core.chat import Sampling
 from lakehouse.core.errors import SetupError
-from lakehouse.core.limits import ENUM_VALUES_MAX, SEED_MAX, STOPS_MAX, TEMPERATURE_MAX, TOKENS_MAX
+from lakehouse.core.limits import (
+    ENUM_VALUES_MAX,
+    SEED_MAX,
+    STOPS_MAX,
+    TEMPERATURE_MAX,
+    TOKENS_MAX,
+    TOP_P_MAX,
+)
 from lakehouse.core.suggestion import did_you_mean
 from lakehouse.core.wording import range_fault, shown
 from lakehouse.providers.provider import ModelSettings, name_of
@@ -77,7 +84,7 @@ def check_model(field: str, model: ModelSettings, error: ErrorAt) -> None:
 def check_sampling(field: str, sampling: Sampling, error: ErrorAt) -> None:
     """Check the sampling of a model or a kind; raises likewise."""
     _check_number(f"{field}.temperature", sampling.temperature, TEMPERATURE_MAX, error)
-    _check_number(f"{field}.top_p", sampling.top_p, 1.0, error)
+    _check_number(f"{field}.top_p", sampling.top_p, TOP_P_MAX, error)
     for name, low, high in (("max_tokens", 1, TOKENS_MAX), ("seed", 0, SEED_MAX)):
         check_range(f"{field}.{name}", getattr(sampling, name), low, high, error)
     stop = sampling.stop

@@ -66,7 +66,7 @@ class Sampling(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             "top_p": self.top_p,
             tokens_field: self.max_tokens,
             "seed": self.seed,
-            "stop": self.stop,
+            "stop": self.stop or None,  # an endpoint may refuse an empty list
         }
         return {name: value for name, value in members.items() if value is not None}
 

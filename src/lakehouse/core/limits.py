@@ -35,6 +35,7 @@ DEADLINE_MS_DEFAULT: Final = 120_000
 TOKENS_MAX: Final = 1 << 20  # of one answer, in a request or the configuration
 SEED_MAX: Final = 2**63 - 1
 TEMPERATURE_MAX: Final = 2.0
+TOP_P_MAX: Final = 1.0
 STOPS_MAX: Final = 16  # texts that end an answer
 FUNCTIONS_MAX: Final = 16  # of an OpenAI client, of which a model chooses one
 FUNCTION_NAME_CHARS_MAX: Final = 64  # of one of them, as at OpenAI

@@ -27,7 +27,8 @@ class Settings(msgspec.Struct, frozen=True):
     """The sampling and time settings in force; null = not set. `temperature` is raw JSON.
 
     `history` is a `History`, or one of a later version; left out if it is `findings`. `candidates`
-    is the request's `CandidatesMode`, likewise; left out where the request set none.
+    is the request's `CandidatesMode`, likewise; left out where the request set none. `top_p`, raw
+    JSON, and `stop` are the request's, too: those of the kind and the model are in their digests.
     """
 
     constrain: Constrain
@@ -37,6 +38,8 @@ class Settings(msgspec.Struct, frozen=True):
     deadline_ms: Int64
     history: Word | msgspec.UnsetType = msgspec.UNSET
     candidates: Word | msgspec.UnsetType = msgspec.UNSET
+    top_p: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    stop: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
 
 
 class LoggedError(msgspec.Struct, frozen=True):

@@ -226,6 +226,9 @@ def _check_settings(record: Row | Started) -> None:
     temperature = bytes(record.settings.temperature)
     if temperature != b"null" and temperature[0] not in _NUMBER_START:
         raise RowError("`settings.temperature` is neither a number nor null")
+    top_p = record.settings.top_p
+    if top_p is not msgspec.UNSET and bytes(top_p)[0] not in _NUMBER_START:
+        raise RowError("`settings.top_p` is not a number")
 
 
 def _check_nearest(findings: tuple[Finding, ...]) -> None:

@@ -20,7 +20,8 @@ VERDICT_STATUS: dict[Verdict, int] = {"accepted": 200, "max_iter_exhausted": 422
 class IterateRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """The body of `POST /v1/iterate`. Exactly one of `kind`/`schema` and of `prompt`/`messages`.
 
-    `schema` and `temperature` keep their bytes; raw `null` when absent.
+    `schema` and `temperature` keep their bytes; raw `null` when absent. An empty `stop` is a value:
+    no text ends an answer, whatever the kind or the model says.
     """
 
     kind: str | None = None
@@ -38,6 +39,8 @@ class IterateRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, om
     conversation_id: str | None = None
     metadata: dict[str, str] = {}
     candidates: CandidatesMode | None = None
+    top_p: float | None = None
+    stop: tuple[str, ...] | None = None
 
 
 class Narrowed(msgspec.Struct, frozen=True, kw_only=True):
@@ -115,6 +118,7 @@ class SessionReply(msgspec.Struct, frozen=True, kw_only=True):
     """The reply of `POST /v1/iterate`, one shape for all verdicts.
 
     `findings` are the last attempt's, empty when accepted. `artifact` is raw JSON or `null`.
+    `kind_digest` is the row's; empty from a daemon of an older version.
     """
 
     session_id: str
@@ -131,6 +135,7 @@ class SessionReply(msgspec.Struct, frozen=True, kw_only=True):
     model: str
     error: ReplyError | None
     duration_ms: Int64
+    kind_digest: str = ""
 
 
 class ValidateReply(msgspec.Struct, frozen=True):

@@ -209,6 +209,7 @@ def session_reply(row: Row, error: InfraError | None) -> SessionReply:
         model=row.model,
         error=None if error is None else _reply_error(error),
         duration_ms=row.duration_ms,
+        kind_digest=row.kind_digest,
     )
 
 

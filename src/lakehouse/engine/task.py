@@ -25,8 +25,10 @@ from lakehouse.core.limits import (
     MESSAGES_MAX,
     METADATA_ENTRIES_MAX,
     SEED_MAX,
+    STOPS_MAX,
     TEMPERATURE_MAX,
     TOKENS_MAX,
+    TOP_P_MAX,
 )
 from lakehouse.core.row import RowMessage, Settings
 from lakehouse.core.session import IterateRequest
@@ -109,7 +111,13 @@ def plan(request: IterateRequest, context: CallContext, catalog: Catalog) -> Ses
     said = kind.sampling != UNSAID  # most kinds do not set it
     defaults = kind.sampling.over(model.sampling) if said else model.sampling
     temperature, temperature_raw = _temperature(request, defaults)
-    asked = Sampling(temperature=temperature, max_tokens=request.max_tokens, seed=request.seed)
+    asked = Sampling(
+        temperature=temperature,
+        top_p=request.top_p,
+        max_tokens=request.max_tokens,
+        seed=request.seed,
+        stop=request.stop,
+    )
     sampling = defaults if asked == UNSAID else asked.over(defaults)
     system = kind.system if request.system is None else request.system
     return SessionTask(
@@ -131,6 +139,8 @@ def plan(request: IterateRequest, context: CallContext, catalog: Catalog) -> Ses
             deadline_ms=deadline_ms,
             history=msgspec.UNSET if history == "findings" else history,
             candidates=request.candidates or msgspec.UNSET,
+            top_p=msgspec.UNSET if request.top_p is None else _encoded(request.top_p),
+            stop=msgspec.UNSET if request.stop is None else request.stop,
         ),
         reprompt=kind.reprompt,
         sampling=sampling,
@@ -275,6 +285,19 @@ def _check_ranges(request: IterateRequest) -> None:
         raise _invalid(
             f"`metadata` has {len(request.metadata)} members; at most {METADATA_ENTRIES_MAX}."
         )
+    if request.top_p is not None and not 0 <= request.top_p <= TOP_P_MAX:
+        raise _invalid(f"`top_p` is {request.top_p}; allowed is 0 to {TOP_P_MAX:g}.")
+    if request.stop is not None:
+        _check_stop(request.stop)
+
+
+def _check_stop(stop: tuple[str, ...]) -> None:
+    if len(stop) > STOPS_MAX:
+        raise _invalid(f"`stop` has {len(stop)} texts; allowed are at most {STOPS_MAX}.")
+    if "" in stop:
+        raise _invalid(
+            f"`stop[{stop.index('')}]` is ''; allowed are texts of at least 1 character."
+        )
 
 
 def _temperature(request: IterateRequest, defaults: Sampling) -> tuple[float | None, msgspec.Raw]:
@@ -282,7 +305,7 @@ def _temperature(request: IterateRequest, defaults: Sampling) -> tuple[float | N
     raw = request.temperature
     if raw == NULL:
         default = defaults.temperature
-        return default, NULL if default is None else msgspec.Raw(msgspec.json.encode(default))
+        return default, NULL if default is None else _encoded(default)
     text = bytes(raw).decode("utf-8")
     value = parse(text)
     if isinstance(value, bool | str | list | dict) or value is None:
@@ -290,6 +313,10 @@ def _temperature(request: IterateRequest, defaults: Sampling) -> tuple[float | N
     if not 0 <= value <= TEMPERATURE_MAX:
         raise _invalid(f"`temperature` is {text}; allowed is 0 to {TEMPERATURE_MAX:g}.")
     return float(value), raw
+
+
+def _encoded(number: float) -> msgspec.Raw:
+    return msgspec.Raw(msgspec.json.encode(number))
 
 
 def _invalid(message: str) -> Refusal:

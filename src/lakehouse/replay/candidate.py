@@ -104,6 +104,8 @@ def replay_request(
         conversation_id=row.conversation_id,
         metadata=row.metadata,
         candidates=candidate.candidates or _mode(settings.candidates),
+        top_p=None if settings.top_p is msgspec.UNSET else float(bytes(settings.top_p)),
+        stop=None if settings.stop is msgspec.UNSET else settings.stop,
     )
 
 

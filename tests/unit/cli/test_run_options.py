@@ -20,7 +20,10 @@ def test_what_is_set_for_a_run_is_in_force_in_every_session(project):
     write_inputs(project, "good 1", "good 2")
     options = ("--temperature", "0.25", "--max-tokens", "77", "--seed", "5", "--deadline", "9000")
 
-    run(project, code=0, extra=(*options, "--system", "Name the city.", "--candidates", "hint"))
+    other = ("--system", "Name the city.", "--candidates", "hint")
+    nucleus = ("--top-p", "0.9", "--stop", "END", "--stop", "\n\n")
+
+    run(project, code=0, extra=(*options, *other, *nucleus))
 
     found = rows(project)
     assert len(found) == 2
@@ -30,6 +33,7 @@ def test_what_is_set_for_a_run_is_in_force_in_every_session(project):
         assert tuple(map(int, told)) == (77, 5, 9_000)
         assert row["system"] == "Name the city."
         assert settings["candidates"] == "hint"
+        assert (float(settings["top_p"]), settings["stop"]) == (0.9, ["END", "\n\n"])
 
 
 def test_a_limit_takes_the_first_rows_and_a_later_run_goes_on(project):
@@ -55,6 +59,9 @@ def test_a_deadline_of_a_run_ends_its_sessions(project):
         ("--temperature", "2.5"),
         ("--temperature", "hot"),
         ("--temperature", "nan"),
+        ("--top-p", "1.5"),
+        ("--top-p", "nan"),
+        ("--stop", ""),
         ("--max-tokens", "0"),
         ("--seed", "-1"),
         ("--candidates", "decod"),

@@ -240,6 +240,36 @@ def test_candidates_of_the_settings_are_a_word_or_left_out(value: object) -> Non
             decode(changed(lambda row: row["settings"].update(candidates=value), line))
 
 
+@pytest.mark.parametrize(("top_p", "stop"), [("0.90", ["END", "ß\n"]), ("1", []), ("1e-7", ["a"])])
+def test_top_p_and_stop_of_the_settings_stand_last_as_they_came(
+    top_p: str, stop: list[str]
+) -> None:
+    for line, decode in ((LINE, decode_row), (encode_line(make_started(ROW)), decode_started)):
+        before = decode(line).settings
+        assert (before.top_p, before.stop) == (msgspec.UNSET, msgspec.UNSET)
+        texts = msgspec.json.encode(stop)
+        end = b'"candidates":"hint","top_p":%b,"stop":%b}' % (top_p.encode(), texts)
+        came = resealed(line.replace(b'"deadline_ms":120000}', b'"deadline_ms":120000,' + end))
+        found = decode(came)
+        assert found.settings.top_p == msgspec.Raw(top_p.encode())
+        assert found.settings.stop == tuple(stop)
+        assert encode_line(found) == came
+
+
+@pytest.mark.parametrize("value", [None, "0.9", True, [0.9], {}])
+def test_top_p_of_the_settings_is_a_number_or_left_out(value: object) -> None:
+    for line, decode in ((LINE, decode_row), (encode_line(make_started(ROW)), decode_started)):
+        with pytest.raises(RowError, match=r"settings\.top_p"):
+            decode(changed(lambda row: row["settings"].update(top_p=value), line))
+
+
+@pytest.mark.parametrize("value", [None, "END", 1, {}, [None], [1], [["a"]]])
+def test_stop_of_the_settings_is_a_list_of_texts_or_left_out(value: object) -> None:
+    for line, decode in ((LINE, decode_row), (encode_line(make_started(ROW)), decode_started)):
+        with pytest.raises(RowError, match=r"settings\.stop"):
+            decode(changed(lambda row: row["settings"].update(stop=value), line))
+
+
 @pytest.mark.parametrize("value", ["LIS", 1, None, {}, [None], [True], [[]], ["a", {}]])
 def test_nearest_is_a_list_of_strings_and_numbers(value: object) -> None:
     with pytest.raises(RowError, match="nearest"):

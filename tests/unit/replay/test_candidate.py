@@ -3,10 +3,12 @@
 import msgspec
 import pytest
 
+from lakehouse.core.context import call_context
 from lakehouse.core.errors import Refusal
 from lakehouse.core.ids import is_id, new_id
 from lakehouse.core.kind import CandidatesMode, Kind
 from lakehouse.core.row import RowMessage, Settings
+from lakehouse.engine.task import plan
 from lakehouse.replay.candidate import (
     Candidate,
     replay_context,
@@ -68,6 +70,33 @@ def test_what_a_session_asked_of_candidates_is_kept_unless_the_candidate_says_it
     """A mode of a later version means nothing here: then the kind decides."""
     row = make_row(settings=msgspec.structs.replace(SETTINGS, candidates=logged))
     assert request_of(row, Candidate(candidates=asked)).candidates == sent
+
+
+@pytest.mark.parametrize(
+    ("top_p", "stop", "sent"),
+    [
+        (msgspec.UNSET, msgspec.UNSET, (None, None)),
+        (msgspec.Raw(b"0.90"), ("END", "\n\n"), (0.9, ("END", "\n\n"))),
+        (msgspec.Raw(b"0"), (), (0.0, ())),
+    ],
+)
+def test_what_a_session_set_for_top_p_and_stop_is_sent_again(
+    top_p: msgspec.Raw | msgspec.UnsetType,
+    stop: tuple[str, ...] | msgspec.UnsetType,
+    sent: tuple[float | None, tuple[str, ...] | None],
+):
+    """Set to nothing differs from not set: then the kind and the model decide."""
+    row = make_row(settings=msgspec.structs.replace(SETTINGS, top_p=top_p, stop=stop))
+    request = request_of(row)
+    assert (request.top_p, request.stop) == sent
+
+
+def test_a_replays_own_row_repeats_top_p_and_stop_byte_for_byte():
+    row = make_row(
+        settings=msgspec.structs.replace(SETTINGS, top_p=msgspec.Raw(b"0.9"), stop=("a",))
+    )
+    task = plan(request_of(row), call_context((), ()), catalog(airport_event=KIND))
+    assert msgspec.json.encode(task.settings) == msgspec.json.encode(row.settings)
 
 
 def test_a_conversation_is_repeated_turn_by_turn():

@@ -291,6 +291,9 @@ VALID: dict[str, list[str]] = {
         '{"kind":"k","prompt":"p","candidates":"hint"}',
         '{"schema":{},"prompt":"p","candidates":"off"}',
         '{"kind":"k","prompt":"p","candidates":null}',
+        '{"kind":"k","prompt":"p","top_p":0,"stop":[]}',
+        '{"kind":"k","prompt":"p","top_p":0.9,"stop":["END","\\n\\n"]}',
+        '{"kind":"k","prompt":"p","top_p":null,"stop":null}',
     ],
     "validate.request": [
         '{"output":"x","schema":{}}',
@@ -316,7 +319,8 @@ VALID: dict[str, list[str]] = {
             '"row_id":"019ab3c4d5e77a1c8d3e4f5061728394","verdict":"infra_error","iterations":0,'
             '"accepted_iteration":null,"artifact":null,"grounded":null,"findings":[],"attempts":[],'
             '"usage":{"prompt_tokens":null,"completion_tokens":null},"model":"m","error":'
-            '{"code":"timeout","message":"m","retryable":true,"hint":"h"},"duration_ms":5}'
+            '{"code":"timeout","message":"m","retryable":true,"hint":"h"},"duration_ms":5,'
+            '"kind_digest":"sha256:' + "1" * 64 + '"}'
         )
     ],
     "feedback.request": [
@@ -350,6 +354,12 @@ INVALID: dict[str, list[str]] = {
         '{"kind":"k","prompt":"p","candidates":"Auto"}',
         '{"kind":"k","prompt":"p","candidates":""}',
         '{"kind":"k","prompt":"p","candidates":true}',
+        '{"kind":"k","prompt":"p","top_p":1.1}',
+        '{"kind":"k","prompt":"p","top_p":-0.1}',
+        '{"kind":"k","prompt":"p","top_p":"0.9"}',
+        '{"kind":"k","prompt":"p","stop":"END"}',
+        '{"kind":"k","prompt":"p","stop":[""]}',
+        '{"kind":"k","prompt":"p","stop":["a"' + ',"a"' * 16 + "]}",
         '{"kind":"k","prompt":"p","metadata":{"a":1}}',
         '{"kind":"k","prompt":"p","tempature":1}',
         '{"kind":"k","prompt":"p","seed":9223372036854775808}',

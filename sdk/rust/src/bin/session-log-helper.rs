@@ -166,6 +166,8 @@ fn row(number: u64) -> SessionRow {
             deadline_ms: 120_000,
             history: None,
             candidates: None,
+            top_p: None,
+            stop: None,
             unknown: Unknown::default(),
         },
         inline_schema: RawJson::null(),
