@@ -13,7 +13,6 @@ from lakehouse.cli.replay_options import (
     SETTINGS,
     AsKindOption,
     ChangesOption,
-    ConcurrencyOption,
     DaemonOption,
     DeadlineOption,
     EffectMinOption,
@@ -34,6 +33,7 @@ from lakehouse.cli.replay_options import (
 )
 from lakehouse.cli.replay_report import Asked, report_comparison, report_run
 from lakehouse.cli.replay_run import Job, check_engine, duration_s, run_job
+from lakehouse.cli.run_options import ConcurrencyOption
 from lakehouse.cli.table import print_json, print_table
 from lakehouse.cli.terminal import say
 from lakehouse.config.settings import Config

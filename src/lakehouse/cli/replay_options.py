@@ -6,7 +6,6 @@ from typing import Annotated, Final
 import typer
 
 from lakehouse.cli.replay_run import EngineName
-from lakehouse.cli.run import AT_ONCE_MAX
 from lakehouse.replay.selection import Sampling
 
 SETTINGS: Final = (
@@ -47,9 +46,6 @@ SeedOption = Annotated[
 ]
 
 # How it runs.
-ConcurrencyOption = Annotated[
-    int, typer.Option(min=1, max=AT_ONCE_MAX, help="Number of sessions to run at once.")
-]
 EngineOption = Annotated[
     EngineName, typer.Option(help="Where to run: in this process, or on a cluster with Ray Data.")
 ]

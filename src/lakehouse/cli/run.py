@@ -24,6 +24,7 @@ from lakehouse.cli.run_inputs import Input, Inputs, Refused
 from lakehouse.cli.run_options import (
     CandidatesOption,
     ColumnOption,
+    ConcurrencyOption,
     ConstrainOption,
     KeepOption,
     LimitOption,
@@ -58,7 +59,6 @@ from lakehouse.core.session import IterateRequest
 
 run_app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
-AT_ONCE_MAX: Final = 256
 _STOPPING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 Tell = Callable[[], None]
@@ -78,9 +78,7 @@ def command(
     rejects: RejectsOption = None,
     retry_rejects: RetryOption = False,
     mixed: MixedOption = False,
-    concurrency: Annotated[
-        int, typer.Option(min=1, max=AT_ONCE_MAX, help="Number of sessions to run at once.")
-    ] = 8,
+    concurrency: ConcurrencyOption = 8,
     model: Annotated[str | None, typer.Option(help="Model to use instead of the kind's.")] = None,
     constrain: ConstrainOption = "auto",
     candidates: CandidatesOption = None,
@@ -102,7 +100,6 @@ def command(
 
     Example: lakehouse run --kind airport_event --input notices.csv --column text --output out.jsonl
     """
-    settings = read_config(context, config)
     request = IterateRequest(
         kind=kind,
         model=model,
@@ -127,8 +124,7 @@ def command(
         mixed=mixed,
     )
     _check_files(job, template)
-    tally = asyncio.run(_run(settings, job, url, api_key_env))
-    raise typer.Exit(_conclude(tally, job.rejects))
+    raise typer.Exit(asyncio.run(_run(read_config(context, config), job, url, api_key_env)))
 
 
 def _check_files(job: "_Job", template: Path | None) -> None:
@@ -210,7 +206,7 @@ def _results(output: Path, rejects: Path) -> Iterator[tuple[ResultFile, ResultFi
         accepted.close()
 
 
-async def _run(config: Config, job: _Job, url: str | None, api_key_env: str | None) -> Tally:
+async def _run(config: Config, job: _Job, url: str | None, api_key_env: str | None) -> int:
     tally = Tally()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -236,7 +232,7 @@ async def _run(config: Config, job: _Job, url: str | None, api_key_env: str | No
             loop.remove_signal_handler(number)
     if stop.is_set() and not tally.stopped:
         tally.stopped = "Stopped by a signal; running sessions ended and their results are kept."
-    return tally
+    return _conclude(tally, job.rejects)
 
 
 async def _judge(

@@ -1,7 +1,7 @@
 """Options of `lakehouse run`: how a row becomes a prompt, what is sent with it, where it runs."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -10,6 +10,8 @@ from lakehouse.core.errors import SetupError
 from lakehouse.core.kind import CandidatesMode
 from lakehouse.core.session import Constrain
 from lakehouse.tabular.formats import ENDINGS
+
+AT_ONCE_MAX: Final = 256
 
 SourceOption = Annotated[
     Path, typer.Option("--input", help=f"Input file: {', '.join(ENDINGS)}.", metavar="F")
@@ -50,6 +52,9 @@ LimitOption = Annotated[
 UrlOption = Annotated[
     str | None,
     typer.Option(help="URL of a running gateway; default: the configured one, if it is up."),
+]
+ConcurrencyOption = Annotated[
+    int, typer.Option(min=1, max=AT_ONCE_MAX, help="Number of sessions to run at once.")
 ]
 CandidatesOption = Annotated[
     CandidatesMode | None,

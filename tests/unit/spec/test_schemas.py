@@ -293,7 +293,6 @@ VALID: dict[str, list[str]] = {
         '{"kind":"k","prompt":"p","candidates":null}',
         '{"kind":"k","prompt":"p","top_p":0,"stop":[]}',
         '{"kind":"k","prompt":"p","top_p":0.9,"stop":["END","\\n\\n"]}',
-        '{"kind":"k","prompt":"p","top_p":null,"stop":null}',
     ],
     "validate.request": [
         '{"output":"x","schema":{}}',
@@ -355,8 +354,6 @@ INVALID: dict[str, list[str]] = {
         '{"kind":"k","prompt":"p","candidates":""}',
         '{"kind":"k","prompt":"p","candidates":true}',
         '{"kind":"k","prompt":"p","top_p":1.1}',
-        '{"kind":"k","prompt":"p","top_p":-0.1}',
-        '{"kind":"k","prompt":"p","top_p":"0.9"}',
         '{"kind":"k","prompt":"p","stop":"END"}',
         '{"kind":"k","prompt":"p","stop":[""]}',
         '{"kind":"k","prompt":"p","stop":["a"' + ',"a"' * 16 + "]}",
