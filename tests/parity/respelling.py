@@ -63,7 +63,7 @@ class Respelling:
             return self._object(value, shape[name])
         if value.startswith(b"["):
             entries = [bytes(item) for item in msgspec.json.decode(value, type=list[msgspec.Raw])]
-            pairs = [self._object(entry, shape[name]) for entry in entries]
+            pairs = [self._value(name, entry, shape) for entry in entries]
             came = b",".join(theirs + self._space() for theirs, _ in pairs)
             return b"[%b]" % came, b"[%b]" % b",".join(ours for _, ours in pairs)
         return value, value
