@@ -126,12 +126,12 @@ def no_reap_lock() -> None:
 
 @_mutation
 def sealed_without_reaping() -> None:
-    _replace(sealing, "reap_dead", lambda root, dead, *, disk: reaper.Reaped((), ()))
+    _replace(sealing, "reap_dead", lambda root, dead, *, disk: reaper.Reaped((), (), frozenset()))
 
 
 @_mutation
 def reaped_without_looking_elsewhere() -> None:
-    _replace(reaper, "_rows_among", lambda root, row_ids, since: set())
+    _replace(reaper, "_rows_among", lambda root, row_ids, since, dead: set())
 
 
 @_mutation

@@ -8,6 +8,7 @@ import os
 import re
 import threading
 import time
+from datetime import UTC, datetime
 from typing import Final
 
 # The numbers of a session's spans, from which `derived_span_id` derives ids.
@@ -57,6 +58,16 @@ def new_id() -> str:
     high = (tick >> 12) << 16 | 0x7000 | tick & 0xFFF
     low = int.from_bytes(os.urandom(8)) & 0x3FFF_FFFF_FFFF_FFFF | 0x8000_0000_0000_0000
     return f"{high:016x}{low:016x}"
+
+
+def created_at(identity: str) -> datetime | None:
+    """Return when `new_id` made an id, to the millisecond; None for an id of another form."""
+    if not is_id(identity) or identity[12] != "7":
+        return None
+    try:
+        return datetime.fromtimestamp(int(identity[:12], 16) / 1000, UTC)
+    except (ValueError, OverflowError):
+        return None
 
 
 def new_span_id() -> str:

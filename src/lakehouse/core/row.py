@@ -4,7 +4,7 @@ Row structs are always complete. Members that an older writer left out or a newe
 only in the bytes; `row_codec.rewrite_row` preserves them.
 """
 
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
@@ -97,6 +97,10 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     config_digest: str
     kind_digest: str
     tables: dict[str, str]
+
+
+IDEMPOTENCY_KEY: Final = "idempotency_key"
+"""The member of `metadata` that names the key of a session: the SHA-256 of the key, in hex."""
 
 
 class Started(msgspec.Struct, frozen=True, kw_only=True):

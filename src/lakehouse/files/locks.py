@@ -30,10 +30,8 @@ def take_lock(path: Path) -> int | None:
     try:
         # A reaper may have removed the file between the open and the lock; a lock on a file
         # without a name would tell nobody that we live.
-        if try_lock(descriptor) and os.path.samestat(os.fstat(descriptor), path.lstat()):
+        if try_lock(descriptor) and in_place(descriptor, path):
             return descriptor
-    except FileNotFoundError:
-        pass
     except BaseException:
         os.close(descriptor)
         raise
@@ -69,6 +67,14 @@ def try_lock(descriptor: int) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+def in_place(descriptor: int, path: Path) -> bool:
+    """Return whether an open file still has its name; a lock on one without excludes nobody."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.lstat())
+    except FileNotFoundError:
+        return False
 
 
 @contextmanager

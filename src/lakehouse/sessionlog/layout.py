@@ -32,6 +32,8 @@ INBOX: Final = "inbox.jsonl"
 INBOX_WRITER: Final = "inbox"  # sealed copies of the inbox are segments of this writer
 REPLAY_RUNS: Final = "replay_runs.jsonl"
 FEEDBACK: Final = "feedback.jsonl"
+KEYS: Final = "keys"  # one file for each idempotency key
+KEY_SHARDS: Final = tuple(f"{number:02x}" for number in range(256))  # the directories in `keys`
 REPLAYS: Final = "replays"  # the plan of each replay run, and the corpora they share
 
 _SEGMENT_NAME = re.compile(
@@ -109,6 +111,11 @@ def reserve_path(root: Path, writer_id: str) -> Path:
 def manifest_path(root: Path, name: str) -> Path:
     """Return the manifest of a sealed segment."""
     return root / SEALED / f"{name}.manifest.json"
+
+
+def key_path(root: Path, name: str) -> Path:
+    """Return the file of an idempotency key; `name` is a SHA-256 in hex."""
+    return root / KEYS / name[:2] / name[2:]
 
 
 def log_files(root: Path) -> list[LogFile]:

@@ -8,6 +8,7 @@ replays or compacts it. Bytes that are not certainly a whole row are never shown
 import errno
 import os
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Final, Literal
 
 import msgspec
@@ -16,7 +17,7 @@ from lakehouse.core.limits import ROW_BYTES_MAX
 from lakehouse.core.row import SegmentHeader
 from lakehouse.core.row_codec import RowError, crc_holds, decode_row, decode_started, has_crc
 from lakehouse.files.locks import lock_held
-from lakehouse.sessionlog.layout import ACTIVE, INBOX_WRITER, LogFile, lock_path
+from lakehouse.sessionlog.layout import ACTIVE, INBOX_WRITER, LogFile, lock_path, log_files
 
 LineKind = Literal["row", "started", "segment", "blank", "tail", "bad"]
 
@@ -161,6 +162,20 @@ def may_be_writing(file: LogFile) -> bool:
     if file.writer_id is None:
         return True
     return file.directory == ACTIVE and lock_held(lock_path(file.root, file.writer_id))
+
+
+def dead_writers(root: Path) -> frozenset[str]:
+    """List the writers that have active segments and no living process.
+
+    Ask before listing their segments: one that dies between a listing and the question may have
+    written a segment that the listing lacks.
+    """
+    writers = {file.writer_id for file in log_files(root) if file.directory == ACTIVE}
+    return frozenset(
+        writer
+        for writer in writers
+        if writer is not None and not lock_held(lock_path(root, writer))
+    )
 
 
 def classify(line: Line, *, file: str, crc_required: bool, alive: bool) -> LogLine:

@@ -16,12 +16,12 @@ from lakehouse.files.disk import Disk
 from lakehouse.sessionlog.keeping.reaper import (
     CRASHED_MESSAGE,
     crashed_row,
-    dead_writers,
     reap_dead,
 )
 from lakehouse.sessionlog.keeping.sealing import reap
 from lakehouse.sessionlog.keeping.sealing import seal as seal_log
 from lakehouse.sessionlog.keeping.verify import verify
+from lakehouse.sessionlog.lines import dead_writers
 from lakehouse.sessionlog.reading.reader import find_rows, read_rows
 from support.dead_writer import dead_writer
 from support.log_counts import unfinished

@@ -12,10 +12,10 @@ import pytest
 from lakehouse.files.disk import Disk
 from lakehouse.files.locks import Busy, exclusively
 from lakehouse.sessionlog.keeping import sealing
-from lakehouse.sessionlog.keeping.reaper import dead_writers
 from lakehouse.sessionlog.keeping.sealing import seal
 from lakehouse.sessionlog.keeping.verify import verify
 from lakehouse.sessionlog.layout import ACTIVE, SEALED, log_files
+from lakehouse.sessionlog.lines import dead_writers
 from lakehouse.sessionlog.manifest import read_manifest
 from lakehouse.sessionlog.reading.reader import read_rows
 from lakehouse.sessionlog.reading.stats import stats

@@ -23,9 +23,11 @@ from lakehouse.sessionlog.keeping.compaction import compact, remove_segment
 from lakehouse.sessionlog.keeping.durability import hold_table, open_durable, untracked_files
 from lakehouse.sessionlog.keeping.sealing import LOCK_WAIT_S, seal
 from lakehouse.sessionlog.keeping.table import delete_session, remove_old_files
+from lakehouse.sessionlog.keyed import KeyStore
 from lakehouse.sessionlog.layout import (
     COMPACT_LOCK,
     FEEDBACK,
+    KEYS,
     QUARANTINE,
     REPLAY_RUNS,
     SEALED,
@@ -52,9 +54,9 @@ def forget(
     """Hide a session from every reader for good, then remove its rows from the disk.
 
     Sealed segments are compacted without it, the table's files with its rows are rewritten, and
-    older files are deleted. Feedback and replays of the session are removed too. Safe while daemons
-    run; a row that a living writer holds in its own segment stays there, hidden, until that is
-    sealed, and the inbox belongs to the programs that write it.
+    older files are deleted. Feedback, replays and idempotency keys of the session are removed too.
+    Safe while daemons run; a row that a living writer holds in its own segment stays there, hidden,
+    until that is sealed, and the inbox belongs to the programs that write it.
 
     Args:
         root: The log directory.
@@ -81,6 +83,7 @@ def forget(
         hide_session(root, session_id, SystemClock().now())
     for name in (FEEDBACK, REPLAY_RUNS):
         blank_lines(root / name, lambda line: _is_of(line, session_id))
+    KeyStore(root).forget(session_id)
     seal(root, wait_s=wait_s)
     done = compact(root, table=table, wait_s=wait_s)
     with exclusively(root / COMPACT_LOCK, wait_s):
@@ -136,7 +139,7 @@ def _remove_segments(root: Path, session_id: str) -> None:
 def _files_with(root: Path, session_id: str) -> tuple[str, ...]:
     """Look for the id in every file of the log, but the list of what was forgotten."""
     places = [*root.glob("*.jsonl"), *root.glob("active/*.jsonl"), *root.glob(f"{SEALED}/*.jsonl")]
-    places += root.glob(f"{QUARANTINE}/*.bad")
+    places += [*root.glob(f"{QUARANTINE}/*.bad"), *root.glob(f"{KEYS}/*/*")]
     found = (path.relative_to(root).as_posix() for path in places if _holds(path, session_id))
     return tuple(sorted(name for name in found if name != "forgotten.jsonl"))
 

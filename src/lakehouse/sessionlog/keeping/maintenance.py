@@ -1,4 +1,4 @@
-"""Reaps and seals once a minute, in every daemon with a session log.
+"""Reaps, seals and lets keys expire once a minute, in every daemon with a session log.
 
 It never waits for another process that does the same, and never ends the daemon when the disk
 fails: the next round tries again.
@@ -9,12 +9,15 @@ import threading
 from pathlib import Path
 from typing import Final
 
+from lakehouse.core.clock import SystemClock
 from lakehouse.core.errors import LakehouseError
 from lakehouse.files.locks import Busy
 from lakehouse.sessionlog.keeping.sealing import seal
+from lakehouse.sessionlog.keyed import KeyStore
 from lakehouse.sessionlog.writing.writer import SessionLogWriter
 
 INTERVAL_S: Final = 60.0
+KEYED_AGE_S: Final = 60.0  # a caller that lost its session comes again sooner
 _STOP_S_MAX: Final = 5.0
 
 _log = logging.getLogger(__name__)
@@ -33,6 +36,7 @@ class Maintenance:
         self._root = root
         self._writer = writer
         self._interval_s = interval_s
+        self._keys = KeyStore(root)
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="session-log-tend", daemon=True)
 
@@ -58,8 +62,10 @@ class Maintenance:
                 self._root,
                 wait_s=0,
                 own=self._writer.tend(),
+                keyed_age_s=KEYED_AGE_S,
                 on_sealed=self._writer.sealed,
             )
+            self._keys.expire(SystemClock().now())
         except Busy:
             return
         except (OSError, LakehouseError) as error:

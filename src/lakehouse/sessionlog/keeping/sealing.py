@@ -19,7 +19,7 @@ import msgspec
 from lakehouse.files.disk import Disk, write_durably
 from lakehouse.files.locks import exclusively, lock_held
 from lakehouse.files.regular import NotRegular, open_regular, read_regular
-from lakehouse.sessionlog.keeping.reaper import dead_writers, reap_dead
+from lakehouse.sessionlog.keeping.reaper import reap_dead
 from lakehouse.sessionlog.layout import (
     ACTIVE,
     INBOX,
@@ -35,7 +35,7 @@ from lakehouse.sessionlog.layout import (
     reserve_path,
     segment_name,
 )
-from lakehouse.sessionlog.lines import split_lines
+from lakehouse.sessionlog.lines import dead_writers, split_lines
 from lakehouse.sessionlog.manifest import InboxPart, encode_manifest, examine, read_manifest
 
 LOCK_WAIT_S: Final = 10.0
@@ -82,6 +82,7 @@ def seal(
     wait_s: float = LOCK_WAIT_S,
     disk: Disk | None = None,
     own: Collection[str] = (),
+    keyed_age_s: float = 0,
     on_sealed: Callable[[str], None] = lambda _: None,
 ) -> Sealed:
     """Reap, then seal every segment that nobody writes any more, and copy the inbox.
@@ -91,6 +92,7 @@ def seal(
         wait_s: How long to wait for another process that seals or reaps.
         disk: The system calls.
         own: Segments of a living writer in this process that it has finished with.
+        keyed_age_s: Of sessions that are reaped; see `reap_dead`.
         on_sealed: Hears the name of each sealed segment.
 
     Raises:
@@ -101,9 +103,9 @@ def seal(
     disk = disk or Disk()
     with exclusively(root / REAP_LOCK, wait_s):
         dead = dead_writers(root)
-        reaped = reap_dead(root, dead, disk=disk)
+        reaped = reap_dead(root, dead, disk=disk, keyed_age_s=keyed_age_s)
         sealed = []
-        for file in _finished(root, dead, {*own, *reaped.segments}):
+        for file in _finished(root, dead - reaped.left, {*own, *reaped.segments}):
             try:
                 _seal_one(file, disk)
             except OSError as error:
@@ -132,7 +134,7 @@ def _finished(root: Path, dead: Collection[str], own: Collection[str]) -> list[L
     """List active segments to seal: in a writer's order, none before those it wrote earlier.
 
     A writer that died since `dead` was asked for waits for the next round: nobody has looked for
-    its sessions yet.
+    its sessions yet. So does one whose sessions others may take over.
     """
     held_back: set[str] = set()
     finished = []

@@ -16,6 +16,8 @@ from lakehouse.sessionlog.layout import (
     ACTIVE,
     FEEDBACK,
     INBOX,
+    KEY_SHARDS,
+    KEYS,
     QUARANTINE,
     REPLAY_RUNS,
     SEALED,
@@ -43,13 +45,20 @@ def odd_entries(root: Path) -> list[OddEntry]:
     """
     found = [entry for name in _PLAIN if (entry := _look(root / name, name)) is not None]
     for directory in _DIRECTORIES:
-        path = root / directory
-        sort = sort_of(path)
-        if sort not in {None, "a directory"} or path.is_file():
-            found.append(OddEntry(directory, f"it is {sort or 'a file'}, not a directory"))
-            continue
-        found += _in_directory(path, directory)
+        found += _no_directory(root, directory) or _in_directory(root / directory, directory)
+    odd_keys = _no_directory(root, KEYS)
+    found += odd_keys
+    for directory in (f"{KEYS}/{shard}" for shard in KEY_SHARDS if not odd_keys):
+        found += _no_directory(root, directory) or _in_directory(root / directory, directory)
     return found
+
+
+def _no_directory(root: Path, directory: str) -> list[OddEntry]:
+    path = root / directory
+    sort = sort_of(path)
+    if sort in {None, "a directory"} and not path.is_file():
+        return []
+    return [OddEntry(directory, f"it is {sort or 'a file'}, not a directory")]
 
 
 def _in_directory(path: Path, directory: str) -> Iterator[OddEntry]:

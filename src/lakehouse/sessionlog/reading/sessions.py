@@ -36,7 +36,7 @@ from lakehouse.sessionlog.reading.reader import rows_of
 _BLOCK_BYTES: Final = 1 << 20
 # A file holds no row of a later moment than its last change, unless a clock was set; by this much
 # it may have been.
-_CLOCK_ERROR: Final = timedelta(hours=1)
+CLOCK_ERROR: Final = timedelta(hours=1)
 # Rows follow each other in time, but those of crashed sessions, which name their start and come
 # in bunches. So many rows in a row that are older than the page, and the rest is older too.
 _OLD_ROWS_MAX: Final = 5_000
@@ -115,8 +115,8 @@ def list_sessions(
     search = _Search(
         where or SessionFilter(), limit=limit, before=before, hidden=hidden, whole=whole
     )
-    for changed_at, file in _newest_first(root):
-        if file.writer_id is not None and search.ended_before(changed_at, _CLOCK_ERROR):
+    for changed_at, file in newest_first(root):
+        if file.writer_id is not None and search.ended_before(changed_at, CLOCK_ERROR):
             break
         search.read(file)
     # After the files: what is compacted and removed meanwhile is in the table by then.
@@ -258,7 +258,8 @@ def _codes(row: _Head) -> set[str]:
     return codes
 
 
-def _newest_first(root: Path) -> list[tuple[str, LogFile]]:
+def newest_first(root: Path) -> list[tuple[str, LogFile]]:
+    """List the log's files with the time of their last change, the inbox first."""
     files: list[tuple[str, LogFile]] = []
     for file in log_files(root):
         status = file.stat()
