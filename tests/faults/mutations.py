@@ -11,6 +11,7 @@ import msgspec
 from lakehouse.files import disk
 from lakehouse.sessionlog import manifest
 from lakehouse.sessionlog.keeping import reaper, sealing
+from lakehouse.sessionlog.layout import ACTIVE, log_files
 from lakehouse.sessionlog.writing import segments, writer
 
 _MUTATIONS: dict[str, Callable[[], None]] = {}
@@ -114,7 +115,11 @@ def sealed_before_synced() -> None:
 
 @_mutation
 def living_writer_reaped() -> None:
-    _replace(reaper, "lock_held", lambda path: False)
+    def all_writers(root: Path) -> frozenset[str]:
+        active = (file for file in log_files(root) if file.directory == ACTIVE)
+        return frozenset(file.writer_id for file in active if file.writer_id is not None)
+
+    _replace(sealing, "dead_writers", all_writers)
     _replace(sealing, "lock_held", lambda path: False)
 
 
@@ -126,7 +131,8 @@ def no_reap_lock() -> None:
 
 @_mutation
 def sealed_without_reaping() -> None:
-    _replace(sealing, "reap_dead", lambda root, dead, *, disk: reaper.Reaped((), (), frozenset()))
+    nothing = reaper.Reaped((), (), frozenset())
+    _replace(sealing, "reap_dead", lambda root, dead, **_: nothing)
 
 
 @_mutation

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lakehouse.core import ids
-from lakehouse.core.ids import is_id, is_session_id, new_id, new_span_id, trace_id_of
+from lakehouse.core.ids import created_at, is_id, is_session_id, new_id, new_span_id, trace_id_of
 from support.spec_files import vectors
 
 
@@ -24,6 +24,16 @@ def test_an_id_is_a_uuid_version_7() -> None:
     assert before <= bits >> 80 <= after + 1
     assert bits >> 76 & 0xF == 7
     assert bits >> 62 & 0b11 == 0b10
+
+
+def test_an_id_tells_when_it_was_made() -> None:
+    """To the millisecond; an id of another form, or of no moment that there is, does not."""
+    before = time.time_ns() // 1_000_000
+    made_at = created_at(new_id())
+    assert made_at is not None
+    assert before <= made_at.timestamp() * 1000 <= time.time_ns() // 1_000_000 + 1
+    for other in ("s-1", "ab" * 16, "f" * 12 + "7" + "f" * 19):
+        assert created_at(other) is None
 
 
 def test_an_id_is_32_lowercase_hex_digits_and_a_session_id_and_its_own_trace_id() -> None:

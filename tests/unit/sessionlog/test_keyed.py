@@ -21,7 +21,6 @@ from lakehouse.sessionlog.keeping.verify import verify
 from lakehouse.sessionlog.keyed import KEPT_S, Claim, KeyReused, KeyStore
 from lakehouse.sessionlog.layout import KEY_SHARDS, KEYS
 from lakehouse.sessionlog.reading.odd_entries import odd_entries
-from lakehouse.sessionlog.reading.outcome import outcome_of
 from lakehouse.sessionlog.reading.reader import read_rows
 from lakehouse.sessionlog.writing.writer import SessionLogWriter
 from support.dead_writer import dead_writer
@@ -121,25 +120,6 @@ def test_a_key_has_the_row_of_its_session(tmp_path: Path, place: str):
     with taken(tmp_path) as again:
         assert (again.row, again.running) == (encode_line(row), False)
     assert verify(tmp_path).sound
-
-
-def test_a_session_of_the_same_id_is_not_its_row(tmp_path: Path):
-    """The first run's row id may be the session's; a second run has another."""
-    identity = new_id()
-    append(tmp_path, make_row(session_id=identity))
-    assert outcome_of(tmp_path, identity).row is None
-
-
-def test_files_of_before_the_run_are_not_read(tmp_path: Path):
-    """That is what makes it cheap; an id of another form is looked for everywhere."""
-    row, foreign = make_row(), make_row(row_id="ab" * 16)
-    append(tmp_path, row, foreign)
-    [segment] = (tmp_path / "active").iterdir()
-    made_at = int(row.row_id[:12], 16) / 1000
-    for hours, found in ((0.9, True), (1.1, False)):
-        os.utime(segment, (made_at - hours * 3600,) * 2)
-        assert (outcome_of(tmp_path, row.row_id).row is not None) is found
-    assert outcome_of(tmp_path, foreign.row_id).row is not None
 
 
 def test_a_session_that_runs_on_is_told_until_it_ends(tmp_path: Path):

@@ -107,7 +107,7 @@ def rows_of(root: Path, identity: str) -> Iterator[tuple[RowKey, bytes]]:
     except UnicodeEncodeError:  # a shell passed bytes on that are not UTF-8: no id has them
         return
     for file in log_files(root):
-        for entry in matching_lines(file, needle):
+        for entry in _matching(file, needle):
             key = row_key(entry.line.data) if entry.kind == "row" else None
             if key is None or key.session_id in hidden:
                 continue
@@ -195,8 +195,7 @@ def order_of(key: RowKey) -> tuple[str, str]:
     return ordering_moment(key.timestamp), key.row_id
 
 
-def matching_lines(file: LogFile, needle: bytes) -> Iterator[LogLine]:
-    """Classify the lines of a file that may hold a JSON string; `needle` is its encoding."""
+def _matching(file: LogFile, needle: bytes) -> Iterator[LogLine]:
     with file.opened() as descriptor:
         if descriptor is None:
             return
