@@ -12,6 +12,7 @@ from lakehouse.cli.options import ConfigOption, JsonOption, log_directory, read_
 from lakehouse.cli.table import print_json
 from lakehouse.cli.terminal import on_one_line, visible
 from lakehouse.core.errors import Refusal
+from lakehouse.core.json_text import NULL
 from lakehouse.core.row import Row
 from lakehouse.core.row_codec import decode_row
 from lakehouse.core.session import SOURCE_COLUMN, Attempt
@@ -53,6 +54,12 @@ def command(
         _print_row(decode_row(line), out)
 
 
+def _kind(row: Row) -> str:
+    if row.kind is None:
+        return "(inline schema)"
+    return row.kind if row.inline_schema == NULL else f"{row.kind}, and an inline schema"
+
+
 def _print_row(row: Row, out: Console) -> None:
     out.print(Text(on_one_line(f"session {row.session_id}"), style="bold"))
     label = row.model_alias if row.model_alias == row.model else f"{row.model_alias} ({row.model})"
@@ -61,7 +68,7 @@ def _print_row(row: Row, out: Console) -> None:
         "trace": row.trace_id,
         "ended": row.timestamp,
         "daemon": row.daemon,
-        "kind": row.kind or "(inline schema)",
+        "kind": _kind(row),
         "model": f"{label}, {row.provider}",
         "prompt": row.prompt,
     }

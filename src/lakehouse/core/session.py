@@ -20,8 +20,9 @@ VERDICT_STATUS: dict[Verdict, int] = {"accepted": 200, "max_iter_exhausted": 422
 class IterateRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """The body of `POST /v1/iterate`. Exactly one of `kind`/`schema` and of `prompt`/`messages`.
 
-    `schema` and `temperature` keep their bytes; raw `null` when absent. An empty `stop` is a value:
-    no text ends an answer, whatever the kind or the model says.
+    `schema`, `temperature` and `output_schema` keep their bytes; raw `null` when absent. An empty
+    `stop` is a value: no text ends an answer, whatever the kind or the model says. The answer must
+    satisfy `output_schema` beside the schema of its `kind`.
     """
 
     kind: str | None = None
@@ -41,6 +42,7 @@ class IterateRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, om
     candidates: CandidatesMode | None = None
     top_p: float | None = None
     stop: tuple[str, ...] | None = None
+    output_schema: msgspec.Raw = msgspec.field(default_factory=null)
 
 
 class Narrowed(msgspec.Struct, frozen=True, kw_only=True):

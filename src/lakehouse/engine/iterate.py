@@ -112,7 +112,7 @@ def _request(
     return ChatRequest(
         model=task.model.name,
         messages=messages,
-        schema=task.kind.schema if task.settings.constrain == "auto" else NULL,
+        schema=task.schema.decoding if task.settings.constrain == "auto" else NULL,
         temperature=sampling.temperature,
         max_tokens=sampling.max_tokens,
         seed=sampling.seed,

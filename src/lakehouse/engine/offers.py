@@ -100,7 +100,7 @@ class Offers:
 
     async def _offered(self) -> AttemptOffer:
         try:
-            chars, schema = sum(map(len, self._task.sources)), bytes(self._task.kind.schema)
+            chars, schema = sum(map(len, self._task.sources)), bytes(self._task.schema.decoding)
             if chars <= _CHARS_INLINE_MAX and len(schema) <= _SCHEMA_BYTES_INLINE_MAX:
                 return self._made()
             return await asyncio.to_thread(self._made)
@@ -118,11 +118,14 @@ class Offers:
         quoted = {rule.path for rule in task.kind.grounding if rule.column is None}
         if quoted:  # then the text itself decides what is offered
             return self._sorted(found, quoted)
-        key = (task.kind.digest, task.candidates, task.model.decoding, *map(_same, found))
+        # By a caller's schema the same kind is narrowed otherwise.
+        joint = b"" if task.inline_schema == NULL else bytes(task.schema.decoding)
+        key = (task.kind.digest, joint, task.candidates, task.model.decoding, *map(_same, found))
         offer = kept.get(key)
         if offer is None:
             offer = self._sorted(found, quoted)
-            if offer.offer is None or len(bytes(offer.offer.schema)) <= _KEPT_BYTES_MAX:
+            size = 0 if offer.offer is None else len(bytes(offer.offer.schema))
+            if max(size, len(joint)) <= _KEPT_BYTES_MAX:
                 kept[key] = offer
                 if len(kept) > _KEPT_MAX:
                     kept.pop(next(iter(kept)), None)

@@ -33,7 +33,9 @@ from lakehouse.core.limits import (
 from lakehouse.core.row import RowMessage, Settings
 from lakehouse.core.session import IterateRequest
 from lakehouse.core.suggestion import did_you_mean
-from lakehouse.validation.schema import CompiledSchema, SchemaCache, check_schema_size
+from lakehouse.validation.joint_schema import joint_schema
+from lakehouse.validation.schema import CompiledSchema, check_schema_size
+from lakehouse.validation.schema_cache import SchemaCache
 
 _Found = TypeVar("_Found")
 _RANGES: Final = (
@@ -68,7 +70,7 @@ class SessionTask(msgspec.Struct, frozen=True, kw_only=True):
     `opening` is the first request to the model: the system text in force, and the caller's messages
     or the prompt as one user turn. `row_messages` are the caller's messages as stored in the row,
     None for a prompt. `sources` are the texts that a quote may come from. `reprompt` is the kind's
-    text before the findings. `inline_schema` is the caller's schema, `null` for a named kind.
+    text before the findings. `inline_schema` is the caller's schema, `null` where it sent none.
     `candidates` is what the request says of them; None: as the kind says. `kept_offers` are those
     of earlier sessions, by what their texts named (`offers.py`).
     """
@@ -105,6 +107,7 @@ def plan(request: IterateRequest, context: CallContext, catalog: Catalog) -> Ses
     messages, user_texts, row_messages = _messages(request)
     _check_ranges(request)
     kind = _kind(request, catalog)
+    inline_schema = kind.schema if kind.name is None else _compacted(request.output_schema)
     model = find_model(request.model or kind.model, catalog.models)
     history = kind.history or model.history or "findings"
     deadline_ms = catalog.deadline_ms if request.deadline_ms is None else request.deadline_ms
@@ -123,7 +126,7 @@ def plan(request: IterateRequest, context: CallContext, catalog: Catalog) -> Ses
     return SessionTask(
         context=context,
         kind=kind,
-        schema=catalog.schemas.of(kind),
+        schema=judging_schema(kind, inline_schema, catalog.schemas),
         model=model,
         system=system,
         prompt=user_texts[-1],
@@ -148,7 +151,7 @@ def plan(request: IterateRequest, context: CallContext, catalog: Catalog) -> Ses
         conversation_id=request.conversation_id,
         metadata=request.metadata,
         config_digest=catalog.config_digest,
-        inline_schema=kind.schema if kind.name is None else NULL,
+        inline_schema=inline_schema,
         candidates=request.candidates,
         kept_offers=catalog.kept_offers,
     )
@@ -211,6 +214,17 @@ def inline_kind(
     )
 
 
+def judging_schema(kind: Kind, inline_schema: msgspec.Raw, schemas: SchemaCache) -> CompiledSchema:
+    """Return what judges the answers of a session, from its kind and its row's `inline_schema`.
+
+    Raises:
+        Refusal: `invalid_schema`: see `joint_schema`.
+    """
+    if kind.name is None or inline_schema == NULL:
+        return schemas.of(kind)
+    return joint_schema(schemas, kind, bytes(_compacted(inline_schema)))
+
+
 _inline_digests: OrderedDict[bytes, str] = OrderedDict()
 
 
@@ -241,6 +255,8 @@ def _kind(request: IterateRequest, catalog: Catalog) -> Kind:
         raise _invalid("`kind` and `schema` exclude each other: send one of them.")
     if request.kind is not None:
         return find_kind(request.kind, catalog.kinds)
+    if request.output_schema != NULL:
+        raise _invalid("`output_schema` needs a `kind`: without one, put the schema into `schema`.")
     if request.schema == NULL:
         raise _invalid(
             "`kind` or `schema` is missing: name one of the kinds "
@@ -254,6 +270,10 @@ def _kind(request: IterateRequest, catalog: Catalog) -> Kind:
         max_iterations=request.max_iterations or catalog.max_iterations,
         model=model,
     )
+
+
+def _compacted(schema: msgspec.Raw) -> msgspec.Raw:
+    return NULL if schema == NULL else msgspec.Raw(compact(bytes(schema).decode("utf-8")))
 
 
 def _messages(

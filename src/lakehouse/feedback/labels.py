@@ -18,7 +18,7 @@ from lakehouse.core.json_text import NULL, compact, parse_bytes, pointer
 from lakehouse.core.replay_row import Feedback, FeedbackRequest
 from lakehouse.core.row import Row
 from lakehouse.core.row_codec import RowError, decode_feedback, decode_row, encode_line
-from lakehouse.engine.task import Catalog
+from lakehouse.engine.task import Catalog, judging_schema
 from lakehouse.files.disk import reason
 from lakehouse.sessionlog.layout import FEEDBACK
 from lakehouse.sessionlog.reading.filters import REPLAY_DAEMON
@@ -34,7 +34,7 @@ def give_feedback(
 ) -> Feedback:
     """Append a label to the log; durable when this returns.
 
-    A corrected artifact must pass the current schema and validators of the session's kind, or the
+    A corrected artifact must pass the current schema and validators of the session's kind, and the
     session's inline schema. Grounding is not checked: the person who sent it vouches for its
     values. Call it in a thread without an event loop: it blocks.
 
@@ -118,10 +118,10 @@ def _checked(request: FeedbackRequest, row: Row, catalog: Catalog) -> msgspec.Ra
     raw = compact(bytes(request.artifact).decode("utf-8"))
     kind = catalog.kinds.get(row.kind) if row.kind is not None else None
     schema = None
-    if row.kind is None:
+    if kind is not None:
+        schema = judging_schema(kind, row.inline_schema, catalog.schemas)
+    elif row.inline_schema != NULL:
         schema = catalog.schemas.get(bytes(row.inline_schema))
-    elif kind is not None:
-        schema = catalog.schemas.of(kind)
     if schema is not None:
         findings = schema.findings(parse_bytes(raw), raw)
         if findings:

@@ -106,6 +106,7 @@ def replay_request(
         candidates=candidate.candidates or _mode(settings.candidates),
         top_p=None if settings.top_p is msgspec.UNSET else float(bytes(settings.top_p)),
         stop=None if settings.stop is msgspec.UNSET else settings.stop,
+        output_schema=NULL if row.kind is None else row.inline_schema,
     )
 
 

@@ -23,7 +23,7 @@ from lakehouse.core.replay_row import ReplayRun, ReplaySide
 from lakehouse.core.row import Row
 from lakehouse.core.session import Attempt, ReplyError, Verdict
 from lakehouse.engine.judge import judge
-from lakehouse.engine.task import Catalog, find_kind, inline_kind
+from lakehouse.engine.task import Catalog, find_kind, inline_kind, judging_schema
 from lakehouse.replay.candidate import Candidate, replay_context, replay_request
 from lakehouse.replay.selection import KindInForce
 from lakehouse.sessionlog.reading.filters import REPLAY_DAEMON
@@ -96,7 +96,7 @@ class ModelReplay:
 
 
 class Rejudge:
-    """Judges logged answers again, by the current kind and tables."""
+    """Judges logged answers again, by the current kind and tables, and the caller's schema."""
 
     def __init__(
         self,
@@ -121,7 +121,7 @@ class Rejudge:
         """
         kind = self._kind(row)
         tables = await self._tables.snapshot(kind)
-        schema = self._catalog.schemas.of(kind)
+        schema = judging_schema(kind, row.inline_schema, self._catalog.schemas)
         attempts: list[Attempt] = []
         grounded: bool | None = None
         for logged in row.attempts:

@@ -23,7 +23,6 @@ The form of a schema finding, beyond the contract, for other runtimes:
 """
 
 import re
-from collections import OrderedDict
 from decimal import Decimal
 from functools import cached_property
 
@@ -40,7 +39,7 @@ from lakehouse.core.json_text import (
     parse_bytes,
     pointer,
 )
-from lakehouse.core.kind import FormatMode, Kind
+from lakehouse.core.kind import FormatMode
 from lakehouse.core.limits import (
     PATTERNS_COMPILED_BYTES_MAX,
     SCHEMA_BYTES_MAX,
@@ -49,12 +48,10 @@ from lakehouse.core.limits import (
     SCHEMA_FINDINGS_BYTES_MAX,
     SCHEMA_MATCHED_CHARS_MAX,
     SCHEMA_NODES_MAX,
-    SCHEMAS_CACHED_BYTES_MAX,
-    SCHEMAS_CACHED_MAX,
 )
 from lakehouse.core.suggestion import did_you_mean
 from lakehouse.validation.narrowing import SchemaNarrowing
-from lakehouse.validation.raw_tree import ROOT, RawTree
+from lakehouse.validation.raw_tree import RawTree
 from lakehouse.validation.schema_document import SchemaDocument, SchemaError
 from lakehouse.validation.schema_engine import (
     FORMATS,
@@ -73,7 +70,10 @@ _FALSE = b'{"not":{}}'
 
 
 class CompiledSchema:
-    """One compiled schema. `cost_bytes` estimates its memory, `formats` are those asserted."""
+    """One compiled schema. `cost_bytes` estimates its memory, `formats` are those asserted.
+
+    `decoding` is the schema that models decode under: its own bytes, or others that say the same.
+    """
 
     formats: FormatMode = "off"
 
@@ -81,12 +81,13 @@ class CompiledSchema:
         self, document: SchemaDocument, engine: SchemaEngine, raw: bytes, nodes: int
     ) -> None:
         self.cost_bytes = len(raw) * 16
+        self.decoding = msgspec.Raw(raw)
         # What one answer may cost: the engine holds the interpreter while it checks.
         self._values_max = SCHEMA_CHECKS_MAX // max(nodes, 1)
         self._text_max = SCHEMA_MATCHED_CHARS_MAX // max(document.pattern_uses, 1)
         # A value takes a byte, and its comma, bracket or colon another.
         self._checkable_bytes = min(self._values_max * 2, self._text_max)
-        self._document = document
+        self.document = document
         self._engine = engine
         self._exact_engine: SchemaEngine | None = None
         self._exact_values_max = SCHEMA_EXACT_CHECKS_MAX // max(document.bound_uses, 1)
@@ -96,8 +97,8 @@ class CompiledSchema:
 
     @cached_property
     def narrowing(self) -> SchemaNarrowing:
-        """What narrows this schema; made when a session first needs it."""
-        return SchemaNarrowing(self._raw.at(ROOT), self.formats)
+        """What narrows the schema for decoding; made when a session first needs it."""
+        return SchemaNarrowing(bytes(self.decoding), self.formats)
 
     def view(self) -> SchemaView:
         """Return what the schema allows at each place, for checks before any answer.
@@ -105,7 +106,7 @@ class CompiledSchema:
         Raises:
             ViewTooLarge: Here or at a later step.
         """
-        return SchemaView.of(self._document, self._engine)
+        return SchemaView.of(self.document, self._engine)
 
     def accepts(self, value: JsonValue) -> bool:
         """Return whether a value from `json_text.parse` is valid. Cost: about 1 µs for 200 bytes.
@@ -128,7 +129,7 @@ class CompiledSchema:
             artifact: Its text without white space between tokens; `got` is taken from it.
         """
         inexact = False
-        bounded = self._document.bound_uses > 0  # all else the engine compares exactly
+        bounded = self.document.bound_uses > 0  # all else the engine compares exactly
         if len(artifact) > self._checkable_bytes or (
             bounded and _LONG_NUMBER.search(artifact) is not None
         ):
@@ -138,7 +139,7 @@ class CompiledSchema:
         engine = self._engine_for(inexact=inexact)
         if engine.accepts(value):
             return ()
-        failures = locate(self._document, engine, self._tags, value)
+        failures = locate(self.document, engine, self._tags, value)
         if not failures:
             return (Finding(code="schema", path="", message="the schema does not hold"),)
         failures.sort(key=lambda failure: (failure.name or "").encode())
@@ -153,10 +154,10 @@ class CompiledSchema:
         return tuple(_within_bytes(ordered(list(findings.values()))))
 
     def _engine_for(self, *, inexact: bool) -> SchemaEngine:
-        if not inexact or not self._document.bound_uses:
+        if not inexact or not self.document.bound_uses:
             return self._engine
         if self._exact_engine is None:
-            self._exact_engine = SchemaEngine(self._document, exact=True)
+            self._exact_engine = SchemaEngine(self.document, exact=True)
         return self._exact_engine
 
     def _too_large(self, values: int, chars: int, *, inexact: bool) -> str | None:
@@ -190,49 +191,6 @@ class CompiledSchema:
             got=raw_evidence(got),
             expected=msgspec.Raw(expected),
         )
-
-
-class SchemaCache:
-    """Compiled schemas by their bytes; the least recently used is evicted first.
-
-    Limited by count and by memory, because callers send their own schemas.
-    """
-
-    def __init__(
-        self, *, count_max: int = SCHEMAS_CACHED_MAX, bytes_max: int = SCHEMAS_CACHED_BYTES_MAX
-    ) -> None:
-        self._count_max = count_max
-        self._bytes_max = bytes_max
-        self._bytes = 0
-        self._schemas: OrderedDict[tuple[bytes, FormatMode], CompiledSchema] = OrderedDict()
-
-    def __len__(self) -> int:
-        return len(self._schemas)
-
-    def of(self, kind: Kind) -> CompiledSchema:
-        """Return the compiled schema of a kind, its formats asserted as the kind says."""
-        return self.get(bytes(kind.schema), kind.formats)
-
-    def get(self, raw: bytes, formats: FormatMode = "off") -> CompiledSchema:
-        """Return the compiled schema, compiling it if it is not cached.
-
-        Raises:
-            Refusal: `invalid_schema`; failures are not cached.
-        """
-        key = raw, formats
-        schema = self._schemas.get(key)
-        if schema is not None:
-            self._schemas.move_to_end(key)
-            return schema
-        schema = compile_schema(raw, formats)
-        self._schemas[key] = schema
-        self._bytes += schema.cost_bytes
-        while len(self._schemas) > self._count_max or (
-            self._bytes > self._bytes_max and len(self._schemas) > 1
-        ):
-            _, oldest = self._schemas.popitem(last=False)
-            self._bytes -= oldest.cost_bytes
-        return schema
 
 
 def check_schema_size(raw: bytes) -> None:

@@ -1,0 +1,162 @@
+"""Two schemas that one answer must satisfy: its kind's, and its caller's.
+
+An answer is judged by the conjunction of both, each with its own bytes. A model decodes under a
+merged form of it (`merged_schema`). Schemas that visibly contradict each other are refused: then no
+answer could be accepted, or none with a member that both describe.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import msgspec
+
+from lakehouse.core.errors import Refusal
+from lakehouse.core.json_text import ENCODER, equal_values, parse_bytes, pointer
+from lakehouse.core.kind import Kind
+from lakehouse.core.wording import shown
+from lakehouse.validation.closed_schema import closed
+from lakehouse.validation.merged_schema import merged
+from lakehouse.validation.schema import CompiledSchema, check_schema_size, compile_schema
+from lakehouse.validation.schema_cache import SchemaCache
+from lakehouse.validation.schema_choices import TYPES, ViewTooLarge
+from lakehouse.validation.schema_document import strings
+from lakehouse.validation.schema_view import SchemaView
+
+_OURS: Final = "the kind's schema"
+_THEIRS: Final = "`output_schema`"
+_DEPTH_MAX: Final = 8
+_PLACES_MAX: Final = 500
+# With one of these, a schema is a resource with a name, which the other one could have too.
+_NAMED_BY: Final = (b'"$id"', b'"$anchor"', b'"$dynamicAnchor"')
+
+
+def joint_schema(schemas: SchemaCache, kind: Kind, caller: bytes) -> CompiledSchema:
+    """Return what judges by a kind's schema and its caller's; the kind's own if both are equal.
+
+    Formats are asserted in both as the kind says. `caller` is compact JSON. Cost: about 2 ms for
+    two schemas of 1 KB, once.
+
+    Raises:
+        Refusal: `invalid_schema`: the caller's schema is none, both together are too large, or
+            they contradict each other; it names the place.
+    """
+    key = (bytes(kind.schema), kind.formats, caller)
+    return schemas.kept(key, lambda: _made(schemas.of(kind), kind, caller))
+
+
+def _made(own: CompiledSchema, kind: Kind, caller: bytes) -> CompiledSchema:
+    ours = bytes(kind.schema)
+    with _told(_THEIRS):
+        theirs = compile_schema(caller, kind.formats)
+    if equal_values(parse_bytes(ours), parse_bytes(caller)):
+        return own
+    with _told(f"{_THEIRS}, together with the schema of kind {shown(kind.name)}"):
+        first, second = _resource(own, ours, "kind"), _resource(theirs, caller, "caller")
+        both = compile_schema(b'{"allOf":[%b,%b]}' % (first, second), kind.formats)
+        decoding = merged(both.document)
+        check_schema_size(decoding)
+    _Contradictions(kind).check(own.view(), theirs.view(), both.view())
+    both.decoding = msgspec.Raw(decoding)
+    both.cost_bytes += len(decoding) * 16
+    return both
+
+
+@contextmanager
+def _told(subject: str) -> Iterator[None]:
+    try:
+        yield
+    except Refusal as refusal:
+        raise Refusal(refusal.code, f"{subject}: {refusal.public}", hint=refusal.hint) from refusal
+
+
+def _resource(schema: CompiledSchema, raw: bytes, name: str) -> bytes:
+    """Make a schema a resource of its own, so that its references start at it wherever it stands.
+
+    Its bytes stay, which findings quote; but for one with names of its own, which lose them.
+    """
+    if any(word in raw for word in _NAMED_BY):
+        raw = ENCODER.encode(closed(schema.document))
+    if not raw.startswith(b"{"):
+        return raw
+    return b'{"$id":"urn:lakehouse:%b"%b%b' % (
+        name.encode(),
+        b"," if raw != b"{}" else b"",
+        raw[1:],
+    )
+
+
+class _Contradictions:
+    """Looks for what both schemas describe and no value can be."""
+
+    def __init__(self, kind: Kind) -> None:
+        self._kind = kind
+        self._left = _PLACES_MAX
+
+    def check(self, ours: SchemaView, theirs: SchemaView, both: SchemaView) -> None:
+        """Compare two schemas, and their members, with what is left of both together.
+
+        Raises:
+            Refusal: `invalid_schema`.
+        """
+        try:
+            self._look(ours, theirs, both, ())
+        except ViewTooLarge:
+            return  # then each answer is judged all the same
+
+    def _look(
+        self, ours: SchemaView, theirs: SchemaView, both: SchemaView, place: tuple[str, ...]
+    ) -> None:
+        self._left -= 1
+        if self._left < 0 or len(place) > _DEPTH_MAX:
+            return
+        if not both.possible:
+            raise self._apart(ours, theirs, place)
+        if both.types != {"object"}:
+            return  # it can be something without these members
+        by_kind, by_caller = _required(ours), _required(theirs)
+        for name in dict.fromkeys([*by_kind, *by_caller, *ours.names(), *theirs.names()]):
+            one, other, shared = ours.member(name), theirs.member(name), both.member(name)
+            required = name in by_kind or name in by_caller
+            if one.possible and other.possible:
+                if required or (one.declared and other.declared):
+                    self._look(one, other, shared, (*place, name))
+            elif required:
+                raise self._missing(
+                    (*place, name), needed_by_kind=name in by_kind, in_kind=one.possible
+                )
+
+    def _missing(self, place: tuple[str, ...], *, needed_by_kind: bool, in_kind: bool) -> Refusal:
+        at = shown(pointer(*place))
+        needs, lacks = (_OURS if needed_by_kind else _THEIRS), (_THEIRS if in_kind else _OURS)
+        hint = f"Add {at} to {_THEIRS}: the kind needs it."
+        if not in_kind:
+            hint = f"Leave {at} out of {_THEIRS}, or add it to the schema of the kind."
+        return self._refusal(f"at {at}, {needs} requires a member, and {lacks} allows none", hint)
+
+    def _apart(self, ours: SchemaView, theirs: SchemaView, place: tuple[str, ...]) -> Refusal:
+        at = f"at {shown(pointer(*place))}" if place else "as a whole"
+        why = "they share no value"
+        if not ours.types & theirs.types:
+            why = f"{_OURS} takes {_types(ours)}, and {_THEIRS} {_types(theirs)}"
+        hint = f"Change {_THEIRS} {at} to what the kind's schema takes."
+        return self._refusal(f"{at}, {why}", hint)
+
+    def _refusal(self, why: str, hint: str) -> Refusal:
+        message = f"{_THEIRS} contradicts the schema of kind {shown(self._kind.name)}: {why}."
+        return Refusal("invalid_schema", message, hint=hint)
+
+
+def _required(view: SchemaView) -> dict[str, None]:
+    """List the members that every way to satisfy a schema requires, in its order."""
+    found: list[dict[str, None]] = []
+    for branch in view.branches():
+        names = [name for _, node in branch.nodes() for name in strings(node.get("required"))]
+        found.append(dict.fromkeys(names))
+    first, *others = found or [{}]
+    return {name: None for name in first if all(name in one for one in others)}
+
+
+def _types(view: SchemaView) -> str:
+    types = view.types - ({"integer"} if "number" in view.types else set())
+    return " or ".join(sorted(types)) if view.types < TYPES else "anything"

@@ -1,0 +1,508 @@
+"""A kind's schema and its caller's: judged by both, decoded under one, contradictions told."""
+
+import json
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import event, given, settings
+from hypothesis import strategies as st
+
+from lakehouse.core.errors import Refusal
+from lakehouse.core.json_text import dumps
+from lakehouse.core.kind import FormatMode, Kind
+from lakehouse.core.limits import SCHEMA_BYTES_MAX, SCHEMA_NODES_MAX
+from lakehouse.validation.joint_schema import joint_schema
+from lakehouse.validation.schema import CompiledSchema, compile_schema
+from lakehouse.validation.schema_cache import SchemaCache
+
+STRING = {"type": "string"}
+EVENT: dict[str, Any] = {
+    "type": "object",
+    "properties": {"code": STRING, "quote": STRING},
+    "required": ["code"],
+    "additionalProperties": False,
+}
+
+
+def raw(schema: object) -> bytes:
+    return dumps(schema).encode()
+
+
+def kind_of(schema: object, formats: FormatMode = "off") -> Kind:
+    return Kind(
+        name="event",
+        schema=msgspec.Raw(schema if isinstance(schema, bytes) else raw(schema)),
+        system=None,
+        grounding=(),
+        rules=(),
+        max_iterations=3,
+        model="small",
+        digest="sha256:" + "1" * 64,
+        formats=formats,
+    )
+
+
+def joint(ours: object, theirs: object, formats: FormatMode = "off") -> CompiledSchema:
+    caller = theirs if isinstance(theirs, bytes) else raw(theirs)
+    return joint_schema(SchemaCache(), kind_of(ours, formats), caller)
+
+
+def decoding(ours: object, theirs: object) -> Any:
+    return json.loads(bytes(joint(ours, theirs).decoding))
+
+
+def refused(ours: object, theirs: object) -> Refusal:
+    with pytest.raises(Refusal) as caught:
+        joint(ours, theirs)
+    assert caught.value.code == "invalid_schema"
+    return caught.value
+
+
+def closed(**members: object) -> dict[str, Any]:
+    """Make a closed object that requires all its members."""
+    return {
+        "type": "object",
+        "properties": members,
+        "required": list(members),
+        "additionalProperties": False,
+    }
+
+
+# --- Judging ---
+
+
+def test_an_answer_must_satisfy_both():
+    """Each schema alone would accept the other's bad answer."""
+    both = joint(EVENT, {"properties": {"code": {"maxLength": 3}}, "required": ["quote"]})
+    assert both.accepts({"code": "LHR", "quote": "q"})
+    assert not both.accepts({"code": "LHR"})
+    assert not both.accepts({"code": "LHRX", "quote": "q"})
+    assert not both.accepts({"code": "LHR", "quote": "q", "more": 1})
+
+
+def test_findings_quote_each_schema_with_its_own_bytes():
+    both = joint(
+        b'{"properties":{"n":{"minimum":1.10}}}', b'{"properties":{"n":{"multipleOf":0.50}}}'
+    )
+    found = both.findings({"n": Decimal("0.3")}, b'{"n":0.3}')
+    assert [one.expected for one in found] == [
+        msgspec.Raw(b'{"minimum":1.10}'),
+        msgspec.Raw(b'{"multipleOf":0.50}'),
+    ]
+    assert {one.path for one in found} == {"/n"}
+
+
+def test_what_both_say_is_one_finding():
+    other = {**EVENT, "title": "Event"}
+    found = joint(EVENT, other).findings({}, b"{}")
+    assert [(one.path, one.expected) for one in found] == [
+        ("", msgspec.Raw(b'{"required":"code"}'))
+    ]
+
+
+def test_equal_schemas_are_the_kinds():
+    """Order and the spelling of numbers say nothing: no second schema is compiled."""
+    cache, kind = SchemaCache(), kind_of(b'{"minimum":1.0,"type":"number"}')
+    assert joint_schema(cache, kind, b'{"type":"number","minimum":1}') is cache.of(kind)
+    assert len(cache) == 2  # by its own key, and by the pair
+
+
+def test_one_pair_is_compiled_once():
+    cache, kind = SchemaCache(), kind_of(EVENT)
+    assert joint_schema(cache, kind, b"{}") is joint_schema(cache, kind, b"{}")
+    assert joint_schema(cache, kind, b"{}") is not joint_schema(cache, kind, b"true")
+
+
+def test_pairs_are_evicted_like_other_schemas():
+    cache = SchemaCache(count_max=5)
+    for number in range(20):
+        joint_schema(cache, kind_of(EVENT), raw({"title": str(number), "minProperties": 1}))
+    assert len(cache) == 5
+
+
+@pytest.mark.parametrize("theirs", [{}, True, {"title": "any"}])
+def test_a_caller_that_asks_for_nothing_changes_nothing(theirs):
+    both = joint(EVENT, theirs)
+    assert both.accepts({"code": "a"})
+    assert not both.accepts({})
+    assert decoding(EVENT, theirs) == {**EVENT, **({} if theirs is True else theirs)}
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        (
+            {"$ref": "#/$defs/e", "$defs": {"e": {"properties": {"a": STRING}}}},
+            {"$ref": "#/$defs/e", "$defs": {"e": {"properties": {"a": {"maxLength": 1}}}}},
+        ),
+        (
+            {"properties": {"a": STRING, "b": {"$ref": "#/properties/a"}}},
+            {"properties": {"b": {"maxLength": 9}, "a": {"$ref": "#/definitions/~1%25"}},
+             "definitions": {"/%": {"maxLength": 1}}},
+        ),
+        (
+            {"$id": "http://x/e", "properties": {"a": {"$ref": "http://x/e#/$defs/t"}},
+             "$defs": {"t": STRING}},
+            {"$id": "http://x/e", "properties": {"a": {"$ref": "#t"}},
+             "$defs": {"t": {"$anchor": "t", "maxLength": 1}}},
+        ),
+        (
+            {"properties": {"a": {"$ref": "inner"}}, "$defs": {"i": {"$id": "inner", **STRING}}},
+            {"properties": {"a": {"$ref": "inner"}},
+             "$defs": {"i": {"$id": "inner", "maxLength": 1}}},
+        ),
+        (
+            {"properties": {"a": {"$dynamicRef": "#t"}},
+             "$defs": {"t": {"$dynamicAnchor": "t", **STRING}}},
+            {"properties": {"a": {"$dynamicRef": "#t"}},
+             "$defs": {"t": {"$dynamicAnchor": "t", "maxLength": 1}}},
+        ),
+    ],
+)  # fmt: skip
+def test_each_reference_means_what_it_meant(ours, theirs):
+    """Names, anchors and identifiers of one schema do not meet those of the other."""
+    both = joint(ours, theirs)
+    decoded = compile_schema(bytes(both.decoding))
+    for schema in (both, decoded):
+        assert schema.accepts({"a": "x"})
+        assert not schema.accepts({"a": "xy"})
+        assert not schema.accepts({"a": 1})
+
+
+def test_a_schema_within_itself():
+    """The kind's trees, of which the caller wants those with a name at every node."""
+    node = {"$ref": "#/$defs/node"}
+    ours = {**node, "$defs": {"node": {"properties": {"of": {"items": node}, "n": STRING}}}}
+    theirs = {**node, "$defs": {"node": {"properties": {"of": {"items": node}}, "required": ["n"]}}}
+    both = joint(ours, theirs)
+    for schema in (both, compile_schema(bytes(both.decoding))):
+        assert schema.accepts({"n": "a", "of": [{"n": "b", "of": [{"n": "c"}]}]})
+        assert not schema.accepts({"n": "a", "of": [{"n": "b", "of": [{}]}]})
+        assert not schema.accepts({"n": "a", "of": [{"n": "b", "of": [{"n": 1}]}]})
+
+
+def test_formats_are_asserted_as_the_kind_says():
+    dated = {"properties": {"code": {"format": "date"}}}
+    assert joint(EVENT, dated).accepts({"code": "tomorrow"})
+    assert not joint(EVENT, dated, "known").accepts({"code": "tomorrow"})
+    with pytest.raises(Refusal, match=r"`output_schema`.*'/properties/code/format'"):
+        joint(EVENT, {"properties": {"code": {"format": "iata"}}}, "all")
+
+
+# --- Decoding ---
+
+NULLABLE = {"anyOf": [STRING, {"type": "null"}]}
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "together"),
+    [
+        (
+            {"type": "object", "properties": {"b": STRING, "a": STRING}, "required": ["b"]},
+            {"type": "object", "properties": {"c": {}, "a": STRING}, "required": ["c", "b"]},
+            {
+                "type": "object",
+                "properties": {"b": STRING, "a": STRING, "c": {}},
+                "required": ["b", "c"],
+            },
+        ),
+        (
+            {"type": "object", "properties": {"a": STRING, "b": STRING}, "required": ["a"]},
+            closed(a={**STRING, "title": "A"}),
+            closed(a={**STRING, "title": "A"}),
+        ),
+        (closed(a={"type": ["string", "null"]}), closed(a=NULLABLE), closed(a=NULLABLE)),
+        (closed(a=STRING), closed(a=NULLABLE), closed(a=STRING)),
+        (closed(a={"minimum": 1}), closed(a={"minimum": 2.5}), closed(a={"minimum": 2.5})),
+        (closed(a={"maxLength": 3}), closed(a={"maxLength": 2}), closed(a={"maxLength": 2})),
+        (closed(a={"enum": [1, 2]}), closed(a={"enum": [2, 3, 1.0]}), closed(a={"enum": [1, 2]})),
+        (closed(a={"enum": ["x", "y"]}), closed(a={"const": "y"}), closed(a={"const": "y"})),
+        (
+            closed(a={"type": "number"}),
+            closed(a={"type": ["integer", "null"]}),
+            closed(a={"type": "integer"}),
+        ),
+        (
+            closed(a={"items": {"type": "object", "properties": {"x": STRING}}}),
+            closed(a={"items": closed(x={})}),
+            closed(a={"items": closed(x=STRING)}),
+        ),
+        (
+            closed(a={"pattern": "^a"}),
+            closed(a={"pattern": "b$"}),
+            closed(a={"allOf": [{"pattern": "^a"}, {"pattern": "b$"}]}),
+        ),
+        (
+            {**closed(a={"$ref": "#/$defs/t"}), "$defs": {"t": STRING}},
+            {**closed(a={"$ref": "#/$defs/t"}), "$defs": {"t": {**STRING, "title": "T"}}},
+            closed(a={**STRING, "title": "T"}),
+        ),
+        (
+            {**closed(a={"$ref": "#/$defs/t"}), "$defs": {"t": STRING}},
+            closed(a=STRING),
+            {**closed(a={"$ref": "#/$defs/t"}), "$defs": {"t": STRING}},
+        ),
+        (
+            {"type": "object", "additionalProperties": STRING},
+            {"type": "object", "properties": {"a": {"maxLength": 1}}},
+            {
+                "type": "object",
+                "properties": {"a": {**STRING, "maxLength": 1}},
+                "additionalProperties": STRING,
+            },
+        ),
+        (
+            {"oneOf": [closed(a=STRING), closed(b=STRING)]},
+            {"type": "object"},
+            {"allOf": [{"oneOf": [closed(a=STRING), closed(b=STRING)]}, {"type": "object"}]},
+        ),
+        (
+            {"type": "object", "x-source": "ours", "properties": {"a": {"description": "Ours."}}},
+            {"type": "object", "x-source": 1, "properties": {"a": {"description": "Theirs."}}},
+            {"type": "object", "x-source": "ours", "properties": {"a": {"description": "Ours."}}},
+        ),
+    ],
+)  # fmt: skip
+def test_a_model_decodes_under_one_object(ours, theirs, together):
+    """The kind's members first, then the caller's; only what cannot be united stays apart."""
+    found = decoding(ours, theirs)
+    assert found == together
+    if "properties" in together:
+        assert list(found["properties"]) == list(together["properties"])
+
+
+def test_many_references_and_branches_stay_small():
+    """20 levels of two references each: a million if each was followed."""
+
+    def levels(leaf: dict[str, Any]) -> dict[str, Any]:
+        definitions = {
+            f"l{n}": {"properties": {name: {"$ref": f"#/$defs/l{n + 1}"} for name in "xy"}}
+            for n in range(20)
+        }
+        return {"$ref": "#/$defs/l0", "$defs": {**definitions, "l20": leaf}}
+
+    found = joint(levels(STRING), levels({"maxLength": 1}))
+    assert len(bytes(found.decoding)) < SCHEMA_BYTES_MAX
+    found = joint(
+        {"properties": {"a": {"anyOf": [{"minLength": n} for n in range(9)]}}},
+        {"properties": {"a": {"anyOf": [{"maxLength": n} for n in range(9)]}}},
+    )
+    assert json.loads(bytes(found.decoding))["properties"]["a"].keys() == {"allOf"}
+
+
+# --- Laws ---
+
+NAMES = ["a", "b", "c"]
+scalars: st.SearchStrategy[Any] = st.sampled_from(["x", "yy", 1, 2.5, True, None, Decimal("1.0")])
+leaves: st.SearchStrategy[Any] = st.sampled_from(
+    [
+        STRING,
+        {"type": ["string", "null"], "description": "noted"},
+        {"type": "number", "minimum": 1},
+        {"exclusiveMaximum": 2.5, "minimum": 0},
+        {"type": "integer", "title": "T"},
+        {"enum": ["x", 1, None]},
+        {"enum": ["yy", 1.0, True], "type": ["integer", "string", "boolean"]},
+        {"const": 1},
+        {"maxLength": 1},
+        {"pattern": "^y"},
+        {"$ref": "#/$defs/text"},
+        {"$ref": "#/$defs/object"},
+        {"$ref": "#/$defs/object", "minProperties": 1},
+        {"not": {"type": "string"}},
+        {"x-note": 1},
+        {},
+        True,
+        False,
+    ]
+)
+
+
+def _inside(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    members = st.dictionaries(st.sampled_from(NAMES), inner, max_size=3)
+    objects = st.fixed_dictionaries(
+        {"properties": members},
+        optional={
+            "type": st.sampled_from(["object", ["object", "null"]]),
+            "required": st.lists(st.sampled_from(NAMES), unique=True),
+            "additionalProperties": st.just(False) | inner,
+            "patternProperties": st.fixed_dictionaries({"^b": inner}),
+            "maxProperties": st.integers(1, 2),
+            "unevaluatedProperties": st.just(False),
+        },
+    )
+    arrays = st.fixed_dictionaries(
+        {"items": inner},
+        optional={
+            "type": st.sampled_from(["array", ["array", "string"]]),
+            "prefixItems": st.lists(inner, min_size=1, max_size=1),
+            "maxItems": st.integers(1, 2),
+            "uniqueItems": st.booleans(),
+        },
+    )
+    unions = st.fixed_dictionaries(
+        {"anyOf": st.lists(inner, min_size=1, max_size=3)},
+        optional={"type": st.sampled_from(["string", "object"]), "title": st.just("t")},
+    )
+    return objects | arrays | unions | st.fixed_dictionaries({"oneOf": st.lists(inner, min_size=1)})
+
+
+parts = st.recursive(leaves, _inside, max_leaves=6)
+roots = st.fixed_dictionaries(
+    {"type": st.just("object"), "properties": st.dictionaries(st.sampled_from(NAMES), parts)},
+    optional={
+        "required": st.lists(st.sampled_from(NAMES), unique=True),
+        "additionalProperties": st.just(False) | parts,
+    },
+) | _inside(parts)
+schemas = st.tuples(roots, parts).map(
+    lambda pair: {**pair[0], "$defs": {"text": STRING, "object": pair[1]}}
+)
+answers = st.recursive(
+    scalars,
+    lambda inner: (
+        st.lists(inner, max_size=2)
+        | st.fixed_dictionaries({}, optional=dict.fromkeys([*NAMES, "d"], inner))
+    ),
+    max_leaves=6,
+)
+objects = st.fixed_dictionaries({}, optional=dict.fromkeys(NAMES, answers))
+
+
+def told_or_joint(ours: object, theirs: object) -> tuple[str, CompiledSchema | None]:
+    try:
+        return "", joint(ours, theirs)
+    except Refusal as refusal:
+        return refusal.public, None
+
+
+@settings(max_examples=600, deadline=None)
+@given(schemas, schemas, st.lists(answers | objects, min_size=1, max_size=12))
+def test_all_that_judges_and_decodes_accepts_what_both_accept(ours, theirs, values):
+    """The conjunction, the merged schema, and each schema by itself, value by value."""
+    try:
+        alone = compile_schema(raw(ours)), compile_schema(raw(theirs))
+    except Refusal:
+        event("a schema that is none")
+        return
+    wanted = [all(one.accepts(value) for one in alone) for value in values]
+    told, both = told_or_joint(ours, theirs)
+    if both is None:
+        event("contradictory")
+        assert "contradicts" in told
+        if "as a whole" in told or "requires a member" in told:
+            assert not any(wanted)
+        return
+    merged = compile_schema(bytes(both.decoding))
+    event("apart" if b'"allOf"' in bytes(both.decoding) else "united")
+    for value, good in zip(values, wanted, strict=True):
+        assert both.accepts(value) is good
+        assert merged.accepts(value) is good
+
+
+# --- Contradictions ---
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "told", "hint"),
+    [
+        (closed(a=STRING), {"required": ["x"]}, "'/x', `output_schema` requires", "Leave '/x' out"),
+        (
+            closed(a=STRING),
+            {"properties": {"a": STRING}, "required": ["b"], "additionalProperties": False},
+            "'/b', `output_schema` requires a member, and the kind's schema allows none",
+            "Leave '/b' out",
+        ),
+        (
+            {"type": "object", "properties": {"a": STRING}, "required": ["a"]},
+            {"properties": {}, "additionalProperties": False},
+            "'/a', the kind's schema requires a member, and `output_schema` allows none",
+            "Add '/a' to `output_schema`",
+        ),
+        (
+            closed(a={"type": ["string", "null"]}),
+            {"properties": {"a": {"type": "number"}}},
+            "'/a', the kind's schema takes null or string, and `output_schema` number",
+            "Change `output_schema` at '/a'",
+        ),
+        (
+            {"type": "object", "properties": {"a": {"enum": ["x", "y"]}}},
+            {"properties": {"a": {"const": "z"}}},
+            "'/a', they share no value",
+            "Change `output_schema` at '/a'",
+        ),
+        (
+            closed(a={"$ref": "#/$defs/t"}) | {"$defs": {"t": closed(b=STRING)}},
+            {"properties": {"a": closed(b={"type": "integer"})}},
+            "'/a/b', the kind's schema takes string, and `output_schema` integer",
+            "Change `output_schema` at '/a/b'",
+        ),
+        (closed(a=STRING), {"type": "array"}, "as a whole, the kind's schema takes", "Change"),
+        (closed(**{"a/b": STRING}), closed(**{"a/b": {"const": 1}}), "'/a~1b', ", "Change"),
+    ],
+)  # fmt: skip
+def test_a_contradiction_names_the_member_and_what_to_change(ours, theirs, told, hint):
+    refusal = refused(ours, theirs)
+    assert refusal.public.startswith("`output_schema` contradicts the schema of kind 'event': ")
+    assert told in refusal.public
+    assert hint in refusal.hint
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        # What is optional in one and missing in the other is left out.
+        (closed(a=STRING), {"properties": {"a": STRING, "x": STRING}}),
+        ({"properties": {"a": STRING, "b": STRING}, "required": ["a"]}, closed(a=STRING)),
+        ({"properties": {"a": STRING, "b": STRING}}, {"properties": {"b": False}}),
+        # Null is left.
+        (
+            closed(a={"anyOf": [closed(b=STRING), {"type": "null"}]}),
+            closed(a={"anyOf": [closed(c=STRING), {"type": "null"}]}),
+        ),
+        (closed(a=NULLABLE), closed(a={"type": ["integer", "null"]})),
+        # A text is left.
+        ({"properties": {"a": STRING}}, {"properties": {"a": {"type": "integer"}}}),
+        # An empty array is left.
+        (closed(a={"type": "array", "items": STRING}), closed(a={"items": {"type": "integer"}})),
+    ],
+)
+def test_what_leaves_a_way_is_no_contradiction(ours, theirs):
+    assert joint(ours, theirs)
+
+
+# --- What is refused ---
+
+
+@pytest.mark.parametrize(
+    ("theirs", "told"),
+    [
+        (b'{"type":"strin"}', "did you mean 'string'"),
+        (b"[]", "neither an object nor a boolean"),
+        (b'{"$ref":"http://x/y"}', "nothing is ever fetched"),
+        (b'{"$ref":"urn:lakehouse:kind"}', "nothing is ever fetched"),
+        (b'{"a":1,"a":2}', "it is not JSON"),
+        (b'{"title":"%b"}' % (b"a" * SCHEMA_BYTES_MAX), "at most 65,536 are allowed"),
+        (b'{"items":' * 64 + b"{}" + b"}" * 64, "it is not JSON"),
+    ],
+)
+def test_a_callers_schema_that_is_none_is_told_as_such(theirs, told):
+    refusal = refused(EVENT, theirs)
+    assert refusal.public.startswith("`output_schema`: ")
+    assert told in refusal.public
+
+
+@pytest.mark.parametrize(
+    "half",
+    [
+        lambda note: {"title": note * (SCHEMA_BYTES_MAX // 2)},
+        lambda note: {"properties": {f"{note}{n}": {} for n in range(SCHEMA_NODES_MAX // 2)}},
+    ],
+)
+def test_two_schemas_may_be_too_large_together(half):
+    """The limits of one schema hold for both: each is checked against each answer."""
+    refusal = refused(half("a"), half("b"))
+    assert "together with the schema of kind 'event'" in refusal.public
+    assert joint(half("a"), half("a"))
