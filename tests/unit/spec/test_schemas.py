@@ -293,6 +293,9 @@ VALID: dict[str, list[str]] = {
         '{"kind":"k","prompt":"p","candidates":null}',
         '{"kind":"k","prompt":"p","top_p":0,"stop":[]}',
         '{"kind":"k","prompt":"p","top_p":0.9,"stop":["END","\\n\\n"]}',
+        '{"kind":"k","prompt":"p","output_schema":{"type":"object"}}',
+        '{"kind":"k","prompt":"p","output_schema":true}',
+        '{"schema":{},"prompt":"p","output_schema":null}',
     ],
     "validate.request": [
         '{"output":"x","schema":{}}',
@@ -361,6 +364,8 @@ INVALID: dict[str, list[str]] = {
         '{"kind":"k","prompt":"p","tempature":1}',
         '{"kind":"k","prompt":"p","seed":9223372036854775808}',
         '{"kind":null,"prompt":"p"}',
+        '{"schema":{},"prompt":"p","output_schema":{}}',
+        '{"kind":"k","prompt":"p","output_schema":"{}"}',
     ],
     "validate.request": [
         '{"schema":{}}',
