@@ -31,7 +31,7 @@ from lakehouse.sessionlog.writing.writer import SessionLogWriter
 from lakehouse.tracing.destination import find_destination
 from lakehouse.transport.client import HttpClient
 from lakehouse.transport.observers import ObservedChat, Observers
-from lakehouse.validation.schema_cache import SchemaCache
+from lakehouse.validation.schema import SchemaCache
 from lakehouse.validatord.client import ValidatorClient
 from lakehouse.validatord.service import ValidatorService
 

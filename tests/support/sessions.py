@@ -19,7 +19,7 @@ from lakehouse.core.errors import InfraError
 from lakehouse.core.kind import Kind
 from lakehouse.core.session import IterateRequest
 from lakehouse.engine.task import Catalog, SessionTask, plan
-from lakehouse.validation.schema_cache import SchemaCache
+from lakehouse.validation.schema import SchemaCache
 
 CITY_SCHEMA = msgspec.Raw(
     b'{"type":"object","properties":{"city":{"type":"string"}},"required":["city"]}'

@@ -18,7 +18,7 @@ from lakehouse.engine.task import Catalog
 from lakehouse.grounding.no_tables import NoTables
 from lakehouse.sessionlog.writing.memory import MemoryLog
 from lakehouse.transport.request_body import decode
-from lakehouse.validation.schema_cache import SchemaCache
+from lakehouse.validation.schema import SchemaCache
 from lakehouse.validatord.service import ValidatorService
 
 

@@ -14,7 +14,7 @@ from lakehouse.core.json_text import JsonError, compact, parse, parse_bytes
 from lakehouse.core.kind import FormatMode, Kind, kind_digest
 from lakehouse.validation.keywords import idle_keywords
 from lakehouse.validation.pointers import doubts_of, null_fault
-from lakehouse.validation.schema_cache import SchemaCache
+from lakehouse.validation.schema import SchemaCache
 
 # Settings that decide a verdict or a prompt and came after the first digests were written.
 _GROWN: Final = ("repair", "history", "reprompt", "assert_formats", "candidates")

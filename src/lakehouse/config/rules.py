@@ -20,8 +20,7 @@ from lakehouse.grounding.preparing import prepare_rules
 from lakehouse.grounding.tables import Rules, TableFiles
 from lakehouse.validation.pointers import state_of
 from lakehouse.validation.samples import samples_of
-from lakehouse.validation.schema import CompiledSchema
-from lakehouse.validation.schema_cache import SchemaCache
+from lakehouse.validation.schema import CompiledSchema, SchemaCache
 from lakehouse.validation.schema_choices import ViewTooLarge
 from lakehouse.validation.shapes import member_shapes
 

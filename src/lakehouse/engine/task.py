@@ -34,8 +34,7 @@ from lakehouse.core.row import RowMessage, Settings
 from lakehouse.core.session import IterateRequest
 from lakehouse.core.suggestion import did_you_mean
 from lakehouse.validation.joint_schema import joint_schema
-from lakehouse.validation.schema import CompiledSchema, check_schema_size
-from lakehouse.validation.schema_cache import SchemaCache
+from lakehouse.validation.schema import CompiledSchema, SchemaCache, check_schema_size
 
 _Found = TypeVar("_Found")
 _RANGES: Final = (
@@ -107,7 +106,8 @@ def plan(request: IterateRequest, context: CallContext, catalog: Catalog) -> Ses
     messages, user_texts, row_messages = _messages(request)
     _check_ranges(request)
     kind = _kind(request, catalog)
-    inline_schema = kind.schema if kind.name is None else _compacted(request.output_schema)
+    joint = request.output_schema != NULL
+    inline_schema = _compacted(request.output_schema) if joint else NULL
     model = find_model(request.model or kind.model, catalog.models)
     history = kind.history or model.history or "findings"
     deadline_ms = catalog.deadline_ms if request.deadline_ms is None else request.deadline_ms
@@ -126,7 +126,9 @@ def plan(request: IterateRequest, context: CallContext, catalog: Catalog) -> Ses
     return SessionTask(
         context=context,
         kind=kind,
-        schema=judging_schema(kind, inline_schema, catalog.schemas),
+        schema=judging_schema(kind, inline_schema, catalog.schemas)
+        if joint
+        else catalog.schemas.of(kind),
         model=model,
         system=system,
         prompt=user_texts[-1],
@@ -151,7 +153,7 @@ def plan(request: IterateRequest, context: CallContext, catalog: Catalog) -> Ses
         conversation_id=request.conversation_id,
         metadata=request.metadata,
         config_digest=catalog.config_digest,
-        inline_schema=inline_schema,
+        inline_schema=kind.schema if kind.name is None else inline_schema,
         candidates=request.candidates,
         kept_offers=catalog.kept_offers,
     )
@@ -273,7 +275,7 @@ def _kind(request: IterateRequest, catalog: Catalog) -> Kind:
 
 
 def _compacted(schema: msgspec.Raw) -> msgspec.Raw:
-    return NULL if schema == NULL else msgspec.Raw(compact(bytes(schema).decode("utf-8")))
+    return msgspec.Raw(compact(bytes(schema).decode("utf-8")))
 
 
 def _messages(

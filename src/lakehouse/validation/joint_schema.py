@@ -17,8 +17,12 @@ from lakehouse.core.kind import Kind
 from lakehouse.core.wording import shown
 from lakehouse.validation.closed_schema import closed
 from lakehouse.validation.merged_schema import merged
-from lakehouse.validation.schema import CompiledSchema, check_schema_size, compile_schema
-from lakehouse.validation.schema_cache import SchemaCache
+from lakehouse.validation.schema import (
+    CompiledSchema,
+    SchemaCache,
+    check_schema_size,
+    compile_schema,
+)
 from lakehouse.validation.schema_choices import TYPES, ViewTooLarge
 from lakehouse.validation.schema_document import strings
 from lakehouse.validation.schema_view import SchemaView
@@ -117,25 +121,26 @@ class _Contradictions:
         by_kind, by_caller = _required(ours), _required(theirs)
         for name in dict.fromkeys([*by_kind, *by_caller, *ours.names(), *theirs.names()]):
             one, other, shared = ours.member(name), theirs.member(name), both.member(name)
-            required = name in by_kind or name in by_caller
+            inside = (*place, name)
             if one.possible and other.possible:
-                if required or (one.declared and other.declared):
-                    self._look(one, other, shared, (*place, name))
-            elif required:
-                raise self._missing(
-                    (*place, name), needed_by_kind=name in by_kind, in_kind=one.possible
-                )
+                both_name_it = one.declared and other.declared
+                if name in by_kind or name in by_caller or both_name_it:
+                    self._look(one, other, shared, inside)
+            elif name in by_caller and other.possible:
+                hint = f"Leave {_at(inside)} out of {_THEIRS}, or add it to the kind's schema."
+                raise self._missing(inside, needed_by=_THEIRS, lacking=_OURS, hint=hint)
+            elif name in by_kind and one.possible:
+                hint = f"Add {_at(inside)} to {_THEIRS}: the kind needs it."
+                raise self._missing(inside, needed_by=_OURS, lacking=_THEIRS, hint=hint)
 
-    def _missing(self, place: tuple[str, ...], *, needed_by_kind: bool, in_kind: bool) -> Refusal:
-        at = shown(pointer(*place))
-        needs, lacks = (_OURS if needed_by_kind else _THEIRS), (_THEIRS if in_kind else _OURS)
-        hint = f"Add {at} to {_THEIRS}: the kind needs it."
-        if not in_kind:
-            hint = f"Leave {at} out of {_THEIRS}, or add it to the schema of the kind."
-        return self._refusal(f"at {at}, {needs} requires a member, and {lacks} allows none", hint)
+    def _missing(
+        self, place: tuple[str, ...], *, needed_by: str, lacking: str, hint: str
+    ) -> Refusal:
+        why = f"at {_at(place)}, {needed_by} requires a member, and {lacking} allows none"
+        return self._refusal(why, hint)
 
     def _apart(self, ours: SchemaView, theirs: SchemaView, place: tuple[str, ...]) -> Refusal:
-        at = f"at {shown(pointer(*place))}" if place else "as a whole"
+        at = f"at {_at(place)}" if place else "as a whole"
         why = "they share no value"
         if not ours.types & theirs.types:
             why = f"{_OURS} takes {_types(ours)}, and {_THEIRS} {_types(theirs)}"
@@ -145,6 +150,10 @@ class _Contradictions:
     def _refusal(self, why: str, hint: str) -> Refusal:
         message = f"{_THEIRS} contradicts the schema of kind {shown(self._kind.name)}: {why}."
         return Refusal("invalid_schema", message, hint=hint)
+
+
+def _at(place: tuple[str, ...]) -> str:
+    return shown(pointer(*place))
 
 
 def _required(view: SchemaView) -> dict[str, None]:

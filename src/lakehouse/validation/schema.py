@@ -23,6 +23,8 @@ The form of a schema finding, beyond the contract, for other runtimes:
 """
 
 import re
+from collections import OrderedDict
+from collections.abc import Callable
 from decimal import Decimal
 from functools import cached_property
 
@@ -35,11 +37,10 @@ from lakehouse.core.json_text import (
     JsonError,
     JsonValue,
     compact,
-    dumps,
     parse_bytes,
     pointer,
 )
-from lakehouse.core.kind import FormatMode
+from lakehouse.core.kind import FormatMode, Kind
 from lakehouse.core.limits import (
     PATTERNS_COMPILED_BYTES_MAX,
     SCHEMA_BYTES_MAX,
@@ -48,6 +49,8 @@ from lakehouse.core.limits import (
     SCHEMA_FINDINGS_BYTES_MAX,
     SCHEMA_MATCHED_CHARS_MAX,
     SCHEMA_NODES_MAX,
+    SCHEMAS_CACHED_BYTES_MAX,
+    SCHEMAS_CACHED_MAX,
 )
 from lakehouse.core.suggestion import did_you_mean
 from lakehouse.validation.narrowing import SchemaNarrowing
@@ -60,11 +63,11 @@ from lakehouse.validation.schema_engine import (
     pattern_cost_bytes,
 )
 from lakehouse.validation.schema_expected import ExpectedText
+from lakehouse.validation.schema_message import EXTRA, message_of, shown
 from lakehouse.validation.schema_places import Failure, locate
 from lakehouse.validation.schema_tags import SchemaTags
 from lakehouse.validation.schema_view import SchemaView
 
-_SHOWN_CHARS_MAX = 200
 _LONG_NUMBER = re.compile(rb"[0-9](?:[0-9.]{15}|[eE][-+]?0*[0-9]{3})")  # one that may be no double
 _FALSE = b'{"not":{}}'
 
@@ -170,27 +173,79 @@ class CompiledSchema:
 
     def _finding(self, failure: Failure, tree: RawTree) -> Finding:
         expected = _FALSE
-        shown = branch = ""
+        told = branch = ""
         if failure.expected is not None:
             value = self._expected.of(failure.expected)
             expected = b"{%b:%b}" % (ENCODER.encode(failure.keyword), value)
-            shown = _shown(value)
+            told = shown(value)
         elif failure.constants is not None:
             value = self._expected.of_constants(failure.constants)
-            expected, shown = b'{"enum":%b}' % value, _shown(value)
+            expected, told = b'{"enum":%b}' % value, shown(value)
         if failure.branch is not None:
-            branch = _shown(self._raw.at(failure.branch))
-        if failure.name is not None and failure.keyword in _EXTRA:
+            branch = shown(self._raw.at(failure.branch))
+        if failure.name is not None and failure.keyword in EXTRA:
             got = tree.name(failure.place, failure.name)
         else:
             got = tree.at(failure.place)
         return Finding(
             code="schema",
             path=pointer(*failure.place),
-            message=_message(failure, shown, branch),
+            message=message_of(failure, told, branch),
             got=raw_evidence(got),
             expected=msgspec.Raw(expected),
         )
+
+
+class SchemaCache:
+    """Compiled schemas by their bytes; the least recently used is evicted first.
+
+    Limited by count and by memory, because callers send their own schemas.
+    """
+
+    def __init__(
+        self, *, count_max: int = SCHEMAS_CACHED_MAX, bytes_max: int = SCHEMAS_CACHED_BYTES_MAX
+    ) -> None:
+        self._count_max = count_max
+        self._bytes_max = bytes_max
+        self._bytes = 0
+        self._schemas: OrderedDict[tuple[object, ...], CompiledSchema] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._schemas)
+
+    def of(self, kind: Kind) -> CompiledSchema:
+        """Return the compiled schema of a kind, its formats asserted as the kind says."""
+        return self.get(bytes(kind.schema), kind.formats)
+
+    def get(self, raw: bytes, formats: FormatMode = "off") -> CompiledSchema:
+        """Return the compiled schema, compiling it if it is not cached.
+
+        Raises:
+            Refusal: `invalid_schema`; failures are not cached.
+        """
+        schema = self._schemas.get((raw, formats))
+        if schema is None:
+            return self.kept((raw, formats), lambda: compile_schema(raw, formats))
+        self._schemas.move_to_end((raw, formats))
+        return schema
+
+    def kept(self, key: tuple[object, ...], make: Callable[[], CompiledSchema]) -> CompiledSchema:
+        """Return what is kept under a key, making it if it is not; a failure is not kept.
+
+        A key is all that the schema is made of, of no more bytes than the schema.
+        """
+        schema = self._schemas.get(key)
+        if schema is not None:
+            self._schemas.move_to_end(key)
+            return schema
+        schema = self._schemas[key] = make()
+        self._bytes += schema.cost_bytes
+        while len(self._schemas) > self._count_max or (
+            self._bytes > self._bytes_max and len(self._schemas) > 1
+        ):
+            _, oldest = self._schemas.popitem(last=False)
+            self._bytes -= oldest.cost_bytes
+        return schema
 
 
 def check_schema_size(raw: bytes) -> None:
@@ -320,37 +375,3 @@ def _within_bytes(findings: list[Finding]) -> list[Finding]:
         if room < 0:
             return findings[: max(index, 1)]
     return findings
-
-
-_EXTRA = frozenset({"additionalProperties", "unevaluatedProperties"})
-_MESSAGES = {
-    "required": "the member {name} is missing",
-    "dependentRequired": "the member {name} is missing, which another member calls for",
-    "additionalProperties": "the member {name} is not allowed",
-    "unevaluatedProperties": "the member {name} is not allowed",
-    "type": "must be of type {expected}",
-    "enum": "must be one of {expected}",
-    "const": "must be {expected}",
-    "pattern": "must match the pattern {expected}",
-    "format": "must have the format {expected}",
-    "anyOf": "holds none of the alternatives {expected}",
-    "oneOf": "must hold exactly one of the alternatives {expected}",
-    "not": "must not be {expected}",
-    "if": "must hold {branch}, as the condition {expected} decides",
-    "uniqueItems": "must not have two equal items",
-    "propertyNames": "has a member whose name is not allowed: {expected}",
-    "unevaluatedItems": "has an item that is not allowed",
-}
-
-
-def _message(failure: Failure, expected: str, branch: str) -> str:
-    if failure.expected is None and failure.constants is None:
-        return "is not allowed here"
-    template = _MESSAGES.get(failure.keyword, "must hold {keyword} {expected}")
-    name = _shown(dumps(failure.name).encode()) if failure.name is not None else ""
-    return template.format(name=name, expected=expected, keyword=failure.keyword, branch=branch)
-
-
-def _shown(value: bytes) -> str:
-    text = value.decode("utf-8")
-    return text if len(text) <= _SHOWN_CHARS_MAX else text[:_SHOWN_CHARS_MAX] + "…"

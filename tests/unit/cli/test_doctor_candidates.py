@@ -21,7 +21,7 @@ from lakehouse.providers.ollama import OllamaSettings
 from lakehouse.providers.openai import OpenAiSettings
 from lakehouse.providers.provider import ModelSettings
 from lakehouse.providers.scripted import ScriptedSettings
-from lakehouse.validation.schema_cache import SchemaCache
+from lakehouse.validation.schema import SchemaCache
 from support.doctor import BASE, Doctor, write_project
 
 SCHEMA = {

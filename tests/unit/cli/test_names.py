@@ -15,7 +15,7 @@ from lakehouse.config.load import load_config
 from lakehouse.core.errors import SetupError
 from lakehouse.core.wording import counted
 from lakehouse.sessionlog.writing.writer import SessionLogWriter
-from lakehouse.validation.schema_cache import SchemaCache
+from lakehouse.validation.schema import SchemaCache
 from support.rows import make_row
 from support.stack import SCRIPTED
 

@@ -10,7 +10,7 @@ from lakehouse.config.kinds import load_kinds
 from lakehouse.config.load import config_of_values
 from lakehouse.core.errors import SetupError
 from lakehouse.core.kind import Kind
-from lakehouse.validation.schema_cache import SchemaCache
+from lakehouse.validation.schema import SchemaCache
 
 PLACES = {
     "iata": {"type": ["string", "null"]},

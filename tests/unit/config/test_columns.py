@@ -14,7 +14,7 @@ from lakehouse.config.load import load_config
 from lakehouse.config.rules import table_files
 from lakehouse.config.settings import Config
 from lakehouse.core.errors import SetupError
-from lakehouse.validation.schema_cache import SchemaCache
+from lakehouse.validation.schema import SchemaCache
 
 CONFIG = """
 [models.small]

@@ -8,7 +8,7 @@ from lakehouse.config.kinds import load_kinds
 from lakehouse.config.load import load_config
 from lakehouse.core.errors import SetupError
 from lakehouse.core.kind import Kind
-from lakehouse.validation.schema_cache import SchemaCache
+from lakehouse.validation.schema import SchemaCache
 
 MODEL = '[models.m]\nprovider = "scripted"\nmodel = "m"\nscript = "answers.json"\n'
 

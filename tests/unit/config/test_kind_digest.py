@@ -14,7 +14,7 @@ from lakehouse.config.load import load_config
 from lakehouse.config.settings import KindSettings
 from lakehouse.core.kind import Kind
 from lakehouse.core.ports import KindInfo
-from lakehouse.validation.schema_cache import SchemaCache
+from lakehouse.validation.schema import SchemaCache
 from lakehouse.validatord.service import kind_info
 
 MODELS = """

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from lakehouse.config.kinds import load_kinds
 from lakehouse.config.load import load_config
-from lakehouse.validation.schema_cache import SchemaCache
+from lakehouse.validation.schema import SchemaCache
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "airport_event" / "lakehouse.toml"
 

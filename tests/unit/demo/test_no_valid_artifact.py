@@ -12,7 +12,7 @@ from lakehouse.config.kinds import load_kinds
 from lakehouse.config.load import load_config
 from lakehouse.core.kind import Kind
 from lakehouse.demo.notices import load_notices
-from lakehouse.validation.schema_cache import SchemaCache
+from lakehouse.validation.schema import SchemaCache
 
 NOTICES = load_notices()
 EVENTLESS = {"no-event-vienna": {("VIE", "Vienna")}, "no-event-denied": {("PRG", "Prague")}}

@@ -7,8 +7,7 @@ import pytest
 
 from lakehouse.core.errors import Refusal
 from lakehouse.core.json_text import parse_bytes
-from lakehouse.validation.schema import compile_schema
-from lakehouse.validation.schema_cache import SchemaCache
+from lakehouse.validation.schema import SchemaCache, compile_schema
 from lakehouse.validation.schema_engine import FORMATS, _validator
 
 SAMPLES = {

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from lakehouse.core.errors import Refusal
-from lakehouse.validation.schema_cache import SchemaCache
+from lakehouse.validation.schema import SchemaCache
 
 
 def test_the_cache_keeps_the_schemas_asked_for_last():
