@@ -106,8 +106,7 @@ def plan(request: IterateRequest, context: CallContext, catalog: Catalog) -> Ses
     messages, user_texts, row_messages = _messages(request)
     _check_ranges(request)
     kind = _kind(request, catalog)
-    joint = request.output_schema != NULL
-    inline_schema = _compacted(request.output_schema) if joint else NULL
+    inline_schema = kind.schema if kind.name is None else _compacted(request.output_schema)
     model = find_model(request.model or kind.model, catalog.models)
     history = kind.history or model.history or "findings"
     deadline_ms = catalog.deadline_ms if request.deadline_ms is None else request.deadline_ms
@@ -126,9 +125,7 @@ def plan(request: IterateRequest, context: CallContext, catalog: Catalog) -> Ses
     return SessionTask(
         context=context,
         kind=kind,
-        schema=judging_schema(kind, inline_schema, catalog.schemas)
-        if joint
-        else catalog.schemas.of(kind),
+        schema=judging_schema(kind, inline_schema, catalog.schemas),
         model=model,
         system=system,
         prompt=user_texts[-1],
@@ -153,7 +150,7 @@ def plan(request: IterateRequest, context: CallContext, catalog: Catalog) -> Ses
         conversation_id=request.conversation_id,
         metadata=request.metadata,
         config_digest=catalog.config_digest,
-        inline_schema=kind.schema if kind.name is None else inline_schema,
+        inline_schema=inline_schema,
         candidates=request.candidates,
         kept_offers=catalog.kept_offers,
     )
@@ -275,7 +272,7 @@ def _kind(request: IterateRequest, catalog: Catalog) -> Kind:
 
 
 def _compacted(schema: msgspec.Raw) -> msgspec.Raw:
-    return msgspec.Raw(compact(bytes(schema).decode("utf-8")))
+    return NULL if schema == NULL else msgspec.Raw(compact(bytes(schema).decode("utf-8")))
 
 
 def _messages(
