@@ -36,7 +36,7 @@ from lakehouse.core.errors import (
 from lakehouse.core.finding import FindingCode
 from lakehouse.core.kind import GroundingRule, SqlRule
 from lakehouse.core.type_words import type_words
-from lakehouse.daemon import daemon_routes
+from lakehouse.daemon import admission_of, daemon_routes
 from lakehouse.grounding.settings import TableSettings
 from lakehouse.providers.provider import ModelSettings
 from lakehouse.providers.registry import PROVIDERS
@@ -71,6 +71,8 @@ PROBLEMS: dict[ProblemCode, str] = {
     "unauthorized": "Send `Authorization: Bearer KEY`; `lakehouse keys new NAME` makes keys.",
     "not_found": "Check the path, or the id: GET /v1/sessions lists the sessions.",
     "method_not_allowed": "Use the method that /openapi.json names.",
+    "idempotency_key_reuse": "The key belongs to a request with another body: send a new "
+    "`Idempotency-Key`.",
     "ambiguous_session": "Say which row is meant with `row_id`; `detail` names them.",
     "too_large": "Make the body or the headers smaller; `detail` names the limit.",
     "unsupported_media_type": "Send `Content-Type: application/json` without a content encoding.",
@@ -231,7 +233,7 @@ def routes() -> str:
     """List the gateway's routes, as they say it themselves."""
     stack = Stack(load_config(None, {}), {}, "up", sink=MemoryLog())
     lines = ["| route | does | takes | errors |", "| --- | --- | --- | --- |"]
-    for route in daemon_routes(stack, None):
+    for route in daemon_routes(stack, None, admission_of(stack)):
         names = [each.name for each in route.query or ()]
         if route.request is not None:
             names = list(route.request.__struct_encode_fields__)

@@ -14,7 +14,7 @@ import pytest
 from msgspec.structs import replace
 
 from lakehouse.chatd.client import ChatClient
-from lakehouse.chatd.routes import chat_routes
+from lakehouse.chatd.routes import chat_routes, model_routes
 from lakehouse.chatd.service import ChatService
 from lakehouse.core.chat import CallLimits, ChatReply, ChatRequest, ModelStatus, Offer, Usage
 from lakehouse.core.errors import InfraError, Refusal
@@ -49,7 +49,7 @@ async def _served(service: ChatService) -> AsyncIterator[ChatModel]:
     calls, ready, http = Calls(), asyncio.Event(), HttpClient()
     listener = listen_on("127.0.0.1", 0)
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    app = Application(chat_routes(service), calls=calls, inner=True)
+    app = Application((*chat_routes(service), *model_routes(service)), calls=calls, inner=True)
     daemon = asyncio.create_task(
         serve(app, listener, drain=calls.drain, drain_ms=3_000, on_ready=ready.set)
     )

@@ -15,7 +15,7 @@ from support.rows import make_row, rejected_attempt
 ROW_ID = "019b7d2f8c00700080000000000000aa"
 SESSION_ID = "019b7d2f8c00700080000000000000bb"
 CREATED_S = 0x019B7D2F8C00 // 1000
-FORM = ReplyForm(model="airport_event@large", kind_digest="sha256:" + "1" * 64)
+FORM = ReplyForm(model="airport_event@large")
 
 
 def accepted_row(artifact: bytes = b'{"airport":"OSL"}', **changes: Any) -> Row:

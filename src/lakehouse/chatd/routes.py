@@ -1,4 +1,7 @@
-"""The routes of a `ChatModel`: `/v1/chat`, `/v1/models`. Every daemon serves them."""
+"""The routes of a `ChatModel`: `/v1/chat`, `/v1/models`. Every daemon has them.
+
+The public `/v1/models` is that of OpenAI's API, which has the same list.
+"""
 
 import msgspec
 
@@ -55,7 +58,7 @@ def _check_offer(offer: Offer) -> None:
 
 
 def chat_routes(chat: ChatModel) -> Routes:
-    """Return the routes of a `ChatModel`."""
+    """Return the route of model calls."""
 
     async def ask(call: Call[ChatRequest]) -> Response:
         request = call.request
@@ -74,9 +77,6 @@ def chat_routes(chat: ChatModel) -> Routes:
         )
         return json_response(await chat.chat(request, context=context, limits=limits))
 
-    async def models(_: Call[None]) -> Response:
-        return json_response(Models(await chat.models()))
-
     return (
         Route(
             method="POST",
@@ -87,6 +87,16 @@ def chat_routes(chat: ChatModel) -> Routes:
             reply=ChatReply,
             problems=frozenset(INFRA_STATUS.values()),
         ),
+    )
+
+
+def model_routes(chat: ChatModel) -> Routes:
+    """Return the route that lists the models, for our own daemons."""
+
+    async def models(_: Call[None]) -> Response:
+        return json_response(Models(await chat.models()))
+
+    return (
         Route(
             method="GET",
             path="/v1/models",

@@ -7,7 +7,12 @@ from lakehouse.config.model_checks import ErrorAt, check_model, check_range, che
 from lakehouse.config.settings import Config, KindSettings
 from lakehouse.core.integers import whole_number
 from lakehouse.core.kind import GroundingRule
-from lakehouse.core.limits import DEADLINE_MS_MAX, ITERATIONS_MAX, LOAD_BUDGET_MS_MAX
+from lakehouse.core.limits import (
+    DEADLINE_MS_MAX,
+    ITERATIONS_MAX,
+    LOAD_BUDGET_MS_MAX,
+    STREAM_WAIT_MS_MAX,
+)
 from lakehouse.core.suggestion import did_you_mean
 from lakehouse.core.wording import shown
 from lakehouse.grounding.rules import fault_of, required_fault, split_reference
@@ -34,6 +39,12 @@ def check(config: Config, error: ErrorAt) -> None:
                 f"{table.path} has types of its own: only {untyped} needs them",
             )
     for name, kind in config.kinds.items():
+        if name in config.models:
+            raise error(
+                f"kinds.{name}",
+                "has the name of a model; OpenAI clients name either in `model`, so the names must "
+                "differ",
+            )
         _check_kind(f"kinds.{name}", kind, config, error)
     for section in ("gateway", "chatd", "validatord"):
         listen = getattr(config, section).listen
@@ -53,6 +64,8 @@ def check(config: Config, error: ErrorAt) -> None:
     check_range(
         "gateway.sessions_at_once_max", config.gateway.sessions_at_once_max, 1, 100_000, error
     )
+    stream_wait_ms = config.gateway.openai.stream_wait_ms
+    check_range("gateway.openai.stream_wait_ms", stream_wait_ms, 0, STREAM_WAIT_MS_MAX, error)
 
 
 def _check_paths(config: Config, error: ErrorAt) -> None:

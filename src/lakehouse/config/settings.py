@@ -16,6 +16,7 @@ from lakehouse.core.limits import (
     DRAIN_MS_DEFAULT,
     ITERATIONS_DEFAULT,
     LOAD_BUDGET_MS_DEFAULT,
+    STREAM_WAIT_MS_DEFAULT,
 )
 from lakehouse.grounding.settings import TableSettings
 from lakehouse.providers.provider import ModelSettings
@@ -40,6 +41,20 @@ class LogSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     table: str | None = None
 
 
+class OpenAiApiSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[gateway.openai]`: OpenAI's API.
+
+    `stream_wait_ms` is how long a stream waits for the session's end, so that its status is the
+    true one; after that 200 is sent before the verdict.
+
+    `unchecked` is what becomes of a request that names no kind and sends no schema: `refuse`, or
+    `pass`, which answers with the model's text as it is and says so in the reply.
+    """
+
+    stream_wait_ms: int = STREAM_WAIT_MS_DEFAULT
+    unchecked: Literal["refuse", "pass"] = "refuse"
+
+
 class GatewaySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[gateway]`. `api_keys_env` names the variable with the `name:sha256-hex` entries.
 
@@ -51,6 +66,7 @@ class GatewaySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     api_keys_env: str | None = None
     sessions_at_once_max: int = SESSIONS_AT_ONCE_MAX
     allowed_origins: tuple[str, ...] = ()
+    openai: OpenAiApiSettings = OpenAiApiSettings()
 
 
 class DaemonSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

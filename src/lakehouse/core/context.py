@@ -94,6 +94,25 @@ class CallContext(msgspec.Struct, frozen=True):
         )
 
 
+def adopted(context: CallContext, session_id: str, row_id: str) -> CallContext:
+    """Return the context of a session that another call began, for the call that goes on with it.
+
+    With other ids its own span is the root of its trace, as for a session without a request.
+    """
+    if (context.session_id, context.row_id) == (session_id, row_id):
+        return context
+    return msgspec.structs.replace(
+        context,
+        session_id=session_id,
+        trace_id=trace_id_of(session_id),
+        row_id=row_id,
+        span_id=derived_span_id(row_id, SESSION_SPAN),
+        parent_span_id=None,
+        link=None,
+        tracestate=None,
+    )
+
+
 def session_context() -> CallContext:
     """Create the ids of a session without a request: its own span is the root of its trace."""
     context = call_context((), ())

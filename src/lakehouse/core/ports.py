@@ -16,7 +16,7 @@ from lakehouse.core.json_text import JsonValue, null
 from lakehouse.core.kind import GroundingRule, Kind, SqlRule
 from lakehouse.core.matches import Holds, MatchName
 from lakehouse.core.row import Row, Started
-from lakehouse.core.session import IterateRequest, SessionReply, ValidateReply
+from lakehouse.core.session import IterateRequest, Judged, SessionReply, ValidateReply
 
 
 class ChatModel(Protocol):
@@ -98,11 +98,14 @@ class ValidateRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, o
 class Validator(Protocol):
     """Sessions and checks."""
 
-    async def iterate(self, request: IterateRequest, context: CallContext) -> SessionReply:
+    async def iterate(
+        self, request: IterateRequest, context: CallContext, *, judged: Judged | None = None
+    ) -> SessionReply:
         """Run one session to its verdict. Its row is durable before this returns.
 
         A session that has started always gets a reply, possibly `infra_error`, even if the caller
-        disconnects. `context` decides its ids.
+        disconnects. `context` decides its ids. `judged` is called with each attempt, in order,
+        before this returns.
 
         Raises:
             Refusal: The request was rejected; no model was called, no row is written.

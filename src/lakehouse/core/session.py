@@ -1,5 +1,6 @@
 """A session: the request, its attempts, and how it ended."""
 
+from collections.abc import Callable
 from typing import Final, Literal, Self
 
 import msgspec
@@ -101,6 +102,10 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     duration_ms: Int64
     span_id: str
     narrowed: tuple[Narrowed, ...] | msgspec.UnsetType = msgspec.UNSET
+
+
+Judged = Callable[[Attempt], None]
+"""Called with each attempt as soon as it is judged; must return at once."""
 
 
 class ReplyError(msgspec.Struct, frozen=True):

@@ -68,10 +68,10 @@ async def iterate(run: Run, *, chat: ChatModel, tables: TableSnapshot) -> Verdic
         times.ended_ms = clock.monotonic_ms()
         repeated = bool(run.attempts) and reply.text in {each.output for each in run.attempts}
         narrowed = offered.narrowed(reply.offered)
-        run.attempts.append(
-            _attempt(reply, judgement, times, iteration=iteration, told=told, narrowed=narrowed)
+        run.add(
+            _attempt(reply, judgement, times, iteration=iteration, told=told, narrowed=narrowed),
+            grounded=judgement.grounded,
         )
-        run.grounded = judgement.grounded
         if not judgement.findings:
             return "accepted"
         if (repeated and changed) or iteration + 1 == task.max_iterations:

@@ -9,29 +9,31 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from functools import reduce
 from operator import add
+from typing import cast
 
 import msgspec
 
 from lakehouse.core.chat import CallLimits, Usage
 from lakehouse.core.clock import Clock, timestamp
-from lakehouse.core.errors import InfraError
+from lakehouse.core.errors import InfraCode, InfraError
 from lakehouse.core.json_text import NULL
 from lakehouse.core.observation import AttemptTimes
 from lakehouse.core.row import LoggedError, Row, Started
-from lakehouse.core.session import Attempt, ReplyError, SessionReply, Verdict
+from lakehouse.core.session import Attempt, Judged, ReplyError, SessionReply, Verdict
 from lakehouse.engine.task import SessionTask
 
 
 class Run:
     """The state of one session, passed through all of its stages.
 
-    The loop appends to `attempts` and `times`, so that they survive an early end: `times` has one
+    The loop adds to `attempts` and `times`, so that they survive an early end: `times` has one
     entry for each started attempt, judged or not. `grounded` is that of the last attempt. `tables`
     maps the tables used to their digests, sorted by the bytes of the name. `verdict`, `error` and
     `ended_ms` are set when the session ends.
     """
 
     __slots__ = (
+        "_judged",
         "attempts",
         "budget",
         "clock",
@@ -44,10 +46,11 @@ class Run:
         "verdict",
     )
 
-    def __init__(self, task: SessionTask, clock: Clock) -> None:
+    def __init__(self, task: SessionTask, clock: Clock, judged: Judged | None = None) -> None:
         outer = task.context  # a calling daemon's remaining time is a limit too
         self.task = task
         self.clock = clock
+        self._judged = judged
         own, given = task.settings.deadline_ms, outer.deadline_ms
         own_load, given_load = task.load_budget_ms, outer.load_budget_ms
         self.budget = Budget(
@@ -62,6 +65,13 @@ class Run:
         self.verdict: Verdict = "infra_error"
         self.error: InfraError | None = None
         self.ended_ms = 0.0
+
+    def add(self, attempt: Attempt, *, grounded: bool | None) -> None:
+        """Add a judged attempt, and tell it to the one who waits for it."""
+        self.attempts.append(attempt)
+        self.grounded = grounded
+        if self._judged is not None:
+            self._judged(attempt)
 
     def end(self, verdict: Verdict, error: InfraError | None = None) -> None:
         """Record how the session ended, and that it ends now."""
@@ -211,6 +221,21 @@ def session_reply(row: Row, error: InfraError | None) -> SessionReply:
         duration_ms=row.duration_ms,
         kind_digest=row.kind_digest,
     )
+
+
+def logged_reply(row: Row, *, hint: str | None = None) -> SessionReply:
+    """Build the reply of a logged session; a failure with a `hint` is final."""
+    logged = row.error
+    if logged is None:
+        return session_reply(row, None)
+    error = InfraError(
+        cast("InfraCode", logged.code),
+        logged.message,
+        hint=hint or "",
+        internal=logged.detail or "",
+        retryable=None if hint is None else False,
+    )
+    return session_reply(row, error)
 
 
 def _reply_error(error: InfraError) -> ReplyError:

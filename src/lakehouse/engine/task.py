@@ -30,6 +30,7 @@ from lakehouse.core.limits import (
     TOKENS_MAX,
     TOP_P_MAX,
 )
+from lakehouse.core.metadata import OWN_MEMBERS
 from lakehouse.core.row import RowMessage, Settings
 from lakehouse.core.session import IterateRequest
 from lakehouse.core.suggestion import did_you_mean
@@ -106,7 +107,9 @@ def plan(request: IterateRequest, context: CallContext, catalog: Catalog) -> Ses
     messages, user_texts, row_messages = _messages(request)
     _check_ranges(request)
     kind = _kind(request, catalog)
-    inline_schema = kind.schema if kind.name is None else _compacted(request.output_schema)
+    inline_schema = kind.schema if kind.name is None else request.output_schema
+    if kind.name is not None and inline_schema != NULL:
+        inline_schema = _compacted(inline_schema)
     model = find_model(request.model or kind.model, catalog.models)
     history = kind.history or model.history or "findings"
     deadline_ms = catalog.deadline_ms if request.deadline_ms is None else request.deadline_ms
@@ -272,7 +275,7 @@ def _kind(request: IterateRequest, catalog: Catalog) -> Kind:
 
 
 def _compacted(schema: msgspec.Raw) -> msgspec.Raw:
-    return NULL if schema == NULL else msgspec.Raw(compact(bytes(schema).decode("utf-8")))
+    return msgspec.Raw(compact(bytes(schema).decode("utf-8")))
 
 
 def _messages(
@@ -300,10 +303,11 @@ def _check_ranges(request: IterateRequest) -> None:
         value = getattr(request, field)
         if value is not None and not low <= value <= high:
             raise _invalid(f"`{field}` is {value}; allowed is {low} to {high}.")
-    if len(request.metadata) > METADATA_ENTRIES_MAX:
-        raise _invalid(
-            f"`metadata` has {len(request.metadata)} members; at most {METADATA_ENTRIES_MAX}."
-        )
+    count = len(request.metadata)
+    if count > METADATA_ENTRIES_MAX:
+        count -= len(OWN_MEMBERS & request.metadata.keys())
+    if count > METADATA_ENTRIES_MAX:
+        raise _invalid(f"`metadata` has {count} members; at most {METADATA_ENTRIES_MAX}.")
     if request.top_p is not None and not 0 <= request.top_p <= TOP_P_MAX:
         raise _invalid(f"`top_p` is {request.top_p}; allowed is 0 to {TOP_P_MAX:g}.")
     if request.stop is not None:

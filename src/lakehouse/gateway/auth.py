@@ -66,8 +66,8 @@ class KeyRing:
             )
         return cls(entries)
 
-    def authorize(self, headers: Mapping[str, Sequence[str]]) -> None:
-        """Accept a request with a known bearer key.
+    def authorize(self, headers: Mapping[str, Sequence[str]]) -> str:
+        """Accept a request with a known bearer key, and return the name of the key.
 
         Every entry is compared, each in constant time, so that the timing reveals nothing.
 
@@ -77,10 +77,13 @@ class KeyRing:
         values = headers.get("authorization", ())
         scheme, _, secret = (values[0] if len(values) == 1 else "").partition(" ")
         given = hashlib.sha256(secret.strip().encode("latin-1")).hexdigest()
-        known = [hmac.compare_digest(given, digest) for digest in self._entries.values()]
-        if scheme.lower() != "bearer" or not any(known):
+        names = [
+            name for name, digest in self._entries.items() if hmac.compare_digest(given, digest)
+        ]
+        if scheme.lower() != "bearer" or not names:
             raise Refusal(
                 "unauthorized",
                 "A valid API key is needed.",
                 hint="Send `Authorization: Bearer KEY`; `lakehouse keys new` makes keys.",
             )
+        return names[0]

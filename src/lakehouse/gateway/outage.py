@@ -18,7 +18,7 @@ from lakehouse.core.limits import ITERATIONS_DEFAULT
 from lakehouse.core.observation import Observer, SessionEnded, SessionTimes
 from lakehouse.core.ports import KindInfo, RecordSink, ValidateRequest, Validator
 from lakehouse.core.row import Row
-from lakehouse.core.session import IterateRequest, SessionReply, ValidateReply
+from lakehouse.core.session import IterateRequest, Judged, SessionReply, ValidateReply
 from lakehouse.engine.run import Run, session_reply
 from lakehouse.engine.task import Catalog, plan
 
@@ -49,11 +49,13 @@ class OutageRecorder:
         self._clock = clock or SystemClock()
         self._daemon = daemon
 
-    async def iterate(self, request: IterateRequest, context: CallContext) -> SessionReply:
+    async def iterate(
+        self, request: IterateRequest, context: CallContext, *, judged: Judged | None = None
+    ) -> SessionReply:
         """Forward the session; write its row if certainly no validator will."""
         started_ms = self._clock.monotonic_ms()
         try:
-            return await self._remote.iterate(request, context)
+            return await self._remote.iterate(request, context, judged=judged)
         except asyncio.CancelledError:
             # This daemon stops; the session goes on at the validator, which writes its row.
             current = asyncio.current_task()

@@ -11,10 +11,13 @@ from lakehouse.openai_api.reply_form import (
     SessionFacts,
     checked_answer,
     created_s,
+    fingerprint,
     session_facts,
     stored_reply,
     tokens,
 )
+
+FinishedBy = Literal["stop", "tool_calls", "function_call"]
 
 
 class CalledFunction(msgspec.Struct, frozen=True):
@@ -33,12 +36,13 @@ class CompletionCall(msgspec.Struct, frozen=True):
 
 
 class CompletionMessage(msgspec.Struct, frozen=True, kw_only=True):
-    """The answer: `content`, or null beside one tool call."""
+    """The answer: `content`, or null beside one call, which has an older form too."""
 
     role: Literal["assistant"] = "assistant"
     content: str | None
     refusal: None = None
     tool_calls: tuple[CompletionCall, ...] | msgspec.UnsetType = msgspec.UNSET
+    function_call: CalledFunction | msgspec.UnsetType = msgspec.UNSET
 
 
 class CompletionChoice(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,7 +51,7 @@ class CompletionChoice(msgspec.Struct, frozen=True, kw_only=True):
     index: int = 0
     message: CompletionMessage
     logprobs: None = None
-    finish_reason: Literal["stop", "tool_calls"]
+    finish_reason: FinishedBy
 
 
 class CompletionUsage(msgspec.Struct, frozen=True):
@@ -102,21 +106,27 @@ def chat_completion(form: ReplyForm, reply: SessionReply) -> ChatCompletion:
     if answer.function is not None:
         function = CalledFunction(answer.function, answer.text)
         call = CompletionCall(call_id(reply.row_id), function)
-        message = CompletionMessage(content=None, tool_calls=(call,))
+        message = (
+            CompletionMessage(content=None, function_call=function)
+            if form.legacy
+            else CompletionMessage(content=None, tool_calls=(call,))
+        )
     return ChatCompletion(
         id=completion_id(reply.session_id),
         created=created_s(reply.row_id),
         model=form.model,
-        system_fingerprint=form.fingerprint,
-        choices=(CompletionChoice(message=message, finish_reason=finish_reason(answer.function)),),
+        system_fingerprint=fingerprint(reply),
+        choices=(CompletionChoice(message=message, finish_reason=finished_by(form)),),
         usage=completion_usage(reply),
         lakehouse=session_facts(reply),
     )
 
 
-def finish_reason(function: str | None) -> Literal["stop", "tool_calls"]:
+def finished_by(form: ReplyForm) -> FinishedBy:
     """Return why the answer ends: it is whole, as content or as the function's arguments."""
-    return "stop" if function is None else "tool_calls"
+    if form.function is None:
+        return "stop"
+    return "function_call" if form.legacy else "tool_calls"
 
 
 def stored_chat_completion(row: Row) -> ChatCompletion | None:

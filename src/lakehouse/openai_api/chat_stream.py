@@ -8,10 +8,11 @@ import msgspec
 from lakehouse.core.session import SessionReply
 from lakehouse.openai_api.chat_reply import (
     CompletionUsage,
+    FinishedBy,
     call_id,
     completion_id,
     completion_usage,
-    finish_reason,
+    finished_by,
 )
 from lakehouse.openai_api.failure import DoorFailure
 from lakehouse.openai_api.reply_form import (
@@ -19,6 +20,7 @@ from lakehouse.openai_api.reply_form import (
     SessionFacts,
     checked_answer,
     created_s,
+    fingerprint,
     session_facts,
 )
 from lakehouse.openai_api.sse import DONE, data_event, pieces
@@ -46,6 +48,7 @@ class ChunkDelta(msgspec.Struct, frozen=True, kw_only=True):
     role: Literal["assistant"] | msgspec.UnsetType = msgspec.UNSET
     content: str | msgspec.UnsetType | None = msgspec.UNSET
     tool_calls: tuple[CallDelta, ...] | msgspec.UnsetType = msgspec.UNSET
+    function_call: FunctionDelta | msgspec.UnsetType = msgspec.UNSET
 
 
 class ChunkChoice(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,11 +56,14 @@ class ChunkChoice(msgspec.Struct, frozen=True, kw_only=True):
 
     index: int = 0
     delta: ChunkDelta
-    finish_reason: Literal["stop", "tool_calls"] | None = None
+    finish_reason: FinishedBy | None = None
 
 
 class ChatChunk(msgspec.Struct, frozen=True, kw_only=True):
-    """One chunk. `usage` is null before the last one, and left out unless it was asked for."""
+    """One chunk. `usage` is null before the last one, and left out unless it was asked for.
+
+    `system_fingerprint` is not known before the answer is.
+    """
 
     id: str
     object: Literal["chat.completion.chunk"] = "chat.completion.chunk"
@@ -76,12 +82,10 @@ class ChatStream:
         self, form: ReplyForm, *, session_id: str, row_id: str, include_usage: bool
     ) -> None:
         self._form = form
-        self._row_id = row_id
         self._chunk = ChatChunk(
             id=completion_id(session_id),
             created=created_s(row_id),
             model=form.model,
-            system_fingerprint=form.fingerprint,
             choices=(),
             usage=None if include_usage else msgspec.UNSET,
         )
@@ -98,20 +102,15 @@ class ChatStream:
             ValueError: The session was not accepted; nothing was yielded.
         """
         answer = checked_answer(self._form, reply)
+        self._chunk = msgspec.structs.replace(self._chunk, system_fingerprint=fingerprint(reply))
         if answer.function is None:
             for piece in pieces(answer.text):
                 yield self._event(ChunkDelta(content=piece))
         else:
-            yield self._called(
-                CallDelta(
-                    id=call_id(self._row_id),
-                    type="function",
-                    function=FunctionDelta(name=answer.function, arguments=""),
-                )
-            )
+            yield self._called(FunctionDelta(name=answer.function, arguments=""), reply.row_id)
             for piece in pieces(answer.text):
-                yield self._called(CallDelta(function=FunctionDelta(arguments=piece)))
-        ending = ChunkChoice(delta=ChunkDelta(), finish_reason=finish_reason(answer.function))
+                yield self._called(FunctionDelta(arguments=piece))
+        ending = ChunkChoice(delta=ChunkDelta(), finish_reason=finished_by(self._form))
         yield data_event(
             msgspec.structs.replace(self._chunk, choices=(ending,), lakehouse=session_facts(reply))
         )
@@ -124,7 +123,13 @@ class ChatStream:
         """Yield the one error event; no `finish_reason` and no `[DONE]` may follow."""
         yield data_event({"error": failure.member(streamed=True)})
 
-    def _called(self, call: CallDelta) -> bytes:
+    def _called(self, function: FunctionDelta, row_id: str | None = None) -> bytes:
+        """Write a piece of the call; the first one has the row's id."""
+        if self._form.legacy:
+            return self._event(ChunkDelta(function_call=function))
+        call = CallDelta(function=function)
+        if row_id is not None:
+            call = CallDelta(id=call_id(row_id), type="function", function=function)
         return self._event(ChunkDelta(tool_calls=(call,)))
 
     def _event(self, delta: ChunkDelta) -> bytes:

@@ -21,6 +21,7 @@ from lakehouse.core.session import SessionReply, Verdict
 from lakehouse.openai_api.fault import RequestFault
 from lakehouse.openai_api.reply_headers import ReplyHeaders
 from lakehouse.providers.status_hint import QUOTA_HINT
+from lakehouse.transport.error_shape import ErrorShape, FailedCall
 from lakehouse.transport.response import Response
 
 FailureType = Literal[
@@ -47,6 +48,7 @@ REFUSALS: Final[dict[ProblemCode, Outcome]] = {
     "unauthorized": Outcome(401, "invalid_api_key", "authentication_error"),
     "not_found": Outcome(404, "not_found"),
     "method_not_allowed": Outcome(405, "method_not_allowed"),
+    "idempotency_key_reuse": Outcome(400, "idempotency_key_reuse"),
     "ambiguous_session": Outcome(400, "ambiguous_session"),
     "too_large": Outcome(413, "too_large"),
     "unsupported_media_type": Outcome(400, "unsupported_media_type"),
@@ -204,13 +206,16 @@ def failure_of_reply(reply: SessionReply) -> DoorFailure:
     )
 
 
-def error_response(error: Refusal | InfraError, session_id: str, inner: bool) -> Response:  # noqa: ARG001, FBT001  the signature of `Route.errors`
+def error_response(error: Refusal | InfraError, call: FailedCall) -> Response:
     """Encode an error that the server met; it adds `retry-after` itself where the error has one."""
-    response = failure_of(error, session_id).response()
+    response = failure_of(error, call.session_id).response(call.elapsed_ms)
     if error.retry_after_s is None:
         return response
     headers = tuple(field for field in response.headers if field[0] != b"retry-after")
     return msgspec.structs.replace(response, headers=headers)
+
+
+OPENAI_ERRORS: Final = ErrorShape(error_response, ErrorReply, "application/json")
 
 
 def _infra_outcome(code: str, message: str, hint: str, *, retryable: bool) -> Outcome:

@@ -18,6 +18,7 @@ from lakehouse.openai_api.failure import DoorFailure, failure_of, failure_of_rep
 from lakehouse.openai_api.reply_headers import Fields, ReplyHeaders
 from lakehouse.openai_api.sse import HEARTBEAT, rejection_line
 from lakehouse.transport.response import Response
+from lakehouse.transport.stream import ToldFailure
 
 HEARTBEAT_MS: Final = 10_000  # of silence, at most; proxies give up after 60 s or less
 _EVENTS: Final = "text/event-stream"
@@ -64,16 +65,12 @@ class StreamTimes(msgspec.Struct, frozen=True, kw_only=True):
         return self.clock.monotonic_ms() - self.started_ms
 
 
-class FailureToldError(Exception):
-    """A failure was told in a stream that had begun, whose end must now not be sent."""
-
-
 async def held_response(
     session: RunningSession, events: StreamEvents, times: StreamTimes
 ) -> Response:
     """Wait up to `wait_ms` for the outcome, and return the reply: whole if it is known, else 200.
 
-    The generator of a stream raises `FailureToldError` after it told a failure, so that the
+    The generator of a stream raises `ToldFailure` after it told a failure, so that the
     connection closes without the body's end, even for clients that overlook the event.
 
     Raises:
@@ -126,7 +123,7 @@ async def _streamed(
         return
     for event in events.failed(outcome):
         yield event
-    raise bug or FailureToldError(outcome.message)
+    raise bug or ToldFailure(outcome.message, outcome.status)
 
 
 async def _lines(session: RunningSession, times: StreamTimes) -> AsyncGenerator[bytes]:

@@ -7,6 +7,7 @@ from typing import Final
 
 import msgspec
 
+from lakehouse.core.metadata import FUNCTION_MEMBER, MODEL_MEMBER
 from lakehouse.core.row import Row
 from lakehouse.core.session import SessionReply, Verdict
 from lakehouse.engine.run import session_reply
@@ -14,8 +15,7 @@ from lakehouse.engine.run import session_reply
 ANY_FUNCTION: Final = "*"
 """Stands for a function that the artifact names: `{"name": …, "arguments": …}`."""
 
-_MODEL: Final = "openai_model"
-_FUNCTION: Final = "openai_function"
+_LEGACY: Final = "function_call:"
 _DIGEST_PREFIX: Final = "sha256:"
 _FINGERPRINT_DIGITS: Final = 12
 
@@ -24,25 +24,20 @@ class ReplyForm(msgspec.Struct, frozen=True, kw_only=True):
     """What a reply repeats of its request.
 
     `model` is as the caller wrote it. `function` is the function whose arguments the artifact is,
-    or `ANY_FUNCTION`; None: the artifact is the content. `kind_digest` is that of the row; None if
-    it is not known, which leaves the fingerprint out.
+    or `ANY_FUNCTION`; None: the artifact is the content. `legacy`: the call is told in the older
+    form, `function_call`.
     """
 
     model: str
     function: str | None = None
-    kind_digest: str | None = None
+    legacy: bool = False
 
     def metadata(self) -> dict[str, str]:
         """Return the members of the row's metadata from which `stored_reply` finds the form."""
-        members = {_MODEL: self.model}
-        return members if self.function is None else {**members, _FUNCTION: self.function}
-
-    @property
-    def fingerprint(self) -> str | msgspec.UnsetType:
-        """The `system_fingerprint`: the same for all replies of one version of a kind."""
-        if self.kind_digest is None:
-            return msgspec.UNSET
-        return "fp_" + self.kind_digest.removeprefix(_DIGEST_PREFIX)[:_FINGERPRINT_DIGITS]
+        members = {MODEL_MEMBER: self.model}
+        if self.function is not None:
+            members[FUNCTION_MEMBER] = f"{_LEGACY if self.legacy else ''}{self.function}"
+        return members
 
 
 class SessionFacts(msgspec.Struct, frozen=True):
@@ -84,6 +79,16 @@ def checked_answer(form: ReplyForm, reply: SessionReply) -> CheckedAnswer:
     return CheckedAnswer(bytes(call.arguments).decode(), call.name)
 
 
+def fingerprint(reply: SessionReply) -> str | msgspec.UnsetType:
+    """Return the `system_fingerprint`: the same for all replies of one version of a kind.
+
+    An older validator does not tell the digest that it is made of.
+    """
+    if not reply.kind_digest:
+        return msgspec.UNSET
+    return "fp_" + reply.kind_digest.removeprefix(_DIGEST_PREFIX)[:_FINGERPRINT_DIGITS]
+
+
 def session_facts(reply: SessionReply) -> SessionFacts:
     """Return the member `lakehouse`."""
     return SessionFacts(
@@ -115,8 +120,13 @@ def created_s(row_id: str) -> int:
 
 def stored_reply(row: Row) -> tuple[ReplyForm, SessionReply] | None:
     """Return what a reply is built from; None if the row is not an accepted one of this API."""
-    model = row.metadata.get(_MODEL)
+    model = row.metadata.get(MODEL_MEMBER)
     if model is None or row.verdict != "accepted":
         return None
-    form = ReplyForm(model=model, function=row.metadata.get(_FUNCTION), kind_digest=row.kind_digest)
+    function = row.metadata.get(FUNCTION_MEMBER)
+    form = ReplyForm(
+        model=model,
+        function=None if function is None else function.removeprefix(_LEGACY),
+        legacy=function is not None and function.startswith(_LEGACY),
+    )
     return form, session_reply(row, None)

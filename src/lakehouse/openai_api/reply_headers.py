@@ -4,6 +4,7 @@ The server itself adds `X-Lakehouse-Trace-Id` and `traceparent`.
 """
 
 import math
+from typing import Literal
 
 import msgspec
 
@@ -22,7 +23,7 @@ class ReplyHeaders(msgspec.Struct, frozen=True, kw_only=True):
     session_id: str
     repeat: bool = False
     processing_ms: float | None = None
-    verdict: Verdict | None = None
+    verdict: Verdict | Literal["unchecked"] | None = None
     iterations: int | None = None
     retry_after_s: float | None = None
 

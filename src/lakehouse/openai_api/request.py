@@ -15,6 +15,7 @@ from lakehouse.core.limits import (
     STOPS_MAX,
     TEMPERATURE_MAX,
     TOKENS_MAX,
+    TOP_P_MAX,
 )
 from lakehouse.core.session import Constrain
 from lakehouse.core.wording import range_fault, shown
@@ -86,8 +87,8 @@ def checked(request: OpenAiRequest, tokens_param: str) -> OpenAiRequest:
     if not request.model.text:
         raise RequestFault("`model` is empty.", "invalid_value", "model")
     _check_temperature(request.temperature)
-    if request.top_p is not None and not 0 <= request.top_p <= 1:
-        raise _out("top_p", f"is {shown(request.top_p)}; allowed is 0 to 1")
+    if request.top_p is not None and not 0 <= request.top_p <= TOP_P_MAX:
+        raise _out("top_p", f"is {shown(request.top_p)}; allowed is 0 to {TOP_P_MAX:g}")
     _check_range(tokens_param, request.max_tokens, 1, TOKENS_MAX)
     _check_range("seed", request.seed, 0, SEED_MAX)
     for name, low, high in _RANGES:

@@ -35,20 +35,18 @@ class OutputText(msgspec.Struct, frozen=True, kw_only=True):
     logprobs: tuple[()] = ()
 
 
-class OutputMessage(msgspec.Struct, frozen=True, kw_only=True):
+class OutputMessage(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="message"):
     """The answer as content."""
 
-    type: Literal["message"] = "message"
     id: str
     status: ItemStatus
     role: Literal["assistant"] = "assistant"
     content: tuple[OutputText, ...]
 
 
-class OutputCall(msgspec.Struct, frozen=True, kw_only=True):
+class OutputCall(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="function_call"):
     """The answer as a function call; `arguments` is JSON text."""
 
-    type: Literal["function_call"] = "function_call"
     id: str
     call_id: str
     name: str

@@ -127,6 +127,16 @@ class Claim:
         with _trouble_told():
             self._write(msgspec.structs.replace(self._stored, hint=hint[:_HINT_CHARS_MAX]))
 
+    def drop(self) -> None:
+        """Free the key for another body, since no session was begun for it; then it is released.
+
+        A file that cannot be removed keeps the key with this body.
+        """
+        if self._descriptor is not None:
+            with suppress(OSError):
+                key_path(self._root, self.name).unlink()
+        self.release()
+
     def release(self) -> None:
         """Let the next caller have the key; once is enough."""
         forks.forget(self)
@@ -216,6 +226,25 @@ class KeyStore:
             claim.begin(stored, wanted)
             undo.pop_all()
             return claim
+
+    def ids_of(self, key: str) -> tuple[str, str] | None:
+        """Return the session and row id of the last run of a key, whoever holds it.
+
+        None if there is none, as before its holder has written them.
+
+        Raises:
+            LogUnavailable: The file cannot be read.
+        """
+        with _trouble_told():
+            try:
+                descriptor = open_regular(key_path(self._root, _digest(key)))
+            except FileNotFoundError:
+                return None
+            try:
+                line = self._valid(descriptor)
+            finally:
+                os.close(descriptor)
+            return None if line is None else (line.session_id, line.row_id)
 
     def keeps_from_claims(self, name: str, row_id: str, held: ExitStack) -> bool:
         """Make sure that nobody takes a crashed run over until `held` is closed.

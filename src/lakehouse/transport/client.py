@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from lakehouse.transport.connection import (
+    Arrived,
     Connection,
     FaultKind,
     HttpLimits,
@@ -33,6 +34,7 @@ from lakehouse.transport.reason import reason_of, words_of
 from lakehouse.transport.tunnel import TunnelHandshake
 
 __all__ = [
+    "Arrived",
     "FaultKind",
     "HttpClient",
     "HttpLimits",
@@ -90,15 +92,23 @@ class HttpClient:
         self._lookups = _Lookups()
 
     async def post(
-        self, url: str, *, headers: Mapping[str, str], body: bytes, limits: HttpLimits
+        self,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        body: bytes,
+        limits: HttpLimits,
+        arrived: Arrived | None = None,
     ) -> HttpReply:
         """Send a body and read the whole answer, whatever its status. Never sent twice.
+
+        `arrived` gets the pieces of an uncompressed body as they arrive.
 
         Raises:
             TransportFault: No whole answer arrived; raised within `limits`.
             ValueError: The URL or a header is invalid; the message does not repeat the value.
         """
-        return await self._call("POST", url, headers, body, limits)
+        return await self._call("POST", url, headers, body, limits, arrived)
 
     async def get(self, url: str, *, headers: Mapping[str, str], limits: HttpLimits) -> HttpReply:
         """Send a GET and read the whole answer; raises as `post` does."""
@@ -111,13 +121,14 @@ class HttpClient:
         for connection in connections:
             connection.abort("the client was closed")
 
-    async def _call(
+    async def _call(  # noqa: PLR0917  as they stand in a request
         self,
         method: str,
         url: str,
         headers: Mapping[str, str],
         body: bytes | None,
         limits: HttpLimits,
+        arrived: Arrived | None = None,
     ) -> HttpReply:
         total_at = asyncio.get_running_loop().time() + limits.total_ms / 1000
         target = _target(url)
@@ -129,7 +140,7 @@ class HttpClient:
             connection = await self._connect(origin, proxy, limits, total_at)
         self._busy.add(connection)
         try:
-            reply = await connection.exchange(data, limits, total_at)
+            reply = await connection.exchange(data, limits, total_at, arrived)
         except asyncio.CancelledError:
             connection.abort("the call was cancelled")
             raise

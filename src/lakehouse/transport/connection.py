@@ -5,6 +5,7 @@ was not requested either, but holds a full answer: it is decompressed within the
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import Final, Literal, cast
 
 import httptools
@@ -54,6 +55,10 @@ class HttpReply(msgspec.Struct, frozen=True):
     body: bytes
 
 
+Arrived = Callable[[bytes], None]
+"""Called with each piece of a successful answer's body as it arrives; must not raise."""
+
+
 class TransportFault(Exception):
     """No whole answer arrived. `connect` also means reset before the first byte of an answer.
 
@@ -94,7 +99,9 @@ class Connection(asyncio.Protocol):
         """Whether another request may be sent: it is open, and the last answer ended cleanly."""
         return self._open and self._keep_alive
 
-    async def exchange(self, data: bytes, limits: HttpLimits, total_at: float) -> HttpReply:
+    async def exchange(
+        self, data: bytes, limits: HttpLimits, total_at: float, arrived: Arrived | None = None
+    ) -> HttpReply:
         """Send one request and wait for the whole answer; a fault closes the connection."""
         if not self._open:
             # The peer sent something or closed first: another protocol's greeting, or overload.
@@ -103,6 +110,7 @@ class Connection(asyncio.Protocol):
             )
         now = self._loop.time()
         self._limits = limits
+        self._arrived = arrived
         self._total_at = total_at
         self._first_byte_at = now + limits.first_byte_ms / 1000
         self._last_byte_at = now
@@ -218,6 +226,8 @@ class Connection(asyncio.Protocol):
             self._fail("too_large", f"a body over {self._limits.body_bytes_max} bytes")
         else:
             self._chunks.append(body)
+            if self._arrived is not None and 200 <= self._status < 300:
+                self._arrived(body)
 
     def on_message_complete(self) -> None:
         """Return the answer to the caller; after an interim one (1xx), keep waiting."""

@@ -1,6 +1,6 @@
 """`/openapi.json`: built from the routes and from the types that decode and encode their bodies."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -9,7 +9,6 @@ import msgspec
 from lakehouse import __version__
 from lakehouse.core.errors import INFRA_STATUS, PROBLEM_STATUS
 from lakehouse.core.row import Row
-from lakehouse.transport.problem import PROBLEM_TYPE, Problem
 from lakehouse.transport.response import Response, json_response
 from lakehouse.transport.route import Call, Route, Routes
 
@@ -38,9 +37,10 @@ def document(routes: Routes, *, with_keys: bool) -> dict[str, Any]:
     """Describe routes in OpenAPI 3.1. `with_keys`: a bearer key is required."""
     types: dict[Any, None] = {}
     for route in routes:
-        types |= {each: None for each in (route.request, route.reply) if isinstance(each, type)}
+        used = (route.request, route.reply, route.errors.body)
+        types |= {each: None for each in used if isinstance(each, type)}
     # Rows are sent as raw bytes of the log, so no reply type refers to this one.
-    types |= {Row: None, Problem: None}
+    types |= {Row: None}
     schemas, components = msgspec.json.schema_components(
         types, schema_hook=_raw, ref_template=_PLACE
     )
@@ -87,7 +87,7 @@ def _operation(
         operation["requestBody"] = {"required": True, "content": content}
     if with_keys and route.access == "open":
         operation["security"] = []
-    responses = _problems(problem_statuses(route), references[Problem])
+    responses = _problems(route, references[route.errors.body])
     done: dict[str, Any] = {
         "description": "Done.",
         "content": {route.media_type: {"schema": reply}},
@@ -110,7 +110,7 @@ def problem_statuses(route: Route[Any]) -> set[int]:
     return statuses
 
 
-def _problems(statuses: Iterable[int], schema: dict[str, Any]) -> dict[str, dict[str, Any]]:
+def _problems(route: Route[Any], schema: dict[str, Any]) -> dict[str, dict[str, Any]]:
     codes: dict[int, list[str]] = {}
     for code, status in [*PROBLEM_STATUS.items(), *INFRA_STATUS.items()]:
         codes.setdefault(status, []).append(code)
@@ -118,9 +118,9 @@ def _problems(statuses: Iterable[int], schema: dict[str, Any]) -> dict[str, dict
         str(status): {
             "description": f"{HTTPStatus(status).phrase}: "
             f"{', '.join(dict.fromkeys(codes[status]))}.",
-            "content": {PROBLEM_TYPE: {"schema": schema}},
+            "content": {route.errors.media_type: {"schema": schema}},
         }
-        for status in sorted(statuses)
+        for status in sorted(problem_statuses(route))
     }
 
 

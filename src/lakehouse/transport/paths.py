@@ -7,8 +7,9 @@ from typing import Any, Final, Literal
 import msgspec
 
 from lakehouse.core.errors import Refusal
-from lakehouse.transport.problem import problem_response
-from lakehouse.transport.route import ErrorShape, Route, Routes
+from lakehouse.transport.error_shape import ErrorShape
+from lakehouse.transport.problem import PROBLEMS
+from lakehouse.transport.route import Route, Routes
 
 # A brace that does not stand at a border of its segment.
 _HALF_NAMED: Final = re.compile(r"[^/]\{|\}[^/]")
@@ -24,7 +25,7 @@ class Place(msgspec.Struct, frozen=True):
     routes: Mapping[str, Route[Any]]
     access: Literal["key", "open"] = "key"
     observed: bool = True
-    errors: ErrorShape = problem_response
+    errors: ErrorShape = PROBLEMS
 
     @property
     def allowed(self) -> tuple[str, ...]:
@@ -55,8 +56,13 @@ class Place(msgspec.Struct, frozen=True):
 class Paths:
     """Finds the place of a path. `literal` has the paths without `{name}` (one segment)."""
 
-    def __init__(self, routes: Routes) -> None:
+    def __init__(self, routes: Routes, elsewhere: Mapping[str, ErrorShape] = {}) -> None:
         """Index routes by path.
+
+        Args:
+            routes: The routes that are served.
+            elsewhere: How the error of an unknown path is encoded, by the beginning of the path up
+                to a slash or its end; a problem for all others.
 
         Raises:
             ValueError: Two routes have the same method and path, or one path has differing access.
@@ -70,6 +76,9 @@ class Paths:
                 raise ValueError(f"{route.path}: a name in braces must be a whole segment")
         places = [_place(path, at) for path, at in by_path.items()]
         self.literal = {each.path: each for each in places if "{" not in each.path}
+        self._elsewhere = [
+            (f"{prefix}/", Place("", {}, errors=shape)) for prefix, shape in elsewhere.items()
+        ]
         self._patterns = [(each.path.split("/"), each) for each in places if "{" in each.path]
 
     def find(self, path: str) -> tuple[Place, Mapping[str, str]]:
@@ -82,7 +91,9 @@ class Paths:
             named = _named(pattern, segments)
             if named is not None:
                 return place, named
-        return _NOWHERE, NO_SEGMENTS
+        below = f"{path}/"
+        nowhere = (place for prefix, place in self._elsewhere if below.startswith(prefix))
+        return next(nowhere, _NOWHERE), NO_SEGMENTS
 
 
 NO_SEGMENTS: Mapping[str, str] = {}

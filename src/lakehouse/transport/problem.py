@@ -13,6 +13,7 @@ import msgspec
 from lakehouse.core.errors import InfraCode, InfraError, ProblemCode, Refusal
 from lakehouse.core.integers import whole_number
 from lakehouse.core.words import WORD_PATTERN
+from lakehouse.transport.error_shape import ErrorShape, FailedCall
 from lakehouse.transport.response import Response
 
 _WAIT_S_MAX: Final = 999_999_999
@@ -55,10 +56,13 @@ def problem_of(error: Refusal | InfraError, session_id: str, *, inner: bool) -> 
     )
 
 
-def problem_response(error: Refusal | InfraError, session_id: str, inner: bool) -> Response:  # noqa: FBT001  the signature of `Route.errors`
+def problem_response(error: Refusal | InfraError, call: FailedCall) -> Response:
     """Encode an error as a problem response."""
-    body = msgspec.json.encode(problem_of(error, session_id, inner=inner))
+    body = msgspec.json.encode(problem_of(error, call.session_id, inner=call.inner))
     return Response(error.status, body, PROBLEM_TYPE)
+
+
+PROBLEMS: Final = ErrorShape(problem_response, Problem, PROBLEM_TYPE)
 
 
 def error_of(body: bytes, retry_after: str = "") -> Refusal | InfraError | None:

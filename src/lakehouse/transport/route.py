@@ -3,14 +3,15 @@
 The server enforces it; the OpenAPI document and the reference page are built from it.
 """
 
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Generic, Literal, TypeVar
 
 import msgspec
 
 from lakehouse.core.context import CallContext
-from lakehouse.core.errors import InfraError, Refusal
-from lakehouse.transport.problem import problem_response
+from lakehouse.transport.error_shape import ErrorShape
+from lakehouse.transport.problem import PROBLEMS
 from lakehouse.transport.response import Response
 
 RequestT = TypeVar("RequestT")
@@ -19,7 +20,10 @@ RequestT = TypeVar("RequestT")
 class Call(msgspec.Struct, Generic[RequestT], frozen=True):
     """One whole request. `headers`: lowercase name → values in order, decoded as Latin-1.
 
-    `request` is the decoded body, of the route's type; None if the route has none.
+    `caller` is the name of the caller's API key; empty if the daemon has no keys. `request` is the
+    decoded body, of the route's type; None if the route has none. `body` are its
+    bytes. `started_s` is when the request began, in `time.perf_counter`. Without `takes_pieces` the
+    caller can only receive a whole body.
     """
 
     context: CallContext
@@ -27,6 +31,14 @@ class Call(msgspec.Struct, Generic[RequestT], frozen=True):
     path: Mapping[str, str]
     query: Mapping[str, str]
     request: RequestT
+    body: bytes = b""
+    started_s: float = 0.0
+    takes_pieces: bool = True
+    caller: str = ""
+
+    @property
+    def elapsed_ms(self) -> float:
+        return (time.perf_counter() - self.started_s) * 1000
 
 
 class Parameter(msgspec.Struct, frozen=True):
@@ -36,11 +48,8 @@ class Parameter(msgspec.Struct, frozen=True):
     schema: Mapping[str, Any] = {}
 
 
-ErrorShape = Callable[[Refusal | InfraError, str, bool], Response]
-"""Encodes an error; takes the error, the session id, and whether one of our daemons called."""
-
-Authorize = Callable[[Mapping[str, Sequence[str]]], None]
-"""Raises a `Refusal` for request headers without a valid key."""
+Authorize = Callable[[Mapping[str, Sequence[str]]], str]
+"""Returns the name of the key in request headers; raises a `Refusal` without a valid key."""
 
 
 class Route(msgspec.Struct, Generic[RequestT], frozen=True, kw_only=True):
@@ -52,15 +61,18 @@ class Route(msgspec.Struct, Generic[RequestT], frozen=True, kw_only=True):
     Args:
         summary: What it does, for the OpenAPI document and the reference page.
         request: Type of the JSON body; None if there is none.
+        read: Decodes the body; without it the body is strict JSON of the type `request`.
         reply: Type of the body of status 200, or its JSON Schema.
         others: Further statuses with a `reply` as their body, and what each means.
         problems: Statuses of its errors, besides those that the other fields imply.
         query: The allowed parameters; others are refused. None: parameters are ignored.
         access: `key`: needs a key if the daemon has keys; probes are `open`.
         observed: Whether its requests are counted and traced. Probes and scrapes are not.
-        admit: Raises a `Refusal` if the request cannot be taken now; called before it is decoded.
-        streams: Whether the reply's body is sent in pieces, which HTTP/1.0 cannot receive.
-        errors: Encodes an error.
+        admit: Raises a `Refusal` if the request cannot be taken now, given its headers; called
+            before the body is decoded.
+        streams: Whether the reply's body is sent in pieces, which HTTP/1.0 cannot receive. Where it
+            may be, the handler asks `Call.takes_pieces`.
+        errors: How its errors are encoded.
         media_type: Media type of the reply.
     """
 
@@ -68,16 +80,17 @@ class Route(msgspec.Struct, Generic[RequestT], frozen=True, kw_only=True):
     path: str
     handler: Callable[[Call[RequestT]], Awaitable[Response]]
     summary: str
-    request: type[RequestT] | None = None
+    request: type[Any] | None = None
+    read: Callable[[bytes], RequestT] | None = None
     reply: type[msgspec.Struct] | Mapping[str, Any]
     others: Mapping[int, str] = {}
     problems: frozenset[int] = frozenset()
     query: tuple[Parameter, ...] | None = None
     access: Literal["key", "open"] = "key"
     observed: bool = True
-    admit: Callable[[], None] | None = None
-    streams: bool = False
-    errors: ErrorShape = problem_response
+    admit: Callable[[Mapping[str, Sequence[str]]], None] | None = None
+    streams: Literal["never", "maybe", "always"] = "never"
+    errors: ErrorShape = PROBLEMS
     media_type: str = "application/json"
 
 

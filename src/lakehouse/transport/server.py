@@ -27,13 +27,14 @@ from lakehouse.core.context import (
     call_context,
     current_session,
 )
-from lakehouse.core.errors import InfraError, Refusal, infra_status
+from lakehouse.core.errors import InfraError, Refusal
 from lakehouse.core.ids import is_id
 from lakehouse.core.integers import whole_number
 from lakehouse.core.limits import ANSWER_PIECE_BYTES, HEADER_BYTES_MAX
 from lakehouse.core.observation import Observer, RequestEnded
 from lakehouse.core.suggestion import did_you_mean
 from lakehouse.transport.asgi import Receive, Scope, Send
+from lakehouse.transport.error_shape import ErrorShape, FailedCall
 from lakehouse.transport.host import check_host, parse_authority
 from lakehouse.transport.origins import check_origin, cors_fields, preflight_fields
 from lakehouse.transport.paths import NO_SEGMENTS, Paths, Place
@@ -47,8 +48,7 @@ _LOG = logging.getLogger(__name__)
 _MILLISECONDS_MAX: Final = 999_999_999
 AUTHORITY_STATE: Final = "authority"  # in a scope's state: from a target in absolute form
 
-# What is counted for a body that was cut off: its own status has been sent.
-_STATUS_CUT: Final = {"failed": infra_status("crashed"), "stopped": infra_status("shutdown")}
+_WHOLE: Final = ("never", "maybe")  # what a route with a whole body declares
 
 Headers = Mapping[str, Sequence[str]]
 Fields = tuple[tuple[bytes, bytes], ...]
@@ -73,10 +73,14 @@ class Calls:
     def end(self, task: asyncio.Task[object]) -> None:
         self._tasks.discard(task)
 
-    async def drain(self, patience_ms: int) -> None:
-        """Wait for the running requests, then cancel the rest; each is still answered."""
+    async def wait(self, patience_ms: int) -> None:
+        """Wait for the running requests."""
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=patience_ms / 1000)
+
+    async def drain(self, patience_ms: int) -> None:
+        """Wait for the running requests, then cancel the rest; each is still answered."""
+        await self.wait(patience_ms)
         for task in tuple(self._tasks):
             task.cancel()
         if self._tasks:
@@ -91,6 +95,7 @@ class _Request(msgspec.Struct):
     context: CallContext
     place: Place
     segments: Mapping[str, str]
+    started_s: float
     cors: Fields = ()
 
 
@@ -106,6 +111,7 @@ class Application:
         authorize: Authorize | None = None,
         observer: Observer | None = None,
         allowed_origins: frozenset[str] = frozenset(),
+        elsewhere: Mapping[str, ErrorShape] = {},
     ) -> None:
         """Serve routes.
 
@@ -117,8 +123,9 @@ class Application:
                 loopback names and addresses are served.
             observer: Called for every answered request of an observed route.
             allowed_origins: Origins of web pages that may call, besides the daemon's own.
+            elsewhere: As for `Paths`.
         """
-        self._paths = Paths(routes)
+        self._paths = Paths(routes, elsewhere)
         self._calls = calls
         self._inner = inner
         self._authorize = authorize
@@ -139,7 +146,7 @@ class Application:
         place, segments = self._paths.literal.get(scope["path"]), NO_SEGMENTS
         if place is None:
             place, segments = self._paths.find(scope["path"])
-        request = _Request(scope, headers, context, place, segments)
+        request = _Request(scope, headers, context, place, segments, started_s)
         task = self._calls.begin()
         try:
             response = await self._response(request, receive, task)
@@ -152,8 +159,7 @@ class Application:
                     await response.body.aclose()
                     await send({"type": "http.response.body", "body": b""})
                 else:
-                    ended = await send_pieces(response.body, receive, send)
-                    status = _STATUS_CUT.get(ended, status)
+                    status = await send_pieces(response.body, receive, send) or status
         finally:
             self._calls.end(task)
         if isinstance(response.body, bytes):
@@ -190,24 +196,37 @@ class Application:
         self._check_source(request)
         if request.cors and _is_preflight(request):
             return Response(204, b"", headers=preflight_fields(place.allowed))
+        caller = ""
         if self._authorize is not None and place.access == "key":
-            self._authorize(headers)
+            caller = self._authorize(headers)
         route = place.routes.get(scope["method"]) or place.route(scope["method"], scope["path"])
-        if route.streams and scope["http_version"] == "1.0":
+        takes_pieces = scope["http_version"] != "1.0"
+        if route.streams == "always" and not takes_pieces:
             raise Refusal("invalid_request", "This answer comes in pieces, which need HTTP/1.1.")
-        body = None
+        data, body = b"", None
         if route.request is not None:
             data = await read_body(headers, receive)
             if route.admit is not None:
-                route.admit()
-            body = decode(data, route.request)
+                route.admit(headers)
+            body = decode(data, route.request) if route.read is None else route.read(data)
         query: Mapping[str, str] = {}
         if scope["query_string"]:
             query = dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True))
             _check_names(query, route)
-        call = Call(request.context, headers, request.segments, query, body)
+        call = Call(
+            request.context,
+            headers,
+            request.segments,
+            query,
+            body,
+            data,
+            request.started_s,
+            takes_pieces,
+            caller,
+        )
         response = await route.handler(call)
-        if route.streams is isinstance(response.body, bytes):
+        allowed = ("always", "maybe") if not isinstance(response.body, bytes) else _WHOLE
+        if route.streams not in allowed:
             raise TypeError(f"{route.path} declares streams={route.streams}, and its body differs")
         return response
 
@@ -233,7 +252,8 @@ class Application:
         place = request.place
         if isinstance(error, InfraError):
             _LOG.warning("%s: %s", place.path, error.told)
-        response = place.errors(error, request.context.session_id, self._inner)
+        call = FailedCall(request.context.session_id, self._inner, request.started_s)
+        response = place.errors.encode(error, call)
         return _with_fields(response, error, place.allowed if error.status == 405 else ())
 
 
@@ -287,7 +307,8 @@ def refusal_message(refusal: Refusal, date: Sequence[tuple[bytes, bytes]]) -> by
     It has new ids: if the head cannot be parsed, the caller's ids cannot be read either.
     """
     context = call_context((), ())
-    response = problem_response(refusal, context.session_id, False)
+    call = FailedCall(context.session_id, inner=False, started_s=time.perf_counter())
+    response = problem_response(refusal, call)
     response = _with_fields(response, refusal, ())
     body = response.body
     assert isinstance(body, bytes)
@@ -314,6 +335,7 @@ def _with_fields(response: Response, error: Refusal | InfraError, allow: Sequenc
 def _fields(
     response: Response, context: CallContext, length: int | None
 ) -> list[tuple[bytes, bytes]]:
+    context = response.context or context
     fields = [
         (b"x-lakehouse-trace-id", context.session_id.encode()),
         (b"traceparent", context.traceparent().encode()),

@@ -3,21 +3,36 @@
 import asyncio
 import logging
 from collections.abc import AsyncGenerator
-from typing import Literal
+from typing import Final
 
+from lakehouse.core.errors import infra_status
 from lakehouse.transport.asgi import Receive, Send
 
 _LOG = logging.getLogger(__name__)
 
-StreamEnd = Literal["whole", "gone", "failed", "stopped"]
-"""How a body ended: sent, the caller disconnected, its generator failed, the daemon stops."""
+_CRASHED: Final = infra_status("crashed")
+_STOPPED: Final = infra_status("shutdown")
 
 
-async def send_pieces(pieces: AsyncGenerator[bytes], receive: Receive, send: Send) -> StreamEnd:
+class ToldFailure(Exception):
+    """Ends a body whose pieces tell a failure already: the caller must not take it for whole.
+
+    `status` is the one that the failure would have had before the body began.
+    """
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+async def send_pieces(pieces: AsyncGenerator[bytes], receive: Receive, send: Send) -> int | None:
     """Send pieces as they arrive, and close the generator; the request has been read completely.
 
     A caller that only closes its side is noticed with the next pieces. Unless the body is whole no
     end is sent: the server closes the connection, so that the caller sees that it is incomplete.
+
+    Returns:
+        The status that a failed body counts as; None if the one that was sent holds.
     """
     gone = asyncio.ensure_future(_disconnected(receive))
     try:
@@ -34,18 +49,21 @@ async def send_pieces(pieces: AsyncGenerator[bytes], receive: Receive, send: Sen
             piece = coming.result()
             if piece is None:
                 await send({"type": "http.response.body", "body": b""})
-                return "whole"
+                return None
             await send({"type": "http.response.body", "body": piece, "more_body": True})
     except asyncio.CancelledError:
         _LOG.warning("an answer was cut off, since the daemon stops")
-        return "stopped"
+        return _STOPPED
+    except ToldFailure as told:
+        _LOG.warning("an answer ended with a failure: %s", told)
+        return told.status
     except Exception:  # noqa: BLE001  the boundary: the status is sent already
         _LOG.exception("an answer failed while it was sent")
-        return "failed"
+        return _CRASHED
     finally:
         gone.cancel()
         await pieces.aclose()
-    return "gone"
+    return None
 
 
 async def _disconnected(receive: Receive) -> None:

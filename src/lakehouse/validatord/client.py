@@ -5,7 +5,7 @@ then the daemon itself writes the row, if any.
 """
 
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -21,11 +21,15 @@ from lakehouse.core.limits import (
     VALIDATE_MS_MAX,
 )
 from lakehouse.core.ports import KindInfo, ValidateRequest
-from lakehouse.core.session import IterateRequest, SessionReply, ValidateReply
+from lakehouse.core.session import IterateRequest, Judged, SessionReply, ValidateReply
 from lakehouse.transport.answer import decode_answer
-from lakehouse.transport.client import HttpClient, HttpLimits, HttpReply, TransportFault
+from lakehouse.transport.client import Arrived, HttpClient, HttpLimits, HttpReply, TransportFault
 from lakehouse.transport.liveness import Silent, while_alive
+from lakehouse.transport.problem import PROBLEM_TYPE
 from lakehouse.transport.reason import hint_for, words_of
+from lakehouse.validatord.attempt_lines import LINES_TYPE, LineReader, ProblemLine, ReplyLine
+
+_T = TypeVar("_T")
 
 # Only the validator knows how long a session takes; the client checks that it is alive.
 _SESSION_MS = DEADLINE_MS_MAX + LOAD_BUDGET_MS_MAX + 10_000
@@ -57,7 +61,9 @@ class ValidatorClient:
         self._deadline_ms = deadline_ms
         self._headers = {} if api_key is None else {"authorization": f"Bearer {api_key}"}
 
-    async def iterate(self, request: IterateRequest, context: CallContext) -> SessionReply:
+    async def iterate(
+        self, request: IterateRequest, context: CallContext, *, judged: Judged | None = None
+    ) -> SessionReply:
         """Forward a session; the port documents the guarantees.
 
         Raises:
@@ -67,14 +73,20 @@ class ValidatorClient:
         headers = context.hop_headers()
         if request.deadline_ms is not None:
             headers[DEADLINE_HEADER] = str(request.deadline_ms)
+        reader = None if judged is None else LineReader(judged)
+        if reader is not None:
+            headers["accept"] = LINES_TYPE
         reply = await self._post(
             "/v1/iterate",
             msgspec.json.encode(request),
             headers,
             total_ms=_SESSION_MS,
             patience_ms=request.deadline_ms or self._deadline_ms,
+            arrived=None if reader is None else reader.arrived,
         )
-        return decode_answer(reply, SessionReply, daemon="validatord", unreadable="crashed")
+        if reply.headers.get("content-type") != LINES_TYPE:
+            return _decoded(reply, SessionReply)
+        return _last_line(reply)
 
     async def validate(self, request: ValidateRequest) -> ValidateReply:
         reply = await self._post(
@@ -84,7 +96,7 @@ class ValidatorClient:
             total_ms=_CHECK_MS,
             patience_ms=_CHECK_PATIENCE_MS,
         )
-        return decode_answer(reply, ValidateReply, daemon="validatord", unreadable="crashed")
+        return _decoded(reply, ValidateReply)
 
     async def kinds(self) -> tuple[KindInfo, ...]:
         call = self._http.get(
@@ -93,14 +105,25 @@ class ValidatorClient:
             limits=_limits(_CHECK_MS, _CHECK_PATIENCE_MS),
         )
         reply = await self._answer(call, _CHECK_PATIENCE_MS)
-        return decode_answer(reply, _Kinds, daemon="validatord", unreadable="crashed").kinds
+        return _decoded(reply, _Kinds).kinds
 
     async def _post(
-        self, path: str, body: bytes, headers: dict[str, str], *, total_ms: int, patience_ms: int
+        self,
+        path: str,
+        body: bytes,
+        headers: dict[str, str],
+        *,
+        total_ms: int,
+        patience_ms: int,
+        arrived: Arrived | None = None,
     ) -> HttpReply:
         headers |= self._headers | {"content-type": "application/json"}
         call = self._http.post(
-            self._url + path, headers=headers, body=body, limits=_limits(total_ms, patience_ms)
+            self._url + path,
+            headers=headers,
+            body=body,
+            limits=_limits(total_ms, patience_ms),
+            arrived=arrived,
         )
         return await self._answer(call, patience_ms)
 
@@ -117,8 +140,21 @@ def _limits(total_ms: int, patience_ms: int) -> HttpLimits:
         first_byte_ms=total_ms,
         idle_ms=total_ms,
         total_ms=total_ms,
-        body_bytes_max=4 * ROW_BYTES_MAX,
+        body_bytes_max=8 * ROW_BYTES_MAX,  # the attempts as lines, and once more in the reply
     )
+
+
+def _last_line(reply: HttpReply) -> SessionReply:
+    last = reply.body.rstrip(b"\n").rpartition(b"\n")[2]
+    if last.startswith(b'{"problem"'):
+        found = _decoded(HttpReply(reply.status, reply.headers, last), ProblemLine).problem
+        body = msgspec.json.encode(found)
+        return _decoded(HttpReply(found.status, {"content-type": PROBLEM_TYPE}, body), SessionReply)
+    return _decoded(HttpReply(reply.status, reply.headers, last), ReplyLine).reply
+
+
+def _decoded(reply: HttpReply, kind: type[_T]) -> _T:
+    return decode_answer(reply, kind, daemon="validatord", unreadable="crashed")
 
 
 def _unreached(fault: TransportFault) -> InfraError:

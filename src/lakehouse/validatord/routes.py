@@ -3,12 +3,17 @@
 The gateway serves them to the public, `validatord` to a remote gateway.
 """
 
-from typing import get_args
+from collections.abc import Mapping
+from typing import Final, get_args
 
 import msgspec
 
+from lakehouse.admission.admission import Admission, Answered
+from lakehouse.admission.keyed_calls import KEY_HEADER, KeyedCall
+from lakehouse.admission.live_session import LiveSession
 from lakehouse.core.errors import INFRA_STATUS, Refusal, infra_status
 from lakehouse.core.limits import INLINE_TABLES_BYTES_MAX
+from lakehouse.core.metadata import RESERVED_MEMBERS
 from lakehouse.core.ports import KindInfo, ValidateRequest, Validator
 from lakehouse.core.session import (
     VERDICT_STATUS,
@@ -19,7 +24,9 @@ from lakehouse.core.session import (
 )
 from lakehouse.transport.response import Response, json_response
 from lakehouse.transport.route import Call, Route, Routes
+from lakehouse.validatord.attempt_lines import LINES_TYPE, lines, wants_lines
 
+_REPLAYED: Final = ((b"x-lakehouse-replayed", b"true"),)
 _SESSION_END = f"A session's end; verdict: {', '.join(get_args(Verdict))}."
 
 
@@ -29,36 +36,28 @@ class Kinds(msgspec.Struct, frozen=True):
     kinds: tuple[KindInfo, ...]
 
 
-def validator_routes(validator: Validator, *, sessions_at_once_max: int | None = None) -> Routes:
-    """Return a validator's routes. Sessions over `sessions_at_once_max` are refused, not queued."""
-    return (_iterate(validator, sessions_at_once_max), _validate(validator), _kinds(validator))
+def validator_routes(validator: Validator, admission: Admission, *, public: bool) -> Routes:
+    """Return a validator's routes. `public`: callers are not our own gateways."""
+    return (_iterate(admission, public=public), _validate(validator), _kinds(validator))
 
 
-def _iterate(validator: Validator, at_once_max: int | None) -> Route[IterateRequest]:
-    under_way = 0
-
-    def admit() -> None:
-        if at_once_max is not None and under_way >= at_once_max:
-            raise Refusal(
-                "rate_limited",
-                f"{at_once_max} sessions are running, which is this gateway's limit.",
-                hint="Send the request again shortly, or raise gateway.sessions_at_once_max.",
-                retry_after_s=1,
-            )
-
+def _iterate(admission: Admission, *, public: bool) -> Route[IterateRequest]:
     async def iterate(call: Call[IterateRequest]) -> Response:
-        nonlocal under_way
-        under_way += 1
-        try:
-            reply = await validator.iterate(call.request, call.context)
-        finally:
-            under_way -= 1
-        body = msgspec.json.encode(reply)
-        if reply.error is None:
-            return Response(VERDICT_STATUS[reply.verdict], body)
-        wait_s = reply.error.retry_after_s
-        headers = () if wait_s is msgspec.UNSET else ((b"retry-after", b"%d" % wait_s),)
-        return Response(infra_status(reply.error.code), body, headers=headers)
+        if public and call.request.metadata:
+            _check_metadata(call.request.metadata)
+        keyed = None
+        if KEY_HEADER in call.headers:
+            keyed = KeyedCall.of(
+                call.headers[KEY_HEADER],
+                door="/v1/iterate",
+                caller=call.caller,
+                body=call.body,
+                repeats=_may_pass,
+            )
+        if wants_lines(call.headers) and call.takes_pieces:
+            session, replayed = await admission.begin(call.request, call.context, keyed)
+            return await _told(session, replayed=replayed, inner=not public)
+        return _whole(await admission.answer(call.request, call.context, keyed))
 
     return Route(
         method="POST",
@@ -70,8 +69,49 @@ def _iterate(validator: Validator, at_once_max: int | None) -> Route[IterateRequ
         reply=SessionReply,
         others=dict.fromkeys((422, *INFRA_STATUS.values()), _SESSION_END),
         problems=frozenset({429, 503}),
-        admit=admit,
+        admit=admission.admit,
+        streams="maybe",
     )
+
+
+def _may_pass(reply: SessionReply) -> bool:
+    return reply.error is not None and reply.error.retryable
+
+
+def _check_metadata(metadata: Mapping[str, str]) -> None:
+    taken = sorted(RESERVED_MEMBERS & metadata.keys())
+    if taken:
+        raise Refusal(
+            "invalid_request",
+            f"`metadata.{taken[0]}` cannot be set: Lakehouse itself writes it into the row.",
+            hint="Use another name.",
+        )
+
+
+async def _told(session: LiveSession, *, replayed: bool, inner: bool) -> Response:
+    """Answer with lines; the status is held until there is one to tell."""
+    await session.changed(0)
+    context = session.context
+    if not session.reply.done():
+        body = lines(session, inner=inner)
+        return Response(200, body, LINES_TYPE, _REPLAYED if replayed else (), context)
+    whole = _whole(Answered(session.reply.result(), context, replayed))
+    told = [line async for line in lines(session, inner=inner)]
+    return msgspec.structs.replace(whole, body=b"".join(told), content_type=LINES_TYPE)
+
+
+def _whole(answered: Answered) -> Response:
+    reply = answered.reply
+    body = msgspec.json.encode(reply)
+    headers = _REPLAYED if answered.replayed else ()
+    if reply.error is None:
+        status = VERDICT_STATUS[reply.verdict]
+        return Response(status, body, headers=headers, context=answered.context)
+    wait_s = reply.error.retry_after_s
+    if wait_s is not msgspec.UNSET:
+        headers = (*headers, (b"retry-after", b"%d" % wait_s))
+    status = infra_status(reply.error.code)
+    return Response(status, body, headers=headers, context=answered.context)
 
 
 def _validate(validator: Validator) -> Route[ValidateRequest]:

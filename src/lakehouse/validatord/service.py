@@ -19,7 +19,7 @@ from lakehouse.core.limits import LOG_GRACE_MS, LOG_MS_MIN, VALIDATE_MS_MAX
 from lakehouse.core.observation import AttemptTimes, Observer, SessionEnded, SessionTimes
 from lakehouse.core.ports import ChatModel, KindInfo, RecordSink, TableSource, ValidateRequest
 from lakehouse.core.row import Row
-from lakehouse.core.session import IterateRequest, SessionReply, ValidateReply
+from lakehouse.core.session import IterateRequest, Judged, SessionReply, ValidateReply
 from lakehouse.engine.iterate import iterate
 from lakehouse.engine.judge import judge
 from lakehouse.engine.run import Bound, Run, session_reply
@@ -59,12 +59,14 @@ class ValidatorService:
         self._in_loop: set[asyncio.Task[SessionReply]] = set()
         self._draining = False
 
-    async def iterate(self, request: IterateRequest, context: CallContext) -> SessionReply:
+    async def iterate(
+        self, request: IterateRequest, context: CallContext, *, judged: Judged | None = None
+    ) -> SessionReply:
         """Run one session; the port documents the guarantees."""
         task = plan(request, context, self.catalog)
         self._sink.check_writable()
         self.sessions_taken += 1
-        session = asyncio.create_task(self._session(task))
+        session = asyncio.create_task(self._session(task, judged))
         self._running.add(session)
         session.add_done_callback(self._running.discard)
         caller = asyncio.current_task()
@@ -150,9 +152,9 @@ class ValidatorService:
                     )
         return msgspec.structs.replace(kind, grounding=rules)
 
-    async def _session(self, task: SessionTask) -> SessionReply:
+    async def _session(self, task: SessionTask, judged: Judged | None) -> SessionReply:
         current_session.set(task.context.session_id)
-        run = Run(task, self._clock)
+        run = Run(task, self._clock, judged)
         now = self._clock.now()
         try:
             self._sink.started(run.started(daemon=self._daemon, moment=now))

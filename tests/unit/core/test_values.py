@@ -86,6 +86,7 @@ def test_the_codes_have_the_contracts_status() -> None:
         "not_found": 404,
         "method_not_allowed": 405,
         "ambiguous_session": 409,
+        "idempotency_key_reuse": 400,
         "too_large": 413,
         "unsupported_media_type": 415,
         "rate_limited": 429,

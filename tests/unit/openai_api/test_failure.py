@@ -17,8 +17,10 @@ from lakehouse.openai_api.failure import (
 )
 from lakehouse.openai_api.fault import RequestFault
 from lakehouse.providers.status_hint import QUOTA_HINT
+from lakehouse.transport.error_shape import FailedCall
 from support.openai_replies import ROW_ID, SESSION_ID, accepted, broken, exhausted
 
+CALL = FailedCall(SESSION_ID, inner=False, started_s=0.0)
 REPEATED_BY_ALL = {408, 409}  # by every official client, whatever the headers say
 INFRA: list[InfraCode] = list(get_args(InfraCode))
 PROBLEMS: list[ProblemCode] = list(get_args(ProblemCode))
@@ -78,6 +80,10 @@ def test_an_infra_code_of_a_later_version_keeps_what_it_says():
         ("unauthorized", (401, "invalid_api_key", "authentication_error", b"false")),
         ("not_found", (404, "not_found", "invalid_request_error", b"false")),
         ("method_not_allowed", (405, "method_not_allowed", "invalid_request_error", b"false")),
+        (
+            "idempotency_key_reuse",
+            (400, "idempotency_key_reuse", "invalid_request_error", b"false"),
+        ),
         ("ambiguous_session", (400, "ambiguous_session", "invalid_request_error", b"false")),
         ("too_large", (413, "too_large", "invalid_request_error", b"false")),
         (
@@ -193,7 +199,7 @@ def test_a_context_that_is_too_long_upstream_is_the_callers_to_shorten(said: str
 
 def test_a_request_fault_names_its_parameter():
     fault = RequestFault("`n` is 2.", "unsupported_parameter", "n", "Leave it out.")
-    response = error_response(fault, SESSION_ID, False)
+    response = error_response(fault, CALL)
     assert isinstance(response.body, bytes)
     assert response.status == fault.status == 400
     assert json.loads(response.body)["error"] == {
@@ -212,8 +218,8 @@ def test_a_request_fault_names_its_parameter():
 
 def test_the_server_and_the_error_do_not_both_say_when_to_repeat():
     """The server adds `retry-after` where an error has one."""
-    with_wait = error_response(Refusal("rate_limited", "No.", retry_after_s=3), SESSION_ID, False)
-    without = error_response(Refusal("rate_limited", "No."), SESSION_ID, False)
+    with_wait = error_response(Refusal("rate_limited", "No.", retry_after_s=3), CALL)
+    without = error_response(Refusal("rate_limited", "No."), CALL)
     assert b"retry-after" not in dict(with_wait.headers)
     assert dict(with_wait.headers)[b"retry-after-ms"] == b"3000"
     assert dict(without.headers)[b"retry-after"] == b"1"

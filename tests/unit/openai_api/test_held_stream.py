@@ -12,7 +12,6 @@ from lakehouse.core.errors import InfraError, Refusal
 from lakehouse.core.session import SessionReply
 from lakehouse.openai_api.chat_stream import ChatStream
 from lakehouse.openai_api.held_stream import (
-    FailureToldError,
     RunningSession,
     StreamEvents,
     StreamTimes,
@@ -21,6 +20,7 @@ from lakehouse.openai_api.held_stream import (
 from lakehouse.openai_api.responses_stream import ResponsesStream
 from lakehouse.openai_api.sse import DONE, HEARTBEAT
 from lakehouse.transport.response import Response
+from lakehouse.transport.stream import ToldFailure
 from support.openai_replies import FORM, ROW_ID, SESSION_ID, accepted, broken, events, exhausted
 
 WAIT_MS = 20_000
@@ -104,7 +104,7 @@ async def broken_off(body: AsyncGenerator[bytes]) -> tuple[bytes, Exception | No
     try:
         async for piece in body:
             sent += piece
-    except (FailureToldError, RuntimeError) as error:
+    except (ToldFailure, RuntimeError) as error:
         return sent, error
     return sent, None
 
@@ -231,7 +231,7 @@ def test_a_failure_after_the_beginning_is_told_and_has_no_end(
         sent, end = await broken_off(body)
 
         error = events(sent)[-1]["error"]
-        assert isinstance(end, FailureToldError)
+        assert isinstance(end, ToldFailure)
         assert (error["code"], error["type"]) == (code, kind)
         assert DONE not in sent
         assert sent.count(b'"error":{"message"') == 1

@@ -12,7 +12,7 @@ from lakehouse.core.ids import new_id
 from lakehouse.core.row import Row
 from lakehouse.engine.run import session_reply
 from lakehouse.openai_api.chat_reply import chat_completion, stored_chat_completion
-from lakehouse.openai_api.reply_form import ANY_FUNCTION, ReplyForm, created_s
+from lakehouse.openai_api.reply_form import ANY_FUNCTION, created_s
 from lakehouse.openai_api.responses_reply import response_object, stored_response
 from support.openai_replies import (
     CREATED_S,
@@ -152,11 +152,6 @@ def test_a_response_to_a_forced_function_is_a_function_call():
 @pytest.mark.parametrize("make", [chat_completion, response_object])
 def test_usage_is_left_out_where_a_part_is_not_known(make: Any, usage: Usage):
     assert "usage" not in body(make(FORM, accepted(usage=usage)))
-
-
-def test_the_fingerprint_is_left_out_where_the_kind_is_not_known():
-    form = ReplyForm(model="large")
-    assert "system_fingerprint" not in body(chat_completion(form, accepted()))
 
 
 @pytest.mark.parametrize("make", [chat_completion, response_object])

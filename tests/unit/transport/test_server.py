@@ -7,7 +7,8 @@ import signal
 import socket
 import struct
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from typing import Literal
 
 import msgspec
 import pytest
@@ -16,6 +17,7 @@ import lakehouse.transport.request_body as body_module
 from lakehouse.core.errors import InfraError, Refusal
 from lakehouse.transport.asgi import Message
 from lakehouse.transport.daemon import listen_on, serve
+from lakehouse.transport.error_shape import ErrorShape, FailedCall
 from lakehouse.transport.response import Response, json_response
 from lakehouse.transport.route import Call, Route, Routes
 from lakehouse.transport.server import Application, Calls
@@ -162,7 +164,9 @@ def streaming(pieces: Pieces) -> Routes:
         return Response(200, pieces.__aiter__(), "text/event-stream")
 
     return (
-        Route(method="GET", path="/flow", handler=flow, summary="Flow.", reply={}, streams=True),
+        Route(
+            method="GET", path="/flow", handler=flow, summary="Flow.", reply={}, streams="always"
+        ),
     )
 
 
@@ -228,14 +232,14 @@ def test_pieces_need_a_version_that_can_receive_them() -> None:
     with_server(use, streaming(pieces))
 
 
-@pytest.mark.parametrize("declared", [True, False])
+@pytest.mark.parametrize("declared", ["always", "never"])
 def test_a_body_is_what_its_route_declares(
-    declared: bool, caplog: pytest.LogCaptureFixture
+    declared: Literal["always", "never"], caplog: pytest.LogCaptureFixture
 ) -> None:
     """A difference is a bug of ours: the caller is told so, and the log says which route."""
 
     async def differs(_: Call[None]) -> Response:
-        if declared:
+        if declared == "always":
             return Response(200, b"whole")
         return Response(200, Pieces(fails=False).__aiter__())
 
@@ -252,7 +256,7 @@ def test_a_body_is_what_its_route_declares(
 def test_a_request_that_cannot_be_taken_now_is_not_decoded() -> None:
     """A full gateway says so, whatever the body holds; a length may begin with zeros."""
 
-    def admit() -> None:
+    def admit(_: Mapping[str, Sequence[str]]) -> None:
         raise Refusal("rate_limited", "full", retry_after_s=1)
 
     async def use(port: int, _: Calls) -> None:
@@ -340,12 +344,13 @@ def test_a_caller_that_closes_ends_what_makes_the_pieces_at_one_of_the_next() ->
 def test_an_error_takes_the_shape_of_its_route() -> None:
     """Also where the method is wrong; the fields that HTTP wants are there in every shape."""
 
-    def shape(error: Refusal | InfraError, session_id: str, inner: bool) -> Response:
-        assert session_id
-        assert not inner
+    def shape(error: Refusal | InfraError, call: FailedCall) -> Response:
+        assert call.session_id
+        assert not call.inner
+        assert call.elapsed_ms >= 0
         return Response(error.status, b'{"error":"' + error.code.encode() + b'"}')
 
-    route = msgspec.structs.replace(ECHO, errors=shape)
+    route = msgspec.structs.replace(ECHO, errors=ErrorShape(shape, Echo, "application/json"))
 
     async def use(port: int, _: Calls) -> None:
         for request, status, code in (

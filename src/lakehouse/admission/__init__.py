@@ -1,0 +1,1 @@
+"""Which sessions run now, for all doors: how many, who waits, and which calls share one."""

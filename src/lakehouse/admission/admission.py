@@ -1,0 +1,123 @@
+"""Admits sessions, up to a limit, and holds those that outlive their request.
+
+Every door that runs sessions asks here, so that the limit counts sessions, however many callers
+wait for one.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from lakehouse.admission.keyed_calls import KEY_HEADER, KeyedCall, KeyedCalls
+from lakehouse.admission.live_session import LiveSession
+from lakehouse.core.context import CallContext
+from lakehouse.core.errors import Refusal
+from lakehouse.core.ports import Validator
+from lakehouse.core.session import IterateRequest, Judged, SessionReply
+
+
+class Answered(msgspec.Struct, frozen=True):
+    """The end of a session, for one caller.
+
+    `context` has the session's ids. `replayed`: no session was begun for this call; it was answered
+    by the one of its key.
+    """
+
+    reply: SessionReply
+    context: CallContext
+    replayed: bool = False
+
+
+class Admission:
+    """Runs the sessions of one process, by a validator that may be elsewhere.
+
+    Args:
+        validator: Where sessions run.
+        at_once_max: How many run at once; further ones are refused, not queued. None: no limit.
+        keyed: Calls with an `Idempotency-Key`; None where no such call arrives.
+    """
+
+    def __init__(
+        self,
+        validator: Validator,
+        *,
+        at_once_max: int | None = None,
+        keyed: KeyedCalls | None = None,
+    ) -> None:
+        self._validator = validator
+        self._at_once_max = at_once_max
+        self._keyed = keyed
+        self._running = 0
+        self._tasks: set[asyncio.Task[SessionReply]] = set()
+
+    def admit(self, headers: Mapping[str, Sequence[str]]) -> None:
+        """Refuse a request early, by its headers; a call with a key may join a session.
+
+        Raises:
+            Refusal: `rate_limited`.
+        """
+        if KEY_HEADER not in headers:
+            self._check_room()
+
+    async def answer(
+        self, request: IterateRequest, context: CallContext, call: KeyedCall | None = None
+    ) -> Answered:
+        """Run a session to its end; with a key, join or repeat the one of this key.
+
+        Raises:
+            Refusal: It was refused: by the validator, the limit, or `idempotency_key_reuse`.
+            InfraError: The session of the key did not end in time.
+        """
+        if call is None:
+            return Answered(await self._run(request, context), context)
+        session, replayed = await self.begin(request, context, call)
+        return Answered(await asyncio.shield(session.reply), session.context, replayed)
+
+    async def begin(
+        self, request: IterateRequest, context: CallContext, call: KeyedCall | None = None
+    ) -> tuple[LiveSession, bool]:
+        """Begin a session that goes on without its caller; likewise.
+
+        The second value is `Answered.replayed`. What the validator or the limit raises comes with
+        the session's reply.
+
+        Raises:
+            Refusal: `idempotency_key_reuse`.
+            InfraError: `log_unavailable`: whether the key is known cannot be said.
+        """
+        if call is not None and self._keyed is not None:
+            return await self._keyed.session(call, request, context, self._run, self._hold)
+        session = LiveSession(context)
+        self._hold(session, asyncio.ensure_future(self._run(request, context, session.judged)))
+        return session, False
+
+    def stop(self) -> None:
+        """End the waiting for sessions that outlive their request: their callers are told."""
+        for task in tuple(self._tasks):
+            task.cancel()
+
+    def _hold(self, session: LiveSession, task: asyncio.Task[SessionReply]) -> None:
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        session.runs_as(task)
+
+    async def _run(
+        self, request: IterateRequest, context: CallContext, judged: Judged | None = None
+    ) -> SessionReply:
+        self._check_room()
+        self._running += 1
+        try:
+            return await self._validator.iterate(request, context, judged=judged)
+        finally:
+            self._running -= 1
+
+    def _check_room(self) -> None:
+        most = self._at_once_max
+        if most is not None and self._running >= most:
+            raise Refusal(
+                "rate_limited",
+                f"{most} sessions are running, which is this gateway's limit.",
+                hint="Send the request again shortly, or raise gateway.sessions_at_once_max.",
+                retry_after_s=1,
+            )

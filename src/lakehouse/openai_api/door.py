@@ -1,0 +1,228 @@
+"""One request of an OpenAI client, from its body to its reply: one session, as at every door."""
+
+from collections.abc import Callable
+from typing import Final, Literal
+
+import msgspec
+
+from lakehouse.admission.admission import Admission, Answered
+from lakehouse.admission.keyed_calls import KEY_HEADER, KeyedCall
+from lakehouse.core.clock import SystemClock
+from lakehouse.core.context import CallContext
+from lakehouse.core.json_text import NULL
+from lakehouse.core.metadata import DOOR_MEMBER, RESERVED_MEMBERS, USER_MEMBER
+from lakehouse.core.ports import KindInfo
+from lakehouse.core.session import IterateRequest, SessionReply
+from lakehouse.openai_api.chat_reply import chat_completion
+from lakehouse.openai_api.chat_stream import ChatStream
+from lakehouse.openai_api.client_facts import client_facts
+from lakehouse.openai_api.contract import no_contract
+from lakehouse.openai_api.conversation_links import ConversationLinks
+from lakehouse.openai_api.failure import failure_of_reply
+from lakehouse.openai_api.fault import RequestFault
+from lakehouse.openai_api.held_stream import (
+    RunningSession,
+    StreamEvents,
+    StreamTimes,
+    held_response,
+)
+from lakehouse.openai_api.model_names import ModelNames
+from lakehouse.openai_api.parameters import ApiRoute
+from lakehouse.openai_api.reply_form import ANY_FUNCTION, ReplyForm
+from lakehouse.openai_api.reply_headers import ReplyHeaders
+from lakehouse.openai_api.request import OpenAiRequest
+from lakehouse.openai_api.responses_reply import response_object
+from lakehouse.openai_api.responses_stream import ResponsesStream
+from lakehouse.openai_api.unchecked import UncheckedModel
+from lakehouse.transport.response import Response
+from lakehouse.transport.route import Call
+
+_WHOLE_MS: Final = 1 << 40  # for a caller that cannot receive pieces: until the session has ended
+_FORMAT_PARAM: Final[dict[ApiRoute, str]] = {"chat": "response_format", "responses": "text.format"}
+PATHS: Final[dict[ApiRoute, str]] = {
+    "chat": "/v1/chat/completions",
+    "responses": "/v1/responses",
+}
+_BODIES: Final[dict[ApiRoute, Callable[[ReplyForm, SessionReply], msgspec.Struct]]] = {
+    "chat": chat_completion,
+    "responses": response_object,
+}
+
+
+class DoorSettings(msgspec.Struct, frozen=True):
+    """How requests are served.
+
+    `stream_wait_ms` is how long the status of a stream is held; `unchecked` what becomes of a
+    request without a contract.
+    """
+
+    stream_wait_ms: int
+    unchecked: Literal["refuse", "pass"]
+
+
+class OpenAiDoor:
+    """Serves requests of both routes."""
+
+    def __init__(
+        self,
+        admission: Admission,
+        names: ModelNames,
+        links: ConversationLinks,
+        unchecked: UncheckedModel,
+        settings: DoorSettings,
+    ) -> None:
+        self._admission = admission
+        self._names = names
+        self._links = links
+        self._unchecked = unchecked
+        self._settings = settings
+
+    async def answer(self, call: Call[OpenAiRequest]) -> Response:
+        """Run one session, and answer in the form of its route.
+
+        Raises:
+            Refusal: The request is refused; no model was called, no row is written.
+            InfraError: The names or the log cannot be read.
+        """
+        asked = call.request
+        kind = await self._names.kind(asked.model)
+        keyed = None
+        if KEY_HEADER in call.headers:
+            keyed = KeyedCall.of(
+                call.headers[KEY_HEADER],
+                door=PATHS[asked.route],
+                caller=call.caller,
+                body=call.body,
+                repeats=lambda reply: failure_of_reply(reply).repeat,
+            )
+        if kind is None and asked.contract.schema == NULL:
+            if self._settings.unchecked == "refuse":
+                raise no_contract(_FORMAT_PARAM[asked.route])
+            response = await self._unchecked.answer(call, keyed)
+            return _with_ignored(response, asked)
+        form = _form(asked)
+        request = await self._request(call, kind, form)
+        if asked.stream:
+            response = await self._streamed(call, request, form, keyed)
+        else:
+            answered = await self._admission.answer(request, call.context, keyed)
+            response = _whole(answered, asked.route, form, call.elapsed_ms)
+            self._links.learn(answered.reply.row_id, request, answered.context)
+        return _with_ignored(response, asked)
+
+    async def _request(
+        self, call: Call[OpenAiRequest], kind: KindInfo | None, form: ReplyForm
+    ) -> IterateRequest:
+        asked, options = call.request, call.request.options
+        schema = asked.contract.schema
+        conversation_id = options.conversation_id or await self._links.conversation(asked.row_ids)
+        return IterateRequest(
+            kind=None if kind is None else kind.name,
+            schema=NULL if kind is not None else schema,
+            output_schema=NULL if kind is None else schema,
+            messages=asked.messages,
+            system=_system(asked, kind),
+            model=asked.model.alias if kind is not None else asked.model.text,
+            max_iterations=options.max_iterations,
+            constrain=options.constrain or "auto",
+            temperature=asked.temperature,
+            top_p=asked.top_p,
+            max_tokens=asked.max_tokens,
+            seed=asked.seed,
+            stop=asked.stop,
+            deadline_ms=options.deadline_ms,
+            conversation_id=conversation_id,
+            metadata=_metadata(call, form),
+        )
+
+    async def _streamed(
+        self,
+        call: Call[OpenAiRequest],
+        request: IterateRequest,
+        form: ReplyForm,
+        keyed: KeyedCall | None,
+    ) -> Response:
+        asked = call.request
+        session, replayed = await self._admission.begin(request, call.context, keyed)
+        session.reply.add_done_callback(
+            lambda _: self._links.learn(session.context.row_id, request, session.context)
+        )
+        clock = SystemClock()
+        times = StreamTimes(
+            clock=clock,
+            started_ms=clock.monotonic_ms() - call.elapsed_ms,
+            wait_ms=self._settings.stream_wait_ms if call.takes_pieces else _WHOLE_MS,
+        )
+        running = RunningSession(session.context.session_id, session.reply, session.rejections())
+        response = await held_response(running, _events(asked, form, session.context), times)
+        return _of_session(response, session.context, replayed=replayed)
+
+
+def _form(asked: OpenAiRequest) -> ReplyForm:
+    function = ANY_FUNCTION if asked.contract.several else asked.contract.function
+    return ReplyForm(
+        model=asked.model.text,
+        function=function,
+        legacy=asked.contract.told == "function_call",
+    )
+
+
+def _system(asked: OpenAiRequest, kind: KindInfo | None) -> str | None:
+    """Return the system text: a kind's own comes first, since the client knows nothing of it."""
+    if kind is None or kind.system is None or asked.system is None:
+        return asked.system
+    return f"{kind.system}\n\n{asked.system}"
+
+
+def _metadata(call: Call[OpenAiRequest], form: ReplyForm) -> dict[str, str]:
+    asked = call.request
+    taken = sorted(RESERVED_MEMBERS & asked.metadata.keys())
+    if taken:
+        param = f"metadata.{taken[0]}"
+        message = f"`{param}` cannot be set: Lakehouse itself writes it into the row."
+        raise RequestFault(message, "invalid_value", param, "Use another name.")
+    user = {} if asked.user is None else {USER_MEMBER: asked.user}
+    return {
+        **client_facts(call.headers),
+        **user,
+        **asked.metadata,
+        DOOR_MEMBER: f"openai.{asked.route}",
+        **form.metadata(),
+    }
+
+
+def _events(asked: OpenAiRequest, form: ReplyForm, context: CallContext) -> StreamEvents:
+    session_id, row_id = context.session_id, context.row_id
+    if asked.route == "responses":
+        return ResponsesStream(form, session_id=session_id, row_id=row_id)
+    return ChatStream(form, session_id=session_id, row_id=row_id, include_usage=asked.include_usage)
+
+
+def _whole(answered: Answered, route: ApiRoute, form: ReplyForm, elapsed_ms: float) -> Response:
+    reply = answered.reply
+    if reply.verdict != "accepted":
+        response = failure_of_reply(reply).response(elapsed_ms)
+    else:
+        body = msgspec.json.encode(_BODIES[route](form, reply))
+        headers = ReplyHeaders(
+            session_id=reply.session_id,
+            processing_ms=elapsed_ms,
+            verdict=reply.verdict,
+            iterations=reply.iterations,
+        )
+        response = Response(200, body, headers=headers.fields())
+    return _of_session(response, answered.context, replayed=answered.replayed)
+
+
+def _of_session(response: Response, context: CallContext, *, replayed: bool) -> Response:
+    headers = response.headers
+    if replayed:
+        headers = (*headers, (b"x-lakehouse-replayed", b"true"))
+    return msgspec.structs.replace(response, headers=headers, context=context)
+
+
+def _with_ignored(response: Response, asked: OpenAiRequest) -> Response:
+    if not asked.ignored:
+        return response
+    header = b"x-lakehouse-ignored", ", ".join(asked.ignored).encode()
+    return msgspec.structs.replace(response, headers=(*response.headers, header))

@@ -1,0 +1,105 @@
+"""What `model` may name: a kind, a kind on another model, or a model by its alias."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from typing import Final, Literal
+
+import msgspec
+
+from lakehouse.core.chat import ModelStatus
+from lakehouse.core.errors import Refusal
+from lakehouse.core.ports import ChatModel, KindInfo, Validator
+from lakehouse.core.suggestion import did_you_mean
+from lakehouse.openai_api.request import AskedModel
+
+_REFRESH_S: Final = 1.0  # between two looks for a name that is not known
+
+
+class ModelEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """One name in OpenAI's form. `created` is when this daemon started, in seconds since 1970."""
+
+    id: str
+    object: Literal["model"] = "model"
+    created: int
+    owned_by: Literal["lakehouse"] = "lakehouse"
+
+
+class ModelList(msgspec.Struct, frozen=True, kw_only=True):
+    """The body of `GET /v1/models`: OpenAI's list of names, and our models with their states."""
+
+    object: Literal["list"] = "list"
+    data: tuple[ModelEntry, ...]
+    models: tuple[ModelStatus, ...]
+
+
+class ModelNames:
+    """The names that a daemon knows; the kinds and models may be those of another daemon.
+
+    `aliases` are known from the start.
+    """
+
+    def __init__(self, validator: Validator, chat: ChatModel, aliases: Sequence[str]) -> None:
+        self._validator = validator
+        self._chat = chat
+        self._kinds: dict[str, KindInfo] = {}
+        self._aliases = set(aliases)
+        self._looked_s = -_REFRESH_S
+        self._created = int(time.time())
+
+    async def kind(self, asked: AskedModel) -> KindInfo | None:
+        """Return the kind that is named, or None where a model is.
+
+        Raises:
+            Refusal: `unknown_model`: it is neither.
+            InfraError: The daemon that knows the names cannot be reached.
+        """
+        found = self._kinds.get(asked.name)
+        if found is None and asked.text not in self._aliases:
+            await self._look()
+            found = self._kinds.get(asked.name)
+        if found is None and asked.text not in self._aliases:
+            raise self._unknown(asked)
+        return found
+
+    async def listed(self) -> ModelList:
+        """List every name: kinds, models, and each kind on each model."""
+        kinds, models = await asyncio.gather(self._validator.kinds(), self._chat.models())
+        self._learn(kinds, models)
+        aliases = [model.name for model in models]
+        names = [kind.name for kind in kinds]
+        both = [f"{name}@{alias}" for name in names for alias in aliases]
+        return ModelList(data=tuple(map(self._entry, (*names, *aliases, *both))), models=models)
+
+    async def entry(self, name: str) -> ModelEntry:
+        """Describe one name; raises as `kind` does."""
+        asked = AskedModel.of(name)
+        kind = await self.kind(asked)
+        if kind is not None and asked.alias is not None and asked.alias not in self._aliases:
+            await self._look()
+            if asked.alias not in self._aliases:
+                raise self._unknown(asked)
+        return self._entry(name)
+
+    def _entry(self, name: str) -> ModelEntry:
+        return ModelEntry(id=name, created=self._created)
+
+    async def _look(self) -> None:
+        if time.monotonic() - self._looked_s >= _REFRESH_S:
+            kinds, models = await asyncio.gather(self._validator.kinds(), self._chat.models())
+            self._learn(kinds, models)
+            self._looked_s = time.monotonic()
+
+    def _learn(self, kinds: Sequence[KindInfo], models: Sequence[ModelStatus]) -> None:
+        self._kinds = {kind.name: kind for kind in kinds}
+        self._aliases = {model.name for model in models}
+
+    def _unknown(self, asked: AskedModel) -> Refusal:
+        known = [*self._kinds, *sorted(self._aliases)]
+        listed = ", ".join(map(repr, known)) or "none"
+        return Refusal(
+            "unknown_model",
+            f"model {asked.text!r} is neither a kind nor a model"
+            f"{did_you_mean(asked.text, known)}; there is {listed}.",
+            hint="GET /v1/models lists the names. A kind on another model is KIND@MODEL.",
+        )
