@@ -4,6 +4,7 @@ import json
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from lakehouse.cli.main import main
@@ -78,6 +79,23 @@ def test_every_place_has_its_line_and_a_mode_of_tomorrow_is_shown_as_it_is(
     (project / "log" / "inbox.jsonl").write_bytes(encode_line(row))
     told = offered(lakehouse("show", row.session_id))
     assert told == [f"offered: {words}" for *_, words in records]
+
+
+@pytest.mark.parametrize(
+    ("kind", "schema", "told"),
+    [
+        ("city", b"null", "city"),
+        ("city", b'{"type":"object"}', "city, and an inline schema"),
+        (None, b"{}", "(inline schema)"),
+    ],
+)
+def test_a_session_tells_by_which_schemas_it_was_judged(
+    project: Path, lakehouse: Lakehouse, kind: str | None, schema: bytes, told: str
+) -> None:
+    row = make_row(kind=kind, inline_schema=msgspec.Raw(schema))
+    (project / "log").mkdir()
+    (project / "log" / "inbox.jsonl").write_bytes(encode_line(row) + b"\n")
+    assert f"kind: {told}\n" in lakehouse("show", row.session_id)
 
 
 RULES = """

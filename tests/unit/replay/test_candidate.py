@@ -116,6 +116,14 @@ def test_an_inline_schema_is_repeated_with_its_bytes():
     assert (request.kind, bytes(request.schema), request.system) == (None, bytes(schema), "s")
 
 
+def test_a_callers_schema_beside_a_kind_is_repeated_with_its_bytes():
+    schema = msgspec.Raw(b'{"minimum":1.10}')
+    request = request_of(make_row(inline_schema=schema))
+    assert (request.kind, request.schema) == ("airport_event", NULL)
+    assert bytes(request.output_schema) == bytes(schema)
+    assert request_of(make_row()).output_schema == NULL
+
+
 def test_what_the_kind_said_is_taken_from_the_kind_as_it_is_now():
     """The digest tells that the kind is the same: its own text is the kind's to give."""
     request = request_of(make_row(system="the kind's", max_iterations=3))

@@ -178,6 +178,28 @@ def test_another_kind_may_judge(project: Path):
     assert (end.side.verdict, new.kind) == ("max_iter_exhausted", "strict")
 
 
+def test_the_callers_schema_judges_beside_the_kind(project: Path):
+    """As it stands in the row; one that the kind of today contradicts cannot be judged."""
+    [right] = [row for row in logged(project) if row.prompt == "<right>" and row.kind]
+    holds, fails, apart = (
+        msgspec.structs.replace(right, inline_schema=msgspec.Raw(schema))
+        for schema in (
+            b'{"required":["minutes"]}',
+            b'{"properties":{"minutes":{"maximum":1.0}}}',
+            b'{"properties":{"code":{"type":"integer"}}}',
+        )
+    )
+
+    ends, rows = rejudge(project, [holds, fails])
+
+    assert [end.side.verdict for end in ends] == ["accepted", "max_iter_exhausted"]
+    [finding] = rows[1].attempts[0].findings
+    assert finding.expected == msgspec.Raw(b'{"maximum":1.0}')
+    assert [row.inline_schema for row in rows] == [holds.inline_schema, fails.inline_schema]
+    with pytest.raises(Refusal, match="'/code'"):
+        rejudge(project, [apart])
+
+
 def test_a_kind_that_is_gone_refuses_its_sessions(project: Path):
     config = project / "lakehouse.toml"
     config.write_text(config.read_text().replace("kinds.event", "kinds.events"))

@@ -228,23 +228,63 @@ def test_a_model_decodes_under_one_object(ours, theirs, together):
         assert list(found["properties"]) == list(together["properties"])
 
 
-def test_many_references_and_branches_stay_small():
-    """20 levels of two references each: a million if each was followed."""
+def levels(leaf: dict[str, Any]) -> dict[str, Any]:
+    """Make 20 levels of two references each: a million if each was followed."""
+    definitions = {
+        f"l{n}": {"properties": {name: {"$ref": f"#/$defs/l{n + 1}"} for name in "xy"}}
+        for n in range(20)
+    }
+    return {"$ref": "#/$defs/l0", "$defs": {**definitions, "l20": leaf}}
 
-    def levels(leaf: dict[str, Any]) -> dict[str, Any]:
-        definitions = {
-            f"l{n}": {"properties": {name: {"$ref": f"#/$defs/l{n + 1}"} for name in "xy"}}
-            for n in range(20)
-        }
-        return {"$ref": "#/$defs/l0", "$defs": {**definitions, "l20": leaf}}
 
-    found = joint(levels(STRING), levels({"maxLength": 1}))
-    assert len(bytes(found.decoding)) < SCHEMA_BYTES_MAX
-    found = joint(
-        {"properties": {"a": {"anyOf": [{"minLength": n} for n in range(9)]}}},
-        {"properties": {"a": {"anyOf": [{"maxLength": n} for n in range(9)]}}},
-    )
-    assert json.loads(bytes(found.decoding))["properties"]["a"].keys() == {"allOf"}
+def inside(depth: int, leaf: dict[str, Any]) -> dict[str, Any]:
+    """Make an object in an object, so many times."""
+    for _ in range(depth):
+        leaf = {"type": "object", "properties": {"a": leaf}}
+    return leaf
+
+
+def at_depth(depth: int, value: object) -> object:
+    return {"xy"[depth % 2]: at_depth(depth - 1, value)} if depth else value
+
+
+MANY: dict[str, Any] = {"properties": {f"m{n}": STRING for n in range(300)}}
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "good", "bad"),
+    [
+        (levels(STRING), levels({"maxLength": 1}), at_depth(20, "x"), at_depth(20, "xy")),
+        (  # a definition of 9 KB, which each of 200 members would be written out by
+            {"additionalProperties": {"$ref": "#/$defs/m"}, "$defs": {"m": MANY}},
+            {"properties": {f"p{n}": {"properties": {"m1": {"maxLength": 1}}} for n in range(200)}},
+            {"p1": {"m1": "x"}},
+            {"p1": {"m1": "xy"}},
+        ),
+        (  # 25 levels, and 25 more in what the reference leads to
+            inside(25, {"$ref": "#/$defs/m"}) | {"$defs": {"m": inside(25, STRING)}},
+            inside(25, {"$ref": "#/$defs/m"}) | {"$defs": {"m": inside(25, {"maxLength": 1})}},
+            {"a": {"a": {}}},
+            {"a": {"a": "x"}},
+        ),
+        (
+            {"properties": {"a": {"anyOf": [{"minLength": n} for n in range(2, 9)]}}},
+            {"properties": {"a": {"anyOf": [{"maxLength": n} for n in range(2, 9)]}}},
+            {"a": "xy"},
+            {"a": "x"},
+        ),
+    ],
+    ids=["references", "definitions", "depth", "branches"],
+)
+def test_what_would_grow_without_end_stays_apart(ours, theirs, good, bad):
+    """Whatever was united of it, it fits a call and says the same."""
+    both = joint(ours, theirs)
+    raw_decoding = bytes(both.decoding)
+    assert len(raw_decoding) <= SCHEMA_BYTES_MAX
+    assert b'"allOf"' in raw_decoding
+    decoded = compile_schema(raw_decoding)
+    for value, accepted in ((good, True), (bad, False)):
+        assert both.accepts(value) is decoded.accepts(value) is accepted
 
 
 # --- Contradictions ---
