@@ -168,4 +168,4 @@ def _required(view: SchemaView) -> dict[str, None]:
 
 def _types(view: SchemaView) -> str:
     types = view.types - ({"integer"} if "number" in view.types else set())
-    return " or ".join(sorted(types)) if view.types < TYPES else "anything"
+    return (" or ".join(sorted(types)) or "nothing") if view.types < TYPES else "anything"

@@ -324,6 +324,7 @@ def test_what_would_grow_without_end_stays_apart(ours, theirs, good, bad):
             "'/a/b', the kind's schema takes string, and `output_schema` integer",
             "Change `output_schema` at '/a/b'",
         ),
+        (closed(a=STRING), False, "object, and `output_schema` nothing.", "Change"),
         (closed(a=STRING), {"type": "array"}, "as a whole, the kind's schema takes", "Change"),
         (closed(**{"a/b": STRING}), closed(**{"a/b": {"const": 1}}), "'/a~1b', ", "Change"),
     ],
