@@ -4,7 +4,7 @@ Reads the number of a key from each line of stdin, and answers `answered KEY SES
 key's row is in the log, whoever wrote it. In between it says `running KEY` while it holds the key
 with its started line written: the moment at which a kill hurts most. Each is one write.
 
-Usage: python claimant.py LOG [--session-s S]
+Usage: python claimant.py LOG [--begin-s S] [--session-s S] [--mutation NAME]
 """
 
 import argparse
@@ -16,6 +16,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+from faults.mutations import apply_mutation
 from lakehouse.core.ids import new_id
 from lakehouse.core.row import IDEMPOTENCY_KEY
 from lakehouse.sessionlog.keyed import Claim, KeyStore
@@ -53,8 +54,12 @@ def main() -> None:
     """Serve until stdin ends."""
     parser = argparse.ArgumentParser()
     parser.add_argument("log", type=Path)
+    parser.add_argument("--begin-s", type=float, default=0)
     parser.add_argument("--session-s", type=float, default=0.01)
+    parser.add_argument("--mutation", action="append", default=[])
     arguments = parser.parse_args()
+    for name in arguments.mutation:
+        apply_mutation(name)
     writer = SessionLogWriter.open(arguments.log, daemon="validatord")
     store = KeyStore(arguments.log)
     for line in sys.stdin:
@@ -62,6 +67,7 @@ def main() -> None:
         with wait_for(store, key) as claim:
             if claim.row is None:
                 assert not claim.running, "the only one that runs a session holds its key"
+                time.sleep(arguments.begin_s)
                 run(writer, claim, key, arguments.session_s)
             tell(f"answered {key} {claim.session_id} {claim.row_id}")
 

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from lakehouse.files import disk
-from lakehouse.sessionlog import manifest
+from lakehouse.sessionlog import keyed, manifest
 from lakehouse.sessionlog.keeping import reaper, sealing
 from lakehouse.sessionlog.layout import ACTIVE, log_files
 from lakehouse.sessionlog.writing import segments, writer
@@ -138,6 +138,18 @@ def sealed_without_reaping() -> None:
 @_mutation
 def reaped_without_looking_elsewhere() -> None:
     _replace(reaper, "_rows_among", lambda root, row_ids, since, dead: set())
+
+
+@_mutation
+def key_claimed_without_its_lock() -> None:
+    """Two callers of one key run a session each."""
+    _replace(keyed, "try_lock", lambda descriptor: True)
+
+
+@_mutation
+def crashed_row_beside_a_takeover() -> None:
+    """The reaper writes a row of a session that somebody else runs by now."""
+    _replace(keyed.KeyStore, "keeps_from_claims", lambda self, name, row_id, held: True)
 
 
 @_mutation
