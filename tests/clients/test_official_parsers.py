@@ -7,6 +7,7 @@ import base64
 import json
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,20 @@ from lakehouse.core.session import SessionReply
 from lakehouse.openai_api.chat_reply import chat_completion
 from lakehouse.openai_api.chat_stream import ChatStream
 from lakehouse.openai_api.failure import failure_of_reply
-from lakehouse.openai_api.reply_form import ANY_FUNCTION, ReplyForm
+from lakehouse.openai_api.reply_form import ANY_FUNCTION, ReplyForm, session_answer
 from lakehouse.openai_api.responses_reply import response_object
 from lakehouse.openai_api.responses_stream import ResponsesStream
 from lakehouse.openai_api.sse import HEARTBEAT, rejection_line
-from support.openai_replies import FORM, ROW_ID, SESSION_ID, accepted, broken, exhausted
+from lakehouse.openai_api.told_answer import ToldAnswer
+from support.openai_replies import (
+    FORM,
+    ROW_ID,
+    SESSION_ID,
+    accepted,
+    broken,
+    exhausted,
+    unchecked,
+)
 
 PROGRAM = Path(__file__).with_name("openai_program.py")
 CALL = msgspec.structs.replace(FORM, function="record")
@@ -67,17 +77,17 @@ def stream_of(route: str, form: ReplyForm) -> ChatStream | ResponsesStream:
     return ChatStream(form, session_id=SESSION_ID, row_id=ROW_ID, include_usage=True)
 
 
-def streamed(route: str, form: ReplyForm, reply: SessionReply) -> bytes:
+def streamed(route: str, form: ReplyForm, answer: ToldAnswer) -> bytes:
     """A whole stream, with comment lines wherever one may stand."""
     made = stream_of(route, form)
     return b"".join(
-        event + HEARTBEAT + rejection_line(0) for event in (*made.opening(), *made.accepted(reply))
+        event + HEARTBEAT + rejection_line(0) for event in (*made.opening(), *made.answered(answer))
     )
 
 
-def whole(route: str, form: ReplyForm, reply: SessionReply) -> bytes:
+def whole(route: str, answer: ToldAnswer) -> bytes:
     make = response_object if route == "responses" else chat_completion
-    return msgspec.json.encode(make(form, reply))
+    return msgspec.json.encode(make(answer))
 
 
 @pytest.mark.parametrize("route", ["chat", "responses"])
@@ -89,10 +99,10 @@ def test_the_artifact_arrives_byte_for_byte(route: str, form: ReplyForm, usage: 
     cases = []
     for artifact in ARTIFACTS:
         sent = b'{"arguments":%b,"name":"record"}' % artifact if form is NAMED else artifact
-        reply = accepted(sent, usage=usage)
+        answer = session_answer(form, accepted(sent, usage=usage))
         cases += [
-            case(route, whole(route, form, reply), stream=False, function=function),
-            case(route, streamed(route, form, reply), stream=True, function=function),
+            case(route, whole(route, answer), stream=False, function=function),
+            case(route, streamed(route, form, answer), stream=True, function=function),
         ]
 
     seen = read(cases)
@@ -102,6 +112,32 @@ def test_the_artifact_arrives_byte_for_byte(route: str, form: ReplyForm, usage: 
     assert [each["tokens"] for each in seen] == [tokens] * len(cases)
     if function:
         assert {(each["call"], each["name"]) for each in seen} == {(f"call_{ROW_ID}", "record")}
+
+
+@pytest.mark.parametrize("text", ["", "Hel", "🛫é日" * 7_200], ids=["empty", "short", "long"])
+def test_an_unchecked_text_arrives_with_why_it_ends(text: str):
+    """The package's own helper for streams raises where a text was cut."""
+    reasons = ("stop", "length", "content_filter")
+    cases = [
+        case(route, write(answer), stream=stream)
+        for route in ("chat", "responses")
+        for answer in (unchecked(text, reason) for reason in reasons)
+        for stream, write in (
+            (False, partial(whole, route)),
+            (True, partial(streamed, route, FORM)),
+        )
+    ]
+
+    seen = read(cases)
+
+    assert [each.get("raised", each.get("finish")) for each in seen] == [
+        *("stop", "stop"),
+        *("length", "LengthFinishReasonError"),
+        *("content_filter", "ContentFilterFinishReasonError"),
+        *("completed", "completed", "incomplete", "incomplete", "incomplete", "incomplete"),
+    ]
+    told = [each for each in seen if "raised" not in each]
+    assert {(each["text"], each["tokens"]) for each in told} == {(text, 30)}
 
 
 @pytest.mark.parametrize("route", ["chat", "responses"])

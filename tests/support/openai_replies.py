@@ -5,11 +5,14 @@ from typing import Any
 
 import msgspec
 
+from lakehouse.core.chat import ChatReply, Usage
+from lakehouse.core.context import CallContext
 from lakehouse.core.errors import InfraError
 from lakehouse.core.row import Row
 from lakehouse.core.session import SessionReply
 from lakehouse.engine.run import session_reply
 from lakehouse.openai_api.reply_form import ReplyForm
+from lakehouse.openai_api.told_answer import ToldAnswer
 from support.rows import make_row, rejected_attempt
 
 ROW_ID = "019b7d2f8c00700080000000000000aa"
@@ -27,6 +30,16 @@ def accepted_row(artifact: bytes = b'{"airport":"OSL"}', **changes: Any) -> Row:
 def accepted(artifact: bytes = b'{"airport":"OSL"}', **changes: Any) -> SessionReply:
     """Give the reply of an accepted session with this artifact."""
     return session_reply(accepted_row(artifact, **changes), None)
+
+
+def unchecked(
+    text: str = "Hello.", finish_reason: str = "stop", usage: Usage | None = None
+) -> ToldAnswer:
+    """Give the answer that a model's unchecked reply becomes."""
+    usage = usage or Usage(10, 20)
+    reply = ChatReply(text, None, finish_reason, usage, "smollm2-135m-instruct", "openai")
+    context = CallContext(SESSION_ID, "a" * 32, ROW_ID, "b" * 16)
+    return ToldAnswer.unchecked(reply, context, "large")
 
 
 def exhausted(code: str = "schema", attempts: int = 2) -> SessionReply:

@@ -1,23 +1,16 @@
-"""The body of an accepted `POST /v1/chat/completions`, from a running session or from its row."""
+"""The body of an answered `POST /v1/chat/completions`."""
 
 from typing import Literal
 
 import msgspec
 
-from lakehouse.core.row import Row
-from lakehouse.core.session import SessionReply
-from lakehouse.openai_api.reply_form import (
-    ReplyForm,
+from lakehouse.openai_api.told_answer import (
+    FinishedBy,
     SessionFacts,
-    checked_answer,
+    ToldAnswer,
+    UncheckedFacts,
     created_s,
-    fingerprint,
-    session_facts,
-    stored_reply,
-    tokens,
 )
-
-FinishedBy = Literal["stop", "tool_calls", "function_call"]
 
 
 class CalledFunction(msgspec.Struct, frozen=True):
@@ -76,7 +69,7 @@ class ChatCompletion(msgspec.Struct, frozen=True, kw_only=True):
     system_fingerprint: str | msgspec.UnsetType = msgspec.UNSET
     choices: tuple[CompletionChoice, ...]
     usage: CompletionUsage | msgspec.UnsetType = msgspec.UNSET
-    lakehouse: SessionFacts
+    lakehouse: SessionFacts | UncheckedFacts
 
 
 def completion_id(session_id: str) -> str:
@@ -89,47 +82,29 @@ def call_id(row_id: str) -> str:
     return f"call_{row_id}"
 
 
-def completion_usage(reply: SessionReply) -> CompletionUsage | msgspec.UnsetType:
+def completion_usage(answer: ToldAnswer) -> CompletionUsage | msgspec.UnsetType:
     """Return the tokens of all attempts, left out where one of them is not known."""
-    counted = tokens(reply)
+    counted = answer.tokens
     return msgspec.UNSET if counted is None else CompletionUsage(*counted, sum(counted))
 
 
-def chat_completion(form: ReplyForm, reply: SessionReply) -> ChatCompletion:
-    """Build the reply of an accepted session.
-
-    Raises:
-        ValueError: The session was not accepted.
-    """
-    answer = checked_answer(form, reply)
+def chat_completion(answer: ToldAnswer) -> ChatCompletion:
+    """Build the whole reply."""
     message = CompletionMessage(content=answer.text)
     if answer.function is not None:
         function = CalledFunction(answer.function, answer.text)
-        call = CompletionCall(call_id(reply.row_id), function)
+        call = CompletionCall(call_id(answer.row_id), function)
         message = (
             CompletionMessage(content=None, function_call=function)
-            if form.legacy
+            if answer.finished_by == "function_call"
             else CompletionMessage(content=None, tool_calls=(call,))
         )
     return ChatCompletion(
-        id=completion_id(reply.session_id),
-        created=created_s(reply.row_id),
-        model=form.model,
-        system_fingerprint=fingerprint(reply),
-        choices=(CompletionChoice(message=message, finish_reason=finished_by(form)),),
-        usage=completion_usage(reply),
-        lakehouse=session_facts(reply),
+        id=completion_id(answer.session_id),
+        created=created_s(answer.row_id),
+        model=answer.model,
+        system_fingerprint=answer.fingerprint,
+        choices=(CompletionChoice(message=message, finish_reason=answer.finished_by),),
+        usage=completion_usage(answer),
+        lakehouse=answer.facts,
     )
-
-
-def finished_by(form: ReplyForm) -> FinishedBy:
-    """Return why the answer ends: it is whole, as content or as the function's arguments."""
-    if form.function is None:
-        return "stop"
-    return "function_call" if form.legacy else "tool_calls"
-
-
-def stored_chat_completion(row: Row) -> ChatCompletion | None:
-    """Build the same reply from the log; None if the row is not an accepted one of this API."""
-    found = stored_reply(row)
-    return None if found is None else chat_completion(*found)

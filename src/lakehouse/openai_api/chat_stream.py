@@ -5,25 +5,22 @@ from typing import Literal
 
 import msgspec
 
-from lakehouse.core.session import SessionReply
 from lakehouse.openai_api.chat_reply import (
     CompletionUsage,
-    FinishedBy,
     call_id,
     completion_id,
     completion_usage,
-    finished_by,
 )
 from lakehouse.openai_api.failure import DoorFailure
-from lakehouse.openai_api.reply_form import (
-    ReplyForm,
-    SessionFacts,
-    checked_answer,
-    created_s,
-    fingerprint,
-    session_facts,
-)
+from lakehouse.openai_api.reply_form import ReplyForm
 from lakehouse.openai_api.sse import DONE, data_event, pieces
+from lakehouse.openai_api.told_answer import (
+    FinishedBy,
+    SessionFacts,
+    ToldAnswer,
+    UncheckedFacts,
+    created_s,
+)
 
 
 class FunctionDelta(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,11 +69,11 @@ class ChatChunk(msgspec.Struct, frozen=True, kw_only=True):
     system_fingerprint: str | msgspec.UnsetType = msgspec.UNSET
     choices: tuple[ChunkChoice, ...]
     usage: CompletionUsage | msgspec.UnsetType | None = msgspec.UNSET
-    lakehouse: SessionFacts | msgspec.UnsetType = msgspec.UNSET
+    lakehouse: SessionFacts | UncheckedFacts | msgspec.UnsetType = msgspec.UNSET
 
 
 class ChatStream:
-    """The events of one streamed session, in their order: the opening, then one of two ends."""
+    """The events of one stream, in their order: the opening, then one of two ends."""
 
     def __init__(
         self, form: ReplyForm, *, session_id: str, row_id: str, include_usage: bool
@@ -95,26 +92,21 @@ class ChatStream:
         content = "" if self._form.function is None else None
         yield self._event(ChunkDelta(role="assistant", content=content))
 
-    def accepted(self, reply: SessionReply) -> Iterator[bytes]:
-        """Yield the answer of an accepted session, and the end of the stream.
-
-        Raises:
-            ValueError: The session was not accepted; nothing was yielded.
-        """
-        answer = checked_answer(self._form, reply)
-        self._chunk = msgspec.structs.replace(self._chunk, system_fingerprint=fingerprint(reply))
+    def answered(self, answer: ToldAnswer) -> Iterator[bytes]:
+        """Yield the answer and the end of the stream."""
+        self._chunk = msgspec.structs.replace(self._chunk, system_fingerprint=answer.fingerprint)
         if answer.function is None:
             for piece in pieces(answer.text):
                 yield self._event(ChunkDelta(content=piece))
         else:
-            yield self._called(FunctionDelta(name=answer.function, arguments=""), reply.row_id)
+            yield self._called(FunctionDelta(name=answer.function, arguments=""), answer.row_id)
             for piece in pieces(answer.text):
                 yield self._called(FunctionDelta(arguments=piece))
-        ending = ChunkChoice(delta=ChunkDelta(), finish_reason=finished_by(self._form))
+        ending = ChunkChoice(delta=ChunkDelta(), finish_reason=answer.finished_by)
         yield data_event(
-            msgspec.structs.replace(self._chunk, choices=(ending,), lakehouse=session_facts(reply))
+            msgspec.structs.replace(self._chunk, choices=(ending,), lakehouse=answer.facts)
         )
-        usage = completion_usage(reply)
+        usage = completion_usage(answer)
         if self._chunk.usage is None and usage is not msgspec.UNSET:
             yield data_event(msgspec.structs.replace(self._chunk, usage=usage))
         yield DONE

@@ -1,6 +1,5 @@
 """One request of an OpenAI client, from its body to its reply: one session, as at every door."""
 
-from collections.abc import Callable
 from typing import Final, Literal
 
 import msgspec
@@ -12,28 +11,19 @@ from lakehouse.core.context import CallContext
 from lakehouse.core.json_text import NULL
 from lakehouse.core.metadata import DOOR_MEMBER, RESERVED_MEMBERS, USER_MEMBER
 from lakehouse.core.ports import KindInfo
-from lakehouse.core.session import IterateRequest, SessionReply
-from lakehouse.openai_api.chat_reply import chat_completion
-from lakehouse.openai_api.chat_stream import ChatStream
+from lakehouse.core.session import IterateRequest
 from lakehouse.openai_api.client_facts import client_facts
 from lakehouse.openai_api.contract import no_contract
 from lakehouse.openai_api.conversation_links import ConversationLinks
-from lakehouse.openai_api.failure import failure_of_reply
+from lakehouse.openai_api.failure import DoorFailure, failure_of_reply
 from lakehouse.openai_api.fault import RequestFault
-from lakehouse.openai_api.held_stream import (
-    RunningSession,
-    StreamEvents,
-    StreamTimes,
-    held_response,
-)
+from lakehouse.openai_api.held_stream import ComingAnswer, StreamTimes, held_response
 from lakehouse.openai_api.model_names import ModelNames
 from lakehouse.openai_api.parameters import ApiRoute
-from lakehouse.openai_api.reply_form import ANY_FUNCTION, ReplyForm
-from lakehouse.openai_api.reply_headers import ReplyHeaders
+from lakehouse.openai_api.reply_form import ANY_FUNCTION, ReplyForm, session_outcome
+from lakehouse.openai_api.reply_writer import stream_events, whole_response
 from lakehouse.openai_api.request import OpenAiRequest
-from lakehouse.openai_api.responses_reply import response_object
-from lakehouse.openai_api.responses_stream import ResponsesStream
-from lakehouse.openai_api.unchecked import UncheckedModel
+from lakehouse.openai_api.unchecked import UncheckedModel, key_without_row, unused
 from lakehouse.transport.response import Response
 from lakehouse.transport.route import Call
 
@@ -42,10 +32,6 @@ _FORMAT_PARAM: Final[dict[ApiRoute, str]] = {"chat": "response_format", "respons
 PATHS: Final[dict[ApiRoute, str]] = {
     "chat": "/v1/chat/completions",
     "responses": "/v1/responses",
-}
-_BODIES: Final[dict[ApiRoute, Callable[[ReplyForm, SessionReply], msgspec.Struct]]] = {
-    "chat": chat_completion,
-    "responses": response_object,
 }
 
 
@@ -98,8 +84,10 @@ class OpenAiDoor:
         if kind is None and asked.contract.schema == NULL:
             if self._settings.unchecked == "refuse":
                 raise no_contract(_FORMAT_PARAM[asked.route])
-            response = await self._unchecked.answer(call, keyed)
-            return _with_ignored(response, asked)
+            if keyed is not None:
+                raise key_without_row()
+            response = await self._unchecked.answer(call, self._times(call))
+            return _with_ignored(response, (*asked.ignored, *unused(asked)))
         form = _form(asked)
         request = await self._request(call, kind, form)
         if asked.stream:
@@ -108,7 +96,7 @@ class OpenAiDoor:
             answered = await self._admission.answer(request, call.context, keyed)
             response = _whole(answered, asked.route, form, call.elapsed_ms)
             self._links.learn(answered.reply.row_id, request, answered.context)
-        return _with_ignored(response, asked)
+        return _with_ignored(response, asked.ignored)
 
     async def _request(
         self, call: Call[OpenAiRequest], kind: KindInfo | None, form: ReplyForm
@@ -142,20 +130,27 @@ class OpenAiDoor:
         form: ReplyForm,
         keyed: KeyedCall | None,
     ) -> Response:
-        asked = call.request
         session, replayed = await self._admission.begin(request, call.context, keyed)
         session.reply.add_done_callback(
             lambda _: self._links.learn(session.context.row_id, request, session.context)
         )
+        coming = ComingAnswer(
+            session_id=session.context.session_id,
+            reply=session.reply,
+            outcome=lambda reply: session_outcome(form, reply),
+            rejected=session.rejections(),
+        )
+        events = stream_events(call.request, form, session.context)
+        response = await held_response(coming, events, self._times(call))
+        return _of_session(response, session.context, replayed=replayed)
+
+    def _times(self, call: Call[OpenAiRequest]) -> StreamTimes:
         clock = SystemClock()
-        times = StreamTimes(
+        return StreamTimes(
             clock=clock,
             started_ms=clock.monotonic_ms() - call.elapsed_ms,
             wait_ms=self._settings.stream_wait_ms if call.takes_pieces else _WHOLE_MS,
         )
-        running = RunningSession(session.context.session_id, session.reply, session.rejections())
-        response = await held_response(running, _events(asked, form, session.context), times)
-        return _of_session(response, session.context, replayed=replayed)
 
 
 def _form(asked: OpenAiRequest) -> ReplyForm:
@@ -191,26 +186,12 @@ def _metadata(call: Call[OpenAiRequest], form: ReplyForm) -> dict[str, str]:
     }
 
 
-def _events(asked: OpenAiRequest, form: ReplyForm, context: CallContext) -> StreamEvents:
-    session_id, row_id = context.session_id, context.row_id
-    if asked.route == "responses":
-        return ResponsesStream(form, session_id=session_id, row_id=row_id)
-    return ChatStream(form, session_id=session_id, row_id=row_id, include_usage=asked.include_usage)
-
-
 def _whole(answered: Answered, route: ApiRoute, form: ReplyForm, elapsed_ms: float) -> Response:
-    reply = answered.reply
-    if reply.verdict != "accepted":
-        response = failure_of_reply(reply).response(elapsed_ms)
+    outcome = session_outcome(form, answered.reply)
+    if isinstance(outcome, DoorFailure):
+        response = outcome.response(elapsed_ms)
     else:
-        body = msgspec.json.encode(_BODIES[route](form, reply))
-        headers = ReplyHeaders(
-            session_id=reply.session_id,
-            processing_ms=elapsed_ms,
-            verdict=reply.verdict,
-            iterations=reply.iterations,
-        )
-        response = Response(200, body, headers=headers.fields())
+        response = whole_response(route, outcome, elapsed_ms)
     return _of_session(response, answered.context, replayed=answered.replayed)
 
 
@@ -221,8 +202,8 @@ def _of_session(response: Response, context: CallContext, *, replayed: bool) -> 
     return msgspec.structs.replace(response, headers=headers, context=context)
 
 
-def _with_ignored(response: Response, asked: OpenAiRequest) -> Response:
-    if not asked.ignored:
+def _with_ignored(response: Response, ignored: tuple[str, ...]) -> Response:
+    if not ignored:
         return response
-    header = b"x-lakehouse-ignored", ", ".join(asked.ignored).encode()
+    header = b"x-lakehouse-ignored", ", ".join(ignored).encode()
     return msgspec.structs.replace(response, headers=(*response.headers, header))

@@ -1,22 +1,22 @@
-"""The order of a streamed session: nothing is sent before its outcome, for as long as we can wait.
+"""The order of a stream: nothing is sent before its outcome, for as long as we can wait.
 
-A reply whose status is held has the true status, which clients act on. Only a session that takes
-longer is answered with 200 before its outcome; then comment lines keep the connection alive.
-The session is never cancelled from here: it belongs to whoever started it.
+A reply whose status is held has the true status, which clients act on. Only an answer that takes
+longer begins with 200 before its outcome; then comment lines keep the connection alive.
+What makes the answer is never cancelled from here: it belongs to whoever started it.
 """
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
-from typing import Any, Final, Protocol
+from typing import Any, Final, Literal, Protocol
 
 import msgspec
 
 from lakehouse.core.clock import Clock
 from lakehouse.core.errors import InfraError, Refusal
-from lakehouse.core.session import SessionReply
-from lakehouse.openai_api.failure import DoorFailure, failure_of, failure_of_reply
+from lakehouse.openai_api.failure import DoorFailure, failure_of
 from lakehouse.openai_api.reply_headers import Fields, ReplyHeaders
 from lakehouse.openai_api.sse import HEARTBEAT, rejection_line
+from lakehouse.openai_api.told_answer import ToldAnswer
 from lakehouse.transport.response import Response
 from lakehouse.transport.stream import ToldFailure
 
@@ -36,17 +36,23 @@ class StreamEvents(Protocol):
 
     def opening(self) -> Iterator[bytes]: ...
 
-    def accepted(self, reply: SessionReply) -> Iterator[bytes]: ...
+    def answered(self, answer: ToldAnswer) -> Iterator[bytes]: ...
 
     def failed(self, failure: DoorFailure) -> Iterator[bytes]: ...
 
 
-class RunningSession(msgspec.Struct, frozen=True):
-    """A session that runs elsewhere. `rejected` gives the iteration of each rejected attempt."""
+class ComingAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """An answer that is made elsewhere.
+
+    `outcome` says what a `reply` that is there came to. `rejected` gives the iteration of each
+    rejected attempt. `verdict` is what is known before the reply is.
+    """
 
     session_id: str
-    reply: asyncio.Future[SessionReply]
+    reply: asyncio.Future[Any]
+    outcome: Callable[[Any], ToldAnswer | DoorFailure]
     rejected: AsyncIterator[int]
+    verdict: Literal["unchecked"] | None = None
 
 
 class StreamTimes(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,46 +71,43 @@ class StreamTimes(msgspec.Struct, frozen=True, kw_only=True):
         return self.clock.monotonic_ms() - self.started_ms
 
 
-async def held_response(
-    session: RunningSession, events: StreamEvents, times: StreamTimes
-) -> Response:
+async def held_response(coming: ComingAnswer, events: StreamEvents, times: StreamTimes) -> Response:
     """Wait up to `wait_ms` for the outcome, and return the reply: whole if it is known, else 200.
 
     The generator of a stream raises `ToldFailure` after it told a failure, so that the
     connection closes without the body's end, even for clients that overlook the event.
 
     Raises:
-        Exception: The session failed by a bug of ours within the wait.
+        Exception: It failed by a bug of ours within the wait.
     """
     timer = times.timer(times.wait_ms)
-    awaited: tuple[_Awaited, ...] = (session.reply, timer)
+    awaited: tuple[_Awaited, ...] = (coming.reply, timer)
     try:
         await asyncio.wait(awaited, return_when=asyncio.FIRST_COMPLETED)
     finally:
         timer.cancel()
-    if not session.reply.done():
-        headers = ReplyHeaders(session_id=session.session_id, processing_ms=times.processing_ms())
+    if not coming.reply.done():
+        headers = ReplyHeaders(
+            session_id=coming.session_id,
+            processing_ms=times.processing_ms(),
+            verdict=coming.verdict,
+        )
         fields = (*headers.fields(), *_UNBUFFERED)
-        return Response(200, _streamed(session, events, times), _EVENTS, fields)
-    outcome = _outcome(session)
+        return Response(200, _streamed(coming, events, times), _EVENTS, fields)
+    outcome = _outcome(coming)
     if isinstance(outcome, DoorFailure):
         return outcome.response(times.processing_ms())
-    headers = ReplyHeaders(
-        session_id=session.session_id,
-        processing_ms=times.processing_ms(),
-        verdict=outcome.verdict,
-        iterations=outcome.iterations,
-    )
-    body = b"".join((*events.opening(), *events.accepted(outcome)))
+    headers = ReplyHeaders.of(outcome, times.processing_ms())
+    body = b"".join((*events.opening(), *events.answered(outcome)))
     return Response(200, body, _EVENTS, (*headers.fields(), *_UNBUFFERED))
 
 
 async def _streamed(
-    session: RunningSession, events: StreamEvents, times: StreamTimes
+    coming: ComingAnswer, events: StreamEvents, times: StreamTimes
 ) -> AsyncGenerator[bytes]:
     for event in events.opening():
         yield event
-    lines = _lines(session, times)
+    lines = _lines(coming, times)
     try:
         async for line in lines:
             yield line
@@ -112,13 +115,13 @@ async def _streamed(
         await lines.aclose()
     bug: Exception | None = None
     try:
-        outcome = _outcome(session)
+        outcome = _outcome(coming)
     except Exception as error:  # noqa: BLE001  the boundary: the caller is told, the server logs it
         bug = error
         crash = InfraError("crashed", "The request failed inside Lakehouse.")
-        outcome = failure_of(crash, session.session_id)
-    if isinstance(outcome, SessionReply):
-        for event in events.accepted(outcome):
+        outcome = failure_of(crash, coming.session_id)
+    if isinstance(outcome, ToldAnswer):
+        for event in events.answered(outcome):
             yield event
         return
     for event in events.failed(outcome):
@@ -126,37 +129,37 @@ async def _streamed(
     raise bug or ToldFailure(outcome.message, outcome.status)
 
 
-async def _lines(session: RunningSession, times: StreamTimes) -> AsyncGenerator[bytes]:
+async def _lines(coming: ComingAnswer, times: StreamTimes) -> AsyncGenerator[bytes]:
     """Yield comment lines until the outcome is known."""
-    reply = session.reply
+    reply = coming.reply
     timer = times.timer(times.heartbeat_ms)
-    coming = asyncio.ensure_future(anext(session.rejected, None))
+    rejection = asyncio.ensure_future(anext(coming.rejected, None))
     more = True
     try:
         while not reply.done():
-            awaited: tuple[_Awaited, ...] = (reply, timer, coming) if more else (reply, timer)
+            awaited: tuple[_Awaited, ...] = (reply, timer, rejection) if more else (reply, timer)
             await asyncio.wait(awaited, return_when=asyncio.FIRST_COMPLETED)
-            if more and coming.done():
-                iteration = coming.result()
+            if more and rejection.done():
+                iteration = rejection.result()
                 more = iteration is not None
                 if iteration is not None:
                     yield rejection_line(iteration)
-                    coming = asyncio.ensure_future(anext(session.rejected, None))
+                    rejection = asyncio.ensure_future(anext(coming.rejected, None))
             if timer.done() and not reply.done():
                 yield HEARTBEAT
                 timer = times.timer(times.heartbeat_ms)
     finally:
         timer.cancel()
-        coming.cancel()
+        rejection.cancel()
 
 
-def _outcome(session: RunningSession) -> SessionReply | DoorFailure:
-    """Return what a session that has ended came to, or raise the bug that ended it."""
-    if session.reply.cancelled():
+def _outcome(coming: ComingAnswer) -> ToldAnswer | DoorFailure:
+    """Return what a reply that is there came to, or raise the bug that ended it."""
+    if coming.reply.cancelled():
         error: Refusal | InfraError = InfraError("shutdown", "The daemon is stopping.")
-        return failure_of(error, session.session_id)
+        return failure_of(error, coming.session_id)
     try:
-        reply = session.reply.result()
+        reply = coming.reply.result()
     except (Refusal, InfraError) as raised:
-        return failure_of(raised, session.session_id)
-    return reply if reply.verdict == "accepted" else failure_of_reply(reply)
+        return failure_of(raised, coming.session_id)
+    return coming.outcome(reply)

@@ -9,8 +9,10 @@ import msgspec
 
 from lakehouse.core.metadata import FUNCTION_MEMBER, MODEL_MEMBER
 from lakehouse.core.row import Row
-from lakehouse.core.session import SessionReply, Verdict
+from lakehouse.core.session import SessionReply
 from lakehouse.engine.run import session_reply
+from lakehouse.openai_api.failure import DoorFailure, failure_of_reply
+from lakehouse.openai_api.told_answer import FinishedBy, SessionFacts, ToldAnswer
 
 ANY_FUNCTION: Final = "*"
 """Stands for a function that the artifact names: `{"name": …, "arguments": …}`."""
@@ -33,30 +35,11 @@ class ReplyForm(msgspec.Struct, frozen=True, kw_only=True):
     legacy: bool = False
 
     def metadata(self) -> dict[str, str]:
-        """Return the members of the row's metadata from which `stored_reply` finds the form."""
+        """Return the members of the row's metadata from which `stored_answer` finds the form."""
         members = {MODEL_MEMBER: self.model}
         if self.function is not None:
             members[FUNCTION_MEMBER] = f"{_LEGACY if self.legacy else ''}{self.function}"
         return members
-
-
-class SessionFacts(msgspec.Struct, frozen=True):
-    """The member `lakehouse` of a reply. `model` is the provider's name of the model."""
-
-    session_id: str
-    row_id: str
-    verdict: Verdict
-    iterations: int
-    accepted_iteration: int | None
-    grounded: bool | None
-    model: str
-
-
-class CheckedAnswer(msgspec.Struct, frozen=True):
-    """An accepted answer. `text` has the artifact's own bytes; `function` is the one called."""
-
-    text: str
-    function: str | None
 
 
 class _NamedCall(msgspec.Struct):
@@ -64,7 +47,13 @@ class _NamedCall(msgspec.Struct):
     arguments: msgspec.Raw
 
 
-def checked_answer(form: ReplyForm, reply: SessionReply) -> CheckedAnswer:
+def session_outcome(form: ReplyForm, reply: SessionReply) -> ToldAnswer | DoorFailure:
+    """Return the answer of an accepted session, or why there is none."""
+    accepted = reply.verdict == "accepted"
+    return session_answer(form, reply) if accepted else failure_of_reply(reply)
+
+
+def session_answer(form: ReplyForm, reply: SessionReply) -> ToldAnswer:
     """Return the answer of an accepted session.
 
     Raises:
@@ -72,54 +61,35 @@ def checked_answer(form: ReplyForm, reply: SessionReply) -> CheckedAnswer:
     """
     if reply.verdict != "accepted":
         raise ValueError(f"a session with verdict {reply.verdict!r} has no answer")
-    artifact = bytes(reply.artifact)
-    if form.function != ANY_FUNCTION:
-        return CheckedAnswer(artifact.decode(), form.function)
-    call = msgspec.json.decode(artifact, type=_NamedCall)
-    return CheckedAnswer(bytes(call.arguments).decode(), call.name)
-
-
-def fingerprint(reply: SessionReply) -> str | msgspec.UnsetType:
-    """Return the `system_fingerprint`: the same for all replies of one version of a kind.
-
-    An older validator does not tell the digest that it is made of.
-    """
-    if not reply.kind_digest:
-        return msgspec.UNSET
-    return "fp_" + reply.kind_digest.removeprefix(_DIGEST_PREFIX)[:_FINGERPRINT_DIGITS]
-
-
-def session_facts(reply: SessionReply) -> SessionFacts:
-    """Return the member `lakehouse`."""
-    return SessionFacts(
+    text, function = bytes(reply.artifact), form.function
+    if function == ANY_FUNCTION:
+        call = msgspec.json.decode(text, type=_NamedCall)
+        text, function = bytes(call.arguments), call.name
+    finished_by: FinishedBy = "stop"
+    if function is not None:
+        finished_by = "function_call" if form.legacy else "tool_calls"
+    return ToldAnswer(
+        model=form.model,
+        text=text.decode(),
+        function=function,
+        finished_by=finished_by,
         session_id=reply.session_id,
         row_id=reply.row_id,
-        verdict=reply.verdict,
-        iterations=reply.iterations,
-        accepted_iteration=reply.accepted_iteration,
-        grounded=reply.grounded,
-        model=reply.model,
+        usage=reply.usage,
+        fingerprint=_fingerprint(reply),
+        facts=SessionFacts(
+            session_id=reply.session_id,
+            row_id=reply.row_id,
+            iterations=reply.iterations,
+            accepted_iteration=reply.accepted_iteration,
+            grounded=reply.grounded,
+            model=reply.model,
+        ),
     )
 
 
-def tokens(reply: SessionReply) -> tuple[int, int] | None:
-    """Return the tokens of all prompts and of all answers; None unless both are known."""
-    usage = reply.usage
-    if usage.prompt_tokens is None or usage.completion_tokens is None:
-        return None
-    return usage.prompt_tokens, usage.completion_tokens
-
-
-def created_s(row_id: str) -> int:
-    """Return when a session began, in seconds since 1970: its row id is a UUIDv7, which tells.
-
-    So every part of a stream, the whole reply and the one from the log have the same moment.
-    """
-    return int(row_id[:12], 16) // 1000
-
-
-def stored_reply(row: Row) -> tuple[ReplyForm, SessionReply] | None:
-    """Return what a reply is built from; None if the row is not an accepted one of this API."""
+def stored_answer(row: Row) -> ToldAnswer | None:
+    """Return the same answer from the log; None if the row is not an accepted one of this API."""
     model = row.metadata.get(MODEL_MEMBER)
     if model is None or row.verdict != "accepted":
         return None
@@ -129,4 +99,14 @@ def stored_reply(row: Row) -> tuple[ReplyForm, SessionReply] | None:
         function=None if function is None else function.removeprefix(_LEGACY),
         legacy=function is not None and function.startswith(_LEGACY),
     )
-    return form, session_reply(row, None)
+    return session_answer(form, session_reply(row, None))
+
+
+def _fingerprint(reply: SessionReply) -> str | msgspec.UnsetType:
+    """Return the `system_fingerprint`: the same for all replies of one version of a kind.
+
+    An older validator does not tell the digest that it is made of.
+    """
+    if not reply.kind_digest:
+        return msgspec.UNSET
+    return "fp_" + reply.kind_digest.removeprefix(_DIGEST_PREFIX)[:_FINGERPRINT_DIGITS]

@@ -9,6 +9,7 @@ from typing import Literal
 import msgspec
 
 from lakehouse.core.session import Verdict
+from lakehouse.openai_api.told_answer import ToldAnswer
 
 Fields = tuple[tuple[bytes, bytes], ...]
 
@@ -26,6 +27,15 @@ class ReplyHeaders(msgspec.Struct, frozen=True, kw_only=True):
     verdict: Verdict | Literal["unchecked"] | None = None
     iterations: int | None = None
     retry_after_s: float | None = None
+
+    @classmethod
+    def of(cls, answer: ToldAnswer, processing_ms: float | None) -> "ReplyHeaders":
+        return cls(
+            session_id=answer.session_id,
+            processing_ms=processing_ms,
+            verdict=answer.verdict,
+            iterations=answer.iterations,
+        )
 
     def fields(self) -> Fields:
         wait_s = self.retry_after_s

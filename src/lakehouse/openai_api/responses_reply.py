@@ -1,29 +1,24 @@
-"""The body of an accepted `POST /v1/responses`, from a running session or from its row.
+"""The body of an answered `POST /v1/responses`.
 
 It has every member that strict clients require. What it would only repeat of the request is null
 or empty: a reply is built from the row, which does not keep the request's own text.
 """
 
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
-from lakehouse.core.row import Row
-from lakehouse.core.session import SessionReply
 from lakehouse.openai_api.chat_reply import call_id
-from lakehouse.openai_api.reply_form import (
-    CheckedAnswer,
-    ReplyForm,
-    SessionFacts,
-    checked_answer,
-    created_s,
-    session_facts,
-    stored_reply,
-    tokens,
-)
+from lakehouse.openai_api.told_answer import SessionFacts, ToldAnswer, UncheckedFacts, created_s
 
-ItemStatus = Literal["in_progress", "completed"]
+ItemStatus = Literal["in_progress", "completed", "incomplete"]
+CutWord = Literal["max_output_tokens", "content_filter"]
 FailureWord = Literal["invalid_prompt", "rate_limit_exceeded", "server_error"]
+
+_CUT: Final[dict[str, CutWord]] = {
+    "length": "max_output_tokens",
+    "content_filter": "content_filter",
+}
 
 
 class OutputText(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,6 +79,12 @@ class ResponseFailure(msgspec.Struct, frozen=True):
     message: str
 
 
+class IncompleteDetails(msgspec.Struct, frozen=True):
+    """Why an unchecked text is not whole; a checked answer always is."""
+
+    reason: CutWord
+
+
 class ResponseObject(msgspec.Struct, frozen=True, kw_only=True):
     """The reply of `POST /v1/responses`.
 
@@ -94,9 +95,9 @@ class ResponseObject(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     object: Literal["response"] = "response"
     created_at: int
-    status: Literal["in_progress", "completed", "failed"]
+    status: Literal["in_progress", "completed", "incomplete", "failed"]
     error: ResponseFailure | None = None
-    incomplete_details: None = None
+    incomplete_details: IncompleteDetails | None = None
     instructions: None = None
     metadata: None = None
     model: str
@@ -107,7 +108,7 @@ class ResponseObject(msgspec.Struct, frozen=True, kw_only=True):
     tools: tuple[()] = ()
     top_p: None = None
     usage: ResponseUsage | msgspec.UnsetType = msgspec.UNSET
-    lakehouse: SessionFacts | msgspec.UnsetType = msgspec.UNSET
+    lakehouse: SessionFacts | UncheckedFacts | msgspec.UnsetType = msgspec.UNSET
 
 
 def response_id(session_id: str) -> str:
@@ -115,49 +116,43 @@ def response_id(session_id: str) -> str:
     return f"resp_{session_id}"
 
 
-def output_item(
-    answer: CheckedAnswer, row_id: str, status: ItemStatus
-) -> OutputMessage | OutputCall:
-    """Return the one item of the output; one in progress is still empty."""
-    text = answer.text if status == "completed" else ""
+def output_item(answer: ToldAnswer, *, begun: bool = False) -> OutputMessage | OutputCall:
+    """Return the one item of the output; one that has only `begun` is still empty."""
+    text = "" if begun else answer.text
+    status = "in_progress" if begun else _status(answer)
     if answer.function is None:
-        content = (OutputText(text=text),) if status == "completed" else ()
-        return OutputMessage(id=f"msg_{row_id}", status=status, content=content)
+        content = () if begun else (OutputText(text=text),)
+        return OutputMessage(id=f"msg_{answer.row_id}", status=status, content=content)
     return OutputCall(
-        id=f"fc_{row_id}",
-        call_id=call_id(row_id),
+        id=f"fc_{answer.row_id}",
+        call_id=call_id(answer.row_id),
         name=answer.function,
         arguments=text,
         status=status,
     )
 
 
-def response_object(form: ReplyForm, reply: SessionReply) -> ResponseObject:
-    """Build the reply of an accepted session.
-
-    Raises:
-        ValueError: The session was not accepted.
-    """
-    answer = checked_answer(form, reply)
+def response_object(answer: ToldAnswer) -> ResponseObject:
+    """Build the whole reply."""
+    cut = _CUT.get(answer.finished_by)
     return ResponseObject(
-        id=response_id(reply.session_id),
-        created_at=created_s(reply.row_id),
-        status="completed",
-        model=form.model,
-        output=(output_item(answer, reply.row_id, "completed"),),
-        usage=_usage(reply),
-        lakehouse=session_facts(reply),
+        id=response_id(answer.session_id),
+        created_at=created_s(answer.row_id),
+        status=_status(answer),
+        incomplete_details=None if cut is None else IncompleteDetails(cut),
+        model=answer.model,
+        output=(output_item(answer),),
+        usage=_usage(answer),
+        lakehouse=answer.facts,
     )
 
 
-def stored_response(row: Row) -> ResponseObject | None:
-    """Build the same reply from the log; None if the row is not an accepted one of this API."""
-    found = stored_reply(row)
-    return None if found is None else response_object(*found)
+def _status(answer: ToldAnswer) -> Literal["completed", "incomplete"]:
+    return "incomplete" if answer.finished_by in _CUT else "completed"
 
 
-def _usage(reply: SessionReply) -> ResponseUsage | msgspec.UnsetType:
-    counted = tokens(reply)
+def _usage(answer: ToldAnswer) -> ResponseUsage | msgspec.UnsetType:
+    counted = answer.tokens
     if counted is None:
         return msgspec.UNSET
     asked, answered = counted

@@ -5,9 +5,8 @@ from typing import Any
 
 import msgspec
 
-from lakehouse.core.session import SessionReply
 from lakehouse.openai_api.failure import DoorFailure
-from lakehouse.openai_api.reply_form import CheckedAnswer, ReplyForm, checked_answer, created_s
+from lakehouse.openai_api.reply_form import ReplyForm
 from lakehouse.openai_api.responses_reply import (
     FailureWord,
     OutputText,
@@ -18,17 +17,16 @@ from lakehouse.openai_api.responses_reply import (
     response_object,
 )
 from lakehouse.openai_api.sse import data_event, pieces
+from lakehouse.openai_api.told_answer import ToldAnswer, created_s
 
 
 class ResponsesStream:
-    """The events of one streamed session, in their order: the opening, then one of two ends.
+    """The events of one stream, in their order: the opening, then one of two ends.
 
     It counts them, so that each method is called once.
     """
 
     def __init__(self, form: ReplyForm, *, session_id: str, row_id: str) -> None:
-        self._form = form
-        self._row_id = row_id
         self._number = -1
         self._response = ResponseObject(
             id=response_id(session_id),
@@ -42,22 +40,18 @@ class ResponsesStream:
         yield self._event("response.created", response=self._response)
         yield self._event("response.in_progress", response=self._response)
 
-    def accepted(self, reply: SessionReply) -> Iterator[bytes]:
-        """Yield the answer of an accepted session, and the end of the stream.
-
-        Raises:
-            ValueError: The session was not accepted; nothing was yielded.
-        """
-        answer = checked_answer(self._form, reply)
-        begun = output_item(answer, self._row_id, "in_progress")
+    def answered(self, answer: ToldAnswer) -> Iterator[bytes]:
+        """Yield the answer and the end of the stream."""
+        begun = output_item(answer, begun=True)
         yield self._event("response.output_item.added", output_index=0, item=begun)
         if answer.function is None:
             yield from self._text(answer.text, {"item_id": begun.id, "output_index": 0})
         else:
             yield from self._arguments(answer, {"item_id": begun.id, "output_index": 0})
-        ended = output_item(answer, self._row_id, "completed")
+        ended = output_item(answer)
         yield self._event("response.output_item.done", output_index=0, item=ended)
-        yield self._event("response.completed", response=response_object(self._form, reply))
+        response = response_object(answer)
+        yield self._event(f"response.{response.status}", response=response)
 
     def failed(self, failure: DoorFailure) -> Iterator[bytes]:
         """Yield `response.failed`, then `error` in both shapes that clients know."""
@@ -78,7 +72,7 @@ class ResponsesStream:
         yield self._event("response.output_text.done", **place, text=text, logprobs=())
         yield self._event("response.content_part.done", **place, part=OutputText(text=text))
 
-    def _arguments(self, answer: CheckedAnswer, place: dict[str, Any]) -> Iterator[bytes]:
+    def _arguments(self, answer: ToldAnswer, place: dict[str, Any]) -> Iterator[bytes]:
         kind = "response.function_call_arguments"
         for piece in pieces(answer.text):
             yield self._event(f"{kind}.delta", **place, delta=piece)

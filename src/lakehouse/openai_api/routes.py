@@ -1,7 +1,6 @@
 """The routes of OpenAI's API: chat completions, responses and models, over the same sessions."""
 
 import asyncio
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -9,15 +8,17 @@ import msgspec
 
 from lakehouse.admission.admission import Admission
 from lakehouse.core.errors import Refusal
-from lakehouse.core.row import Row
 from lakehouse.core.row_codec import decode_row
-from lakehouse.openai_api.chat_reply import ChatCompletion, stored_chat_completion
+from lakehouse.openai_api.chat_reply import ChatCompletion
 from lakehouse.openai_api.chat_request import ChatBody, read_chat_request
 from lakehouse.openai_api.door import PATHS, OpenAiDoor
 from lakehouse.openai_api.failure import OPENAI_ERRORS
 from lakehouse.openai_api.model_names import ModelEntry, ModelList, ModelNames
+from lakehouse.openai_api.parameters import ApiRoute
+from lakehouse.openai_api.reply_form import stored_answer
 from lakehouse.openai_api.reply_headers import ReplyHeaders
-from lakehouse.openai_api.responses_reply import ResponseObject, stored_response
+from lakehouse.openai_api.reply_writer import BODIES
+from lakehouse.openai_api.responses_reply import ResponseObject
 from lakehouse.openai_api.responses_request import ResponsesBody, read_responses_request
 from lakehouse.sessionlog.reading.reader import rows_of
 from lakehouse.transport.error_shape import ErrorShape
@@ -67,8 +68,8 @@ def openai_routes(door: OpenAiDoor, names: ModelNames, admission: Admission, log
             errors=OPENAI_ERRORS,
         ),
         *_models(names),
-        _stored(log, PATHS["chat"], "chatcmpl-", stored_chat_completion, ChatCompletion),
-        _stored(log, PATHS["responses"], "resp_", stored_response, ResponseObject),
+        _stored(log, "chat", "chatcmpl-", ChatCompletion),
+        _stored(log, "responses", "resp_", ResponseObject),
     )
 
 
@@ -101,19 +102,13 @@ def _models(names: ModelNames) -> Routes:
     )
 
 
-def _stored(
-    log: Path,
-    path: str,
-    prefix: str,
-    form: Callable[[Row], msgspec.Struct | None],
-    reply: type[msgspec.Struct],
-) -> Route[Any]:
+def _stored(log: Path, route: ApiRoute, prefix: str, reply: type[msgspec.Struct]) -> Route[Any]:
     def found(identity: str) -> msgspec.Struct | None:
         if not identity.startswith(prefix):
             return None
         rows = sorted(rows_of(log, identity.removeprefix(prefix)), key=lambda one: one[0].timestamp)
-        forms = (form(decode_row(line)) for _, line in reversed(rows))
-        return next((one for one in forms if one is not None), None)
+        answers = (stored_answer(decode_row(line)) for _, line in reversed(rows))
+        return next((BODIES[route](one) for one in answers if one is not None), None)
 
     async def stored(call: Call[None]) -> Response:
         identity = call.path["id"]
@@ -128,7 +123,7 @@ def _stored(
 
     return Route(
         method="GET",
-        path=f"{path}/{{id}}",
+        path=f"{PATHS[route]}/{{id}}",
         handler=stored,
         summary="The stored answer of an accepted session, from the log.",
         reply=reply,

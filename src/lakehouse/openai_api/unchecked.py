@@ -1,27 +1,29 @@
 """Answers without a contract, where the configuration says `unchecked = "pass"`.
 
-One call of the model, as `POST /v1/chat` makes it: no check, no session and no row. The reply says
-that it is unchecked, in its header and in its member `lakehouse`.
+One call of the model, as `POST /v1/chat` makes it: no check, no session and no row. Every reply
+says that it is unchecked, in its header and in its member `lakehouse`.
 """
 
-from typing import Any, Final
+import asyncio
+from collections.abc import AsyncGenerator
+from typing import Final
 
 import msgspec
 
-from lakehouse.admission.keyed_calls import KeyedCall
-from lakehouse.core.chat import CallLimits, ChatReply, ChatRequest, Message
+from lakehouse.core.chat import CallLimits, ChatRequest, Message
 from lakehouse.core.json_text import NULL, parse
 from lakehouse.core.limits import DEADLINE_MS_DEFAULT, LOAD_BUDGET_MS_DEFAULT
 from lakehouse.core.ports import ChatModel
-from lakehouse.openai_api.chat_reply import completion_id
 from lakehouse.openai_api.fault import RequestFault
-from lakehouse.openai_api.reply_form import created_s
-from lakehouse.openai_api.reply_headers import ReplyHeaders
+from lakehouse.openai_api.held_stream import ComingAnswer, StreamTimes, held_response
+from lakehouse.openai_api.reply_form import ReplyForm
+from lakehouse.openai_api.reply_writer import stream_events, whole_response
 from lakehouse.openai_api.request import OpenAiRequest
+from lakehouse.openai_api.told_answer import ToldAnswer
 from lakehouse.transport.response import Response
 from lakehouse.transport.route import Call
 
-_FINISH: Final = {"length": "length", "content_filter": "content_filter"}
+_OF_SESSIONS: Final = ("max_iterations", "constrain", "conversation_id")
 
 
 class UncheckedModel:
@@ -30,23 +32,37 @@ class UncheckedModel:
     def __init__(self, chat: ChatModel) -> None:
         self._chat = chat
 
-    async def answer(self, call: Call[OpenAiRequest], keyed: KeyedCall | None) -> Response:
-        """Call the model once.
+    async def answer(self, call: Call[OpenAiRequest], times: StreamTimes) -> Response:
+        """Call the model once; a stream is held as that of a session is, and not asked for.
+
+        The call ends when its caller leaves: there is no row that could have the answer.
 
         Raises:
-            RequestFault: What is asked for needs a session.
             InfraError: No answer.
         """
+        asked, context = call.request, call.context
+        if not asked.stream:
+            return whole_response(asked.route, await self._ask(call), call.elapsed_ms)
+        reply = asyncio.ensure_future(self._ask(call))
+        coming = ComingAnswer(
+            session_id=context.session_id,
+            reply=reply,
+            outcome=_as_it_is,
+            rejected=_nothing(),
+            verdict="unchecked",
+        )
+        events = stream_events(asked, ReplyForm(model=asked.model.text), context)
+        try:
+            response = await held_response(coming, events, times)
+        except BaseException:
+            reply.cancel()
+            raise
+        if isinstance(response.body, bytes):
+            return response
+        return msgspec.structs.replace(response, body=_ending_with(response.body, reply))
+
+    async def _ask(self, call: Call[OpenAiRequest]) -> ToldAnswer:
         asked = call.request
-        if asked.route != "chat" or asked.stream or keyed is not None:
-            what = "`Idempotency-Key`" if keyed is not None else "`stream`"
-            what = "`/v1/responses`" if asked.route != "chat" else what
-            raise RequestFault(
-                f"{what} needs a session, but this request asks for no structure.",
-                "no_contract",
-                None,
-                "Send a JSON Schema, or ask for the unchecked text without it.",
-            )
         system = () if asked.system is None else (Message("system", asked.system),)
         request = ChatRequest(
             model=asked.model.text,
@@ -60,45 +76,48 @@ class UncheckedModel:
         deadline_ms = asked.options.deadline_ms or DEADLINE_MS_DEFAULT
         limits = CallLimits(deadline_ms, LOAD_BUDGET_MS_DEFAULT)
         reply = await self._chat.chat(request, context=call.context, limits=limits)
-        headers = ReplyHeaders(
-            session_id=call.context.session_id,
-            processing_ms=call.elapsed_ms,
-            verdict="unchecked",
-        )
-        body = msgspec.json.encode(_completion(asked, call, reply))
-        return Response(200, body, headers=headers.fields())
+        return ToldAnswer.unchecked(reply, call.context, asked.model.text)
 
 
-def _completion(asked: OpenAiRequest, call: Call[OpenAiRequest], reply: ChatReply) -> Any:
-    context = call.context
-    completion: dict[str, Any] = {
-        "id": completion_id(context.session_id),
-        "object": "chat.completion",
-        "created": created_s(context.row_id),
-        "model": asked.model.text,
-        "choices": [
-            {
-                "index": 0,
-                "message": {"role": "assistant", "content": reply.text, "refusal": None},
-                "logprobs": None,
-                "finish_reason": _FINISH.get(reply.finish_reason, "stop"),
-            }
-        ],
-        "lakehouse": {
-            "session_id": context.session_id,
-            "verdict": "unchecked",
-            "model": reply.model,
-        },
-    }
-    counts = reply.usage.prompt_tokens, reply.usage.completion_tokens
-    if None not in counts:
-        prompt, answer = counts
-        completion["usage"] = {
-            "prompt_tokens": prompt,
-            "completion_tokens": answer,
-            "total_tokens": (prompt or 0) + (answer or 0),
-        }
-    return completion
+def key_without_row() -> RequestFault:
+    """Describe a keyed request that asks for no structure."""
+    return RequestFault(
+        "`Idempotency-Key` needs a session, whose row keeps the answer; this request asks for no "
+        "structure, so it has none.",
+        "no_contract",
+        None,
+        "Leave the key out, or send a JSON Schema.",
+    )
+
+
+def unused(asked: OpenAiRequest) -> tuple[str, ...]:
+    """Name the parameters of a request that have effect on sessions only."""
+    options = [name for name in _OF_SESSIONS if getattr(asked.options, name) is not None]
+    told = (("metadata", asked.metadata), ("user", asked.user))
+    return (*(name for name, value in told if value), *(f"lakehouse.{name}" for name in options))
+
+
+def _as_it_is(answer: ToldAnswer) -> ToldAnswer:
+    return answer
+
+
+async def _nothing() -> AsyncGenerator[int]:
+    """Yield no rejections: nothing is judged."""
+    none: tuple[int, ...] = ()
+    for iteration in none:
+        yield iteration
+
+
+async def _ending_with(
+    pieces: AsyncGenerator[bytes], reply: asyncio.Future[ToldAnswer]
+) -> AsyncGenerator[bytes]:
+    """Yield pieces; the call ends with them."""
+    try:
+        async for piece in pieces:
+            yield piece
+    finally:
+        reply.cancel()
+        await pieces.aclose()
 
 
 def _number(raw: msgspec.Raw) -> float | None:

@@ -12,11 +12,12 @@ from lakehouse.core.errors import InfraError, Refusal
 from lakehouse.core.session import SessionReply
 from lakehouse.openai_api.chat_stream import ChatStream
 from lakehouse.openai_api.held_stream import (
-    RunningSession,
+    ComingAnswer,
     StreamEvents,
     StreamTimes,
     held_response,
 )
+from lakehouse.openai_api.reply_form import session_answer, session_outcome
 from lakehouse.openai_api.responses_stream import ResponsesStream
 from lakehouse.openai_api.sse import DONE, HEARTBEAT
 from lakehouse.transport.response import Response
@@ -27,6 +28,7 @@ WAIT_MS = 20_000
 HEARTBEAT_MS = 10_000
 FIRST = b": attempt 1 rejected\n"
 SECOND = b": attempt 2 rejected\n"
+ANSWER = session_answer(FORM, accepted())
 
 
 class Stage:
@@ -54,8 +56,13 @@ class Stage:
         while (iteration := await self.rejected.get()) is not None:
             yield iteration
 
-    def session(self) -> RunningSession:
-        return RunningSession(SESSION_ID, self.reply, self.attempts())
+    def session(self) -> ComingAnswer:
+        return ComingAnswer(
+            session_id=SESSION_ID,
+            reply=self.reply,
+            outcome=lambda reply: session_outcome(FORM, reply),
+            rejected=self.attempts(),
+        )
 
     async def respond(self, stream: StreamEvents | None = None) -> Response:
         times = StreamTimes(clock=self.clock, started_ms=0, wait_ms=WAIT_MS, sleep=self.sleep)
@@ -118,7 +125,7 @@ def test_an_answer_within_the_wait_is_sent_whole_with_its_verdict(stream: Make):
         response = await stage.respond(stream())
 
         made = stream()
-        assert response.body == b"".join((*made.opening(), *made.accepted(accepted())))
+        assert response.body == b"".join((*made.opening(), *made.answered(ANSWER)))
         assert (response.status, response.content_type) == (200, "text/event-stream")
         assert dict(response.headers) == {
             b"x-request-id": SESSION_ID.encode(),
@@ -183,7 +190,7 @@ def test_a_longer_session_begins_and_is_kept_alive_until_its_answer(stream: Make
         await stage.pass_sleep(HEARTBEAT_MS)
         assert await silent == HEARTBEAT
         stage.reply.set_result(accepted())
-        assert await rest(body) == b"".join(made.accepted(accepted()))
+        assert await rest(body) == b"".join(made.answered(ANSWER))
 
     played(test)
 

@@ -8,12 +8,22 @@ import msgspec
 import pytest
 
 from lakehouse.core.chat import Usage
+from lakehouse.core.errors import InfraError
 from lakehouse.core.ids import new_id
 from lakehouse.core.row import Row
+from lakehouse.core.session import SessionReply
 from lakehouse.engine.run import session_reply
-from lakehouse.openai_api.chat_reply import chat_completion, stored_chat_completion
-from lakehouse.openai_api.reply_form import ANY_FUNCTION, created_s
-from lakehouse.openai_api.responses_reply import response_object, stored_response
+from lakehouse.openai_api.chat_reply import chat_completion
+from lakehouse.openai_api.failure import DoorFailure
+from lakehouse.openai_api.reply_form import (
+    ANY_FUNCTION,
+    ReplyForm,
+    session_answer,
+    session_outcome,
+    stored_answer,
+)
+from lakehouse.openai_api.responses_reply import response_object
+from lakehouse.openai_api.told_answer import created_s
 from support.openai_replies import (
     CREATED_S,
     FORM,
@@ -21,7 +31,9 @@ from support.openai_replies import (
     SESSION_ID,
     accepted,
     accepted_row,
+    broken,
     exhausted,
+    unchecked,
 )
 
 CALL = msgspec.structs.replace(FORM, function="record")
@@ -41,7 +53,7 @@ def body(value: object) -> Any:
 
 
 def test_a_chat_completion_has_the_artifact_and_what_is_known_of_it():
-    assert body(chat_completion(FORM, accepted(b'{"delay":1.10}'))) == {
+    assert body(chat_completion(session_answer(FORM, accepted(b'{"delay":1.10}')))) == {
         "id": f"chatcmpl-{SESSION_ID}",
         "object": "chat.completion",
         "created": CREATED_S,
@@ -61,7 +73,7 @@ def test_a_chat_completion_has_the_artifact_and_what_is_known_of_it():
 
 
 def test_a_forced_function_gets_the_artifact_as_its_arguments():
-    [choice] = body(chat_completion(CALL, accepted(b'{"delay":1.10}')))["choices"]
+    [choice] = body(chat_completion(session_answer(CALL, accepted(b'{"delay":1.10}'))))["choices"]
 
     function = {"name": "record", "arguments": '{"delay":1.10}'}
     call = {"id": f"call_{ROW_ID}", "function": function, "type": "function"}
@@ -81,10 +93,10 @@ def test_a_forced_function_gets_the_artifact_as_its_arguments():
 def test_one_function_of_several_is_named_by_the_artifact(artifact: bytes):
     """Its arguments keep their bytes."""
     form = msgspec.structs.replace(FORM, function=ANY_FUNCTION)
-    reply = accepted(artifact)
+    answer = session_answer(form, accepted(artifact))
 
-    [choice] = chat_completion(form, reply).choices
-    [item] = body(response_object(form, reply))["output"]
+    [choice] = chat_completion(answer).choices
+    [item] = body(response_object(answer))["output"]
 
     assert isinstance(choice.message.tool_calls, tuple)
     [call] = choice.message.tool_calls
@@ -93,7 +105,7 @@ def test_one_function_of_several_is_named_by_the_artifact(artifact: bytes):
 
 
 def test_a_response_has_every_member_that_strict_clients_require():
-    assert body(response_object(FORM, accepted(b'{"delay":1.10}'))) == {
+    assert body(response_object(session_answer(FORM, accepted(b'{"delay":1.10}')))) == {
         "id": f"resp_{SESSION_ID}",
         "object": "response",
         "created_at": CREATED_S,
@@ -136,7 +148,7 @@ def test_a_response_has_every_member_that_strict_clients_require():
 
 
 def test_a_response_to_a_forced_function_is_a_function_call():
-    [item] = body(response_object(CALL, accepted(b'{"delay":1.10}')))["output"]
+    [item] = body(response_object(session_answer(CALL, accepted(b'{"delay":1.10}'))))["output"]
 
     assert item == {
         "type": "function_call",
@@ -151,39 +163,84 @@ def test_a_response_to_a_forced_function_is_a_function_call():
 @pytest.mark.parametrize("usage", [Usage(), Usage(10, None), Usage(None, 20)])
 @pytest.mark.parametrize("make", [chat_completion, response_object])
 def test_usage_is_left_out_where_a_part_is_not_known(make: Any, usage: Usage):
-    assert "usage" not in body(make(FORM, accepted(usage=usage)))
+    assert "usage" not in body(make(session_answer(FORM, accepted(usage=usage))))
+    assert "usage" not in body(make(unchecked(usage=usage)))
+
+
+@pytest.mark.parametrize("reply", [exhausted(), broken(InfraError("connect", "Away."))])
+@pytest.mark.parametrize("form", [FORM, CALL])
+def test_a_rejected_answer_is_never_told(form: ReplyForm, reply: SessionReply):
+    """There is no value from which a reply or a stream could be written."""
+    with pytest.raises(ValueError, match=reply.verdict):
+        session_answer(form, reply)
+    assert isinstance(session_outcome(form, reply), DoorFailure)
 
 
 @pytest.mark.parametrize("make", [chat_completion, response_object])
-def test_a_rejected_answer_is_never_told(make: Any):
-    with pytest.raises(ValueError, match="max_iter_exhausted"):
-        make(FORM, exhausted())
-
-
-@pytest.mark.parametrize(
-    ("make", "stored"),
-    [(chat_completion, stored_chat_completion), (response_object, stored_response)],
-)
 @pytest.mark.parametrize("function", [None, "record", ANY_FUNCTION])
-def test_the_reply_from_the_log_has_the_same_bytes(make: Any, stored: Any, function: str | None):
+def test_the_reply_from_the_log_has_the_same_bytes(make: Any, function: str | None):
     """After the row was written as JSON and read again."""
     form = msgspec.structs.replace(FORM, function=function)
     artifact = b'{"name":"land","arguments":{"at":1.10}}'
     row = accepted_row(artifact, metadata={"user": "ana", **form.metadata()})
     read = msgspec.json.decode(msgspec.json.encode(row), type=Row)
 
-    sent = msgspec.json.encode(make(form, session_reply(row, None)))
+    sent = msgspec.json.encode(make(session_answer(form, session_reply(row, None))))
 
-    assert msgspec.json.encode(stored(read)) == sent
+    stored = stored_answer(read)
+    assert stored is not None
+    assert msgspec.json.encode(make(stored)) == sent
 
 
-@pytest.mark.parametrize("stored", [stored_chat_completion, stored_response])
-def test_a_row_of_another_door_or_without_an_answer_has_no_reply(stored: Any):
+def test_a_row_of_another_door_or_without_an_answer_has_no_reply():
     rejected = accepted_row(verdict="max_iter_exhausted", metadata=FORM.metadata())
 
-    assert stored(accepted_row()) is None
-    assert stored(rejected) is None
-    assert stored(accepted_row(metadata=FORM.metadata())) is not None
+    assert stored_answer(accepted_row()) is None
+    assert stored_answer(rejected) is None
+    assert stored_answer(accepted_row(metadata=FORM.metadata())) is not None
+
+
+def test_an_unchecked_reply_says_so_and_names_no_row():
+    facts = {"verdict": "unchecked", "session_id": SESSION_ID, "model": "smollm2-135m-instruct"}
+    completion = body(chat_completion(unchecked("Hello.")))
+    response = body(response_object(unchecked("Hello.")))
+
+    assert completion["lakehouse"] == response["lakehouse"] == facts
+    assert completion["choices"] == [
+        {
+            "index": 0,
+            "message": {"role": "assistant", "content": "Hello.", "refusal": None},
+            "logprobs": None,
+            "finish_reason": "stop",
+        }
+    ]
+    assert completion["usage"]["total_tokens"] == response["usage"]["total_tokens"] == 30
+    assert "system_fingerprint" not in completion
+    assert (response["status"], response["output"][0]["status"]) == ("completed", "completed")
+    assert response["output"][0]["content"][0]["text"] == "Hello."
+
+
+@pytest.mark.parametrize(
+    ("finish_reason", "told", "details"),
+    [
+        ("length", "length", {"reason": "max_output_tokens"}),
+        ("content_filter", "content_filter", {"reason": "content_filter"}),
+        ("tool_calls", "stop", None),
+        ("other", "stop", None),
+        ("of a later version", "stop", None),
+    ],
+)
+def test_an_unchecked_text_that_is_not_whole_says_why(
+    finish_reason: str, told: str, details: dict[str, str] | None
+):
+    answer = unchecked("Hel", finish_reason)
+    [choice] = body(chat_completion(answer))["choices"]
+    response = body(response_object(answer))
+
+    assert choice["finish_reason"] == told
+    assert response["incomplete_details"] == details
+    status = "completed" if details is None else "incomplete"
+    assert response["status"] == response["output"][0]["status"] == status
 
 
 def test_a_session_was_created_when_its_row_id_was():

@@ -13,7 +13,7 @@ from lakehouse.core.errors import InfraError
 from lakehouse.openai_api.chat_reply import chat_completion
 from lakehouse.openai_api.chat_stream import ChatStream
 from lakehouse.openai_api.failure import failure_of_reply
-from lakehouse.openai_api.reply_form import ReplyForm
+from lakehouse.openai_api.reply_form import ReplyForm, session_answer
 from lakehouse.openai_api.responses_reply import response_object
 from lakehouse.openai_api.responses_stream import ResponsesStream
 from lakehouse.openai_api.sse import DONE, HEARTBEAT, PIECE_BYTES_MAX, pieces, rejection_line
@@ -26,6 +26,7 @@ from support.openai_replies import (
     broken,
     events,
     exhausted,
+    unchecked,
 )
 
 CALL = msgspec.structs.replace(FORM, function="record")
@@ -34,12 +35,12 @@ ANY_TEXT = st.text(st.characters(codec="utf-8"), min_size=1, max_size=300)
 
 def chat_events(form: ReplyForm, reply: Any, *, include_usage: bool = False) -> list[bytes]:
     stream = ChatStream(form, session_id=SESSION_ID, row_id=ROW_ID, include_usage=include_usage)
-    return [*stream.opening(), *stream.accepted(reply)]
+    return [*stream.opening(), *stream.answered(session_answer(form, reply))]
 
 
 def response_events(form: ReplyForm, reply: Any) -> list[bytes]:
     stream = ResponsesStream(form, session_id=SESSION_ID, row_id=ROW_ID)
-    return [*stream.opening(), *stream.accepted(reply)]
+    return [*stream.opening(), *stream.answered(session_answer(form, reply))]
 
 
 def deltas(sent: list[bytes]) -> list[Any]:
@@ -195,7 +196,7 @@ def test_a_response_stream_has_the_documented_order(form: ReplyForm, order: list
     assert [each["type"] for each in told] == order
     assert [each["sequence_number"] for each in told] == list(range(len(order)))
     assert [each.split(b"\n")[0].decode() for each in sent] == [f"event: {n}" for n in order]
-    whole = json.loads(msgspec.json.encode(response_object(form, reply)))
+    whole = json.loads(msgspec.json.encode(response_object(session_answer(form, reply))))
     assert told[-1]["response"] == whole
     assert told[-2]["item"] == whole["output"][0]
     assert told[0]["response"]["status"] == told[1]["response"]["status"] == "in_progress"
@@ -229,14 +230,24 @@ def test_a_failed_response_stream_tells_it_twice(reply: Any, word: str):
         assert error[member] == error["error"][member]
 
 
-def test_a_rejected_answer_is_never_streamed():
-    """Nothing at all was told when that is noticed."""
-    for stream in (
-        ChatStream(FORM, session_id=SESSION_ID, row_id=ROW_ID, include_usage=False),
-        ResponsesStream(FORM, session_id=SESSION_ID, row_id=ROW_ID),
-    ):
-        with pytest.raises(ValueError, match="max_iter_exhausted"):
-            next(stream.accepted(exhausted()))
+@pytest.mark.parametrize("finish_reason", ["stop", "length", "content_filter"])
+def test_an_unchecked_stream_ends_as_the_whole_reply_does(finish_reason: str):
+    answer = unchecked("Hel", finish_reason)
+    chat = ChatStream(FORM, session_id=SESSION_ID, row_id=ROW_ID, include_usage=True)
+    responses = ResponsesStream(FORM, session_id=SESSION_ID, row_id=ROW_ID)
+
+    *_, end, usage = events(b"".join((*chat.opening(), *chat.answered(answer))))
+    *_, item, last = events(b"".join((*responses.opening(), *responses.answered(answer))))
+
+    completion = json.loads(msgspec.json.encode(chat_completion(answer)))
+    response = json.loads(msgspec.json.encode(response_object(answer)))
+    assert end["choices"][0]["finish_reason"] == completion["choices"][0]["finish_reason"]
+    assert end["choices"][0]["finish_reason"] == finish_reason
+    assert (end["lakehouse"], usage["usage"]) == (completion["lakehouse"], completion["usage"])
+    assert end["lakehouse"]["verdict"] == "unchecked"
+    assert last["response"] == response
+    assert last["type"] == f"response.{response['status']}"
+    assert item["item"] == response["output"][0]
 
 
 def test_comment_lines_end_with_one_newline():
@@ -250,7 +261,7 @@ def test_comment_lines_end_with_one_newline():
 @given(st.text(st.characters(codec="utf-8"), max_size=50))
 def test_the_streamed_and_the_whole_reply_say_the_same(text: str):
     reply = accepted(json.dumps(text).encode())
-    whole = json.loads(msgspec.json.encode(chat_completion(FORM, reply)))
+    whole = json.loads(msgspec.json.encode(chat_completion(session_answer(FORM, reply))))
     chunks = events(b"".join(chat_events(FORM, reply, include_usage=True)))
     for member in ("id", "created", "model"):
         assert {each[member] for each in chunks} == {whole[member]}
