@@ -57,14 +57,20 @@ def installed(environments: Sequence[str]) -> None:
         print(f"installed {name} in {time.monotonic() - begun:.0f} s", flush=True)
 
 
+def interpreter(environment: str) -> str:
+    """Give the path of an environment's Python, or of Node."""
+    if environment != "node":
+        return str(HOME / environment / "bin" / "python")
+    return str(HOME / "node" / "node_modules" / _node_package() / "bin" / "node")
+
+
 def command(environment: str, program: str) -> list[str]:
     """Give the command that runs a program of ours with the clients of an environment."""
     if environment != "node":
-        return [str(HOME / environment / "bin" / "python"), "-m", f"clients.programs.{program}"]
+        return [interpreter(environment), "-m", f"clients.programs.{program}"]
     # Under its name in the environment, a program finds the node_modules beside it.
     linked = HOME / "node" / "programs" / f"{program}.mjs"
-    node = HOME / "node" / "node_modules" / _node_package() / "bin" / "node"
-    return [str(node), "--preserve-symlinks", "--preserve-symlinks-main", str(linked)]
+    return [interpreter("node"), "--preserve-symlinks", "--preserve-symlinks-main", str(linked)]
 
 
 def _install_python(home: Path, requirements: list[str], as_of: str) -> None:

@@ -20,12 +20,18 @@ from typing import NamedTuple
 import pytest
 
 from lakehouse.config.load import load_config
+from support.doc_pages import (
+    CLIENT_PAGES,
+    README,
+    ROOT,
+    TUTORIAL,
+    Block,
+    blocks,
+    files_of_the_tutorial,
+    written,
+)
 
-ROOT = Path(__file__).parents[2]
-README = ROOT / "README.md"
-TUTORIAL = ROOT / "docs" / "tutorial" / "first-kind.md"
 PAGES = [README, *sorted((ROOT / "docs").rglob("*.md")), ROOT / "CONTRIBUTING.md"]
-BLOCK = re.compile(r"^```(\w*)(?: (\S+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FENCE = re.compile(r"^\s*(```|~~~)", re.MULTILINE)
 PORTS = ("4110", "4111", "4112")
 pytestmark = pytest.mark.timeout(400)
@@ -86,24 +92,12 @@ curl -sf --retry 30 --retry-connrefused --retry-delay 1 http://127.0.0.1:4110/re
 """  # noqa: E501  one JSON text on one line
 
 
-class Block(NamedTuple):
-    """One fenced block; `file` is the name that its fence gives, or empty."""
-
-    language: str
-    file: str
-    body: str
-
-
 class Ran(NamedTuple):
     """How a script ended."""
 
     code: int
     out: str
     err: str
-
-
-def blocks(page: Path) -> list[Block]:
-    return [Block(*found) for found in BLOCK.findall(page.read_text("utf-8"))]
 
 
 def name_of(page: Path) -> str:
@@ -114,26 +108,12 @@ def key_of(page: Path, block: Block) -> tuple[str, str]:
     return name_of(page), block.body.split("\n", 1)[0]
 
 
-def written(block: Block) -> str:
-    """Give the shell's way to write a block to the file that it names."""
-    return f"cat > {block.file} <<'LAKEHOUSE_DOCS'\n{block.body}LAKEHOUSE_DOCS\n"
-
-
 def script_of(page: Path) -> str:
     """Join what a reader of the page would do, in order."""
     return "\n".join(
         written(block) if block.file else block.body
         for block in blocks(page)
         if block.file or (block.language == "sh" and key_of(page, block) not in ELSEWHERE)
-    )
-
-
-def files_of_the_tutorial() -> str:
-    """Give the part of the tutorial that writes the project, without running anything in it."""
-    return "\n".join(
-        written(block) if block.file else block.body
-        for block in blocks(TUTORIAL)
-        if block.file or block.body.startswith("cat >")
     )
 
 
@@ -205,7 +185,7 @@ def test_there_are_blocks_to_run():
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_every_block_is_of_a_language_that_is_checked(page: Path, tmp_path: Path):
-    """toml loads as a configuration, json parses, Python has a name to run by; no fence escapes."""
+    """toml loads as a configuration, json parses, a program has a name; no fence escapes."""
     found = blocks(page)
     assert len(FENCE.findall(page.read_text("utf-8"))) == 2 * len(found)
     for block in found:
@@ -215,8 +195,8 @@ def test_every_block_is_of_a_language_that_is_checked(page: Path, tmp_path: Path
             load_config(example, {})
         elif block.language == "json":
             json.loads(block.body)
-        elif block.language == "python":
-            assert block.file, f"{page}: a Python block names its file, so that the page can run it"
+        elif block.language in {"python", "js"}:
+            assert block.file, f"{page}: a program names its file, so that the page can run it"
         else:
             assert block.language in {"", "text", "sh", "sql"}, f"{page}: {block.language}"
 
@@ -228,7 +208,11 @@ def test_every_exemption_names_a_block_that_is_there():
 
 @pytest.mark.parametrize(
     "page",
-    [page for page in PAGES if page not in {README, TUTORIAL} and script_of(page)],
+    [
+        page
+        for page in PAGES  # those for OpenAI clients are run by tests/clients/how_to_pages.py
+        if page not in {README, TUTORIAL, *CLIENT_PAGES} and script_of(page)
+    ],
     ids=name_of,
 )
 def test_the_commands_of_a_page_run(page: Path, tmp_path: Path):
