@@ -99,7 +99,7 @@ const row = object({ schema: word("session.iterate.v1"), session_id: text, trace
   messages: maybe(list(object({ role: word("system", "user", "assistant"), content: text, "content_truncated?": marker }))),
   system: maybe(text), "system_truncated?": marker, max_iterations: int,
   settings: object({ constrain: word("auto", "off"), temperature: maybe(number), max_tokens: maybe(int), seed: maybe(int), deadline_ms: int, "history?": grown, "candidates?": grown,
-    "top_p?": number, "stop?": list(text) }),
+    "top_p?": number, "stop?": list(text), "assert_formats?": (value) => is("true", value).raw }),
   inline_schema: raw, verdict: word("accepted", "max_iter_exhausted", "infra_error"), iterations: int, accepted_iteration: maybe(int),
   grounded: maybe(bool), artifact: raw, attempts: list(attempt), error: maybe(object({ code: grown, message: text, "detail?": maybe(text) })),
   usage, duration_ms: int, conversation_id: maybe(text), metadata: map(), trace_id_replaced: bool, config_digest: text, kind_digest: text,

@@ -123,6 +123,7 @@ settings = st.builds(
     candidates=_unset(_word(*get_args(CandidatesMode))),
     top_p=_unset(_number_texts.map(lambda text: msgspec.Raw(text.encode()))),
     stop=_unset(st.lists(texts, max_size=3).map(tuple)),
+    assert_formats=_unset(st.just(True)),
 )
 messages = st.builds(
     RowMessage, role=_enum(Role), content=texts, content_truncated=_unset(truncated)

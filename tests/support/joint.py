@@ -38,7 +38,7 @@ def kind_of(schema: object, formats: FormatMode = "off") -> Kind:
 
 def joint(ours: object, theirs: object, formats: FormatMode = "off") -> CompiledSchema:
     caller = theirs if isinstance(theirs, bytes) else raw(theirs)
-    return joint_schema(SchemaCache(), kind_of(ours, formats), caller)
+    return joint_schema(SchemaCache(), kind_of(ours, formats), caller, formats)
 
 
 def closed(**members: object) -> dict[str, Any]:

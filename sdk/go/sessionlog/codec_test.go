@@ -401,6 +401,27 @@ func TestTopPAndStopOfTheSettingsAreWrittenLastWhereTheRequestSetThem(t *testing
 	}
 }
 
+func TestAssertFormatsOfTheSettingsStandLastWhereTheRequestSetThem(t *testing.T) {
+	row, err := sessionlog.DecodeSessionRow([]byte(seal(body)))
+	if err != nil || row.Settings.AssertFormats {
+		t.Fatalf("%+v, %v", row, err)
+	}
+	row.Settings.Stop, row.Settings.AssertFormats = []string{"a"}, true
+	line, err := row.Encode()
+	expected := `"deadline_ms":120000,"stop":["a"],"assert_formats":true}`
+	if err != nil || string(line) != replaced(t, `"deadline_ms":120000}`, expected) {
+		t.Errorf("%s, %v", line, err)
+	}
+	again, err := sessionlog.DecodeSessionRow(line)
+	if err != nil || !again.Settings.AssertFormats || again.Settings.Unknown.Len() != 0 {
+		t.Errorf("%+v, %v", again, err)
+	}
+	for _, value := range []string{"false", "null", `"true"`, "1", "[]"} {
+		settings := `"deadline_ms":120000,"assert_formats":` + value
+		refuse(t, replaced(t, `"deadline_ms":120000`, settings), "settings.assert_formats: not true")
+	}
+}
+
 func TestAWordThatWasReadInOneMemberIsNotWrittenInAnother(t *testing.T) {
 	line := replaced(t, `"deadline_ms":120000`, `"deadline_ms":120000,"history":"one_of_tomorrow"`)
 	row, err := sessionlog.DecodeSessionRow([]byte(line))
@@ -502,7 +523,7 @@ func TestTheStartedLineHasTheRowsMembersKnownAtTheStart(t *testing.T) {
 	rest := strings.Index(body, `"conversation_id"`)
 	end := strings.Index(body, `,"tables"`)
 	known := strings.Replace(body[:start]+body[rest:end], "session.iterate.v1", "session.started.v1", 1)
-	for _, more := range []string{"", `,"history":"full","candidates":"hint"`, `,"candidates":"one_of_tomorrow","stop":["a"]`} {
+	for _, more := range []string{"", `,"history":"full","candidates":"hint"`, `,"candidates":"one_of_tomorrow","stop":["a"],"assert_formats":true`} {
 		line := seal(strings.Replace(known, `"deadline_ms":120000`, `"deadline_ms":120000`+more, 1))
 		started, err := sessionlog.DecodeStarted([]byte(line))
 		if err != nil {

@@ -18,16 +18,17 @@ type Message struct {
 
 // Settings are the sampling and time settings in force; nil is "not set".
 type Settings struct {
-	Constrain   Constrain
-	Temperature RawNumber      // as it came: 0.70 stays 0.70
-	MaxTokens   *int64         // of one answer
-	Seed        *int64         // of the sampler
-	DeadlineMS  int64          // of the session
-	History     History        // what a later attempt saw of the earlier answers
-	Candidates  CandidatesMode // how the request wanted values offered
-	TopP        RawNumber      // of the request; nothing is left out
-	Stop        []string       // texts that end an answer, of the request; nil is left out
-	Unknown     Unknown        // members that a later version added
+	Constrain     Constrain
+	Temperature   RawNumber      // as it came: 0.70 stays 0.70
+	MaxTokens     *int64         // of one answer
+	Seed          *int64         // of the sampler
+	DeadlineMS    int64          // of the session
+	History       History        // what a later attempt saw of the earlier answers
+	Candidates    CandidatesMode // how the request wanted values offered
+	TopP          RawNumber      // of the request; nothing is left out
+	Stop          []string       // texts that end an answer, of the request; nil is left out
+	AssertFormats bool           // assert_formats of the request; false is left out
+	Unknown       Unknown        // members that a later version added
 
 	cameHistory    History        // what History was read as
 	cameCandidates CandidatesMode // what Candidates was read as
@@ -221,6 +222,7 @@ func (s *Settings) fields() []field {
 		{"candidates", optionalWord(&s.Candidates, &s.cameCandidates, candidatesModes)},
 		{"top_p", optionalNumberMember{numberMember{&s.TopP}}},
 		{"stop", optionalListMember[string]{listMember[string]{&s.Stop, text}}},
+		{"assert_formats", trueMember{boolMember{&s.AssertFormats}}},
 	}
 }
 

@@ -67,6 +67,20 @@ func (m boolMember) write(out []byte) ([]byte, error) {
 	return strconv.AppendBool(out, *m.place), nil
 }
 
+// trueMember is true, or left out; false is no value of it.
+type trueMember struct{ boolMember }
+
+func (m trueMember) read(value string) error {
+	if value != "true" {
+		return &DecodeError{Reason: "not true"}
+	}
+	return m.boolMember.read(value)
+}
+
+func (m trueMember) isLeftOut() bool {
+	return !*m.place
+}
+
 // wordMember is one of a closed list, on the way in and on the way out.
 type wordMember[T ~string] struct {
 	place *T

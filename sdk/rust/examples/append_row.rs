@@ -60,6 +60,7 @@ fn started(ids: &CallIds, temperature: RawNumber) -> Started {
             candidates: None,
             top_p: None,
             stop: None,
+            assert_formats: None,
             unknown: Unknown::default(),
         },
         inline_schema: RawJson::null(),

@@ -1,10 +1,10 @@
 //! The lines of a session log and what is in them, member by member in the contract's order.
 //!
 //! A field is a member. `Option` is `null` where the contract says that nothing is `null`, and
-//! "left out" for `got`, `expected`, `nearest`, `narrowed`, `history`, `candidates`, `top_p` and `stop`
-//! of the settings and the `…_truncated` markers. A JSON value that is carried with its own bytes is a
-//! [`RawJson`]. Reading checks form, types and closed lists, and takes any word of a list that grows;
-//! the form of ids, times and digests, and whether members agree, is the writer's business.
+//! "left out" for `got`, `expected`, `nearest`, `narrowed`, `history`, `candidates`, `top_p`, `stop` and
+//! `assert_formats` of the settings and the `…_truncated` markers. A JSON value that is carried with its
+//! own bytes is a [`RawJson`]. Reading checks form, types and closed lists, and takes any word of a list
+//! that grows; the form of ids, times and digests, and whether members agree, is the writer's business.
 
 use std::collections::BTreeMap;
 
@@ -199,6 +199,8 @@ record! {
         top_p: Option<TopP>,
         /// Texts that end an answer; `None`, which is left out: the request set none.
         stop: Option<Vec<String>>,
+        /// `None`, which is left out: the request asserted no formats.
+        assert_formats: Option<True>,
     }
 }
 
@@ -510,8 +512,22 @@ impl Member for TopP {
     }
 }
 
+/// `true`, the only value of a member that is left out where it would be false.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct True;
+
+impl Member for True {
+    fn read(text: &str) -> Result<Self, DecodeError> {
+        if text == "true" { Ok(Self) } else { Err(DecodeError::new("not true")) }
+    }
+
+    fn write(&self, out: &mut String) {
+        out.push_str("true");
+    }
+}
+
 nullable!(Vec<Message>, SessionError);
-left_out!(Truncated, History, CandidatesMode, TopP, Vec<String>);
+left_out!(Truncated, History, CandidatesMode, TopP, Vec<String>, True);
 left_out!(Vec<NearValue>, Vec<Narrowed>, Option<String>);
 
 impl Line for SessionRow {

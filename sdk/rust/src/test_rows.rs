@@ -81,6 +81,7 @@ pub(crate) fn row() -> SessionRow {
             candidates: None,
             top_p: None,
             stop: None,
+            assert_formats: None,
             unknown: Unknown::default(),
         },
         inline_schema: RawJson::null(),

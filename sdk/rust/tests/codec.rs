@@ -2,7 +2,7 @@
 
 use lakehouse_sessionlog::{
     CandidatesMode, FindingCode, History, LINE_BYTES_MAX, RawJson, SegmentHeader, SessionRow,
-    Started, TopP, Unknown, Verdict, crc_holds,
+    Started, TopP, True, Unknown, Verdict, crc_holds,
 };
 
 /// Written out by hand from contract section 4.
@@ -266,6 +266,27 @@ fn top_p_and_stop_of_the_settings_are_written_last_where_the_request_set_them() 
 }
 
 #[test]
+fn assert_formats_of_the_settings_stand_last_where_the_request_set_them() {
+    let mut row = SessionRow::decode(&seal(BODY)).unwrap();
+    assert_eq!(row.settings.assert_formats, None);
+    row.settings.stop = Some(vec!["a".to_owned()]);
+    row.settings.assert_formats = Some(True);
+    let line = replaced(
+        r#""deadline_ms":120000}"#,
+        r#""deadline_ms":120000,"stop":["a"],"assert_formats":true}"#,
+    );
+    assert_eq!(row.encode().unwrap(), line);
+    assert_eq!(SessionRow::decode(&line).unwrap(), row);
+    for value in ["false", "null", r#""true""#, "1", "[]"] {
+        let settings = format!(r#""deadline_ms":120000,"assert_formats":{value}"#);
+        refused(
+            &replaced(r#""deadline_ms":120000"#, &settings),
+            "settings.assert_formats: not true",
+        );
+    }
+}
+
+#[test]
 fn the_detail_of_an_error_is_written_unless_the_row_is_of_before() {
     let mut row = SessionRow::decode(&seal(BODY)).unwrap();
     let line = |row: &SessionRow| String::from_utf8(row.encode().unwrap()).unwrap();
@@ -340,7 +361,7 @@ fn the_started_line_has_the_rows_members_known_at_the_start() {
     for more in [
         "",
         r#","history":"full","candidates":"hint""#,
-        r#","candidates":"one_of_tomorrow","stop":["a"]"#,
+        r#","candidates":"one_of_tomorrow","stop":["a"],"assert_formats":true"#,
     ] {
         let settings = format!(r#""deadline_ms":120000{more}"#);
         let line = seal(&body.replacen(r#""deadline_ms":120000"#, &settings, 1));

@@ -29,6 +29,7 @@ class Settings(msgspec.Struct, frozen=True):
     `history` is a `History`, or one of a later version; left out if it is `findings`. `candidates`
     is the request's `CandidatesMode`, likewise; left out where the request set none. `top_p`, raw
     JSON, and `stop` are the request's, too: those of the kind and the model are in their digests.
+    `assert_formats` is the request's: true, or left out.
     """
 
     constrain: Constrain
@@ -40,6 +41,11 @@ class Settings(msgspec.Struct, frozen=True):
     candidates: Word | msgspec.UnsetType = msgspec.UNSET
     top_p: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     stop: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
+    assert_formats: bool | msgspec.UnsetType = msgspec.UNSET
+
+    @property
+    def asserts_formats(self) -> bool:
+        return self.assert_formats is True
 
 
 class LoggedError(msgspec.Struct, frozen=True):

@@ -229,6 +229,8 @@ def _check_settings(record: Row | Started) -> None:
     top_p = record.settings.top_p
     if top_p is not msgspec.UNSET and bytes(top_p)[0] not in _NUMBER_START:
         raise RowError("`settings.top_p` is not a number")
+    if record.settings.assert_formats is False:
+        raise RowError("`settings.assert_formats` is not true")
 
 
 def _check_nearest(findings: tuple[Finding, ...]) -> None:

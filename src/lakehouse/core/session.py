@@ -23,7 +23,8 @@ class IterateRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, om
 
     `schema`, `temperature` and `output_schema` keep their bytes; raw `null` when absent. An empty
     `stop` is a value: no text ends an answer, whatever the kind or the model says. The answer must
-    satisfy `output_schema` beside the schema of its `kind`.
+    satisfy `output_schema` beside the schema of its `kind`. `assert_formats` asserts the known
+    formats of every schema that judges the answer; a kind may assert more.
     """
 
     kind: str | None = None
@@ -44,6 +45,7 @@ class IterateRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, om
     top_p: float | None = None
     stop: tuple[str, ...] | None = None
     output_schema: msgspec.Raw = msgspec.field(default_factory=null)
+    assert_formats: bool = False
 
 
 class Narrowed(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,7 +14,7 @@ from lakehouse.core.chat import UNSAID, Message, ModelName, Sampling
 from lakehouse.core.context import CallContext
 from lakehouse.core.errors import Refusal
 from lakehouse.core.json_text import NULL, compact, parse
-from lakehouse.core.kind import CandidatesMode, Kind, kind_digest
+from lakehouse.core.kind import CandidatesMode, FormatMode, Kind, kind_digest
 from lakehouse.core.limits import (
     DEADLINE_MS_DEFAULT,
     DEADLINE_MS_MAX,
@@ -107,12 +107,9 @@ def plan(request: IterateRequest, context: CallContext, catalog: Catalog) -> Ses
     messages, user_texts, row_messages = _messages(request)
     _check_ranges(request)
     kind = _kind(request, catalog)
-    inline_schema = kind.schema if kind.name is None else request.output_schema
-    if kind.name is not None and inline_schema != NULL:
-        inline_schema = _compacted(inline_schema)
+    inline_schema = _inline_schema(kind, request.output_schema)
     model = find_model(request.model or kind.model, catalog.models)
     history = kind.history or model.history or "findings"
-    deadline_ms = catalog.deadline_ms if request.deadline_ms is None else request.deadline_ms
     said = kind.sampling != UNSAID  # most kinds do not set it
     defaults = kind.sampling.over(model.sampling) if said else model.sampling
     temperature, temperature_raw = _temperature(request, defaults)
@@ -128,7 +125,9 @@ def plan(request: IterateRequest, context: CallContext, catalog: Catalog) -> Ses
     return SessionTask(
         context=context,
         kind=kind,
-        schema=judging_schema(kind, inline_schema, catalog.schemas),
+        schema=judging_schema(
+            kind, inline_schema, catalog.schemas, assert_formats=request.assert_formats
+        ),
         model=model,
         system=system,
         prompt=user_texts[-1],
@@ -141,11 +140,12 @@ def plan(request: IterateRequest, context: CallContext, catalog: Catalog) -> Ses
             temperature=temperature_raw,
             max_tokens=sampling.max_tokens,
             seed=sampling.seed,
-            deadline_ms=deadline_ms,
+            deadline_ms=catalog.deadline_ms if request.deadline_ms is None else request.deadline_ms,
             history=msgspec.UNSET if history == "findings" else history,
             candidates=request.candidates or msgspec.UNSET,
             top_p=msgspec.UNSET if request.top_p is None else _encoded(request.top_p),
             stop=msgspec.UNSET if request.stop is None else request.stop,
+            assert_formats=request.assert_formats or msgspec.UNSET,
         ),
         reprompt=kind.reprompt,
         sampling=sampling,
@@ -194,7 +194,12 @@ def find_model(name: str, models: Mapping[str, ModelName]) -> ModelName:
 
 
 def inline_kind(
-    schema: msgspec.Raw, *, system: str | None, max_iterations: int, model: str
+    schema: msgspec.Raw,
+    *,
+    system: str | None,
+    max_iterations: int,
+    model: str,
+    assert_formats: bool = False,
 ) -> Kind:
     """Build the unnamed kind of an inline schema: no grounding, no rules.
 
@@ -204,6 +209,7 @@ def inline_kind(
     """
     raw = compact(bytes(schema).decode("utf-8"))
     check_schema_size(raw)
+    formats: FormatMode = "known" if assert_formats else "off"
     return Kind(
         name=None,
         schema=msgspec.Raw(raw),
@@ -212,30 +218,38 @@ def inline_kind(
         rules=(),
         max_iterations=max_iterations,
         model=model,
-        digest=_inline_digest(raw, system, max_iterations, model),
+        digest=_inline_digest(raw, system, max_iterations, model, formats),
+        formats=formats,
     )
 
 
-def judging_schema(kind: Kind, inline_schema: msgspec.Raw, schemas: SchemaCache) -> CompiledSchema:
+def judging_schema(
+    kind: Kind, inline_schema: msgspec.Raw, schemas: SchemaCache, *, assert_formats: bool
+) -> CompiledSchema:
     """Return what judges the answers of a session, from its kind and its row's `inline_schema`.
+
+    `assert_formats` is what the request says; a kind that asserts formats does so in any case.
 
     Raises:
         Refusal: `invalid_schema`: see `joint_schema`.
     """
+    formats: FormatMode = "known" if assert_formats and kind.formats == "off" else kind.formats
     if kind.name is None or inline_schema == NULL:
-        return schemas.of(kind)
-    return joint_schema(schemas, kind, bytes(_compacted(inline_schema)))
+        return schemas.get(bytes(kind.schema), formats)
+    return joint_schema(schemas, kind, bytes(_compacted(inline_schema)), formats)
 
 
 _inline_digests: OrderedDict[bytes, str] = OrderedDict()
 
 
-def _inline_digest(schema: bytes, system: str | None, max_iterations: int, model: str) -> str:
+def _inline_digest(
+    schema: bytes, system: str | None, max_iterations: int, model: str, formats: FormatMode
+) -> str:
     """Return the digest of an inline kind, cached for identical requests.
 
     The cache stores the caller's texts as hashes: an entry takes about 250 bytes.
     """
-    asked = msgspec.msgpack.encode((schema, system, max_iterations, model))
+    asked = msgspec.msgpack.encode((schema, system, max_iterations, model, formats))
     key = hashlib.sha256(asked).digest()
     digest = _inline_digests.get(key)
     if digest is None:
@@ -246,6 +260,7 @@ def _inline_digest(schema: bytes, system: str | None, max_iterations: int, model
             rules=(),
             max_iterations=max_iterations,
             model=model,
+            grown={} if formats == "off" else {"assert_formats": True},
         )
         if len(_inline_digests) > INLINE_DIGESTS_CACHED_MAX:
             _inline_digests.popitem(last=False)
@@ -271,7 +286,15 @@ def _kind(request: IterateRequest, catalog: Catalog) -> Kind:
         system=request.system,
         max_iterations=request.max_iterations or catalog.max_iterations,
         model=model,
+        assert_formats=request.assert_formats,
     )
+
+
+def _inline_schema(kind: Kind, output_schema: msgspec.Raw) -> msgspec.Raw:
+    """Return the caller's schema, as the row has it."""
+    if kind.name is None:
+        return kind.schema
+    return output_schema if output_schema == NULL else _compacted(output_schema)
 
 
 def _compacted(schema: msgspec.Raw) -> msgspec.Raw:

@@ -118,10 +118,11 @@ def _checked(request: FeedbackRequest, row: Row, catalog: Catalog) -> msgspec.Ra
     raw = compact(bytes(request.artifact).decode("utf-8"))
     kind = catalog.kinds.get(row.kind) if row.kind is not None else None
     schema = None
+    asserted = row.settings.asserts_formats
     if kind is not None:
-        schema = judging_schema(kind, row.inline_schema, catalog.schemas)
+        schema = judging_schema(kind, row.inline_schema, catalog.schemas, assert_formats=asserted)
     elif row.inline_schema != NULL:
-        schema = catalog.schemas.get(bytes(row.inline_schema))
+        schema = catalog.schemas.get(bytes(row.inline_schema), "known" if asserted else "off")
     if schema is not None:
         findings = schema.findings(parse_bytes(raw), raw)
         if findings:

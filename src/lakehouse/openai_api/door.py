@@ -121,6 +121,7 @@ class OpenAiDoor:
             deadline_ms=options.deadline_ms,
             conversation_id=conversation_id,
             metadata=_metadata(call, form),
+            assert_formats=schema != NULL,  # what parses an answer does not take other texts
         )
 
     async def _streamed(

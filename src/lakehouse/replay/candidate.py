@@ -107,6 +107,7 @@ def replay_request(
         top_p=None if settings.top_p is msgspec.UNSET else float(bytes(settings.top_p)),
         stop=None if settings.stop is msgspec.UNSET else settings.stop,
         output_schema=NULL if row.kind is None else row.inline_schema,
+        assert_formats=settings.asserts_formats,
     )
 
 

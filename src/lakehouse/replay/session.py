@@ -121,7 +121,12 @@ class Rejudge:
         """
         kind = self._kind(row)
         tables = await self._tables.snapshot(kind)
-        schema = judging_schema(kind, row.inline_schema, self._catalog.schemas)
+        schema = judging_schema(
+            kind,
+            row.inline_schema,
+            self._catalog.schemas,
+            assert_formats=row.settings.asserts_formats,
+        )
         attempts: list[Attempt] = []
         grounded: bool | None = None
         for logged in row.attempts:
@@ -166,6 +171,7 @@ class Rejudge:
             system=row.system,
             max_iterations=row.max_iterations,
             model=row.model_alias,
+            assert_formats=row.settings.asserts_formats,
         )
 
     def _row(self, row: Row, replay_row_id: str, kind: Kind, attempts: tuple[Attempt, ...]) -> Row:

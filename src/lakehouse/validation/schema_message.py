@@ -25,6 +25,15 @@ _MESSAGES: Final = {
     "propertyNames": "has a member whose name is not allowed: {expected}",
     "unevaluatedItems": "has an item that is not allowed",
 }
+# What a model or a person gets wrong about a format, its name alone not telling.
+_FORMS: Final = {
+    '"date"': ", such as 2026-03-01",
+    '"date-time"': ": date and time with an offset or Z, such as 2026-03-01T08:15:30Z",
+    '"time"': ": a time with an offset or Z, such as 08:15:30Z or 08:15:30+02:00",
+    '"duration"': " of ISO 8601, such as PT1H25M",
+    '"uuid"': ", such as 019ab3c4-d5e7-7a1c-8d3e-4f5061728394",
+    '"uri"': ": an absolute URI with its scheme, such as https://example.org/a",
+}
 
 
 def message_of(failure: Failure, expected: str, branch: str) -> str:
@@ -33,7 +42,8 @@ def message_of(failure: Failure, expected: str, branch: str) -> str:
         return "is not allowed here"
     template = _MESSAGES.get(failure.keyword, "must hold {keyword} {expected}")
     name = shown(dumps(failure.name).encode()) if failure.name is not None else ""
-    return template.format(name=name, expected=expected, keyword=failure.keyword, branch=branch)
+    told = template.format(name=name, expected=expected, keyword=failure.keyword, branch=branch)
+    return told + _FORMS.get(expected, "") if failure.keyword == "format" else told
 
 
 def shown(value: bytes) -> str:

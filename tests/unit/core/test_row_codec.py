@@ -270,6 +270,23 @@ def test_stop_of_the_settings_is_a_list_of_texts_or_left_out(value: object) -> N
             decode(changed(lambda row: row["settings"].update(stop=value), line))
 
 
+def test_assert_formats_of_the_settings_stands_last() -> None:
+    for line, decode in ((LINE, decode_row), (encode_line(make_started(ROW)), decode_started)):
+        assert not decode(line).settings.asserts_formats
+        end = b'"deadline_ms":120000,"stop":[],"assert_formats":true}'
+        came = resealed(line.replace(b'"deadline_ms":120000}', end))
+        found = decode(came)
+        assert found.settings.asserts_formats
+        assert encode_line(found) == came
+
+
+@pytest.mark.parametrize("value", [None, False, 1, "true", "known", [True], {}])
+def test_assert_formats_of_the_settings_is_true_or_left_out(value: object) -> None:
+    for line, decode in ((LINE, decode_row), (encode_line(make_started(ROW)), decode_started)):
+        with pytest.raises(RowError, match=r"settings\.assert_formats"):
+            decode(changed(lambda row: row["settings"].update(assert_formats=value), line))
+
+
 @pytest.mark.parametrize("value", ["LIS", 1, None, {}, [None], [True], [[]], ["a", {}]])
 def test_nearest_is_a_list_of_strings_and_numbers(value: object) -> None:
     with pytest.raises(RowError, match="nearest"):

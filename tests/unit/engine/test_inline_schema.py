@@ -12,9 +12,13 @@ from lakehouse.engine.task import inline_kind
 from support.sessions import task_of
 
 
-def kind_of(schema: str, *, system: str | None = None) -> str:
+def kind_of(schema: str, *, system: str | None = None, assert_formats: bool = False) -> str:
     return inline_kind(
-        msgspec.Raw(schema.encode()), system=system, max_iterations=3, model="small"
+        msgspec.Raw(schema.encode()),
+        system=system,
+        max_iterations=3,
+        model="small",
+        assert_formats=assert_formats,
     ).digest
 
 
@@ -69,3 +73,4 @@ def test_alike_requests_have_one_digest_and_others_another():
     assert kind_of('{"type":"object"}', system="b") != first
     assert kind_of('{"type":"array"}', system="a") != first
     assert kind_of('{"type":"object"}', system=None) != first
+    assert kind_of('{"type":"object"}', system="a", assert_formats=True) != first

@@ -34,6 +34,8 @@ VALID: dict[str, list[str]] = {
         '{"kind":"k","prompt":"p","output_schema":{"type":"object"}}',
         '{"kind":"k","prompt":"p","output_schema":true}',
         '{"schema":{},"prompt":"p","output_schema":null}',
+        '{"schema":{},"prompt":"p","assert_formats":true}',
+        '{"kind":"k","prompt":"p","assert_formats":false}',
     ],
     "validate.request": [
         '{"output":"x","schema":{}}',
@@ -104,6 +106,8 @@ INVALID: dict[str, list[str]] = {
         '{"kind":null,"prompt":"p"}',
         '{"schema":{},"prompt":"p","output_schema":{}}',
         '{"kind":"k","prompt":"p","output_schema":"{}"}',
+        '{"schema":{},"prompt":"p","assert_formats":"known"}',
+        '{"schema":{},"prompt":"p","assert_formats":null}',
     ],
     "validate.request": [
         '{"schema":{}}',

@@ -94,3 +94,28 @@ def test_the_engine_itself_checks_each_of_them() -> None:
     """A name that the engine does not know would hold for every text."""
     for name, (_, bad) in SAMPLES.items():
         assert not _validator({"format": name}).is_valid(bad)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "form"),
+    [
+        (
+            "date-time",
+            "2026-03-01T08:15:30",
+            ": date and time with an offset or Z, such as 2026-03-01T08:15:30Z",
+        ),
+        (
+            "time",
+            "08:15",
+            ": a time with an offset or Z, such as 08:15:30Z or 08:15:30+02:00",
+        ),
+        ("date", "1 March", ", such as 2026-03-01"),
+        ("ipv4", "::1", ""),
+    ],
+)
+def test_a_finding_tells_what_a_format_asks_for(name: str, value: str, form: str) -> None:
+    """RFC 3339 calls for an offset, which many parsers do without."""
+    raw = json.dumps({"v": value}).encode()
+    schema = compile_schema(json.dumps({"properties": {"v": {"format": name}}}).encode(), "known")
+    [finding] = schema.findings({"v": value}, raw)
+    assert finding.message == f'must have the format "{name}"{form}'

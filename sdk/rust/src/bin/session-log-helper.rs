@@ -168,6 +168,7 @@ fn row(number: u64) -> SessionRow {
             candidates: None,
             top_p: None,
             stop: None,
+            assert_formats: None,
             unknown: Unknown::default(),
         },
         inline_schema: RawJson::null(),
