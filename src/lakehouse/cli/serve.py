@@ -97,6 +97,7 @@ def _announcement(stack: Stack, url: str) -> Callable[[], None]:
         if role in {"up", "gateway"}:
             say(f"Sessions are logged under {config.path(config.log.path)}")
             say("Try:\n" + _curl(config, url))
+            say(f"OpenAI clients: base_url {url}/v1, with a kind or a model as `model`.")
         say(_tracing(stack))
         if role in {"up", "validatord"}:
             _warn_of_missing_tables(config)

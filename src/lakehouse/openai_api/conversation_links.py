@@ -1,6 +1,7 @@
 """Joins the sessions of one conversation: a request that carries a call of ours goes on with it."""
 
 import asyncio
+import logging
 from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,9 +10,11 @@ from typing import Final
 import msgspec
 
 from lakehouse.core.context import CallContext
+from lakehouse.core.errors import LakehouseError
 from lakehouse.core.session import IterateRequest
 from lakehouse.sessionlog.reading.outcome import outcome_of
 
+_LOG = logging.getLogger(__name__)
 _KNOWN_MAX: Final = 10_000
 
 
@@ -48,7 +51,11 @@ class ConversationLinks:
         return None
 
     def _logged(self, row_id: str) -> str | None:
-        row = outcome_of(self._log, row_id).row
+        try:
+            row = outcome_of(self._log, row_id).row
+        except LakehouseError as error:  # the request itself needs no older row
+            _LOG.warning("a session is not joined to its conversation: %s", error)
+            row = None
         if row is None:
             return None
         named = msgspec.json.decode(row, type=_Named)

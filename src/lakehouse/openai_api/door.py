@@ -8,6 +8,7 @@ from lakehouse.admission.admission import Admission, Answered
 from lakehouse.admission.keyed_calls import KEY_HEADER, KeyedCall
 from lakehouse.core.clock import SystemClock
 from lakehouse.core.context import CallContext
+from lakehouse.core.errors import Refusal
 from lakehouse.core.json_text import NULL
 from lakehouse.core.metadata import DOOR_MEMBER, RESERVED_MEMBERS, USER_MEMBER
 from lakehouse.core.ports import KindInfo
@@ -16,7 +17,7 @@ from lakehouse.openai_api.client_facts import client_facts
 from lakehouse.openai_api.contract import no_contract
 from lakehouse.openai_api.conversation_links import ConversationLinks
 from lakehouse.openai_api.failure import DoorFailure, failure_of_reply
-from lakehouse.openai_api.fault import RequestFault
+from lakehouse.openai_api.fault import RequestFault, schema_fault
 from lakehouse.openai_api.held_stream import ComingAnswer, StreamTimes, held_response
 from lakehouse.openai_api.model_names import ModelNames
 from lakehouse.openai_api.parameters import ApiRoute
@@ -93,7 +94,10 @@ class OpenAiDoor:
         if asked.stream:
             response = await self._streamed(call, request, form, keyed)
         else:
-            answered = await self._admission.answer(request, call.context, keyed)
+            try:
+                answered = await self._admission.answer(request, call.context, keyed)
+            except Refusal as refusal:
+                raise schema_fault(refusal, asked.contract.param) from None
             response = _whole(answered, asked.route, form, call.elapsed_ms)
             self._links.learn(answered.reply.row_id, request, answered.context)
         return _with_ignored(response, asked.ignored)
@@ -140,6 +144,7 @@ class OpenAiDoor:
             reply=session.reply,
             outcome=lambda reply: session_outcome(form, reply),
             rejected=session.rejections(),
+            schema_param=call.request.contract.param,
         )
         events = stream_events(call.request, form, session.context)
         response = await held_response(coming, events, self._times(call))

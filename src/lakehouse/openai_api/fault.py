@@ -1,9 +1,11 @@
 """What is wrong with the request of an OpenAI client. Independent of HTTP."""
 
-from typing import Literal
+import re
+from typing import Final, Literal
 
-from lakehouse.core.errors import Refusal
+from lakehouse.core.errors import InfraError, Refusal
 
+_OUR_NAMES: Final = re.compile("`(?:output_)?schema`")
 FaultCode = Literal[
     "invalid_request",
     "invalid_schema",
@@ -31,6 +33,17 @@ class RequestFault(Refusal):
         super().__init__("invalid_request", message, hint=hint)
         self.api_code: FaultCode = api_code
         self.param = param
+
+
+def schema_fault(error: Refusal | InfraError, param: str | None) -> Refusal | InfraError:
+    """Return the same error, of a schema at its place in the client's body.
+
+    A session knows the schema as `schema`, or as `output_schema` beside a kind's.
+    """
+    if param is None or not isinstance(error, Refusal) or error.code != "invalid_schema":
+        return error
+    message, hint = (_OUR_NAMES.sub(f"`{param}`", text) for text in (error.public, error.hint))
+    return RequestFault(message, "invalid_schema", param, hint)
 
 
 def missing(param: str) -> RequestFault:

@@ -14,6 +14,7 @@ import msgspec
 from lakehouse.core.clock import Clock
 from lakehouse.core.errors import InfraError, Refusal
 from lakehouse.openai_api.failure import DoorFailure, failure_of
+from lakehouse.openai_api.fault import schema_fault
 from lakehouse.openai_api.reply_headers import Fields, ReplyHeaders
 from lakehouse.openai_api.sse import HEARTBEAT, rejection_line
 from lakehouse.openai_api.told_answer import ToldAnswer
@@ -45,7 +46,8 @@ class ComingAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """An answer that is made elsewhere.
 
     `outcome` says what a `reply` that is there came to. `rejected` gives the iteration of each
-    rejected attempt. `verdict` is what is known before the reply is.
+    rejected attempt. `verdict` is what is known before the reply is. `schema_param` is where the
+    client's schema stands in its body.
     """
 
     session_id: str
@@ -53,6 +55,7 @@ class ComingAnswer(msgspec.Struct, frozen=True, kw_only=True):
     outcome: Callable[[Any], ToldAnswer | DoorFailure]
     rejected: AsyncIterator[int]
     verdict: Literal["unchecked"] | None = None
+    schema_param: str | None = None
 
 
 class StreamTimes(msgspec.Struct, frozen=True, kw_only=True):
@@ -161,5 +164,5 @@ def _outcome(coming: ComingAnswer) -> ToldAnswer | DoorFailure:
     try:
         reply = coming.reply.result()
     except (Refusal, InfraError) as raised:
-        return failure_of(raised, coming.session_id)
+        return failure_of(schema_fault(raised, coming.schema_param), coming.session_id)
     return coming.outcome(reply)

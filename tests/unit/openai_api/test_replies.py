@@ -86,6 +86,18 @@ def test_a_forced_function_gets_the_artifact_as_its_arguments():
     }
 
 
+def test_the_older_form_of_a_call_is_answered_in_its_form_also_from_the_log():
+    form = msgspec.structs.replace(CALL, legacy=True)
+    row = accepted_row(b'{"delay":1.10}', metadata=form.metadata())
+    answer = session_answer(form, session_reply(row, None))
+    [choice] = body(chat_completion(answer))["choices"]
+
+    assert choice["finish_reason"] == "function_call"
+    assert choice["message"]["function_call"] == {"name": "record", "arguments": '{"delay":1.10}'}
+    assert "tool_calls" not in choice["message"]
+    assert stored_answer(row) == answer
+
+
 @pytest.mark.parametrize(
     "artifact",
     [b'{"name":"land","arguments":{"at":1.10}}', b'{"arguments":{"at":1.10},"name":"l\\u0061nd"}'],

@@ -135,6 +135,15 @@ def test_a_chat_stream_of_a_function_names_it_once():
     ]
 
 
+def test_a_chat_stream_of_the_older_form_joins_to_the_whole_call():
+    form = msgspec.structs.replace(CALL, legacy=True)
+    artifact = json.dumps(["x" * 9_000]).encode()
+    sent = [each.get("function_call", {}) for each in deltas(chat_events(form, accepted(artifact)))]
+
+    assert [each["name"] for each in sent if "name" in each] == ["record"]
+    assert "".join(each.get("arguments", "") for each in sent) == artifact.decode()
+
+
 def test_usage_comes_in_a_chunk_of_its_own_where_it_was_asked_for():
     *chunks, last = events(b"".join(chat_events(FORM, accepted(), include_usage=True)))
     assert [each["usage"] for each in chunks] == [None] * 3
