@@ -5,6 +5,7 @@ The log is the truth: a call is answered from the session's row, if there is one
 """
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
@@ -12,16 +13,19 @@ import msgspec
 
 from lakehouse.admission.live_session import LiveSession
 from lakehouse.core.context import CallContext, adopted
-from lakehouse.core.errors import InfraError, Refusal
+from lakehouse.core.errors import InfraError, LogUnavailable, Refusal
+from lakehouse.core.ids import new_id
 from lakehouse.core.json_text import parse_bytes
 from lakehouse.core.row import IDEMPOTENCY_KEY
 from lakehouse.core.row_codec import decode_row
-from lakehouse.core.session import IterateRequest, Judged, SessionReply
+from lakehouse.core.session import IterateRequest, Judged, ReplyError, SessionReply
 from lakehouse.engine.run import logged_reply
 from lakehouse.sessionlog.keyed import Claim, KeyReused, KeyStore
 
 KEY_HEADER: Final = "idempotency-key"
 KEY_CHARS_MAX: Final = 255
+_LOG = logging.getLogger(__name__)
+_BEGUN_S: Final = 0.25  # within which a validator has begun what a gateway asked it for
 _PAUSE_S: Final = 0.02
 _PAUSE_S_MAX: Final = 0.25
 _CANONICAL: Final = msgspec.json.Encoder(order="sorted", decimal_format="number")
@@ -142,19 +146,29 @@ class KeyedCalls:
             await wait.pause()
             claim = await self._claimed(call, context)
             ids = await self._ids(call, claim)
-        if claim is not None and _may_succeed_now(claim):
+        again = claim is not None and _may_succeed_now(claim)
+        if claim is not None and again:
             await asyncio.to_thread(claim.renew, context.row_id)
             ids = claim.session_id, claim.row_id
         replayed = claim is None or claim.row is not None or claim.running
         session = LiveSession(adopted(context, *ids))
-        following = self._follow(asked, session, claim, wait)
+        following = self._follow(asked, session, claim, wait, surely_ended=again)
         hold(session, asyncio.ensure_future(following))
         return session, replayed
 
     async def _follow(
-        self, asked: _Asked, session: LiveSession, claim: Claim | None, wait: "_Wait"
+        self,
+        asked: _Asked,
+        session: LiveSession,
+        claim: Claim | None,
+        wait: "_Wait",
+        *,
+        surely_ended: bool,
     ) -> SessionReply:
-        """Return the reply of the key's session: from its row, or by running it here."""
+        """Return the reply of the key's session: from its row, or by running it here.
+
+        `surely_ended`: nobody can be about to begin the run of the claim.
+        """
         try:
             while True:
                 if claim is None:
@@ -162,11 +176,15 @@ class KeyedCalls:
                     claim = await self._claimed(asked.call, session.context)
                 elif claim.row is not None:
                     return _reply_of(claim)
-                elif not claim.running:
-                    return await self._run(asked, session, claim)
-                else:  # at a validator whose gateway ended
+                elif claim.running:  # at a validator whose gateway ended
                     await wait.pause()
                     await asyncio.to_thread(claim.look)
+                elif claim.fresh or surely_ended:
+                    return await self._run(asked, session, claim)
+                else:  # a gateway may have died a moment before its validator began
+                    await asyncio.sleep(_BEGUN_S)
+                    await asyncio.to_thread(claim.look)
+                    surely_ended = True
         finally:
             if claim is not None:
                 claim.release()
@@ -179,12 +197,23 @@ class KeyedCalls:
         try:
             reply = await asked.run(request, context, session.judged)
         except Refusal as refusal:
-            if not refusal.retryable:  # it became no session: the key is free for another body
+            # It became no session: the key is free for another body.
+            if claim.fresh and not refusal.retryable:
                 await asyncio.to_thread(claim.drop)
             raise
-        if reply.error is not None and not asked.call.repeats(reply):
-            await asyncio.to_thread(claim.told, reply.error.hint)
+        if reply.error is not None:
+            await self._keep(claim, reply.error, final=not asked.call.repeats(reply))
         return reply
+
+    async def _keep(self, claim: Claim, error: ReplyError, *, final: bool) -> None:
+        """Store what a later call with the key must know of a failure."""
+        try:
+            if error.code == "log_unavailable":  # its started line has no row and never will
+                await asyncio.to_thread(claim.renew, new_id())
+            elif final:
+                await asyncio.to_thread(claim.told, error.hint)
+        except LogUnavailable as trouble:
+            _LOG.warning("the failure of a session is not kept for its key: %s", trouble.told)
 
     async def _claimed(self, call: KeyedCall, context: CallContext) -> Claim | None:
         """Claim the key; None while another process has it."""

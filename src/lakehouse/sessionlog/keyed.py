@@ -63,14 +63,15 @@ class Claim:
 
     `name` is what the session's started line and row have as `metadata.idempotency_key`. `row` is
     the final row of the last run, None if the log has none; `running` whether a living writer began
-    that run and has not ended it: then the session is not to be run again, but looked at.
-    Not thread-safe.
+    that run and has not ended it: then the session is not to be run again, but looked at. `fresh`:
+    no run was begun for the key before. Not thread-safe.
     """
 
     def __init__(self, root: Path, name: str, descriptor: int, disk: Disk) -> None:
         self.name = name
         self.row: bytes | None = None
         self.running = False
+        self.fresh = False
         self._root = root
         self._disk = disk
         self._descriptor: int | None = descriptor
@@ -96,6 +97,7 @@ class Claim:
         if stored is not None:
             self.look()
         else:
+            self.fresh = True
             os.ftruncate(self._open, 0)
         if self.row is None and not self.running:
             # Also what is stored is written again: it may never have been synced, or in vain.
