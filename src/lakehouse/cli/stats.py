@@ -20,6 +20,7 @@ from lakehouse.sessionlog.reading.stats import Stats, stats
 stats_app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 _RATES = ("first-shot rate", "(95 %)", "accepted rate", "(95 %)")
+_REPEATED = "repeated by clients"
 _COUNTS = ("sessions", "accepted", "first_shot", "max_iter_exhausted", "infra_error")
 
 
@@ -31,7 +32,8 @@ def command(
         str,
         typer.Option(
             help="Group by these, comma-separated: model, kind, day, provider, daemon, verdict, "
-            "offered (how the first attempt was offered values of tables)."
+            "offered (how the first attempt was offered values of tables), door (the API that was "
+            "called), client (the program that called)."
         ),
     ] = "",
     kind: KindOption = None,
@@ -43,6 +45,8 @@ def command(
     config: ConfigOption = None,
 ) -> None:
     """Show verdict counts and rates; rates exclude infra_error.
+
+    Where clients sent requests again, it also shows how many sessions those made.
 
     Example: lakehouse stats --by model,kind --since 2026-11-01
     """
@@ -62,20 +66,25 @@ def command(
     if json:
         print_json(result)
         return
-    rows = [_cells(part, dimensions) for part in (result.by or ())] if dimensions else []
+    parts = (result.by or ()) if dimensions else ()
+    rows = [[*_group(part, dimensions), *_numbers(part)] for part in parts]
     rows.append([*("all" if not i else "" for i in range(len(dimensions))), *_numbers(result)])
-    print_table([*dimensions, *_COUNTS, *_RATES], rows)
+    columns = [*dimensions, *_COUNTS, *_RATES]
+    if result.repeated:
+        columns.append(_REPEATED)
+        for row, part in zip(rows, (*parts, result), strict=True):
+            row.append(f"{part.repeated} ({percent(part.repeated / part.sessions)})")
+    print_table(columns, rows)
 
 
-def _cells(part: Stats, dimensions: list[str]) -> list[object]:
+def _group(part: Stats, dimensions: list[str]) -> list[object]:
     group = part.group or {}
-    return [*(group.get(name) or "(none)" for name in dimensions), *_numbers(part)]
+    return [group.get(name) or "(none)" for name in dimensions]
 
 
 def _numbers(part: Stats) -> list[object]:
-    counts = [getattr(part, name) for name in _COUNTS]
     return [
-        *counts,
+        *(getattr(part, name) for name in _COUNTS),
         percent(part.first_shot_rate),
         _interval(part.first_shot_interval),
         percent(part.accepted_rate),

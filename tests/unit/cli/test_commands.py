@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from support.commands import CONFIG, SCHEMA, SCRIPT, lakehouse, lines, project, run, write_inputs
+from support.filled_log import fill
+from support.rows import make_row
 from support.stack import call, running_stack
 from support.waiting import wait_until
 
@@ -324,6 +326,25 @@ def test_doctor_says_where_to_mend_a_column_that_is_not_there(project):
     assert "'nome': there is no such column; its columns are name" in check["detail"]
     assert "kinds.city" in check["fix"]
     assert "doctor" not in check["fix"]
+
+
+def test_stats_shows_what_clients_sent_again_only_where_there_is_any(project):
+    """In a column for each group, and in JSON."""
+    log = project / "log"
+    fill(log, make_row(metadata={"door": "openai.chat"}))
+    assert "repeated" not in lakehouse(project, "stats", "--by", "door").stdout
+    assert "repeated" not in lakehouse(project, "stats", "--json").stdout
+
+    fill(log, make_row(), make_row(metadata={"door": "openai.chat", "client_retry": "2"}))
+    shown = lakehouse(project, "stats", "--by", "door").stdout
+    found = json.loads(lakehouse(project, "stats", "--json").stdout)
+
+    heading, *rows = shown.splitlines()
+    assert "repeated by clients" in heading
+    ends = {row.split()[0]: row.rstrip().rsplit("  ", 1)[-1] for row in rows}
+    assert ends == {"(none)": "0 (0.0 %)", "openai.chat": "1 (50.0 %)", "all": "1 (33.3 %)"}
+    assert (found["sessions"], found["repeated"]) == (3, 1)
+    assert round(found["repeated_rate"], 3) == 0.333
 
 
 def test_the_log_commands_answer_on_an_empty_log(project):

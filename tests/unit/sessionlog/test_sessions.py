@@ -8,6 +8,7 @@ import random
 import tempfile
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -286,5 +287,34 @@ def test_groups_add_up_and_an_outage_has_no_rate(tmp_path: Path):
     assert (found.sessions, found.first_shot_rate, found.accepted_rate) == (5, 0.5, 0.75)
     outages = stats(tmp_path, where=SessionFilter(code="connect"))
     assert (outages.first_shot_rate, outages.first_shot_interval) == (None, None)
-    with pytest.raises(Refusal, match="`by` is 'colour'; allowed: model, kind"):
-        stats(tmp_path, by=["colour"])
+    assert b"repeated" not in msgspec.json.encode(found)
+    with pytest.raises(Refusal, match="`by` is 'price'; allowed: model, kind"):
+        stats(tmp_path, by=["price"])
+
+
+def test_what_clients_sent_again_is_told_by_group(tmp_path: Path):
+    """Of all sessions, outages too, which are what clients repeat; also once it is compacted."""
+    door, client = {"door": "openai.chat"}, {"client": "openai-node 7.59"}
+    outage = {"verdict": "infra_error", "accepted_iteration": None, "attempts": ()}
+    rows = [
+        make_row(metadata={**door, **client}),
+        make_row(metadata={**door, **client, "client_retry": "1"}, **outage),
+        make_row(metadata={**door, "client_retry": "2"}),
+        make_row(metadata={"note": "client_retry"}),
+    ]
+    fill(tmp_path, rows)
+    for compacted in (False, True):
+        if compacted:
+            seal(tmp_path)
+            assert compact(tmp_path, retention_h=0).damaged == ()
+        found = stats(tmp_path, by=["door", "client"])
+        assert isinstance(found.by, tuple)
+        assert (found.sessions, found.repeated, found.repeated_rate) == (4, 2, 0.5)
+        parts = [
+            (part.group, part.sessions, part.repeated, part.repeated_rate) for part in found.by
+        ]
+        assert parts == [
+            ({**door, **client}, 2, 1, 0.5),
+            ({**door, "client": None}, 1, 1, 1.0),
+            ({"door": None, "client": None}, 1, 0, None),
+        ]

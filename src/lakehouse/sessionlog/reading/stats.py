@@ -11,13 +11,21 @@ import duckdb
 import msgspec
 
 from lakehouse.core.errors import LakehouseError, Refusal
+from lakehouse.core.metadata import CLIENT_MEMBER, DOOR_MEMBER, RETRY_MEMBER
 from lakehouse.core.rates import wilson_interval
 from lakehouse.core.suggestion import did_you_mean
 from lakehouse.sessionlog.reading.filters import SessionFilter
 from lakehouse.sessionlog.reading.sources import find_sources, is_damage
 from lakehouse.sessionlog.reading.views import open_views
 
-Dimension = Literal["model", "kind", "day", "provider", "daemon", "verdict", "offered"]
+Dimension = Literal[
+    "model", "kind", "day", "provider", "daemon", "verdict", "offered", "door", "client"
+]
+
+
+def _member(name: str) -> str:
+    return f"json_extract_string(metadata, '$.{name}')"
+
 
 _EXPRESSIONS: Final[dict[str, str]] = {
     "model": "coalesce(model_alias, model)",
@@ -31,15 +39,19 @@ _EXPRESSIONS: Final[dict[str, str]] = {
         "coalesce(nullif(array_to_string(list_sort(list_distinct("
         "json_extract_string(attempts, '$[0].narrowed[*].mode'))), '+'), ''), 'none')"
     ),
+    "door": _member(DOOR_MEMBER),
+    "client": _member(CLIENT_MEMBER),
 }
 
 
 class Stats(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Counts of sessions and their rates, 0 to 1, or null without a session to rate.
 
-    Both rates leave `infra_error` out of what they divide by: an outage is not a bad answer. The
-    intervals are Wilson's, 95 %, as if each session were independent of the others.
-    `group` names the values that a part was grouped by; `by` holds the parts, ordered by them.
+    The rates of answers leave `infra_error` out of what they divide by: an outage is not a bad
+    answer. The intervals are Wilson's, 95 %, as if each session were independent of the others.
+    `repeated` counts the sessions of requests that a client sent again, as it says itself; its rate
+    is of all sessions, and both are left out if there is none. `group` names the values that a part
+    was grouped by; `by` holds the parts, ordered by them.
     """
 
     group: dict[str, str | None] | msgspec.UnsetType = msgspec.UNSET
@@ -52,6 +64,8 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     first_shot_interval: tuple[float, float] | None
     accepted_rate: float | None
     accepted_interval: tuple[float, float] | None
+    repeated: int = 0
+    repeated_rate: float | None = None
     by: "tuple[Stats, ...] | msgspec.UnsetType" = msgspec.UNSET
 
 
@@ -61,7 +75,8 @@ def stats(root: Path, *, by: Sequence[str] = (), where: SessionFilter | None = N
     Args:
         root: The log directory; one that is not there has no sessions.
         by: Any of `model` (our alias), `kind`, `day` (UTC), `provider`, `daemon`, `verdict`,
-            `offered` (how the first attempt was offered values of tables).
+            `offered` (how the first attempt was offered values of tables), `door` (the API that was
+            called, null for `/v1/iterate`), `client` (the program that called, where it says so).
         where: Which sessions; replays only if `daemon` asks for them.
 
     Raises:
@@ -84,15 +99,16 @@ def stats(root: Path, *, by: Sequence[str] = (), where: SessionFilter | None = N
         "count(*) FILTER (verdict = 'accepted'), "
         "count(*) FILTER (verdict = 'accepted' AND accepted_iteration = 0), "
         "count(*) FILTER (verdict = 'max_iter_exhausted'), "
-        "count(*) FILTER (verdict = 'infra_error') "
-        f"FROM (SELECT verdict, accepted_iteration{groups} FROM sessions WHERE {condition}) "
+        "count(*) FILTER (verdict = 'infra_error'), count(retry) "
+        f"FROM (SELECT verdict, accepted_iteration, {_member(RETRY_MEMBER)} AS retry{groups} "
+        f"FROM sessions WHERE {condition}) "
         + (f"GROUP BY {names} ORDER BY {names}" if names else "")
     )
     rows = _ask(root, query, values)
     parts = tuple(_stats(row[len(by) :], dict(zip(by, row, strict=False))) for row in rows)
     if not by:
         return msgspec.structs.replace(parts[0], group=msgspec.UNSET, by=())
-    totals = [sum(row[len(by) + index] for row in rows) for index in range(5)]
+    totals = [sum(row[len(by) + index] for row in rows) for index in range(6)]
     return msgspec.structs.replace(_stats(tuple(totals), {}), group=msgspec.UNSET, by=parts)
 
 
@@ -112,7 +128,7 @@ def _ask(root: Path, query: str, values: list[str]) -> list[tuple[Any, ...]]:
 
 
 def _stats(counts: tuple[Any, ...], group: dict[str, str | None]) -> Stats:
-    sessions, accepted, first_shot, exhausted, infra_error = counts
+    sessions, accepted, first_shot, exhausted, infra_error, repeated = counts
     rated = sessions - infra_error
     return Stats(
         group=group,
@@ -125,4 +141,6 @@ def _stats(counts: tuple[Any, ...], group: dict[str, str | None]) -> Stats:
         first_shot_interval=wilson_interval(first_shot / rated, rated) if rated else None,
         accepted_rate=accepted / rated if rated else None,
         accepted_interval=wilson_interval(accepted / rated, rated) if rated else None,
+        repeated=repeated,
+        repeated_rate=repeated / sessions if repeated else None,
     )
