@@ -1,11 +1,14 @@
 """`GET /metrics` of the real daemons, in one process and in three."""
 
 import json
+import threading
 from collections.abc import Iterator
 
 import pytest
 
 from lakehouse.gateway.auth import new_key
+from support.begun_stream import begun_stream
+from support.endpoint import completion, endpoint, refusal
 from support.metrics import samples
 from support.stack import SCRIPTED, Process, call, running_stack
 from support.waiting import wait_until
@@ -82,3 +85,58 @@ def test_metrics_need_the_key_where_there_are_keys(tmp_path):
         assert call(port, "GET", "/metrics").status == 401
         headers = {"authorization": f"Bearer {key.secret}"}
         assert call(port, "GET", "/metrics", headers=headers).status == 200
+
+
+@pytest.mark.parametrize("apart", [False, True], ids=["in_process", "apart"])
+def test_openai_routes_count_by_their_paths_and_true_statuses(tmp_path, apart):
+    """A failure told inside a stream counts as what it would have been, although 200 was sent."""
+    begun = threading.Event()
+    texts = {"good": '{"n": 1}', "bad": "prose", "away": ""}
+
+    def answer(body):
+        text = body["messages"][-1]["content"]
+        assert begun.wait(30)
+        return refusal("No such model.", 404) if text == "away" else completion(texts[text])
+
+    def body_of(path, text):
+        schema = {"type": "json_schema", "name": "n", "schema": {"type": "object"}}
+        asked = {"model": "m", "lakehouse": {"max_iterations": 1}}
+        if path == "/v1/responses":
+            return {**asked, "input": text, "text": {"format": schema}}
+        wanted = {"type": "json_schema", "json_schema": {"name": "n", "schema": schema["schema"]}}
+        messages = [{"role": "user", "content": text}]
+        return {**asked, "messages": messages, "response_format": wanted}
+
+    with endpoint(answer) as server:
+        config = (
+            '[log]\npath = "log"\n[models.m]\nprovider = "openai"\nmodel = "m"\n'
+            f'base_url = "{server.base_url}"\n[gateway.openai]\nstream_wait_ms = 1\n'
+        )
+        with running_stack(tmp_path, config, apart=apart) as processes:
+            port = processes["gateway"].port
+            expected = {}
+            for path in ("/v1/chat/completions", "/v1/responses"):
+                for text, status in (("good", 200), ("bad", 400), ("away", 502)):
+                    begun.set()
+                    whole = call(port, "POST", path, body_of(path, text))
+                    streamed = begun_stream(port, path, body_of(path, text), begun)
+                    assert (whole.status, streamed.whole) == (status, status == 200)
+                    expected["POST", path, str(status)] = 2
+                    if status == 200:
+                        stored = f"{path}/{whole.json()['id']}"
+                        assert call(port, "GET", stored).status == 200
+                        assert call(port, "GET", f"{path}/none").status == 404
+                        expected["GET", f"{path}/{{id}}", "200"] = 1
+                        expected["GET", f"{path}/{{id}}", "404"] = 1
+
+            def counted():
+                return {
+                    tuple(
+                        sample.labels[name] for name in ("method", "route", "status")
+                    ): sample.value
+                    for sample in samples(port)
+                    if sample.name == "lakehouse_requests_total"
+                    and sample.labels["route"].startswith(("/v1/chat/", "/v1/responses"))
+                }
+
+            wait_until(lambda: counted() == expected, counted)

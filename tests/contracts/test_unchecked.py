@@ -3,16 +3,15 @@
 Their answers say that nothing was checked; they leave no row.
 """
 
-import http.client
-import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 
+from support.begun_stream import begun_stream
 from support.endpoint import Answer, Endpoint, completion, endpoint, refusal
 from support.openai_replies import events
 from support.stack import call, running_stack
@@ -68,34 +67,6 @@ def facts_of(told: list[Any]) -> Any:
 def rows(port: int) -> list[Any]:
     found: list[Any] = call(port, "GET", "/v1/sessions").json()["sessions"]
     return found
-
-
-class Streamed(NamedTuple):
-    """A stream's head and body; `whole`: the body had its end."""
-
-    verdict: str | None
-    body: bytes
-    whole: bool
-
-
-def stream_begun_first(port: int, path: str, begun: threading.Event) -> Streamed:
-    """Let the model answer only once the head of the stream is there."""
-    begun.clear()
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-    try:
-        headers = {"Content-Type": "application/json"}
-        connection.request("POST", path, json.dumps({**ASKED[path], "stream": True}), headers)
-        response = connection.getresponse()
-        assert response.status == 200
-        begun.set()
-        verdict = response.getheader("x-lakehouse-verdict")
-        try:
-            return Streamed(verdict, response.read(), whole=True)
-        except http.client.IncompleteRead as torn:
-            return Streamed(verdict, torn.partial, whole=False)
-    finally:
-        begun.set()
-        connection.close()
 
 
 @BOTH
@@ -212,14 +183,14 @@ def test_a_late_answer_is_held_whole_and_a_late_failure_is_told(
         return late[0]
 
     with stack_at(tmp_path, answer, apart=apart, wait_ms=1) as (port, _):
-        for path in ASKED:
-            told = stream_begun_first(port, path, begun)
+        for path, body in ASKED.items():
+            told = begun_stream(port, path, body, begun)
             assert told.verdict == "unchecked"
             assert streamed_text(path, events(told.body)) == "Hello."
             assert told.whole
         late.pop(0)
-        for path in ASKED:
-            told = stream_begun_first(port, path, begun)
+        for path, body in ASKED.items():
+            told = begun_stream(port, path, body, begun)
             assert told.verdict == "unchecked"
             assert events(told.body)[-1]["error"]["code"] == "model_missing"
             assert not told.whole

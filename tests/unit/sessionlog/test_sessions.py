@@ -288,8 +288,8 @@ def test_groups_add_up_and_an_outage_has_no_rate(tmp_path: Path):
     outages = stats(tmp_path, where=SessionFilter(code="connect"))
     assert (outages.first_shot_rate, outages.first_shot_interval) == (None, None)
     assert b"repeated" not in msgspec.json.encode(found)
-    with pytest.raises(Refusal, match="`by` is 'price'; allowed: model, kind"):
-        stats(tmp_path, by=["price"])
+    with pytest.raises(Refusal, match="`by` is 'size'; allowed: model, kind"):
+        stats(tmp_path, by=["size"])
 
 
 def test_what_clients_sent_again_is_told_by_group(tmp_path: Path):
