@@ -14,6 +14,7 @@ from typing import Any, get_args
 
 import msgspec
 import typer
+from openai_api_reference import openai_api
 
 from lakehouse.cli.main import COMMANDS
 from lakehouse.config.load import load_config
@@ -22,6 +23,7 @@ from lakehouse.config.settings import (
     GatewaySettings,
     KindSettings,
     LogSettings,
+    OpenAiApiSettings,
     SessionSettings,
     TracingSettings,
 )
@@ -51,6 +53,7 @@ PAGES = Path(__file__).parents[1] / "docs" / "reference"
 SECTIONS: dict[str, type[msgspec.Struct]] = {
     "log": LogSettings,
     "gateway": GatewaySettings,
+    "gateway.openai": OpenAiApiSettings,
     "chatd": DaemonSettings,
     "validatord": DaemonSettings,
     "session": SessionSettings,
@@ -101,6 +104,8 @@ def default_of(field: msgspec.inspect.Field) -> str:
         return "empty"
     if field.default is None:
         return "none"
+    if isinstance(field.type, msgspec.inspect.StructType):
+        return "below"
     if field.default in ((), {}):
         return "empty"
     return f"`{msgspec.json.encode(field.default).decode()}`"
@@ -247,6 +252,7 @@ def routes() -> str:
 
 
 BUILDERS = {
+    "openai-api.md": openai_api,
     "http.md": routes,
     "configuration.md": configuration,
     "errors.md": errors,

@@ -16,13 +16,21 @@ from lakehouse.config.settings import (
     GatewaySettings,
     KindSettings,
     LogSettings,
+    OpenAiApiSettings,
     SessionSettings,
     TracingSettings,
 )
 from lakehouse.core.errors import INFRA_HINT, INFRA_STATUS, PROBLEM_STATUS
 from lakehouse.core.finding import FindingCode
 from lakehouse.core.kind import GroundingRule, SqlRule
+from lakehouse.core.metadata import OWN_MEMBERS
 from lakehouse.grounding.settings import TableSettings
+from lakehouse.openai_api.door import PATHS
+from lakehouse.openai_api.failure import OUTCOMES
+from lakehouse.openai_api.parameters import PARAMETERS, ApiRoute
+from lakehouse.openai_api.reply_headers import ReplyHeaders
+from lakehouse.openai_api.request import LakehouseOptions
+from lakehouse.openai_api.told_answer import SessionFacts, UncheckedFacts
 from lakehouse.providers.provider import ModelSettings
 from lakehouse.providers.registry import PROVIDERS
 
@@ -41,6 +49,7 @@ HEADINGS = {
     "kinds": ("[kinds.NAME]", KindSettings),
 }
 NESTED = {
+    "[gateway.openai]": OpenAiApiSettings,
     "[[kinds.NAME.grounding]]": GroundingRule,
     "[[kinds.NAME.rules]]": SqlRule,
 }
@@ -128,6 +137,46 @@ def test_every_infra_code_has_its_status_and_hint():
 def test_every_finding_code_is_told():
     """In the order of the closed list."""
     assert first_cells(section(page("errors.md"), "Findings")) == list(get_args(FindingCode))
+
+
+@pytest.mark.parametrize("route", get_args(ApiRoute))
+@pytest.mark.parametrize("fate", ["used", "ignored", "refused"])
+def test_every_parameter_of_openai_is_told_by_its_fate(route: ApiRoute, fate: str):
+    """Under the heading of its route; there is no other fate in the table."""
+    heading = f"{fate.capitalize()} parameters of `{PATHS[route]}`"
+    told = first_cells(section(page("openai-api.md"), heading))
+    assert told == [one.path for one in PARAMETERS[route] if one.fate == fate]
+    assert len(told) > 5
+    assert all(one.fate in {"used", "ignored", "refused"} for one in PARAMETERS[route])
+
+
+def test_every_error_of_openai_s_api_has_its_status_and_says_whether_to_repeat():
+    """All codes but the one that only feedback gives."""
+    text = section(page("openai-api.md"), "Errors")
+    found = re.findall(
+        r"^\| `(\w+)` \| (\d+) \| `(\w+)` \| (true|false) \| \S.* \|$", text, re.MULTILINE
+    )
+    assert {code: (int(s), kind, again == "true") for code, s, kind, again in found} == {
+        code: (one.status, one.type, one.repeat)
+        for code, one in OUTCOMES.items()
+        if code != "ambiguous_session"
+    }
+
+
+def test_openai_s_page_names_every_option_header_and_member():
+    """What only Lakehouse has cannot be read up elsewhere."""
+    headers = ReplyHeaders(
+        session_id="s", processing_ms=1, verdict="accepted", iterations=1, retry_after_s=1
+    )
+    names = {
+        *LakehouseOptions.__struct_encode_fields__,
+        *SessionFacts.__struct_encode_fields__,
+        *UncheckedFacts.__struct_encode_fields__,
+        *(name.decode() for name, _ in headers.fields()),
+        *("x-lakehouse-ignored", "x-lakehouse-replayed", "verdict"),
+        *OWN_MEMBERS,
+    }
+    assert {name for name in names if f"`{name}`" not in page("openai-api.md")} == set()
 
 
 def test_every_command_is_listed_and_described():

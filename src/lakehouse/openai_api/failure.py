@@ -5,7 +5,7 @@ LangChain.js repeats a 422 too: so a final outcome is a 400 wherever it can be o
 """
 
 import re
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 import msgspec
 
@@ -18,7 +18,7 @@ from lakehouse.core.errors import (
 )
 from lakehouse.core.finding import Finding
 from lakehouse.core.session import SessionReply, Verdict
-from lakehouse.openai_api.fault import RequestFault
+from lakehouse.openai_api.fault import FaultCode, RequestFault
 from lakehouse.openai_api.reply_headers import ReplyHeaders
 from lakehouse.providers.status_hint import QUOTA_HINT
 from lakehouse.transport.error_shape import ErrorShape, FailedCall
@@ -70,9 +70,13 @@ REPEATED: Final[dict[InfraCode, bool]] = {
     "crashed": True,
 }
 """Whether a repetition may help; an error that says that it does not is never repeated."""
+EXHAUSTED: Final = Outcome(400, "max_iter_exhausted")
+REFUSED: Final = Outcome(400, "content_filter")
+TOO_LONG: Final = Outcome(400, "context_length_exceeded")
+QUOTA_SPENT: Final = Outcome(502, "insufficient_quota", "server_error")
 
 _WAIT_S: Final = 1  # where a 429 does not say how long
-_TOO_LONG: Final = re.compile(
+_TOO_LONG_WORDS: Final = re.compile(
     r"context.?(length|window|size)|(prompt|input|request) is too long"
     r"|input token.{0,40}exceed|maximum.{0,20}(input|context) tokens",
     re.IGNORECASE,
@@ -215,30 +219,43 @@ def error_response(error: Refusal | InfraError, call: FailedCall) -> Response:
     return msgspec.structs.replace(response, headers=headers)
 
 
-OPENAI_ERRORS: Final = ErrorShape(error_response, ErrorReply, "application/json")
-
-
 def _infra_outcome(code: str, message: str, hint: str, *, retryable: bool) -> Outcome:
     if hint == QUOTA_HINT:
-        return Outcome(502, "insufficient_quota", "server_error")
-    if code == "upstream_status" and _TOO_LONG.search(message):
-        return Outcome(400, "context_length_exceeded")
+        return QUOTA_SPENT
+    if code == "upstream_status" and _TOO_LONG_WORDS.search(message):
+        return TOO_LONG
     repeat = retryable and next((told for known, told in REPEATED.items() if known == code), True)
     return Outcome(infra_status(code), code, "server_error", repeat=repeat)
+
+
+_EVERY: Final = (
+    *(Outcome(400, code) for code in get_args(FaultCode)),
+    *REFUSALS.values(),
+    *(EXHAUSTED, REFUSED, TOO_LONG, QUOTA_SPENT),
+    *(_infra_outcome(code, "", "", retryable=True) for code in REPEATED),
+)
+OUTCOMES: Final = {one.code: one for one in _EVERY}
+"""Every error by its code, in the order of a request's way."""
+OPENAI_ERRORS: Final = ErrorShape(
+    error_response,
+    ErrorReply,
+    "application/json",
+    {code: one.status for code, one in OUTCOMES.items()},
+)
 
 
 def _rejection(reply: SessionReply) -> tuple[Outcome, str, str]:
     codes = {finding.code for finding in reply.findings}
     if "refused" in codes:
         message = "The provider refused to answer this prompt."
-        return Outcome(400, "content_filter"), message, "Change the prompt, or use another model."
+        return REFUSED, message, "Change the prompt, or use another model."
     count = f"{reply.iterations} attempts" if reply.iterations != 1 else "1 attempt"
     message = f"No answer passed all checks in {count}{_first(reply.findings)}."
     hint = "`findings` has what was wrong with the last answer: change the prompt, or allow more "
     hint += "attempts with lakehouse.max_iterations."
     if "truncated" in codes:
         hint = "The last answer was cut off: raise the limit of its tokens."
-    return Outcome(400, "max_iter_exhausted"), message, hint
+    return EXHAUSTED, message, hint
 
 
 def _first(findings: tuple[Finding, ...]) -> str:

@@ -38,16 +38,16 @@ _ONE_ANSWER = "one session gives one answer"
 _CHECKED = "every answer is checked against the schema, strict or not"
 _CACHE = "caching belongs to the model's endpoint"
 _REASONING = "reasoning is set in the model's configuration"
-_WORDING = "no endpoint behind Lakehouse is told of it"
+_WORDING = "Lakehouse does not send it to models"
 _NO_TOOLS = "only functions can be called here; custom and built-in tools are not run"
 _NO_LOGPROBS = "log probabilities are not reported"
 _TEXT_ONLY = "only text is read"
 _NOT_LIVE = "nothing is streamed before it is checked"
 _NO_MEMORY = "nothing is kept between requests"
 _AS_TEXT = "Send what it says as text."
-_PAST = "it belongs to an answer of the past"
-_SENDER = "messages have a role and no names"
-_SAME_TOOLS = "functions are used as they are sent"
+_PAST = "it belongs to an earlier answer"
+_SENDER = "a message has a role but no name"
+_SAME_TOOLS = "Lakehouse does not run functions"
 _SEND_AGAIN = "Send the whole conversation with each request."
 _TEXTS: Final = ("text", "input_text", "output_text", "refusal", "reasoning_text", "summary_text")
 
@@ -86,7 +86,7 @@ _BOTH: Final = (
             "lakehouse.max_iterations": "how many answers are judged",
             "lakehouse.constrain": "whether the model decodes under the schema",
             "lakehouse.deadline_ms": "the session's deadline",
-            "lakehouse.conversation_id": "joins sessions",
+            "lakehouse.conversation_id": "joins the sessions of a conversation",
         },
     ),
     *_table(
@@ -95,8 +95,8 @@ _BOTH: Final = (
             "stream_options.include_obfuscation": _NOT_LIVE,
             "parallel_tool_calls": "an answer has one call at most",
             "store": "every session has its row, whatever this says",
-            "service_tier": "the endpoint's own setting",
-            "safety_identifier": "no abuse is looked for",
+            "service_tier": "it belongs to the model's endpoint",
+            "safety_identifier": "Lakehouse does not look for abuse",
             "prompt_cache_key": _CACHE,
             "prompt_cache_options": _CACHE,
             "prompt_cache_options.mode": _CACHE,
@@ -120,14 +120,14 @@ _CHAT: Final = (
             "messages[].content[].text": "text",
             "messages[].content[].refusal": "text",
             "messages[].refusal": "text",
-            "messages[].tool_call_id": "links the answer that was called so",
+            "messages[].tool_call_id": "finds the session of an earlier answer",
             "messages[].tool_calls": "their arguments are the assistant's text",
-            "messages[].tool_calls[].id": "links the answer that was called so",
+            "messages[].tool_calls[].id": "finds the session of an earlier answer",
             "messages[].tool_calls[].function": "see its members",
-            "messages[].tool_calls[].function.name": "which function it was, among several",
+            "messages[].tool_calls[].function.name": "the function that was called, among several",
             "messages[].tool_calls[].function.arguments": "text",
             "messages[].function_call": "its arguments are the assistant's text",
-            "messages[].function_call.name": "which function it was, among several",
+            "messages[].function_call.name": "the function that was called, among several",
             "messages[].function_call.arguments": "text",
             "seed": "sampling",
             "stop": "sampling",
@@ -138,7 +138,7 @@ _CHAT: Final = (
             "response_format": "the structure of the answer",
             "response_format.json_schema": "see its members",
             "response_format.json_schema.schema": "the answer must satisfy it",
-            "response_format.json_schema.name": "a name for messages",
+            "response_format.json_schema.name": "it may be any; nothing follows from it",
             "response_format.json_schema.description": "shown to the model with the schema",
             "response_format.json_schema.strict": _CHECKED,
             "tools[].function": "see its members",
@@ -152,11 +152,11 @@ _CHAT: Final = (
             "tool_choice.allowed_tools.tools": "the functions that may be called",
             "tool_choice.allowed_tools.tools[].function": "see its members",
             "tool_choice.allowed_tools.tools[].function.name": "a function that may be called",
-            "functions": "the older form of tools",
+            "functions": "the older form of `tools`",
             "functions[].name": "the name of the call",
             "functions[].description": "shown to the model with the schema",
             "functions[].parameters": "the answer must satisfy it",
-            "function_call": "the older form of tool_choice",
+            "function_call": "the older form of `tool_choice`",
             "function_call.name": "the function to call",
         },
     ),
@@ -179,7 +179,7 @@ _CHAT: Final = (
             "frequency_penalty": _WORDING,
             "presence_penalty": _WORDING,
             "verbosity": _WORDING,
-            "prediction": "a forecast changes only the speed",
+            "prediction": "it changes only the speed",
             "reasoning_effort": _REASONING,
         },
     ),
@@ -193,8 +193,8 @@ _CHAT: Final = (
     ApiParameter(
         path="messages[].audio", fate="refused", reason=_TEXT_ONLY, code="unsupported_content"
     ),
-    _chosen("response_format.type", "it is no format", "text", "json_object", "json_schema"),
-    _chosen("tool_choice.allowed_tools.mode", "it is no mode", "auto", "required"),
+    _chosen("response_format.type", "it is not a format", "text", "json_object", "json_schema"),
+    _chosen("tool_choice.allowed_tools.mode", "it is not a mode", "auto", "required"),
     _chosen("tool_choice.allowed_tools.tools[].type", _NO_TOOLS, "function"),
     _refused("n", _ONE_ANSWER, 1),
     _refused("logprobs", _NO_LOGPROBS, False),
@@ -213,9 +213,9 @@ _RESPONSES: Final = (
             "input[].content": "text, or parts of text",
             "input[].content[].text": "text",
             "input[].content[].refusal": "text",
-            "input[].name": "which function it was, among several",
+            "input[].name": "the function that was called, among several",
             "input[].arguments": "the assistant's text",
-            "input[].call_id": "links the answer that was called so",
+            "input[].call_id": "finds the session of an earlier answer",
             "input[].output": "text of the user",
             "input[].output[].text": "text",
             "instructions": "the system text",
@@ -223,7 +223,7 @@ _RESPONSES: Final = (
             "text": "see its members",
             "text.format": "the structure of the answer",
             "text.format.schema": "the answer must satisfy it",
-            "text.format.name": "a name for messages",
+            "text.format.name": "it may be any; nothing follows from it",
             "text.format.description": "shown to the model with the schema",
             "text.format.strict": _CHECKED,
             "tools[].name": "the name of the call",
@@ -239,10 +239,10 @@ _RESPONSES: Final = (
         "ignored",
         {
             "access_programs": "they belong to OpenAI's own models",
-            "background_options": "only of requests in the background",
+            "background_options": "no request runs in the background",
             "context_management": "a conversation that is too long is an error",
             "image": "there are no images",
-            "include": "what else it names, sessions do not have",
+            "include": "a session has none of what it adds",
             "input[].id": _PAST,
             "input[].status": _PAST,
             "input[].phase": _PAST,
@@ -281,8 +281,8 @@ _RESPONSES: Final = (
     ),
     _content("input[].content[].type", _TEXT_ONLY, *_TEXTS),
     _content("input[].output[].type", _TEXT_ONLY, *_TEXTS),
-    _chosen("text.format.type", "it is no format", "text", "json_object", "json_schema"),
-    _chosen("tool_choice.mode", "it is no mode", "auto", "required"),
+    _chosen("text.format.type", "it is not a format", "text", "json_object", "json_schema"),
+    _chosen("tool_choice.mode", "it is not a mode", "auto", "required"),
     _chosen("tool_choice.tools[].type", _NO_TOOLS, "function"),
     ApiParameter(
         path="include[]",
@@ -298,10 +298,10 @@ _RESPONSES: Final = (
             "web_search_call.results",
         ),
     ),
-    _refused("background", "an answer is waited for", False),
+    _refused("background", "a request waits for its answer", False),
     _refused("conversation", _NO_MEMORY, hint=_SEND_AGAIN),
     _refused("previous_response_id", _NO_MEMORY, hint=_SEND_AGAIN),
-    _refused("prompt", "no prompts are kept here"),
+    _refused("prompt", "Lakehouse keeps no prompts"),
     _refused("prompt_cache_options.prewarm", "every request is answered", False),
 )
 

@@ -1,7 +1,7 @@
 """How a route encodes its errors: one encoder, the type of its body, and its media type."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import msgspec
 
@@ -26,8 +26,12 @@ class FailedCall(msgspec.Struct, frozen=True):
 
 
 class ErrorShape(msgspec.Struct, frozen=True):
-    """The errors of some routes: `encode` writes a body of type `body`."""
+    """The errors of some routes: `encode` writes a body of type `body`.
+
+    `statuses` has the HTTP status of each code.
+    """
 
     encode: Callable[[Refusal | InfraError, FailedCall], Response]
     body: type[msgspec.Struct]
     media_type: str
+    statuses: Mapping[str, int]

@@ -7,12 +7,12 @@ from typing import Any, Final
 import msgspec
 
 from lakehouse import __version__
-from lakehouse.core.errors import INFRA_STATUS, PROBLEM_STATUS
 from lakehouse.core.row import Row
 from lakehouse.transport.response import Response, json_response
 from lakehouse.transport.route import Call, Route, Routes
 
 _TEXT: Final = {"type": "string"}
+_OF_BODIES: Final = ("too_large", "unsupported_media_type")  # of every route that takes one
 _PLACE: Final = "#/components/schemas/{name}"
 
 
@@ -106,18 +106,17 @@ def problem_statuses(route: Route[Any]) -> set[int]:
     if route.access == "key":
         statuses |= {400, 401}  # no host, or no key
     if route.request is not None:
-        statuses |= {413, 415}
+        statuses |= {route.errors.statuses[code] for code in _OF_BODIES}
     return statuses
 
 
 def _problems(route: Route[Any], schema: dict[str, Any]) -> dict[str, dict[str, Any]]:
     codes: dict[int, list[str]] = {}
-    for code, status in [*PROBLEM_STATUS.items(), *INFRA_STATUS.items()]:
+    for code, status in route.errors.statuses.items():
         codes.setdefault(status, []).append(code)
     return {
         str(status): {
-            "description": f"{HTTPStatus(status).phrase}: "
-            f"{', '.join(dict.fromkeys(codes[status]))}.",
+            "description": f"{HTTPStatus(status).phrase}: {', '.join(codes[status])}.",
             "content": {route.errors.media_type: {"schema": schema}},
         }
         for status in sorted(problem_statuses(route))

@@ -10,7 +10,14 @@ from typing import Final, cast, get_args
 
 import msgspec
 
-from lakehouse.core.errors import InfraCode, InfraError, ProblemCode, Refusal
+from lakehouse.core.errors import (
+    INFRA_STATUS,
+    PROBLEM_STATUS,
+    InfraCode,
+    InfraError,
+    ProblemCode,
+    Refusal,
+)
 from lakehouse.core.integers import whole_number
 from lakehouse.core.words import WORD_PATTERN
 from lakehouse.transport.error_shape import ErrorShape, FailedCall
@@ -62,7 +69,12 @@ def problem_response(error: Refusal | InfraError, call: FailedCall) -> Response:
     return Response(error.status, body, PROBLEM_TYPE)
 
 
-PROBLEMS: Final = ErrorShape(problem_response, Problem, PROBLEM_TYPE)
+PROBLEMS: Final = ErrorShape(
+    problem_response,
+    Problem,
+    PROBLEM_TYPE,
+    dict([*PROBLEM_STATUS.items(), *INFRA_STATUS.items()]),
+)
 
 
 def error_of(body: bytes, retry_after: str = "") -> Refusal | InfraError | None:

@@ -18,6 +18,7 @@ from lakehouse.core.errors import InfraError, Refusal
 from lakehouse.transport.asgi import Message
 from lakehouse.transport.daemon import listen_on, serve
 from lakehouse.transport.error_shape import ErrorShape, FailedCall
+from lakehouse.transport.problem import PROBLEMS
 from lakehouse.transport.response import Response, json_response
 from lakehouse.transport.route import Call, Route, Routes
 from lakehouse.transport.server import Application, Calls
@@ -350,7 +351,8 @@ def test_an_error_takes_the_shape_of_its_route() -> None:
         assert call.elapsed_ms >= 0
         return Response(error.status, b'{"error":"' + error.code.encode() + b'"}')
 
-    route = msgspec.structs.replace(ECHO, errors=ErrorShape(shape, Echo, "application/json"))
+    errors = ErrorShape(shape, Echo, "application/json", PROBLEMS.statuses)
+    route = msgspec.structs.replace(ECHO, errors=errors)
 
     async def use(port: int, _: Calls) -> None:
         for request, status, code in (
