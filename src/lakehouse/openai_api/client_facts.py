@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Final
 
 from lakehouse.core.metadata import CLIENT_MEMBER, RETRY_MEMBER
@@ -10,6 +11,8 @@ _LANGUAGES: Final = {"js": "node"}
 _PRODUCT: Final = re.compile(r"([\w.@-]+(?:/[A-Za-z][\w.-]*)*)/(\d+(?:\.\d+)?)")
 _VERSION: Final = re.compile(r"\d+(?:\.\d+)?")
 _TEXT_CHARS_MAX: Final = 100
+_HEADER_CHARS_MAX: Final = 1_000  # read of one; so the memory of known clients is bounded
+_CLIENTS_MAX: Final = 64  # remembered
 
 
 def client_facts(headers: Mapping[str, Sequence[str]]) -> dict[str, str]:
@@ -19,7 +22,11 @@ def client_facts(headers: Mapping[str, Sequence[str]]) -> dict[str, str]:
     `client_retry` counts the repetitions of a request, and is left out for a first one.
     """
     facts: dict[str, str] = {}
-    client = _official(headers) or _product(_first(headers, "user-agent"))
+    client = _client(
+        _first(headers, "x-stainless-lang"),
+        _first(headers, "x-stainless-package-version"),
+        _first(headers, "user-agent"),
+    )
     if client:
         facts[CLIENT_MEMBER] = client
     retry = _first(headers, "x-stainless-retry-count")
@@ -28,9 +35,13 @@ def client_facts(headers: Mapping[str, Sequence[str]]) -> dict[str, str]:
     return facts
 
 
-def _official(headers: Mapping[str, Sequence[str]]) -> str:
-    language = _first(headers, "x-stainless-lang")
-    version = _VERSION.match(_first(headers, "x-stainless-package-version"))
+@lru_cache(maxsize=_CLIENTS_MAX)
+def _client(language: str, version: str, agent: str) -> str:
+    return _official(language, version) or _product(agent)
+
+
+def _official(language: str, package: str) -> str:
+    version = _VERSION.match(package)
     if not language or version is None:
         return ""
     return f"openai-{_LANGUAGES.get(language, language)[:_TEXT_CHARS_MAX]} {version[0]}"
@@ -43,5 +54,6 @@ def _product(agent: str) -> str:
 
 
 def _first(headers: Mapping[str, Sequence[str]], name: str) -> str:
-    text = next(iter(headers.get(name, ())), "").strip()
+    values = headers.get(name)
+    text = values[0][:_HEADER_CHARS_MAX].strip() if values else ""
     return text if text.isprintable() else ""

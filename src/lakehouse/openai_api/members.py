@@ -4,6 +4,7 @@ A member that the table does not know is an error, as is a value that would need
 allows. So no parameter is dropped without a word.
 """
 
+from collections.abc import Sequence
 from functools import cache
 
 from lakehouse.core.json_text import JsonValue, equal_values
@@ -18,10 +19,14 @@ _OURS = "lakehouse"
 
 
 class _Node:
-    """One parameter with those inside it; `element` is that of each item of a list."""
+    """One parameter with those inside it; `element` is that of each item of a list.
+
+    `texts` are the texts that a restricted parameter takes.
+    """
 
     def __init__(self) -> None:
         self.parameter: ApiParameter | None = None
+        self.texts: frozenset[str] = frozenset()
         self.members: dict[str, _Node] = {}
         self.element: _Node | None = None
 
@@ -47,7 +52,8 @@ def _walk(
         return
     parameter = node.parameter
     if parameter is not None:
-        if parameter.restricted and not any(equal_values(value, one) for one in parameter.only):
+        taken = isinstance(value, str) and value in node.texts
+        if not taken and parameter.restricted and not _is_one_of(value, parameter.only):
             raise _refused(parameter, value, place)
         if parameter.fate == "ignored" and named:
             named = False
@@ -58,6 +64,10 @@ def _walk(
     elif isinstance(value, list) and node.element is not None:
         for index, item in enumerate(value):
             _walk(node.element, item, f"{place}[{index}]", found, named=named)
+
+
+def _is_one_of(value: JsonValue, allowed: Sequence[JsonValue]) -> bool:
+    return any(equal_values(value, one) for one in allowed)
 
 
 def _walk_members(
@@ -121,4 +131,5 @@ def _tree(route: ApiRoute) -> _Node:
             else:
                 node = node.members.setdefault(step, _Node())
         node.parameter = parameter
+        node.texts = frozenset(one for one in parameter.only if isinstance(one, str))
     return root

@@ -38,18 +38,21 @@ class ReplyHeaders(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def fields(self) -> Fields:
-        wait_s = self.retry_after_s
-        values = (
-            ("x-request-id", self.session_id),
-            ("x-should-retry", "true" if self.repeat else "false"),
-            ("openai-processing-ms", _whole(self.processing_ms)),
-            ("x-lakehouse-verdict", self.verdict),
-            ("x-lakehouse-iterations", _whole(self.iterations)),
-            ("retry-after-ms", None if wait_s is None else _whole(wait_s * 1000)),
-            ("retry-after", _whole(wait_s)),
-        )
-        return tuple((name.encode(), text.encode()) for name, text in values if text is not None)
+        fields = [
+            (b"x-request-id", self.session_id.encode()),
+            (b"x-should-retry", b"true" if self.repeat else b"false"),
+        ]
+        if self.processing_ms is not None:
+            fields.append((b"openai-processing-ms", _whole(self.processing_ms)))
+        if self.verdict is not None:
+            fields.append((b"x-lakehouse-verdict", self.verdict.encode()))
+        if self.iterations is not None:
+            fields.append((b"x-lakehouse-iterations", _whole(self.iterations)))
+        if self.retry_after_s is not None:
+            fields.append((b"retry-after-ms", _whole(self.retry_after_s * 1000)))
+            fields.append((b"retry-after", _whole(self.retry_after_s)))
+        return tuple(fields)
 
 
-def _whole(number: float | None) -> str | None:
-    return None if number is None else str(math.ceil(number))
+def _whole(number: float) -> bytes:
+    return b"%d" % math.ceil(number)

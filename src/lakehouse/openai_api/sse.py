@@ -22,8 +22,9 @@ _LINE_ENDS: Final = (
 def data_event(value: object, name: str = "") -> bytes:
     """Encode one event, whose data is the value as JSON on one line; `name` is its type, if any."""
     data = msgspec.json.encode(value)
-    for end, escape in _LINE_ENDS:  # in JSON they stand only inside strings
-        data = data.replace(end, escape)
+    if not data.isascii():
+        for end, escape in _LINE_ENDS:  # in JSON they stand only inside strings
+            data = data.replace(end, escape)
     return b"event: %b\ndata: %b\n\n" % (name.encode(), data) if name else b"data: %b\n\n" % data
 
 

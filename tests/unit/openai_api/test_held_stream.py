@@ -40,10 +40,10 @@ class Stage:
         self.rejected: asyncio.Queue[int | None] = asyncio.Queue()
         self._sleeping: asyncio.Queue[tuple[float, asyncio.Future[None]]] = asyncio.Queue()
 
-    async def sleep(self, seconds: float) -> None:
+    def alarm(self, seconds: float) -> asyncio.Future[None]:
         woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._sleeping.put_nowait((seconds, woken))
-        await woken
+        return woken
 
     async def pass_sleep(self, ms: int) -> None:
         """Let the next sleep pass, which is this long; it waits until there is one."""
@@ -65,7 +65,7 @@ class Stage:
         )
 
     async def respond(self, stream: StreamEvents | None = None) -> Response:
-        times = StreamTimes(clock=self.clock, started_ms=0, wait_ms=WAIT_MS, sleep=self.sleep)
+        times = StreamTimes(clock=self.clock, started_ms=0, wait_ms=WAIT_MS, alarm=self.alarm)
         return await held_response(self.session(), stream or chat(), times)
 
     async def late(self, stream: StreamEvents | None = None) -> AsyncGenerator[bytes]:

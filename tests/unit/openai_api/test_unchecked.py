@@ -43,14 +43,10 @@ class SilentModel:
 
 @pytest.mark.parametrize("when", ["in the wait", "in the stream"])
 def test_a_caller_that_leaves_ends_the_call(when: str):
-    waited = asyncio.Event()
-
-    async def sleep(_: float) -> None:
-        await waited.wait()
-
     async def test() -> None:
+        waited: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         model = SilentModel()
-        times = StreamTimes(clock=FixedClock(), started_ms=0, wait_ms=1, sleep=sleep)
+        times = StreamTimes(clock=FixedClock(), started_ms=0, wait_ms=1, alarm=lambda _: waited)
         call = Call(context(), {}, {}, {}, read_chat_request(BODY), BODY)
         door = UncheckedModel(cast("ChatModel", model))
         answering = asyncio.ensure_future(door.answer(call, times))
@@ -58,7 +54,7 @@ def test_a_caller_that_leaves_ends_the_call(when: str):
         if when == "in the wait":
             answering.cancel()
         else:
-            waited.set()
+            waited.set_result(None)
             body = (await answering).body
             assert isinstance(body, AsyncGenerator)
             [opening] = events(await anext(body))

@@ -1,0 +1,165 @@
+"""CPU of a chat completion over that of `POST /v1/iterate`: the same sessions, asked in turns.
+
+Usage: python benchmarks/bench_openai_door.py [--sessions N] [--rounds R] [--output DIR]
+
+Each round asks one daemon for every case, so that a slow moment of the machine meets all of them,
+in an order that turns. A ratio is the median over the rounds of one case's CPU over the first's.
+Prints a table and writes it, with everything needed to repeat it, under benchmarks/runs/.
+"""
+
+import argparse
+import asyncio
+import json
+import statistics
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from bench_iterate import IN_FLIGHT, SCHEMA, request_of
+from rig import HERE, cpu_s, fdatasync_ms, file_system, heading, process, write_result
+
+ITERATE, CHAT, RESPONSES = "/v1/iterate", "/v1/chat/completions", "/v1/responses"
+TEXT = "ZRH Zurich: fog, 40 minutes late."
+# What OpenAI's Python package of release 3 sends beside the body.
+HEADERS = {
+    "accept": "application/json",
+    "accept-encoding": "gzip, deflate",
+    "connection": "keep-alive",
+    "user-agent": "OpenAI/Python 3.57.0",
+    "x-stainless-lang": "python",
+    "x-stainless-package-version": "3.57.0",
+    "x-stainless-os": "Linux",
+    "x-stainless-arch": "x64",
+    "x-stainless-runtime": "CPython",
+    "x-stainless-runtime-version": "3.11.9",
+    "authorization": "Bearer none",
+    "x-stainless-async": "false",
+    "x-stainless-retry-count": "0",
+    "x-stainless-read-timeout": "600",
+}
+
+
+class Case(NamedTuple):
+    """One way to ask for the same session; `done` stands in every good answer."""
+
+    title: str
+    request: bytes
+    done: bytes
+
+
+def openai_request(path: str, body: Mapping[str, object]) -> bytes:
+    """Write a request with the headers that OpenAI's package sends."""
+    data = json.dumps(body).encode()
+    fields = "".join(f"{name}: {value}\r\n" for name, value in HEADERS.items())
+    return (
+        f"POST {path} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\n{fields}"
+        f"content-length: {len(data)}\r\n\r\n"
+    ).encode() + data
+
+
+def cases() -> list[Case]:
+    """Give every case; the first is what the others are compared with."""
+    wanted = {"name": "event", "strict": True, "schema": SCHEMA}
+    chat = {"model": "event", "messages": [{"role": "user", "content": TEXT}]}
+    with_schema = {"response_format": {"type": "json_schema", "json_schema": wanted}}
+    responses = {"model": "event", "input": TEXT}
+    accepted = b'"verdict":"accepted"'
+    iterate = {"kind": "event", "prompt": TEXT}
+    return [
+        Case("iterate", request_of(TEXT), accepted),
+        Case("iterate, with the headers of `openai`", openai_request(ITERATE, iterate), accepted),
+        Case("chat", openai_request(CHAT, chat), accepted),
+        Case("chat, streamed", openai_request(CHAT, {**chat, "stream": True}), b"data: [DONE]"),
+        Case("responses", openai_request(RESPONSES, responses), accepted),
+        Case(
+            "responses, streamed",
+            openai_request(RESPONSES, {**responses, "stream": True}),
+            b"event: response.completed",
+        ),
+        Case(
+            "iterate, with a schema too",
+            openai_request(ITERATE, {**iterate, "output_schema": SCHEMA}),
+            accepted,
+        ),
+        Case("chat, with a schema too", openai_request(CHAT, {**chat, **with_schema}), accepted),
+    ]
+
+
+async def load(port: int, case: Case, sessions: int) -> None:
+    """Run sessions, `IN_FLIGHT` at once; any bad answer ends it."""
+    left = sessions
+
+    async def worker() -> None:
+        nonlocal left
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        while left > 0:
+            left -= 1
+            writer.write(case.request)
+            head = await reader.readuntil(b"\r\n\r\n")
+            length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
+            answer = await reader.readexactly(length)
+            if not head.startswith(b"HTTP/1.1 200") or case.done not in answer:
+                raise RuntimeError(answer[:500])
+        writer.close()
+
+    await asyncio.gather(*(worker() for _ in range(IN_FLIGHT)))
+
+
+def measured(port: int, pid: int, case: Case, sessions: int) -> float:
+    """Run sessions; give the daemon's CPU for each, in ms."""
+    before = cpu_s(pid)
+    asyncio.run(load(port, case, sessions))
+    return (cpu_s(pid) - before) / sessions * 1000
+
+
+def run(sessions: int, rounds: int) -> str:
+    with (
+        tempfile.TemporaryDirectory(dir=HERE) as name,
+        process(str(HERE / "mock_model.py")) as (_, line),
+    ):
+        directory = Path(name)
+        (directory / "event.schema.json").write_text(json.dumps(SCHEMA))
+        (directory / "lakehouse.toml").write_text(
+            f'[log]\npath = "log"\n[gateway]\nlisten = "127.0.0.1:0"\n'
+            f'[models.mock]\nprovider = "openai"\nbase_url = "http://127.0.0.1:{line.strip()}/v1"\n'
+            f'model = "mock"\nslots = 64\n[kinds.event]\nschema = "event.schema.json"\n'
+        )
+        sync_ms = fdatasync_ms(directory)
+        asked = cases()
+        found: dict[str, list[float]] = {case.title: [] for case in asked}
+        with process("-m", "lakehouse", "up", cwd=directory) as (daemon, greeting):
+            port = int(greeting.split("http://127.0.0.1:")[1].split()[0])
+            for case in asked:  # warm up
+                asyncio.run(load(port, case, max(sessions // 4, IN_FLIGHT)))
+            for turn in range(rounds):
+                first = turn % len(asked)
+                for case in (*asked[first:], *asked[:first]):
+                    found[case.title].append(measured(port, daemon.pid, case, sessions))
+    base = found[asked[0].title]
+    lines = []
+    for case in asked:
+        cpu_ms = found[case.title]
+        ratio = statistics.median(mine / its for mine, its in zip(cpu_ms, base, strict=True))
+        lines.append(f"| {case.title} | {statistics.median(cpu_ms):.3f} | {ratio:.3f} |")
+    where = (
+        f"{file_system(directory.parent)}, {IN_FLIGHT} in flight, one fdatasync {sync_ms:.3f} ms"
+    )
+    command = f"python benchmarks/bench_openai_door.py --sessions {sessions} --rounds {rounds}"
+    columns = ["| case | CPU per session, ms | over `/v1/iterate` |", "| --- | --- | --- |"]
+    return "\n".join([*heading("OpenAI's routes", command, where), *columns, *lines, ""])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sessions", type=int, default=400, help="per case and round")
+    parser.add_argument("--rounds", type=int, default=21)
+    parser.add_argument("--output", type=Path, default=HERE / "runs")
+    options = parser.parse_args()
+    text = run(options.sessions, options.rounds)
+    write_result(options.output, "openai-door", text)
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
