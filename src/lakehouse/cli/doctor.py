@@ -15,6 +15,7 @@ from lakehouse.cli.console import console
 from lakehouse.cli.doctor_candidates import candidate_checks
 from lakehouse.cli.doctor_check import Check, State, skipped
 from lakehouse.cli.doctor_kinds import applied_checks, model_checks
+from lakehouse.cli.doctor_openai import openai_checks
 from lakehouse.cli.doubts import doubts_of
 from lakehouse.cli.options import ConfigOption, JsonOption, read_config
 from lakehouse.cli.table import print_json
@@ -92,6 +93,7 @@ async def _checks(config: Config, environment: Mapping[str, str]) -> list[Check]
         kinds,
         *(Check("checks", "warning", doubt, _NAME_IT) for doubt in doubts),
         rules,
+        *openai_checks(config),
         keys,
         _space(log),
         _entries(log),

@@ -1,4 +1,4 @@
-"""`lakehouse doctor` warns of checks that never apply."""
+"""`lakehouse doctor` warns of checks that never apply, and of names that clients act on."""
 
 import json
 from pathlib import Path
@@ -100,3 +100,31 @@ def test_a_column_without_a_value_is_a_warning(
     assert "cities.name: empty" in fault
     assert "kinds.city" in fault
     assert "fill the table" in found.text
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        (("[models.small]", "[models.o3-local]"), ["models.o3-local", "begins with o3"]),
+        (("[models.small]", "[models.gpt-5-mini]"), ["models.gpt-5-mini", "begins with gpt-5"]),
+        (("kinds.city", "kinds.gpt-6-city"), ["kinds.gpt-6-city", "begins with gpt-6"]),
+        (("[log]", '[gateway.openai]\nunchecked = "pass"\n[log]'), ["gateway.openai.unchecked"]),
+    ],
+)
+def test_what_openai_clients_meet_is_told(
+    project: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    changed: tuple[str, str],
+    words: list[str],
+) -> None:
+    """A warning, with its fix, and no problem; other names are not told."""
+    config = (project / "lakehouse.toml").read_text()
+    (project / "lakehouse.toml").write_text(config.replace(*changed))
+
+    doctor = Doctor(capsys, monkeypatch)
+
+    [told] = [line for line in doctor.faults if "openai" in line]
+    assert told.strip().startswith("warning")
+    assert all(word in told for word in words)
+    assert doctor.code == 0
