@@ -1,7 +1,10 @@
-"""A stack with every outcome of a session, and calls of OpenAI's two routes as clients make them."""
+"""A stack with every outcome of a session, and calls of OpenAI's routes as clients make them."""
 
 import contextlib
 import json
+import re
+import signal
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -29,8 +32,10 @@ SCHEMA: dict[str, Any] = {
     "additionalProperties": False,
 }
 GOOD = '{"code": "LHR", "city": "London", "quote": "delayed"}'
+COMPACT = GOOD.replace(": ", ":").replace(", ", ",")
 WRONG_PAIR = '{"code": "LHR", "city": "Oslo", "quote": "delayed"}'
 USAGE = {"prompt_tokens": 7, "completion_tokens": 5}
+LARGE = json.dumps({"text": "é€😀\u2028" * 8_000}, ensure_ascii=False, separators=(",", ":"))
 SCRIPT = {
     "matches": {
         "first shot": [{"text": GOOD, "usage": USAGE}],
@@ -40,6 +45,7 @@ SCRIPT = {
         "slow": [{"text": WRONG_PAIR}, {"text": GOOD, "delay_ms": 1_000}],
         "very long": [{"text": GOOD, "delay_ms": 60_000}],
         "malformed": [{"error": "upstream_malformed"}],
+        "large": [LARGE],
         "any JSON": ['{"n": 1.10, "big": 18446744073709551616}'],
     }
 }
@@ -47,7 +53,7 @@ CONFIG = """
 [log]
 path = "log"
 [session]
-drain_ms = 5000
+drain_ms = {drain_ms}
 load_budget_ms = 200
 [gateway]
 api_keys_env = "KEYS"
@@ -93,6 +99,10 @@ with = {{ "/city" = "airports.city" }}
 path = "/quote"
 match = "quote"
 """
+
+_UNDER_WAY = re.compile(rb'lakehouse_queue_depth\{queue="requests"\} ([0-9.]+)')
+_COMPLAINT = re.compile(rb"Traceback|never retrieved|never awaited|was destroyed|Unclosed")
+_DRAIN_MS = 60_000
 
 
 def _far(body: dict[str, Any]) -> EndpointAnswer:
@@ -185,6 +195,13 @@ class Door(msgspec.Struct, frozen=True):
         )
         return head.encode() + body
 
+    def requests_under_way(self) -> int:
+        """Count those of the public daemon, this look at it aside."""
+        told = self.call("GET", "/metrics").body
+        match = _UNDER_WAY.search(told)
+        assert match is not None, told
+        return int(float(match[1])) - 1
+
     def log(self) -> bytes:
         """The bytes of the log's active files."""
         files = (self.directory / "log" / "active").iterdir()
@@ -210,6 +227,7 @@ def door_stack(
     stream_wait_ms: int = 20_000,
     at_once_max: int = 100,
     unchecked: str = "refuse",
+    drain_ms: int = 5_000,
 ) -> Iterator[Door]:
     """Run a stack, in one process or as three daemons."""
     directory.mkdir(parents=True, exist_ok=True)
@@ -230,7 +248,28 @@ def door_stack(
             stream_wait_ms=stream_wait_ms,
             at_once_max=at_once_max,
             unchecked=unchecked,
+            drain_ms=drain_ms,
         )
         environment = {"KEYS": entries, "INNER": inner.secret}
         with running_stack(directory, text, apart=apart, environment=environment) as processes:
             yield Door(processes, (callers[0].secret, callers[1].secret), directory)
+
+
+@contextlib.contextmanager
+def quiet_door(directory: Path, *, apart: bool, stream_wait_ms: int) -> Iterator[Door]:
+    """Likewise, and hold at the end that nothing is left running and no daemon complained.
+
+    The drain would take a minute if anything were left.
+    """
+    with door_stack(
+        directory, apart=apart, stream_wait_ms=stream_wait_ms, drain_ms=_DRAIN_MS
+    ) as door:
+        yield door
+        wait_until(lambda: door.requests_under_way() == 0, "the end of all requests")
+        begun = time.monotonic()
+        for process in reversed(list(door.processes.values())):
+            assert process.stop(signal.SIGTERM) == 0
+        assert time.monotonic() - begun < _DRAIN_MS / 2_000
+        for process in door.processes.values():
+            told = process.output.read_bytes()
+            assert _COMPLAINT.search(told) is None, told.decode()
