@@ -43,6 +43,8 @@ SCRIPT = {
         "prose": ["I would rather not."],
         "cut off": [{"text": GOOD[:20], "finish_reason": "length"}],
         "slow": [{"text": WRONG_PAIR}, {"text": GOOD, "delay_ms": 1_000}],
+        "rather long": [{"text": GOOD, "delay_ms": 4_000}],
+        "passing": [{"error": "shutdown"}, GOOD],
         "very long": [{"text": GOOD, "delay_ms": 60_000}],
         "malformed": [{"error": "upstream_malformed"}],
         "large": [LARGE],
@@ -154,6 +156,7 @@ class Door(msgspec.Struct, frozen=True):
     processes: dict[str, Process]
     keys: tuple[str, str]
     directory: Path
+    environment: dict[str, str]
 
     @property
     def port(self) -> int:
@@ -201,6 +204,18 @@ class Door(msgspec.Struct, frozen=True):
         match = _UNDER_WAY.search(told)
         assert match is not None, told
         return int(float(match[1])) - 1
+
+    def another_gateway(self) -> Process:
+        """Start one beside the daemons that run apart, for the same callers."""
+        port = free_port()
+        url = {role: process.url for role, process in self.processes.items()}
+        variables = {
+            "LAKEHOUSE_GATEWAY__LISTEN": f'"127.0.0.1:{port}"',
+            "LAKEHOUSE_CHATD__URL": f'"{url["chatd"]}"',
+            "LAKEHOUSE_VALIDATORD__URL": f'"{url["validatord"]}"',
+        }
+        file = self.directory / "lakehouse.toml"
+        return Process("gateway", file, port, variables | self.environment)
 
     def log(self) -> bytes:
         """The bytes of the log's active files."""
@@ -252,7 +267,7 @@ def door_stack(
         )
         environment = {"KEYS": entries, "INNER": inner.secret}
         with running_stack(directory, text, apart=apart, environment=environment) as processes:
-            yield Door(processes, (callers[0].secret, callers[1].secret), directory)
+            yield Door(processes, (callers[0].secret, callers[1].secret), directory, environment)
 
 
 @contextlib.contextmanager

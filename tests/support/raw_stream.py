@@ -1,11 +1,13 @@
 """A caller that reads a streamed answer as far as it likes, and leaves as it likes."""
 
+import re
 import socket
 import struct
 from typing import NamedTuple
 
 _TIMEOUT_S = 60.0
 _SMALL_BYTES = 2_048
+_LENGTH = re.compile(rb"\A(?:[^\r]+\r\n)*content-length: (\d+)\r\n(?:[^\r]+\r\n)*\r\n")
 _LAST_CHUNK = b"\r\n0\r\n\r\n"
 
 
@@ -63,7 +65,10 @@ class RawStream:
 
     @property
     def _ended(self) -> bool:
-        return self.received.endswith(_LAST_CHUNK)
+        length = _LENGTH.search(self.received)
+        if length is None:
+            return self.received.endswith(_LAST_CHUNK)
+        return len(self.received) >= length.end() + int(length[1])
 
     def leave(self, *, reset: bool = False) -> None:
         """Close the connection, or reset it."""
