@@ -1,6 +1,6 @@
 """The client matrix: `python -m clients [--update] [NAME …]`, with `tests` on the path.
 
-Installs what is missing, drives every client (or those named) against the scripted door, and fails
+Installs what is missing, drives every client (or those named) against running stacks, and fails
 with each cell that differs from `expected.json`. With `--update`, that file is written instead.
 """
 
@@ -8,20 +8,24 @@ import argparse
 import asyncio
 import json
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 from clients.environments import HOME, installed
-from clients.matrix import Result, Table, differences, run, table, write_results
-from clients.scripted_door import ScriptedDoor
+from clients.matrix import Result, Table, counted, differences, run, table, write_results
+from clients.running_door import rows_by_mark, running_door
 from clients.situations import CLIENTS, Client, cells
 
 EXPECTED = Path(__file__).with_name("expected.json")
 
 
-async def _results(clients: tuple[Client, ...]) -> list[Result]:
-    async with ScriptedDoor() as door:
-        return await run(cells(clients), door)
+def _results(clients: tuple[Client, ...]) -> list[Result]:
+    """Run the cells; rows are counted when no daemon runs any more, so that none is still to come."""
+    with tempfile.TemporaryDirectory(prefix="lakehouse-clients-") as place:
+        with running_door(Path(place)) as door:
+            told = asyncio.run(run(cells(clients), door))
+        return counted(told, rows_by_mark(Path(place) / "log"))
 
 
 def main() -> None:
@@ -36,7 +40,7 @@ def main() -> None:
     clients = tuple(known[name] for name in asked.names or known)
     begun = time.monotonic()
     installed(sorted({client.environment for client in clients}))
-    results = asyncio.run(_results(clients))
+    results = _results(clients)
     write_results(results, HOME / "results.jsonl")
     seen = table(results)
     expected: Table = json.loads(EXPECTED.read_text("utf-8")) if EXPECTED.exists() else {}

@@ -1,7 +1,4 @@
-"""Runs cells of the matrix against a door, and compares what came of them with what is expected.
-
-The door is whatever has a base URL for each situation and can tell how many rows a prompt left.
-"""
+"""Runs cells of the matrix against a door, and compares what came of them with what is expected."""
 
 import asyncio
 import contextlib
@@ -9,7 +6,7 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -35,9 +32,13 @@ class Door(Protocol):
         """Give the base URL that a client is configured with."""
         ...
 
-    def rows(self, mark: str) -> int:
-        """Count what prompts with this mark left behind: rows of the log, or requests."""
-        ...
+
+class Told(NamedTuple):
+    """What a program printed for one cell, whose mark stands in the prompt."""
+
+    cell: Cell
+    mark: str
+    outcome: dict[str, Any]
 
 
 class Result(NamedTuple):
@@ -60,29 +61,37 @@ class Result(NamedTuple):
         return told if self.rows == 1 else f"{told} ×{self.rows}"
 
 
-async def run(cells: Iterable[Cell], door: Door, programs_at_once: int = 3) -> list[Result]:
+async def run(cells: Iterable[Cell], door: Door, programs_at_once: int = 3) -> list[Told]:
     """Run every cell: one process for each client, whose cases run at the same time."""
     by_client: dict[str, list[Cell]] = {}
     for cell in cells:
         by_client.setdefault(cell.client.name, []).append(cell)
     slots = asyncio.Semaphore(programs_at_once)
 
-    async def one(group: list[Cell]) -> list[Result]:
+    async def one(group: list[Cell]) -> list[Told]:
         async with slots:
             begun = time.monotonic()
-            results = await _run_program(group, door)
+            told = await _run_program(group, door)
             took = time.monotonic() - begun
-            print(f"{group[0].client.name}: {len(results)} cells in {took:.0f} s", flush=True)
-            return results
+            print(f"{group[0].client.name}: {len(told)} cells in {took:.0f} s", flush=True)
+            return told
 
     # Slowest first: the run ends when the last program does.
     groups = sorted(
         by_client.values(), key=lambda group: group[0].client.program != "langchain_node"
     )
-    return [result for results in await asyncio.gather(*map(one, groups)) for result in results]
+    return [told for group in await asyncio.gather(*map(one, groups)) for told in group]
 
 
-async def _run_program(group: list[Cell], door: Door) -> list[Result]:
+def counted(told: Iterable[Told], rows: Mapping[str, int]) -> list[Result]:
+    """Put together what the users saw and the rows of the log, which are counted by mark."""
+    return [
+        Result(one.cell.row, one.cell.situation.name, one.outcome, rows.get(one.mark, 0))
+        for one in told
+    ]
+
+
+async def _run_program(group: list[Cell], door: Door) -> list[Told]:
     client = group[0].client
     marks = {f"[{client.name}/{number}]": cell for number, cell in enumerate(group)}
     cases = "".join(_case(mark, cell, door) + "\n" for mark, cell in marks.items())
@@ -109,10 +118,7 @@ async def _run_program(group: list[Cell], door: Door) -> list[Result]:
             written = trouble.read().decode("utf-8", "replace")[-STDERR_CHARS:]
             print(f"{client.name} left cells without an outcome. It wrote:\n{written}")
     nothing = {"outcome": "raised", "class": "no outcome", "message": ""}
-    return [
-        Result(cell.row, cell.situation.name, said.get(mark, nothing), door.rows(mark))
-        for mark, cell in marks.items()
-    ]
+    return [Told(cell, mark, said.get(mark, nothing)) for mark, cell in marks.items()]
 
 
 async def _outcomes(

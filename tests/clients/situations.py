@@ -1,14 +1,14 @@
 """What may happen to a request at the door, and every cell of the matrix.
 
-A situation is chosen by the model that a client names, or by the key that it sends, so that the
-same cases run against any server that has these models.
+A situation is the model that a client names, the key that it sends, and the stack that it calls.
 """
 
 from typing import NamedTuple
 
-PROMPT = "VY3901 to Barcelona is 25 minutes late."
+PROMPT = "VY3901 to Málaga ✈ is 25 minutes late."
 # What every accepted session holds, in any language.
 OBJECT = {"flight": "VY3901", "city": "Málaga ✈", "minutes": 25}
+HELD = "A session that takes the only place."
 
 
 class Situation(NamedTuple):
@@ -18,62 +18,79 @@ class Situation(NamedTuple):
     told: str  # the heading in the table
     answer: str  # what the door answers, for the page
     model: str
+    stack: str = "default"
     known_key: bool = True
     idempotent: bool = False  # with an `Idempotency-Key` of its own
     streamed_only: bool = False
 
 
 SITUATIONS = (
-    Situation("accepted", "accepted", "200", "accepted"),
+    Situation("accepted", "accepted", "200", "delay@accepted"),
     Situation(
         "second_try",
         "accepted after one rejection",
         "200; a stream begins before the verdict, and has comments",
-        "second-try",
+        "delay@second-try",
+        stack="late",
     ),
     Situation(
-        "exhausted", "exhausted", "400 `max_iter_exhausted`, `x-should-retry: false`", "exhausted"
+        "exhausted",
+        "exhausted",
+        "400 `max_iter_exhausted`, `x-should-retry: false`",
+        "delay@exhausted",
     ),
-    Situation("down", "model down", "502 `connect`, `x-should-retry: true`", "down"),
     Situation(
-        "loading",
-        "model loading",
-        "504 `model_loading`, `x-should-retry: true`, `retry-after: 1`",
-        "loading",
+        "down",
+        "model down",
+        "502 `connect`, `x-should-retry: true`; from the fifth failure on with `retry-after`",
+        "delay@down",
     ),
-    Situation("timeout", "deadline over", "504 `timeout`, `x-should-retry: false`", "timeout"),
+    Situation(
+        "loading", "model loading", "504 `model_loading`, `x-should-retry: true`", "delay@loading"
+    ),
+    Situation(
+        "timeout",
+        "deadline over",
+        "504 `timeout`, `x-should-retry: false`",
+        "delay@slow",
+        stack="hurried",
+    ),
     Situation(
         "timeout_keyed",
         "deadline over, idempotent",
         "the same; each request has an `Idempotency-Key` in its headers",
-        "timeout",
+        "delay@slow",
+        stack="hurried",
         idempotent=True,
     ),
     Situation(
         "over_limit",
         "over the limit",
-        "429 `rate_limited`, `x-should-retry: true`, `retry-after: 1`",
-        "over-limit",
+        "429 `rate_limited`, `x-should-retry: true`, `retry-after: 1`; no session",
+        "delay@accepted",
+        stack="full",
     ),
     Situation(
         "wrong_key",
         "wrong key",
-        "401 `invalid_api_key`, `x-should-retry: false`",
-        "accepted",
+        "401 `invalid_api_key`, `x-should-retry: false`; no session",
+        "delay@accepted",
         known_key=False,
     ),
     Situation(
         "exhausted_late",
         "exhausted, told in the stream",
         "200, then an error of type `invalid_request_error`",
-        "exhausted-late",
+        "delay@exhausted",
+        stack="late",
         streamed_only=True,
     ),
     Situation(
         "down_late",
         "model down, told in the stream",
         "200, then an error of type `server_error`",
-        "down-late",
+        "delay@down",
+        stack="late",
         streamed_only=True,
     ),
 )
