@@ -17,19 +17,28 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
 from clients.environments import Versions, pinned  # noqa: E402 -- found by the path above
-from clients.matrix import Table  # noqa: E402
+from clients.matrix import NAMED, Table  # noqa: E402
 from clients.situations import CLIENTS, SITUATIONS, Cell, Client, Situation, cells  # noqa: E402
 
 PAGE = ROOT / "docs" / "reference" / "clients.md"
 EXPECTED = ROOT / "tests" / "clients" / "expected.json"
 TIMES = re.compile(r" ×(\d+)$")
+GLANCE = {
+    "all checks passed": ("accepted", "second_try"),
+    "no answer passed": ("exhausted",),
+    "model down or loading": ("down", "loading"),
+    "deadline over": ("timeout",),
+    "deadline over, with a key": ("timeout_keyed",),
+    "over the limit": ("over_limit",),
+    "wrong API key": ("wrong_key",),
+}
 
 
 class Seen(NamedTuple):
-    """What a user sees, how many sessions that took, and for which ways of asking."""
+    """What a user sees, how many rows that leaves, and for which ways of asking."""
 
     outcome: str
-    sessions: int
+    rows: int
     ways: str  # empty where it is so for all
 
 
@@ -69,47 +78,51 @@ def versions_of(client: Client, versions: Versions) -> str:
     return ", ".join(f"`{package}` {numbers[package]}" for package in client.packages)
 
 
-def counts(rows: Iterable[Seen]) -> str:
-    """Show the sessions of one situation; several numbers where the ways of asking differ."""
-    return "–".join(map(str, sorted({row.sessions for row in rows})))
+def at_a_glance(table: Table, client: Client, names: Iterable[str]) -> str:
+    """Say in few words what a user sees, and how many rows one call leaves."""
+    rows = [row for one in SITUATIONS if one.name in names for row in seen(table, client, one)]
+    words = dict.fromkeys(row.outcome.partition(" ")[0] for row in rows)
+    shown = " or ".join("the object" if word == "parsed" else f"`{word}`" for word in words)
+    numbers = "–".join(map(str, sorted({row.rows for row in rows})))
+    return f"{shown}; {numbers} {'row' if numbers == '1' else 'rows'}"
 
 
 def overview(table: Table, versions: Versions) -> Iterator[str]:
-    """One line a client: how many sessions one call of its user starts."""
-    heads = " | ".join(situation.told for situation in SITUATIONS)
-    yield f"| client | versions | {heads} |"
-    yield "| --- " * (len(SITUATIONS) + 2) + "|"
+    """One line a client."""
+    yield f"| client | versions | {' | '.join(GLANCE)} | the row's `client` |"
+    yield "| --- " * (len(GLANCE) + 3) + "|"
     for client in CLIENTS:
-        numbers = " | ".join(counts(seen(table, client, situation)) for situation in SITUATIONS)
-        yield f"| {client.name} | {versions_of(client, versions)} | {numbers} |"
+        told = " | ".join(at_a_glance(table, client, names) for names in GLANCE.values())
+        named = {table[cell.row][NAMED] for cell in cells((client,))}
+        in_rows = ", ".join(f"`{name}`" for name in sorted(named))
+        yield f"| {client.name} | {versions_of(client, versions)} | {told} | {in_rows} |"
 
 
-def section(table: Table, client: Client) -> Iterator[str]:
+def section(table: Table, client: Client) -> tuple[str, ...]:
     """What a client's user sees in each situation."""
-    yield f"### {client.name}"
-    yield ""
-    yield f"Ways of asking: {', '.join(client.ways)}."
-    yield ""
-    yield "| situation | the user sees | ways of asking | sessions |"
-    yield "| --- | --- | --- | --- |"
+    lines = [f"Ways of asking: {', '.join(client.ways)}.", ""]
+    lines += ["| situation | the user sees | ways of asking | rows |", "| --- | --- | --- | --- |"]
     for situation in SITUATIONS:
         for row in seen(table, client, situation):
             shown = "the object" if row.outcome == "parsed" else f"`{row.outcome}`"
-            yield f"| {situation.told} | {shown} | {row.ways or 'all'} | {row.sessions} |"
-    yield ""
+            lines.append(f"| {situation.told} | {shown} | {row.ways or 'all'} | {row.rows} |")
+    return (*lines, "")
 
 
 def generated() -> str:
     """Give the generated part of the page."""
     table: Table = json.loads(EXPECTED.read_text("utf-8"))
     versions = pinned()
-    lines = ["## Situations", "", "| situation | the door answers |", "| --- | --- |"]
+    lines = ["## At a glance", "", *overview(table, versions), ""]
+    lines += [f"With everything that the clients depend on as of {versions.as_of}.", ""]
+    lines += ["## Situations", "", "| situation | the door answers |", "| --- | --- |"]
     lines += [f"| {situation.told} | {situation.answer} |" for situation in SITUATIONS]
-    lines += ["", "## Sessions that one call starts", "", *overview(table, versions)]
-    lines += ["", f"With everything that the clients depend on as of {versions.as_of}.", ""]
-    lines += ["## What the user sees", ""]
+    lines += ["", "## What the user sees", ""]
+    alike: dict[tuple[str, ...], list[str]] = {}
     for client in CLIENTS:
-        lines += section(table, client)
+        alike.setdefault(section(table, client), []).append(client.name)
+    for told, names in alike.items():
+        lines += [f"### {', '.join(names)}", "", *told]
     return "\n".join(lines).rstrip()
 
 

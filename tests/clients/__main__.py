@@ -21,7 +21,7 @@ EXPECTED = Path(__file__).with_name("expected.json")
 
 
 def _results(clients: tuple[Client, ...]) -> list[Result]:
-    """Run the cells; rows are counted when no daemon runs any more, so that none is still to come."""
+    """Run the cells; rows are counted after the daemons ended, so that none is still to come."""
     with tempfile.TemporaryDirectory(prefix="lakehouse-clients-") as place:
         with running_door(Path(place)) as door:
             told = asyncio.run(run(cells(clients), door))

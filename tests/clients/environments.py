@@ -6,7 +6,6 @@ Nothing that an index tells is kept: no lock file, no address.
 
 import hashlib
 import json
-import os
 import platform
 import shutil
 import subprocess
@@ -81,7 +80,8 @@ def _install_python(home: Path, requirements: list[str], as_of: str) -> None:
 
 
 def _install_node(versions: Versions) -> None:
-    _need_npm()
+    if shutil.which("npm") is None:
+        sys.exit("`npm` is not on this machine. Install it, on Debian with: apt-get install npm")
     home = HOME / "node"
     home.mkdir(parents=True)
     clients = {name: number for name, number in versions.node.items() if name != "node"}
@@ -99,15 +99,6 @@ def _node_package() -> str:
     """Name the package that has Node itself for this machine."""
     machine = {"x86_64": "x64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
     return f"node-{platform.system().lower()}-{machine}"
-
-
-def _need_npm() -> None:
-    """In continuous integration take Debian's npm where there is none; elsewhere say so."""
-    if shutil.which("npm") is None and os.environ.get("CI"):
-        _run(["apt-get", "update", "-qq"])
-        _run(["apt-get", "install", "-qq", "-y", "npm"])
-    if shutil.which("npm") is None:
-        sys.exit("`npm` is not on this machine. Install it, on Debian with: apt-get install npm")
 
 
 def _run(words: list[str], directory: Path = ROOT) -> None:

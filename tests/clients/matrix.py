@@ -6,7 +6,7 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -16,6 +16,9 @@ from clients.situations import OBJECT, PROMPT, Cell, Situation
 PROGRAM_S = 420.0  # LangChain.js repeats six times and waits up to two minutes in between
 STDERR_CHARS = 2000
 UNKNOWN_KEY = "sk-unknown"
+
+_OR = " or "
+NAMED = "client"  # stands beside the situations: how the rows name the client
 
 Table = dict[str, dict[str, str]]  # row → situation → what a client's user sees
 
@@ -48,6 +51,7 @@ class Result(NamedTuple):
     situation: str
     outcome: dict[str, Any]  # as the program printed it
     rows: int
+    clients: frozenset[str] = frozenset()  # how its rows name the client
 
     @property
     def seen(self) -> str:
@@ -83,12 +87,19 @@ async def run(cells: Iterable[Cell], door: Door, programs_at_once: int = 3) -> l
     return [told for group in await asyncio.gather(*map(one, groups)) for told in group]
 
 
-def counted(told: Iterable[Told], rows: Mapping[str, int]) -> list[Result]:
-    """Put together what the users saw and the rows of the log, which are counted by mark."""
-    return [
-        Result(one.cell.row, one.cell.situation.name, one.outcome, rows.get(one.mark, 0))
-        for one in told
-    ]
+def counted(told: Iterable[Told], rows: Mapping[str, Sequence[Mapping[str, str]]]) -> list[Result]:
+    """Put together what the users saw and the metadata of their rows, which are found by mark.
+
+    Raises:
+        AssertionError: A row names another door.
+    """
+    results = []
+    for cell, mark, outcome in told:
+        found = rows.get(mark, ())
+        assert {row["door"] for row in found} <= {f"openai.{cell.way.partition(' ')[0]}"}, mark
+        clients = frozenset(row["client"] for row in found)
+        results.append(Result(cell.row, cell.situation.name, outcome, len(found), clients))
+    return results
 
 
 async def _run_program(group: list[Cell], door: Door) -> list[Told]:
@@ -157,7 +168,11 @@ def table(results: Iterable[Result]) -> Table:
     """Give what users see, row by row."""
     rows: Table = {}
     for result in results:
-        rows.setdefault(result.row, {})[result.situation] = result.seen
+        row = rows.setdefault(result.row, {})
+        row[result.situation] = result.seen
+        if result.clients:
+            names = result.clients | set(row[NAMED].split(_OR) if NAMED in row else ())
+            row[NAMED] = _OR.join(sorted(names))
     return rows
 
 

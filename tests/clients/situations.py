@@ -27,6 +27,12 @@ class Situation(NamedTuple):
 SITUATIONS = (
     Situation("accepted", "accepted", "200", "delay@accepted"),
     Situation(
+        "no_kind",
+        "a model, no kind",
+        "200 where the client sends a schema, else 400 `no_contract` and no session",
+        "accepted",
+    ),
+    Situation(
         "second_try",
         "accepted after one rejection",
         "200; a stream begins before the verdict, and has comments",
@@ -81,15 +87,15 @@ SITUATIONS = (
         "exhausted_late",
         "exhausted, told in the stream",
         "200, then an error of type `invalid_request_error`",
-        "delay@exhausted",
+        "delay@exhausted-slowly",
         stack="late",
         streamed_only=True,
     ),
     Situation(
-        "down_late",
-        "model down, told in the stream",
+        "loading_late",
+        "model loading, told in the stream",
         "200, then an error of type `server_error`",
-        "delay@down",
+        "delay@loading",
         stack="late",
         streamed_only=True,
     ),
@@ -109,11 +115,13 @@ class Client(NamedTuple):
     ways: tuple[str, ...]
 
 
-_OPENAI_WAYS = ("chat schema", "chat tool", "responses schema", "responses tool")
+_OPENAI_WAYS = tuple(
+    f"{route} {kind}" for route in ("chat", "responses") for kind in ("schema", "tool", "text")
+)
 _PYDANTIC_AI_WAYS = tuple(
     f"{route} {output}"
     for route in ("chat", "responses")
-    for output in ("tool", "native", "prompted")
+    for output in ("tool", "native", "prompted", "text")
 )
 
 CLIENTS = (
@@ -126,9 +134,15 @@ CLIENTS = (
         "langchain-openai",
         "langchain_python",
         ("langchain-openai",),
-        ("chat schema", "chat tool", "chat json", "responses schema"),
+        ("chat schema", "chat tool", "chat json", "chat text", "responses schema"),
     ),
-    Client("LiteLLM", "litellm", "litellm_python", ("litellm",), ("chat schema", "chat tool")),
+    Client(
+        "LiteLLM",
+        "litellm",
+        "litellm_python",
+        ("litellm",),
+        ("chat schema", "chat tool", "chat text"),
+    ),
     Client(
         "Instructor",
         "instructor",
@@ -144,7 +158,7 @@ CLIENTS = (
         "openai-agents",
         "agents_python",
         ("openai-agents",),
-        ("responses schema", "chat schema"),
+        ("responses schema", "responses text", "chat schema", "chat text"),
     ),
     Client("openai-node", "node", "openai_node", ("openai",), _OPENAI_WAYS),
     Client(
@@ -152,21 +166,21 @@ CLIENTS = (
         "node",
         "langchain_node",
         ("@langchain/openai", "@langchain/core"),
-        ("chat schema", "chat tool", "chat json", "responses schema"),
+        ("chat schema", "chat tool", "chat json", "chat text", "responses schema"),
     ),
     Client(
         "AI SDK with openai",
         "node",
         "ai_openai_node",
         ("ai", "@ai-sdk/openai"),
-        ("responses schema", "chat schema"),
+        ("responses schema", "responses text", "chat schema"),
     ),
     Client(
         "AI SDK with openai-compatible",
         "node",
         "ai_compatible_node",
         ("ai", "@ai-sdk/openai-compatible"),
-        ("chat schema", "chat json"),
+        ("chat schema", "chat json", "chat text"),
     ),
 )
 

@@ -38,6 +38,7 @@ from support.openai_replies import (
 PROGRAM = Path(__file__).with_name("openai_program.py")
 CALL = msgspec.structs.replace(FORM, function="record")
 NAMED = msgspec.structs.replace(FORM, function=ANY_FUNCTION)
+SCHEMA = msgspec.structs.replace(FORM, format="json_schema")
 ARTIFACTS = (
     b"1",
     b'{"airport":"OSL","delay":1.10}',
@@ -91,7 +92,9 @@ def whole(route: str, answer: ToldAnswer) -> bytes:
 
 
 @pytest.mark.parametrize("route", ["chat", "responses"])
-@pytest.mark.parametrize("form", [FORM, CALL, NAMED], ids=["content", "function", "named"])
+@pytest.mark.parametrize(
+    "form", [FORM, SCHEMA, CALL, NAMED], ids=["text", "schema", "function", "named"]
+)
 @pytest.mark.parametrize("usage", [Usage(10, 20), Usage()], ids=["counted", "uncounted"])
 def test_the_artifact_arrives_byte_for_byte(route: str, form: ReplyForm, usage: Usage):
     """Whole and streamed, as content and as arguments."""

@@ -1,42 +1,31 @@
-"""The parameters that the `openai` package declares for a request, as paths of our table.
+"""The parameters that the installed `openai` package declares for a request, as paths."""
 
-Read from the installed package; where there is none, from the list that `python -m
-support.openai_parameters` wrote from one, with its version.
-"""
-
-import importlib
-import importlib.metadata
-import importlib.util
-import json
+import inspect
 import typing
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
+
+from openai.resources.chat import Completions
+from openai.resources.responses import Responses
+from openai.types.chat.completion_create_params import CompletionCreateParamsStreaming
+from openai.types.responses.response_create_params import ResponseCreateParamsStreaming
 
 from lakehouse.openai_api.parameters import PARAMETERS, ApiParameter, ApiRoute
 
-LIST = Path(__file__).parents[1] / "unit" / "openai_api" / "openai_parameters.json"
-TYPES: dict[ApiRoute, tuple[str, str]] = {
-    "chat": ("openai.types.chat.completion_create_params", "CompletionCreateParamsNonStreaming"),
-    "responses": (
-        "openai.types.responses.response_create_params",
-        "ResponseCreateParamsNonStreaming",
-    ),
+TYPES: dict[ApiRoute, Any] = {
+    "chat": CompletionCreateParamsStreaming,
+    "responses": ResponseCreateParamsStreaming,
 }
+METHODS: dict[ApiRoute, Any] = {"chat": Completions.create, "responses": Responses.create}
+# What a call takes for itself: it is not in the body, or not under this name.
+OF_THE_CALL = {"self", "extra_headers", "extra_query", "extra_body", "timeout"}
 
 
-def declared() -> tuple[str, dict[str, list[str]]]:
-    """Return the version that was read, and the sorted paths of each route."""
-    if importlib.util.find_spec("openai") is None:
-        listed = json.loads(LIST.read_text("utf-8"))
-        return listed["version"], {route: listed[route] for route in TYPES}
-    return importlib.metadata.version("openai"), {route: _installed(route) for route in TYPES}
-
-
-def _installed(route: ApiRoute) -> list[str]:
-    module, name = TYPES[route]
+def declared(route: ApiRoute) -> set[str]:
+    """Return the paths: those of the types of a body, and the parameters of `create`."""
     known = {one.path: one for one in PARAMETERS[route]}
-    return sorted(set(_paths(getattr(importlib.import_module(module), name), "", known)))
+    named = set(inspect.signature(METHODS[route]).parameters) - OF_THE_CALL
+    return named | set(_paths(TYPES[route], "", known))
 
 
 def _paths(kind: Any, before: str, known: dict[str, ApiParameter]) -> Iterator[str]:
@@ -70,8 +59,3 @@ def _typed_dicts(hint: Any, step: str = "") -> Iterator[tuple[Any, str]]:
 
 def _is_list(origin: Any) -> bool:
     return isinstance(origin, type) and hasattr(origin, "__iter__") and origin is not dict
-
-
-if __name__ == "__main__":
-    version, names = declared()
-    LIST.write_text(json.dumps({"version": version, **names}, indent=1) + "\n", "utf-8")

@@ -14,6 +14,7 @@ from lakehouse.openai_api.subschemas import in_newest_dialect, moved
 
 Told = Literal["content", "tool_call", "function_call"]
 """How an answer is told: as the message's text, as a call, or as a call of the older form."""
+FormatType = Literal["text", "json_object", "json_schema"]
 
 _ANY_OBJECT: Final = msgspec.Raw(b'{"type":"object"}')
 _NO_ARGUMENTS: Final = b'{"type":"object","properties":{},"additionalProperties":false}'
@@ -57,13 +58,14 @@ class ClientContract(msgspec.Struct, frozen=True, kw_only=True):
     `schema` is raw `null` if the client asks for no structure: then only a kind's own schema
     applies. `param` is the schema's place in the body. `function` is the name of the call; it is
     None if there is no call, and if there are several functions: then the artifact is
-    `{"name", "arguments"}`, and these are the call.
+    `{"name", "arguments"}`, and these are the call. `format` is what the client calls it.
     """
 
     schema: msgspec.Raw = msgspec.field(default_factory=null)
     param: str | None = None
     told: Told = "content"
     function: str | None = None
+    format: FormatType = "text"
 
     @property
     def several(self) -> bool:
@@ -90,11 +92,12 @@ def format_contract(wanted: AnswerFormat | None, param: str) -> ClientContract:
     if wanted is None or wanted.type == "text":
         return NO_STRUCTURE
     if wanted.type == "json_object":
-        return ClientContract(schema=_ANY_OBJECT, param=param.partition(".")[0])
+        place = param.partition(".")[0]
+        return ClientContract(schema=_ANY_OBJECT, param=place, format="json_object")
     if wanted.schema == NULL:
         raise missing(param)
     schema = _with(_schema_of(wanted.schema, param), description=wanted.description)
-    return ClientContract(schema=msgspec.Raw(schema), param=param)
+    return ClientContract(schema=msgspec.Raw(schema), param=param, format="json_schema")
 
 
 def contract_of(

@@ -165,6 +165,7 @@ def _form(asked: OpenAiRequest) -> ReplyForm:
         model=asked.model.text,
         function=function,
         legacy=asked.contract.told == "function_call",
+        format=asked.contract.format,
     )
 
 

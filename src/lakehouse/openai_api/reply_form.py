@@ -3,14 +3,15 @@
 The row keeps it in its metadata, so that a reply can be built again from the log, byte for byte.
 """
 
-from typing import Final
+from typing import Final, cast
 
 import msgspec
 
-from lakehouse.core.metadata import FUNCTION_MEMBER, MODEL_MEMBER
+from lakehouse.core.metadata import FORMAT_MEMBER, FUNCTION_MEMBER, MODEL_MEMBER
 from lakehouse.core.row import Row
 from lakehouse.core.session import SessionReply
 from lakehouse.engine.run import session_reply
+from lakehouse.openai_api.contract import FormatType
 from lakehouse.openai_api.failure import DoorFailure, failure_of_reply
 from lakehouse.openai_api.told_answer import FinishedBy, SessionFacts, ToldAnswer
 
@@ -27,18 +28,21 @@ class ReplyForm(msgspec.Struct, frozen=True, kw_only=True):
 
     `model` is as the caller wrote it. `function` is the function whose arguments the artifact is,
     or `ANY_FUNCTION`; None: the artifact is the content. `legacy`: the call is told in the older
-    form, `function_call`.
+    form, `function_call`. `format` is the type of the content's format.
     """
 
     model: str
     function: str | None = None
     legacy: bool = False
+    format: FormatType = "text"
 
     def metadata(self) -> dict[str, str]:
         """Return the members of the row's metadata from which `stored_answer` finds the form."""
         members = {MODEL_MEMBER: self.model}
         if self.function is not None:
             members[FUNCTION_MEMBER] = f"{_LEGACY if self.legacy else ''}{self.function}"
+        if self.format != "text":
+            members[FORMAT_MEMBER] = self.format
         return members
 
 
@@ -72,6 +76,7 @@ def session_answer(form: ReplyForm, reply: SessionReply) -> ToldAnswer:
         model=form.model,
         text=text.decode(),
         function=function,
+        format=form.format,
         finished_by=finished_by,
         session_id=reply.session_id,
         row_id=reply.row_id,
@@ -98,6 +103,7 @@ def stored_answer(row: Row) -> ToldAnswer | None:
         model=model,
         function=None if function is None else function.removeprefix(_LEGACY),
         legacy=function is not None and function.startswith(_LEGACY),
+        format=cast("FormatType", row.metadata.get(FORMAT_MEMBER, "text")),
     )
     return session_answer(form, session_reply(row, None))
 

@@ -4,11 +4,12 @@ It has every member that strict clients require. What it would only repeat of th
 or empty: a reply is built from the row, which does not keep the request's own text.
 """
 
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
 from lakehouse.openai_api.chat_reply import call_id
+from lakehouse.openai_api.contract import FormatType
 from lakehouse.openai_api.told_answer import SessionFacts, ToldAnswer, UncheckedFacts, created_s
 
 ItemStatus = Literal["in_progress", "completed", "incomplete"]
@@ -85,6 +86,23 @@ class IncompleteDetails(msgspec.Struct, frozen=True):
     reason: CutWord
 
 
+class ResponseFormat(msgspec.Struct, frozen=True, kw_only=True):
+    """What the client asked for, by its type: some clients parse the text only where they see it.
+
+    Those that read `name` and `schema` want them to be there, and no more.
+    """
+
+    type: FormatType
+    name: str | msgspec.UnsetType = msgspec.UNSET
+    schema: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
+
+
+class ResponseText(msgspec.Struct, frozen=True):
+    """The text's format."""
+
+    format: ResponseFormat
+
+
 class ResponseObject(msgspec.Struct, frozen=True, kw_only=True):
     """The reply of `POST /v1/responses`.
 
@@ -104,6 +122,7 @@ class ResponseObject(msgspec.Struct, frozen=True, kw_only=True):
     output: tuple[OutputMessage | OutputCall, ...] = ()
     parallel_tool_calls: bool = False
     temperature: None = None
+    text: ResponseText
     tool_choice: Literal["auto"] = "auto"
     tools: tuple[()] = ()
     top_p: None = None
@@ -114,6 +133,13 @@ class ResponseObject(msgspec.Struct, frozen=True, kw_only=True):
 def response_id(session_id: str) -> str:
     """Return the id of a session's response."""
     return f"resp_{session_id}"
+
+
+def response_text(asked: FormatType) -> ResponseText:
+    """Repeat the format of the request."""
+    if asked == "json_schema":
+        return ResponseText(ResponseFormat(type=asked, name="", schema={}))
+    return ResponseText(ResponseFormat(type=asked))
 
 
 def output_item(answer: ToldAnswer, *, begun: bool = False) -> OutputMessage | OutputCall:
@@ -142,6 +168,7 @@ def response_object(answer: ToldAnswer) -> ResponseObject:
         incomplete_details=None if cut is None else IncompleteDetails(cut),
         model=answer.model,
         output=(output_item(answer),),
+        text=response_text(answer.format),
         usage=_usage(answer),
         lakehouse=answer.facts,
     )

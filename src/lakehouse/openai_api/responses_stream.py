@@ -15,6 +15,7 @@ from lakehouse.openai_api.responses_reply import (
     output_item,
     response_id,
     response_object,
+    response_text,
 )
 from lakehouse.openai_api.sse import data_event, pieces
 from lakehouse.openai_api.told_answer import ToldAnswer, created_s
@@ -33,6 +34,7 @@ class ResponsesStream:
             created_at=created_s(row_id),
             status="in_progress",
             model=form.model,
+            text=response_text(form.format),
         )
 
     def opening(self) -> Iterator[bytes]:

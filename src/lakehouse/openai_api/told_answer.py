@@ -10,6 +10,7 @@ import msgspec
 
 from lakehouse.core.chat import ChatReply, Usage
 from lakehouse.core.context import CallContext
+from lakehouse.openai_api.contract import FormatType
 
 FinishedBy = Literal["stop", "tool_calls", "function_call", "length", "content_filter"]
 
@@ -37,12 +38,14 @@ class UncheckedFacts(msgspec.Struct, frozen=True, tag_field="verdict", tag="unch
 class ToldAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """One answer. `model` is as the caller wrote it, `function` is the one called.
 
-    `text` has the artifact's own bytes, or is the model's unchecked text.
+    `text` has the artifact's own bytes, or is the model's unchecked text; `format` is the type of
+    the format that was asked for.
     """
 
     model: str
     text: str
     function: str | None = None
+    format: FormatType = "text"
     finished_by: FinishedBy
     session_id: str
     row_id: str

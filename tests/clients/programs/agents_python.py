@@ -16,7 +16,8 @@ async def ask(case: Case) -> Any:
         base_url=case.base_url, api_key=case.api_key, default_headers=case.headers
     )
     model = MODELS[case.way.split()[0]](model=case.model, openai_client=client)
-    agent = Agent(name="reader", model=model, output_type=Delay)
+    output_type = None if case.way.endswith("text") else Delay
+    agent = Agent(name="reader", model=model, output_type=output_type)
     if not case.streamed:
         return (await Runner.run(agent, case.prompt)).final_output
     result = Runner.run_streamed(agent, case.prompt)

@@ -6,12 +6,19 @@ const METHODS = { schema: "jsonSchema", tool: "functionCalling", json: "jsonMode
 
 await serve(async (one) => {
   const [route, kind] = one.way.split(" ");
-  const model = new ChatOpenAI({
+  const chat = new ChatOpenAI({
     model: one.model,
     apiKey: one.api_key,
     useResponsesApi: route === "responses",
     configuration: { baseURL: one.base_url, defaultHeaders: one.headers },
-  }).withStructuredOutput(Delay, { name: "Delay", method: METHODS[kind] });
+  });
+  if (kind === "text") {
+    if (!one.streamed) return (await chat.invoke(one.prompt)).content;
+    let text = "";
+    for await (const part of await chat.stream(one.prompt)) text += part.content;
+    return text;
+  }
+  const model = chat.withStructuredOutput(Delay, { name: "Delay", method: METHODS[kind] });
   if (!one.streamed) return model.invoke(one.prompt);
   let last;
   for await (const part of await model.stream(one.prompt)) last = part;

@@ -11,9 +11,9 @@ FORCED = {"type": "function", "function": {"name": "Delay"}}
 
 
 def ask(case: Case) -> Any:
-    """Ask with a schema or a forced tool; of a stream, the pieces are joined."""
+    """Ask with a schema, a forced tool or neither; of a stream, the pieces are joined."""
     tool = case.way == "chat tool"
-    how: dict[str, Any] = {"response_format": Delay}
+    how: dict[str, Any] = {"response_format": Delay} if case.way == "chat schema" else {}
     if tool:
         how = {"tools": [openai.pydantic_function_tool(Delay)], "tool_choice": FORCED}
     answer = litellm.completion(

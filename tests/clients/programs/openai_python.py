@@ -20,7 +20,7 @@ def ask(case: Case) -> Any:
 
 def _chat(client: openai.OpenAI, case: Case) -> Any:
     tool = case.way == "chat tool"
-    how: dict[str, Any] = {"response_format": Delay}
+    how: dict[str, Any] = {"response_format": Delay} if case.way == "chat schema" else {}
     if tool:
         how = {"tools": [openai.pydantic_function_tool(Delay)], "tool_choice": FORCED}
     how |= {"model": case.model, "messages": case.messages}
@@ -30,12 +30,14 @@ def _chat(client: openai.OpenAI, case: Case) -> Any:
     else:
         answer = client.chat.completions.parse(**how)
     message = answer.choices[0].message
+    if case.way == "chat text":
+        return message.content
     return message.tool_calls[0].function.parsed_arguments if tool else message.parsed
 
 
 def _responses(client: openai.OpenAI, case: Case) -> Any:
     tool = case.way == "responses tool"
-    how: dict[str, Any] = {"text_format": Delay}
+    how: dict[str, Any] = {"text_format": Delay} if case.way == "responses schema" else {}
     if tool:
         how = {"tools": [openai.pydantic_function_tool(Delay)], "tool_choice": "required"}
     how |= {"model": case.model, "input": case.prompt}
@@ -44,6 +46,8 @@ def _responses(client: openai.OpenAI, case: Case) -> Any:
             answer = stream.get_final_response()
     else:
         answer = client.responses.parse(**how)
+    if case.way == "responses text":
+        return answer.output_text
     return answer.output[0].parsed_arguments if tool else answer.output_parsed
 
 

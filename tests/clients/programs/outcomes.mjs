@@ -25,6 +25,7 @@ function raised(error) {
 }
 
 function parsed(value) {
+  if (typeof value === "string") value = JSON.parse(value); // the user of a text reads it
   if (value && typeof value === "object") return { outcome: "parsed", object: value };
   const message = `${typeof value}: ${String(value).slice(0, 200)}`;
   return { outcome: "raised", class: "NoObject", status: null, code: null, message };

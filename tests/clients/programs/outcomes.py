@@ -57,6 +57,8 @@ class NoObject(Exception):
 
 def parsed(value: object) -> dict[str, Any]:
     """Say which object the user has."""
+    if isinstance(value, str):  # the user of a text reads it
+        value = json.loads(value)
     if isinstance(value, BaseModel):
         value = value.model_dump()
     if not isinstance(value, dict):

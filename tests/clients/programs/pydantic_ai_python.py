@@ -10,7 +10,12 @@ from pydantic_ai.providers.openai import OpenAIProvider
 from clients.programs.outcomes import Case, Delay, serve
 
 MODELS = {"chat": OpenAIChatModel, "responses": OpenAIResponsesModel}
-OUTPUTS = {"tool": ToolOutput, "native": NativeOutput, "prompted": PromptedOutput}
+OUTPUTS: dict[str, Any] = {
+    "tool": ToolOutput(Delay),
+    "native": NativeOutput(Delay),
+    "prompted": PromptedOutput(Delay),
+    "text": str,
+}
 
 
 async def ask(case: Case) -> Any:
@@ -20,7 +25,7 @@ async def ask(case: Case) -> Any:
         base_url=case.base_url, api_key=case.api_key, default_headers=case.headers
     )
     model = MODELS[route](case.model, provider=OpenAIProvider(openai_client=client))
-    agent: Agent[None, Any] = Agent(model, output_type=OUTPUTS[output](Delay))
+    agent: Agent[None, Any] = Agent(model, output_type=OUTPUTS[output])
     if not case.streamed:
         return (await agent.run(case.prompt)).output
     async with agent.run_stream(case.prompt) as result:

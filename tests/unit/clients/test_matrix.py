@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from clients import environments, matrix
-from clients.matrix import Result, differences, run, table
-from clients.scripted_door import ScriptedDoor
-from clients.situations import CLIENTS, OBJECT, cells
+from clients.matrix import Result, Told, counted, differences, run, table
+from clients.running_door import RunningDoor, rows_by_mark
+from clients.situations import CLIENTS, HELD, OBJECT, SITUATIONS, cells
+from support.filled_log import fill
+from support.rows import make_row
 
 
 def result(outcome: dict[str, object], rows: int = 1) -> Result:
@@ -49,14 +51,44 @@ def test_a_program_that_dies_leaves_cells_that_say_so(monkeypatch, capsys):
     dying = [sys.executable, "-c", "import sys; sys.stdin.read(); sys.exit('it died')"]
     monkeypatch.setattr(matrix, "command", lambda *_: dying)
 
-    async def case() -> list[Result]:
-        async with ScriptedDoor() as door:
-            return await run(cells(CLIENTS[:1]), door)
+    stacks = {one.stack: "http://127.0.0.1:1" for one in SITUATIONS}
 
-    results = asyncio.run(case())
+    told = asyncio.run(run(cells(CLIENTS[:1]), RunningDoor(stacks, "a key")))
+
+    results = counted(told, {})
     assert len(results) == len(cells(CLIENTS[:1]))
     assert {one.seen for one in results} == {"no outcome ×0"}
     assert "it died" in capsys.readouterr().out
+
+
+def test_rows_are_found_by_the_mark_of_their_prompt(tmp_path):
+    """Sessions of other cells, and the one that is held, are not counted for a cell."""
+    marked = [make_row(prompt=f"[a client/{n}] late", metadata={"n": str(n)}) for n in (1, 12, 1)]
+    fill(tmp_path, make_row(prompt=HELD), *marked)
+    assert rows_by_mark(tmp_path) == {
+        "[a client/1]": [{"n": "1"}, {"n": "1"}],
+        "[a client/12]": [{"n": "12"}],
+    }
+
+
+def test_a_row_that_belongs_to_no_cell_fails_the_run(tmp_path):
+    fill(tmp_path, make_row(prompt=HELD), make_row(prompt="Who asked?"))
+    with pytest.raises(AssertionError, match="without a mark"):
+        rows_by_mark(tmp_path)
+
+
+def test_a_row_of_another_door_fails_the_run():
+    """And the table says how rows name a client, if they do so in several ways too."""
+    [cell] = [one for one in cells(CLIENTS[:1]) if one.row.endswith("chat schema")][:1]
+    told = [Told(cell, "[1]", {"outcome": "parsed", "object": OBJECT})]
+    rows = [{"door": "openai.chat", "client": name} for name in ("b", "a")]
+    [result] = counted(told, {"[1]": rows})
+    assert table([result, result._replace(clients=frozenset("ac"))])[cell.row] == {
+        "accepted": "parsed ×2",
+        "client": "a or b or c",
+    }
+    with pytest.raises(AssertionError, match=r"\[1\]"):
+        counted(told, {"[1]": [{"door": "openai.responses", "client": "a"}]})
 
 
 @pytest.fixture

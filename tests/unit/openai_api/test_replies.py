@@ -145,6 +145,7 @@ def test_a_response_has_every_member_that_strict_clients_require():
         ],
         "parallel_tool_calls": False,
         "temperature": None,
+        "text": {"format": {"type": "text"}},
         "tool_choice": "auto",
         "tools": [],
         "top_p": None,
@@ -157,6 +158,20 @@ def test_a_response_has_every_member_that_strict_clients_require():
         },
         "lakehouse": FACTS,
     }
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ("json_object", {"type": "json_object"}),
+        ("json_schema", {"type": "json_schema", "name": "", "schema": {}}),
+    ],
+)
+def test_a_response_says_which_format_was_asked_for(asked: Any, told: dict[str, Any]):
+    """LangChain parses a streamed answer only where it sees that."""
+    form = msgspec.structs.replace(FORM, format=asked)
+
+    assert body(response_object(session_answer(form, accepted())))["text"] == {"format": told}
 
 
 def test_a_response_to_a_forced_function_is_a_function_call():
@@ -189,10 +204,19 @@ def test_a_rejected_answer_is_never_told(form: ReplyForm, reply: SessionReply):
 
 
 @pytest.mark.parametrize("make", [chat_completion, response_object])
-@pytest.mark.parametrize("function", [None, "record", ANY_FUNCTION])
-def test_the_reply_from_the_log_has_the_same_bytes(make: Any, function: str | None):
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"function": "record"},
+        {"function": ANY_FUNCTION},
+        {"format": "json_schema"},
+        {"format": "json_object"},
+    ],
+)
+def test_the_reply_from_the_log_has_the_same_bytes(make: Any, changes: dict[str, Any]):
     """After the row was written as JSON and read again."""
-    form = msgspec.structs.replace(FORM, function=function)
+    form = msgspec.structs.replace(FORM, **changes)
     artifact = b'{"name":"land","arguments":{"at":1.10}}'
     row = accepted_row(artifact, metadata={"user": "ana", **form.metadata()})
     read = msgspec.json.decode(msgspec.json.encode(row), type=Row)
