@@ -5,9 +5,9 @@ import { Delay, serve } from "./outcomes.mjs";
 
 export function serveObjects(modelOf) {
   return serve(async (one) => {
-    const access = { baseURL: one.base_url, apiKey: one.api_key, headers: one.headers };
+    const access = { baseURL: one.base_url, apiKey: one.api_key };
     const text = one.way.endsWith("text");
-    const asked = { model: modelOf(one, access), prompt: one.prompt };
+    const asked = { model: modelOf(one, access), prompt: one.prompt, headers: one.headers };
     const how = text ? asked : { ...asked, schema: Delay };
     if (!one.streamed) return text ? (await generateText(how)).text : (await generateObject(how)).object;
     // The first of a stream's errors is told to `onError`. Iterating ends as if all were well, or
