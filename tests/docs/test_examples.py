@@ -14,6 +14,7 @@ import signal
 import socket
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,6 +31,7 @@ from support.doc_pages import (
     files_of_the_tutorial,
     written,
 )
+from support.weights import pulled_weights
 
 PAGES = [README, *sorted((ROOT / "docs").rglob("*.md")), ROOT / "CONTRIBUTING.md"]
 FENCE = re.compile(r"^\s*(```|~~~)", re.MULTILINE)
@@ -79,17 +81,24 @@ ELSEWHERE = {
     ),
 }
 # The README speaks to a stack that is up, and of a file that the reader has.
-README_STACK = r"""
+UP = """
+lakehouse up &
+curl -sf --retry 90 --retry-all-errors --retry-delay 1 http://127.0.0.1:4110/readyz
+"""
+REAL_STACK = f"lakehouse init .\n{UP}"
+README_STACK = (
+    r"""
 lakehouse init .
 cat > script.json <<'END'
 {"matches": {
+  "minutes\\.": ["{\"quote\": \"BCN Barcelona: flight VY3901 delayed 25 minutes.\", \"airport\": \"BCN\", \"city\": \"Barcelona\", \"event\": \"delayed\"}"],
   "BCN": ["{\"quote\": \"BCN Barcelona: flight VY3901 delayed 25 minutes, late inbound aircraft.\", \"airport\": \"BCN\", \"city\": \"Barcelona\", \"event\": \"delayed\"}"],
   "LHR": ["{\"quote\": \"LHR London: flight BA117 delayed 40 minutes, fog.\", \"airport\": \"LHR\", \"city\": \"London\", \"event\": \"delayed\"}"]}}
 END
 export LAKEHOUSE_MODELS__SMALL__PROVIDER=scripted LAKEHOUSE_MODELS__SMALL__SCRIPT=script.json
-lakehouse up &
-curl -sf --retry 30 --retry-connrefused --retry-delay 1 http://127.0.0.1:4110/readyz
 """  # noqa: E501  one JSON text on one line
+    + UP
+)
 
 
 class Ran(NamedTuple):
@@ -229,10 +238,22 @@ def test_the_sql_of_the_pages_runs_on_an_empty_log(tmp_path: Path):
 
 
 def test_the_readme_runs(tmp_path: Path):
-    """Its request and its run are accepted, by a script in place of the model."""
-    run_page(README, tmp_path, README_STACK)
+    """Its program prints what it says; all is accepted, by a script in place of the model."""
+    ran = run_page(README, tmp_path, README_STACK)
+    [printed] = [told for asked, told in pairwise(blocks(README)) if asked.file == "ask.py"]
+    assert printed.body in ran.out
     counts = json.loads(sh(tmp_path, "lakehouse stats --json").out)
-    assert (counts["sessions"], counts["accepted"]) == (2, 2)
+    assert (counts["sessions"], counts["accepted"]) == (3, 3)
+
+
+@pytest.mark.model
+def test_the_readme_s_program_prints_the_same_with_the_real_model(tmp_path: Path):
+    """The model that its reader has pulled, not the script."""
+    pulled_weights()
+    [(asked, printed)] = [pair for pair in pairwise(blocks(README)) if pair[0].file == "ask.py"]
+    ran = sh(tmp_path, f"{REAL_STACK}\n{written(asked)}\npython ask.py > printed.txt")
+    assert ran.code == 0, ran.err
+    assert (tmp_path / "printed.txt").read_text("utf-8") == printed.body
 
 
 def test_the_tutorial_ends_as_it_says(tmp_path: Path):
