@@ -28,6 +28,7 @@ from lakehouse.core.schema_weight import Definitions, SchemaWeight
 from lakehouse.core.session import Narrowed
 from lakehouse.validation.closed_schema import closed
 from lakehouse.validation.flat_schema import FlatSchema
+from lakehouse.validation.formats import FORMATS
 from lakehouse.validation.narrowed_places import (
     Cursor,
     Group,
@@ -38,7 +39,7 @@ from lakehouse.validation.narrowed_places import (
 )
 from lakehouse.validation.schema_choices import ViewTooLarge
 from lakehouse.validation.schema_document import SchemaDocument, named, strings
-from lakehouse.validation.schema_engine import FORMATS, SchemaEngine
+from lakehouse.validation.schema_engine import SchemaEngine
 from lakehouse.validation.schema_view import SchemaView
 
 LeftReason = Literal["no_place", "no_valid_value", "only_guesses", "not_expressible", "over_limits"]

@@ -53,11 +53,11 @@ from lakehouse.core.limits import (
     SCHEMAS_CACHED_MAX,
 )
 from lakehouse.core.suggestion import did_you_mean
+from lakehouse.validation.formats import FORMATS
 from lakehouse.validation.narrowing import SchemaNarrowing
 from lakehouse.validation.raw_tree import RawTree
 from lakehouse.validation.schema_document import SchemaDocument, SchemaError
 from lakehouse.validation.schema_engine import (
-    FORMATS,
     SchemaEngine,
     check_against_dialect,
     pattern_cost_bytes,

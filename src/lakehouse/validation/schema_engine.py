@@ -15,6 +15,7 @@ import jsonschema_rs
 from lakehouse.core.json_text import JsonValue
 from lakehouse.core.limits import PATTERN_COMPILED_BYTES_MAX
 from lakehouse.core.suggestion import did_you_mean
+from lakehouse.validation.formats import CHECKS
 from lakehouse.validation.number_bounds import bound_holds, engine_keyword
 from lakehouse.validation.raw_tree import Place
 from lakehouse.validation.schema_document import (
@@ -25,13 +26,6 @@ from lakehouse.validation.schema_document import (
     SchemaError,
     engine_value,
 )
-
-FORMATS: Final = frozenset(
-    {"date", "date-time", "time", "duration", "email", "idn-email", "hostname", "idn-hostname"}
-    | {"ipv4", "ipv6", "uri", "uri-reference", "iri", "iri-reference", "uri-template", "uuid"}
-    | {"json-pointer", "relative-json-pointer", "regex"}
-)
-"""The formats of JSON Schema 2020-12, all of which the engine knows."""
 
 _PATTERN_COST: Final = (16 << 10, 256 << 10, PATTERN_COMPILED_BYTES_MAX)
 _DFA_BYTES_MAX: Final = 256 << 10  # the engine's own cache, per pattern; full means slower only
@@ -172,6 +166,7 @@ def _validator(
     return jsonschema_rs.Draft202012Validator(
         cast("bool | dict[str, Any]", form),
         validate_formats=True,  # of those that the document kept
+        formats=CHECKS,
         offline=True,
         registry=registry,
         keywords=keywords,
