@@ -10,6 +10,7 @@ from lakehouse.core.limits import FUNCTION_NAME_CHARS_MAX, FUNCTIONS_MAX, SCHEMA
 from lakehouse.core.suggestion import did_you_mean
 from lakehouse.core.wording import shown
 from lakehouse.openai_api.fault import RequestFault, missing
+from lakehouse.openai_api.look_ahead import without_look_ahead
 from lakehouse.openai_api.subschemas import in_newest_dialect, moved
 
 Told = Literal["content", "tool_call", "function_call"]
@@ -261,7 +262,7 @@ def _schema_of(schema: msgspec.Raw, place: str) -> bytes:
     if len(raw) > SCHEMA_BYTES_MAX:
         message = f"`{place}` takes {len(raw):,} bytes; at most {SCHEMA_BYTES_MAX:,} are allowed."
         raise RequestFault(message, "invalid_schema", place)
-    return in_newest_dialect(raw)
+    return without_look_ahead(in_newest_dialect(raw))
 
 
 def _with(raw: bytes, **members: str | None) -> bytes:

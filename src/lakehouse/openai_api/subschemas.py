@@ -32,7 +32,7 @@ def in_newest_dialect(raw: bytes) -> bytes:
     root = parse_bytes(raw)
     if not isinstance(root, dict) or str(root.get("$schema")).removesuffix("#") not in _OLDER:
         return raw
-    return ENCODER.encode(_rewritten(root, lambda node: _newer(node, root)))
+    return ENCODER.encode(rewritten(root, lambda node: _newer(node, root)))
 
 
 def moved(schema: _Node, pointer: str) -> _Node:
@@ -53,23 +53,23 @@ def moved(schema: _Node, pointer: str) -> _Node:
         return {**node, **changed}
 
     own = {name: value for name, value in schema.items() if name not in {"$id", "$schema"}}
-    changed = _rewritten(own, change)
+    changed = rewritten(own, change)
     assert isinstance(changed, dict)
     return changed
 
 
-def _rewritten(node: JsonValue, change: Callable[[_Node], _Node]) -> JsonValue:
+def rewritten(node: JsonValue, change: Callable[[_Node], _Node]) -> JsonValue:
     """Change each subschema, the inner ones first; a value of `const` is none."""
     if not isinstance(node, dict):
         return node
     done: _Node = {}
     for keyword, value in node.items():
         if isinstance(value, dict) and keyword in _NAMED:
-            done[keyword] = {name: _rewritten(one, change) for name, one in value.items()}
+            done[keyword] = {name: rewritten(one, change) for name, one in value.items()}
         elif isinstance(value, list) and keyword in _LISTED:
-            done[keyword] = [_rewritten(one, change) for one in value]
+            done[keyword] = [rewritten(one, change) for one in value]
         elif keyword in _SINGLE:
-            done[keyword] = _rewritten(value, change)
+            done[keyword] = rewritten(value, change)
         else:
             done[keyword] = value
     return change(done)
