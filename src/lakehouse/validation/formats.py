@@ -64,10 +64,11 @@ def _uri(text: str) -> bool:
     if match is None:
         return False
     user, host, port = match.groups()
-    if int(port or 0) > _PORT_MAX or (scheme == "file" and port is not None):
+    bare = user is None and port is None
+    if int(port or 0) > _PORT_MAX or (scheme == "file" and not bare):
         return False
     if not host:
-        return not hosted and user is None and port is None
+        return not hosted and bare
     if host.startswith("["):
         return _reads(ipaddress.IPv6Address, host[1:-1])
     return not (hosted or scheme == "file") or _domain(host.removesuffix("."))

@@ -170,6 +170,7 @@ def test_a_finding_tells_what_a_format_asks_for(name: str, value: str, form: str
         ("uri", "redis://a:99999"),
         ("uri", "redis://:1"),
         ("uri", "file://a:1/"),
+        ("uri", "file://@a"),
     ],
 )
 def test_what_no_parser_takes_does_not_hold(name: str, value: str) -> None:
