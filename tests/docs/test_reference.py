@@ -190,14 +190,22 @@ def test_every_command_is_listed_and_described():
     assert described == set(COMMANDS)
 
 
+def anchors(target: Path) -> set[str]:
+    """The anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", target.read_text("utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", one.lower()).replace(" ", "-") for one in headings}
+
+
 def test_every_link_between_our_pages_leads_somewhere():
-    """Relative links of every page, the README's too."""
+    """Relative links of every page, the README's too, to a page and to a heading in it."""
     pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "benchmarks" / "README.md"]
-    broken = [
-        f"{one.relative_to(ROOT)}: {target}"
-        for one in pages
-        for target in re.findall(r"\]\(([^)#]+)[^)]*\)", one.read_text("utf-8"))
-        if "://" not in target and not (one.parent / target).exists()
-    ]
+    broken = []
+    for one in pages:
+        for name, anchor in re.findall(r"\]\(([^)#]*)#?([^)]*)\)", one.read_text("utf-8")):
+            target = (one.parent / name) if name else one
+            if "://" not in name and not (
+                target.exists() and (not anchor or anchor in anchors(target))
+            ):
+                broken.append(f"{one.relative_to(ROOT)}: {name}#{anchor}")
     assert len(pages) > 20
     assert broken == []

@@ -177,7 +177,7 @@ def _numbers(functions: Sequence[OfferedFunction], listed: str) -> dict[str, int
                 place,
             )
         if function.name in numbers:
-            message = f"The name of `{place}`, {shown(function.name)}, stands there twice."
+            message = f"The name of `{place}`, {shown(function.name)}, is another's too."
             raise RequestFault(message, "invalid_value", place)
         numbers[function.name] = index
     return numbers

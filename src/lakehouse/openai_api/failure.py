@@ -263,7 +263,7 @@ def _first(findings: tuple[Finding, ...]) -> str:
         return ""
     first = findings[0]
     where = f" at {first.path}" if first.path else ""
-    told = f"; of the last one{where}: {first.message.rstrip('.')}"
+    told = f"; the last one failed{where}: {first.message.rstrip('.')}"
     return "" if _READ_BY_CLIENTS.search(told) else told
 
 

@@ -126,7 +126,7 @@ def test_an_exhausted_session_is_told_with_its_findings_and_its_last_answer():
     error = json.loads(response.body)["error"]
     assert error.pop("hint")
     assert error == {
-        "message": "No answer passed all checks in 2 attempts; of the last one at /airport: "
+        "message": "No answer passed all checks in 2 attempts; the last one failed at /airport: "
         "not good.",
         "type": "invalid_request_error",
         "param": None,
