@@ -175,7 +175,7 @@ class KeyedCalls:
                     await wait.pause()
                     claim = await self._claimed(asked.call, session.context)
                 elif claim.row is not None:
-                    return _reply_of(claim)
+                    return logged_reply(decode_row(claim.row), hint=claim.hint)
                 elif claim.running:  # at a validator whose gateway ended
                     await wait.pause()
                     await asyncio.to_thread(claim.look)
@@ -260,26 +260,6 @@ def _may_succeed_now(claim: Claim) -> bool:
         and claim.hint is None
         and decode_row(claim.row).verdict == "infra_error"
     )
-
-
-def _reply_of(claim: Claim) -> SessionReply:
-    """Build the reply from the session's row.
-
-    Raises:
-        InfraError: The row has only the beginning of the answer.
-    """
-    assert claim.row is not None
-    row = decode_row(claim.row)
-    if row.verdict == "accepted" and any(
-        one.artifact_truncated is not msgspec.UNSET for one in row.attempts
-    ):
-        raise InfraError(
-            "crashed",
-            "The answer was too large for its row, which has only its beginning.",
-            hint="Send the request with a new Idempotency-Key.",
-            retryable=False,
-        )
-    return logged_reply(row, hint=claim.hint)
 
 
 def _reused() -> Refusal:

@@ -132,9 +132,11 @@ def _format(chat: ChatBody) -> ClientContract:
 
 
 def _contract(chat: ChatBody) -> ClientContract:
-    if chat.functions and chat.tools:
-        message = "`functions` is the older form of `tools`: send one of them."
-        raise RequestFault(message, "invalid_value", "functions")
+    older = next((name for name in ("functions", "function_call") if getattr(chat, name)), None)
+    newer = next((name for name in ("tools", "tool_choice") if getattr(chat, name)), None)
+    if older and newer:
+        message = f"`{older}` is of the older form of `{newer}`: send only one form."
+        raise RequestFault(message, "invalid_value", older)
     if chat.functions or chat.function_call is not None:
         return contract_of(
             _format(chat),

@@ -1,5 +1,6 @@
 """What structure an OpenAI client asks for: the answer's schema, and how the answer is told."""
 
+import re
 from collections.abc import Sequence
 from typing import Final, Literal
 
@@ -18,6 +19,7 @@ Told = Literal["content", "tool_call", "function_call"]
 FormatType = Literal["text", "json_object", "json_schema"]
 
 _ANY_OBJECT: Final = msgspec.Raw(b'{"type":"object"}')
+_NAME: Final = re.compile(rf"[a-zA-Z0-9_.-]{{1,{FUNCTION_NAME_CHARS_MAX}}}")
 _NO_ARGUMENTS: Final = b'{"type":"object","properties":{},"additionalProperties":false}'
 
 
@@ -88,9 +90,18 @@ def format_contract(wanted: AnswerFormat | None, param: str) -> ClientContract:
     """Read a format; `param` is the place of its schema.
 
     Raises:
-        RequestFault: It has no schema.
+        RequestFault: It has no schema, or one that its type would leave out.
     """
-    if wanted is None or wanted.type == "text":
+    if wanted is None:
+        return NO_STRUCTURE
+    if wanted.type != "json_schema" and wanted.schema != NULL:
+        raise RequestFault(
+            f"`{param}` has no effect beside the type {shown(wanted.type)}.",
+            "invalid_value",
+            param,
+            "Set the type to `json_schema`, or leave the schema out.",
+        )
+    if wanted.type == "text":
         return NO_STRUCTURE
     if wanted.type == "json_object":
         place = param.partition(".")[0]
@@ -169,10 +180,10 @@ def _numbers(functions: Sequence[OfferedFunction], listed: str) -> dict[str, int
     numbers: dict[str, int] = {}
     for index, function in enumerate(functions):
         place = f"{listed}[{index}]"
-        if not 0 < len(function.name) <= FUNCTION_NAME_CHARS_MAX:
+        if _NAME.fullmatch(function.name) is None:
             raise RequestFault(
                 f"The name of `{place}` is {shown(function.name)}; allowed are 1 to "
-                f"{FUNCTION_NAME_CHARS_MAX} characters.",
+                f"{FUNCTION_NAME_CHARS_MAX} of the characters a-z, A-Z, 0-9, `_`, `-` and `.`.",
                 "invalid_value",
                 place,
             )

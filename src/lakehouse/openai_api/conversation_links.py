@@ -11,11 +11,13 @@ import msgspec
 
 from lakehouse.core.context import CallContext
 from lakehouse.core.errors import LakehouseError
+from lakehouse.core.ids import created_at
 from lakehouse.core.session import IterateRequest
 from lakehouse.sessionlog.reading.outcome import outcome_of
 
 _LOG = logging.getLogger(__name__)
 _KNOWN_MAX: Final = 10_000
+_SEARCHED_MAX: Final = 3  # rows of one request that are searched in the log
 
 
 class _Named(msgspec.Struct):
@@ -35,20 +37,29 @@ class ConversationLinks:
 
     def learn(self, row_id: str, request: IterateRequest, context: CallContext) -> None:
         """Remember a session that has ended."""
-        self._known[row_id] = request.conversation_id or context.session_id
-        if len(self._known) > _KNOWN_MAX:
-            self._known.popitem(last=False)
+        self._keep(row_id, request.conversation_id or context.session_id)
 
     async def conversation(self, row_ids: Sequence[str]) -> str | None:
         """Return the conversation of the first row that is known; None if none is.
 
-        Cost: for rows that this process did not write, a search of the log's files since then.
+        Cost: if this process wrote none of them, a search of the log's files since then for each of
+        the newest, up to `_SEARCHED_MAX`: callers can make ids up.
         """
-        for row_id in row_ids:
-            found = self._known.get(row_id) or await asyncio.to_thread(self._logged, row_id)
+        known = next(filter(None, map(self._known.get, row_ids)), None)
+        if known is not None:
+            return known
+        dated = [row_id for row_id in row_ids if created_at(row_id) is not None]
+        for row_id in sorted(dated, reverse=True)[:_SEARCHED_MAX]:
+            found = await asyncio.to_thread(self._logged, row_id)
             if found is not None:
+                self._keep(row_id, found)
                 return found
         return None
+
+    def _keep(self, row_id: str, conversation_id: str) -> None:
+        self._known[row_id] = conversation_id
+        if len(self._known) > _KNOWN_MAX:
+            self._known.popitem(last=False)
 
     def _logged(self, row_id: str) -> str | None:
         try:

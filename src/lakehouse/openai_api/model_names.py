@@ -54,13 +54,16 @@ class ModelNames:
             Refusal: `unknown_model`: it is neither.
             InfraError: The daemon that knows the names cannot be reached.
         """
-        found = self._kinds.get(asked.name)
+        found = self._found(asked)
         if found is None and asked.text not in self._aliases:
             await self._look()
-            found = self._kinds.get(asked.name)
+            found = self._found(asked)
         if found is None and asked.text not in self._aliases:
             raise self._unknown(asked)
         return found
+
+    def _found(self, asked: AskedModel) -> KindInfo | None:
+        return None if asked.alias == "" else self._kinds.get(asked.name)  # `KIND@` names no model
 
     async def listed(self) -> ModelList:
         """List every name: kinds, models, and each kind on each model."""

@@ -48,7 +48,7 @@ def moved(schema: _Node, pointer: str) -> _Node:
         changed = {
             name: f"#{pointer}{target.removeprefix('#')}"
             for name in REFERENCES
-            if isinstance(target := node.get(name), str) and (target + "/").startswith("#/")
+            if isinstance(target := node.get(name), str) and _from_root(target)
         }
         return {**node, **changed}
 
@@ -56,6 +56,11 @@ def moved(schema: _Node, pointer: str) -> _Node:
     changed = rewritten(own, change)
     assert isinstance(changed, dict)
     return changed
+
+
+def _from_root(reference: str) -> bool:
+    """Return whether a reference names the document or a place in it, by a JSON Pointer."""
+    return reference in {"", "#"} or reference.startswith("#/")
 
 
 def rewritten(node: JsonValue, change: Callable[[_Node], _Node]) -> JsonValue:

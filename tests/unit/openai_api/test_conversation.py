@@ -120,7 +120,7 @@ def test_an_input_item_becomes_a_turn(item: dict[str, Any], turns: list[tuple[An
 
 def test_among_several_functions_an_earlier_call_has_the_form_of_an_answer():
     """The model repeats the form that it sees."""
-    tools = [{"type": "function", "function": {"name": name}} for name in ("f", 'g"')]
+    tools = [{"type": "function", "function": {"name": name}} for name in ("f", "g")]
     earlier = {"role": "assistant", "content": None, "tool_calls": [call(name='g"')]}
     request = chat(USER, earlier, tools=tools, tool_choice="required")
 
