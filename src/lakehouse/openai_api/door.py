@@ -72,7 +72,7 @@ class OpenAiDoor:
             InfraError: The names or the log cannot be read.
         """
         asked = call.request
-        kind = await self._names.kind(asked.model)
+        kind = await self._names.kind(asked.model, current=asked.system is not None)
         keyed = None
         if KEY_HEADER in call.headers:
             keyed = KeyedCall.of(

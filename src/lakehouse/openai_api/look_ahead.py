@@ -33,17 +33,22 @@ def _said_otherwise(node: dict[str, JsonValue]) -> dict[str, JsonValue]:
     rest, conditions = _peeled(_DECIMAL.sub(_digits, pattern))
     if rest == pattern:
         return node
-    parts: list[JsonValue] = [
-        {"pattern": f"^(?:{inner})"} if wanted else {"not": {"pattern": f"^(?:{inner})"}}
-        for wanted, inner in conditions
-    ]
+    parts: list[JsonValue] = [_part(wanted, inner) for wanted, inner in conditions]
     return {**node, "pattern": rest} | ({"allOf": [*listed, *parts]} if parts else {})
+
+
+def _part(wanted: bool, inner: str) -> JsonValue:  # noqa: FBT001  as it was read
+    """Say a condition; one that is not wanted is about texts only, as a pattern is."""
+    pattern: dict[str, JsonValue] = {"pattern": f"^(?:{inner})"}
+    return pattern if wanted else {"not": {"type": "string", **pattern}}
 
 
 def _digits(match: re.Match[str]) -> str:
     """Say how many digits a decimal has, without look-ahead; anchored, which Pydantic forgot."""
-    most, _, places = match.groups()
+    most, chars, places = match.groups()
     if places is not None:
+        if int(most) + int(places) != int(chars) - 1:
+            return match[0]  # fewer digits in all than its places
         return rf"(?:\d{{0,{most}}}|\d{{0,{most}}}\.\d{{0,{places}}}0*)$"
     if int(most) > _DIGITS_MAX:
         return match[0]
@@ -57,7 +62,7 @@ def _peeled(pattern: str) -> tuple[str, list[tuple[bool, str]]]:
     at = 1
     while pattern.startswith(("(?=", "(?!"), at):
         end = _closing(pattern, at)
-        if end is None:
+        if end is None or pattern.startswith(("*", "+", "?", "{"), end + 1):
             return pattern, []
         conditions.append((pattern[at + 2] == "=", pattern[at + 3 : end]))
         at = end + 1

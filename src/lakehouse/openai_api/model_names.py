@@ -13,7 +13,7 @@ from lakehouse.core.ports import ChatModel, KindInfo, Validator
 from lakehouse.core.suggestion import did_you_mean
 from lakehouse.openai_api.request import AskedModel
 
-_REFRESH_S: Final = 1.0  # between two looks for a name that is not known
+_REFRESH_S: Final = 1.0  # between two looks at the kinds, or at the models
 
 
 class ModelEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,23 +44,29 @@ class ModelNames:
         self._chat = chat
         self._kinds: dict[str, KindInfo] = {}
         self._aliases = set(aliases)
-        self._looked_s = -_REFRESH_S
+        self._kinds_s = self._models_s = -_REFRESH_S
         self._created = int(time.time())
 
-    async def kind(self, asked: AskedModel) -> KindInfo | None:
+    async def kind(self, asked: AskedModel, *, current: bool = False) -> KindInfo | None:
         """Return the kind that is named, or None where a model is.
+
+        `current`: as it was less than a second ago, for who uses what it says: a validator may have
+        another configuration since. Models are asked only for a name that is no kind's.
 
         Raises:
             Refusal: `unknown_model`: it is neither.
             InfraError: The daemon that knows the names cannot be reached.
         """
-        found = self._found(asked)
-        if found is None and asked.text not in self._aliases:
-            await self._look()
-            found = self._found(asked)
-        if found is None and asked.text not in self._aliases:
+        if self._unheard(asked) or (current and asked.text not in self._aliases):
+            await self._look_for_kinds()
+        if self._unheard(asked):
+            await self._look_for_models()
+        if self._unheard(asked):
             raise self._unknown(asked)
-        return found
+        return self._found(asked)
+
+    def _unheard(self, asked: AskedModel) -> bool:
+        return self._found(asked) is None and asked.text not in self._aliases
 
     def _found(self, asked: AskedModel) -> KindInfo | None:
         return None if asked.alias == "" else self._kinds.get(asked.name)  # `KIND@` names no model
@@ -68,7 +74,7 @@ class ModelNames:
     async def listed(self) -> ModelList:
         """List every name: kinds, models, and each kind on each model."""
         kinds, models = await asyncio.gather(self._validator.kinds(), self._chat.models())
-        self._learn(kinds, models)
+        self._learn(kinds=kinds, models=models)
         aliases = [model.name for model in models]
         names = [kind.name for kind in kinds]
         both = [f"{name}@{alias}" for name in names for alias in aliases]
@@ -79,7 +85,7 @@ class ModelNames:
         asked = AskedModel.of(name)
         kind = await self.kind(asked)
         if kind is not None and asked.alias is not None and asked.alias not in self._aliases:
-            await self._look()
+            await self._look_for_models()
             if asked.alias not in self._aliases:
                 raise self._unknown(asked)
         return self._entry(name)
@@ -87,15 +93,24 @@ class ModelNames:
     def _entry(self, name: str) -> ModelEntry:
         return ModelEntry(id=name, created=self._created)
 
-    async def _look(self) -> None:
-        if time.monotonic() - self._looked_s >= _REFRESH_S:
-            kinds, models = await asyncio.gather(self._validator.kinds(), self._chat.models())
-            self._learn(kinds, models)
-            self._looked_s = time.monotonic()
+    async def _look_for_kinds(self) -> None:
+        if time.monotonic() - self._kinds_s >= _REFRESH_S:
+            self._learn(kinds=await self._validator.kinds())
 
-    def _learn(self, kinds: Sequence[KindInfo], models: Sequence[ModelStatus]) -> None:
-        self._kinds = {kind.name: kind for kind in kinds}
-        self._aliases = {model.name for model in models}
+    async def _look_for_models(self) -> None:
+        if time.monotonic() - self._models_s >= _REFRESH_S:
+            self._learn(models=await self._chat.models())
+
+    def _learn(
+        self,
+        *,
+        kinds: Sequence[KindInfo] | None = None,
+        models: Sequence[ModelStatus] | None = None,
+    ) -> None:
+        if kinds is not None:
+            self._kinds, self._kinds_s = {kind.name: kind for kind in kinds}, time.monotonic()
+        if models is not None:
+            self._aliases, self._models_s = {model.name for model in models}, time.monotonic()
 
     def _unknown(self, asked: AskedModel) -> Refusal:
         known = [*self._kinds, *sorted(self._aliases)]

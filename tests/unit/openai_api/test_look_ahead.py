@@ -119,3 +119,25 @@ def test_a_schema_without_look_ahead_keeps_its_bytes() -> None:
     assert without_look_ahead(raw) is raw
     constant = b'{"const":{"pattern":"^(?!a)b"}}'
     assert without_look_ahead(constant) == constant
+
+
+def test_a_value_that_is_no_text_is_not_refused_by_a_pattern() -> None:
+    raw = json.dumps({"type": ["string", "null"], "pattern": r"^(?!\.)(?=.*a)."}).encode()
+    schema = compile_schema(without_look_ahead(raw))
+
+    assert schema.accepts(None)
+    assert schema.accepts("ba")
+    assert not schema.accepts(".a")
+    assert not schema.accepts("b")
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        r"^(?=a)?b",  # the condition may fail
+        r"^(?!^[-+.]*$)[+-]?0*(?:\d{0,0}|(?=[\d.]{1,3}0*$)\d{0,0}\.\d{0,4}0*$)",  # 2 of 4 digits
+    ],
+)
+def test_what_would_mean_something_else_is_refused(pattern: str) -> None:
+    with pytest.raises(Refusal):
+        compiled(pattern)
