@@ -88,10 +88,10 @@ def chat_conversation(messages: Sequence[ChatMessage], *, named: bool) -> Conver
     Raises:
         RequestFault: There is no text of a user, or too much of all.
     """
-    turns = ((_ROLES[message.role], _chat_text(message, named=named)) for message in messages)
-    calls = (call.id for message in messages for call in message.tool_calls or ())
-    results = (message.tool_call_id for message in messages)
-    return _conversation(turns, (*calls, *results), "chat")
+    turns = [(_ROLES[message.role], _chat_text(message, named=named)) for message in messages]
+    calls = [call.id for message in messages for call in message.tool_calls or ()]
+    calls += [message.tool_call_id for message in messages if message.tool_call_id]
+    return _conversation(turns, calls, "chat")
 
 
 def responses_conversation(
@@ -106,15 +106,16 @@ def responses_conversation(
         items = (InputItem(role="user", content=items),)
     system: tuple[Role, str] = "system", instructions or ""
     turns = [_turn(item, index, named=named) for index, item in enumerate(items)]
-    return _conversation((system, *turns), (item.call_id for item in items), "responses")
+    calls = [item.call_id for item in items if item.call_id]
+    return _conversation((system, *turns), calls, "responses")
 
 
 def _conversation(
-    turns: Iterable[tuple[Role, str]], call_ids: Iterable[str | None], route: ApiRoute
+    turns: Iterable[tuple[Role, str]], call_ids: Sequence[str | None], route: ApiRoute
 ) -> Conversation:
     said = [(role, text) for role, text in turns if text]
     system = [text for role, text in said if role == "system"]
-    messages = tuple(Message(role, text) for role, text in said if role != "system")
+    messages = tuple([Message(role, text) for role, text in said if role != "system"])
     param = _PARAM[route]
     if len(messages) > MESSAGES_MAX:
         message = f"`{param}` has {len(messages)} turns; at most {MESSAGES_MAX} are allowed."
@@ -132,6 +133,9 @@ def _conversation(
 
 
 def _chat_text(message: ChatMessage, *, named: bool) -> str:
+    beside = message.refusal or message.tool_calls or message.function_call
+    if isinstance(message.content, str) and not beside:  # as nearly all are
+        return message.content
     calls = [call.function for call in message.tool_calls or ()]
     if message.function_call is not None:
         calls.append(message.function_call)

@@ -178,9 +178,9 @@ def _system(asked: OpenAiRequest, kind: KindInfo | None) -> str | None:
 
 def _metadata(call: Call[OpenAiRequest], form: ReplyForm) -> dict[str, str]:
     asked = call.request
-    taken = sorted(RESERVED_MEMBERS & asked.metadata.keys())
+    taken = RESERVED_MEMBERS & asked.metadata.keys()
     if taken:
-        param = f"metadata.{taken[0]}"
+        param = f"metadata.{min(taken)}"
         message = f"`{param}` cannot be set: Lakehouse itself writes it into the row."
         raise RequestFault(message, "invalid_value", param, "Use another name.")
     user = {} if asked.user is None else {USER_MEMBER: asked.user}

@@ -21,12 +21,13 @@ _OURS = "lakehouse"
 class _Node:
     """One parameter with those inside it; `element` is that of each item of a list.
 
-    `texts` are the texts that a restricted parameter takes.
+    `texts` are the texts that a restricted parameter takes. One that is `free` takes any value.
     """
 
     def __init__(self) -> None:
         self.parameter: ApiParameter | None = None
         self.texts: frozenset[str] = frozenset()
+        self.free = False
         self.members: dict[str, _Node] = {}
         self.element: _Node | None = None
 
@@ -80,7 +81,7 @@ def _walk_members(
         child = node.members.get(name)
         if child is None:
             raise _unknown(name, before, node)
-        if name != "type":
+        if name != "type" and not child.free:
             _walk(child, inner, f"{before}{name}", found, named=named)
 
 
@@ -132,4 +133,14 @@ def _tree(route: ApiRoute) -> _Node:
                 node = node.members.setdefault(step, _Node())
         node.parameter = parameter
         node.texts = frozenset(one for one in parameter.only if isinstance(one, str))
+        node.free = parameter.fate == "used" and not parameter.restricted
+    _bind(root)
     return root
+
+
+def _bind(node: _Node) -> None:
+    """Let no parameter be free that has others inside it."""
+    inside = [*node.members.values(), *([] if node.element is None else [node.element])]
+    node.free = node.free and not inside
+    for one in inside:
+        _bind(one)

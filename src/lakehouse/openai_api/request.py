@@ -114,6 +114,8 @@ def _check_temperature(raw: msgspec.Raw) -> None:
 
 
 def _check_range(param: str, value: int | None, low: int, high: int) -> None:
+    if value is None:
+        return
     fault = range_fault(value, low, high)
     if fault is not None:
         raise _out(param, fault)
