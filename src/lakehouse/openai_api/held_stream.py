@@ -46,8 +46,8 @@ class ComingAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """An answer that is made elsewhere.
 
     `outcome` says what a `reply` that is there came to. `rejected` gives the iteration of each
-    rejected attempt. `verdict` is what is known before the reply is. `schema_param` is where the
-    client's schema stands in its body.
+    rejected attempt, and ends with the reply. `verdict` is what is known before the reply is.
+    `schema_param` is where the client's schema stands in its body.
     """
 
     session_id: str
@@ -150,7 +150,7 @@ async def _streamed(
 
 
 async def _lines(coming: ComingAnswer, times: StreamTimes) -> AsyncGenerator[bytes]:
-    """Yield comment lines until the outcome is known."""
+    """Yield comment lines until the outcome is known and every rejected attempt is told."""
     reply = coming.reply
     timer = times.timer(times.heartbeat_ms)
     rejection = asyncio.ensure_future(anext(coming.rejected, None))
@@ -168,6 +168,9 @@ async def _lines(coming: ComingAnswer, times: StreamTimes) -> AsyncGenerator[byt
             if timer.done() and not reply.done():
                 yield HEARTBEAT
                 timer = times.timer(times.heartbeat_ms)
+        while more and (iteration := await rejection) is not None:
+            yield rejection_line(iteration)
+            rejection = asyncio.ensure_future(anext(coming.rejected, None))
     finally:
         timer.cancel()
         rejection.cancel()

@@ -53,7 +53,16 @@ class Stage:
         woken.set_result(None)
 
     async def attempts(self) -> AsyncGenerator[int]:
-        while (iteration := await self.rejected.get()) is not None:
+        """The iterations that the test puts, until it puts None or the reply is there."""
+        while True:
+            coming = asyncio.ensure_future(self.rejected.get())
+            try:
+                await asyncio.wait((coming, self.reply), return_when=asyncio.FIRST_COMPLETED)
+                iteration = coming.result() if coming.done() else None
+            finally:
+                coming.cancel()
+            if iteration is None:
+                return
             yield iteration
 
     def session(self) -> ComingAnswer:
@@ -191,6 +200,27 @@ def test_a_longer_session_begins_and_is_kept_alive_until_its_answer(stream: Make
         assert await silent == HEARTBEAT
         stage.reply.set_result(accepted())
         assert await rest(body) == b"".join(made.answered(ANSWER))
+
+    played(test)
+
+
+@BOTH
+def test_attempts_rejected_just_before_the_end_are_told(stream: Make):
+    """However many there are at once with the outcome, each has its line before it."""
+
+    async def test(stage: Stage) -> None:
+        body = await stage.late(stream())
+        for _ in stream().opening():
+            await anext(body)
+        for iteration in range(3):
+            stage.rejected.put_nowait(iteration)
+        stage.reply.set_result(exhausted(attempts=3))
+
+        sent, _ = await broken_off(body)
+
+        lines = b"".join(b": attempt %d rejected\n" % number for number in (1, 2, 3))
+        assert sent.startswith(lines)
+        assert sent.count(b" rejected\n") == 3
 
     played(test)
 
