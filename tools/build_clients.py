@@ -118,11 +118,16 @@ def generated() -> str:
     lines += ["## Situations", "", "| situation | the door answers |", "| --- | --- |"]
     lines += [f"| {situation.told} | {situation.answer} |" for situation in SITUATIONS]
     lines += ["", "## What the user sees", ""]
-    alike: dict[tuple[str, ...], list[str]] = {}
+    first: dict[tuple[str, ...], str] = {}
     for client in CLIENTS:
-        alike.setdefault(section(table, client), []).append(client.name)
-    for told, names in alike.items():
-        lines += [f"### {', '.join(names)}", "", *told]
+        told = section(table, client)
+        name = first.setdefault(told, client.name)
+        lines += [f"### {client.name}", ""]
+        lines += (
+            told
+            if name == client.name
+            else (f"The same as [{name}](#{name.replace(' ', '-')}).", "")
+        )
     return "\n".join(lines).rstrip()
 
 

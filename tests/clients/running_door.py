@@ -28,8 +28,9 @@ SCRIPTS = {
     "accepted": {"steps": [RIGHT]},
     "second-try": {"steps": [WRONG, RIGHT]},
     "exhausted": {"steps": [WRONG]},
-    # @ai-sdk/openai takes what fails 50 ms after the stream's beginning for no stream.
-    "exhausted-slowly": {"steps": [{"text": WRONG, "delay_ms": 100}]},
+    # @ai-sdk/openai takes what fails within 50 ms of a stream's beginning for no stream, by a clock
+    # that stands still while it is busy.
+    "exhausted-slowly": {"steps": [{"text": WRONG, "delay_ms": 1_000}]},
     "loading": {"load_ms": HOUR_MS},
     "slow": {"steps": [{"text": RIGHT, "delay_ms": HOUR_MS}]},
 }
@@ -45,7 +46,7 @@ SCHEMA = {
 }
 SETTINGS = {
     "default": {},
-    "late": {"stream_wait_ms": 0},
+    "late": {"stream_wait_ms": 0, "load_budget_ms": 3_000},
     "hurried": {"deadline_ms": 300},
     "full": {"at_once_max": 1},
 }
@@ -140,6 +141,7 @@ def _config(
     *,
     stream_wait_ms: int = 20_000,
     deadline_ms: int = 120_000,
+    load_budget_ms: int = 300,
     at_once_max: int = 1_000,
 ) -> str:
     models = "".join(
@@ -161,7 +163,7 @@ api_key_env = "INNER"
 api_key_env = "INNER"
 [session]
 deadline_ms = {deadline_ms}
-load_budget_ms = 300
+load_budget_ms = {load_budget_ms}
 drain_ms = 0
 {models}
 [models.down]
