@@ -7,8 +7,8 @@ with each cell that differs from `expected.json`. With `--update`, that file is 
 import argparse
 import asyncio
 import json
+import shutil
 import sys
-import tempfile
 import time
 from pathlib import Path
 
@@ -18,14 +18,16 @@ from clients.running_door import rows_by_mark, running_door
 from clients.situations import CLIENTS, Client, cells
 
 EXPECTED = Path(__file__).with_name("expected.json")
+RUN = HOME / "run"  # what the daemons wrote, until the next run
 
 
 def _results(clients: tuple[Client, ...]) -> list[Result]:
     """Run the cells; rows are counted after the daemons ended, so that none is still to come."""
-    with tempfile.TemporaryDirectory(prefix="lakehouse-clients-") as place:
-        with running_door(Path(place)) as door:
-            told = asyncio.run(run(cells(clients), door))
-        return counted(told, rows_by_mark(Path(place) / "log"))
+    shutil.rmtree(RUN, ignore_errors=True)
+    RUN.mkdir()
+    with running_door(RUN) as door:
+        told = asyncio.run(run(cells(clients), door))
+    return counted(told, rows_by_mark(RUN / "log"))
 
 
 def main() -> None:
@@ -47,7 +49,9 @@ def main() -> None:
     wrong = differences(expected, seen)
     print("\n".join(wrong))
     print(f"{len(results) - len(wrong)} passed, {len(wrong)} failed")
-    print(f"({time.monotonic() - begun:.0f} s; all messages: {HOME.name}/results.jsonl)")
+    print(
+        f"({time.monotonic() - begun:.0f} s; messages: {HOME.name}/results.jsonl; daemons: {RUN})"
+    )
     if asked.update:
         merged = {cell.row: (expected | seen).get(cell.row, {}) for cell in cells()}
         EXPECTED.write_text(json.dumps(merged, indent=1, ensure_ascii=False) + "\n", "utf-8")

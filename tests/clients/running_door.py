@@ -47,7 +47,7 @@ SCHEMA = {
 SETTINGS = {
     "default": {},
     "late": {"stream_wait_ms": 0, "load_budget_ms": 3_000},
-    "hurried": {"deadline_ms": 300},
+    "hurried": {"deadline_ms": 1_000},
     "full": {"at_once_max": 1},
 }
 
@@ -141,11 +141,11 @@ def _config(
     *,
     stream_wait_ms: int = 20_000,
     deadline_ms: int = 120_000,
-    load_budget_ms: int = 300,
+    load_budget_ms: int = 1_000,
     at_once_max: int = 1_000,
 ) -> str:
     models = "".join(
-        f'[models.{name}]\nprovider = "scripted"\nmodel = "tiny"\nslots = 1000\n'
+        f'[models.{name}]\nprovider = "scripted"\nmodel = "tiny"\nslots = 1000\npreload = true\n'
         f'load_timeout_ms = {HOUR_MS}\nscript = "../{name}.json"\n'
         for name in SCRIPTS
     )
