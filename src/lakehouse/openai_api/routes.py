@@ -106,8 +106,9 @@ def _stored(log: Path, route: ApiRoute, prefix: str, reply: type[msgspec.Struct]
     def found(identity: str) -> msgspec.Struct | None:
         if not identity.startswith(prefix):
             return None
-        rows = sorted(rows_of(log, identity.removeprefix(prefix)), key=lambda one: one[0].timestamp)
-        answers = (stored_answer(decode_row(line)) for _, line in reversed(rows))
+        row_id = identity.removeprefix(prefix)
+        rows = (line for key, line in rows_of(log, row_id) if key.row_id == row_id)
+        answers = (stored_answer(decode_row(line)) for line in rows)
         return next((BODIES[route](one) for one in answers if one is not None), None)
 
     async def stored(call: Call[None]) -> Response:
