@@ -15,7 +15,7 @@ from lakehouse.openai_api.contract import (
     format_contract,
 )
 from lakehouse.openai_api.conversation import ChatMessage, chat_conversation
-from lakehouse.openai_api.fault import RequestFault, missing
+from lakehouse.openai_api.fault import RequestFault, beside_the_type, missing
 from lakehouse.openai_api.request import AskedModel, LakehouseOptions, OpenAiRequest, checked
 
 CHAT_SCHEMA: Final = "response_format.json_schema.schema"
@@ -166,7 +166,11 @@ def _tool_choice(choice: str | _ToolChoice | None) -> FunctionChoice | None:
     if choice.type == "function":
         if choice.function is None:
             raise missing("tool_choice.function")
+        if choice.allowed_tools is not None:
+            raise beside_the_type("tool_choice.allowed_tools", choice.type)
         return FunctionChoice("required", (choice.function.name,))
+    if choice.function is not None:
+        raise beside_the_type("tool_choice.function", choice.type)
     allowed = choice.allowed_tools
     if allowed is None:
         raise missing("tool_choice.allowed_tools")

@@ -10,7 +10,7 @@ from lakehouse.core.json_text import ENCODER, NULL, JsonValue, compact, dumps, n
 from lakehouse.core.limits import FUNCTION_NAME_CHARS_MAX, FUNCTIONS_MAX, SCHEMA_BYTES_MAX
 from lakehouse.core.suggestion import did_you_mean
 from lakehouse.core.wording import shown
-from lakehouse.openai_api.fault import RequestFault, missing
+from lakehouse.openai_api.fault import RequestFault, beside_the_type, missing
 from lakehouse.openai_api.look_ahead import without_look_ahead
 from lakehouse.openai_api.subschemas import in_newest_dialect, moved
 
@@ -95,12 +95,7 @@ def format_contract(wanted: AnswerFormat | None, param: str) -> ClientContract:
     if wanted is None:
         return NO_STRUCTURE
     if wanted.type != "json_schema" and wanted.schema != NULL:
-        raise RequestFault(
-            f"`{param}` has no effect beside the type {shown(wanted.type)}.",
-            "invalid_value",
-            param,
-            "Set the type to `json_schema`, or leave the schema out.",
-        )
+        raise beside_the_type(param, wanted.type)
     if wanted.type == "text":
         return NO_STRUCTURE
     if wanted.type == "json_object":

@@ -4,6 +4,7 @@ import re
 from typing import Final, Literal
 
 from lakehouse.core.errors import InfraError, Refusal
+from lakehouse.core.wording import shown
 
 _OUR_NAMES: Final = re.compile("`(?:output_)?schema`")
 FaultCode = Literal[
@@ -49,3 +50,9 @@ def schema_fault(error: Refusal | InfraError, param: str | None) -> Refusal | In
 def missing(param: str) -> RequestFault:
     """Describe a member that is not there."""
     return RequestFault(f"`{param}` is missing.", "missing_required_parameter", param)
+
+
+def beside_the_type(param: str, kind: str) -> RequestFault:
+    """Describe a member that only another `type` beside it has."""
+    message = f"`{param}` has no effect beside the type {shown(kind)}."
+    return RequestFault(message, "invalid_value", param, "Leave it out, or correct the type.")

@@ -14,7 +14,7 @@ from lakehouse.openai_api.contract import (
     format_contract,
 )
 from lakehouse.openai_api.conversation import InputItem, responses_conversation
-from lakehouse.openai_api.fault import missing
+from lakehouse.openai_api.fault import beside_the_type, missing
 from lakehouse.openai_api.request import AskedModel, LakehouseOptions, OpenAiRequest, checked
 
 RESPONSES_SCHEMA: Final = "text.format.schema"
@@ -100,7 +100,11 @@ def _tool_choice(choice: str | _ToolChoice | None) -> FunctionChoice | None:
     if choice.type == "function":
         if choice.name is None:
             raise missing("tool_choice.name")
+        if choice.tools is not None:
+            raise beside_the_type("tool_choice.tools", choice.type)
         return FunctionChoice("required", (choice.name,))
+    if choice.name is not None:
+        raise beside_the_type("tool_choice.name", choice.type)
     if choice.mode is None or choice.tools is None:
         raise missing("tool_choice.tools" if choice.mode else "tool_choice.mode")
     return FunctionChoice.allowed(choice.mode, [one.name for one in choice.tools])

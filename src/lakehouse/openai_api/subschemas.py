@@ -25,12 +25,17 @@ _Node = dict[str, JsonValue]
 def in_newest_dialect(raw: bytes) -> bytes:
     """Translate a schema that declares draft 6 or 7 to 2020-12; return any other unchanged.
 
+    One that declares nothing keeps all but `dependencies`, which 2020-12 would pass over.
     `raw` is JSON that `json_text.parse` accepts. Its values, not its bytes, stay as they were.
     """
-    if b'"$schema"' not in raw:
+    if b'"$schema"' not in raw and b'"dependencies"' not in raw:
         return raw
     root = parse_bytes(raw)
-    if not isinstance(root, dict) or str(root.get("$schema")).removesuffix("#") not in _OLDER:
+    if not isinstance(root, dict):
+        return raw
+    if "$schema" not in root and b'"dependencies"' in raw:
+        return ENCODER.encode(rewritten(root, _with_dependents))
+    if str(root.get("$schema")).removesuffix("#") not in _OLDER:
         return raw
     return ENCODER.encode(rewritten(root, lambda node: _newer(node, root)))
 
@@ -101,13 +106,22 @@ def _newer(node: _Node, root: _Node) -> _Node:
         node["prefixItems"] = node.pop("items")
         if rest is not None:
             node["items"] = rest
-    needed = node.pop("dependencies", None)
-    if isinstance(needed, dict):
-        names: _Node = {name: one for name, one in needed.items() if isinstance(one, list)}
-        schemas: _Node = {name: one for name, one in needed.items() if name not in names}
-        node |= {"dependentRequired": names} if names else {}
-        node |= {"dependentSchemas": schemas} if schemas else {}
-    return node
+    return _with_dependents(node)
+
+
+def _with_dependents(node: _Node) -> _Node:
+    needed = node.get("dependencies")
+    if not isinstance(needed, dict):
+        return node
+    node = {name: value for name, value in node.items() if name != "dependencies"}
+    names: _Node = {name: one for name, one in needed.items() if isinstance(one, list)}
+    schemas: _Node = {name: one for name, one in needed.items() if name not in names}
+    added: _Node = {"dependentRequired": names} if names else {}
+    added |= {"dependentSchemas": schemas} if schemas else {}
+    listed = node.get("allOf", [])
+    if node.keys() & added.keys() and isinstance(listed, list):
+        return {**node, "allOf": [*listed, added]}
+    return {**node, **added}
 
 
 def _newer_reference(target: str, root: _Node) -> str:

@@ -89,3 +89,22 @@ def test_a_reference_to_the_whole_schema_of_one_function_stays_there(root: str):
 
     assert accepts({"in": {"in": {}}})
     assert not accepts({"in": {"name": "a", "arguments": {}}})
+
+
+def test_a_choice_of_functions_says_one_thing():
+    """A name beside a list of those that are allowed is left out by nobody."""
+    named = {"function": {"name": "a"}}
+    listed = {"allowed_tools": {"mode": "required", "tools": [{"type": "function", **named}]}}
+    for kind, param in (("function", "allowed_tools"), ("allowed_tools", "function")):
+        choice = {"type": kind, **named, **listed}
+        assert fault_of(chat, tools=tools("a"), tool_choice=choice) == (
+            "invalid_value",
+            f"tool_choice.{param}",
+        )
+    flat = [{"type": "function", "name": "a"}]
+    for kind, param in (("function", "tools"), ("allowed_tools", "name")):
+        members: dict[str, Any] = {"type": kind, "name": "a", "mode": "required", "tools": flat}
+        assert fault_of(responses, tools=flat, tool_choice=members) == (
+            "invalid_value",
+            f"tool_choice.{param}",
+        )

@@ -103,3 +103,22 @@ def test_the_schema_of_a_tuple_judges_as_it_did():
     assert compiled.accepts({"a": ["x", 1, 2], "b": ["y", 3]})
     assert not compiled.accepts({"a": [1]})
     assert not compiled.accepts({"b": ["x", "y"]})
+
+
+def test_a_schema_that_declares_no_dialect_keeps_its_dependencies():
+    """They are of draft 7; 2020-12 would pass over them, and the answer would not be checked."""
+    schema = {
+        "type": "object",
+        "properties": {"dependencies": {"type": "object", "dependencies": {"a": ["b"]}}},
+        "dependencies": {"c": {"required": ["d"]}, "e": ["f"]},
+        "dependentRequired": {"g": ["h"]},
+    }
+    raw = in_newest_dialect(json.dumps(schema).encode())
+    accepts = compile_schema(raw).accepts
+
+    assert accepts({"dependencies": {"a": 1, "b": 2}, "c": 1, "d": 2})
+    assert not accepts({"dependencies": {"a": 1}})
+    for lacking in ("c", "e", "g"):
+        assert not accepts({lacking: 1})
+    declared = b'{"$schema":"https://json-schema.org/draft/2020-12/schema","dependencies":{}}'
+    assert in_newest_dialect(declared) == declared
