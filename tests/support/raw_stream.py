@@ -28,9 +28,13 @@ class RawStream:
         if narrow:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _SMALL_BYTES)
         self._socket.settimeout(_TIMEOUT_S)
-        self._socket.connect(("127.0.0.1", port))
-        self._socket.sendall(request)
         self.received = b""
+        try:
+            self._socket.connect(("127.0.0.1", port))
+            self._socket.sendall(request)
+        except OSError:
+            self._socket.close()
+            raise
 
     def more(self, count: int = 65_536) -> bytes:
         """Receive some bytes; none at the end of the connection, however it ended."""
@@ -57,7 +61,11 @@ class RawStream:
                 break
 
     def rest(self) -> Streamed:
-        """Receive up to the connection's end or the body's, and leave."""
+        """Receive up to the connection's end or the body's, and leave.
+
+        Raises:
+            EOFError: The connection ended before the answer's head.
+        """
         while not self._ended and self.more():
             pass
         self.leave()
@@ -79,7 +87,9 @@ class RawStream:
 
 def streamed(received: bytes) -> Streamed:
     """Read an answer in chunks, or one with a length."""
-    head, _, rest = received.partition(b"\r\n\r\n")
+    head, end, rest = received.partition(b"\r\n\r\n")
+    if not end:
+        raise EOFError("no head")
     first, *fields = head.decode("latin-1").split("\r\n")
     pairs = (field.split(": ", 1) for field in fields)
     headers = {name.lower(): value for name, value in pairs}
