@@ -42,6 +42,7 @@ SCRIPT = {
         "retry": [{"text": WRONG_PAIR, "usage": USAGE}, {"text": GOOD, "usage": USAGE}],
         "prose": ["I would rather not."],
         "cut off": [{"text": GOOD[:20], "finish_reason": "length"}],
+        "rather slow": [{"text": GOOD, "delay_ms": 2_000}],
         "slow": [{"text": WRONG_PAIR}, {"text": GOOD, "delay_ms": 1_000}],
         "rather long": [{"text": GOOD, "delay_ms": 4_000}],
         "passing": [{"error": "shutdown"}, GOOD],
@@ -70,6 +71,7 @@ api_key_env = "INNER"
 [models.small]
 provider = "scripted"
 model = "tiny"
+slots = 64
 script = "script.json"
 [models.lazy]
 provider = "scripted"
@@ -198,9 +200,10 @@ class Door(msgspec.Struct, frozen=True):
         )
         return head.encode() + body
 
-    def requests_under_way(self) -> int:
-        """Count those of the public daemon, this look at it aside."""
-        told = self.call("GET", "/metrics").body
+    def requests_under_way(self, role: str = "gateway") -> int:
+        """Count those of a daemon, this look at it aside."""
+        headers = {"Authorization": f"Bearer {self.keys[0]}"}
+        told = call(self.processes[role].port, "GET", "/metrics", None, headers).body
         match = _UNDER_WAY.search(told)
         assert match is not None, told
         return int(float(match[1])) - 1
@@ -286,5 +289,10 @@ def quiet_door(directory: Path, *, apart: bool, stream_wait_ms: int) -> Iterator
             assert process.stop(signal.SIGTERM) == 0
         assert time.monotonic() - begun < _DRAIN_MS / 2_000
         for process in door.processes.values():
-            told = process.output.read_bytes()
-            assert _COMPLAINT.search(told) is None, told.decode()
+            quiet(process)
+
+
+def quiet(process: Process) -> None:
+    """Hold that a daemon complained of nothing that only a fault of ours would cause."""
+    told = process.output.read_bytes()
+    assert _COMPLAINT.search(told) is None, told.decode()

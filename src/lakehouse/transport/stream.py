@@ -44,6 +44,8 @@ async def send_pieces(pieces: AsyncGenerator[bytes], receive: Receive, send: Sen
                 if not coming.done():  # cancelling closes the generator and frees what it holds
                     coming.cancel()
                     await asyncio.wait({coming})
+                if not coming.cancelled():
+                    coming.exception()  # marks it as retrieved: this task may be cancelled as well
             if coming.cancelled():
                 break
             piece = coming.result()
