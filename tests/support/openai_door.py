@@ -5,7 +5,7 @@ import json
 import re
 import signal
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -172,9 +172,11 @@ class Door(msgspec.Struct, frozen=True):
         headers: Mapping[str, str] | None = None,
         *,
         caller: int = 0,
+        port: int | None = None,
     ) -> Answer:
+        """Make one call, at another port where it is given."""
         sent = {"Authorization": f"Bearer {self.keys[caller]}"} | dict(headers or {})
-        return call(self.port, method, path, body, sent)
+        return call(port or self.port, method, path, body, sent)
 
     def ask(
         self,
@@ -184,11 +186,12 @@ class Door(msgspec.Struct, frozen=True):
         headers: Mapping[str, str] | None = None,
         *,
         caller: int = 0,
+        port: int | None = None,
         **members: object,
     ) -> Answer:
         """Send one request of a route, with one user text."""
         body = asked(route, model, prompt, **members)
-        return self.call("POST", PATHS[route], body, headers, caller=caller)
+        return self.call("POST", PATHS[route], body, headers, caller=caller, port=port)
 
     def raw(self, route: ApiRoute, model: str, prompt: str, **members: object) -> bytes:
         """The bytes of a streamed request, for a raw connection."""
@@ -246,6 +249,7 @@ def door_stack(
     at_once_max: int = 100,
     unchecked: str = "refuse",
     drain_ms: int = 5_000,
+    wrapped: Sequence[str] = (),
 ) -> Iterator[Door]:
     """Run a stack, in one process or as three daemons."""
     directory.mkdir(parents=True, exist_ok=True)
@@ -269,7 +273,9 @@ def door_stack(
             drain_ms=drain_ms,
         )
         environment = {"KEYS": entries, "INNER": inner.secret}
-        with running_stack(directory, text, apart=apart, environment=environment) as processes:
+        with running_stack(
+            directory, text, apart=apart, environment=environment, wrapped=wrapped
+        ) as processes:
             yield Door(processes, (callers[0].secret, callers[1].secret), directory, environment)
 
 
