@@ -43,7 +43,7 @@ http {{
     listen 127.0.0.1:{port};
     location / {{
       proxy_pass http://127.0.0.1:{upstream};
-      proxy_http_version 1.1;
+      proxy_http_version {version};
       proxy_read_timeout {read_s}s;
     }}
   }}
@@ -52,15 +52,19 @@ http {{
 
 
 @contextlib.contextmanager
-def nginx(directory: Path, upstream: int) -> Iterator[int]:
-    """Run nginx before a port; gives its own."""
+def nginx(directory: Path, upstream: int, version: str) -> Iterator[int]:
+    """Run nginx before a port, at which it speaks this version of HTTP; gives its own port."""
     program = shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin")
     if program is None:
         pytest.fail("nginx is not here: apt-get install nginx-light")
     port = free_port()
     directory.mkdir()
     file = directory / "nginx.conf"
-    file.write_text(CONFIG.format(directory=directory, port=port, upstream=upstream, read_s=READ_S))
+    file.write_text(
+        CONFIG.format(
+            directory=directory, port=port, upstream=upstream, read_s=READ_S, version=version
+        )
+    )
     with (directory / "output.txt").open("wb") as output:
         process = subprocess.Popen(
             [program, "-e", "stderr", "-p", str(directory), "-c", str(file)],
@@ -84,11 +88,15 @@ def _listens(port: int) -> bool:
 
 @contextlib.contextmanager
 def behind_nginx(
-    directory: Path, *, wait_ms: int = WAIT_MS, heartbeat_ms: int = HEARTBEAT_MS
+    directory: Path,
+    *,
+    wait_ms: int = WAIT_MS,
+    heartbeat_ms: int = HEARTBEAT_MS,
+    version: str = "1.1",
 ) -> Iterator[tuple[Door, int]]:
     wrapped = (sys.executable, str(heartbeats.__file__), str(heartbeat_ms))
     stack = door_stack(directory / "stack", apart=False, stream_wait_ms=wait_ms, wrapped=wrapped)
-    with stack as door, nginx(directory / "nginx", door.port) as port:
+    with stack as door, nginx(directory / "nginx", door.port, version) as port:
         yield door, port
 
 
@@ -131,6 +139,12 @@ def test_a_status_that_is_held_too_long_is_nginxs_own(tmp_path):
             assert again.headers["x-lakehouse-replayed"] == "true"
             assert text_of("chat", again.body, streamed=streamed) == COMPACT
             assert len(door.rows(again.headers["x-request-id"])) == 1
+
+
+def test_http_1_0_has_no_heartbeats(tmp_path):
+    """What nginx speaks before 1.29.7 unless `proxy_http_version` says 1.1: the docs say so."""
+    with behind_nginx(tmp_path, version="1.0") as (door, port):
+        assert stream(door, port, "chat").status == 504
 
 
 def _wait_for_the_row(door: Door, identity: str) -> None:

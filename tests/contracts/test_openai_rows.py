@@ -9,7 +9,7 @@ import pytest
 
 from lakehouse.openai_api.door import PATHS
 from lakehouse.openai_api.parameters import ApiRoute
-from support.openai_door import SCHEMA, Door, asked, door_stack, formatted
+from support.openai_door import SCHEMA, Door, asked, door_stack, formatted, text_of
 from support.openai_replies import events
 from support.stack import call
 
@@ -297,27 +297,22 @@ def test_the_callers_own_session_id_counts(door, route: ApiRoute, streamed):
     assert identity.encode() in answer.body
 
 
-def test_a_request_without_a_contract_may_be_passed_on(tmp_path):
-    """Only where the configuration says so; the reply says that nothing was checked."""
+@pytest.mark.parametrize("route", ROUTES)
+def test_a_request_without_a_contract_may_be_passed_on(tmp_path, route: ApiRoute):
+    """Only where the configuration says so; every reply says that nothing was checked."""
     with door_stack(tmp_path, apart=False, unchecked="pass") as door:
-        answer = door.ask("chat", "small", "prose")
-        others = [
-            door.ask("responses", "small", "prose"),
-            door.ask("chat", "small", "prose", stream=True),
-        ]
-        refused = door.ask("chat", "small", "prose", {"Idempotency-Key": "k"})
-        bare = call(door.port, "POST", PATHS["chat"], asked("chat", "small", "prose"))
-        rows = door.rows(answer.headers["x-request-id"])
+        whole = door.ask(route, "small", "prose")
+        streamed = door.ask(route, "small", "prose", stream=True)
+        keyed = door.ask(route, "small", "prose", {"Idempotency-Key": "k"})
+        bare = call(door.port, "POST", PATHS[route], asked(route, "small", "prose"))
+        rows = [door.rows(answer.headers["x-request-id"]) for answer in (whole, streamed)]
 
-    assert (answer.status, answer.headers["x-lakehouse-verdict"]) == (200, "unchecked")
-    reply = answer.json()
-    assert reply["choices"][0]["message"]["content"] == "I would rather not."
-    assert reply["lakehouse"]["verdict"] == "unchecked"
-    assert rows == []
-    for other in others:
-        assert (other.status, other.headers["x-lakehouse-verdict"]) == (200, "unchecked")
-        assert b"I would rather not." in other.body
-    assert (refused.status, refused.json()["error"]["code"]) == (400, "no_contract")
+    for answer, in_pieces in ((whole, False), (streamed, True)):
+        assert (answer.status, answer.headers["x-lakehouse-verdict"]) == (200, "unchecked")
+        assert text_of(route, answer.body, streamed=in_pieces) == "I would rather not."
+        assert b'"verdict":"unchecked"' in answer.body
+    assert rows == [[], []]
+    assert (keyed.status, keyed.json()["error"]["code"]) == (400, "no_contract")
     assert bare.status == 401
 
 

@@ -7,7 +7,9 @@ from typing import NamedTuple
 
 _TIMEOUT_S = 60.0
 _SMALL_BYTES = 2_048
-_LENGTH = re.compile(rb"\A(?:[^\r]+\r\n)*content-length: (\d+)\r\n(?:[^\r]+\r\n)*\r\n")
+_LENGTH = re.compile(
+    rb"\A(?:[^\r]+\r\n)*content-length: (\d+)\r\n(?:[^\r]+\r\n)*\r\n", re.IGNORECASE
+)
 _LAST_CHUNK = b"\r\n0\r\n\r\n"
 
 
@@ -66,9 +68,11 @@ class RawStream:
         Raises:
             EOFError: The connection ended before the answer's head.
         """
-        while not self._ended and self.more():
-            pass
-        self.leave()
+        try:
+            while not self._ended and self.more():
+                pass
+        finally:
+            self.leave()
         return streamed(self.received)
 
     @property
