@@ -6,7 +6,7 @@ Called with the interval in milliseconds, then the command as tests run it: pyth
 import functools
 import sys
 
-from lakehouse.__main__ import main
+from lakehouse.cli.main import main
 from lakehouse.openai_api import door
 from lakehouse.openai_api.held_stream import StreamTimes
 
