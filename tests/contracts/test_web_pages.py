@@ -98,7 +98,9 @@ def test_every_door_is_shut_on_every_route(
     port = stack[role].port
     for path in ("/v1/models", "/v1/sessions", "/livez", "/readyz", "/metrics", "/openapi.json"):
         answer = ask(port, "GET", path, **headers)
-        assert (answer.status, answer.json()["code"]) == (400, "invalid_request"), path
+        told = answer.json()
+        code = told.get("error", told)["code"]  # `/v1/models` tells errors as OpenAI does
+        assert (answer.status, code) == (400, "invalid_request"), path
         assert "access-control-allow-origin" not in answer.headers
     route = "/v1/chat" if role == "chatd" else "/v1/iterate"
     assert ask(port, "POST", route, **headers).status == 400
@@ -136,6 +138,30 @@ def test_an_allowed_page_asks_first_and_then_reads(port: int) -> None:
         assert read.headers["access-control-allow-origin"] == PAGE
         assert "x-lakehouse-trace-id" in read.headers["access-control-expose-headers"]
         assert read.headers["vary"] == "Origin"
+
+
+def test_an_openai_client_in_an_allowed_page_may_send_and_read_what_it_needs(port: int) -> None:
+    """Without `x-should-retry` it would repeat what is final."""
+    sent = "authorization,content-type,idempotency-key,x-stainless-os,x-stainless-retry-count"
+    preflight = ask(
+        port,
+        "OPTIONS",
+        "/v1/chat/completions",
+        Origin=PAGE,
+        Access_Control_Request_Method="POST",
+        Access_Control_Request_Headers=f"{sent},x-stainless-É,cookie",
+    )
+    allowed = preflight.headers["access-control-allow-headers"].split(", ")
+    assert set(sent.split(",")) <= set(allowed)
+    assert "cookie" not in allowed
+    assert all(map(str.isascii, allowed))
+
+    refused = ask(port, "POST", "/v1/chat/completions", Origin=PAGE)
+    assert refused.status == 400
+    exposed = refused.headers["access-control-expose-headers"].split(", ")
+    assert {"x-should-retry", "x-request-id", "x-lakehouse-verdict", "retry-after"} <= set(exposed)
+    own = {name for name in refused.headers if name.startswith(("x-", "openai-", "retry-"))}
+    assert own <= set(exposed)
 
 
 def test_a_page_that_is_not_allowed_is_told_nothing_by_a_preflight(port: int) -> None:

@@ -18,9 +18,15 @@ _SHOWN_CHARS_MAX: Final = 80
 _OWN_SITES: Final = (["same-origin"], ["none"])  # `none`: the user typed the address
 _PREFLIGHT_S: Final = b"600"  # how long a browser may cache the answer
 _HEADERS_ALLOWED: Final = (
-    b"authorization, content-type, traceparent, tracestate, x-lakehouse-trace-id"
+    "authorization, content-type, idempotency-key, traceparent, tracestate, x-lakehouse-trace-id"
 )
-_HEADERS_EXPOSED: Final = b"retry-after, traceparent, x-lakehouse-trace-id"
+# OpenAI's packages send a dozen of these, and each release may add one.
+_OF_CLIENTS: Final = re.compile(r"(?:x-stainless|openai)-[a-z-]{1,40}")
+_HEADERS_EXPOSED: Final = (
+    b"openai-processing-ms, retry-after, retry-after-ms, traceparent, x-lakehouse-ignored, "
+    b"x-lakehouse-iterations, x-lakehouse-replayed, x-lakehouse-trace-id, x-lakehouse-verdict, "
+    b"x-request-id, x-should-retry"
+)
 
 Fields = tuple[tuple[bytes, bytes], ...]
 
@@ -67,11 +73,13 @@ def cors_fields(origin: str) -> Fields:
     )
 
 
-def preflight_fields(methods: Iterable[str]) -> Fields:
-    """Return the further header fields of the answer to a preflight request."""
+def preflight_fields(methods: Iterable[str], headers: Mapping[str, Sequence[str]]) -> Fields:
+    """Return the further header fields of the answer to a preflight request with these headers."""
+    asked = ",".join(headers.get("access-control-request-headers", ())).split(",")
+    clients = [name for name in map(str.strip, asked) if _OF_CLIENTS.fullmatch(name)]
     return (
         (b"access-control-allow-methods", ", ".join(sorted(methods)).encode()),
-        (b"access-control-allow-headers", _HEADERS_ALLOWED),
+        (b"access-control-allow-headers", ", ".join((_HEADERS_ALLOWED, *clients)).encode()),
         (b"access-control-max-age", _PREFLIGHT_S),
     )
 

@@ -195,7 +195,7 @@ class Application:
         scope, headers, place = request.scope, request.headers, request.place
         self._check_source(request)
         if request.cors and _is_preflight(request):
-            return Response(204, b"", headers=preflight_fields(place.allowed))
+            return Response(204, b"", headers=preflight_fields(place.allowed, headers))
         caller = ""
         if self._authorize is not None and place.access == "key":
             caller = self._authorize(headers)
