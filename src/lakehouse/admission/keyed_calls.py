@@ -148,7 +148,11 @@ class KeyedCalls:
             ids = await self._ids(call, claim)
         again = claim is not None and _may_succeed_now(claim)
         if claim is not None and again:
-            await asyncio.to_thread(claim.renew, context.row_id)
+            try:
+                await asyncio.to_thread(claim.renew, context.row_id)
+            except LogUnavailable:
+                claim.release()
+                raise
             ids = claim.session_id, claim.row_id
         replayed = claim is None or claim.row is not None or claim.running
         session = LiveSession(adopted(context, *ids))
