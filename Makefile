@@ -26,6 +26,7 @@ setup: .venv/.installed
 demo: setup
 	@$(BIN)/lakehouse demo
 
+# Needs nginx: apt-get install nginx-light.
 test: setup
 	@$(BIN)/lakehouse models pull smollm2
 	$(BIN)/python -m pytest
