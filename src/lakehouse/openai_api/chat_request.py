@@ -5,7 +5,7 @@ from typing import Final
 import msgspec
 
 from lakehouse.core.json_text import Int64, null
-from lakehouse.openai_api.body import decode_body
+from lakehouse.openai_api.body import decode_part, once_per_frame, split_body
 from lakehouse.openai_api.contract import (
     AnswerFormat,
     ClientContract,
@@ -16,7 +16,15 @@ from lakehouse.openai_api.contract import (
 )
 from lakehouse.openai_api.conversation import ChatMessage, chat_conversation
 from lakehouse.openai_api.fault import RequestFault, beside_the_type, missing
-from lakehouse.openai_api.request import AskedModel, LakehouseOptions, OpenAiRequest, checked
+from lakehouse.openai_api.request import (
+    VARIED,
+    AskedModel,
+    LakehouseOptions,
+    OpenAiRequest,
+    VariedMembers,
+    checked_frame,
+    request_of,
+)
 
 CHAT_SCHEMA: Final = "response_format.json_schema.schema"
 
@@ -59,11 +67,10 @@ class _StreamOptions(msgspec.Struct, frozen=True):
     include_usage: bool | None = None
 
 
-class ChatBody(msgspec.Struct, frozen=True):
-    """The used members; `members.py` has seen to all others."""
+class ChatFrame(msgspec.Struct, frozen=True, kw_only=True):
+    """The used members that a program sends with each call alike."""
 
     model: str
-    messages: tuple[ChatMessage, ...]
     response_format: _ResponseFormat | None = None
     tools: tuple[_Tool, ...] | None = None
     tool_choice: str | _ToolChoice | None = None
@@ -77,6 +84,18 @@ class ChatBody(msgspec.Struct, frozen=True):
     stop: str | tuple[str, ...] | None = None
     stream: bool | None = None
     stream_options: _StreamOptions | None = None
+
+
+class ChatTurns(VariedMembers, frozen=True, kw_only=True):
+    """The used members that change from call to call."""
+
+    messages: tuple[ChatMessage, ...]
+
+
+class ChatBody(ChatFrame, frozen=True, kw_only=True):
+    """The used members of a body; `members.py` has seen to all others."""
+
+    messages: tuple[ChatMessage, ...]
     metadata: dict[str, str] | None = None
     user: str | None = None
     lakehouse: LakehouseOptions | None = None
@@ -88,11 +107,19 @@ def read_chat_request(body: bytes) -> OpenAiRequest:
     Raises:
         RequestFault: It cannot be served as it is.
     """
-    chat, ignored = decode_body(body, ChatBody, "chat")
+    parts = split_body(body, ("messages", *VARIED))
+    frame = _frame(parts.frame)
+    turns, ignored = decode_part(parts.varied, ChatTurns, "chat", parts.varied_value)
+    conversation = chat_conversation(turns.messages, named=frame.contract.several)
+    return request_of(frame, turns, conversation, ignored)
+
+
+@once_per_frame
+def _frame(data: bytes) -> OpenAiRequest:
+    chat, ignored = decode_part(data, ChatFrame, "chat")
     contract = _contract(chat)
     if contract.told != "content" and _format(chat).schema != null():
         ignored = (*ignored, "response_format")
-    conversation = chat_conversation(chat.messages, named=contract.several)
     tokens = [chat.max_completion_tokens, chat.max_tokens]
     if None not in tokens and tokens[0] != tokens[1]:
         raise RequestFault(
@@ -104,9 +131,6 @@ def read_chat_request(body: bytes) -> OpenAiRequest:
     request = OpenAiRequest(
         route="chat",
         model=AskedModel.of(chat.model),
-        system=conversation.system,
-        messages=conversation.messages,
-        row_ids=conversation.row_ids,
         contract=contract,
         temperature=chat.temperature,
         top_p=chat.top_p,
@@ -115,15 +139,12 @@ def read_chat_request(body: bytes) -> OpenAiRequest:
         stop=(chat.stop,) if isinstance(chat.stop, str) else chat.stop or None,
         stream=bool(chat.stream),
         include_usage=chat.stream_options is not None and bool(chat.stream_options.include_usage),
-        metadata=chat.metadata or {},
-        user=chat.user,
-        options=chat.lakehouse or LakehouseOptions(),
         ignored=ignored,
     )
-    return checked(request, "max_completion_tokens" if completion else "max_tokens")
+    return checked_frame(request, "max_completion_tokens" if completion else "max_tokens")
 
 
-def _format(chat: ChatBody) -> ClientContract:
+def _format(chat: ChatFrame) -> ClientContract:
     asked = chat.response_format
     if asked is None:
         return format_contract(None, CHAT_SCHEMA)
@@ -131,7 +152,7 @@ def _format(chat: ChatBody) -> ClientContract:
     return format_contract(AnswerFormat(asked.type, inner.schema, inner.description), CHAT_SCHEMA)
 
 
-def _contract(chat: ChatBody) -> ClientContract:
+def _contract(chat: ChatFrame) -> ClientContract:
     older = next((name for name in ("functions", "function_call") if getattr(chat, name)), None)
     newer = next((name for name in ("tools", "tool_choice") if getattr(chat, name)), None)
     if older and newer:

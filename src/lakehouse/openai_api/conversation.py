@@ -88,9 +88,14 @@ def chat_conversation(messages: Sequence[ChatMessage], *, named: bool) -> Conver
     Raises:
         RequestFault: There is no text of a user, or too much of all.
     """
-    turns = [(_ROLES[message.role], _chat_text(message, named=named)) for message in messages]
-    calls = [call.id for message in messages for call in message.tool_calls or ()]
-    calls += [message.tool_call_id for message in messages if message.tool_call_id]
+    turns: list[tuple[Role, str]] = []
+    calls: list[str | None] = []
+    for message in messages:
+        turns.append((_ROLES[message.role], _chat_text(message, named=named)))
+        if message.tool_calls:
+            calls += [call.id for call in message.tool_calls]
+        if message.tool_call_id:
+            calls.append(message.tool_call_id)
     return _conversation(turns, calls, "chat")
 
 
@@ -113,14 +118,22 @@ def responses_conversation(
 def _conversation(
     turns: Iterable[tuple[Role, str]], call_ids: Sequence[str | None], route: ApiRoute
 ) -> Conversation:
-    said = [(role, text) for role, text in turns if text]
-    system = [text for role, text in said if role == "system"]
-    messages = tuple([Message(role, text) for role, text in said if role != "system"])
+    system: list[str] = []
+    messages: list[Message] = []
+    asked = False
+    for role, text in turns:
+        if not text:
+            continue
+        if role == "system":
+            system.append(text)
+        else:
+            messages.append(Message(role, text))
+            asked = asked or role == "user"
     param = _PARAM[route]
     if len(messages) > MESSAGES_MAX:
         message = f"`{param}` has {len(messages)} turns; at most {MESSAGES_MAX} are allowed."
         raise RequestFault(message, "invalid_value", param, "Leave out the oldest ones.")
-    if not any(message.role == "user" for message in messages):
+    if not asked:
         raise RequestFault(
             f"`{param}` has no text of a user.",
             "invalid_value",
@@ -129,7 +142,7 @@ def _conversation(
         )
     ours = (_OURS.fullmatch(name) for name in call_ids if name is not None)
     row_ids = dict.fromkeys(match[1] for match in ours if match is not None)
-    return Conversation("\n\n".join(system) or None, messages, tuple(row_ids))
+    return Conversation("\n\n".join(system) or None, tuple(messages), tuple(row_ids))
 
 
 def _chat_text(message: ChatMessage, *, named: bool) -> str:

@@ -20,6 +20,7 @@ from lakehouse.core.limits import (
 from lakehouse.core.session import Constrain
 from lakehouse.core.wording import range_fault, shown
 from lakehouse.openai_api.contract import ClientContract
+from lakehouse.openai_api.conversation import Conversation
 from lakehouse.openai_api.fault import RequestFault
 from lakehouse.openai_api.parameters import ApiRoute
 
@@ -51,14 +52,15 @@ class OpenAiRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     `temperature` is raw JSON as it was sent, or raw `null`. `row_ids` are the rows of our answers
     that the conversation goes on, oldest first. `ignored` are the parameters that have no effect.
+    A frame is a request without a conversation.
     """
 
     route: ApiRoute
     model: AskedModel
-    system: str | None
-    messages: tuple[Message, ...]
-    row_ids: tuple[str, ...]
     contract: ClientContract
+    system: str | None = None
+    messages: tuple[Message, ...] = ()
+    row_ids: tuple[str, ...] = ()
     temperature: msgspec.Raw = msgspec.field(default_factory=null)
     top_p: float | None = None
     max_tokens: Int64 | None = None
@@ -78,8 +80,48 @@ _RANGES: Final = (
 )
 
 
-def checked(request: OpenAiRequest, tokens_param: str) -> OpenAiRequest:
-    """Return the request if its numbers and lists are within the limits.
+class VariedMembers(msgspec.Struct, frozen=True, kw_only=True):
+    """What changes from call to call on both routes, besides the conversation."""
+
+    metadata: dict[str, str] | None = None
+    user: str | None = None
+    lakehouse: LakehouseOptions | None = None
+
+
+VARIED: Final = VariedMembers.__struct_fields__
+
+
+def request_of(
+    frame: OpenAiRequest,
+    varied: VariedMembers,
+    conversation: Conversation,
+    ignored: tuple[str, ...],
+) -> OpenAiRequest:
+    """Return the request of a frame and what varies.
+
+    Raises:
+        RequestFault: A number or a list is not within its limits.
+    """
+    options, metadata = varied.lakehouse, varied.metadata or {}
+    if options is not None:
+        for name, low, high in _RANGES:
+            _check_range(f"lakehouse.{name}", getattr(options, name), low, high)
+    if len(metadata) > METADATA_ENTRIES_MAX:
+        raise _out("metadata", f"has {len(metadata)} members; at most {METADATA_ENTRIES_MAX}")
+    return msgspec.structs.replace(
+        frame,
+        system=conversation.system,
+        messages=conversation.messages,
+        row_ids=conversation.row_ids,
+        metadata=metadata,
+        user=varied.user,
+        options=options or frame.options,
+        ignored=(*frame.ignored, *ignored),
+    )
+
+
+def checked_frame(request: OpenAiRequest, tokens_param: str) -> OpenAiRequest:
+    """Return the frame if its numbers and lists are within the limits.
 
     Raises:
         RequestFault: One is not. `tokens_param` is what `max_tokens` is called in the body.
@@ -91,13 +133,7 @@ def checked(request: OpenAiRequest, tokens_param: str) -> OpenAiRequest:
         raise _out("top_p", f"is {shown(request.top_p)}; allowed is 0 to {TOP_P_MAX:g}")
     _check_range(tokens_param, request.max_tokens, 1, TOKENS_MAX)
     _check_range("seed", request.seed, 0, SEED_MAX)
-    for name, low, high in _RANGES:
-        _check_range(f"lakehouse.{name}", getattr(request.options, name), low, high)
     _check_stop(request.stop)
-    if len(request.metadata) > METADATA_ENTRIES_MAX:
-        raise _out(
-            "metadata", f"has {len(request.metadata)} members; at most {METADATA_ENTRIES_MAX}"
-        )
     return request
 
 

@@ -5,7 +5,7 @@ from typing import Final
 import msgspec
 
 from lakehouse.core.json_text import NULL, Int64, null
-from lakehouse.openai_api.body import decode_body
+from lakehouse.openai_api.body import decode_part, once_per_frame, split_body
 from lakehouse.openai_api.contract import (
     AnswerFormat,
     FunctionChoice,
@@ -15,7 +15,15 @@ from lakehouse.openai_api.contract import (
 )
 from lakehouse.openai_api.conversation import InputItem, responses_conversation
 from lakehouse.openai_api.fault import beside_the_type, missing
-from lakehouse.openai_api.request import AskedModel, LakehouseOptions, OpenAiRequest, checked
+from lakehouse.openai_api.request import (
+    VARIED,
+    AskedModel,
+    LakehouseOptions,
+    OpenAiRequest,
+    VariedMembers,
+    checked_frame,
+    request_of,
+)
 
 RESPONSES_SCHEMA: Final = "text.format.schema"
 
@@ -39,12 +47,10 @@ class _Text(msgspec.Struct, frozen=True):
     format: AnswerFormat | None = None
 
 
-class ResponsesBody(msgspec.Struct, frozen=True):
-    """The used members; `members.py` has seen to all others."""
+class ResponsesFrame(msgspec.Struct, frozen=True, kw_only=True):
+    """The used members that a program sends with each call alike."""
 
     model: str
-    input: str | tuple[InputItem, ...]
-    instructions: str | None = None
     text: _Text | None = None
     tools: tuple[_Tool, ...] | None = None
     tool_choice: str | _ToolChoice | None = None
@@ -52,6 +58,20 @@ class ResponsesBody(msgspec.Struct, frozen=True):
     top_p: float | None = None
     max_output_tokens: Int64 | None = None
     stream: bool | None = None
+
+
+class ResponsesTurns(VariedMembers, frozen=True, kw_only=True):
+    """The used members that change from call to call."""
+
+    input: str | tuple[InputItem, ...]
+    instructions: str | None = None
+
+
+class ResponsesBody(ResponsesFrame, frozen=True, kw_only=True):
+    """The used members of a body; `members.py` has seen to all others."""
+
+    input: str | tuple[InputItem, ...]
+    instructions: str | None = None
     metadata: dict[str, str] | None = None
     user: str | None = None
     lakehouse: LakehouseOptions | None = None
@@ -63,7 +83,17 @@ def read_responses_request(body: bytes) -> OpenAiRequest:
     Raises:
         RequestFault: It cannot be served as it is.
     """
-    asked, ignored = decode_body(body, ResponsesBody, "responses")
+    parts = split_body(body, ("input", "instructions", *VARIED))
+    frame = _frame(parts.frame)
+    turns, ignored = decode_part(parts.varied, ResponsesTurns, "responses", parts.varied_value)
+    named = frame.contract.several
+    conversation = responses_conversation(turns.instructions, turns.input, named=named)
+    return request_of(frame, turns, conversation, ignored)
+
+
+@once_per_frame
+def _frame(data: bytes) -> OpenAiRequest:
+    asked, ignored = decode_part(data, ResponsesFrame, "responses")
     wanted = format_contract(None if asked.text is None else asked.text.format, RESPONSES_SCHEMA)
     contract = contract_of(
         wanted,
@@ -74,24 +104,17 @@ def read_responses_request(body: bytes) -> OpenAiRequest:
     )
     if contract.told != "content" and wanted.schema != NULL:
         ignored = (*ignored, "text.format")
-    conversation = responses_conversation(asked.instructions, asked.input, named=contract.several)
     request = OpenAiRequest(
         route="responses",
         model=AskedModel.of(asked.model),
-        system=conversation.system,
-        messages=conversation.messages,
-        row_ids=conversation.row_ids,
         contract=contract,
         temperature=asked.temperature,
         top_p=asked.top_p,
         max_tokens=asked.max_output_tokens,
         stream=bool(asked.stream),
-        metadata=asked.metadata or {},
-        user=asked.user,
-        options=asked.lakehouse or LakehouseOptions(),
         ignored=ignored,
     )
-    return checked(request, "max_output_tokens")
+    return checked_frame(request, "max_output_tokens")
 
 
 def _tool_choice(choice: str | _ToolChoice | None) -> FunctionChoice | None:
