@@ -28,6 +28,7 @@ from lakehouse.openai_api.told_answer import ToldAnswer
 from support.openai_replies import (
     FORM,
     ROW_ID,
+    SESSION_ID,
     accepted,
     broken,
     exhausted,
@@ -73,8 +74,8 @@ def case(route: str, body: bytes, *, stream: bool, function: bool = False) -> di
 
 def stream_of(route: str, form: ReplyForm) -> ChatStream | ResponsesStream:
     if route == "responses":
-        return ResponsesStream(form, row_id=ROW_ID)
-    return ChatStream(form, row_id=ROW_ID, include_usage=True)
+        return ResponsesStream(form, session_id=SESSION_ID, row_id=ROW_ID)
+    return ChatStream(form, session_id=SESSION_ID, row_id=ROW_ID, include_usage=True)
 
 
 def streamed(route: str, form: ReplyForm, answer: ToldAnswer) -> bytes:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from lakehouse.core.ids import new_id
 from lakehouse.openai_api.door import PATHS
 from lakehouse.openai_api.parameters import ApiRoute
 from support.openai_door import SCHEMA, Door, asked, door_stack, formatted, text_of
@@ -209,29 +210,32 @@ def test_the_log_gives_the_same_bytes(door, route: ApiRoute, with_tool):
 
 
 @pytest.mark.parametrize("route", ROUTES)
-def test_calls_of_one_trace_have_answers_of_their_own(door, route: ApiRoute):
-    """A traced client sends one trace id with every call, and they share its session id."""
-    traced = {"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}
-    first, second = (door.ask(route, "event", PROMPT, traced) for _ in range(2))
+def test_calls_of_one_trace_are_read_by_their_rows(door, route: ApiRoute):
+    """They share the id of the session, under which the newest is found; a row has its own."""
+    traced = {"traceparent": f"00-{new_id()}-b7ad6b7169203331-01"}
+    first, second = (door.ask(route, "event", PROMPT, traced).json() for _ in range(2))
+    prefix = first["id"].removesuffix(first["lakehouse"]["session_id"])
 
-    assert first.headers["x-request-id"] == second.headers["x-request-id"]
-    assert first.json()["id"] != second.json()["id"]
-    for answer in (first, second):
-        stored = door.call("GET", f"{PATHS[route]}/{answer.json()['id']}")
-        assert stored.body == answer.body
+    assert first["id"] == second["id"]
+    for identity, answer in (
+        (second["id"], second),
+        (prefix + first["lakehouse"]["row_id"], first),
+        (prefix + second["lakehouse"]["row_id"], second),
+    ):
+        assert door.call("GET", f"{PATHS[route]}/{identity}").json() == answer
 
 
 def test_a_session_of_another_route_is_not_found(door):
     """An exhausted one is none either, nor one of `/v1/iterate`."""
-    chat = door.ask("chat", "event", PROMPT).json()["lakehouse"]["row_id"]
-    spent = door.ask("chat", "event", "prose").json()["error"]["row_id"]
+    chat = door.ask("chat", "event", PROMPT).headers["x-request-id"]
+    spent = door.ask("chat", "event", "prose").headers["x-request-id"]
     ours = door.call("POST", "/v1/iterate", {"kind": "event", "prompt": PROMPT}).json()
 
     for path in (
         f"/v1/responses/chatcmpl-{chat}",
         f"/v1/chat/completions/{chat}",
         f"/v1/chat/completions/chatcmpl-{spent}",
-        f"/v1/chat/completions/chatcmpl-{ours['row_id']}",
+        f"/v1/chat/completions/chatcmpl-{ours['session_id']}",
     ):
         assert door.call("GET", path).status == 404
 
@@ -285,7 +289,7 @@ def test_a_caller_of_http_1_0_gets_whole_bodies(door, route: ApiRoute, streamed)
 @pytest.mark.parametrize("route", ROUTES)
 @pytest.mark.parametrize("streamed", [False, True])
 def test_the_callers_own_session_id_counts(door, route: ApiRoute, streamed):
-    """It stands in the header, the reply and the row; and its trace goes on."""
+    """It stands in the header, the reply's id and the row; and its trace goes on."""
     parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
     identity = f"order-{route}-{streamed}"
     headers = {"X-Lakehouse-Trace-Id": identity, "traceparent": parent}

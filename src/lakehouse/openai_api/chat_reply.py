@@ -72,9 +72,9 @@ class ChatCompletion(msgspec.Struct, frozen=True, kw_only=True):
     lakehouse: SessionFacts | UncheckedFacts
 
 
-def completion_id(row_id: str) -> str:
-    """Return the id of a completion: its row's, since the calls of one trace share a session id."""
-    return f"chatcmpl-{row_id}"
+def completion_id(session_id: str) -> str:
+    """Return the id of a session's completion."""
+    return f"chatcmpl-{session_id}"
 
 
 def call_id(row_id: str) -> str:
@@ -100,7 +100,7 @@ def chat_completion(answer: ToldAnswer) -> ChatCompletion:
             else CompletionMessage(content=None, tool_calls=(call,))
         )
     return ChatCompletion(
-        id=completion_id(answer.row_id),
+        id=completion_id(answer.session_id),
         created=created_s(answer.row_id),
         model=answer.model,
         system_fingerprint=answer.fingerprint,

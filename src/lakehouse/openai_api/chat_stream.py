@@ -75,10 +75,12 @@ class ChatChunk(msgspec.Struct, frozen=True, kw_only=True):
 class ChatStream:
     """The events of one stream, in their order: the opening, then one of two ends."""
 
-    def __init__(self, form: ReplyForm, *, row_id: str, include_usage: bool) -> None:
+    def __init__(
+        self, form: ReplyForm, *, session_id: str, row_id: str, include_usage: bool
+    ) -> None:
         self._form = form
         self._chunk = ChatChunk(
-            id=completion_id(row_id),
+            id=completion_id(session_id),
             created=created_s(row_id),
             model=form.model,
             choices=(),

@@ -31,7 +31,8 @@ def whole_response(route: ApiRoute, answer: ToldAnswer, elapsed_ms: float) -> Re
 
 
 def stream_events(asked: OpenAiRequest, form: ReplyForm, context: CallContext) -> StreamEvents:
-    """Return the events of a stream whose row has the id of this context."""
+    """Return the events of a stream whose session has the ids of this context."""
+    session_id, row_id = context.session_id, context.row_id
     if asked.route == "responses":
-        return ResponsesStream(form, row_id=context.row_id)
-    return ChatStream(form, row_id=context.row_id, include_usage=asked.include_usage)
+        return ResponsesStream(form, session_id=session_id, row_id=row_id)
+    return ChatStream(form, session_id=session_id, row_id=row_id, include_usage=asked.include_usage)

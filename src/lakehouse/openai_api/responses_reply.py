@@ -130,9 +130,9 @@ class ResponseObject(msgspec.Struct, frozen=True, kw_only=True):
     lakehouse: SessionFacts | UncheckedFacts | msgspec.UnsetType = msgspec.UNSET
 
 
-def response_id(row_id: str) -> str:
-    """Return the id of a response: its row's, likewise unlike its session's."""
-    return f"resp_{row_id}"
+def response_id(session_id: str) -> str:
+    """Return the id of a session's response."""
+    return f"resp_{session_id}"
 
 
 def response_text(asked: FormatType) -> ResponseText:
@@ -162,7 +162,7 @@ def response_object(answer: ToldAnswer) -> ResponseObject:
     """Build the whole reply."""
     cut = _CUT.get(answer.finished_by)
     return ResponseObject(
-        id=response_id(answer.row_id),
+        id=response_id(answer.session_id),
         created_at=created_s(answer.row_id),
         status=_status(answer),
         incomplete_details=None if cut is None else IncompleteDetails(cut),

@@ -27,10 +27,10 @@ class ResponsesStream:
     It counts them, so that each method is called once.
     """
 
-    def __init__(self, form: ReplyForm, *, row_id: str) -> None:
+    def __init__(self, form: ReplyForm, *, session_id: str, row_id: str) -> None:
         self._number = -1
         self._response = ResponseObject(
-            id=response_id(row_id),
+            id=response_id(session_id),
             created_at=created_s(row_id),
             status="in_progress",
             model=form.model,

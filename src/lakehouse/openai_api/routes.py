@@ -20,6 +20,7 @@ from lakehouse.openai_api.reply_headers import ReplyHeaders
 from lakehouse.openai_api.reply_writer import BODIES
 from lakehouse.openai_api.responses_reply import ResponseObject
 from lakehouse.openai_api.responses_request import ResponsesBody, read_responses_request
+from lakehouse.sessionlog.reading.filters import REPLAY_DAEMON
 from lakehouse.sessionlog.reading.reader import rows_of
 from lakehouse.transport.error_shape import ErrorShape
 from lakehouse.transport.response import Response
@@ -68,6 +69,13 @@ def openai_routes(door: OpenAiDoor, names: ModelNames, admission: Admission, log
             errors=OPENAI_ERRORS,
         ),
         *_models(names),
+        *stored_routes(log),
+    )
+
+
+def stored_routes(log: Path) -> Routes:
+    """Return the routes that read an accepted answer again, from the log directory."""
+    return (
         _stored(log, "chat", "chatcmpl-", ChatCompletion),
         _stored(log, "responses", "resp_", ResponseObject),
     )
@@ -106,9 +114,10 @@ def _stored(log: Path, route: ApiRoute, prefix: str, reply: type[msgspec.Struct]
     def found(identity: str) -> msgspec.Struct | None:
         if not identity.startswith(prefix):
             return None
-        row_id = identity.removeprefix(prefix)
-        rows = (line for key, line in rows_of(log, row_id) if key.row_id == row_id)
-        answers = (stored_answer(decode_row(line)) for line in rows)
+        named = identity.removeprefix(prefix)  # a session, or one row of several
+        lines = sorted(rows_of(log, named), key=lambda one: one[0].timestamp, reverse=True)
+        rows = (decode_row(line) for _, line in lines)
+        answers = (stored_answer(row) for row in rows if row.daemon != REPLAY_DAEMON)
         return next((BODIES[route](one) for one in answers if one is not None), None)
 
     async def stored(call: Call[None]) -> Response:

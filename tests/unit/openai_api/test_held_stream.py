@@ -86,11 +86,11 @@ class Stage:
 
 
 def chat() -> StreamEvents:
-    return ChatStream(FORM, row_id=ROW_ID, include_usage=True)
+    return ChatStream(FORM, session_id=SESSION_ID, row_id=ROW_ID, include_usage=True)
 
 
 def responses() -> StreamEvents:
-    return ResponsesStream(FORM, row_id=ROW_ID)
+    return ResponsesStream(FORM, session_id=SESSION_ID, row_id=ROW_ID)
 
 
 BOTH = pytest.mark.parametrize("stream", [chat, responses])

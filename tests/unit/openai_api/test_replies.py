@@ -54,7 +54,7 @@ def body(value: object) -> Any:
 
 def test_a_chat_completion_has_the_artifact_and_what_is_known_of_it():
     assert body(chat_completion(session_answer(FORM, accepted(b'{"delay":1.10}')))) == {
-        "id": f"chatcmpl-{ROW_ID}",
+        "id": f"chatcmpl-{SESSION_ID}",
         "object": "chat.completion",
         "created": CREATED_S,
         "model": "airport_event@large",
@@ -118,7 +118,7 @@ def test_one_function_of_several_is_named_by_the_artifact(artifact: bytes):
 
 def test_a_response_has_every_member_that_strict_clients_require():
     assert body(response_object(session_answer(FORM, accepted(b'{"delay":1.10}')))) == {
-        "id": f"resp_{ROW_ID}",
+        "id": f"resp_{SESSION_ID}",
         "object": "response",
         "created_at": CREATED_S,
         "status": "completed",

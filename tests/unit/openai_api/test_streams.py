@@ -34,12 +34,12 @@ ANY_TEXT = st.text(st.characters(codec="utf-8"), min_size=1, max_size=300)
 
 
 def chat_events(form: ReplyForm, reply: Any, *, include_usage: bool = False) -> list[bytes]:
-    stream = ChatStream(form, row_id=ROW_ID, include_usage=include_usage)
+    stream = ChatStream(form, session_id=SESSION_ID, row_id=ROW_ID, include_usage=include_usage)
     return [*stream.opening(), *stream.answered(session_answer(form, reply))]
 
 
 def response_events(form: ReplyForm, reply: Any) -> list[bytes]:
-    stream = ResponsesStream(form, row_id=ROW_ID)
+    stream = ResponsesStream(form, session_id=SESSION_ID, row_id=ROW_ID)
     return [*stream.opening(), *stream.answered(session_answer(form, reply))]
 
 
@@ -108,7 +108,7 @@ def test_a_chat_stream_opens_with_the_role_and_ends_with_the_reason():
         {"index": 0, "delta": {}, "finish_reason": "stop"},
     ]
     assert {(e["id"], e["object"], e["created"], e["model"]) for e in chunks} == {
-        (f"chatcmpl-{ROW_ID}", "chat.completion.chunk", CREATED_S, "airport_event@large")
+        (f"chatcmpl-{SESSION_ID}", "chat.completion.chunk", CREATED_S, "airport_event@large")
     }
     assert [each.get("lakehouse", {}).get("row_id") for each in chunks] == [None, None, ROW_ID]
     assert not any("usage" in each for each in chunks)
@@ -159,7 +159,7 @@ def test_usage_that_is_not_known_has_no_chunk():
 
 
 def test_a_failed_chat_stream_has_one_error_and_no_end():
-    stream = ChatStream(FORM, row_id=ROW_ID, include_usage=True)
+    stream = ChatStream(FORM, session_id=SESSION_ID, row_id=ROW_ID, include_usage=True)
     [opening] = stream.opening()
     [error] = stream.failed(failure_of_reply(exhausted()))
 
@@ -225,7 +225,7 @@ def test_a_response_stream_has_the_documented_order(form: ReplyForm, order: list
 )
 def test_a_failed_response_stream_tells_it_twice(reply: Any, word: str):
     """As OpenAI's event of a failed response, and as an error in both shapes that clients read."""
-    stream = ResponsesStream(FORM, row_id=ROW_ID)
+    stream = ResponsesStream(FORM, session_id=SESSION_ID, row_id=ROW_ID)
     _, _, failed, error = events(
         b"".join((*stream.opening(), *stream.failed(failure_of_reply(reply))))
     )
@@ -242,8 +242,8 @@ def test_a_failed_response_stream_tells_it_twice(reply: Any, word: str):
 @pytest.mark.parametrize("finish_reason", ["stop", "length", "content_filter"])
 def test_an_unchecked_stream_ends_as_the_whole_reply_does(finish_reason: str):
     answer = unchecked("Hel", finish_reason)
-    chat = ChatStream(FORM, row_id=ROW_ID, include_usage=True)
-    responses = ResponsesStream(FORM, row_id=ROW_ID)
+    chat = ChatStream(FORM, session_id=SESSION_ID, row_id=ROW_ID, include_usage=True)
+    responses = ResponsesStream(FORM, session_id=SESSION_ID, row_id=ROW_ID)
 
     *_, end, usage = events(b"".join((*chat.opening(), *chat.answered(answer))))
     *_, item, last = events(b"".join((*responses.opening(), *responses.answered(answer))))
