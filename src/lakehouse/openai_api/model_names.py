@@ -1,6 +1,7 @@
 """What `model` may name: a kind, a kind on another model, or a model by its alias."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Sequence
 from typing import Final, Literal
@@ -8,9 +9,10 @@ from typing import Final, Literal
 import msgspec
 
 from lakehouse.core.chat import ModelStatus
-from lakehouse.core.errors import Refusal
+from lakehouse.core.errors import InfraError, Refusal
 from lakehouse.core.ports import ChatModel, KindInfo, Validator
 from lakehouse.core.suggestion import did_you_mean
+from lakehouse.core.wording import shown
 from lakehouse.openai_api.request import AskedModel
 
 _REFRESH_S: Final = 1.0  # between two looks at the kinds, or at the models
@@ -51,14 +53,18 @@ class ModelNames:
         """Return the kind that is named, or None where a model is.
 
         `current`: as it was less than a second ago, for who uses what it says: a validator may have
-        another configuration since. Models are asked only for a name that is no kind's.
+        another configuration since. One that cannot be reached now runs no session with an older
+        one. Models are asked only for a name that is no kind's.
 
         Raises:
             Refusal: `unknown_model`: it is neither.
             InfraError: The daemon that knows the names cannot be reached.
         """
-        if self._unheard(asked) or (current and asked.text not in self._aliases):
+        if self._unheard(asked):
             await self._look_for_kinds()
+        elif current and self._found(asked) is not None:
+            with contextlib.suppress(InfraError):  # the session tells, or its key has an answer
+                await self._look_for_kinds()
         if self._unheard(asked):
             await self._look_for_models()
         if self._unheard(asked):
@@ -117,7 +123,7 @@ class ModelNames:
         listed = ", ".join(map(repr, known)) or "none"
         return Refusal(
             "unknown_model",
-            f"model {asked.text!r} is neither a kind nor a model"
+            f"model {shown(asked.text)} is neither a kind nor a model"
             f"{did_you_mean(asked.text, known)}; there is {listed}.",
             hint="GET /v1/models lists the names. A kind on another model is KIND@MODEL.",
         )

@@ -6,7 +6,7 @@ from typing import Any, cast
 import msgspec
 import pytest
 
-from lakehouse.core.errors import Refusal
+from lakehouse.core.errors import InfraError, Refusal
 from lakehouse.core.ports import ChatModel, KindInfo, Validator
 from lakehouse.openai_api.model_names import ModelNames
 from lakehouse.openai_api.request import AskedModel
@@ -66,3 +66,19 @@ def test_a_kind_whose_text_is_used_is_looked_at_again(monkeypatch: pytest.Monkey
     moment += 1
     assert asyncio.run(known.kind(asked)) == EVENT
     assert asyncio.run(known.kind(asked, current=True)) == changed
+
+    async def unreachable() -> tuple[KindInfo, ...]:
+        raise InfraError("connect", "The validator cannot be reached.")
+
+    monkeypatch.setattr(there, "kinds", unreachable)
+    moment += 1
+    assert asyncio.run(known.kind(asked, current=True)) == changed
+
+
+def test_a_long_name_is_not_repeated_whole(monkeypatch: pytest.MonkeyPatch):
+    there = Configured()
+    monkeypatch.setattr(there, "models", there.kinds)
+
+    with pytest.raises(Refusal) as caught:
+        asyncio.run(names_of(there).kind(AskedModel.of("x" * 100_000)))
+    assert len(caught.value.public) < 1_000
