@@ -65,12 +65,19 @@ class LineReader:
 
     def __init__(self, judged: Judged) -> None:
         self._judged = judged
-        self._rest = b""
+        self._parts: list[bytes] = []  # of a line that has not ended
 
     def arrived(self, piece: bytes) -> None:
-        """Take a piece of the body. What is not an attempt is left for the whole answer."""
-        *whole, self._rest = (self._rest + piece).split(b"\n")
-        for line in whole:
+        """Take a piece of the body. What is not an attempt is left for the whole answer.
+
+        Cost: the piece's length, and a line's once more where it ends.
+        """
+        ended, newline, rest = piece.rpartition(b"\n")
+        if not newline:
+            self._parts.append(piece)
+            return
+        whole, self._parts = b"".join((*self._parts, ended)), [rest]
+        for line in whole.split(b"\n"):
             if not line.startswith(b'{"attempt"'):
                 continue
             try:

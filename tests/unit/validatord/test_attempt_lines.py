@@ -1,6 +1,7 @@
 """A session told line by line, and read again however the lines are cut."""
 
 import asyncio
+import time
 from typing import Any
 
 import msgspec
@@ -85,6 +86,16 @@ def test_a_reader_takes_the_lines_however_they_are_cut():
     for cut in range(len(body)):
         assert _read(body[:cut], body[cut:]) == list(ATTEMPTS)
     assert _read(*(body[index : index + 1] for index in range(len(body)))) == list(ATTEMPTS)
+
+
+def test_a_long_line_costs_its_length():
+    """A session may have ten answers of 1 MiB, and its reply has them all."""
+    reader, piece = LineReader(lambda _: None), b"x" * (64 << 10)
+
+    begun = time.process_time()
+    for _ in range(1_000):
+        reader.arrived(piece)
+    assert time.process_time() - begun < 1  # else about 20 s
 
 
 def _read(*pieces: bytes) -> list[Attempt]:
