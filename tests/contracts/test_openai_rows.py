@@ -77,6 +77,14 @@ def test_the_row_names_the_door_and_the_client(door, route: ApiRoute):
     assert (row["kind"], row["model"]) == ("event", "tiny")
 
 
+@pytest.mark.parametrize("route", ROUTES)
+def test_two_users_of_one_request_are_an_error(door, route: ApiRoute):
+    answer = door.ask(route, "event", PROMPT, user="ann", metadata={"user": "bob"})
+    assert (answer.status, answer.json()["error"]["param"]) == (400, "metadata.user")
+    same = door.ask(route, "event", PROMPT, user="ann", metadata={"user": "ann"})
+    assert door.rows(same.headers["x-request-id"])[0]["metadata"]["user"] == "ann"
+
+
 @pytest.mark.parametrize(
     ("headers", "client"),
     [

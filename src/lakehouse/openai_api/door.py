@@ -184,6 +184,10 @@ def _metadata(call: Call[OpenAiRequest], form: ReplyForm) -> dict[str, str]:
         message = f"`{param}` cannot be set: Lakehouse itself writes it into the row."
         raise RequestFault(message, "invalid_value", param, "Use another name.")
     user = {} if asked.user is None else {USER_MEMBER: asked.user}
+    if user and asked.metadata.get(USER_MEMBER, asked.user) != asked.user:
+        param = f"metadata.{USER_MEMBER}"
+        message = f"`{param}` and `{USER_MEMBER}` are one member of the row, and differ."
+        raise RequestFault(message, "invalid_value", param, "Send one of them.")
     return {
         **client_facts(call.headers),
         **user,
