@@ -67,7 +67,7 @@ class Daemon:
         Session requests are answered by then; other requests get a little more time.
         """
         async with contextlib.AsyncExitStack() as steps:  # the later steps also if the first fails
-            steps.push_async_callback(self._calls.drain, min(patience_ms, _ANSWER_MS))
+            steps.push_async_callback(self._calls.drain, _ANSWER_MS)
             if self._admission is not None:
                 steps.callback(self._admission.stop)
             if not self.stack.has_sessions:

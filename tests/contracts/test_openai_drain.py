@@ -103,3 +103,15 @@ def hold(ask: Ask, answer: Streamed, *, role: str) -> None:
     # A gateway that stops does not know what becomes of a session at its validator.
     allowed = {"shutdown", "crashed"} if role == "gateway" else {"shutdown"}
     assert error["code"] in allowed, ask
+
+
+@pytest.mark.parametrize("apart", [False, True], ids=["in_process", "apart"])
+def test_a_drain_without_patience_tells_the_callers_of_streams_too(tmp_path, apart):
+    """Where it leaves sessions no time, or the second signal ends them."""
+    ask = Ask("chat", long=True, streamed=True, key=None)
+    with door_stack(tmp_path, apart=apart, stream_wait_ms=0, drain_ms=1) as door:
+        stream = RawStream(door.port, request(door, ask))
+        door.wait_for_started(ask.prompt)
+        stream.until(b"\r\n\r\n")
+        assert door.processes["gateway"].stop(signal.SIGTERM) == 0
+        hold(ask, stream.rest(), role="gateway" if apart else "up")
