@@ -274,8 +274,8 @@ def test_head_is_get_without_its_body(door):
 
 @pytest.mark.parametrize("route", ROUTES)
 @pytest.mark.parametrize("streamed", [False, True])
-def test_a_caller_of_http_1_0_gets_whole_bodies(door, route: ApiRoute, streamed):
-    """No chunks, and the end of the connection ends the body."""
+def test_a_caller_of_http_1_0_gets_no_chunks(door, route: ApiRoute, streamed):
+    """The end of the connection ends the body, also of a stream that began before its outcome."""
     body = json.dumps(asked(route, "event", PROMPT, stream=streamed)).encode()
     head = f"POST {PATHS[route]} HTTP/1.0\r\nAuthorization: Bearer {door.keys[0]}\r\n"
     head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"

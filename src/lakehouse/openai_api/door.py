@@ -28,7 +28,6 @@ from lakehouse.openai_api.unchecked import UncheckedModel, key_without_row, unus
 from lakehouse.transport.response import Response
 from lakehouse.transport.route import Call
 
-_WHOLE_MS: Final = 1 << 40  # for a caller that cannot receive pieces: until the session has ended
 _FORMAT_PARAM: Final[dict[ApiRoute, str]] = {"chat": "response_format", "responses": "text.format"}
 PATHS: Final[dict[ApiRoute, str]] = {
     "chat": "/v1/chat/completions",
@@ -155,7 +154,7 @@ class OpenAiDoor:
         return StreamTimes(
             clock=clock,
             started_ms=clock.monotonic_ms() - call.elapsed_ms,
-            wait_ms=self._settings.stream_wait_ms if call.takes_pieces else _WHOLE_MS,
+            wait_ms=self._settings.stream_wait_ms,
         )
 
 

@@ -52,7 +52,7 @@ def openai_routes(door: OpenAiDoor, names: ModelNames, admission: Admission, log
             reply=ChatCompletion,
             problems=_STATUSES,
             admit=admission.admit,
-            streams="maybe",
+            streams=True,
             errors=OPENAI_ERRORS,
         ),
         Route(
@@ -65,7 +65,7 @@ def openai_routes(door: OpenAiDoor, names: ModelNames, admission: Admission, log
             reply=ResponseObject,
             problems=_STATUSES,
             admit=admission.admit,
-            streams="maybe",
+            streams=True,
             errors=OPENAI_ERRORS,
         ),
         *_models(names),

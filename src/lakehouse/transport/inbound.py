@@ -18,6 +18,7 @@ from lakehouse.core.errors import Refusal
 from lakehouse.core.limits import HEADER_BYTES_MAX, PIPELINED_MAX
 from lakehouse.transport.door import Door, Phase, untaken_bytes
 from lakehouse.transport.server import AUTHORITY_STATE, refusal_message
+from lakehouse.transport.until_close import UntilCloseCycle
 
 # A head may have twice the limit, so that the route can report it. The same limit applies to
 # chunk extensions and trailers, which are read and ignored.
@@ -307,7 +308,8 @@ class Inbound(HttpToolsProtocol):
 
     def _start(self, version: str) -> None:
         before = self.cycle
-        self.cycle = RequestResponseCycle(
+        cycle = UntilCloseCycle if version == "1.0" else RequestResponseCycle
+        self.cycle = cycle(
             scope=self.scope,
             transport=self.transport,
             flow=self.flow,

@@ -21,9 +21,8 @@ class Call(msgspec.Struct, Generic[RequestT], frozen=True):
     """One whole request. `headers`: lowercase name → values in order, decoded as Latin-1.
 
     `caller` is the name of the caller's API key; empty if the daemon has no keys. `request` is the
-    decoded body, of the route's type; None if the route has none. `body` are its
-    bytes. `started_s` is when the request began, in `time.perf_counter`. Without `takes_pieces` the
-    caller can only receive a whole body.
+    decoded body, of the route's type; None if the route has none. `body` are its bytes. `started_s`
+    is when the request began, in `time.perf_counter`.
     """
 
     context: CallContext
@@ -33,7 +32,6 @@ class Call(msgspec.Struct, Generic[RequestT], frozen=True):
     request: RequestT
     body: bytes = b""
     started_s: float = 0.0
-    takes_pieces: bool = True
     caller: str = ""
 
     @property
@@ -70,8 +68,8 @@ class Route(msgspec.Struct, Generic[RequestT], frozen=True, kw_only=True):
         observed: Whether its requests are counted and traced. Probes and scrapes are not.
         admit: Raises a `Refusal` if the request cannot be taken now, given its headers; called
             before the body is decoded.
-        streams: Whether the reply's body is sent in pieces, which HTTP/1.0 cannot receive. Where it
-            may be, the handler asks `Call.takes_pieces`.
+        streams: Whether the reply's body may be sent in pieces. Its own form must show that it is
+            whole: a caller of HTTP/1.0 cannot see otherwise that it broke.
         errors: How its errors are encoded.
         media_type: Media type of the reply.
     """
@@ -89,7 +87,7 @@ class Route(msgspec.Struct, Generic[RequestT], frozen=True, kw_only=True):
     access: Literal["key", "open"] = "key"
     observed: bool = True
     admit: Callable[[Mapping[str, Sequence[str]]], None] | None = None
-    streams: Literal["never", "maybe", "always"] = "never"
+    streams: bool = False
     errors: ErrorShape = PROBLEMS
     media_type: str = "application/json"
 

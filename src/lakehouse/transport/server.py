@@ -48,8 +48,6 @@ _LOG = logging.getLogger(__name__)
 _MILLISECONDS_MAX: Final = 999_999_999
 AUTHORITY_STATE: Final = "authority"  # in a scope's state: from a target in absolute form
 
-_WHOLE: Final = ("never", "maybe")  # what a route with a whole body declares
-
 Headers = Mapping[str, Sequence[str]]
 Fields = tuple[tuple[bytes, bytes], ...]
 
@@ -200,9 +198,6 @@ class Application:
         if self._authorize is not None and place.access == "key":
             caller = self._authorize(headers)
         route = place.routes.get(scope["method"]) or place.route(scope["method"], scope["path"])
-        takes_pieces = scope["http_version"] != "1.0"
-        if route.streams == "always" and not takes_pieces:
-            raise Refusal("invalid_request", "This answer comes in pieces, which need HTTP/1.1.")
         data, body = b"", None
         if route.request is not None:
             data = await read_body(headers, receive)
@@ -221,13 +216,11 @@ class Application:
             body,
             data,
             request.started_s,
-            takes_pieces,
             caller,
         )
         response = await route.handler(call)
-        allowed = ("always", "maybe") if not isinstance(response.body, bytes) else _WHOLE
-        if route.streams not in allowed:
-            raise TypeError(f"{route.path} declares streams={route.streams}, and its body differs")
+        if not route.streams and not isinstance(response.body, bytes):
+            raise TypeError(f"{route.path} does not declare that its body comes in pieces")
         return response
 
     def _check_source(self, request: _Request) -> None:

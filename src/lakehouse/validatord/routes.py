@@ -54,7 +54,7 @@ def _iterate(admission: Admission, *, public: bool) -> Route[IterateRequest]:
                 body=call.body,
                 repeats=_may_pass,
             )
-        if wants_lines(call.headers) and call.takes_pieces:
+        if wants_lines(call.headers):
             session, replayed = await admission.begin(call.request, call.context, keyed)
             return await _told(session, replayed=replayed, inner=not public)
         return _whole(await admission.answer(call.request, call.context, keyed))
@@ -70,7 +70,7 @@ def _iterate(admission: Admission, *, public: bool) -> Route[IterateRequest]:
         others=dict.fromkeys((422, *INFRA_STATUS.values()), _SESSION_END),
         problems=frozenset({429, 503}),
         admit=admission.admit,
-        streams="maybe",
+        streams=True,
     )
 
 

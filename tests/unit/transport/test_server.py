@@ -8,7 +8,6 @@ import socket
 import struct
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from typing import Literal
 
 import msgspec
 import pytest
@@ -165,9 +164,7 @@ def streaming(pieces: Pieces) -> Routes:
         return Response(200, pieces.__aiter__(), "text/event-stream")
 
     return (
-        Route(
-            method="GET", path="/flow", handler=flow, summary="Flow.", reply={}, streams="always"
-        ),
+        Route(method="GET", path="/flow", handler=flow, summary="Flow.", reply={}, streams=True),
     )
 
 
@@ -221,37 +218,37 @@ def test_a_caller_that_leaves_a_flood_ends_it(reset: bool) -> None:
     )
 
 
-def test_pieces_need_a_version_that_can_receive_them() -> None:
-    """HTTP/1.0 has no chunks: it would take their sizes for content."""
+@pytest.mark.parametrize("method", [b"GET", b"HEAD"])
+def test_pieces_for_http_1_0_end_with_the_connection(method: bytes) -> None:
+    """It has no chunks: it would take their sizes for content."""
     pieces = Pieces(fails=False)
+    pieces.go_on.set()
 
     async def use(port: int, _: Calls) -> None:
-        answer = await last_answer(port, b"GET /flow HTTP/1.0\r\nhost: localhost\r\n\r\n")
-        assert answer.startswith(b"HTTP/1.1 400 ")
-        assert b"HTTP/1.1" in answer.partition(b"\r\n\r\n")[2]
+        answer = await last_answer(port, method + b" /flow HTTP/1.0\r\nhost: localhost\r\n\r\n")
+        head, _blank, body = answer.partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 200 ")
+        assert b"transfer-encoding" not in head
+        assert b"content-length" not in head
+        assert body == (b"first,second" if method == b"GET" else b"")
 
     with_server(use, streaming(pieces))
 
 
-@pytest.mark.parametrize("declared", ["always", "never"])
-def test_a_body_is_what_its_route_declares(
-    declared: Literal["always", "never"], caplog: pytest.LogCaptureFixture
-) -> None:
-    """A difference is a bug of ours: the caller is told so, and the log says which route."""
+def test_pieces_are_declared_by_their_route(caplog: pytest.LogCaptureFixture) -> None:
+    """Else it is a bug of ours: the caller is told so, and the log says which route."""
 
     async def differs(_: Call[None]) -> Response:
-        if declared == "always":
-            return Response(200, b"whole")
         return Response(200, Pieces(fails=False).__aiter__())
 
-    route = Route(method="GET", path="/x", handler=differs, summary="", reply={}, streams=declared)
+    route = Route(method="GET", path="/x", handler=differs, summary="", reply={})
 
     async def use(port: int, _: Calls) -> None:
         request = b"GET /x HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
         assert b'"code":"crashed"' in await last_answer(port, request)
 
     with_server(use, (route,))
-    assert f"/x declares streams={declared}" in caplog.text
+    assert "/x does not declare" in caplog.text
 
 
 def test_a_request_that_cannot_be_taken_now_is_not_decoded() -> None:
