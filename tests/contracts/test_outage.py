@@ -162,3 +162,28 @@ def test_a_taken_port_lets_go_of_the_log(gateway: Process, tmp_path: Path) -> No
     assert done.returncode == 2
     assert "Cannot listen" in done.stderr
     assert gateway.stop(signal.SIGTERM) == 0
+
+
+@pytest.mark.parametrize("schema", [None, {"type": "object", "required": ["n"]}])
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_openai_client_meets_the_same_outage(
+    gateway: Process, schema: dict[str, Any] | None, stream: bool
+) -> None:
+    """Nobody can say whether the name is a kind's: the session is tried, and leaves its row."""
+    body: dict[str, Any] = {"model": "airport_event@big", "input": "x", "stream": stream}
+    if schema is not None:
+        body["text"] = {"format": {"type": "json_schema", "name": "n", "schema": schema}}
+    answer = call(gateway.port, "POST", "/v1/responses", body)
+
+    error = answer.json()["error"]
+    assert (answer.status, error["code"], answer.headers["x-should-retry"]) == (
+        502,
+        "connect",
+        "true",
+    )
+    path = f"/v1/sessions/{answer.headers['x-request-id']}"
+    [row] = call(gateway.port, "GET", path).json()["rows"]
+    assert (row["kind"], row["model_alias"], row["daemon"]) == ("airport_event", "big", "gateway")
+    assert row["inline_schema"] == schema
+    assert row["metadata"]["door"] == "openai.responses"
+    assert row["row_id"] == error["row_id"]

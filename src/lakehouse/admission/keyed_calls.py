@@ -249,7 +249,7 @@ class _Wait:
     async def pause(self) -> None:
         if asyncio.get_running_loop().time() > self._until:
             raise InfraError(
-                "timeout",
+                "overloaded",  # not `timeout`: a repetition joins the session
                 f"The session of this Idempotency-Key did not end within {self._limit_s:g} s.",
                 hint="Send the same request again: it joins the session, or gets its answer.",
             )

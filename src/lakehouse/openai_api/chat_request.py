@@ -120,6 +120,8 @@ def _frame(data: bytes) -> OpenAiRequest:
     contract = _contract(chat)
     if contract.told != "content" and _format(chat).schema != null():
         ignored = (*ignored, "response_format")
+    if chat.stream_options is not None and not chat.stream:
+        ignored = (*ignored, "stream_options")
     tokens = [chat.max_completion_tokens, chat.max_tokens]
     if None not in tokens and tokens[0] != tokens[1]:
         raise RequestFault(

@@ -13,6 +13,7 @@ from lakehouse.core.context import CallContext
 from lakehouse.core.errors import LakehouseError
 from lakehouse.core.ids import created_at
 from lakehouse.core.session import IterateRequest
+from lakehouse.sessionlog.forgotten import forgotten_sessions
 from lakehouse.sessionlog.reading.outcome import outcome_of
 
 _LOG = logging.getLogger(__name__)
@@ -64,10 +65,13 @@ class ConversationLinks:
     def _logged(self, row_id: str) -> str | None:
         try:
             row = outcome_of(self._log, row_id).row
+            hidden = forgotten_sessions(self._log)
         except LakehouseError as error:  # the request itself needs no older row
             _LOG.warning("a session is not joined to its conversation: %s", error)
             row = None
         if row is None:
             return None
         named = msgspec.json.decode(row, type=_Named)
+        if named.session_id in hidden:
+            return None
         return named.conversation_id or named.session_id

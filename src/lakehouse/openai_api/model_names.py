@@ -56,12 +56,18 @@ class ModelNames:
         another configuration since. One that cannot be reached now runs no session with an older
         one. Models are asked only for a name that is no kind's.
 
+        A name that nobody can be asked about is taken for a kind's: then the session tells why, and
+        leaves its row.
+
         Raises:
             Refusal: `unknown_model`: it is neither.
-            InfraError: The daemon that knows the names cannot be reached.
+            InfraError: The daemon that knows the models cannot be reached.
         """
         if self._unheard(asked):
-            await self._look_for_kinds()
+            try:
+                await self._look_for_kinds()
+            except InfraError:
+                return _unheard_of(asked.name)
         elif current and self._found(asked) is not None:
             with contextlib.suppress(InfraError):  # the session tells, or its key has an answer
                 await self._look_for_kinds()
@@ -127,3 +133,7 @@ class ModelNames:
             f"{did_you_mean(asked.text, known)}; there is {listed}.",
             hint="GET /v1/models lists the names. A kind on another model is KIND@MODEL.",
         )
+
+
+def _unheard_of(name: str) -> KindInfo:
+    return KindInfo(name, "", 1, None, msgspec.Raw(b"true"), (), (), "")

@@ -12,7 +12,7 @@ from lakehouse.admission.admission import Admission, Answered
 from lakehouse.admission.keyed_calls import KEY_HEADER, KeyedCall
 from lakehouse.admission.live_session import LiveSession
 from lakehouse.core.errors import INFRA_STATUS, Refusal, infra_status
-from lakehouse.core.limits import INLINE_TABLES_BYTES_MAX
+from lakehouse.core.limits import INLINE_TABLES_BYTES_MAX, STREAM_WAIT_MS_DEFAULT
 from lakehouse.core.metadata import RESERVED_MEMBERS
 from lakehouse.core.ports import KindInfo, ValidateRequest, Validator
 from lakehouse.core.session import (
@@ -89,8 +89,8 @@ def _check_metadata(metadata: Mapping[str, str]) -> None:
 
 
 async def _told(session: LiveSession, *, replayed: bool, inner: bool) -> Response:
-    """Answer with lines; the status is held until there is one to tell."""
-    await session.changed(0)
+    """Answer with lines; the status is held until there is one to tell, or for a while."""
+    await session.changed(0, STREAM_WAIT_MS_DEFAULT / 1000)
     context = session.context
     if not session.reply.done():
         body = lines(session, inner=inner)

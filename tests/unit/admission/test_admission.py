@@ -159,7 +159,7 @@ def test_another_body_is_refused_while_the_session_runs_and_after(tmp_path: Path
 
 
 def test_patience_with_another_process_ends(tmp_path: Path):
-    """A key that another process holds and does not end: `timeout`; and then it is free."""
+    """A key that another process holds and does not end: repeating joins it; then it is free."""
 
     async def scene(door: Scene) -> None:
         call = _call("k")
@@ -170,7 +170,7 @@ def test_patience_with_another_process_ends(tmp_path: Path):
         assert held is not None
         with pytest.raises(InfraError) as late:
             await door.ask("k")
-        assert (late.value.code, late.value.retryable) == ("timeout", True)
+        assert (late.value.code, late.value.retryable) == ("overloaded", True)
         held.release()
         door.sessions.gate.set()
         answer = await door.ask("k")
