@@ -2,7 +2,7 @@
 
 A reply whose status is held has the true status, which clients act on. Only an answer that takes
 longer begins with 200 before its outcome; then comment lines keep the connection alive.
-What makes the answer is never cancelled from here: it belongs to whoever started it.
+What makes the answer is never cancelled from here: its owner ends it.
 """
 
 import asyncio

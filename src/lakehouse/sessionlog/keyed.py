@@ -215,7 +215,7 @@ class KeyStore:
                 self._make_directories()
             descriptor = open_regular(path, os.O_RDWR | os.O_APPEND | os.O_CREAT)
             undo.callback(os.close, descriptor)
-            # Before reading: whoever lets go meanwhile may have written more.
+            # Before reading: its holder may write more before it lets go.
             held = try_lock(descriptor)
             stored = self._valid(descriptor)
             if stored is not None and stored.body_sha256 != wanted.body_sha256:
@@ -230,7 +230,7 @@ class KeyStore:
             return claim
 
     def ids_of(self, key: str) -> tuple[str, str] | None:
-        """Return the session and row id of the last run of a key, whoever holds it.
+        """Return the session and row id of the last run of a key, held or not.
 
         None if there is none, as before its holder has written them.
 
@@ -313,7 +313,7 @@ class KeyStore:
         return None if line.session_id in forgotten_sessions(self._root) else line
 
     def _make_directories(self) -> None:
-        """Make the directories that are missing; all are durable, whoever made them."""
+        """Make the directories that are missing; all are durable, also those of others."""
         keys = self._root / KEYS
         for place in (keys, *(keys / name for name in KEY_SHARDS)):
             if place.is_symlink():

@@ -1,27 +1,34 @@
 """The formats that can be asserted: those of JSON Schema 2020-12, and those that Pydantic names.
 
-An asserted format promises a reader that its parser takes the text. So some are stricter than their
-standards: what a standard allows and Python's parsers refuse does not hold, such as second 60, the
-year 0, a port of 99999, or mail to a host without a dot. The engine's own checks come first; its
-check of dates and times alone would take `2026-03-01T08:1/:30Z`.
+A kind that asserts formats means their standards. A caller's own schema, and that of a Python kind,
+describe values for a parser: so there, some are stricter, and what a standard allows and Python's
+parsers refuse does not hold, such as second 60, the year 0, a port of 99999, or mail to a host
+without a dot. The engine's own checks come first; its check of dates and times alone would take
+`2026-03-01T08:1/:30Z`.
 """
 
 import ipaddress
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Final
 from uuid import UUID
 
 import jsonschema_rs
+import msgspec
+
+from lakehouse.core.kind import FormatMode
 
 _OF_ENGINE: Final = (
     {"date", "date-time", "time", "duration", "email", "idn-email", "hostname", "idn-hostname"}
     | {"ipv4", "ipv6", "uri", "uri-reference", "iri", "iri-reference", "uri-template", "uuid"}
     | {"json-pointer", "relative-json-pointer", "regex"}
 )
-_CLOCK: Final = r"[0-9]{2}:[0-9]{2}:[0-5][0-9](\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})"
-_DAY: Final = r"(?!0000)[0-9]{4}-[0-9]{2}-[0-9]{2}"
+_ZONE: Final = r"(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})"
+_CLOCK: Final = rf"[0-9]{{2}}:[0-9]{{2}}:[0-9]{{2}}{_ZONE}"
+_PARSED_CLOCK: Final = rf"[0-9]{{2}}:[0-9]{{2}}:[0-5][0-9]{_ZONE}"
+_DAY: Final = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
+_PARSED_DAY: Final = rf"(?!0000){_DAY}"
 _AMOUNT: Final = re.compile(r"0*([0-9]{1,12})[0-9]*([A-Z])")  # 12 digits are too many of any unit
 _DAYS: Final = {"Y": 365, "M": 30, "W": 7, "D": 1}
 _SECONDS: Final = {"H": 3_600, "M": 60, "S": 1}
@@ -108,13 +115,10 @@ def _both(name: str, ours: Callable[[str], bool]) -> Callable[[str], bool]:
     return lambda text: theirs(text) and ours(text)
 
 
-CHECKS: Final[dict[str, Callable[[str], bool]]] = {
+_STANDARD: Final[dict[str, Callable[[str], bool]]] = {
     "date": _both("date", _form(_DAY)),
     "date-time": _both("date-time", _form(f"{_DAY}[Tt]{_CLOCK}")),
     "time": _both("time", _form(_CLOCK)),
-    "duration": _both("duration", _duration),
-    "email": _both("email", _email),
-    "uri": _both("uri", _uri),
     **{f"uuid{number}": _both("uuid", partial(_uuid, number)) for number in (1, 3, 4, 5, 6, 7, 8)},
     "ipv4network": partial(_reads, ipaddress.IPv4Network),
     "ipv6network": partial(_reads, ipaddress.IPv6Network),
@@ -126,7 +130,34 @@ CHECKS: Final[dict[str, Callable[[str], bool]]] = {
     "base64": _base64("+/"),
     "base64url": _base64("_-"),
 }
-"""What we check ourselves; the other formats are the engine's."""
+_PARSED: Final[dict[str, Callable[[str], bool]]] = {
+    **_STANDARD,
+    "date": _both("date", _form(_PARSED_DAY)),
+    "date-time": _both("date-time", _form(f"{_PARSED_DAY}[Tt]{_PARSED_CLOCK}")),
+    "time": _both("time", _form(_PARSED_CLOCK)),
+    "duration": _both("duration", _duration),
+    "email": _both("email", _email),
+    "uri": _both("uri", _uri),
+}
 
-FORMATS: Final = frozenset(_OF_ENGINE | CHECKS.keys())
+FORMATS: Final = frozenset(_OF_ENGINE | _STANDARD.keys())
 """All that can be asserted."""
+
+
+class AssertedFormats(msgspec.Struct, frozen=True):
+    """Which formats are asserted, and how those are checked that the engine leaves to us."""
+
+    names: frozenset[str] = frozenset()
+    checks: Mapping[str, Callable[[str], bool]] = {}
+
+    @classmethod
+    def of(cls, mode: FormatMode) -> "AssertedFormats":
+        return _MODES[mode]
+
+
+NO_FORMATS: Final = AssertedFormats()
+_MODES: Final[dict[FormatMode, AssertedFormats]] = {
+    "off": NO_FORMATS,
+    "known": AssertedFormats(FORMATS, _PARSED),
+    "all": AssertedFormats(FORMATS, _STANDARD),
+}

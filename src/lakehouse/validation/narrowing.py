@@ -28,7 +28,7 @@ from lakehouse.core.schema_weight import Definitions, SchemaWeight
 from lakehouse.core.session import Narrowed
 from lakehouse.validation.closed_schema import closed
 from lakehouse.validation.flat_schema import FlatSchema
-from lakehouse.validation.formats import FORMATS
+from lakehouse.validation.formats import AssertedFormats
 from lakehouse.validation.narrowed_places import (
     Cursor,
     Group,
@@ -105,7 +105,7 @@ class SchemaNarrowing:
 
     def __init__(self, raw: bytes, formats: FormatMode = "off") -> None:
         """Read a schema; `formats` as for its checks."""
-        asserted: frozenset[str] = frozenset() if formats == "off" else FORMATS
+        asserted = AssertedFormats.of(formats)
         root = parse_bytes(raw)
         assert isinstance(root, bool | dict), "a kind's schema was checked"
         self._raw = raw

@@ -53,7 +53,7 @@ from lakehouse.core.limits import (
     SCHEMAS_CACHED_MAX,
 )
 from lakehouse.core.suggestion import did_you_mean
-from lakehouse.validation.formats import FORMATS
+from lakehouse.validation.formats import FORMATS, AssertedFormats
 from lakehouse.validation.narrowing import SchemaNarrowing
 from lakehouse.validation.raw_tree import RawTree
 from lakehouse.validation.schema_document import SchemaDocument, SchemaError
@@ -279,7 +279,7 @@ def compile_schema(raw: bytes, formats: FormatMode = "off") -> CompiledSchema:
         raise _refusal(f"it has {nodes} objects and arrays; at most {SCHEMA_NODES_MAX} are allowed")
     try:
         check_against_dialect(root)
-        document = SchemaDocument(root, frozenset() if formats == "off" else FORMATS)
+        document = SchemaDocument(root, AssertedFormats.of(formats))
         if formats == "all":
             _check_formats(document)
         patterns_bytes = _check_patterns(document)

@@ -19,6 +19,7 @@ from lakehouse.core.limits import (
     PATTERN_CHARS_MAX,
     SCHEMA_UNFOLDED_MAX,
 )
+from lakehouse.validation.formats import NO_FORMATS, AssertedFormats
 from lakehouse.validation.patterns import PatternError, to_engine
 from lakehouse.validation.raw_tree import ROOT, Place
 
@@ -74,13 +75,13 @@ class SchemaDocument:
         SchemaError: On construction, with the place.
     """
 
-    def __init__(self, root: Schema, formats: frozenset[str] = frozenset()) -> None:
+    def __init__(self, root: Schema, formats: AssertedFormats = NO_FORMATS) -> None:
         """Parse a schema; `formats` are asserted, other formats are annotations."""
         self.root = root
-        self.alone = ALONE | {"format"} if formats else ALONE
+        self.formats = formats
+        self.alone = ALONE | {"format"} if formats.names else ALONE
         self.formats_unknown: list[Place] = []
         """Where a format stands that is not asserted."""
-        self._formats = formats
         self.pattern_uses = 0
         """How many keywords match texts with a pattern or format, equal ones counted each time."""
         self.bound_uses = 0
@@ -175,7 +176,7 @@ class SchemaDocument:
                 form[keyword] = self._patterns[value]
             elif guarded and keyword in BOUNDS:
                 bounds[keyword] = value
-            elif keyword in _LEAVES or (keyword == "format" and value in self._formats):
+            elif keyword in _LEAVES or (keyword == "format" and value in self.formats.names):
                 form[keyword] = engine_value(keyword, value)
             elif keyword in SINGLE:
                 form[keyword] = self.engine_form(here, guarded=guarded)
@@ -223,8 +224,8 @@ class SchemaDocument:
         if isinstance(pattern := node.get("pattern"), str):
             self._pattern(pattern, (*place, "pattern"))
         if isinstance(name := node.get("format"), str):
-            self.pattern_uses += name in self._formats
-            if name not in self._formats:
+            self.pattern_uses += name in self.formats.names
+            if name not in self.formats.names:
                 self.formats_unknown.append((*place, "format"))
         for pattern in named(node.get("patternProperties")):
             self._pattern(pattern, (*place, "patternProperties", pattern))

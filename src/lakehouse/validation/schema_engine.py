@@ -7,7 +7,7 @@ process (measured with 0.60). Places are found in `schema_places` instead.
 Nothing can be fetched: retrieval is off, and the input contains no URI (`schema_document`).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final, cast
 
 import jsonschema_rs
@@ -15,7 +15,6 @@ import jsonschema_rs
 from lakehouse.core.json_text import JsonValue
 from lakehouse.core.limits import PATTERN_COMPILED_BYTES_MAX
 from lakehouse.core.suggestion import did_you_mean
-from lakehouse.validation.formats import CHECKS
 from lakehouse.validation.number_bounds import bound_holds, engine_keyword
 from lakehouse.validation.raw_tree import Place
 from lakehouse.validation.schema_document import (
@@ -104,6 +103,7 @@ class SchemaEngine:
     def __init__(self, document: SchemaDocument, *, exact: bool = False) -> None:
         self._document = document
         self._exact = exact
+        self._formats = document.formats.checks
         definitions = {"$defs": document.definitions(guarded=exact)}
         check_against_dialect(cast("JsonValue", definitions))
         self._registry = jsonschema_rs.Registry(
@@ -136,7 +136,7 @@ class SchemaEngine:
             if keyword == "pattern":
                 expected = self._document.patterns[str(expected)]
             form = {keyword: engine_value(keyword, expected)}
-            part = self._keywords[place, keyword] = _validator(form)
+            part = self._keywords[place, keyword] = _validator(form, formats=self._formats)
         return part.is_valid(value)
 
     def matches(self, pattern: str, name: str) -> bool:
@@ -152,7 +152,9 @@ class SchemaEngine:
         form = self._document.engine_form(place, guarded=self._exact)
         keywords = _EXACT_KEYWORDS if self._exact else None
         try:
-            return _validator(form, registry=self._registry, keywords=keywords)
+            return _validator(
+                form, registry=self._registry, keywords=keywords, formats=self._formats
+            )
         except jsonschema_rs.ValidationError as error:
             raise SchemaError((), error.message[:200]) from error
 
@@ -162,11 +164,12 @@ def _validator(
     pattern_bytes_max: int = PATTERN_COMPILED_BYTES_MAX,
     registry: jsonschema_rs.Registry | None = None,
     keywords: dict[str, type] | None = None,
+    formats: Mapping[str, Callable[[str], bool]] = {},
 ) -> jsonschema_rs.Validator:
     return jsonschema_rs.Draft202012Validator(
         cast("bool | dict[str, Any]", form),
         validate_formats=True,  # of those that the document kept
-        formats=CHECKS,
+        formats=dict(formats),
         offline=True,
         registry=registry,
         keywords=keywords,

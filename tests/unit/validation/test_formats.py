@@ -7,7 +7,7 @@ import pytest
 
 from lakehouse.core.errors import Refusal
 from lakehouse.core.json_text import parse_bytes
-from lakehouse.validation.formats import FORMATS
+from lakehouse.validation.formats import FORMATS, AssertedFormats
 from lakehouse.validation.schema import SchemaCache, compile_schema
 from lakehouse.validation.schema_engine import _validator
 
@@ -107,8 +107,10 @@ def test_the_cache_keeps_the_two_modes_apart() -> None:
 
 def test_the_engine_itself_checks_each_of_them() -> None:
     """A name that the engine does not know would hold for every text."""
-    for name, (_, bad) in SAMPLES.items():
-        assert not _validator({"format": name}).is_valid(bad)
+    for mode in ("known", "all"):
+        checks = AssertedFormats.of(mode).checks
+        for name, (_, bad) in SAMPLES.items():
+            assert not _validator({"format": name}, formats=checks).is_valid(bad)
 
 
 @pytest.mark.parametrize(
@@ -175,6 +177,33 @@ def test_a_finding_tells_what_a_format_asks_for(name: str, value: str, form: str
 )
 def test_what_no_parser_takes_does_not_hold(name: str, value: str) -> None:
     assert codes({"format": name}, value, "known")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("date-time", "2026-12-31T23:59:60Z"),
+        ("duration", "P1000000000D"),
+        ("email", "root@localhost"),
+        ("email", "a@b.test"),
+        ("email", '"a b"@example.org'),
+        ("uri", "redis://a:99999"),
+        ("uri", "http://xn--a/"),
+    ],
+)
+def test_a_kind_means_the_standard(name: str, value: str) -> None:
+    """Where its configuration asserts formats, no parser is behind it."""
+    assert codes({"format": name}, value, "all") == []
+    assert codes({"format": name}, value, "known") != []
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("date", "202/-03-01"), ("date-time", "2026-03-01T08:1/:30Z"), ("time", "0/:59:00Z")],
+)
+def test_digits_are_digits_in_both_readings(name: str, value: str) -> None:
+    for mode in ("known", "all"):
+        assert codes({"format": name}, value, mode) != []
 
 
 @pytest.mark.parametrize(
