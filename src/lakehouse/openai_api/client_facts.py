@@ -7,6 +7,12 @@ from typing import Final
 
 from lakehouse.core.metadata import CLIENT_MEMBER, RETRY_MEMBER
 
+_READ: Final = (
+    "x-stainless-lang",
+    "x-stainless-package-version",
+    "user-agent",
+    "x-stainless-retry-count",
+)
 _LANGUAGES: Final = {"js": "node"}
 _PRODUCT: Final = re.compile(r"([\w.@-]+(?:/[A-Za-z][\w.-]*)*)/(\d+(?:\.\d+)?)")
 _VERSION: Final = re.compile(r"\d+(?:\.\d+)?")
@@ -21,23 +27,16 @@ def client_facts(headers: Mapping[str, Sequence[str]]) -> dict[str, str]:
     OpenAI's own packages say their language and version; others are known by their user agent.
     `client_retry` counts the repetitions of a request, and is left out for a first one.
     """
-    facts: dict[str, str] = {}
-    client = _client(
-        _first(headers, "x-stainless-lang"),
-        _first(headers, "x-stainless-package-version"),
-        _first(headers, "user-agent"),
-    )
-    if client:
-        facts[CLIENT_MEMBER] = client
-    retry = _first(headers, "x-stainless-retry-count")
-    if retry.isascii() and retry.isdigit() and len(retry) < 4 and int(retry) > 0:
-        facts[RETRY_MEMBER] = retry
-    return facts
+    return dict(_facts(*[_first(headers, name) for name in _READ]))
 
 
 @lru_cache(maxsize=_CLIENTS_MAX)
-def _client(language: str, version: str, agent: str) -> str:
-    return _official(language, version) or _product(agent)
+def _facts(language: str, version: str, agent: str, retry: str) -> tuple[tuple[str, str], ...]:
+    client = _official(language, version) or _product(agent)
+    facts = ((CLIENT_MEMBER, client),) if client else ()
+    if retry.isascii() and retry.isdigit() and len(retry) < 4 and int(retry) > 0:
+        facts = (*facts, (RETRY_MEMBER, retry))
+    return facts
 
 
 def _official(language: str, package: str) -> str:

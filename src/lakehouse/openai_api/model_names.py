@@ -63,12 +63,15 @@ class ModelNames:
             Refusal: `unknown_model`: it is neither.
             InfraError: The daemon that knows the models cannot be reached.
         """
-        if self._unheard(asked):
+        known = self._found(asked)
+        if known is not None and not current:
+            return known
+        if known is None and asked.text not in self._aliases:
             try:
                 await self._look_for_kinds()
             except InfraError:
                 return _unheard_of(asked.name)
-        elif current and self._found(asked) is not None:
+        elif known is not None:
             with contextlib.suppress(InfraError):  # the session tells, or its key has an answer
                 await self._look_for_kinds()
         if self._unheard(asked):
