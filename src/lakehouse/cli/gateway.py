@@ -174,8 +174,6 @@ class GatewayCaller:
             place = reply.headers.get("location", "nowhere")[:200]
             raise self._no_gateway(f"it redirects to {place!r}")
         if not reply.headers.get("content-type", "").startswith(PROBLEM_TYPE):
-            if reply.status == 401:  # `/v1/models` has OpenAI's errors
-                raise self._no_key("a valid one is needed.")
             return reply
         error = error_of(reply.body, reply.headers.get("retry-after", ""))
         if error is None or (error.code in _NOT_HERE and not may_miss):
@@ -183,15 +181,12 @@ class GatewayCaller:
         if may_miss and error.code == "not_found":
             return reply
         if error.code == "unauthorized":
-            raise self._no_key(error.public)
+            raise Refusal(
+                "unauthorized",
+                f"The gateway at {self._url} requires an API key: {error.public}",
+                hint="Set --api-key-env to the name of the environment variable that contains it.",
+            )
         raise error
-
-    def _no_key(self, why: str) -> Refusal:
-        return Refusal(
-            "unauthorized",
-            f"The gateway at {self._url} requires an API key: {why}",
-            hint="Set --api-key-env to the name of the environment variable that contains it.",
-        )
 
     def _decoded(self, reply: HttpReply, kind: type[_T]) -> _T:
         try:
