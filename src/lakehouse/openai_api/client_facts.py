@@ -21,17 +21,19 @@ _HEADER_CHARS_MAX: Final = 1_000  # read of one; so the memory of known clients 
 _CLIENTS_MAX: Final = 64  # remembered
 
 
-def client_facts(headers: Mapping[str, Sequence[str]]) -> dict[str, str]:
+def client_facts(headers: Mapping[str, Sequence[str]]) -> tuple[tuple[str, str], ...]:
     """Return the members of metadata: `client`, such as `openai-python 3.57`, and `client_retry`.
 
     OpenAI's own packages say their language and version; others are known by their user agent.
     `client_retry` counts the repetitions of a request, and is left out for a first one.
     """
-    return dict(_facts(*[_first(headers, name) for name in _READ]))
+    found = [headers.get(name) for name in _READ]
+    return _facts(*[values[0][:_HEADER_CHARS_MAX] if values else "" for values in found])
 
 
 @lru_cache(maxsize=_CLIENTS_MAX)
-def _facts(language: str, version: str, agent: str, retry: str) -> tuple[tuple[str, str], ...]:
+def _facts(*read: str) -> tuple[tuple[str, str], ...]:
+    language, version, agent, retry = (text.strip() if text.isprintable() else "" for text in read)
     client = _official(language, version) or _product(agent)
     facts = ((CLIENT_MEMBER, client),) if client else ()
     if retry.isascii() and retry.isdigit() and len(retry) < 4 and int(retry) > 0:
@@ -50,9 +52,3 @@ def _product(agent: str) -> str:
     product = _PRODUCT.match(agent)
     found = f"{product[1]} {product[2]}" if product is not None else agent.partition(" ")[0]
     return found[:_TEXT_CHARS_MAX]
-
-
-def _first(headers: Mapping[str, Sequence[str]], name: str) -> str:
-    values = headers.get(name)
-    text = values[0][:_HEADER_CHARS_MAX].strip() if values else ""
-    return text if text.isprintable() else ""

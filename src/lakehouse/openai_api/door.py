@@ -1,5 +1,6 @@
 """One request of an OpenAI client, from its body to its reply: one session, as at every door."""
 
+from functools import lru_cache
 from typing import Final, Literal
 
 import msgspec
@@ -28,6 +29,7 @@ from lakehouse.openai_api.unchecked import UncheckedModel, key_without_row, unus
 from lakehouse.transport.response import Response
 from lakehouse.transport.route import Call
 
+_METADATA_KEPT: Final = 256  # of forms and clients, in the order of use
 _FORMAT_PARAM: Final[dict[ApiRoute, str]] = {"chat": "response_format", "responses": "text.format"}
 PATHS: Final[dict[ApiRoute, str]] = {
     "chat": "/v1/chat/completions",
@@ -98,7 +100,8 @@ class OpenAiDoor:
             except Refusal as refusal:
                 raise schema_fault(refusal, asked.contract.param) from None
             response = _whole(answered, asked.route, form, call.elapsed_ms)
-            self._links.learn(answered.reply.row_id, request, answered.context)
+            if form.function is not None:  # only a call has an id that a later request carries
+                self._links.learn(answered.reply.row_id, request, answered.context)
         return _with_ignored(response, asked.ignored)
 
     async def _request(
@@ -106,7 +109,9 @@ class OpenAiDoor:
     ) -> IterateRequest:
         asked, options = call.request, call.request.options
         schema = asked.contract.schema
-        conversation_id = options.conversation_id or await self._links.conversation(asked.row_ids)
+        conversation_id = options.conversation_id
+        if not conversation_id and asked.row_ids:
+            conversation_id = await self._links.conversation(asked.row_ids)
         return IterateRequest(
             kind=None if kind is None else kind.name,
             schema=NULL if kind is not None else schema,
@@ -182,18 +187,23 @@ def _metadata(call: Call[OpenAiRequest], form: ReplyForm) -> dict[str, str]:
         param = f"metadata.{min(taken)}"
         message = f"`{param}` cannot be set: Lakehouse itself writes it into the row."
         raise RequestFault(message, "invalid_value", param, "Use another name.")
+    own = _own_metadata(asked.route, form, client_facts(call.headers))
+    if asked.user is None and not asked.metadata:
+        return own
     user = {} if asked.user is None else {USER_MEMBER: asked.user}
     if user and asked.metadata.get(USER_MEMBER, asked.user) != asked.user:
         param = f"metadata.{USER_MEMBER}"
         message = f"`{param}` and `{USER_MEMBER}` are one member of the row, and differ."
         raise RequestFault(message, "invalid_value", param, "Send one of them.")
-    return {
-        **client_facts(call.headers),
-        **user,
-        **asked.metadata,
-        DOOR_MEMBER: f"openai.{asked.route}",
-        **form.metadata(),
-    }
+    return {**own, **user, **asked.metadata}
+
+
+@lru_cache(maxsize=_METADATA_KEPT)
+def _own_metadata(
+    route: ApiRoute, form: ReplyForm, client: tuple[tuple[str, str], ...]
+) -> dict[str, str]:
+    """Return what Lakehouse itself writes of a call; the same for many, and never changed."""
+    return {**dict(client), DOOR_MEMBER: f"openai.{route}", **form.metadata()}
 
 
 def _whole(answered: Answered, route: ApiRoute, form: ReplyForm, elapsed_ms: float) -> Response:

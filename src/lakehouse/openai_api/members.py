@@ -21,13 +21,16 @@ _OURS = "lakehouse"
 class _Node:
     """One parameter with those inside it; `element` is that of each item of a list.
 
-    `texts` are the texts that a restricted parameter takes. One that is `free` takes any value.
+    `texts` are the texts that a restricted parameter takes. One that is `free` takes any value, and
+    one that `takes_text` any text.
     """
 
     def __init__(self) -> None:
         self.parameter: ApiParameter | None = None
         self.texts: frozenset[str] = frozenset()
         self.free = False
+        self.takes_text = False
+        self.ignored = False
         self.members: dict[str, _Node] = {}
         self.element: _Node | None = None
 
@@ -63,8 +66,12 @@ def _walk(
     if isinstance(value, dict) and node.members:
         _walk_members(node, value, place, found, named=named)
     elif isinstance(value, list) and node.element is not None:
+        element = node.element
         for index, item in enumerate(value):
-            _walk(node.element, item, f"{place}[{index}]", found, named=named)
+            if element.parameter is None and isinstance(item, dict) and element.members:
+                _walk_members(element, item, f"{place}[{index}]", found, named=named)
+            else:
+                _walk(element, item, f"{place}[{index}]", found, named=named)
 
 
 def _is_one_of(value: JsonValue, allowed: Sequence[JsonValue]) -> bool:
@@ -81,7 +88,9 @@ def _walk_members(
         child = node.members.get(name)
         if child is None:
             raise _unknown(name, before, node)
-        if name != "type" and not child.free:
+        if name == "type" or child.free or (child.takes_text and isinstance(inner, str)):
+            continue  # as nearly all are
+        if not isinstance(inner, str) or inner not in child.texts or child.ignored:
             _walk(child, inner, f"{before}{name}", found, named=named)
 
 
@@ -133,7 +142,8 @@ def _tree(route: ApiRoute) -> _Node:
                 node = node.members.setdefault(step, _Node())
         node.parameter = parameter
         node.texts = frozenset(one for one in parameter.only if isinstance(one, str))
-        node.free = parameter.fate == "used" and not parameter.restricted
+        node.ignored = parameter.fate == "ignored"
+        node.free = node.takes_text = parameter.fate == "used" and not parameter.restricted
     _bind(root)
     return root
 

@@ -3,6 +3,7 @@
 The row keeps it in its metadata, so that a reply can be built again from the log, byte for byte.
 """
 
+from functools import lru_cache
 from typing import Final, cast
 
 import msgspec
@@ -20,6 +21,7 @@ ANY_FUNCTION: Final = "*"
 
 _LEGACY: Final = "function_call:"
 _DIGEST_PREFIX: Final = "sha256:"
+_FINGERPRINTS_KEPT: Final = 256
 _FINGERPRINT_DIGITS: Final = 12
 
 
@@ -81,7 +83,7 @@ def session_answer(form: ReplyForm, reply: SessionReply) -> ToldAnswer:
         session_id=reply.session_id,
         row_id=reply.row_id,
         usage=reply.usage,
-        fingerprint=_fingerprint(reply),
+        fingerprint=_fingerprint(reply.kind_digest),
         facts=SessionFacts(
             session_id=reply.session_id,
             row_id=reply.row_id,
@@ -108,11 +110,12 @@ def stored_answer(row: Row) -> ToldAnswer | None:
     return session_answer(form, session_reply(row, None))
 
 
-def _fingerprint(reply: SessionReply) -> str | msgspec.UnsetType:
+@lru_cache(maxsize=_FINGERPRINTS_KEPT)
+def _fingerprint(kind_digest: str) -> str | msgspec.UnsetType:
     """Return the `system_fingerprint`: the same for all replies of one version of a kind.
 
     An older validator does not tell the digest that it is made of.
     """
-    if not reply.kind_digest:
+    if not kind_digest:
         return msgspec.UNSET
-    return "fp_" + reply.kind_digest.removeprefix(_DIGEST_PREFIX)[:_FINGERPRINT_DIGITS]
+    return "fp_" + kind_digest.removeprefix(_DIGEST_PREFIX)[:_FINGERPRINT_DIGITS]
