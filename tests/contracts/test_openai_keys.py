@@ -85,7 +85,7 @@ def test_callers_at_once_share_one_session(door, route: AnyRoute, key):
 
 @pytest.mark.parametrize("route", ALL)
 def test_another_body_is_refused(door, route: AnyRoute, key):
-    """Whoever has the key: one that runs, or one that has ended. The order of members is none."""
+    """While its session runs, and after it has ended. The order of members is none."""
     first = ask(door, route, GOOD_PROMPT, key)
     changed = {"max_iterations": 1} if route == "iterate" else {"user": "x"}
     other = ask(door, route, GOOD_PROMPT, key, body=changed)

@@ -1,7 +1,7 @@
 """A program that claims idempotency keys and runs a session for each that has no row yet.
 
 Reads the number of a key from each line of stdin, and answers `answered KEY SESSION ROW` once the
-key's row is in the log, whoever wrote it. In between it says `running KEY` while it holds the key
+key's row is in the log, from any process. In between it says `running KEY` while it holds the key
 with its started line written: the moment at which a kill hurts most. Each is one write.
 
 Usage: python claimant.py LOG [--begin-s S] [--session-s S] [--mutation NAME]

@@ -93,7 +93,7 @@ def claim_and_kill(cast: Cast, *, tended: bool) -> None:
                 claimants[number] = cast.start("claimant.py")
                 continue  # its caller does not come again before others ask for the key
             answers.append(answered(claimants[number], key, words))
-    for key in keys:  # whoever was killed last: its caller comes again
+    for key in keys:  # the last process was killed: its caller comes again
         ask(claimants[0], key)
         answers.append(answered(claimants[0], key, hear(claimants[0])))
     for process in claimants:
@@ -163,7 +163,7 @@ def take_over_and_reap(cast: Cast, rounds: int) -> None:
 
 
 @pytest.mark.parametrize("tended", [False, True])
-def test_a_key_has_one_session_and_one_row_whoever_is_killed(tmp_path: Path, tended: bool):
+def test_a_key_has_one_session_and_one_row_after_kills(tmp_path: Path, tended: bool):
     """With a reaper beside them the row of a crash may answer a key: still one."""
     with Cast(tmp_path) as cast:
         claim_and_kill(cast, tended=tended)

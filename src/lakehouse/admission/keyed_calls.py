@@ -23,6 +23,8 @@ from lakehouse.engine.run import logged_reply
 from lakehouse.sessionlog.keyed import Claim, KeyReused, KeyStore
 
 KEY_HEADER: Final = "idempotency-key"
+REPLAYED_FIELD: Final = (b"x-lakehouse-replayed", b"true")
+"""The header of a reply for which no session was begun."""
 KEY_CHARS_MAX: Final = 255
 _LOG = logging.getLogger(__name__)
 _BEGUN_S: Final = 0.25  # within which a validator has begun what a gateway asked it for

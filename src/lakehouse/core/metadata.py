@@ -1,5 +1,6 @@
 """The members of a row's metadata that Lakehouse writes itself, beside those of the caller."""
 
+from collections.abc import Mapping
 from typing import Final
 
 from lakehouse.core.row import IDEMPOTENCY_KEY
@@ -18,3 +19,12 @@ RESERVED_MEMBERS: Final = frozenset(
 """Those that a caller may not write. `client` and `user` are the caller's, where it writes them."""
 OWN_MEMBERS: Final = RESERVED_MEMBERS | {CLIENT_MEMBER, USER_MEMBER}
 """All of them; the limit of members does not count them."""
+
+
+def reserved_fault(metadata: Mapping[str, str]) -> tuple[str, str] | None:
+    """Return the place of a member that a caller may not write, and a sentence; None if all may."""
+    taken = RESERVED_MEMBERS & metadata.keys()
+    if not taken:
+        return None
+    place = f"metadata.{min(taken)}"
+    return place, f"`{place}` cannot be set: Lakehouse itself writes it into the row."

@@ -9,10 +9,8 @@ from typing import Final
 
 import msgspec
 
-from lakehouse.core.context import CallContext
 from lakehouse.core.errors import LakehouseError
 from lakehouse.core.ids import created_at
-from lakehouse.core.session import IterateRequest
 from lakehouse.sessionlog.forgotten import forgotten_sessions
 from lakehouse.sessionlog.reading.outcome import outcome_of
 
@@ -36,10 +34,6 @@ class ConversationLinks:
         self._log = log
         self._known: OrderedDict[str, str] = OrderedDict()
 
-    def learn(self, row_id: str, request: IterateRequest, context: CallContext) -> None:
-        """Remember a session that has ended."""
-        self._keep(row_id, request.conversation_id or context.session_id)
-
     async def conversation(self, row_ids: Sequence[str]) -> str | None:
         """Return the conversation of the first row that is known; None if none is.
 
@@ -53,11 +47,12 @@ class ConversationLinks:
         for row_id in sorted(dated, reverse=True)[:_SEARCHED_MAX]:
             found = await asyncio.to_thread(self._logged, row_id)
             if found is not None:
-                self._keep(row_id, found)
+                self.learn(row_id, found)
                 return found
         return None
 
-    def _keep(self, row_id: str, conversation_id: str) -> None:
+    def learn(self, row_id: str, conversation_id: str) -> None:
+        """Remember which conversation a row belongs to."""
         self._known[row_id] = conversation_id
         if len(self._known) > _KNOWN_MAX:
             self._known.popitem(last=False)

@@ -6,14 +6,14 @@ from typing import Final, Literal
 import msgspec
 
 from lakehouse.admission.admission import Admission, Answered
-from lakehouse.admission.keyed_calls import KEY_HEADER, KeyedCall
+from lakehouse.admission.keyed_calls import KEY_HEADER, REPLAYED_FIELD, KeyedCall
 from lakehouse.core.clock import SystemClock
 from lakehouse.core.context import CallContext
 from lakehouse.core.errors import Refusal
 from lakehouse.core.json_text import NULL
-from lakehouse.core.metadata import DOOR_MEMBER, RESERVED_MEMBERS, USER_MEMBER
+from lakehouse.core.metadata import DOOR_MEMBER, USER_MEMBER, reserved_fault
 from lakehouse.core.ports import KindInfo
-from lakehouse.core.session import IterateRequest
+from lakehouse.core.session import IterateRequest, SessionReply
 from lakehouse.openai_api.client_facts import client_facts
 from lakehouse.openai_api.contract import no_contract
 from lakehouse.openai_api.conversation_links import ConversationLinks
@@ -25,6 +25,7 @@ from lakehouse.openai_api.parameters import ApiRoute
 from lakehouse.openai_api.reply_form import ANY_FUNCTION, ReplyForm, session_outcome
 from lakehouse.openai_api.reply_writer import stream_events, whole_response
 from lakehouse.openai_api.request import OpenAiRequest
+from lakehouse.openai_api.told_answer import ToldAnswer
 from lakehouse.openai_api.unchecked import UncheckedModel, key_without_row, unused
 from lakehouse.transport.response import Response
 from lakehouse.transport.route import Call
@@ -99,9 +100,8 @@ class OpenAiDoor:
                 answered = await self._admission.answer(request, call.context, keyed)
             except Refusal as refusal:
                 raise schema_fault(refusal, asked.contract.param) from None
-            response = _whole(answered, asked.route, form, call.elapsed_ms)
-            if form.function is not None:  # only a call has an id that a later request carries
-                self._links.learn(answered.reply.row_id, request, answered.context)
+            outcome = self._outcome(form, request, answered.reply)
+            response = _whole(answered, asked.route, outcome, call.elapsed_ms)
         return _with_ignored(response, asked.ignored)
 
     async def _request(
@@ -140,19 +140,25 @@ class OpenAiDoor:
         keyed: KeyedCall | None,
     ) -> Response:
         session, replayed = await self._admission.begin(request, call.context, keyed)
-        session.reply.add_done_callback(
-            lambda _: self._links.learn(session.context.row_id, request, session.context)
-        )
         coming = ComingAnswer(
             session_id=session.context.session_id,
             reply=session.reply,
-            outcome=lambda reply: session_outcome(form, reply),
+            outcome=lambda reply: self._outcome(form, request, reply),
             rejected=session.rejections(),
             schema_param=call.request.contract.param,
         )
         events = stream_events(call.request, form, session.context)
         response = await held_response(coming, events, self._times(call))
         return _of_session(response, session.context, replayed=replayed)
+
+    def _outcome(
+        self, form: ReplyForm, request: IterateRequest, reply: SessionReply
+    ) -> ToldAnswer | DoorFailure:
+        outcome = session_outcome(form, reply)
+        # Only a call has an id that a later request carries.
+        if form.function is not None and isinstance(outcome, ToldAnswer):
+            self._links.learn(reply.row_id, request.conversation_id or reply.session_id)
+        return outcome
 
     def _times(self, call: Call[OpenAiRequest]) -> StreamTimes:
         clock = SystemClock()
@@ -182,10 +188,9 @@ def _system(asked: OpenAiRequest, kind: KindInfo | None) -> str | None:
 
 def _metadata(call: Call[OpenAiRequest], form: ReplyForm) -> dict[str, str]:
     asked = call.request
-    taken = RESERVED_MEMBERS & asked.metadata.keys()
-    if taken:
-        param = f"metadata.{min(taken)}"
-        message = f"`{param}` cannot be set: Lakehouse itself writes it into the row."
+    fault = reserved_fault(asked.metadata)
+    if fault is not None:
+        param, message = fault
         raise RequestFault(message, "invalid_value", param, "Use another name.")
     own = _own_metadata(asked.route, form, client_facts(call.headers))
     if asked.user is None and not asked.metadata:
@@ -206,8 +211,9 @@ def _own_metadata(
     return {**dict(client), DOOR_MEMBER: f"openai.{route}", **form.metadata()}
 
 
-def _whole(answered: Answered, route: ApiRoute, form: ReplyForm, elapsed_ms: float) -> Response:
-    outcome = session_outcome(form, answered.reply)
+def _whole(
+    answered: Answered, route: ApiRoute, outcome: ToldAnswer | DoorFailure, elapsed_ms: float
+) -> Response:
     if isinstance(outcome, DoorFailure):
         response = outcome.response(elapsed_ms)
     else:
@@ -218,7 +224,7 @@ def _whole(answered: Answered, route: ApiRoute, form: ReplyForm, elapsed_ms: flo
 def _of_session(response: Response, context: CallContext, *, replayed: bool) -> Response:
     headers = response.headers
     if replayed:
-        headers = (*headers, (b"x-lakehouse-replayed", b"true"))
+        headers = (*headers, REPLAYED_FIELD)
     return msgspec.structs.replace(response, headers=headers, context=context)
 
 

@@ -1,6 +1,7 @@
 """The routes of OpenAI's API: chat completions, responses and models, over the same sessions."""
 
 import asyncio
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -41,32 +42,29 @@ _STATUSES: Final = frozenset({400, 401, 404, 413, 429, 502, 503, 504})
 
 def openai_routes(door: OpenAiDoor, names: ModelNames, admission: Admission, log: Path) -> Routes:
     """Return the routes; stored answers are read from the log directory."""
+    post = partial(
+        Route,
+        method="POST",
+        handler=door.answer,
+        problems=_STATUSES,
+        admit=admission.admit,
+        streams=True,
+        errors=OPENAI_ERRORS,
+    )
     return (
-        Route(
-            method="POST",
+        post(
             path=PATHS["chat"],
-            handler=door.answer,
             summary="One session, asked for and answered as an OpenAI chat completion.",
             request=ChatBody,
             read=read_chat_request,
             reply=ChatCompletion,
-            problems=_STATUSES,
-            admit=admission.admit,
-            streams=True,
-            errors=OPENAI_ERRORS,
         ),
-        Route(
-            method="POST",
+        post(
             path=PATHS["responses"],
-            handler=door.answer,
             summary="One session, asked for and answered as an OpenAI response.",
             request=ResponsesBody,
             read=read_responses_request,
             reply=ResponseObject,
-            problems=_STATUSES,
-            admit=admission.admit,
-            streams=True,
-            errors=OPENAI_ERRORS,
         ),
         *_models(names),
         *stored_routes(log),

@@ -4,16 +4,16 @@ The gateway serves them to the public, `validatord` to a remote gateway.
 """
 
 from collections.abc import Mapping
-from typing import Final, get_args
+from typing import get_args
 
 import msgspec
 
 from lakehouse.admission.admission import Admission, Answered
-from lakehouse.admission.keyed_calls import KEY_HEADER, KeyedCall
+from lakehouse.admission.keyed_calls import KEY_HEADER, REPLAYED_FIELD, KeyedCall
 from lakehouse.admission.live_session import LiveSession
 from lakehouse.core.errors import INFRA_STATUS, Refusal, infra_status
 from lakehouse.core.limits import INLINE_TABLES_BYTES_MAX, STREAM_WAIT_MS_DEFAULT
-from lakehouse.core.metadata import RESERVED_MEMBERS
+from lakehouse.core.metadata import reserved_fault
 from lakehouse.core.ports import KindInfo, ValidateRequest, Validator
 from lakehouse.core.session import (
     VERDICT_STATUS,
@@ -26,7 +26,6 @@ from lakehouse.transport.response import Response, json_response
 from lakehouse.transport.route import Call, Route, Routes
 from lakehouse.validatord.attempt_lines import LINES_TYPE, lines, wants_lines
 
-_REPLAYED: Final = ((b"x-lakehouse-replayed", b"true"),)
 _SESSION_END = f"A session's end; verdict: {', '.join(get_args(Verdict))}."
 
 
@@ -79,13 +78,9 @@ def _may_pass(reply: SessionReply) -> bool:
 
 
 def _check_metadata(metadata: Mapping[str, str]) -> None:
-    taken = sorted(RESERVED_MEMBERS & metadata.keys())
-    if taken:
-        raise Refusal(
-            "invalid_request",
-            f"`metadata.{taken[0]}` cannot be set: Lakehouse itself writes it into the row.",
-            hint="Use another name.",
-        )
+    fault = reserved_fault(metadata)
+    if fault is not None:
+        raise Refusal("invalid_request", fault[1], hint="Use another name.")
 
 
 async def _told(session: LiveSession, *, replayed: bool, inner: bool) -> Response:
@@ -94,7 +89,7 @@ async def _told(session: LiveSession, *, replayed: bool, inner: bool) -> Respons
     context = session.context
     if not session.reply.done():
         body = lines(session, inner=inner)
-        return Response(200, body, LINES_TYPE, _REPLAYED if replayed else (), context)
+        return Response(200, body, LINES_TYPE, (REPLAYED_FIELD,) if replayed else (), context)
     whole = _whole(Answered(session.reply.result(), context, replayed))
     told = [line async for line in lines(session, inner=inner)]
     return msgspec.structs.replace(whole, body=b"".join(told), content_type=LINES_TYPE)
@@ -103,7 +98,7 @@ async def _told(session: LiveSession, *, replayed: bool, inner: bool) -> Respons
 def _whole(answered: Answered) -> Response:
     reply = answered.reply
     body = msgspec.json.encode(reply)
-    headers = _REPLAYED if answered.replayed else ()
+    headers = (REPLAYED_FIELD,) if answered.replayed else ()
     if reply.error is None:
         status = VERDICT_STATUS[reply.verdict]
         return Response(status, body, headers=headers, context=answered.context)

@@ -123,7 +123,7 @@ def test_what_is_refused_makes_room_and_frees_its_key(tmp_path: Path):
 
 
 def test_a_caller_that_leaves_ends_only_its_own_session(tmp_path: Path):
-    """One without a key takes its place with it; that of a key goes on for whoever comes next."""
+    """One without a key takes its place with it; that of a key goes on for the next caller."""
 
     async def scene(door: Scene) -> None:
         alone = door.ask()

@@ -1,4 +1,4 @@
-"""Idempotency keys: one session for a key and a body, whoever asks and whoever dies."""
+"""Idempotency keys: one session for a key and a body, from all callers and processes."""
 
 import asyncio
 import os
@@ -245,7 +245,7 @@ def test_a_key_is_new_after_a_day(tmp_path: Path):
 
 
 def test_old_files_that_nobody_holds_are_removed(tmp_path: Path):
-    """A held one stays, whatever its age; whoever waits for it gets it."""
+    """A held one stays, whatever its age; the one that waits for it gets it."""
     for number in range(20):
         taken(tmp_path, key=str(number)).release()
     held = taken(tmp_path, key="held")

@@ -147,7 +147,7 @@ def test_a_round_of_a_daemon_leaves_young_sessions_to_their_callers(tmp_path: Pa
 
 @pytest.mark.parametrize("gone", ["expired", "forgotten", "renewed", "a name of the caller's"])
 def test_a_session_that_its_key_has_left_is_reaped_without_it(tmp_path: Path, gone: str):
-    """Whoever holds the key now holds it for another run."""
+    """The key is held for another run now."""
     row = crash(tmp_path)
     [path] = (tmp_path / "keys").glob("*/*")
     if gone == "expired":
