@@ -5,7 +5,7 @@ import math
 from collections.abc import Mapping
 from decimal import Decimal
 from types import MappingProxyType
-from typing import Any, Literal, Protocol
+from typing import Any, Final, Literal, Protocol
 
 import msgspec
 import rfc8785
@@ -21,18 +21,22 @@ FormatMode = Literal["off", "known", "all"]
 """Whether `format` is asserted: never, for known formats only, or always, with unknown formats
 refused."""
 
+EACH: Final = "*"
+"""In a pointer of a grounding rule, each element of an array; of an object the member named so."""
+
 
 class GroundingRule(
     msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"with_": "with"}
 ):
     """One declared grounding: the value at `path` must be in `column`, or be a quote.
 
-    `path` is a JSON Pointer; each element counts where it points at an array. `column` is
-    `table.column`, absent for `quote`. `tolerance` is absolute, only for `within`. `with` maps
-    further pointers to columns of the same table that must match in the same row. `candidates` is
-    how a model is offered the column's values that the source names; None: as the kind says. With
-    `candidates_required`, where the source names no value, a model that decodes under a schema can
-    only write null, and any other is asked to.
+    `path` is a JSON Pointer; each element counts where it points at an array, and `*` in it is each
+    element of an array on the way: `/events/*/airport`. `column` is `table.column`, absent for
+    `quote`. `tolerance` is absolute, only for `within`. `with` maps further pointers to columns of
+    the same table that must match in the same row: `/events/*/city` is that of the same event.
+    `candidates` is how a model is offered the column's values that the source names; None: as the
+    kind says. With `candidates_required`, where the source names no value, a model that decodes
+    under a schema can only write null, and any other is asked to.
     """
 
     path: str

@@ -15,14 +15,21 @@ so that another runtime can write the same bytes:
   For a failing `with` it is drawn from the rows that the other values left.
 - `with` pairs are taken in the byte order of their pointers. Each narrows the rows that the main
   value matched; a pair that would leave no row is a finding and narrows nothing.
-- A `with` pointer that points at an array pairs with a main array element by element; any other
-  value goes with every element. A pair whose value is absent or null does not apply.
+- In a pointer, `*` is each element of an array, and of an object the member of that name. Where a
+  pointer ends at an array, each of its elements counts.
+- A `*` in what a `with` pointer begins with as `path` does is the same element there as in `path`.
+  Then two arrays pair element by element: where the value of `path` is an element of the array that
+  its pointer ends at, or of its last `*`, a `with` pointer that ends at an array, or in a `*`, is
+  the element with the same index. Any other value goes with every element; any other `*` chooses
+  no element, so that the array itself is the value, which is in no column.
+- A pair whose value is absent or null does not apply.
+- At most `GROUNDING_FINDINGS_MAX`, in the order of the rules, then of the artifact.
 """
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from functools import lru_cache
-from itertools import islice
+from itertools import islice, takewhile
 from typing import Final
 
 import msgspec
@@ -30,11 +37,12 @@ import rfc8785
 
 from lakehouse.core.finding import Finding, raw_evidence
 from lakehouse.core.json_text import JsonValue, compact, pointer, pointer_parts
-from lakehouse.core.kind import GroundingRule, SqlRule
-from lakehouse.core.limits import POINTER_KEPT_CHARS_MAX
+from lakehouse.core.kind import EACH, GroundingRule, SqlRule
+from lakehouse.core.limits import GROUNDING_FINDINGS_MAX, POINTER_KEPT_CHARS_MAX
 from lakehouse.core.matches import HELD_AS, Holds
 from lakehouse.core.ports import TableSnapshot
 
+_PLACES_PER_TURN: Final = 1_024  # looked up before other sessions may run: 2 ms
 _ROWS_PER_TURN = 4_096  # checked before other sessions may run: about 1 ms
 _ROWS_FIRST = 64  # if rows match often, the first few are enough
 _NEEDED: Final[dict[Holds, str]] = {
@@ -70,25 +78,31 @@ async def check_grounding(
     Raises:
         TableUnavailable: A rule names a table or column that is not there.
 
-    Cost: an accepted value takes one look-up per column and never leaves the event loop.
+    Cost: an accepted value takes one look-up per column and never leaves the event loop; after
+    1,024 values, other sessions may run.
     """
     findings: list[Finding] = []
-    applied = False
+    count = 0
+    evidence = _Evidence(raw)
     for rule in rules:
-        for path, value, index in values_at(artifact, rule.path):
-            applied = True
+        for found in values_at(artifact, rule.path):
+            count += 1
+            if count % _PLACES_PER_TURN == 0:
+                await asyncio.sleep(0)
             if rule.column is None:
-                if not _is_quote(value, sources):
-                    findings.append(_quote_finding(rule, path, raw))
-                continue
-            rows = snapshot.columns[rule.column].rows(value, rule.match, rule.tolerance)
-            if not rows:
-                place = _Place(rule, artifact, raw, snapshot)
-                findings.append(await _table_finding(place, path, value, rule.column))
-            elif rule.with_:
-                place = _Place(rule, artifact, raw, snapshot)
-                findings += await _pair_findings(place, rows, index)
-    return GroundingResult(tuple(findings), applied)
+                if not _is_quote(found.value, sources):
+                    findings.append(_quote_finding(rule, found.path, evidence))
+            else:
+                rows = snapshot.columns[rule.column].rows(found.value, rule.match, rule.tolerance)
+                place = _Place(rule, artifact, evidence, snapshot)
+                if not rows:
+                    one = await _table_finding(place, found.path, found.value, rule.column)
+                    findings.append(one)
+                elif rule.with_:
+                    findings += await _pair_findings(place, rows, found)
+            if len(findings) >= GROUNDING_FINDINGS_MAX:
+                return GroundingResult(tuple(findings[:GROUNDING_FINDINGS_MAX]), applied=True)
+    return GroundingResult(tuple(findings), count > 0)
 
 
 async def check_rules(
@@ -121,7 +135,7 @@ async def check_rules(
                 message=rule.message
                 if outcome.error is None
                 else f"{rule.message} (the rule fails on these values: {outcome.error})",
-                got=_got(raw, path) if there else msgspec.UNSET,
+                got=_Evidence(raw).at(path) if there else msgspec.UNSET,
                 expected=msgspec.Raw(msgspec.json.encode({"sql": rule.sql})),
             )
         )
@@ -133,7 +147,7 @@ class _Place(msgspec.Struct, frozen=True):
 
     rule: GroundingRule
     artifact: JsonValue
-    raw: bytes
+    evidence: "_Evidence"
     snapshot: TableSnapshot
 
 
@@ -146,9 +160,9 @@ class _Pair(msgspec.Struct, frozen=True):
     rows: Collection[int]
 
 
-async def _pair_findings(place: _Place, rows: Collection[int], index: int | None) -> list[Finding]:
+async def _pair_findings(place: _Place, rows: Collection[int], found: "Found") -> list[Finding]:
     """Report `with` values that no row has together with the others; `rows` match the main one."""
-    pairs = _pairs(place, index)
+    pairs = _pairs(place, found)
     if not pairs or await _together([rows, *(pair.rows for pair in pairs)]):
         return []
     findings = []
@@ -161,13 +175,11 @@ async def _pair_findings(place: _Place, rows: Collection[int], index: int | None
     return findings
 
 
-def _pairs(place: _Place, index: int | None) -> list[_Pair]:
+def _pairs(place: _Place, found: "Found") -> list[_Pair]:
     pairs = []
     rule = place.rule
     for at in sorted(rule.with_, key=str.encode):
-        value, path = _resolve(place.artifact, at), at
-        if isinstance(value, list) and index is not None:
-            value, path = (value[index] if index < len(value) else None), f"{at}/{index}"
+        value, path = _beside(place.artifact, at, rule.path, found)
         if value is None:
             continue
         reference = rule.with_[at]
@@ -184,8 +196,7 @@ async def _together(parts: Sequence[Collection[int]]) -> bool:
     while turn := list(islice(rows, count)):
         if any(all(row in other for other in others) for row in turn):
             return True
-        if count == _ROWS_PER_TURN:
-            await asyncio.sleep(0)
+        await asyncio.sleep(0)
         count = _ROWS_PER_TURN
     return False
 
@@ -204,26 +215,89 @@ async def _shared(left: Collection[int], right: Collection[int]) -> Collection[i
 # --- Places of values ----------------------------------------------------------------------------
 
 
-def values_at(artifact: JsonValue, at: str) -> list[tuple[str, JsonValue, int | None]]:
-    """Return each value a rule applies to, with its path and, in an array, its index."""
-    value = _resolve(artifact, at)
+class Found(msgspec.Struct, frozen=True):
+    """A value that a rule applies to.
+
+    `path` is its own place, `indexes` are those at which each `*` went into an array, and `index`
+    is its own in the array that the pointer ends at, if any.
+    """
+
+    path: str
+    value: JsonValue
+    indexes: tuple[int, ...] = ()
+    index: int | None = None
+
+
+def values_at(artifact: JsonValue, at: str) -> Iterator[Found]:
+    """Return each value a rule applies to, in the order of the artifact."""
+    parts = _parts(at)
+    led = _led(Found("", artifact), parts) if EACH in parts else [Found(at, _at(artifact, parts))]
+    for found in led:
+        value = found.value
+        if isinstance(value, list):
+            for n, one in enumerate(value):
+                if one is not None:
+                    yield Found(f"{found.path}/{n}", one, found.indexes, n)
+        elif value is not None:
+            yield found
+
+
+def _led(start: Found, parts: Sequence[str]) -> Iterator[Found]:
+    """Follow a pointer to all that it leads to; arrays at its end stay whole."""
+    value, path = start.value, start.path
+    for at, part in enumerate(parts):
+        if part == EACH and isinstance(value, list):
+            below = parts[at + 1 :]
+            for n, one in enumerate(value):
+                indexes = (*start.indexes, n)
+                yield from _led(Found(f"{path}/{n}", one, indexes, None if below else n), below)
+            return
+        value, path = _step(value, part), f"{path}{pointer(part)}"
+    yield Found(path, value, start.indexes, start.index)
+
+
+def _beside(artifact: JsonValue, at: str, main: str, found: Found) -> tuple[JsonValue, str]:
+    """Return the value of a `with` pointer that goes with one of `main`, and its own path."""
+    parts = _parts(at)
+    value, path = artifact, ""
+    if EACH not in parts:
+        value, path = _at(artifact, parts), at
+    else:
+        alike, indexes = _alike(parts, _parts(main)), iter(found.indexes)
+        for n, part in enumerate(parts):
+            step = part
+            if part == EACH and isinstance(value, list):
+                if n >= alike and n < len(parts) - 1:
+                    return value, path
+                if n >= alike:
+                    break
+                step = str(next(indexes))
+            value, path = _step(value, step), f"{path}{pointer(step)}"
+    if isinstance(value, list) and found.index is not None:
+        return _step(value, str(found.index)), f"{path}/{found.index}"
+    return value, path
+
+
+def _alike(parts: Sequence[str], others: Sequence[str]) -> int:
+    """Count the parts that two pointers begin with alike."""
+    pairs = zip(parts, others, strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+
+
+def _at(artifact: JsonValue, parts: Sequence[str]) -> JsonValue:
+    """Follow a pointer to one value; None if there is nothing at it."""
+    for part in parts:
+        artifact = _step(artifact, part)
+    return artifact
+
+
+def _step(value: JsonValue, part: str) -> JsonValue:
+    if isinstance(value, dict):
+        return value.get(part)
     if isinstance(value, list):
-        return [(f"{at}/{n}", one, n) for n, one in enumerate(value) if one is not None]
-    return [] if value is None else [(at, value, None)]
-
-
-def _resolve(artifact: JsonValue, at: str) -> JsonValue:
-    """Resolve a JSON Pointer; None if there is nothing at it."""
-    value = artifact
-    for part in _parts(at):
-        if isinstance(value, dict):
-            value = value.get(part)
-        elif isinstance(value, list):
-            index = _array_index(part)
-            value = value[index] if index is not None and index < len(value) else None
-        else:
-            return None
-    return value
+        index = _array_index(part)
+        return value[index] if index is not None and index < len(value) else None
+    return None
 
 
 def _parts(at: str) -> tuple[str, ...]:
@@ -246,15 +320,29 @@ def _array_index(part: str) -> int | None:
 # --- Evidence -----------------------------------------------------------------------------------
 
 
-def _got(raw: bytes, path: str) -> msgspec.Raw | msgspec.UnsetType:
-    """Return the bytes of the value at `path` in the artifact; left out if too long."""
-    piece = raw
-    for part in _parts(path):
-        if piece.lstrip().startswith(b"["):
-            piece = bytes(msgspec.json.decode(piece, type=list[msgspec.Raw])[int(part)])
-        else:
-            piece = bytes(msgspec.json.decode(piece, type=dict[str, msgspec.Raw])[part])
-    return raw_evidence(compact(piece.decode("utf-8")))
+class _Evidence:
+    """The bytes of an artifact's values; each array and object on the way is read once."""
+
+    def __init__(self, raw: bytes) -> None:
+        self._raw = raw
+        self._inner: dict[str, list[msgspec.Raw] | dict[str, msgspec.Raw]] = {}
+
+    def at(self, path: str) -> msgspec.Raw | msgspec.UnsetType:
+        """Return the bytes of the value at a path; left out if too long."""
+        piece, done = msgspec.Raw(self._raw), ""
+        for part in pointer_parts(path):
+            inner = self._inner.get(done)
+            if inner is None:
+                inner = self._inner[done] = _inside(bytes(piece))
+            piece = inner[int(part)] if isinstance(inner, list) else inner[part]
+            done += pointer(part)
+        return raw_evidence(compact(bytes(piece).decode("utf-8")))
+
+
+def _inside(piece: bytes) -> list[msgspec.Raw] | dict[str, msgspec.Raw]:
+    if piece.lstrip().startswith(b"["):
+        return msgspec.json.decode(piece, type=list[msgspec.Raw])
+    return msgspec.json.decode(piece, type=dict[str, msgspec.Raw])
 
 
 def _expected(rule: GroundingRule, reference: str | None) -> msgspec.Raw:
@@ -269,8 +357,8 @@ def _is_quote(value: JsonValue, sources: Sequence[str]) -> bool:
     return isinstance(value, str) and value != "" and any(value in source for source in sources)
 
 
-def _quote_finding(rule: GroundingRule, path: str, raw: bytes) -> Finding:
-    got = _got(raw, path)
+def _quote_finding(rule: GroundingRule, path: str, evidence: _Evidence) -> Finding:
+    got = evidence.at(path)
     return Finding(
         code="ungrounded",
         path=path,
@@ -288,7 +376,7 @@ async def _table_finding(
     rows: Collection[int] | None = None,
 ) -> Finding:
     column = place.snapshot.columns[reference]
-    got = _got(place.raw, path)
+    got = place.evidence.at(path)
     nearest: list[msgspec.Raw] = []
     if isinstance(got, msgspec.Raw):
         nearest = await column.nearest(value, place.rule.match, rows)
