@@ -10,7 +10,7 @@ from typing import Final, Literal
 import msgspec
 
 from lakehouse.core.json_text import pointer, pointer_parts
-from lakehouse.core.kind import GroundingRule
+from lakehouse.core.kind import EACH, GroundingRule
 from lakehouse.core.matches import MATCHES, SCALARS
 from lakehouse.core.suggestion import SUGGESTIONS_MAX, nearest_names
 from lakehouse.validation.schema import CompiledSchema
@@ -63,9 +63,13 @@ def doubts_of(schema: CompiledSchema, rule: GroundingRule) -> list[Doubt]:
     try:
         view = schema.view()
         found = list(_doubts(view, rule.path, "path", rule))
-        on_array = "array" in _follow(view, rule.path).types
+        on_array = _ends_in_array(view, rule.path)
         for at in rule.with_:
-            found += _doubts(view, at, "with", rule, elements=on_array)
+            apart = _apart(view, at, rule.path, on_array=on_array)
+            if apart is not None:
+                found.append(Doubt(at, "with", apart, fatal=True))
+            else:
+                found += _doubts(view, at, "with", rule, elements=on_array)
     except ViewTooLarge:
         why = "cannot be checked against the schema, which has too many branches"
         return [Doubt(rule.path, "path", f"{rule.path!r} {why}", fatal=False)]
@@ -128,8 +132,8 @@ def _doubts(
         yield Doubt(
             at,
             member,
-            f"{at!r} checks only one element: the others of {one_of} are not checked; a SQL rule "
-            f"can check them all",
+            f"{at!r} checks only one element: the others of {one_of} are not checked; '*' in the "
+            f"place of the index checks them all",
             fatal=False,
         )
 
@@ -138,14 +142,38 @@ def _why(view: SchemaView, at: str) -> str:
     """Name the array that the pointer goes through without an index, if it does."""
     for done, part, here, there in _steps(view, at):
         if not there.possible:
-            if here.types & {"array", "object"} != {"array"} or part.isdecimal():
+            if not _only_array(here) or part.isdecimal() or part == EACH:
                 return ""
             return (
                 f": {f'{done!r} is' if done else 'the answer is'} an array, and a pointer into "
-                f"it needs an index, such as {f'{done}/0'!r}; if the whole pointer points to an "
-                f"array, each of its elements is checked"
+                f"it needs '*' for each element, such as {f'{done}/{EACH}'!r}, or an index; if the "
+                f"whole pointer points to an array, each of its elements is checked"
             )
     return ""
+
+
+def _only_array(view: SchemaView) -> bool:
+    return view.types & {"array", "object"} == {"array"}
+
+
+def _ends_in_array(view: SchemaView, at: str) -> bool:
+    """Return whether the values of a pointer may be elements of the array that it ends at."""
+    _, part, here, there = [("", "", view, view), *_steps(view, at)][-1]
+    return "array" in there.types or (part == EACH and "array" in here.types)
+
+
+def _apart(view: SchemaView, at: str, path: str, *, on_array: bool) -> str | None:
+    """Return why a `with` pointer gives no one value to go with one of `path`, if so."""
+    parts, main = pointer_parts(at), pointer_parts(path)
+    for n, (done, part, here, there) in enumerate(_steps(view, at)):
+        paired = parts[: n + 1] == main[: n + 1] or (on_array and n == len(parts) - 1)
+        if part == EACH and not paired and _only_array(here) and there.possible:
+            fix = "" if EACH in main else f"; make {at!r} the path, and put {path!r} into `with`"
+            return (
+                f"the '*' of {at!r} is each element of {repr(done) if done else 'the answer'}, and "
+                f"{path!r} has no '*' there that tells which one belongs to its value{fix}"
+            )
+    return None
 
 
 def _one_of_many(view: SchemaView, at: str) -> str | None:
@@ -203,7 +231,10 @@ def _steps(view: SchemaView, at: str) -> Iterator[tuple[str, str, SchemaView, Sc
 
 
 def pointers_of(view: SchemaView) -> Iterator[str]:
-    """List pointers to values that the schema names, outer ones first; of arrays the first item."""
+    """List pointers to values that the schema names, outer ones first; of an array each element.
+
+    Where the schema names its elements one by one, the first of them.
+    """
     pending: list[tuple[str, SchemaView, int]] = [("", view, 0)]
     count = 0
     while pending and count < _POINTERS_MAX:
@@ -217,7 +248,9 @@ def pointers_of(view: SchemaView) -> Iterator[str]:
             continue
         pending += [(f"{at}{pointer(name)}", here.member(name), depth + 1) for name in here.names()]
         if items is not None and items.types & {"object", "array"}:
-            pending.append((f"{at}/0", here.item(0), depth + 1))
+            named = any("prefixItems" in node for _, node in here.nodes())
+            step = "0" if named else EACH
+            pending.append((f"{at}/{step}", here.step(step), depth + 1))
 
 
 def _follow(view: SchemaView, at: str) -> SchemaView:

@@ -15,6 +15,7 @@ from typing import Final, Literal
 import msgspec
 
 from lakehouse.core.json_text import JsonValue
+from lakehouse.core.kind import EACH
 from lakehouse.validation.raw_tree import ROOT, Place
 from lakehouse.validation.schema_choices import (
     ALTERNATIVES_MAX,
@@ -83,8 +84,10 @@ class SchemaView:
         return [name for name in found if self.member(name).possible]
 
     def step(self, part: str) -> "SchemaView":
-        """Follow one part of a JSON Pointer: a member's name, or an index of an array."""
+        """Follow one part of a pointer: a member's name, an index of an array, or each element."""
         alternatives = list(self.member(part).alternatives)
+        if part == EACH:
+            alternatives += self.items().alternatives
         if part == "0" or (part.isascii() and part.isdigit() and not part.startswith("0")):
             alternatives += self.item(int(part[:9])).alternatives
         return self._made(alternatives)

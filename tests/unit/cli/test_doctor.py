@@ -145,14 +145,14 @@ CASES: list[Case] = [
         {"lakehouse.toml": ('"/city"', '"/parts/name"')},
         {},
         ["'/parts' is an array"],
-        ["'/parts/0'"],
+        ["'/parts/*'"],
     ),
     (
         "pointer at an object",
         {"lakehouse.toml": ('"/city"', '"/parts"')},
         {},
         ["'/parts' can only be an array"],
-        ["'/parts/0/name'"],
+        ["'/parts/*/name'"],
     ),
     (
         "with pointer",

@@ -71,6 +71,17 @@ def schema_of(schema: Any) -> CompiledSchema:
         (ORDER, "/lines/7/sku", "declared"),
         (ORDER, "/lines/sku", "missing"),
         (ORDER, "/lines/0/price", "missing"),
+        (ORDER, "/lines/*/sku", "declared"),
+        (ORDER, "/lines/*/price", "missing"),
+        (ORDER, "/tags/*", "declared"),
+        (ORDER, "/pair/*", "declared"),
+        (ORDER, "/total/*", "missing"),
+        ({"type": "array", "items": {"properties": {"a": TEXT}}}, "/*/a", "declared"),
+        ({"type": "array", "items": {"properties": {"a": TEXT}}}, "/*/b", "open"),
+        ({"type": "array", "items": TEXT}, "/*/b", "missing"),
+        ({"type": "array", "items": False}, "/*", "missing"),
+        ({"properties": {"*": TEXT}, "additionalProperties": False}, "/*", "declared"),
+        ({**CLOSED, "properties": {"a": TEXT}}, "/*", "missing"),
         (ORDER, "/lines/-", "missing"),
         (ORDER, "/lines/01/sku", "missing"),
         (ORDER, "/tree/next/next/next/value", "declared"),
@@ -119,8 +130,8 @@ def test_a_pointer_is_declared_open_or_missing(schema: Any, at: str, state: str)
     ("rule", "words"),
     [
         (GroundingRule(path="/customr_id", column="t.c"), ["'/customr_id'", "'/customer_id'"]),
-        (GroundingRule(path="/lines/sku", column="t.c"), ["an array", "'/lines/0/sku'"]),
-        (GroundingRule(path="/lines", column="t.c"), ["an array", "'/lines/0/sku'"]),
+        (GroundingRule(path="/lines/sku", column="t.c"), ["an array", "'/lines/*/sku'"]),
+        (GroundingRule(path="/lines", column="t.c"), ["an array", "'/lines/*/sku'"]),
         (GroundingRule(path="/pet", column="t.c"), ["an object", "'/pet/name'"]),
         (GroundingRule(path="", column="t.c"), ["an object"]),
         (GroundingRule(path="/none", column="t.c"), ["a null"]),
@@ -137,6 +148,19 @@ def test_a_pointer_is_declared_open_or_missing(schema: Any, at: str, state: str)
         (
             GroundingRule(path="/customer_id", column="t.c", with_={"/tags": "t.d"}),
             ["'/tags'", "array"],
+        ),
+        (GroundingRule(path="/lines/*/sk", column="t.c"), ["'/lines/*/sk'", "'/lines/*/sku'"]),
+        (
+            GroundingRule(path="/customer_id", column="t.c", with_={"/lines/*/sku": "t.d"}),
+            ["'*' of '/lines/*/sku'", "'/lines'", "make '/lines/*/sku' the path"],
+        ),
+        (
+            GroundingRule(path="/lines/*/sku", column="t.c", with_={"/tags/*": "t.d"}),
+            ["'*' of '/tags/*'", "'/tags'", "'/lines/*/sku' has no '*' there"],
+        ),
+        (
+            GroundingRule(path="/lines/*/sku", column="t.c", with_={"/tags": "t.d"}),
+            ["'/tags'", "can only be array"],
         ),
     ],
 )
@@ -158,6 +182,10 @@ def test_what_can_never_be_checked_is_fatal_and_names_the_nearest(
         GroundingRule(path="/tags", match="quote"),
         GroundingRule(path="/size", column="t.c"),
         GroundingRule(path="/total", column="t.c", match="within", tolerance=1.0),
+        GroundingRule(path="/lines/*/sku", column="t.c", with_={"/lines/*/sku": "t.d"}),
+        GroundingRule(path="/lines/*/sku", column="t.c", with_={"/customer_id": "t.d"}),
+        GroundingRule(path="/tags/*", column="t.c", with_={"/tags": "t.d", "/tags/*": "t.e"}),
+        GroundingRule(path="/tags", column="t.c", with_={"/tags/*": "t.d"}),
     ],
 )
 def test_what_can_be_checked_raises_no_doubt(rule: GroundingRule) -> None:
@@ -182,6 +210,8 @@ def test_what_the_schema_leaves_open_is_told_and_not_refused() -> None:
         ({"items": TEXT, "maxItems": 1}, "/l/0", None),
         ({"prefixItems": [TEXT, TEXT], "items": False}, "/l/1", None),
         ({"items": TEXT}, "/l", None),
+        ({"items": TEXT}, "/l/*", None),
+        ({"items": {"properties": {"a": TEXT}}}, "/l/*/a", None),
     ],
 )
 def test_elements_that_an_index_leaves_unchecked_are_told(
@@ -203,7 +233,7 @@ def test_elements_of_an_answer_that_is_a_list_are_told_too() -> None:
 
 def test_real_pointers_of_a_recursive_schema_are_listed_and_end() -> None:
     found = list(pointers_of(schema_of(ORDER).view()))
-    assert {"/customer_id", "/tags", "/lines/0/sku", "/tree/next/value", "/pet/name"} <= set(found)
+    assert {"/customer_id", "/tags", "/lines/*/sku", "/tree/next/value", "/pet/name"} <= set(found)
     assert len(found) < 50
 
 
