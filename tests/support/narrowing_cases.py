@@ -19,6 +19,54 @@ from support.narrowing import (
 PLACE_CASES: dict[str, Case] = {
     "member": (closed(a=TEXT), [one("/a", "x", "y")], [{"a": "x"}, {"a": "y"}], [{"a": "z"}]),
     "whole answer": (TEXT, [one("", "x")], ["x"], ["y"]),
+    "each element": (
+        closed(l={"type": "array", "items": closed(a=TEXT, n=TEXT)}),
+        [one("/l/*/a", "x", "y")],
+        [{"l": []}, {"l": [{"a": "x", "n": "z"}, {"a": "y", "n": "z"}]}],
+        [{"l": [{"a": "x", "n": "z"}, {"a": "z", "n": "z"}]}],
+    ),
+    "each element of a list that is the answer": (
+        {"type": "array", "items": {"$ref": "#/$defs/event"}, "$defs": {"event": closed(a=TEXT)}},
+        [one("/*/a", "x")],
+        [[], [{"a": "x"}, {"a": "x"}]],
+        [[{"a": "x"}, {"a": "y"}]],
+    ),
+    "each element of lists in lists": (
+        {"type": "array", "items": {"type": "array", "items": closed(a=TEXT)}},
+        [one("/*/*/a", "x")],
+        [[[{"a": "x"}], []]],
+        [[[{"a": "x"}], [{"a": "y"}]]],
+    ),
+    "each element, named and others": (
+        {"type": "array", "prefixItems": [closed(a=TEXT), TEXT], "items": closed(a=TEXT)},
+        [one("/*/a", "x")],
+        [[{"a": "x"}, "free", {"a": "x"}]],
+        [[{"a": "y"}], [{"a": "x"}, "free", {"a": "y"}]],
+    ),
+    "a star at the end": (
+        closed(l={"type": "array", "items": TEXT}, m={"type": "array"}),
+        [one("/l/*", "x"), one("/m/*", "y")],
+        [{"l": ["x", "x"], "m": ["y", ["y", "y"]]}],
+        [{"l": ["x", "y"], "m": []}],
+    ),
+    "a star is a member of an object": (
+        closed(**{"*": TEXT, "a": TEXT}),
+        [one("/*", "x")],
+        [{"*": "x", "a": "free"}],
+        [{"*": "y", "a": "x"}],
+    ),
+    "an element that may be null": (
+        {"type": "array", "items": closed(a=NULLABLE)},
+        [one("/*/a")],
+        [[{"a": None}]],
+        [[{"a": "x"}]],
+    ),
+    "different elements, as many as there are values": (
+        {"type": "array", "items": TEXT, "uniqueItems": True, "minItems": 2},
+        [one("/*", "x", "y")],
+        [["x", "y"]],
+        [["x", "z"]],
+    ),
     "nested": (
         closed(a=closed(b=closed(c=TEXT))),
         [one("/a/b/c", "x")],

@@ -22,6 +22,35 @@ ROW_CASES: dict[str, Case] = {
         [event("OSL", "Oslo"), event("BGO", "Bergen"), event("OSL", None)],
         [event("OSL", "Bergen"), event("TRD", "Oslo"), event("TRD", None)],
     ),
+    "pairs in each element": (
+        closed(l={"type": "array", "items": EVENT}),
+        [rows("/l/*/airport /l/*/city", ("OSL", "Oslo"), ("BGO", "Bergen"))],
+        [{"l": [event("OSL", "Oslo"), event("BGO", "Bergen"), event("OSL", None)]}],
+        [{"l": [event("OSL", "Oslo"), event("BGO", "Oslo")]}, {"l": [event("TRD", "Oslo")]}],
+    ),
+    "pairs in each element of a list that is the answer, as an object below it": (
+        {"type": "array", "items": closed(place=EVENT)},
+        [rows("/*/place/airport /*/place/city", ("OSL", "Oslo"), ("BGO", "Bergen"))],
+        [[{"place": event("OSL", "Oslo")}, {"place": event("BGO", "Bergen")}]],
+        [[{"place": event("OSL", "Oslo")}, {"place": event("BGO", "Oslo")}]],
+    ),
+    "a value outside the list is of its column": (
+        closed(city=TEXT, l={"type": "array", "items": closed(airport=TEXT)}),
+        [rows("/l/*/airport /city", ("OSL", "Oslo"), ("FBU", "Oslo"), ("BGO", "Bergen"))],
+        [
+            {"city": "Oslo", "l": [{"airport": "OSL"}, {"airport": "FBU"}]},
+            {"city": "Oslo", "l": [{"airport": "OSL"}, {"airport": "BGO"}]},
+        ],
+        [{"city": "Oslo", "l": [{"airport": "TRD"}]}, {"city": "x", "l": [{"airport": "OSL"}]}],
+    ),
+    "two levels": (
+        closed(
+            l={"type": "array", "items": closed(day=TEXT, legs={"type": "array", "items": EVENT})}
+        ),
+        [rows("/l/*/legs/*/airport /l/*/legs/*/city", ("OSL", "Oslo"), ("BGO", "Bergen"))],
+        [{"l": [{"day": "1", "legs": [event("OSL", "Oslo"), event("BGO", "Bergen")]}]}],
+        [{"l": [{"day": "1", "legs": [event("OSL", "Bergen")]}]}],
+    ),
     "pairs of one main value": (
         EVENT,
         [rows("/airport /city", ("LON", "London"), ("LON", "Luton"), ("OSL", "Oslo"))],

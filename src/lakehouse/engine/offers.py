@@ -26,8 +26,8 @@ from lakehouse.core.candidate import RuleCandidates
 from lakehouse.core.chat import Offer, OfferMode
 from lakehouse.core.errors import InfraError
 from lakehouse.core.finding import Finding
-from lakehouse.core.json_text import NULL
-from lakehouse.core.kind import CandidatesMode, GroundingRule, mode_of
+from lakehouse.core.json_text import NULL, pointer_parts
+from lakehouse.core.kind import EACH, CandidatesMode, GroundingRule, mode_of
 from lakehouse.core.ports import TableSnapshot
 from lakehouse.core.session import Narrowed
 from lakehouse.engine.rule_offer import RuleOffer, rule_offer
@@ -201,9 +201,15 @@ def _modes(task: SessionTask) -> Iterator[tuple[GroundingRule, CandidatesMode]]:
 def _at(rule: GroundingRule, path: str) -> Iterator[str]:
     """Return the columns of a rule that a finding is about."""
     places = {} if rule.column is None else {rule.path: rule.column, **rule.with_}
+    parts = pointer_parts(path)
     for place, column in places.items():
-        above, _, last = path.rpartition("/")
-        if path == place or (above == place and last.isdigit()):
+        at = pointer_parts(place)
+        above = [
+            EACH if one == EACH and part.isdigit() else part
+            for one, part in zip(at, parts, strict=False)
+        ]
+        rest = parts[len(at) :]
+        if above == at and (not rest or (len(rest) == 1 and rest[0].isdigit())):
             yield column
 
 

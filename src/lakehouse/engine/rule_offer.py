@@ -14,7 +14,7 @@ from lakehouse.core.json_text import NULL, JsonScalar, JsonValue, parse_bytes, p
 from lakehouse.core.kind import CandidatesMode, GroundingRule
 from lakehouse.core.limits import HINT_BYTES_MAX, HINT_VALUES_MAX
 from lakehouse.core.session import SOURCE_COLUMN, Narrowed
-from lakehouse.validation.narrowing import Candidates
+from lakehouse.validation.narrowing import Candidates, stand_together
 
 _Cells = tuple[msgspec.Raw, ...]
 _NAMED: Final = "that the text names"
@@ -122,12 +122,12 @@ class RuleOffer(msgspec.Struct, frozen=True):
 
     def pairs_stand(self, limits: SchemaLimits | None) -> bool:
         """Whether a schema with these candidates holds its rows, and not only their columns."""
-        if limits is None or limits.root_union or len(self.places) == 1:
+        if limits is None or len(self.places) == 1:
             return True
         if len(self.named) + len(self.guesses) == 1 and not self.takes_null:
             return True
-        members = [pointer_parts(path) for path, _ in self.places]
-        return min(map(len, members)) > 1 and len({parts[0] for parts in members}) == 1
+        members = [tuple(pointer_parts(path)) for path, _ in self.places]
+        return stand_together(members, root_union=limits.root_union)
 
     def hint(self) -> str:
         """Return the line for the prompt; empty: there is nothing to say."""

@@ -8,7 +8,7 @@ Two laws hold: what the result accepts the schema accepts; and what the schema a
 values or null at the places, the result accepts.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from itertools import combinations
 from typing import Final
@@ -16,6 +16,7 @@ from typing import Final
 import msgspec
 
 from lakehouse.core.json_text import JsonScalar, JsonValue, equal_values
+from lakehouse.core.kind import EACH
 from lakehouse.core.matches import SCALARS
 from lakehouse.validation.exclusive_branches import apart, types_of
 from lakehouse.validation.raw_tree import ROOT, Place
@@ -37,7 +38,6 @@ _TYPES: Final[Mapping[type, str]] = {
     bool: "boolean",
     int: "integer",
 }
-_INDEX_DIGITS_MAX: Final = 9
 _FRACTIONAL: Final = frozenset({float, Decimal})
 _WHOLE_MAX: Final = 1 << 53
 
@@ -257,19 +257,11 @@ class NarrowedPlaces:
     ) -> dict[str, JsonValue]:
         if not _may_be(node, "array") or node.keys() & {"contains", "unevaluatedItems"}:
             return {}
-        elements = tuple(
-            msgspec.structs.replace(one, listed=False)
-            for one in marks
-            if isinstance(one, Cursor) and not one.parts and _enough(node, len(one.values))
-        )
+        elements = tuple(_of_elements(marks, node))
         steps = [(_index(one.parts[0]), one.step()) for one in marks if one.parts]
         prefix = listed(node.get("prefixItems"))
-        built = [
-            self._build(
-                (*place, "prefixItems", at), (*elements, *(one for n, one in steps if n == at))
-            )
-            for at in range(len(prefix))
-        ]
+        own = [(*elements, *(one for n, one in steps if n == at)) for at in range(len(prefix))]
+        built = [self._build((*place, "prefixItems", at), one) for at, one in enumerate(own)]
         form: dict[str, JsonValue] = {}
         if any(new is not old for new, old in zip(built, prefix, strict=True)):
             form["prefixItems"] = built
@@ -278,20 +270,9 @@ class NarrowedPlaces:
             items = self._build((*place, "items"), (*elements, *last))
             if items is not node["items"]:
                 form["items"] = items
-        elif elements and not node.keys() & _APART:
-            form["items"] = self._any_of(elements)
+        elif not node.keys() & _APART:
+            form |= _any_of(elements)
         return form
-
-    def _any_of(self, elements: tuple[Cursor, ...]) -> JsonValue:
-        """Write the values where the schema says nothing: any of them can stand there."""
-        for one in elements:
-            one.tally.hits += 1
-        values = [
-            value
-            for value in elements[0].values
-            if all(any(equal_values(value, x) for x in one.values) for one in elements)
-        ]
-        return only([*values, None], single=False) if values else True
 
     def _exclusive(self, place: Place) -> bool:
         """Return whether at most one branch of a `oneOf` can accept a value, by type or by tag.
@@ -357,9 +338,9 @@ def _alternatives(built: JsonValue) -> list[JsonValue]:
 
 def without_notes(node: JsonValue) -> JsonValue:
     """Return what a subschema asserts."""
-    if not isinstance(node, dict):
-        return {} if node is True else {"not": {}}
-    return {name: value for name, value in node.items() if name not in NOTES}
+    if isinstance(node, dict):
+        return {name: value for name, value in node.items() if name not in NOTES}
+    return {} if node is True else {"not": {}}
 
 
 def kept_notes(node: dict[str, JsonValue]) -> dict[str, JsonValue]:
@@ -373,6 +354,27 @@ def _may_be(node: dict[str, JsonValue], kind: str) -> bool:
     return (types is None or kind in types) and not node.keys() & {"enum", "const"}
 
 
+def _of_elements(marks: Sequence[Mark], node: dict[str, JsonValue]) -> Iterator[Mark]:
+    """Return what is said of every element of an array."""
+    for one in marks:
+        enough = _enough(node, len(one.values if isinstance(one, Cursor) else one.choices))
+        if enough and one.parts[:1] == (EACH,):
+            yield one.step()
+        elif enough and isinstance(one, Cursor) and not one.parts:
+            yield msgspec.structs.replace(one, listed=False)
+
+
+def _any_of(elements: Sequence[Mark]) -> dict[str, JsonValue]:
+    """Write values of elements where the schema says nothing of them: any can stand there."""
+    ends = [one for one in elements if isinstance(one, Cursor) and not (one.parts or one.listed)]
+    values: list[JsonValue] = list(ends[0].values) if ends else []
+    for one in ends:
+        one.tally.hits += 1
+        values = [value for value in values if any(equal_values(value, x) for x in one.values)]
+    form: JsonValue = only([*values, None], single=False) if values else True
+    return {"items": form} if ends else {}
+
+
 def _enough(node: dict[str, JsonValue], count: int) -> bool:
     """Return whether an array of so many different elements can be long enough."""
     least = node.get("minItems", 0)
@@ -382,7 +384,7 @@ def _enough(node: dict[str, JsonValue], count: int) -> bool:
 
 def _index(part: str) -> int | None:
     plain = part == "0" or (part.isascii() and part.isdigit() and part[0] != "0")
-    return int(part) if plain and len(part) <= _INDEX_DIGITS_MAX else None
+    return int(part) if plain and len(part) < 10 else None
 
 
 def _mentions(value: JsonValue, name: str) -> bool:

@@ -4,8 +4,9 @@ A model that decodes under the narrowed schema cannot write any other value. The
 still judges the answer. How places are rewritten, and what holds of the result: `narrowed_places`.
 
 Rows of several places stand as an `anyOf` at their nearest common parent, so that only real rows
-can be written. Where they cannot (a place in an array; a parent that may be no union), each place
-gets the values of its own column. A null at the main place leaves the others free, since the rule
+can be written: in each element, where all places are members of one (`/events/*/airport`). Where
+they cannot (a place in an array of its own; a parent that may be no union), each place gets the
+values of its own column. A null at the main place leaves the others free, since the rule
 then says nothing; a main value that is left out does not.
 """
 
@@ -22,7 +23,7 @@ from lakehouse.core.json_text import (
     parse_bytes,
     pointer_parts,
 )
-from lakehouse.core.kind import FormatMode
+from lakehouse.core.kind import EACH, FormatMode
 from lakehouse.core.matches import SCALARS
 from lakehouse.core.schema_weight import Definitions, SchemaWeight
 from lakehouse.core.session import Narrowed
@@ -190,15 +191,14 @@ class SchemaNarrowing:
         together = {at: spot for at, spot in enumerate(spots) if spot is not None and columns[at]}
         tallies = [PlaceTally() for _ in spots]
         marks: tuple[Mark, ...]
-        shared: tuple[str, ...] = ()
-        if len(together) > 1:
-            shared = _shared([spot.parts for spot in together.values()])
+        paths = {at: spot.parts for at, spot in together.items()}
         if (
             len(together) > 1
-            and (shared or root_union)
+            and stand_together([*paths.values()], root_union=root_union)
             and not any(spot.listed for spot in together.values())
         ):
-            below = {at: spot.parts[len(shared) :] for at, spot in together.items()}
+            shared = _shared([*paths.values()])
+            below = {at: parts[len(shared) :] for at, parts in paths.items()}
             choices = list(_choices(rows, below, tallies))
             if main.null:
                 choices.append((Cursor(below[0], (None,), tallies[0], null=False),))
@@ -266,6 +266,15 @@ class SchemaNarrowing:
             written = ENCODER.encode({**built, "$defs": used} if used else built), weight
         raw, weight = written
         return raw if weight.fits(len(raw), limits) else None
+
+
+def stand_together(places: Sequence[tuple[str, ...]], *, root_union: bool) -> bool:
+    """Return whether rows of these places can stand in a schema where none is an array.
+
+    What is said once for a whole array can bind its elements to no row of their own.
+    """
+    shared = _shared(places)
+    return bool(shared or root_union) and not any(EACH in at[len(shared) :] for at in places)
 
 
 def _forget(parts: list[_Part]) -> None:

@@ -1,6 +1,7 @@
 """Narrowing: laws that hold for any schema, candidates and answer."""
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -22,6 +23,8 @@ from support.narrowing_pair_cases import ROW_CASES
 NAMES = ["a", "b"]
 VALUES = ["x", "yy", "z", 1, 2.5, True, None]
 PLACES = ["/a", "/b", "/a/a", "/a/b", "/b/a", "/a/0", "/b/0/a", ""]
+EACH = [["/a/*"], ["/*"], ["/a/*/a"], ["/a/*/*"], ["/a/*/a", "/a/*/b"], ["/*/a", "/*/b", "/b"]]
+EACH += [["/a/*/a", "/b"], ["/a/*/a", "/a/*/b", "/b"], ["/a/*/*/a", "/a/*/*/b", "/a/*/b"]]
 OPTIONS = settings(max_examples=400, deadline=None)
 
 scalars = st.sampled_from(VALUES)
@@ -122,7 +125,8 @@ answers = (
 @st.composite
 def rules(draw: st.DrawFn) -> Candidates:
     chosen = st.lists(st.sampled_from(PLACES), min_size=1, max_size=3, unique=True)
-    places = draw(st.sampled_from([["/a"], ["/a", "/b"], ["/b", "/a"]]) | chosen)
+    usual = [["/a"], ["/a", "/b"], ["/b", "/a"]]
+    places = draw(st.sampled_from(usual) | chosen | st.sampled_from(EACH))
     rows = draw(st.lists(st.tuples(*(scalars for _ in places)), min_size=1, max_size=5))
     return Candidates(
         tuple((at, f"t.c{n}") for n, at in enumerate(places)), tuple(rows), draw(st.booleans())
@@ -151,13 +155,40 @@ def same(left: Any, right: Any) -> bool:
     return left == right and isinstance(left, bool) == isinstance(right, bool)
 
 
+def each_element(answer: Any, places: list[str], start: int = 1) -> Iterator[list[str]]:
+    """Write the index of each element for each `*` of the main place that is in an array."""
+    parts = places[0].split("/")
+    at = next((n for n, part in enumerate(parts) if n >= start and part == "*"), None)
+    if at is None:
+        yield places
+        return
+    above = "/".join(parts[:at])
+    found = resolve(answer, above)
+    if not isinstance(found, list):
+        yield from each_element(answer, places, at + 1)
+        return
+    for n in range(len(found)):
+        inner = [
+            f"{above}/{n}{one[len(above) + 2 :]}" if f"{one}/".startswith(f"{above}/*/") else one
+            for one in places
+        ]
+        yield from each_element(answer, inner, at + 1)
+
+
 def given_only(answer: Any, rule: Candidates) -> bool:
+    """Tell whether `given_at` holds for each element that a `*` of the main place stands for."""
+    places = [at for at, _ in rule.places]
+    given = [given_at(answer, rule, one) for one in each_element(answer, places)]
+    return all(given) if given else all(resolve(answer, at) is None for at in places[1:])
+
+
+def given_at(answer: Any, rule: Candidates, places: list[str]) -> bool:
     """Tell whether the places hold values of one row, or of one row for each element.
 
     Elements that no main value stands beside are of their column. Without any main value there
     are no others: a null there leaves them free, which the tables of cases hold.
     """
-    main, *others = (resolve(answer, at) for at, _ in rule.places)
+    main, *others = (resolve(answer, at) for at in places)
     mains = main if isinstance(main, list) else [main]
     if not any(one is not None for one in mains):
         return all(one is None for one in others)
@@ -192,6 +223,50 @@ def test_a_narrowed_schema_accepts_nothing_new_and_all_that_was_given(schema, gi
             assert original.accepts(answer), (done, answer)
         elif original.accepts(answer):
             assert not all(given_only(answer, rule) for rule in given_rules), (done, answer)
+
+
+@st.composite
+def lists(draw: st.DrawFn) -> tuple[Any, Candidates, list[Any]]:
+    """A schema of a list of objects, rows for its elements, and lists of objects of such rows."""
+    few = st.sampled_from([{"type": "string"}, {"type": ["string", "null"]}, {"maxLength": 1}, {}])
+    element = st.fixed_dictionaries(
+        {"type": st.just("object"), "properties": st.fixed_dictionaries({"a": few, "b": few})},
+        optional={
+            "required": st.lists(st.sampled_from(NAMES), unique=True),
+            "additionalProperties": st.just(False),
+        },
+    )
+    found = st.fixed_dictionaries(
+        {"type": st.just("array"), "items": element},
+        optional={
+            "prefixItems": st.lists(element, min_size=1, max_size=2),
+            "minItems": st.integers(0, 3),
+            "uniqueItems": st.just(True),
+        },
+    )
+    whole = st.fixed_dictionaries({"properties": st.fixed_dictionaries({"a": found, "b": few})})
+    places = draw(st.sampled_from([one for one in EACH if one[0] == "/a/*/a"]))
+    values = st.sampled_from(["x", "yy", "z", None])
+    given_rows = draw(st.lists(st.tuples(*(values for _ in places)), min_size=1, max_size=4))
+    rule = Candidates(tuple((at, f"t.c{n}") for n, at in enumerate(places)), tuple(given_rows))
+    cells = dict.fromkeys(places, values)
+    one_row = st.sampled_from([*given_rows, *draw(st.lists(st.tuples(*cells.values())))])
+    objects = one_row.map(lambda row: dict(zip(["a", "b"], row, strict=False)))
+    tries = st.fixed_dictionaries({"a": st.lists(objects, max_size=3), "b": values})
+    return draw(whole), rule, draw(st.lists(tries, min_size=10, max_size=40))
+
+
+@OPTIONS
+@given(lists())
+def test_both_laws_hold_for_lists_of_objects(case):
+    schema, rule, tries = case
+    original = compile_schema(json.dumps(schema).encode())
+    narrowed = compile_schema(SchemaNarrowing(json.dumps(schema).encode()).narrow([rule]).schema)
+    for answer in tries:
+        if narrowed.accepts(answer):
+            assert original.accepts(answer)
+        elif original.accepts(answer):
+            assert not given_only(answer, rule)
 
 
 # --- A plain object is written in one go --------------------------------------------------------
