@@ -48,6 +48,7 @@ class Session:
         answers: int = 1,
         kind: Mapping[str, Any] | None = None,
         kept: dict[object, Any] | None = None,
+        wrong: str = WRONG,
         **request: Any,
     ) -> None:
         (directory / "t.csv").write_text(AIRPORTS)
@@ -67,7 +68,7 @@ class Session:
         self.task: SessionTask = plan(
             IterateRequest(kind="k", prompt=text, **request), call_context((), ()), known
         )
-        reply = msgspec.structs.replace(answer(WRONG), offered=reached)
+        reply = msgspec.structs.replace(answer(wrong), offered=reached)
         self.chat = ListedChat(*[reply] * answers)
         self.run = Run(self.task, clock())
         asyncio.run(self._through(directory))

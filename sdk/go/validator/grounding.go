@@ -2,6 +2,7 @@ package validator
 
 import (
 	"fmt"
+	"iter"
 	"math"
 	"slices"
 	"strconv"
@@ -12,8 +13,12 @@ import (
 	"lakehouse/sdk/go/sessionlog"
 )
 
+const groundingFindingsMax = 1_000 // of one answer
+
 // A Match is how a value has to be in its column, or in the source.
 type Match string
+
+const each = "*" // in a pointer: each element of an array, else the member of this name
 
 // The ways to match.
 const (
@@ -25,7 +30,8 @@ const (
 
 // A Rule says what a value of the artifact has to be grounded in.
 type Rule struct {
-	// Path is a JSON Pointer into the artifact; each element where it points at an array.
+	// Path is a JSON Pointer into the artifact; each element where it points at an array, and where
+	// an array meets * on the way: /events/*/airport.
 	Path string
 	// Column is table.column; empty for a quote.
 	Column string
@@ -33,7 +39,8 @@ type Rule struct {
 	Match Match
 	// Tolerance is for within: absolute, not negative.
 	Tolerance float64
-	// With are further values of the same row: pointer to column.
+	// With are further values of the same row: pointer to column. A * that stands in what a pointer
+	// and Path begin with alike is the same element in both.
 	With map[string]string
 }
 
@@ -131,39 +138,70 @@ func tableOf(column string) string {
 }
 
 // ground checks one rule, and says whether it applied. An absent or null value, or an empty array,
-// is not checked.
-func (l *lookup) ground(artifact *value, source string) (found []located, applied bool, err error) {
-	target := artifact.at(l.path)
-	if target == nil {
-		return nil, false, nil
-	}
-	targets := []*value{target}
-	if target.kind == kindArray {
-		targets = target.items
-	}
-	for index, one := range targets {
-		if one.kind == kindNull {
-			continue
-		}
+// is not checked. It finds at most so many.
+func (l *lookup) ground(artifact *value, source string, most int) (found []located, applied bool, err error) {
+	for at := range l.elements(artifact) {
 		applied = true
-		at := element{value: one, path: l.rule.Path, index: -1}
-		if target.kind == kindArray {
-			at = element{one, belowIndex(l.rule.Path, index), index}
-		}
 		more, err := l.groundOne(at, artifact, source)
 		if err != nil {
 			return nil, false, err
 		}
 		found = append(found, more...)
+		if len(found) >= most {
+			return found[:most], true, nil
+		}
 	}
 	return found, applied, nil
 }
 
-// element is one value that a rule looks up; index is its place in an array, or -1.
+// element is one value that a rule looks up.
 type element struct {
-	value *value
-	path  string
-	index int
+	value   *value
+	path    string
+	indexes []int // at which each * went into an array
+	index   int   // of the value in the array that the pointer ends at, or -1
+}
+
+// elements gives all values that a rule looks up.
+func (l *lookup) elements(artifact *value) iter.Seq[element] {
+	return func(yield func(element) bool) {
+		l.follow(element{value: artifact, index: -1}, l.path, func(at element) bool {
+			if at.value.kind != kindArray {
+				return at.value.kind == kindNull || yield(at)
+			}
+			for n, one := range at.value.items {
+				inner := element{one, belowIndex(at.path, n), at.indexes, n}
+				if one.kind != kindNull && !yield(inner) {
+					return false
+				}
+			}
+			return true
+		})
+	}
+}
+
+// follow goes on from a value along the rest of a pointer, until it is told to stop.
+func (l *lookup) follow(at element, rest []string, yield func(element) bool) bool {
+	for n, part := range rest {
+		if part == each && at.value.kind == kindArray {
+			for index, one := range at.value.items {
+				inner := element{one, belowIndex(at.path, index), append(slices.Clip(at.indexes), index), -1}
+				if n == len(rest)-1 {
+					inner.index = index
+				}
+				if !l.follow(inner, rest[n+1:], yield) {
+					return false
+				}
+			}
+			return true
+		}
+		next := at.value.at([]string{part})
+		if next == nil {
+			return true
+		}
+		at.value, at.path = next, below(at.path, part)
+	}
+	return yield(at)
 }
 
 func (l *lookup) groundOne(at element, artifact *value, source string) ([]located, error) {
@@ -186,7 +224,7 @@ func (l *lookup) groundOne(at element, artifact *value, source string) ([]locate
 	}
 	var found []located
 	for _, pair := range l.with {
-		other, path := pair.of(artifact, at.index)
+		other, path := pair.of(artifact, l.path, at)
 		if other == nil || other.kind == kindNull {
 			continue
 		}
@@ -204,16 +242,32 @@ func (l *lookup) groundOne(at element, artifact *value, source string) ([]locate
 	return found, nil
 }
 
-// of gives the value that goes with an element: of two arrays, those in the same place.
-func (p pair) of(artifact *value, index int) (*value, string) {
-	other := artifact.at(p.path)
-	if other == nil || other.kind != kindArray || index < 0 {
-		return other, p.pointer
+// of gives the value that goes with an element, and its path: in the same element of what both
+// pointers begin with, and of two arrays that they end at the one in the same place.
+func (p pair) of(artifact *value, main []string, at element) (*value, string) {
+	other, path, indexes := artifact, "", at.indexes
+	for n, part := range p.path {
+		if part == each && other.kind == kindArray {
+			if n >= len(main) || !slices.Equal(p.path[:n+1], main[:n+1]) {
+				if n < len(p.path)-1 {
+					return other, path // no element of it belongs to this one
+				}
+				break
+			}
+			part, indexes = strconv.Itoa(indexes[0]), indexes[1:]
+		}
+		if other = other.at([]string{part}); other == nil {
+			return nil, ""
+		}
+		path = below(path, part)
 	}
-	if index >= len(other.items) {
+	if other.kind != kindArray || at.index < 0 {
+		return other, path
+	}
+	if at.index >= len(other.items) {
 		return nil, ""
 	}
-	return other.items[index], belowIndex(p.pointer, index)
+	return other.items[at.index], belowIndex(path, at.index)
 }
 
 // matching gives those of some rows in which a column has the value.

@@ -111,13 +111,16 @@ func (v *Validator) choose(classes [][]*value) (chosen *value, ambiguous bool, e
 func (v *Validator) ground(reply *Reply, artifact *value, source string) error {
 	var found []located
 	for i := range v.lookups {
-		more, applied, err := v.lookups[i].ground(artifact, source)
+		more, applied, err := v.lookups[i].ground(artifact, source, groundingFindingsMax-len(found))
 		if err != nil {
 			return err
 		}
 		found = append(found, more...)
 		if applied {
 			reply.Grounded = new(bool)
+		}
+		if len(found) == groundingFindingsMax {
+			break
 		}
 	}
 	if reply.Grounded != nil {

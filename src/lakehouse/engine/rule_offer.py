@@ -11,7 +11,7 @@ import msgspec
 from lakehouse.core.candidate import NamedValue, RuleCandidates
 from lakehouse.core.chat import SchemaLimits
 from lakehouse.core.json_text import NULL, JsonScalar, JsonValue, parse_bytes, pointer_parts
-from lakehouse.core.kind import CandidatesMode, GroundingRule
+from lakehouse.core.kind import EACH, CandidatesMode, GroundingRule
 from lakehouse.core.limits import HINT_BYTES_MAX, HINT_VALUES_MAX
 from lakehouse.core.session import SOURCE_COLUMN, Narrowed
 from lakehouse.validation.narrowing import Candidates, stand_together
@@ -134,10 +134,8 @@ class RuleOffer(msgspec.Struct, frozen=True):
         if not self.named and not self.guesses:
             if self.required() is None:
                 return ""
-            fitting = " that fits" if self.some_named else ""
-            return (
-                f"The text names no value of {self.rule.column}{fitting}: {self._name(0)} is null."
-            )
+            value = f"value of {self.rule.column}" + (" that fits" if self.some_named else "")
+            return f"The text names no {value}: {self._names()[0]} is null."
         named, guesses = self._shown()
         table = (self.rule.column or "").partition(".")[0]
         what = f"Values of {self.rule.column}" if len(self.places) == 1 else f"Rows of {table}"
@@ -179,17 +177,21 @@ class RuleOffer(msgspec.Struct, frozen=True):
         if len(self.places) == 1:
             listed = [bytes(cells[0]).decode("utf-8") for cells in rows]
         else:
-            names = [self._name(at) for at in range(len(self.places))]
+            names = self._names()
             listed = [
                 msgspec.json.encode(dict(zip(names, cells, strict=True))).decode("utf-8")
                 for cells in rows
             ]
         return ", ".join(listed)
 
-    def _name(self, at: int) -> str:
-        """Return what a place is called in the prompt: its member, or its pointer."""
-        parts = pointer_parts(self.places[at][0])
-        return parts[0] if len(parts) == 1 else self.places[at][0]
+    def _names(self) -> list[str]:
+        """Return what the places are called in the prompt: their members, or their pointers.
+
+        A member of each element of an array has its name there, if the others have other names.
+        """
+        pointers = [path for path, _ in self.places]
+        names = [_called(path) for path in pointers]
+        return names if len(set(names)) == len(names) else pointers
 
 
 def rule_offer(
@@ -239,6 +241,13 @@ def _pairs(found: RuleCandidates) -> Iterable[tuple[NamedValue, _Cells, bool]]:
             return []
         return [(row.main, (row.main.value, *row.values), row.joined) for row in found.rows]
     return [(value, (value.value,), True) for value in found.values]
+
+
+def _called(path: str) -> str:
+    parts = pointer_parts(path)
+    while EACH in parts:
+        parts = parts[parts.index(EACH) + 1 :]
+    return parts[0] if len(parts) == 1 else path
 
 
 def _stands(cell: msgspec.Raw, sources: Sequence[str]) -> bool:
