@@ -4,12 +4,14 @@ from collections.abc import Iterator
 
 from lakehouse.cli.doctor_check import Check
 from lakehouse.core.chat import SchemaLimits
+from lakehouse.core.json_text import pointer_parts
 from lakehouse.core.kind import GroundingRule, Kind, mode_of
 from lakehouse.core.limits import CANDIDATES_MAX, HINT_BYTES_MAX, HINT_VALUES_MAX
 from lakehouse.core.ports import TableSnapshot
 from lakehouse.core.wording import counted
 from lakehouse.providers.access import HttpSettings
 from lakehouse.providers.provider import ModelSettings
+from lakehouse.validation.narrowing import stand_together
 from lakehouse.validation.schema import CompiledSchema
 
 
@@ -82,7 +84,10 @@ def _decoded(rule: GroundingRule, kind: Kind, model: ModelSettings, limits: Sche
     ]
     if bounds:
         told += f", in a schema of at most {', '.join(bounds)} in all"
-    if rule.with_ and not limits.root_union:
+    places = [tuple(pointer_parts(at)) for at in (rule.path, *rule.with_)]
+    if len(places) > 1 and not stand_together(places, root_union=True):
+        told += "; each column by itself, as not all are in one element, and the rows in the prompt"
+    elif rule.with_ and not limits.root_union:
         told += "; at the root of the schema each column by itself, and the rows in the prompt"
     prompt = f"in the prompt, the first {HINT_VALUES_MAX}"
     told += f"; if there are more, {prompt}" if auto else "; with more, any value can be written"

@@ -24,6 +24,7 @@ from lakehouse.providers.scripted import ScriptedSettings
 from lakehouse.validation.schema import SchemaCache
 from support.doctor import BASE, Doctor, write_project
 
+STOP = {"type": "string"}
 SCHEMA = {
     "type": "object",
     "properties": {
@@ -32,6 +33,7 @@ SCHEMA = {
         "open": {"type": "boolean"},
         "people": {"type": "number"},
         "more": {"type": ["number", "null"]},
+        "stops": {"type": "array", "items": {"type": "object", "properties": {"city": STOP}}},
     },
 }
 TABLE = TableSettings("t.csv", {"open": "boolean", "people": "number"})
@@ -105,6 +107,12 @@ NEARLY: dict[str, Any] = {"column": "t.people", "match": "within", "tolerance": 
         (QUOTE, HERE, ["'/city' from the text: off: a quote may be any phrase"]),
         (rule_of(column=None, match="quote", candidates="decode"), HERE, ["in the schema"]),
         (rule_of("/name", candidates_required=True), HERE, ["in the schema"]),
+        (rule_of("/stops/*/city"), HERE, ["'/stops/*/city' from t.name: in the schema"]),
+        (
+            rule_of("/stops/*/city", with_={"/people": "t.people"}),
+            HERE,
+            ["each column by itself, as not all are in one element, and the rows in the prompt"],
+        ),
     ],
 )
 def test_a_rule_tells_where_its_candidates_go(
@@ -114,6 +122,11 @@ def test_a_rule_tells_where_its_candidates_go(
     assert (check.state, check.fix) == ("ok", "")
     for word in words:
         assert word in check.detail
+
+
+def test_rows_that_stand_in_each_element_are_told_of_no_limit() -> None:
+    same = told(rule_of("/stops/*/city", with_={"/stops/*/people": "t.people"}), HERE)
+    assert "by itself" not in same.detail
 
 
 @pytest.mark.parametrize(

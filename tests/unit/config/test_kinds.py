@@ -37,7 +37,11 @@ with = { "%s" = "customers.name" }
 TEXT = {"type": "string"}
 ORDER = {
     "type": "object",
-    "properties": {"customer_id": TEXT, "name": TEXT},
+    "properties": {
+        "customer_id": TEXT,
+        "name": TEXT,
+        "lines": {"type": "array", "items": {"type": "object", "properties": {"sku": TEXT}}},
+    },
     "additionalProperties": False,
 }
 
@@ -53,6 +57,8 @@ def config_of(folder: Path, path: str, other: str, schema: object = ORDER):
     [
         ("/customr_id", "/name", ["grounding[0].path", "'/customr_id'", "'/customer_id'"]),
         ("/customer_id", "/nam", ["grounding[0].with", "'/nam'", "'/name'"]),
+        ("/lines/sku", "/name", ["grounding[0].path", "'/lines/*'", "'/lines/*/sku'"]),
+        ("/name", "/lines/*/sku", ["grounding[0].with", "make '/lines/*/sku' the path"]),
     ],
 )
 def test_a_pointer_that_leads_nowhere_stops_the_start(
@@ -63,6 +69,14 @@ def test_a_pointer_that_leads_nowhere_stops_the_start(
         load_kinds(config, SchemaCache())
     for word in ["lakehouse.toml", "kinds.order", *words]:
         assert word in caught.value.public
+
+
+def test_a_rule_on_each_element_starts_without_a_doubt(tmp_path: Path) -> None:
+    schemas = SchemaCache()
+    for beside in ("/lines/*/sku", "/name"):
+        kinds = load_kinds(config_of(tmp_path, "/lines/*/sku", beside), schemas)
+        assert kinds["order"].grounding[0].with_ == {beside: "customers.name"}
+        assert doubts_about(kinds, schemas) == []
 
 
 def test_an_open_schema_starts_with_a_warning(tmp_path: Path) -> None:

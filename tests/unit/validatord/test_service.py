@@ -212,12 +212,17 @@ def test_an_outer_daemons_deadline_is_kept():
             RequestedRule(path="/city", column="t.c", with_={"/land": "t.d"}),
             ["grounding[0].with", "'/land'"],
         ),
+        (
+            RequestedRule(path="/city", column="t.c", with_={"/stops/*": "t.d"}),
+            ["grounding[0].with", "'*' of '/stops/*'", "make '/stops/*' the path"],
+        ),
     ],
 )
 def test_inline_grounding_that_never_applies_is_a_bad_request(rule, words):
     """A pointer that the inline schema rules out would check nothing."""
     schema = msgspec.Raw(
-        b'{"type":"object","properties":{"city":{"type":"string"}},"additionalProperties":false}'
+        b'{"type":"object","properties":{"city":{"type":"string"},'
+        b'"stops":{"type":"array","items":{"type":"string"}}},"additionalProperties":false}'
     )
     request = ValidateRequest(output=GOOD, schema=schema, grounding=(rule,), tables={"t": []})
     with pytest.raises(Refusal) as caught:
