@@ -27,22 +27,24 @@ so that another runtime can write the same bytes:
 """
 
 import asyncio
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import lru_cache
-from itertools import islice, takewhile
+from itertools import chain, islice, takewhile
 from typing import Final
 
 import msgspec
 import rfc8785
 
-from lakehouse.core.finding import Finding, raw_evidence
-from lakehouse.core.json_text import JsonValue, compact, pointer, pointer_parts
+from lakehouse.core.finding import Finding
+from lakehouse.core.json_text import JsonValue, pointer, pointer_parts
 from lakehouse.core.kind import EACH, GroundingRule, SqlRule
 from lakehouse.core.limits import GROUNDING_FINDINGS_MAX, POINTER_KEPT_CHARS_MAX
 from lakehouse.core.matches import HELD_AS, Holds
 from lakehouse.core.ports import TableSnapshot
+from lakehouse.grounding.evidence import Evidence
 
-_PLACES_PER_TURN: Final = 1_024  # looked up before other sessions may run: 2 ms
+_PLACES_PER_TURN: Final = 256  # looked up before other sessions may run: under 1 ms
+_CHARS_PER_TURN: Final = 1 << 20  # of sources searched for quotes: a few ms
 _ROWS_PER_TURN = 4_096  # checked before other sessions may run: about 1 ms
 _ROWS_FIRST = 64  # if rows match often, the first few are enough
 _NEEDED: Final[dict[Holds, str]] = {
@@ -79,15 +81,18 @@ async def check_grounding(
         TableUnavailable: A rule names a table or column that is not there.
 
     Cost: an accepted value takes one look-up per column and never leaves the event loop; after
-    1,024 values, other sessions may run.
+    256 values, and after each finding, other sessions may run.
     """
     findings: list[Finding] = []
     count = 0
-    evidence = _Evidence(raw)
+    evidence = Evidence(raw)
     for rule in rules:
+        turn = _PLACES_PER_TURN
+        if rule.column is None:
+            turn = min(turn, 1 + _CHARS_PER_TURN // (1 + sum(map(len, sources))))
         for found in values_at(artifact, rule.path):
             count += 1
-            if count % _PLACES_PER_TURN == 0:
+            if count % turn == 0:
                 await asyncio.sleep(0)
             if rule.column is None:
                 if not _is_quote(found.value, sources):
@@ -135,7 +140,7 @@ async def check_rules(
                 message=rule.message
                 if outcome.error is None
                 else f"{rule.message} (the rule fails on these values: {outcome.error})",
-                got=_Evidence(raw).at(path) if there else msgspec.UNSET,
+                got=Evidence(raw).at(path) if there else msgspec.UNSET,
                 expected=msgspec.Raw(msgspec.json.encode({"sql": rule.sql})),
             )
         )
@@ -147,7 +152,7 @@ class _Place(msgspec.Struct, frozen=True):
 
     rule: GroundingRule
     artifact: JsonValue
-    evidence: "_Evidence"
+    evidence: Evidence
     snapshot: TableSnapshot
 
 
@@ -160,7 +165,7 @@ class _Pair(msgspec.Struct, frozen=True):
     rows: Collection[int]
 
 
-async def _pair_findings(place: _Place, rows: Collection[int], found: "Found") -> list[Finding]:
+async def _pair_findings(place: _Place, rows: Collection[int], found: "RuleValue") -> list[Finding]:
     """Report `with` values that no row has together with the others; `rows` match the main one."""
     pairs = _pairs(place, found)
     if not pairs or await _together([rows, *(pair.rows for pair in pairs)]):
@@ -175,7 +180,7 @@ async def _pair_findings(place: _Place, rows: Collection[int], found: "Found") -
     return findings
 
 
-def _pairs(place: _Place, found: "Found") -> list[_Pair]:
+def _pairs(place: _Place, found: "RuleValue") -> list[_Pair]:
     pairs = []
     rule = place.rule
     for at in sorted(rule.with_, key=str.encode):
@@ -215,7 +220,7 @@ async def _shared(left: Collection[int], right: Collection[int]) -> Collection[i
 # --- Places of values ----------------------------------------------------------------------------
 
 
-class Found(msgspec.Struct, frozen=True):
+class RuleValue(msgspec.Struct, frozen=True):
     """A value that a rule applies to.
 
     `path` is its own place, `indexes` are those at which each `*` went into an array, and `index`
@@ -228,21 +233,25 @@ class Found(msgspec.Struct, frozen=True):
     index: int | None = None
 
 
-def values_at(artifact: JsonValue, at: str) -> Iterator[Found]:
+def values_at(artifact: JsonValue, at: str) -> Iterable[RuleValue]:
     """Return each value a rule applies to, in the order of the artifact."""
     parts = _parts(at)
-    led = _led(Found("", artifact), parts) if EACH in parts else [Found(at, _at(artifact, parts))]
-    for found in led:
-        value = found.value
-        if isinstance(value, list):
-            for n, one in enumerate(value):
-                if one is not None:
-                    yield Found(f"{found.path}/{n}", one, found.indexes, n)
-        elif value is not None:
-            yield found
+    if EACH in parts:
+        return chain.from_iterable(map(_elements, _led(RuleValue("", artifact), parts)))
+    value = _at(artifact, parts)
+    if isinstance(value, list):
+        return _elements(RuleValue(at, value))
+    return [] if value is None else [RuleValue(at, value)]
 
 
-def _led(start: Found, parts: Sequence[str]) -> Iterator[Found]:
+def _elements(one: RuleValue) -> Iterable[RuleValue]:
+    if not isinstance(one.value, list):
+        return [] if one.value is None else [one]
+    values = enumerate(one.value)
+    return (RuleValue(f"{one.path}/{n}", x, one.indexes, n) for n, x in values if x is not None)
+
+
+def _led(start: RuleValue, parts: Sequence[str]) -> Iterator[RuleValue]:
     """Follow a pointer to all that it leads to; arrays at its end stay whole."""
     value, path = start.value, start.path
     for at, part in enumerate(parts):
@@ -250,13 +259,13 @@ def _led(start: Found, parts: Sequence[str]) -> Iterator[Found]:
             below = parts[at + 1 :]
             for n, one in enumerate(value):
                 indexes = (*start.indexes, n)
-                yield from _led(Found(f"{path}/{n}", one, indexes, None if below else n), below)
+                yield from _led(RuleValue(f"{path}/{n}", one, indexes, None if below else n), below)
             return
         value, path = _step(value, part), f"{path}{pointer(part)}"
-    yield Found(path, value, start.indexes, start.index)
+    yield RuleValue(path, value, start.indexes, start.index)
 
 
-def _beside(artifact: JsonValue, at: str, main: str, found: Found) -> tuple[JsonValue, str]:
+def _beside(artifact: JsonValue, at: str, main: str, found: RuleValue) -> tuple[JsonValue, str]:
     """Return the value of a `with` pointer that goes with one of `main`, and its own path."""
     parts = _parts(at)
     value, path = artifact, ""
@@ -287,7 +296,7 @@ def _alike(parts: Sequence[str], others: Sequence[str]) -> int:
 def _at(artifact: JsonValue, parts: Sequence[str]) -> JsonValue:
     """Follow a pointer to one value; None if there is nothing at it."""
     for part in parts:
-        artifact = _step(artifact, part)
+        artifact = artifact.get(part) if isinstance(artifact, dict) else _step(artifact, part)
     return artifact
 
 
@@ -320,31 +329,6 @@ def _array_index(part: str) -> int | None:
 # --- Evidence -----------------------------------------------------------------------------------
 
 
-class _Evidence:
-    """The bytes of an artifact's values; each array and object on the way is read once."""
-
-    def __init__(self, raw: bytes) -> None:
-        self._raw = raw
-        self._inner: dict[str, list[msgspec.Raw] | dict[str, msgspec.Raw]] = {}
-
-    def at(self, path: str) -> msgspec.Raw | msgspec.UnsetType:
-        """Return the bytes of the value at a path; left out if too long."""
-        piece, done = msgspec.Raw(self._raw), ""
-        for part in pointer_parts(path):
-            inner = self._inner.get(done)
-            if inner is None:
-                inner = self._inner[done] = _inside(bytes(piece))
-            piece = inner[int(part)] if isinstance(inner, list) else inner[part]
-            done += pointer(part)
-        return raw_evidence(compact(bytes(piece).decode("utf-8")))
-
-
-def _inside(piece: bytes) -> list[msgspec.Raw] | dict[str, msgspec.Raw]:
-    if piece.lstrip().startswith(b"["):
-        return msgspec.json.decode(piece, type=list[msgspec.Raw])
-    return msgspec.json.decode(piece, type=dict[str, msgspec.Raw])
-
-
 def _expected(rule: GroundingRule, reference: str | None) -> msgspec.Raw:
     parts = {} if reference is None else {"column": reference}
     body = msgspec.json.encode({**parts, "match": rule.match})
@@ -357,7 +341,7 @@ def _is_quote(value: JsonValue, sources: Sequence[str]) -> bool:
     return isinstance(value, str) and value != "" and any(value in source for source in sources)
 
 
-def _quote_finding(rule: GroundingRule, path: str, evidence: _Evidence) -> Finding:
+def _quote_finding(rule: GroundingRule, path: str, evidence: Evidence) -> Finding:
     got = evidence.at(path)
     return Finding(
         code="ungrounded",
@@ -375,6 +359,7 @@ async def _table_finding(
     reference: str,
     rows: Collection[int] | None = None,
 ) -> Finding:
+    await asyncio.sleep(0)
     column = place.snapshot.columns[reference]
     got = place.evidence.at(path)
     nearest: list[msgspec.Raw] = []

@@ -174,6 +174,6 @@ def test_no_more_findings_are_looked_for_than_may_be_told(path: str) -> None:
 
 
 def test_places_are_found_one_by_one() -> None:
-    found = values_at({"events": [event("A"), event("B")]}, "/events/*/airport")
+    found = iter(values_at({"events": [event("A"), event("B")]}, "/events/*/airport"))
     assert next(found).path == "/events/0/airport"
     assert next(found).path == "/events/1/airport"

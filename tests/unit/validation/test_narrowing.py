@@ -220,12 +220,16 @@ def test_a_schema_is_narrowed_without_end() -> None:
 
 
 @pytest.mark.model
+@pytest.mark.parametrize("listed", [False, True])
 @pytest.mark.parametrize("whole", [True, False])
-def test_the_embedded_model_writes_one_of_two_real_pairs(whole: bool) -> None:
+def test_the_embedded_model_writes_one_of_two_real_pairs(whole: bool, listed: bool) -> None:
     """Although the text speaks of neither; without narrowing it writes something else."""
     pulled_weights()
-    schema = closed(airport=TEXT, city=TEXT)
-    found = narrow(schema, rows("/airport /city", ("QQX", "Zuzwil"), ("QQY", "Wabern")))
+    schema, places = closed(airport=TEXT, city=TEXT), "/airport /city"
+    if listed:
+        events = {"type": "array", "minItems": 2, "maxItems": 2, "items": schema}
+        schema, places = closed(events=events), "/events/*/airport /events/*/city"
+    found = narrow(schema, rows(places, ("QQX", "Zuzwil"), ("QQY", "Wabern")))
 
     async def run() -> Any:
         provider = LlamaCppProvider("small", LlamaCppSettings(model=SMOLLM2, slots=1))
@@ -235,7 +239,7 @@ def test_the_embedded_model_writes_one_of_two_real_pairs(whole: bool) -> None:
                 "Flight SK123 from Oslo is delayed. Give airport and city as JSON.",
                 schema=json.dumps(schema).encode() if whole else found.schema,
             )
-            request = msgspec.structs.replace(request, max_tokens=60, temperature=0.0, seed=1)
+            request = msgspec.structs.replace(request, max_tokens=90, temperature=0.0, seed=1)
             reply = await provider.complete(request, trace={}, deadline_ms=90_000)
             return json.loads(reply.text)
         finally:
@@ -243,4 +247,6 @@ def test_the_embedded_model_writes_one_of_two_real_pairs(whole: bool) -> None:
 
     answer = asyncio.run(run())
     real = [{"airport": "QQX", "city": "Zuzwil"}, {"airport": "QQY", "city": "Wabern"}]
-    assert (answer in real) is not whole
+    written = answer["events"] if listed else [answer]
+    assert len(written) == 1 + listed
+    assert [one in real for one in written] == [not whole] * len(written)
