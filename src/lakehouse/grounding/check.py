@@ -83,6 +83,8 @@ async def check_grounding(
     Cost: an accepted value takes one look-up per column and never leaves the event loop; after
     256 values, and after each finding, other sessions may run.
     """
+    if not rules:
+        return GroundingResult((), applied=False)
     findings: list[Finding] = []
     count = 0
     evidence = Evidence(raw)
