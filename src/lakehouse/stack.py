@@ -296,6 +296,7 @@ def catalog(config: Config) -> Catalog:
         models=model_names(config),
         config_digest=config.digest,
         schemas=schemas,
+        tables=config.tables,
         deadline_ms=config.session.deadline_ms,
         load_budget_ms=config.session.load_budget_ms,
         max_iterations=config.session.max_iterations,

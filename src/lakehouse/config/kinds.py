@@ -11,10 +11,12 @@ from lakehouse.config.columns import check_columns
 from lakehouse.config.settings import Config, KindSettings
 from lakehouse.core.errors import Refusal, SetupError
 from lakehouse.core.json_text import JsonError, compact, parse, parse_bytes
-from lakehouse.core.kind import FormatMode, Kind, kind_digest
+from lakehouse.core.kind import FormatMode, GroundingRule, Kind, kind_digest
+from lakehouse.engine.carried import with_carried
 from lakehouse.validation.keywords import idle_keywords
 from lakehouse.validation.pointers import doubts_of, null_fault
-from lakehouse.validation.schema import SchemaCache
+from lakehouse.validation.schema import CompiledSchema, SchemaCache
+from lakehouse.validation.schema_grounding import KEYWORD
 
 # Settings that decide a verdict or a prompt and came after the first digests were written.
 _GROWN: Final = ("repair", "history", "reprompt", "assert_formats", "candidates")
@@ -55,6 +57,7 @@ def _kind(name: str, settings: KindSettings, config: Config, schemas: SchemaCach
                 f"{place}.candidates_required: {fault}.",
                 hint="With candidates_required, null is the answer where the text names no value.",
             )
+    grounding = _grounding(name, settings, schema, config)
     model = settings.model or next(iter(config.models))
     max_iterations = settings.max_iterations or config.session.max_iterations
     grown = _grown(settings, model_of)
@@ -62,14 +65,14 @@ def _kind(name: str, settings: KindSettings, config: Config, schemas: SchemaCach
         name=name,
         schema=msgspec.Raw(raw),
         system=settings.system,
-        grounding=settings.grounding,
+        grounding=grounding,
         rules=settings.rules,
         max_iterations=max_iterations,
         model=model,
         digest=kind_digest(
             value,
             system=settings.system,
-            grounding=settings.grounding,
+            grounding=grounding,
             rules=settings.rules,
             max_iterations=max_iterations,
             model=model,
@@ -84,8 +87,33 @@ def _kind(name: str, settings: KindSettings, config: Config, schemas: SchemaCach
         model_check=ModelChecker(settings.python) if settings.python is not None else None,
         grown=grown,
     )
+    try:
+        with_carried(kind, schema, config.tables)
+    except Refusal as error:
+        message = f"{config.source}: kinds.{name}.schema: {error.public}"
+        raise SetupError(message, hint=error.hint) from error
     check_columns(name, kind, schema, config)
     return kind
+
+
+def _grounding(
+    name: str, settings: KindSettings, schema: CompiledSchema, config: Config
+) -> tuple[GroundingRule, ...]:
+    """Return the configured rules, then those that the schema carries beside them.
+
+    Raises:
+        SetupError: Both say something about one place, and not the same.
+    """
+    configured = {rule.path for rule in settings.grounding}
+    carried = [rule for rule in schema.grounding if rule not in settings.grounding]
+    for rule in carried:
+        if rule.path in configured:
+            raise SetupError(
+                f"{config.source}: kinds.{name}: `{KEYWORD}` in the schema and [[kinds.{name}."
+                f"grounding]] say different things about {rule.path!r}.",
+                hint="Keep one of them.",
+            )
+    return (*settings.grounding, *carried)
 
 
 def _declared(

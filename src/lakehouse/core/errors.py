@@ -4,6 +4,7 @@
     ├── Refusal            the request was rejected: an RFC 9457 problem, no row
     ├── InfraError         the session could not be judged: verdict `infra_error`
     │   ├── TableUnavailable
+    │   │   └── ColumnUnfit
     │   └── LogUnavailable
     └── SetupError         configuration or command line: printed, exit code 2
 
@@ -183,6 +184,15 @@ class TableUnavailable(InfraError):
             internal=f"{table}: {cause}",
         )
         self.table = table
+
+
+class ColumnUnfit(TableUnavailable):
+    """A column is not there, or cannot support a rule: `fault` says why, without a path."""
+
+    def __init__(self, table: str, column: str, fault: str) -> None:
+        super().__init__(table, f"column {column!r}: {fault}")
+        self.reference = f"{table}.{column}"
+        self.fault = fault
 
 
 class LogUnavailable(InfraError):

@@ -95,7 +95,8 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     before the findings; None: the default; empty: none. `sampling` applies where a request sets
     nothing. `candidates` is how a model is offered the values that the source names, where a rule
     says nothing. `model_check` runs the validators of a Python model. `grown` are the settings,
-    newer than the first version, that the digest covers.
+    newer than the first version, that the digest covers. `carried` are the rules, encoded, that the
+    schema of a request added to `grounding`: the digest of a configured kind does not cover them.
     """
 
     name: str | None
@@ -114,6 +115,7 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     candidates: CandidatesMode = "auto"
     model_check: ArtifactCheck | None = None
     grown: Mapping[str, object] = MappingProxyType({})
+    carried: bytes = b""
 
     def tables(self) -> frozenset[str]:
         columns = [rule.column for rule in self.grounding if rule.column is not None]

@@ -77,6 +77,7 @@ HINT_BYTES_MAX: Final = 4_096  # of the values that one rule adds to a prompt
 SCHEMA_FINDINGS_MAX: Final = 1_000  # schema findings of one answer; ten attempts must fit a row
 SCHEMA_FINDINGS_BYTES_MAX: Final = 256 << 10  # of all of them together
 GROUNDING_FINDINGS_MAX: Final = 1_000  # grounding findings of one answer, as of its schema
+CARRIED_RULES_MAX: Final = 64  # grounding rules in one schema, which anybody may send
 EXPECTED_RESOLVED_BYTES_MAX: Final = 8 << 10  # of `expected` with references replaced
 SCHEMA_STEPS_MAX: Final = 1_000_000  # subschemas tried to locate what is wrong in one answer
 SCHEMA_CHECKS_MAX: Final = 5_000_000  # a schema's nodes x an answer's values: about 1 s at worst

@@ -120,7 +120,8 @@ class Offers:
             return self._sorted(found, quoted)
         # By a caller's schema the same kind is narrowed otherwise.
         joint = b"" if task.inline_schema == NULL else bytes(task.schema.decoding)
-        asked = (task.kind.digest, joint, task.schema.formats, task.candidates, task.model.decoding)
+        kind = (task.kind.digest, task.kind.carried)
+        asked = (kind, joint, task.schema.formats, task.candidates, task.model.decoding)
         key = (*asked, *map(_same, found))
         offer = kept.get(key)
         if offer is None:

@@ -5,7 +5,7 @@ A bad request is refused here, before any model is called. Independent of HTTP.
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -34,6 +34,7 @@ from lakehouse.core.metadata import OWN_MEMBERS
 from lakehouse.core.row import RowMessage, Settings
 from lakehouse.core.session import IterateRequest
 from lakehouse.core.suggestion import did_you_mean
+from lakehouse.engine.carried import with_carried
 from lakehouse.validation.joint_schema import joint_schema
 from lakehouse.validation.schema import CompiledSchema, SchemaCache, check_schema_size
 
@@ -47,12 +48,16 @@ _RANGES: Final = (
 
 
 class Catalog(msgspec.Struct, frozen=True, kw_only=True):
-    """What the configuration offers to sessions. The first model is the default one."""
+    """What the configuration offers to sessions. The first model is the default one.
+
+    `tables` are the names of the tables; None: only another process knows them.
+    """
 
     kinds: Mapping[str, Kind]
     models: Mapping[str, ModelName]
     config_digest: str
     schemas: SchemaCache
+    tables: Collection[str] | None = None
     deadline_ms: int = DEADLINE_MS_DEFAULT
     load_budget_ms: int = LOAD_BUDGET_MS_DEFAULT
     max_iterations: int = ITERATIONS_DEFAULT
@@ -108,6 +113,11 @@ def plan(request: IterateRequest, context: CallContext, catalog: Catalog) -> Ses
     _check_ranges(request)
     kind = _kind(request, catalog)
     inline_schema = _inline_schema(kind, request.output_schema)
+    schema = judging_schema(
+        kind, inline_schema, catalog.schemas, assert_formats=request.assert_formats
+    )
+    if schema.grounding:
+        kind = with_carried(kind, schema, catalog.tables)
     model = find_model(request.model or kind.model, catalog.models)
     history = kind.history or model.history or "findings"
     said = kind.sampling != UNSAID  # most kinds do not set it
@@ -125,9 +135,7 @@ def plan(request: IterateRequest, context: CallContext, catalog: Catalog) -> Ses
     return SessionTask(
         context=context,
         kind=kind,
-        schema=judging_schema(
-            kind, inline_schema, catalog.schemas, assert_formats=request.assert_formats
-        ),
+        schema=schema,
         model=model,
         system=system,
         prompt=user_texts[-1],

@@ -100,7 +100,7 @@ class OutageRecorder:
 
 
 def _with_names(catalog: Catalog, request: IterateRequest) -> Catalog:
-    """Return a catalog that accepts the request's names: only the validator can reject them."""
+    """Return a catalog that accepts all of the request's names: only the validator rejects them."""
     kinds, models = dict(catalog.kinds), dict(catalog.models)
     name = request.kind
     if name is not None and name not in kinds:
@@ -108,7 +108,7 @@ def _with_names(catalog: Catalog, request: IterateRequest) -> Catalog:
     for alias in (request.model, kinds[name].model if name is not None else None):
         if alias is not None and alias not in models:
             models[alias] = ModelName(alias, "", "")
-    return msgspec.structs.replace(catalog, kinds=kinds, models=models)
+    return msgspec.structs.replace(catalog, kinds=kinds, models=models, tables=None)
 
 
 def _unknown_kind(name: str, model: str) -> Kind:

@@ -9,6 +9,7 @@ from lakehouse.core.json_text import JsonValue
 from lakehouse.core.kind import GroundingRule, SqlRule
 from lakehouse.core.matches import MATCHES
 from lakehouse.core.ports import Column, RuleOutcome
+from lakehouse.core.suggestion import did_you_mean
 from lakehouse.grounding.arrow import ColumnFault
 from lakehouse.grounding.candidates import find_candidates
 from lakehouse.grounding.index import ColumnIndex
@@ -35,9 +36,9 @@ class TableVersion:
         index = self._indexes.get(column)
         if index is None:
             if column not in self.data.names:
-                raise ColumnFault(
-                    f"there is no such column; its columns are {', '.join(self.data.names)}"
-                )
+                near = did_you_mean(column, self.data.names)
+                there = ", ".join(self.data.names)
+                raise ColumnFault(f"there is no such column{near}; its columns are {there}")
             index = self._indexes[column] = self.data.index(column)
         return index
 

@@ -16,7 +16,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from lakehouse.core.errors import TableUnavailable
+from lakehouse.core.errors import ColumnUnfit, TableUnavailable
 from lakehouse.core.kind import GroundingRule, Kind, mode_of
 from lakehouse.core.ports import TableSnapshot
 from lakehouse.grounding.arrow import ColumnFault
@@ -73,25 +73,36 @@ class TableFiles:
         self._runner = RuleRunner()
         self._known: dict[str, _Known] = {}
         self._databases: dict[frozenset[str], tuple[tuple[TableVersion, ...], RuleDatabase]] = {}
-        self._snapshots: dict[str, Snapshot] = {}
+        self._snapshots: dict[tuple[str, bytes], Snapshot] = {}
         self._under_way: dict[object, asyncio.Task[Any]] = {}
 
     async def snapshot(self, kind: Kind) -> TableSnapshot:
         """Return the tables that the kind's grounding and rules read; see the port."""
         versions: dict[str, TableVersion] = {}
-        snapshot = self._snapshots.get(kind.digest)
+        key = (kind.digest, kind.carried)
+        snapshot = self._snapshots.get(key)
         for name in self._names(kind) if snapshot is None else snapshot.versions:
             versions[name] = self._unchanged(name) or await self._fresh(name)
         if snapshot is None or snapshot.versions != versions:
             snapshot = await self._assemble(kind, versions)
-            if len(self._snapshots) >= _SNAPSHOTS_MAX:
-                self._snapshots.clear()
-            self._snapshots[kind.digest] = snapshot
+            self._keep(key, snapshot)
         return snapshot
 
     def close(self) -> None:
         """Stop the worker threads."""
         self._runner.close()
+
+    def _keep(self, key: tuple[str, bytes], snapshot: Snapshot) -> None:
+        """Keep a snapshot, and none with older versions: schemas of callers make many kinds."""
+        now = snapshot.versions
+        self._snapshots = {
+            known: one
+            for known, one in self._snapshots.items()
+            if all(now.get(name, version) is version for name, version in one.versions.items())
+        }
+        if len(self._snapshots) >= _SNAPSHOTS_MAX:
+            self._snapshots.clear()
+        self._snapshots[key] = snapshot
 
     def _names(self, kind: Kind) -> list[str]:
         return sorted(kind.tables().union(*(rule.tables for rule in self._prepared(kind))))
@@ -194,7 +205,7 @@ class TableFiles:
                 work = partial(index.prepare, rule.match)
                 await self._once((*key, rule.match), version.name, work)
         except ColumnFault as fault:
-            raise TableUnavailable(version.name, f"column {column!r}: {fault}") from fault
+            raise ColumnUnfit(version.name, column, str(fault)) from fault
         return index
 
     def _database(

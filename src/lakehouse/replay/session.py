@@ -22,6 +22,7 @@ from lakehouse.core.ports import RecordSink, TableSource, Validator
 from lakehouse.core.replay_row import ReplayRun, ReplaySide
 from lakehouse.core.row import Row
 from lakehouse.core.session import Attempt, ReplyError, Verdict
+from lakehouse.engine.carried import with_carried
 from lakehouse.engine.judge import judge
 from lakehouse.engine.task import Catalog, find_kind, inline_kind, judging_schema
 from lakehouse.replay.candidate import Candidate, replay_context, replay_request
@@ -120,13 +121,14 @@ class Rejudge:
         session counts as not accepted: what the model would have said next is unknown.
         """
         kind = self._kind(row)
-        tables = await self._tables.snapshot(kind)
         schema = judging_schema(
             kind,
             row.inline_schema,
             self._catalog.schemas,
             assert_formats=row.settings.asserts_formats,
         )
+        kind = with_carried(kind, schema, self._catalog.tables)
+        tables = await self._tables.snapshot(kind)
         attempts: list[Attempt] = []
         grounded: bool | None = None
         for logged in row.attempts:

@@ -10,6 +10,7 @@ from typing import Final
 from lakehouse.core.json_text import JsonValue, pointer
 from lakehouse.validation.raw_tree import Place
 from lakehouse.validation.schema_document import HOLD_NAMED, HOLD_ONE, LISTED, children
+from lakehouse.validation.schema_grounding import KEYWORD
 
 _ASSERTING: Final = frozenset(
     {
@@ -26,7 +27,7 @@ _REMARKS: Final = frozenset(
         *("example", "examples", "readOnly", "title", "writeOnly"),
     }
 )
-_CHECKS: Final = sorted(HOLD_ONE | HOLD_NAMED | LISTED | _ASSERTING)
+_CHECKS: Final = sorted(HOLD_ONE | HOLD_NAMED | LISTED | _ASSERTING | {KEYWORD})
 # What other dialects check by, and JSON Schema 2020-12 does not.
 _INSTEAD: Final = {
     "additionalItems": "`items` after `prefixItems`",

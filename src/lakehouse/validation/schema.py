@@ -24,7 +24,7 @@ The form of a schema finding, beyond the contract, for other runtimes:
 
 import re
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from functools import cached_property
 
@@ -40,7 +40,7 @@ from lakehouse.core.json_text import (
     parse_bytes,
     pointer,
 )
-from lakehouse.core.kind import FormatMode, Kind
+from lakehouse.core.kind import FormatMode, GroundingRule, Kind
 from lakehouse.core.limits import (
     PATTERNS_COMPILED_BYTES_MAX,
     SCHEMA_BYTES_MAX,
@@ -63,6 +63,7 @@ from lakehouse.validation.schema_engine import (
     pattern_cost_bytes,
 )
 from lakehouse.validation.schema_expected import ExpectedText
+from lakehouse.validation.schema_grounding import carried_rules, may_carry, without_keyword
 from lakehouse.validation.schema_message import EXTRA, message_of, shown
 from lakehouse.validation.schema_places import Failure, locate
 from lakehouse.validation.schema_tags import SchemaTags
@@ -70,15 +71,23 @@ from lakehouse.validation.schema_view import SchemaView
 
 _LONG_NUMBER = re.compile(rb"[0-9](?:[0-9.]{15}|[eE][-+]?0*[0-9]{3})")  # one that may be no double
 _FALSE = b'{"not":{}}'
+_HINT = (
+    "JSON Schema 2020-12 with references inside the document and RE2 patterns of up to 256 "
+    "characters."
+)
 
 
 class CompiledSchema:
     """One compiled schema. `cost_bytes` estimates its memory, `formats` are those asserted.
 
     `decoding` is the schema that models decode under: its own bytes, or others that say the same.
+    `grounding` are the rules that it carries; its document and `decoding` have them no more.
     """
 
     formats: FormatMode = "off"
+    grounding: tuple[GroundingRule, ...] = ()
+    carried_types: Mapping[str, frozenset[str]] | None = None
+    """What a value at each pointer of `grounding` can be; None until these are checked."""
 
     def __init__(
         self, document: SchemaDocument, engine: SchemaEngine, raw: bytes, nodes: int
@@ -284,9 +293,14 @@ def compile_schema(raw: bytes, formats: FormatMode = "off") -> CompiledSchema:
             _check_formats(document)
         patterns_bytes = _check_patterns(document)
         engine = SchemaEngine(document)
+        if may_carry(raw) and (rules := carried_rules(document, engine)):
+            bare = compile_schema(without_keyword(compact(raw.decode("utf-8"))), formats)
+            bare.grounding = rules
+            return bare
     except SchemaError as error:
         place = pointer(*error.place)
-        raise _refusal(f"at {place!r}: {error}" if place else str(error)) from error
+        why = f"at {place!r}: {error}" if place else str(error)
+        raise _refusal(why, error.hint or _HINT) from error
     schema = CompiledSchema(document, engine, compact(raw.decode("utf-8")), nodes)
     schema.formats = formats
     schema.cost_bytes += patterns_bytes
@@ -321,13 +335,8 @@ def _check_patterns(document: SchemaDocument) -> int:
     return total
 
 
-def _refusal(why: str) -> Refusal:
-    return Refusal(
-        "invalid_schema",
-        f"The schema is not accepted: {why}.",
-        hint="JSON Schema 2020-12 with references inside the document and RE2 patterns of up "
-        "to 256 characters.",
-    )
+def _refusal(why: str, hint: str = _HINT) -> Refusal:
+    return Refusal("invalid_schema", f"The schema is not accepted: {why}.", hint=hint)
 
 
 def _count_nodes(root: JsonValue) -> int:

@@ -63,6 +63,8 @@ def engine_value(keyword: str, value: JsonValue) -> JsonValue:
 class SchemaError(ValueError):
     """An invalid schema; `place` is where in the document, the message says why."""
 
+    hint = ""  # what helps with this kind of fault, if it is not what helps with every schema
+
     def __init__(self, place: Place, why: str) -> None:
         super().__init__(why)
         self.place = place

@@ -5,6 +5,7 @@ its row. Every session ends in this module, with one row, whatever ended it.
 """
 
 import asyncio
+import contextlib
 import logging
 from functools import partial
 
@@ -20,6 +21,7 @@ from lakehouse.core.observation import AttemptTimes, Observer, SessionEnded, Ses
 from lakehouse.core.ports import ChatModel, KindInfo, RecordSink, TableSource, ValidateRequest
 from lakehouse.core.row import Row
 from lakehouse.core.session import IterateRequest, Judged, SessionReply, ValidateReply
+from lakehouse.engine.carried import check_columns, with_carried
 from lakehouse.engine.iterate import iterate
 from lakehouse.engine.judge import judge
 from lakehouse.engine.run import Bound, Run, session_reply
@@ -64,9 +66,15 @@ class ValidatorService:
     ) -> SessionReply:
         """Run one session; the port documents the guarantees."""
         task = plan(request, context, self.catalog)
+        started_ms = None
+        if task.kind.carried:
+            started_ms = self._clock.monotonic_ms()
+            with contextlib.suppress(TimeoutError):  # the session, out of time, says so in its row
+                async with asyncio.timeout(task.settings.deadline_ms / 1000):
+                    await check_columns(task.kind, task.schema, self._tables)
         self._sink.check_writable()
         self.sessions_taken += 1
-        session = asyncio.create_task(self._session(task, judged))
+        session = asyncio.create_task(self._session(task, judged, started_ms))
         self._running.add(session)
         session.add_done_callback(self._running.discard)
         caller = asyncio.current_task()
@@ -84,7 +92,7 @@ class ValidatorService:
         """Judge a given answer; the port documents the guarantees."""
         kind = self._kind_to_judge_by(request)
         async with Bound(VALIDATE_MS_MAX / 1000, _validate_too_long):
-            tables = await self._tables_of(request).snapshot(kind)
+            tables = await self._tables_of(request, kind).snapshot(kind)
             judgement = await judge(
                 request.output,
                 "stop",
@@ -119,10 +127,10 @@ class ValidatorService:
         if self._running:
             await asyncio.wait(self._running)
 
-    def _tables_of(self, request: ValidateRequest) -> TableSource:
+    def _tables_of(self, request: ValidateRequest, kind: Kind) -> TableSource:
         if request.kind is not None:
             return self._tables
-        if not request.tables and not request.grounding:
+        if not request.tables and not kind.grounding:
             return NoTables()
         from lakehouse.grounding.inline import InlineTables  # noqa: PLC0415  the import takes 0.5 s
 
@@ -141,6 +149,7 @@ class ValidatorService:
             return find_kind(request.kind, self.catalog.kinds)
         rules = tuple(rule.rule() for rule in request.grounding or ())
         kind = inline_kind(request.schema, system=None, max_iterations=1, model="")
+        kind = with_carried(kind, self.catalog.schemas.of(kind), None)
         for index, rule in enumerate(rules):
             fault = fault_of(rule)
             if fault is not None:
@@ -150,11 +159,15 @@ class ValidatorService:
                     raise Refusal(
                         "invalid_request", f"`grounding[{index}].{doubt.member}`: {doubt.message}."
                     )
-        return msgspec.structs.replace(kind, grounding=rules)
+        return msgspec.structs.replace(kind, grounding=(*rules, *kind.grounding))
 
-    async def _session(self, task: SessionTask, judged: Judged | None) -> SessionReply:
+    async def _session(
+        self, task: SessionTask, judged: Judged | None, started_ms: float | None
+    ) -> SessionReply:
         current_session.set(task.context.session_id)
         run = Run(task, self._clock, judged)
+        if started_ms is not None:
+            run.budget.started_ms = started_ms
         now = self._clock.now()
         try:
             self._sink.started(run.started(daemon=self._daemon, moment=now))
