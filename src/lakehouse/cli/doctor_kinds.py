@@ -7,6 +7,7 @@ from typing import Final
 import msgspec
 
 from lakehouse.cli.doctor_check import Check
+from lakehouse.config.columns import place_of
 from lakehouse.config.trials import try_model
 from lakehouse.core.errors import LakehouseError
 from lakehouse.core.json_text import JsonError, JsonValue, parse_bytes
@@ -16,6 +17,7 @@ from lakehouse.grounding.check import values_at
 from lakehouse.grounding.tables import Rules
 from lakehouse.sessionlog.reading.filters import SessionFilter
 from lakehouse.sessionlog.reading.sessions import list_sessions
+from lakehouse.validation.schema import CompiledSchema
 
 _SESSIONS_MAX: Final = 50  # the newest accepted ones of a kind that are looked at
 _SESSIONS_MIN: Final = 10  # for one check among others that apply
@@ -57,7 +59,7 @@ def applied_checks(log: Path, known: Catalog, rules: Mapping[str, Rules]) -> lis
         except LakehouseError as error:
             checks.append(Check(f"kind {name} in the log", "warning", error.public, error.hint))
             continue
-        for never in _never(kind, rows, rules.get(name, {})):
+        for never in _never(kind, known.schemas.of(kind), rows, rules.get(name, {})):
             detail = f"{never} in none of the last {len(rows)} accepted sessions"
             fix = "correct the pointer or name, or make the member `required` in the schema"
             checks.append(Check(f"kind {name} in the log", "warning", detail, fix))
@@ -70,7 +72,9 @@ def _accepted(log: Path, kind: str) -> list[_Accepted]:
     return [msgspec.json.decode(row, type=_Accepted) for row in page.rows]
 
 
-def _never(kind: Kind, rows: list[_Accepted], rules: Rules) -> Iterator[str]:
+def _never(
+    kind: Kind, schema: CompiledSchema, rows: list[_Accepted], rules: Rules
+) -> Iterator[str]:
     """Name the checks that no artifact had a value for."""
     artifacts = list(_artifacts(rows))
     if not artifacts:
@@ -83,7 +87,7 @@ def _never(kind: Kind, rows: list[_Accepted], rules: Rules) -> Iterator[str]:
     for index, grounding in enumerate(kind.grounding):
         for member, at in (("path", grounding.path), *(("with", at) for at in grounding.with_)):
             if not any(any(values_at(artifact, at)) for artifact in artifacts):
-                yield f"kinds.{kind.name}.grounding[{index}].{member}: {at!r} led to a value"
+                yield f"{place_of(kind, index, schema)}.{member}: {at!r} led to a value"
     for index, rule in enumerate(kind.rules):
         for member in rules[rule.sql].members if rule.sql in rules else ():
             if not any(

@@ -18,11 +18,12 @@ from lakehouse.tabular.formats import leaves_types
 from lakehouse.validation.pointers import scalar_types
 from lakehouse.validation.schema import CompiledSchema
 from lakehouse.validation.schema_choices import ViewTooLarge
+from lakehouse.validation.schema_grounding import KEYWORD
 
 _TYPE_OF: Final[dict[str, Holds]] = {"integer": "number", "number": "number", "boolean": "boolean"}
 
 
-def check_columns(name: str, kind: Kind, schema: CompiledSchema, config: Config) -> None:
+def check_columns(kind: Kind, schema: CompiledSchema, config: Config) -> None:
     """Check a kind's grounding against the CSV columns that it names.
 
     Raises:
@@ -42,11 +43,19 @@ def check_columns(name: str, kind: Kind, schema: CompiledSchema, config: Config)
             if needed & TYPES[holds]:
                 continue
             raise SetupError(
-                f"{config.source}: kinds.{name}.grounding[{index}]: {at!r} needs "
+                f"{config.source}: {place_of(kind, index, schema)}: {at!r} needs "
                 f"{_words(needed)}, and column {column!r} of the CSV table {table!r} contains "
                 f"{configured}: no answer could ever be accepted.",
                 hint=_hint(table, column, needed),
             )
+
+
+def place_of(kind: Kind, index: int, schema: CompiledSchema) -> str:
+    """Name the place of a rule for messages: its entry, or what carries it in the kind's schema."""
+    rule = kind.grounding[index]
+    if rule in schema.grounding:
+        return f"kinds.{kind.name}.schema: `{KEYWORD}` of {rule.path!r}"
+    return f"kinds.{kind.name}.grounding[{index}]"
 
 
 def misfits(kind: Kind, schema: CompiledSchema, snapshot: TableSnapshot) -> Iterator[str]:

@@ -7,7 +7,7 @@ import msgspec
 
 from lakehouse.artifact_models.checker import ModelChecker
 from lakehouse.artifact_models.declared import DeclaredModel, declared_model
-from lakehouse.config.columns import check_columns
+from lakehouse.config.columns import check_columns, place_of
 from lakehouse.config.settings import Config, KindSettings
 from lakehouse.core.errors import Refusal, SetupError
 from lakehouse.core.json_text import JsonError, compact, parse, parse_bytes
@@ -87,12 +87,8 @@ def _kind(name: str, settings: KindSettings, config: Config, schemas: SchemaCach
         model_check=ModelChecker(settings.python) if settings.python is not None else None,
         grown=grown,
     )
-    try:
-        with_carried(kind, schema, config.tables)
-    except Refusal as error:
-        message = f"{config.source}: kinds.{name}.schema: {error.public}"
-        raise SetupError(message, hint=error.hint) from error
-    check_columns(name, kind, schema, config)
+    _check_carried(kind, schema, config)
+    check_columns(kind, schema, config)
     return kind
 
 
@@ -116,6 +112,14 @@ def _grounding(
     return (*settings.grounding, *carried)
 
 
+def _check_carried(kind: Kind, schema: CompiledSchema, config: Config) -> None:
+    try:
+        with_carried(kind, schema, config.tables)
+    except Refusal as error:
+        message = f"{config.source}: kinds.{kind.name}.schema: {error.public}"
+        raise SetupError(message, hint=error.hint) from error
+
+
 def _declared(
     name: str, settings: KindSettings, config: Config
 ) -> tuple[DeclaredModel | None, FormatMode]:
@@ -137,8 +141,8 @@ def doubts_about(kinds: Mapping[str, Kind], schemas: SchemaCache) -> list[str]:
         idle = idle_keywords(parse_bytes(bytes(kind.schema)))
         found += [f"kinds.{name}.schema: {keyword}" for keyword in idle]
         for index, rule in enumerate(kind.grounding):
-            doubts = doubts_of(schemas.of(kind), rule)
-            place = f"kinds.{name}.grounding[{index}]"
+            schema = schemas.of(kind)
+            place, doubts = place_of(kind, index, schema), doubts_of(schema, rule)
             found += [f"{place}.{doubt.member}: {doubt.message}" for doubt in doubts]
     return found
 

@@ -112,12 +112,7 @@ def plan(request: IterateRequest, context: CallContext, catalog: Catalog) -> Ses
     messages, user_texts, row_messages = _messages(request)
     _check_ranges(request)
     kind = _kind(request, catalog)
-    inline_schema = _inline_schema(kind, request.output_schema)
-    schema = judging_schema(
-        kind, inline_schema, catalog.schemas, assert_formats=request.assert_formats
-    )
-    if schema.grounding:
-        kind = with_carried(kind, schema, catalog.tables)
+    inline = _inline_schema(kind, request.output_schema)
     model = find_model(request.model or kind.model, catalog.models)
     history = kind.history or model.history or "findings"
     said = kind.sampling != UNSAID  # most kinds do not set it
@@ -132,9 +127,10 @@ def plan(request: IterateRequest, context: CallContext, catalog: Catalog) -> Ses
     )
     sampling = defaults if asked == UNSAID else asked.over(defaults)
     system = kind.system if request.system is None else request.system
+    schema = judging_schema(kind, inline, catalog.schemas, assert_formats=request.assert_formats)
     return SessionTask(
         context=context,
-        kind=kind,
+        kind=with_carried(kind, schema, catalog.tables) if schema.grounding else kind,
         schema=schema,
         model=model,
         system=system,
@@ -161,7 +157,7 @@ def plan(request: IterateRequest, context: CallContext, catalog: Catalog) -> Ses
         conversation_id=request.conversation_id,
         metadata=request.metadata,
         config_digest=catalog.config_digest,
-        inline_schema=inline_schema,
+        inline_schema=inline,
         candidates=request.candidates,
         kept_offers=catalog.kept_offers,
     )
@@ -209,7 +205,9 @@ def inline_kind(
     model: str,
     assert_formats: bool = False,
 ) -> Kind:
-    """Build the unnamed kind of an inline schema: no grounding, no rules.
+    """Build the unnamed kind of an inline schema: no rules, no grounding but what it carries.
+
+    What it carries is added once the schema is compiled (`carried.py`); the digest covers it.
 
     Raises:
         Refusal: `invalid_schema` if it is too large; the schema cache finds every other fault

@@ -16,7 +16,7 @@ from lakehouse.core.row import Row
 from lakehouse.core.row_codec import decode_row
 from lakehouse.core.session import IterateRequest
 from lakehouse.replay.candidate import Candidate, replay_row_id
-from lakehouse.replay.session import Rejudge, Replayed
+from lakehouse.replay.session import ModelReplay, Rejudge, Replayed
 from lakehouse.sessionlog.reading.reader import read_rows
 from lakehouse.sessionlog.writing.memory import MemoryLog
 from lakehouse.stack import Stack
@@ -206,3 +206,48 @@ def test_a_kind_that_is_gone_refuses_its_sessions(project: Path):
     row = next(row for row in logged(project) if row.kind)
     with pytest.raises(Refusal, match="event"):
         rejudge(project, [row])
+
+
+@pytest.mark.parametrize("kind", ["strict", None])
+def test_the_grounding_that_the_callers_schema_carries_judges_again(
+    project: Path, kind: str | None
+) -> None:
+    """It stands in the row: whoever judges the row again needs nothing else."""
+    [right] = [row for row in logged(project) if row.prompt == "<right>" and row.kind]
+
+    def carrying(column: str) -> Row:
+        keyword = {"type": "string", "x-lakehouse": {"column": column}}
+        schema = json.dumps({"properties": {"code": keyword}}).encode()
+        return msgspec.structs.replace(right, kind=kind, inline_schema=msgspec.Raw(schema))
+
+    ends, rows = rejudge(project, [carrying("airports.iata"), carrying("airports.city")])
+
+    assert [end.side.verdict for end in ends] == ["accepted", "max_iter_exhausted"]
+    assert [end.side.grounded for end in ends] == [True, False]
+    [finding] = rows[1].attempts[0].findings
+    assert (finding.code, finding.path) == ("ungrounded", "/code")
+    assert list(rows[1].tables) == ["airports"]
+    with pytest.raises(Refusal, match=r"table 'airport' .*did you mean 'airports'"):
+        rejudge(project, [carrying("airport.iata")])
+
+
+@pytest.mark.parametrize("kind", ["strict", None])
+def test_a_session_is_repeated_with_the_grounding_that_its_row_carries(
+    project: Path, kind: str | None
+) -> None:
+    schema = b'{"properties":{"code":{"type":"string","x-lakehouse":{"column":"airports.city"}}}}'
+    [right] = [row for row in logged(project) if row.prompt == "<right>" and row.kind]
+    row = msgspec.structs.replace(right, kind=kind, inline_schema=msgspec.Raw(schema))
+    sink = MemoryLog()
+
+    async def run() -> None:
+        stack = open_stack(project, "replay", sink=sink)
+        again = ModelReplay(stack.validator, Candidate(), kinds=stack.catalog.kinds, in_force={})
+        await again(row, replay_row_id(RUN_ID, row.row_id, 0))
+        await stack.close()
+
+    asyncio.run(run())
+    [new] = sink.rows
+    [finding] = new.attempts[0].findings
+    assert (finding.code, finding.path) == ("ungrounded", "/code")
+    assert new.inline_schema == row.inline_schema
