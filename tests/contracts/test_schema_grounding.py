@@ -252,6 +252,24 @@ def test_what_cannot_be_checked_is_refused_before_the_model_is_asked(
     assert len(server.calls) == before
 
 
+def test_an_answer_is_validated_against_the_tables_of_the_request(
+    stack: tuple[int, Endpoint],
+) -> None:
+    port, _ = stack
+    body = {"schema": EVENT, "tables": {"airports": [{"iata": "OSL", "city": "Oslo"}]}}
+    told = [
+        call(port, "POST", "/v1/validate", {**body, "output": output}).json()
+        for output in (RIGHT, WRONG)
+    ]
+    assert [(one["verdict"], one["grounded"]) for one in told] == [
+        ("accepted", True), ("rejected", False),
+    ]  # fmt: skip
+    for tables in ({}, {"airport": []}):
+        answer = call(port, "POST", "/v1/validate", {**body, "tables": tables, "output": RIGHT})
+        assert (answer.status, answer.json()["code"]) == (400, "invalid_request")
+        assert "'airports'" in answer.json()["detail"]
+
+
 def test_openais_clients_are_told_the_member_of_their_request(stack: tuple[int, Endpoint]) -> None:
     port, _ = stack
     schema = {"type": "object", "properties": {"a": {**TEXT, "x-lakehouse": {"column": "x.y"}}}}

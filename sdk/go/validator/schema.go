@@ -58,6 +58,12 @@ func compile(document *value) (*Schema, error) {
 	if err != nil {
 		return nil, err
 	}
+	for _, place := range places {
+		if place.value.member("x-lakehouse") != nil {
+			// It would have to be checked: whoever ignores it accepts what is in no table.
+			return nil, &SchemaError{"x-lakehouse at " + place.pointer + ": send its rule in `grounding`"}
+		}
+	}
 	compiler := jsonschema.NewCompiler()
 	compiler.DefaultDraft(jsonschema.Draft2020)
 	compiler.UseLoader(noLoader{}) // the default one reads files
