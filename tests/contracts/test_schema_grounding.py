@@ -264,7 +264,8 @@ def test_an_answer_is_validated_against_the_tables_of_the_request(
     assert [(one["verdict"], one["grounded"]) for one in told] == [
         ("accepted", True), ("rejected", False),
     ]  # fmt: skip
-    for tables in ({}, {"airport": []}):
+    others: list[dict[str, Any]] = [{}, {"airport": []}]
+    for tables in others:
         answer = call(port, "POST", "/v1/validate", {**body, "tables": tables, "output": RIGHT})
         assert (answer.status, answer.json()["code"]) == (400, "invalid_request")
         assert "'airports'" in answer.json()["detail"]

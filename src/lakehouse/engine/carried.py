@@ -86,18 +86,19 @@ async def check_columns(kind: Kind, schema: CompiledSchema, tables: TableSource)
 def _types(schema: CompiledSchema) -> dict[str, frozenset[str]]:
     """Check the pointers of the rules; returns the types that a value at each can have."""
     for rule in schema.grounding:
-        fatal = [doubt.message for doubt in doubts_of(schema, rule) if doubt.fatal]
-        if not fatal and rule.candidates_required:
-            fault = null_fault(schema, rule.path)
-            fatal = [] if fault is None else [fault]
-        if fatal:
-            raise _refusal(rule, fatal[0])
+        fault = null_fault(schema, rule.path) if rule.candidates_required else None
+        if fault is not None:
+            raise _refusal(rule, fault)
     try:
         view = schema.view()
+        for rule in schema.grounding:
+            for doubt in doubts_of(schema, rule, view):
+                if doubt.fatal:
+                    raise _refusal(rule, doubt.message)
         places = dict.fromkeys(at for rule in schema.grounding for at in (rule.path, *rule.with_))
         types = {at: scalar_types(view, at) for at in places}
     except ViewTooLarge:
-        return {}
+        return {}  # its answers are judged all the same
     return {at: found for at, found in types.items() if found}
 
 
