@@ -34,7 +34,7 @@ from lakehouse.validation.schema_engine import SchemaEngine
 from lakehouse.validation.schema_view import SchemaView
 
 KEYWORD: Final = "x-lakehouse"
-_MARK: Final = b'"x-lakehouse"'
+_MARK: Final = b"lakehouse"
 _DEFINED: Final = frozenset({"$defs", "definitions"})  # they apply only where a reference leads
 _IN_PLACE: Final = frozenset({"allOf", "anyOf", "oneOf"})
 _STEPS_MAX: Final = 2_000  # through the schema: references can multiply its places
@@ -56,7 +56,7 @@ def may_carry(raw: bytes) -> bool:
 
     A name may also be written with escapes, which are rare enough to be looked into.
     """
-    return _MARK in raw or b"\\u" in raw
+    return _MARK in raw.lower() or b"\\u" in raw
 
 
 def carried_rules(document: SchemaDocument, engine: SchemaEngine) -> tuple[GroundingRule, ...]:
@@ -171,7 +171,11 @@ def _applied(node: dict[str, JsonValue], place: Place) -> list[Place]:
 
 
 def _leading(document: SchemaDocument) -> set[Place]:
-    """Return the places that lead to a keyword."""
+    """Return the places that lead to a keyword.
+
+    Raises:
+        CarriedFault: One is written in another case, or with `_`, and would check nothing.
+    """
     sources: dict[Place, list[Place]] = {ROOT: []}
     pending = [ROOT]
     while pending:
@@ -182,6 +186,10 @@ def _leading(document: SchemaDocument) -> set[Place]:
                 sources[there] = []
                 pending.append(there)
             sources[there].append(place)
+    for place in sources:
+        for name in document.node(place):
+            if name != KEYWORD and name.casefold().replace("_", "-") == KEYWORD:
+                raise CarriedFault((*place, name), f"no such keyword; write {KEYWORD!r}")
     leading: set[Place] = set()
     pending = [place for place in sources if KEYWORD in document.node(place)]
     while pending:

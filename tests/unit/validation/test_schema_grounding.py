@@ -58,7 +58,7 @@ def refused(schema: Any) -> Refusal:
             ["/a", "/b"],
         ),
         ({"$ref": "#/$defs/N", "$defs": {"N": of(next={"$ref": "#/$defs/N"}), "X": CODE}}, []),
-        (of(**{"x-lakehouse": {"const": {"x-lakehouse": 1}}}), []),
+        (of(**{"x-lakehouse": {"const": {"x-lakehouse": 1}}, "x_lakehouse": TEXT}), []),
         (True, []),
     ],
 )
@@ -156,6 +156,8 @@ def test_a_malformed_keyword_is_named_with_its_value(
         ({"if": of(code=CODE), "then": True}, "/if", "no pointer"),
         ({"if": of(kind={"const": 1}), "then": of(code=CODE)}, "/then", "no pointer"),
         ({"contains": CODE}, "/contains", "no pointer"),
+        (of(code={**TEXT, "x_lakehouse": IATA}), "/properties/code/x_lakehouse", "'x-lakehouse'"),
+        (of(code={**TEXT, "X-Lakehouse": IATA}), "/properties/code/X-Lakehouse", "'x-lakehouse'"),
         ({"prefixItems": [TEXT], "items": CODE}, "/items", "beside `prefixItems`"),
     ],
 )
