@@ -24,6 +24,11 @@ refused."""
 EACH: Final = "*"
 """In a pointer of a grounding rule, each element of an array; of an object the member named so."""
 
+GROUNDING_KEYWORD: Final = "x-lakehouse"
+"""The keyword of a schema that says a grounding rule at the place of its value."""
+RULES_KEYWORD: Final = "x-lakehouse-rules"
+"""The keyword at the root of a schema that lists SQL rules."""
+
 
 class GroundingRule(
     msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"with_": "with"}

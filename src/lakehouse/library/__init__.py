@@ -1,0 +1,1 @@
+"""Lakehouse from Python: types as kinds, and what stands in their annotations."""

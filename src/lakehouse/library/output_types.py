@@ -1,0 +1,238 @@
+"""What an answer is read into: a Python type as a JSON Schema, and artifacts as its instances.
+
+Known are Pydantic models, dataclasses, TypedDict, NamedTuple, `msgspec.Struct`, Enum, Literal,
+unions, lists, maps, plain values, dates and times, and all of these inside each other; and a JSON
+Schema as a dict, whose artifacts are read as JSON values. A NamedTuple is an array in JSON.
+
+Pydantic is used where the type has a part of Pydantic's (a model, a `Field`), or if msgspec does
+not know the type (a union of two dataclasses); it is imported then only. msgspec reads all others.
+
+Models write objects: many decode under no other schema. So a type whose values are no objects (a
+list, a union, a text) is the one member of an object, in the schema and in every artifact, row,
+rule and pointer: `{"result": …}`. Only `read` returns what is in it. A schema as a dict too.
+
+A schema that only refers to a definition has that definition's members at its root. Titles that
+repeat a name are left out.
+"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
+
+import msgspec
+
+from lakehouse.core.errors import Refusal, SetupError
+from lakehouse.core.json_text import ENCODER, JsonValue, parse_bytes, pointer_parts
+from lakehouse.core.kind import RULES_KEYWORD, GroundingRule, ModelFault, SqlRule, digest_of
+from lakehouse.library import msgspec_types
+from lakehouse.library.markers import Rule
+from lakehouse.library.reading import WRAPPED_MEMBER, InvalidArtifact, Reader, json_of
+from lakehouse.library.schema_root import (
+    is_of_object,
+    with_plain_root,
+    without_titles,
+    wrapped_schema,
+)
+from lakehouse.library.type_source import source_digest
+from lakehouse.library.type_tree import Part, is_fielded, name_of, parts, title_of
+from lakehouse.validation.schema import CompiledSchema, compile_schema
+from lakehouse.validation.schema_markers import grounding_of, rules_of
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeForm
+
+T = TypeVar("T")
+
+_PYDANTIC = frozenset({"pydantic", "pydantic_core", "annotated_types"})
+_RULES_NAME = "lakehouse_rules"
+
+
+class OutputType(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
+    """A type that answers are read into.
+
+    `name` has the modules of its classes: `shop.events:Event`, `list[shop.events:Event]`. `schema`
+    is JSON Schema 2020-12, compact, with references inside it only, and with markers as keywords.
+    `grounding` and `rules` are what these mean. `wrapped`: each artifact is `{"result": …}`.
+    `digest` covers the source of the modules that define the type's classes and validators; of one
+    module it is the digest of its text; None if the source of one is not known. A type without code
+    has the digest of its schema.
+    """
+
+    name: str
+    schema: bytes
+    grounding: tuple[GroundingRule, ...]
+    rules: tuple[SqlRule, ...]
+    wrapped: bool
+    digest: str | None
+    reader: Reader[Any]
+
+    def read(self, artifact: bytes, *, context: object = None) -> T:
+        """Return the instance that an artifact is. `context` is for validators of Pydantic.
+
+        The schema is not checked here, except for a type that is a schema: what the type's own
+        reader takes beyond it, such as `"5"` for 5 by Pydantic, the session has refused before.
+
+        Raises:
+            InvalidArtifact: It is none. `faults` are places in the artifact, and messages;
+                msgspec tells the first only.
+            Exception: Whatever a validator raises that is no rejection: beside `ValueError` and
+                `AssertionError` for Pydantic, `ValueError` and `TypeError` for others.
+        """
+        value: Any = self.reader.read(artifact, context)
+        return _unwrapped(value) if self.wrapped else value  # type: ignore[no-any-return]  # a T
+
+
+@overload
+def output_type(type_: type[T], /) -> OutputType[T]: ...
+@overload
+def output_type(type_: Mapping[str, Any], /) -> OutputType[Any]: ...
+@overload
+def output_type(type_: "TypeForm[T]", /) -> OutputType[T]: ...
+def output_type(type_: Any, /) -> OutputType[Any]:
+    """Make an output type. Cost: about 1 ms, so keep what it returns.
+
+    Raises:
+        SetupError: Naming the member: no answer can be read into it, a marker stands where no
+            pointer leads, or a rule stands inside.
+    """
+    if isinstance(type_, Mapping):
+        return _of_schema(dict(type_))
+    found = list(parts(type_))
+    rules = _rules(found)
+    schema, reader, wrapped = _read_by(type_, found)
+    schema = without_titles(with_plain_root(schema), "Wrapped" if wrapped else title_of(type_))
+    if rules:
+        schema[RULES_KEYWORD] = [msgspec.to_builtins(rule) for rule in rules]
+    digest = source_digest(found, schema)
+    return _made(name_of(type_), schema, reader, wrapped=wrapped, digest=digest)
+
+
+def _of_schema(schema: dict[str, Any]) -> OutputType[Any]:
+    wrapped = not is_of_object(schema)
+    title = schema.get("title")
+    whole = wrapped_schema(schema) if wrapped else schema
+    try:
+        raw = ENCODER.encode(whole)
+        compiled = compile_schema(raw)
+    except (TypeError, ValueError, Refusal) as error:
+        hint = error.hint if isinstance(error, Refusal) else "Write plain lists, dicts and texts."
+        raise SetupError(f"The schema cannot be used: {error}", hint=hint) from error
+    name = title if isinstance(title, str) else "schema"
+    reader, digest = _SchemaReader(compiled), digest_of(parse_bytes(raw))
+    return _made(name, whole, reader, wrapped=wrapped, digest=digest)
+
+
+def _made(
+    name: str, schema: dict[str, Any], reader: Reader[Any], *, wrapped: bool, digest: str | None
+) -> OutputType[Any]:
+    raw = ENCODER.encode(schema)
+    plain = parse_bytes(raw)
+    return OutputType(
+        name=name,
+        schema=raw,
+        grounding=grounding_of(plain),
+        rules=rules_of(plain),
+        wrapped=wrapped,
+        digest=digest,
+        reader=reader,
+    )
+
+
+class _SchemaReader:
+    """Reads artifacts of a schema as JSON values."""
+
+    def __init__(self, schema: CompiledSchema) -> None:
+        self._schema = schema
+
+    def read(self, artifact: bytes, context: object) -> JsonValue:  # noqa: ARG002  no validators
+        value = json_of(artifact)
+        found = self._schema.findings(value, artifact)
+        if found:
+            faults = [ModelFault(tuple(pointer_parts(one.path)), one.message) for one in found]
+            raise InvalidArtifact(faults)
+        return value
+
+
+def _read_by(type_: Any, found: list[Part]) -> tuple[dict[str, Any], Reader[Any], bool]:
+    """Choose who reads a type: its schema, its reader, and whether it had to be wrapped."""
+    theirs = next(filter(_is_pydantic_s, found), None)
+    struct = next(filter(_is_msgspec_s, found), None)
+    if theirs is not None and struct is not None:
+        raise SetupError(
+            f"{struct.member} is msgspec's, and {theirs.member} is Pydantic's; one of them reads "
+            "a whole type.",
+            hint="Make all its classes of one kind; dataclasses go with both.",
+        )
+    if theirs is None:
+        try:
+            schema = msgspec_types.schema_of(type_)
+            wrapped = not is_of_object(schema)
+            if wrapped:
+                type_ = msgspec_types.wrapper(type_)
+                schema = msgspec_types.schema_of(type_)
+            return schema, msgspec_types.MsgspecReader(type_), wrapped
+        except TypeError as error:
+            if struct is not None:
+                raise _unknown(type_, error, "Tag structs of one union; see msgspec.") from error
+            refused = error
+    try:
+        from lakehouse.library import pydantic_types  # noqa: PLC0415  imported where it is used
+    except ImportError as error:
+        hint = "Install pydantic, which knows more types."
+        raise _unknown(type_, refused if theirs is None else error, hint) from error
+    try:
+        reader: Any = pydantic_types.PydanticReader(type_)
+        schema = reader.schema()
+        wrapped = not is_of_object(schema)
+        if wrapped:
+            reader = pydantic_types.PydanticReader(pydantic_types.wrapper(type_))
+            schema = reader.schema()
+    except pydantic_types.UNKNOWN as error:
+        raise _unknown(type_, error, "Give that member a JSON type.") from error
+    return schema, reader, wrapped
+
+
+def _rules(found: list[Part]) -> list[Rule]:
+    """Collect the rules of the whole type; inside it there can be none."""
+    rules: list[Rule] = []
+    for index, part in enumerate(found):
+        own = [one for one in part.metadata if isinstance(one, Rule)]
+        listed = getattr(part.hint, _RULES_NAME, ()) if _is_fielded_class(part.hint) else ()
+        if not isinstance(listed, list | tuple) or not all(isinstance(one, Rule) for one in listed):
+            raise SetupError(f"{part.member}.{_RULES_NAME} is {listed!r}; it must list Rule(…).")
+        if index and (own or (listed and part.hint is not found[0].hint)):
+            raise SetupError(
+                f"{part.member} has a Rule; a rule judges whole answers, and binds their members.",
+                hint=f"Put it around the type: Annotated[{found[0].member}, Rule(…)].",
+            )
+        rules += [] if index else [*listed, *own]
+    return rules
+
+
+def _is_fielded_class(hint: Any) -> bool:
+    return is_fielded(getattr(hint, "__origin__", hint))
+
+
+def _is_pydantic_s(part: Part) -> bool:
+    names = ("__get_pydantic_core_schema__", "__pydantic_validator__")
+    modules = {type(one).__module__.partition(".")[0] for one in part.metadata}
+    return (
+        any(hasattr(part.hint, name) for name in names)
+        or any(hasattr(one, names[0]) for one in part.metadata)
+        or not _PYDANTIC.isdisjoint(modules)
+    )
+
+
+def _is_msgspec_s(part: Part) -> bool:
+    cls = getattr(part.hint, "__origin__", part.hint)
+    return msgspec.inspect.is_struct_type(cls) or any(
+        isinstance(one, msgspec.Meta) for one in part.metadata
+    )
+
+
+def _unknown(type_: Any, error: Exception, hint: str) -> SetupError:
+    told = str(error).strip().partition("\n")[0]
+    return SetupError(f"{title_of(type_)} cannot be a type of answers: {told}", hint=hint)
+
+
+def _unwrapped(value: Any) -> Any:
+    return value[WRAPPED_MEMBER] if isinstance(value, dict) else getattr(value, WRAPPED_MEMBER)

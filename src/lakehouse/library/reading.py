@@ -1,0 +1,43 @@
+"""How an artifact becomes an instance, and what is said if it does not."""
+
+from typing import Final, Protocol, TypeVar
+
+from lakehouse.core.json_text import JsonError, JsonValue, parse_bytes
+from lakehouse.core.kind import ModelFault
+
+T_co = TypeVar("T_co", covariant=True)
+
+WRAPPED_MEMBER: Final = "result"
+"""The member that holds a value which is no object: models write objects."""
+
+
+class InvalidArtifact(ValueError):
+    """An artifact that is no instance of the type. `faults` has at least one."""
+
+    def __init__(self, faults: list[ModelFault]) -> None:
+        super().__init__("; ".join(fault.message for fault in faults))
+        self.faults = faults
+
+
+class Reader(Protocol[T_co]):
+    """Reads artifacts into one type. Safe to share between threads."""
+
+    def read(self, artifact: bytes, context: object) -> T_co:
+        """Return the instance.
+
+        Raises:
+            InvalidArtifact: There is none; or whatever the type's own code raises beyond that.
+        """
+        ...
+
+
+def json_of(artifact: bytes) -> JsonValue:
+    """Parse an artifact.
+
+    Raises:
+        InvalidArtifact: It is not JSON.
+    """
+    try:
+        return parse_bytes(artifact)
+    except JsonError as error:
+        raise InvalidArtifact([ModelFault((), f"It is not JSON: {error}")]) from error
