@@ -14,7 +14,7 @@ from lakehouse.core.errors import SetupError
 from lakehouse.core.json_text import JsonValue, pointer_parts
 from lakehouse.core.kind import ModelFault
 from lakehouse.library.markers import ValueMarker, marked
-from lakehouse.library.reading import WRAPPED_MEMBER, InvalidArtifact, json_of
+from lakehouse.library.reading import WRAPPED_MEMBER, InvalidArtifact, Reader, json_of
 from lakehouse.library.type_tree import bare, children, is_fielded, title_of
 
 T = TypeVar("T")
@@ -22,7 +22,7 @@ T = TypeVar("T")
 _PLACE: Final = re.compile(r"(.*?)(?: - at `(?:key` in `)?\$(.*)`)?", re.DOTALL)
 
 
-class MsgspecReader(Generic[T]):
+class _Reader(Generic[T]):
     """Reads artifacts into one type. It names the first fault only, as msgspec does.
 
     Raises:
@@ -46,9 +46,17 @@ def schema_of(type_: Any) -> dict[str, Any]:
         SetupError: A marker stands where none can.
         TypeError: The type has no JSON Schema.
     """
-    schema = msgspec.json.schema(type_)
+    try:
+        schema = msgspec.json.schema(type_)
+    except KeyError as error:  # msgspec names definitions by their classes' full names
+        raise TypeError(f"two classes have the name {error}") from error
     _Marks(schema).put(type_, schema, title_of(type_))
     return schema
+
+
+def reader_of(type_: Any) -> Reader[Any]:
+    """Return what reads artifacts into a type."""
+    return _Reader(type_)
 
 
 def wrapper(type_: Any) -> Any:
@@ -75,6 +83,7 @@ class _Marks:
             if hint in self._seen:
                 return
             self._seen.add(hint)
+            target.pop("title", None)  # the class's name, as msgspec writes it
             names = _names(cls, [str(name) for (_, name), _ in inner])
             if "properties" in target:
                 _put_in_order(target, list(names.values()))

@@ -25,7 +25,7 @@ from lakehouse.core.json_text import ENCODER, JsonValue, parse_bytes, pointer_pa
 from lakehouse.core.kind import RULES_KEYWORD, GroundingRule, ModelFault, SqlRule, digest_of
 from lakehouse.library import msgspec_types
 from lakehouse.library.markers import Rule
-from lakehouse.library.reading import WRAPPED_MEMBER, InvalidArtifact, Reader, json_of
+from lakehouse.library.reading import WRAPPED_MEMBER, InvalidArtifact, Reader, TypeLibrary, json_of
 from lakehouse.library.schema_root import (
     is_of_object,
     with_plain_root,
@@ -33,7 +33,7 @@ from lakehouse.library.schema_root import (
     wrapped_schema,
 )
 from lakehouse.library.type_source import source_digest
-from lakehouse.library.type_tree import Part, is_fielded, name_of, parts, title_of
+from lakehouse.library.type_tree import Part, children, is_fielded, name_of, parts, title_of
 from lakehouse.validation.schema import CompiledSchema, compile_schema
 from lakehouse.validation.schema_markers import grounding_of, rules_of
 
@@ -108,17 +108,18 @@ def output_type(type_: Any, /) -> OutputType[Any]:
 
 def _of_schema(schema: dict[str, Any]) -> OutputType[Any]:
     wrapped = not is_of_object(schema)
-    title = schema.get("title")
-    whole = wrapped_schema(schema) if wrapped else schema
+    whole, title = schema, schema.get("title")
     try:
-        raw = ENCODER.encode(whole)
-        compiled = compile_schema(raw)
+        compiled = compile_schema(ENCODER.encode(schema))  # as it is, which errors speak of
+        if wrapped:
+            whole = wrapped_schema(schema)
+            compiled = compile_schema(ENCODER.encode(whole))
     except (TypeError, ValueError, Refusal) as error:
         hint = error.hint if isinstance(error, Refusal) else "Write plain lists, dicts and texts."
         raise SetupError(f"The schema cannot be used: {error}", hint=hint) from error
     name = title if isinstance(title, str) else "schema"
-    reader, digest = _SchemaReader(compiled), digest_of(parse_bytes(raw))
-    return _made(name, whole, reader, wrapped=wrapped, digest=digest)
+    reader = _SchemaReader(compiled)
+    return _made(name, whole, reader, wrapped=wrapped, digest=digest_of(whole))
 
 
 def _made(
@@ -154,6 +155,7 @@ class _SchemaReader:
 
 def _read_by(type_: Any, found: list[Part]) -> tuple[dict[str, Any], Reader[Any], bool]:
     """Choose who reads a type: its schema, its reader, and whether it had to be wrapped."""
+    refused: Exception = ImportError("Pydantic is not installed.")
     theirs = next(filter(_is_pydantic_s, found), None)
     struct = next(filter(_is_msgspec_s, found), None)
     if theirs is not None and struct is not None:
@@ -164,31 +166,31 @@ def _read_by(type_: Any, found: list[Part]) -> tuple[dict[str, Any], Reader[Any]
         )
     if theirs is None:
         try:
-            schema = msgspec_types.schema_of(type_)
-            wrapped = not is_of_object(schema)
-            if wrapped:
-                type_ = msgspec_types.wrapper(type_)
-                schema = msgspec_types.schema_of(type_)
-            return schema, msgspec_types.MsgspecReader(type_), wrapped
+            return _read_with(msgspec_types, type_)
         except TypeError as error:
-            if struct is not None:
-                raise _unknown(type_, error, "Tag structs of one union; see msgspec.") from error
             refused = error
+            if struct is not None:
+                hint = "Structs of one union need tags; other classes must be known to msgspec."
+                raise _unknown(found, error, msgspec_types, hint) from error
     try:
         from lakehouse.library import pydantic_types  # noqa: PLC0415  imported where it is used
     except ImportError as error:
-        hint = "Install pydantic, which knows more types."
-        raise _unknown(type_, refused if theirs is None else error, hint) from error
+        hint = "Give that member a JSON type, or install pydantic, which knows more types."
+        raise _unknown(found, refused, msgspec_types, hint) from error
     try:
-        reader: Any = pydantic_types.PydanticReader(type_)
-        schema = reader.schema()
-        wrapped = not is_of_object(schema)
-        if wrapped:
-            reader = pydantic_types.PydanticReader(pydantic_types.wrapper(type_))
-            schema = reader.schema()
+        return _read_with(pydantic_types, type_)
     except pydantic_types.UNKNOWN as error:
-        raise _unknown(type_, error, "Give that member a JSON type.") from error
-    return schema, reader, wrapped
+        hint = "Give that member a JSON type, or `pydantic.WithJsonSchema`."
+        raise _unknown(found, error, pydantic_types, hint) from error
+
+
+def _read_with(library: TypeLibrary, type_: Any) -> tuple[dict[str, Any], Reader[Any], bool]:
+    schema = library.schema_of(type_)
+    wrapped = not is_of_object(schema)
+    if wrapped:
+        type_ = library.wrapper(type_)
+        schema = library.schema_of(type_)
+    return schema, library.reader_of(type_), wrapped
 
 
 def _rules(found: list[Part]) -> list[Rule]:
@@ -198,7 +200,10 @@ def _rules(found: list[Part]) -> list[Rule]:
         own = [one for one in part.metadata if isinstance(one, Rule)]
         listed = getattr(part.hint, _RULES_NAME, ()) if _is_fielded_class(part.hint) else ()
         if not isinstance(listed, list | tuple) or not all(isinstance(one, Rule) for one in listed):
-            raise SetupError(f"{part.member}.{_RULES_NAME} is {listed!r}; it must list Rule(…).")
+            raise SetupError(
+                f"{part.member}.{_RULES_NAME} is {listed!r}; it must list Rule(…).",
+                hint='Write `lakehouse_rules: ClassVar = [Rule("SELECT …", "message")]`.',
+            )
         if index and (own or (listed and part.hint is not found[0].hint)):
             raise SetupError(
                 f"{part.member} has a Rule; a rule judges whole answers, and binds their members.",
@@ -229,9 +234,18 @@ def _is_msgspec_s(part: Part) -> bool:
     )
 
 
-def _unknown(type_: Any, error: Exception, hint: str) -> SetupError:
+def _unknown(found: list[Part], error: Exception, library: TypeLibrary, hint: str) -> SetupError:
+    """Name the part that a library does not know: the first without parts that it refuses alone."""
+    member = found[0].member
+    for part in found[1:]:
+        if not children(part.hint):
+            try:
+                library.schema_of(part.hint)
+            except Exception as own:  # noqa: BLE001  whatever it says, this is the part
+                member, error = f"{part.member}, {title_of(part.hint)},", own
+                break
     told = str(error).strip().partition("\n")[0]
-    return SetupError(f"{title_of(type_)} cannot be a type of answers: {told}", hint=hint)
+    return SetupError(f"{member} cannot be a type of answers: {told}", hint=hint)
 
 
 def _unwrapped(value: Any) -> Any:

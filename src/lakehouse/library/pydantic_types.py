@@ -11,7 +11,7 @@ from pydantic.errors import PydanticUserError
 
 from lakehouse.artifact_models.error_places import place_of
 from lakehouse.core.kind import ModelFault
-from lakehouse.library.reading import WRAPPED_MEMBER, InvalidArtifact, json_of
+from lakehouse.library.reading import WRAPPED_MEMBER, InvalidArtifact, Reader, json_of
 
 T = TypeVar("T")
 
@@ -22,7 +22,7 @@ _FAULTS_MAX: Final = 200  # told of one artifact
 _MESSAGE_CHARS_MAX: Final = 2_000
 
 
-class PydanticReader(Generic[T]):
+class _Reader(Generic[T]):
     """Reads artifacts into one type. `context` reaches `ValidationInfo.context`.
 
     Raises:
@@ -31,9 +31,6 @@ class PydanticReader(Generic[T]):
 
     def __init__(self, type_: Any) -> None:
         self._adapter: TypeAdapter[T] = TypeAdapter(type_)
-
-    def schema(self) -> dict[str, Any]:
-        return self._adapter.json_schema()
 
     def read(self, artifact: bytes, context: object) -> T:
         try:
@@ -49,6 +46,16 @@ class PydanticReader(Generic[T]):
                 for one in found[:_FAULTS_MAX]
             ]
             raise InvalidArtifact(faults) from error
+
+
+def schema_of(type_: Any) -> dict[str, Any]:
+    """Return the JSON Schema of a type, with markers. Raises `UNKNOWN`."""
+    return TypeAdapter(type_).json_schema()
+
+
+def reader_of(type_: Any) -> Reader[Any]:
+    """Return what reads artifacts into a type."""
+    return _Reader(type_)
 
 
 def wrapper(type_: Any) -> Any:

@@ -1,6 +1,6 @@
 """How an artifact becomes an instance, and what is said if it does not."""
 
-from typing import Final, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from lakehouse.core.json_text import JsonError, JsonValue, parse_bytes
 from lakehouse.core.kind import ModelFault
@@ -29,6 +29,20 @@ class Reader(Protocol[T_co]):
             InvalidArtifact: There is none; or whatever the type's own code raises beyond that.
         """
         ...
+
+
+class TypeLibrary(Protocol):
+    """A library that knows types. Each of the three raises what it likes for others."""
+
+    def schema_of(self, type_: Any) -> dict[str, Any]:
+        """Return the JSON Schema of a type, with markers."""
+        ...
+
+    def wrapper(self, type_: Any) -> Any:
+        """Return a class with the one member `WRAPPED_MEMBER`."""
+        ...
+
+    def reader_of(self, type_: Any) -> Reader[Any]: ...
 
 
 def json_of(artifact: bytes) -> JsonValue:
