@@ -24,14 +24,21 @@ means each of its elements.
 Pydantic puts the keywords of values into the schemas that it makes. It is not imported here.
 """
 
-import math
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Final
 
 import msgspec
 
 from lakehouse.core.errors import SetupError
-from lakehouse.core.kind import GROUNDING_KEYWORD, CandidatesMode
+from lakehouse.core.json_text import pointer
+from lakehouse.core.kind import GROUNDING_KEYWORD, CandidatesMode, GroundingRule
+from lakehouse.core.matches import MatchName
+from lakehouse.grounding.rules import fault_of
+
+_HINT: Final = (
+    "A column is `table.column`; match is 'exact', 'casefold', or 'within' with a tolerance; "
+    "candidates is 'auto', 'decode', 'hint' or 'off'."
+)
 
 
 class ValueMarker(msgspec.Struct, frozen=True):
@@ -59,23 +66,20 @@ class Grounded(ValueMarker, frozen=True):
 
     column: str
     with_: Mapping[str, str] = {}
-    match: Literal["exact", "casefold", "within"] = "exact"
+    match: MatchName = "exact"
     tolerance: float | None = None
     candidates: CandidatesMode | None = None
 
     def __post_init__(self) -> None:
         msgspec.structs.force_setattr(self, "with_", _FrozenPairs(self.with_))
-        for column in (self.column, *self.with_.values()):
-            _check_column(column)
-        _check(self.match, ("exact", "casefold", "within"), "match")
-        _check(self.candidates, (None, "auto", "decode", "hint", "off"), "candidates")
-        if (self.match == "within") != (self.tolerance is not None):
-            raise SetupError(
-                f"Grounded({self.column!r}): match is {self.match!r} and tolerance is "
-                f"{self.tolerance!r}; `within` needs a tolerance, and no other match has one."
-            )
-        if self.tolerance is not None and not 0 <= self.tolerance < math.inf:
-            raise SetupError(f"tolerance is {self.tolerance!r}; it must be 0 or more, and finite.")
+        pairs = {pointer(name): column for name, column in self.with_.items()}
+        said = {**self.keyword(), "path": "", "with": pairs}
+        try:
+            fault = fault_of(msgspec.convert(said, GroundingRule))
+        except msgspec.ValidationError as error:
+            fault = f"{error}".replace("`", "'")
+        if fault is not None:
+            raise SetupError(f"Grounded({self.column!r}): {fault}.", hint=_HINT)
 
     def keyword(self) -> dict[str, object]:
         said: dict[str, object] = {"match": self.match, "column": self.column}
@@ -114,7 +118,10 @@ class Rule(msgspec.Struct, frozen=True):
         for name in ("sql", "message"):
             text = getattr(self, name)
             if not isinstance(text, str) or not text.strip():
-                raise SetupError(f"Rule: {name} is {text!r}; it must be a text.")
+                raise SetupError(
+                    f"Rule: {name} is {text!r}; it must be a text.",
+                    hint='Write Rule("SELECT $price > 0", "the price must be above 0").',
+                )
 
 
 def marked(schema: Mapping[str, Any], markers: list[ValueMarker]) -> dict[str, Any]:
@@ -129,18 +136,3 @@ class _FrozenPairs(dict[str, str]):
 
     def __hash__(self) -> int:  # type: ignore[override]  # dict has none
         return hash(frozenset(self.items()))
-
-
-def _check(value: object, allowed: tuple[object, ...], name: str) -> None:
-    if value not in allowed:
-        known = ", ".join(repr(one) for one in allowed)
-        raise SetupError(f"{name} is {value!r}; it must be one of {known}.")
-
-
-def _check_column(column: object) -> None:
-    table, dot, name = column.partition(".") if isinstance(column, str) else ("", "", "")
-    if not (table and dot and name):
-        raise SetupError(
-            f"The column is {column!r}; it must be `table.column`.",
-            hint="Name a table of the configuration, a dot, and one of its columns.",
-        )

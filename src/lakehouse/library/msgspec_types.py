@@ -1,11 +1,13 @@
 """Types that msgspec knows: structs, dataclasses, TypedDict, NamedTuple and all that is plain.
 
-msgspec makes the schema. What it leaves out is put in: our markers, and members in the order in
-which the class has them, which is the order in which a model writes them.
+msgspec makes the schema. What it leaves out is put in: our markers, the formats of times, and
+members in the order of the class, in which a model writes them.
 """
 
+import datetime as dt
 import re
 import types
+from collections.abc import Mapping
 from typing import Any, Final, Generic, TypeVar, Union, get_origin
 
 import msgspec
@@ -19,6 +21,8 @@ from lakehouse.library.type_tree import bare, children, is_fielded, title_of
 
 T = TypeVar("T")
 
+# msgspec names no format where it takes times without a zone too. A model needs to know one.
+_FORMATS: Final[Mapping[Any, str]] = {dt.datetime: "date-time", dt.time: "time"}
 _PLACE: Final = re.compile(r"(.*?)(?: - at `(?:key` in `)?\$(.*)`)?", re.DOTALL)
 
 
@@ -76,41 +80,43 @@ class _Marks:
         markers = [one for one in metadata if isinstance(one, ValueMarker)]
         if markers:
             node.update(marked(node, markers))
-        inner = children(hint)
+        if hint in _FORMATS and not any(getattr(one, "tz", None) is False for one in metadata):
+            node.setdefault("format", _FORMATS[hint])
         cls = get_origin(hint) or hint
         target = self._target(node)
         if is_fielded(cls):
-            if hint in self._seen:
-                return
-            self._seen.add(hint)
-            target.pop("title", None)  # the class's name, as msgspec writes it
-            names = _names(cls, [str(name) for (_, name), _ in inner])
-            if "properties" in target:
-                _put_in_order(target, list(names.values()))
-            for index, ((_, name), child) in enumerate(inner):
-                place = (
-                    target["properties"][names[str(name)]]
-                    if "properties" in target
-                    else target["prefixItems"][index]
-                )
-                self.put(child, place, f"{title_of(hint)}.{name}")
-            return
-        if cls in (Union, types.UnionType):
-            for child, place in _branches([child for _, child in inner], target):
+            if hint not in self._seen:
+                self._seen.add(hint)
+                self._put_members(hint, target)
+        elif cls in (Union, types.UnionType):
+            for child, place in _branches([child for _, child in children(hint)], target):
                 self.put(child, place, member)
-            return
-        for (way, name), child in inner:
-            if way == "key":
-                if any(isinstance(one, ValueMarker) for one in bare(child)[1]):
-                    raise SetupError(
-                        f"The keys of {member} have a marker; only values can be grounded.",
-                        hint="Use a list of objects, with the key as a member.",
-                    )
-            elif way == "position":
-                self.put(child, target["prefixItems"][name], member)
-            else:
+        else:
+            self._put_elements(hint, target, member)
+
+    def _put_members(self, hint: Any, node: dict[str, Any]) -> None:
+        node.pop("title", None)  # the class's name, as msgspec writes it
+        inner = [(str(name), child) for (_, name), child in children(hint)]
+        names = _names(get_origin(hint) or hint, [name for name, _ in inner])
+        is_object = "properties" in node
+        if is_object:
+            _put_in_order(node, list(names.values()))
+        for index, (name, child) in enumerate(inner):
+            place = node["properties"][names[name]] if is_object else node["prefixItems"][index]
+            self.put(child, place, f"{title_of(hint)}.{name}")
+
+    def _put_elements(self, hint: Any, node: dict[str, Any], member: str) -> None:
+        for (way, index), child in children(hint):
+            if way == "position":
+                self.put(child, node["prefixItems"][index], member)
+            elif way != "key":
                 self.put(
-                    child, target["items" if way == "element" else "additionalProperties"], member
+                    child, node["items" if way == "element" else "additionalProperties"], member
+                )
+            elif any(isinstance(one, ValueMarker) for one in bare(child)[1]):
+                raise SetupError(
+                    f"The keys of {member} have a marker; only values can be grounded.",
+                    hint="Use a list of objects, with the key as a member.",
                 )
 
     def _target(self, node: dict[str, Any]) -> dict[str, Any]:

@@ -22,7 +22,15 @@ import msgspec
 
 from lakehouse.core.errors import Refusal, SetupError
 from lakehouse.core.json_text import ENCODER, JsonValue, parse_bytes, pointer_parts
-from lakehouse.core.kind import RULES_KEYWORD, GroundingRule, ModelFault, SqlRule, digest_of
+from lakehouse.core.kind import (
+    GROUNDING_KEYWORD,
+    RULES_KEYWORD,
+    GroundingRule,
+    ModelFault,
+    SqlRule,
+    digest_of,
+)
+from lakehouse.grounding.rules import fault_of
 from lakehouse.library import msgspec_types
 from lakehouse.library.markers import Rule
 from lakehouse.library.reading import WRAPPED_MEMBER, InvalidArtifact, Reader, TypeLibrary, json_of
@@ -87,6 +95,8 @@ def output_type(type_: type[T], /) -> OutputType[T]: ...
 def output_type(type_: Mapping[str, Any], /) -> OutputType[Any]: ...
 @overload
 def output_type(type_: "TypeForm[T]", /) -> OutputType[T]: ...
+@overload  # one made at run time
+def output_type(type_: Any, /) -> OutputType[Any]: ...
 def output_type(type_: Any, /) -> OutputType[Any]:
     """Make an output type. Cost: about 1 ms, so keep what it returns.
 
@@ -127,10 +137,18 @@ def _made(
 ) -> OutputType[Any]:
     raw = ENCODER.encode(schema)
     plain = parse_bytes(raw)
+    grounding = grounding_of(plain)
+    for rule in grounding:
+        fault = fault_of(rule)
+        if fault is not None:
+            raise SetupError(
+                f"The marker of the value at {rule.path!r} cannot be used: {fault}.",
+                hint=f"Correct the keyword {GROUNDING_KEYWORD!r} there.",
+            )
     return OutputType(
         name=name,
         schema=raw,
-        grounding=grounding_of(plain),
+        grounding=grounding,
         rules=rules_of(plain),
         wrapped=wrapped,
         digest=digest,

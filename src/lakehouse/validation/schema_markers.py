@@ -16,6 +16,7 @@ keyword is refused wherever no pointer says exactly the same, so that no value p
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
+from urllib.parse import unquote
 
 import msgspec
 
@@ -26,6 +27,7 @@ from lakehouse.core.suggestion import did_you_mean
 from lakehouse.validation.schema_document import children, listed, named
 
 _PLACES_MAX: Final = 10_000  # named places of one schema
+_REFERENCES_MAX: Final = 100  # inside each other
 _HINT: Final = "Put the marker where a JSON Pointer leads, with `*` for each element of an array."
 
 _ELSEWHERE: Final = frozenset({"$defs", "definitions", GROUNDING_KEYWORD, RULES_KEYWORD})
@@ -36,6 +38,8 @@ _Places = dict[str, _Rules]  # every pointer that the schema names, with what is
 
 def grounding_of(schema: JsonValue) -> tuple[GroundingRule, ...]:
     """Return the grounding rules that a schema's keywords mean, in the schema's order.
+
+    Their members have the right types; whether they fit each other is `grounding.rules.fault_of`.
 
     Raises:
         SetupError: A keyword is malformed, or stands where no pointer says the same: in a
@@ -90,6 +94,7 @@ class _Reader:
         self._schema = schema
         self._open: list[str] = []  # the references being followed
         self._count = 0
+        self._known: dict[int, bool] = {}  # whether a node is marked, by its identity
 
     def places(self, node: JsonValue, at: tuple[str, ...], beside: tuple[str, ...]) -> _Places:
         """Read a subschema. `beside` is the pointer of the nearest object around the value."""
@@ -122,8 +127,17 @@ class _Reader:
         elif keyword in {"anyOf", "oneOf"}:
             branches = [one for one in listed(value) if not _only_null(one)]
             yield _same([self.places(one, at, beside) for one in branches])
-        elif keyword not in _ELSEWHERE and _marked({keyword: value}):
+        elif keyword == "$dynamicRef" or (keyword == "$id" and at):
+            raise _error(_path(at), f"a schema with markers cannot have {keyword!r} here")
+        elif keyword not in _ELSEWHERE and self._marked(keyword, value):
             raise _error(_path(at), f"it stands in {keyword!r}, where no pointer leads")
+
+    def _marked(self, keyword: str, value: Any) -> bool:
+        if not isinstance(value, dict | list):
+            return False
+        if id(value) not in self._known:
+            self._known[id(value)] = _marked({keyword: value})
+        return self._known[id(value)]
 
     def _own(self, node: Mapping[str, Any], at: tuple[str, ...], beside: tuple[str, ...]) -> _Rules:
         if RULES_KEYWORD in node and at:
@@ -138,7 +152,8 @@ class _Reader:
             try:
                 rule = msgspec.convert({**one, "path": _path(at)}, GroundingRule)
             except msgspec.ValidationError as error:
-                raise _error(_path(at), f"{GROUNDING_KEYWORD}: {error}") from error
+                told = str(error).replace("`", "'")
+                raise _error(_path(at), f"{GROUNDING_KEYWORD}: {told}") from error
             pairs = {pointer(*beside, name): column for name, column in rule.with_.items()}
             rules.append(msgspec.structs.replace(rule, with_=pairs))
         return tuple(rules)
@@ -148,6 +163,8 @@ class _Reader:
             target = self._at(reference)
         except (ValueError, LookupError, TypeError):
             raise _error(_path(at), f"{reference!r} leads to no part of the schema") from None
+        if len(self._open) > _REFERENCES_MAX:
+            raise _error(_path(at), f"more than {_REFERENCES_MAX} references follow each other")
         if reference in self._open:
             # Its places have no end. A loop without keywords is never asked for any.
             inner = self._open[self._open.index(reference) :]
@@ -161,7 +178,7 @@ class _Reader:
 
     def _at(self, reference: str) -> JsonValue:
         target: Any = self._schema
-        for part in pointer_parts(reference.removeprefix("#")):
+        for part in pointer_parts(unquote(reference.removeprefix("#"))):
             target = target[int(part) if isinstance(target, list) else part]
         return target  # type: ignore[no-any-return]  # a part of JSON
 
@@ -196,13 +213,9 @@ def _parent(one: str, other: str) -> bool:
 
 
 def _marked(schema: JsonValue) -> bool:
-    if isinstance(schema, list):
-        return any(map(_marked, schema))
     if not isinstance(schema, dict):
         return False
-    return any(
-        GROUNDING_KEYWORD in node or RULES_KEYWORD in node for node in _nodes({"allOf": [schema]})
-    )
+    return any(GROUNDING_KEYWORD in node or RULES_KEYWORD in node for node in _nodes(schema))
 
 
 def _nodes(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:

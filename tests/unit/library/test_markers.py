@@ -60,17 +60,19 @@ def test_pairs_belong_to_the_marker():
 @pytest.mark.parametrize(
     ("make", "told"),
     [
-        (lambda: Grounded("airports"), "'airports'; it must be `table.column`"),
-        (lambda: Grounded(".iata"), "'.iata'; it must be"),
-        (lambda: Grounded(7), "7; it must be"),  # type: ignore[arg-type]  # what is tested
-        (lambda: Grounded("a.b", with_={"city": "city"}), "'city'; it must be `table.column`"),
-        (lambda: Grounded("a.b", match="near"), "match is 'near'; it must be one of 'exact'"),  # type: ignore[arg-type]  # what is tested
-        (lambda: Grounded("a.b", match="within"), "`within` needs a tolerance"),
-        (lambda: Grounded("a.b", tolerance=1), "no other match has one"),
-        (lambda: Within("a.b", tolerance=-1), "-1; it must be 0 or more"),
-        (lambda: Within("a.b", tolerance=float("inf")), "inf; it must be 0 or more"),
-        (lambda: Within("a.b", tolerance=float("nan")), "nan; it must be 0 or more"),
-        (lambda: Grounded("a.b", candidates="on"), "candidates is 'on'; it must be one of"),  # type: ignore[arg-type]  # what is tested
+        (lambda: Grounded("airports"), "column 'airports' must be written table.column"),
+        (lambda: Grounded(".iata"), "column '.iata' must be written"),
+        (lambda: Grounded(7), "Grounded(7): Expected 'str | null', got 'int'"),  # type: ignore[arg-type]  # what is tested
+        (lambda: Grounded("a.b", with_={"c": "a"}), "column 'a' must be written table.column"),
+        (lambda: Grounded("a.b", with_={"c": "d.c"}), "'d.c', which is not in the table of 'a.b'"),
+        (lambda: Grounded("a.b", match="near"), "Invalid enum value 'near'"),  # type: ignore[arg-type]  # what is tested
+        (lambda: Grounded("a.b", match="quote"), "match = 'quote' allows neither column nor with"),
+        (lambda: Grounded("a.b", match="within"), "tolerance belongs to match = 'within'"),
+        (lambda: Grounded("a.b", tolerance=1), "tolerance belongs to match = 'within'"),
+        (lambda: Within("a.b", tolerance=-1), "tolerance is -1.0; it must be"),
+        (lambda: Within("a.b", tolerance=float("inf")), "tolerance is inf; it must be"),
+        (lambda: Within("a.b", tolerance=float("nan")), "tolerance is nan; it must be"),
+        (lambda: Grounded("a.b", candidates="on"), "Invalid enum value 'on'"),  # type: ignore[arg-type]  # what is tested
         (lambda: Rule("", "no"), "sql is ''"),
         (lambda: Rule("SELECT 1", " "), "message is ' '"),
     ],

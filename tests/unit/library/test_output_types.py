@@ -118,6 +118,9 @@ def test_an_event_in_a_list_in_a_member(type_: Any):
         ),
         (Literal["a", "b"], {"enum": ["a", "b"]}),
         (dt.date, {"type": "string", "format": "date"}),
+        (dt.datetime, {"type": "string", "format": "date-time"}),
+        (dt.time, {"type": "string", "format": "time"}),
+        (Annotated[dt.datetime, msgspec.Meta(tz=False)], {"type": "string"}),
         (Quoted, {"type": "string", "x-lakehouse": {"match": "quote"}}),
         (
             {"type": "array", "items": {"type": "string"}},
@@ -225,7 +228,8 @@ class Right(msgspec.Struct, tag="right"):
 
 
 def test_a_union_of_structs_has_the_markers_of_each():
-    for type_ in (Left | Right, Right | None | Left, Left | list[str] | Right | int):
+    unions: list[Any] = [Left | Right, Right | None | Left, Left | list[str] | Right | int]
+    for type_ in unions:
         found = {rule.path: rule.match for rule in output_type(type_).grounding}
         assert found == {"/result/airport": "exact", "/result/city": "quote"}
 

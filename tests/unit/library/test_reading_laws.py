@@ -5,7 +5,8 @@ import dataclasses
 import datetime as dt
 import enum
 import itertools
-from typing import Annotated, Any, Literal, NamedTuple, TypedDict
+import typing
+from typing import Annotated, Any, Literal
 
 import msgspec
 import pydantic
@@ -48,11 +49,13 @@ PLAIN: list[Typed] = [
 
 
 def lists_of(inner: Typed) -> Typed:
-    return list[inner[0]], st.lists(inner[1], max_size=3)  # type: ignore[name-defined]  # a type at run time
+    one: Any = inner[0]
+    return list[one], st.lists(inner[1], max_size=3)
 
 
 def maps_of(inner: Typed) -> Typed:
-    return dict[str, inner[0]], st.dictionaries(TEXTS, inner[1], max_size=3)  # type: ignore[name-defined]  # a type at run time
+    one: Any = inner[0]
+    return dict[str, one], st.dictionaries(TEXTS, inner[1], max_size=3)
 
 
 def optional(inner: Typed) -> Typed:
@@ -63,20 +66,17 @@ def classes_of(inner: list[Typed], way: str) -> Typed:
     """A class whose members have these types, with a name of its own."""
     called = f"Made{next(NUMBER)}"
     fields: Any = list(zip(NAMES, [type_ for type_, _ in inner], strict=False))
-    made: Any
-    if way == "pydantic":
-        config = pydantic.ConfigDict(strict=True)
-        made = pydantic.create_model(
-            called, __config__=config, **{name: (type_, ...) for name, type_ in fields}
-        )
-    elif way == "dataclass":
-        made = dataclasses.make_dataclass(called, fields)
-    elif way == "struct":
-        made = msgspec.defstruct(called, fields, eq=True)
-    elif way == "tuple":
-        made = NamedTuple(called, fields)  # type: ignore[misc]  # made at run time
-    else:
-        made = TypedDict(called, dict(fields))  # type: ignore[misc]  # noqa: UP013  made at run time
+    required: Any = {name: (type_, ...) for name, type_ in fields}
+    strict = pydantic.ConfigDict(strict=True)
+    typed_dict: Any = typing.TypedDict
+    makers: dict[str, Any] = {
+        "pydantic": lambda: pydantic.create_model(called, __config__=strict, **required),
+        "dataclass": lambda: dataclasses.make_dataclass(called, fields),
+        "struct": lambda: msgspec.defstruct(called, fields),
+        "tuple": lambda: typing.NamedTuple(called, fields),
+        "dict": lambda: typed_dict(called, dict(fields)),
+    }
+    made = makers[way]()
     members = {name: value for (name, _), (_, value) in zip(fields, inner, strict=False)}
     return made, st.builds(made, **members)
 
