@@ -54,6 +54,8 @@ def schema_of(type_: Any) -> dict[str, Any]:
         schema = msgspec.json.schema(type_)
     except KeyError as error:  # msgspec names definitions by their classes' full names
         raise TypeError(f"two classes have the name {error}") from error
+    except NameError as error:  # it looks for names in modules only
+        raise TypeError(f"{error}; define that class at the top of its module") from error
     _Marks(schema).put(type_, schema, title_of(type_))
     return schema
 

@@ -41,7 +41,7 @@ from lakehouse.library.schema_root import (
     wrapped_schema,
 )
 from lakehouse.library.type_source import source_digest
-from lakehouse.library.type_tree import Part, children, is_fielded, name_of, parts, title_of
+from lakehouse.library.type_tree import TypePart, children, is_fielded, name_of, parts, title_of
 from lakehouse.validation.schema import CompiledSchema, compile_schema
 from lakehouse.validation.schema_markers import grounding_of, rules_of
 
@@ -98,7 +98,7 @@ def output_type(type_: "TypeForm[T]", /) -> OutputType[T]: ...
 @overload  # one made at run time
 def output_type(type_: Any, /) -> OutputType[Any]: ...
 def output_type(type_: Any, /) -> OutputType[Any]:
-    """Make an output type. Cost: about 1 ms, so keep what it returns.
+    """Make an output type. Cost: 0.2 ms, with Pydantic 1 to 3: keep what it returns.
 
     Raises:
         SetupError: Naming the member: no answer can be read into it, a marker stands where no
@@ -171,7 +171,7 @@ class _SchemaReader:
         return value
 
 
-def _read_by(type_: Any, found: list[Part]) -> tuple[dict[str, Any], Reader[Any], bool]:
+def _read_by(type_: Any, found: list[TypePart]) -> tuple[dict[str, Any], Reader[Any], bool]:
     """Choose who reads a type: its schema, its reader, and whether it had to be wrapped."""
     refused: Exception = ImportError("Pydantic is not installed.")
     theirs = next(filter(_is_pydantic_s, found), None)
@@ -199,6 +199,8 @@ def _read_by(type_: Any, found: list[Part]) -> tuple[dict[str, Any], Reader[Any]
         return _read_with(pydantic_types, type_)
     except pydantic_types.UNKNOWN as error:
         hint = "Give that member a JSON type, or `pydantic.WithJsonSchema`."
+        if theirs is None:
+            hint += f" msgspec refused the type too: {_first_line(refused)}"
         raise _unknown(found, error, pydantic_types, hint) from error
 
 
@@ -211,7 +213,7 @@ def _read_with(library: TypeLibrary, type_: Any) -> tuple[dict[str, Any], Reader
     return schema, library.reader_of(type_), wrapped
 
 
-def _rules(found: list[Part]) -> list[Rule]:
+def _rules(found: list[TypePart]) -> list[Rule]:
     """Collect the rules of the whole type; inside it there can be none."""
     rules: list[Rule] = []
     for index, part in enumerate(found):
@@ -235,7 +237,7 @@ def _is_fielded_class(hint: Any) -> bool:
     return is_fielded(getattr(hint, "__origin__", hint))
 
 
-def _is_pydantic_s(part: Part) -> bool:
+def _is_pydantic_s(part: TypePart) -> bool:
     names = ("__get_pydantic_core_schema__", "__pydantic_validator__")
     modules = {type(one).__module__.partition(".")[0] for one in part.metadata}
     return (
@@ -245,14 +247,16 @@ def _is_pydantic_s(part: Part) -> bool:
     )
 
 
-def _is_msgspec_s(part: Part) -> bool:
+def _is_msgspec_s(part: TypePart) -> bool:
     cls = getattr(part.hint, "__origin__", part.hint)
     return msgspec.inspect.is_struct_type(cls) or any(
         isinstance(one, msgspec.Meta) for one in part.metadata
     )
 
 
-def _unknown(found: list[Part], error: Exception, library: TypeLibrary, hint: str) -> SetupError:
+def _unknown(
+    found: list[TypePart], error: Exception, library: TypeLibrary, hint: str
+) -> SetupError:
     """Name the part that a library does not know: the first without parts that it refuses alone."""
     member = found[0].member
     for part in found[1:]:
@@ -262,8 +266,12 @@ def _unknown(found: list[Part], error: Exception, library: TypeLibrary, hint: st
             except Exception as own:  # noqa: BLE001  whatever it says, this is the part
                 member, error = f"{part.member}, {title_of(part.hint)},", own
                 break
-    told = str(error).strip().partition("\n")[0]
-    return SetupError(f"{member} cannot be a type of answers: {told}", hint=hint)
+    told = f"{member} cannot be a type of answers: {_first_line(error)}"
+    return SetupError(told, hint=hint)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0]
 
 
 def _unwrapped(value: Any) -> Any:

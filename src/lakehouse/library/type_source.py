@@ -7,10 +7,10 @@ import sys
 from typing import Any
 
 from lakehouse.core.kind import digest_of
-from lakehouse.library.type_tree import Part, is_fielded
+from lakehouse.library.type_tree import TypePart, is_fielded
 
 
-def source_digest(found: list[Part], schema: dict[str, Any]) -> str | None:
+def source_digest(found: list[TypePart], schema: dict[str, Any]) -> str | None:
     """Digest the modules that define a type; of one, its text. Without code, digest the schema.
 
     None if the source of one is not known, as of a class that was made by a program.
@@ -29,7 +29,7 @@ def source_digest(found: list[Part], schema: dict[str, Any]) -> str | None:
     return next(iter(digests.values())) if len(digests) == 1 else digest_of(digests)
 
 
-def _defined(part: Part) -> list[Any]:
+def _defined(part: TypePart) -> list[Any]:
     cls = getattr(part.hint, "__origin__", part.hint)
     own = is_fielded(cls) or (isinstance(cls, type) and issubclass(cls, enum.Enum))
     functions = [getattr(one, "func", None) for one in part.metadata]

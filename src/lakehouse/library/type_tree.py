@@ -34,7 +34,7 @@ _ARRAYS = frozenset(
     | {collections.abc.Iterable}
 )
 _MAPS = frozenset({dict, collections.abc.Mapping, collections.abc.MutableMapping})
-_ARGUMENTS = {list: "[str]", dict: "[str, int]", tuple: "[str, int]"}
+_ARGUMENTS: Mapping[Any, str] = {list: "[str]", dict: "[str, int]", tuple: "[str, int]"}
 _WRAPPERS = frozenset({"Required", "NotRequired", "ReadOnly", "Final"})
 
 Step = tuple[str, str | int]
@@ -42,7 +42,7 @@ Step = tuple[str, str | int]
 of a union and its number, or `position` in an array."""
 
 
-class Part(msgspec.Struct, frozen=True):
+class TypePart(msgspec.Struct, frozen=True):
     """One part. `member` names it for people; `hint` is its type without `Annotated`."""
 
     member: str
@@ -50,7 +50,7 @@ class Part(msgspec.Struct, frozen=True):
     metadata: tuple[object, ...]
 
 
-def parts(whole: object) -> Iterator[Part]:
+def parts(whole: object) -> Iterator[TypePart]:
     """Walk a type from its root, each class once.
 
     Raises:
@@ -61,7 +61,7 @@ def parts(whole: object) -> Iterator[Part]:
     while waiting:
         member, annotated = waiting.pop()
         hint, metadata = bare(annotated)
-        yield Part(member, hint, metadata)
+        yield TypePart(member, hint, metadata)
         if _named(hint):
             if hint in seen:
                 continue
@@ -74,7 +74,8 @@ def parts(whole: object) -> Iterator[Part]:
 
 def bare(annotated: Any) -> tuple[Any, tuple[object, ...]]:
     """Split a type into itself and its metadata; see through `NewType`, aliases, `Required`."""
-    hint, metadata = annotated, ()
+    hint: Any = annotated
+    metadata: tuple[object, ...] = ()
     while True:
         origin = get_origin(hint)
         if origin is Annotated:

@@ -4,11 +4,23 @@ import dataclasses
 import datetime as dt
 import enum
 from collections.abc import Sequence
-from typing import Annotated, Any, ClassVar, Generic, Literal, NamedTuple, TypedDict, TypeVar
+from typing import (
+    Annotated,
+    Any,
+    ClassVar,
+    Generic,
+    Literal,
+    NamedTuple,
+    NewType,
+    NotRequired,
+    TypedDict,
+    TypeVar,
+)
 
 import msgspec
 import pydantic
 import pytest
+from typing_extensions import TypeAliasType
 
 from lakehouse.core.kind import GroundingRule, SqlRule
 from lakehouse.library.markers import Grounded, Quote, Rule
@@ -85,6 +97,19 @@ def test_one_type_has_one_schema_whatever_class_it_is(type_: Any):
         "x-lakehouse-rules": [{"sql": RULE.sql, "message": RULE.message}],
     }
     assert list(schema_of(type_)["properties"]) == ["airport", "city", "quote"]
+
+
+class Unsorted(TypedDict):
+    zone: str
+    airport: NotRequired[str]
+    city: str
+
+
+def test_members_stand_in_the_order_of_the_class():
+    """A model writes them in that order, so what comes first can be a reason for what follows."""
+    made = schema_of(Unsorted)
+    assert list(made["properties"]) == ["zone", "airport", "city"]
+    assert made["required"] == ["zone", "city"]
 
 
 @pytest.mark.parametrize("type_", EVENTS)
@@ -199,6 +224,11 @@ class QuotedBox(Box[Quoted]):
 
 
 @dataclasses.dataclass
+class DatedBox(QuotedBox):
+    date: Quoted
+
+
+@dataclasses.dataclass
 class Pair(Box[T], Generic[T]):
     other: Box[str]
 
@@ -210,6 +240,7 @@ class Pair(Box[T], Generic[T]):
         (Box[Box[Quoted]], ["/item/item", "/item/more", "/more/*/item", "/more/*/more"]),
         (Box[str], []),
         (QuotedBox, ["/item", "/more"]),
+        (DatedBox, ["/item", "/more", "/date"]),
         (Pair[Quoted], ["/item", "/more"]),
     ],
 )
@@ -269,6 +300,50 @@ def test_a_recursive_type_has_its_members_at_its_root(type_: Any):
     assert made["properties"]["inner"]["items"]["$ref"] == f"#/$defs/{type_.__name__}"
     value = output_type(type_).read(b'{"value": 1, "inner": [{"value": 2, "inner": []}]}')
     assert value.inner[0].value == 2
+
+
+Code = NewType("Code", str)
+Codes = TypeAliasType("Codes", list[Annotated[Code, Grounded("airports.iata")]])
+Pairs = TypeAliasType("Pairs", tuple[T, T], type_params=(T,))
+
+
+@dataclasses.dataclass
+class Aliased:
+    codes: Codes
+    pair: Pairs[Quoted]
+
+
+class Named(TypedDict):
+    code: Annotated[Code, Grounded("airports.iata")]
+    note: NotRequired[Quoted]
+
+
+def test_names_for_types_are_seen_through():
+    """msgspec does not know the aliases of typing_extensions, and Pydantic does."""
+    aliased = output_type(Aliased).grounding
+    assert [rule.path for rule in aliased] == ["/codes", "/pair/0", "/pair/1"]
+    named = output_type(Named).grounding
+    assert [rule.path for rule in named] == ["/code", "/note"]
+
+
+def test_a_class_in_a_function_may_name_itself():
+    class Tree(pydantic.BaseModel):
+        inner: "list[Tree]"
+
+    @dataclasses.dataclass
+    class Branch:
+        inner: "list[Branch]"
+
+    assert output_type(Tree).read(b'{"inner":[{"inner":[]}]}').inner == [Tree(inner=[])]
+    assert output_type(Branch).read(b'{"inner":[{"inner":[]}]}') == Branch([Branch([])])
+
+
+def test_a_type_of_pydantic_s_own_may_say_its_schema():
+    class Event(pydantic.BaseModel):
+        when: Annotated[Any, pydantic.WithJsonSchema({"type": "string"})]
+        code: Annotated[Any, pydantic.AfterValidator(str.strip), pydantic.Field(max_length=3)]
+
+    assert schema_of(Event)["properties"]["when"] == {"type": "string"}
 
 
 def test_titles_that_say_more_than_a_name_are_kept():

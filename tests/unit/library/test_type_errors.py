@@ -94,6 +94,12 @@ def test_a_class_that_no_library_knows_is_told_by_its_member(way: str):
     assert told.startswith("each element of Event.notes, BytesIO, cannot be a type of answers: ")
 
 
+def test_what_both_libraries_refuse_has_both_reasons():
+    told = refusal(with_member(io.BytesIO, "dataclass"))
+    assert "Unable to generate pydantic-core schema" in told.public
+    assert "msgspec refused the type too: " in told.hint
+
+
 def test_two_classes_of_one_name():
     """As a notebook has them once a cell ran twice."""
     one, two = (msgspec.defstruct("Event", [(name, int)], tag=name) for name in "ab")
