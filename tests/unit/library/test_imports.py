@@ -60,3 +60,29 @@ print(output_type(list[Event]).read(b'{"result": [{"airport": "BCN"}]}'), "pydan
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
     assert done.stdout.decode().split("\n")[0] == "[Event(airport='BCN')] False"
+
+
+def test_without_pydantic_what_only_it_knows_is_refused():
+    """Its absence is told, with msgspec's reason."""
+    program = """
+import dataclasses, sys
+sys.modules["pydantic"] = None  # an import of it fails, as where it is not installed
+from lakehouse.core.errors import SetupError
+from lakehouse.library.output_types import output_type
+@dataclasses.dataclass
+class Flight:
+    airport: str
+@dataclasses.dataclass
+class Train:
+    number: str
+try:
+    output_type(Flight | Train)
+except SetupError as error:
+    print(error, error.hint)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    told = done.stdout.decode()
+    assert told.startswith(
+        "Flight | Train cannot be a type of answers: Type unions may not contain"
+    )
+    assert "install pydantic" in told

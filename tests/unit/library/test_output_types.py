@@ -8,10 +8,8 @@ from typing import (
     Annotated,
     Any,
     ClassVar,
-    Generic,
     Literal,
     NamedTuple,
-    NewType,
     NotRequired,
     TypedDict,
     TypeVar,
@@ -20,7 +18,6 @@ from typing import (
 import msgspec
 import pydantic
 import pytest
-from typing_extensions import TypeAliasType
 
 from lakehouse.core.kind import GroundingRule, SqlRule
 from lakehouse.library.markers import Grounded, Quote, Rule
@@ -212,44 +209,6 @@ def test_a_named_tuple_is_an_array():
     assert output_type(dict[str, int] | None).wrapped
 
 
-@dataclasses.dataclass
-class Box(Generic[T]):
-    item: T
-    more: list[T]
-
-
-@dataclasses.dataclass
-class QuotedBox(Box[Quoted]):
-    label: str
-
-
-@dataclasses.dataclass
-class DatedBox(QuotedBox):
-    date: Quoted
-
-
-@dataclasses.dataclass
-class Pair(Box[T], Generic[T]):
-    other: Box[str]
-
-
-@pytest.mark.parametrize(
-    ("type_", "paths"),
-    [
-        (Box[Quoted], ["/item", "/more"]),
-        (Box[Box[Quoted]], ["/item/item", "/item/more", "/more/*/item", "/more/*/more"]),
-        (Box[str], []),
-        (QuotedBox, ["/item", "/more"]),
-        (DatedBox, ["/item", "/more", "/date"]),
-        (Pair[Quoted], ["/item", "/more"]),
-    ],
-)
-def test_generics_carry_the_markers_of_their_arguments(type_: Any, paths: list[str]):
-    """A marker of one argument does not reach the same class with another."""
-    assert [rule.path for rule in output_type(type_).grounding] == paths
-    assert "title" not in schema_of(type_)
-
-
 class Left(msgspec.Struct, tag="left"):
     airport: Annotated[str, Grounded("airports.iata")]
 
@@ -300,30 +259,6 @@ def test_a_recursive_type_has_its_members_at_its_root(type_: Any):
     assert made["properties"]["inner"]["items"]["$ref"] == f"#/$defs/{type_.__name__}"
     value = output_type(type_).read(b'{"value": 1, "inner": [{"value": 2, "inner": []}]}')
     assert value.inner[0].value == 2
-
-
-Code = NewType("Code", str)
-Codes = TypeAliasType("Codes", list[Annotated[Code, Grounded("airports.iata")]])
-Pairs = TypeAliasType("Pairs", tuple[T, T], type_params=(T,))
-
-
-@dataclasses.dataclass
-class Aliased:
-    codes: Codes
-    pair: Pairs[Quoted]
-
-
-class Named(TypedDict):
-    code: Annotated[Code, Grounded("airports.iata")]
-    note: NotRequired[Quoted]
-
-
-def test_names_for_types_are_seen_through():
-    """msgspec does not know the aliases of typing_extensions, and Pydantic does."""
-    aliased = output_type(Aliased).grounding
-    assert [rule.path for rule in aliased] == ["/codes", "/pair/0", "/pair/1"]
-    named = output_type(Named).grounding
-    assert [rule.path for rule in named] == ["/code", "/note"]
 
 
 def test_a_class_in_a_function_may_name_itself():
@@ -400,7 +335,6 @@ def test_names_and_digests_say_which_code_it_is():
     here = "unit.library.test_output_types" if __name__.startswith("unit") else __name__
     assert output_type(ModelEvent).name == f"{here}:ModelEvent"
     assert output_type(list[Node]).name == f"list[{here}:Node]"
-    assert output_type(Box[Quoted]).name == f"{here}:Box[str]"
     assert output_type(ModelEvent).digest == output_type(Node).digest  # one module
     assert output_type(list[int]).digest != output_type(list[str]).digest
     program: dict[str, Any] = {"__name__": "made.by.a.program"}
