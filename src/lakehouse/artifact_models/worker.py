@@ -16,8 +16,8 @@ from typing import Any, Final
 
 import msgspec
 
-from lakehouse.artifact_models.error_places import place_of
 from lakehouse.core.json_text import ENCODER, JsonValue, parse_bytes
+from lakehouse.output_types.error_places import place_of
 
 _FAULTS_MAX: Final = 200  # told of one answer
 _MESSAGE_CHARS_MAX: Final = 2_000

@@ -1,1 +1,1 @@
-"""Lakehouse from Python: types as kinds, and what stands in their annotations."""
+"""Lakehouse from Python: one set of methods, in this process or over HTTP."""

@@ -7,7 +7,7 @@ import pydantic
 import pytest
 
 from lakehouse.core.errors import SetupError
-from lakehouse.library.markers import Grounded, Quote, Rule, ValueMarker, Within
+from lakehouse.output_types.markers import Grounded, Quote, Rule, ValueMarker, Within
 
 PAIR = Grounded("airports.iata", with_={"city": "airports.city"})
 

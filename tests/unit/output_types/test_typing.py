@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal, TypedDict, assert_type
 import msgspec
 import pydantic
 
-from lakehouse.library.markers import Quote, Rule
-from lakehouse.library.output_types import OutputType, output_type
+from lakehouse.output_types.markers import Quote, Rule
+from lakehouse.output_types.output_type import OutputType, output_type
 
 Quoted = Annotated[str, Quote()]
 

@@ -15,9 +15,9 @@ import msgspec
 from lakehouse.core.errors import SetupError
 from lakehouse.core.json_text import JsonValue, pointer_parts
 from lakehouse.core.kind import ModelFault
-from lakehouse.library.markers import ValueMarker, marked
-from lakehouse.library.reading import WRAPPED_MEMBER, InvalidArtifact, Reader, json_of
-from lakehouse.library.type_tree import bare, children, is_fielded, title_of
+from lakehouse.output_types.markers import ValueMarker, marked
+from lakehouse.output_types.reading import WRAPPED_MEMBER, InvalidArtifact, Reader, json_of
+from lakehouse.output_types.type_tree import bare, children, is_fielded, title_of
 
 T = TypeVar("T")
 

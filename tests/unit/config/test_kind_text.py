@@ -10,11 +10,11 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
+from lakehouse.config.kind_text import toml_of
 from lakehouse.config.settings import KindSettings
 from lakehouse.core.errors import SetupError
-from lakehouse.library.kind_text import toml_of
-from lakehouse.library.markers import Grounded, Quote, Rule, Within
-from lakehouse.library.output_types import output_type
+from lakehouse.output_types.markers import Grounded, Quote, Rule, Within
+from lakehouse.output_types.output_type import output_type
 
 
 class Event(pydantic.BaseModel):

@@ -32,17 +32,17 @@ def test_the_package_alone_is_one_module():
 
 
 def test_markers_need_few_modules():
-    names = imported("lakehouse.library.markers")
+    names = imported("lakehouse.output_types.markers")
     ours = {name.split(".")[1] for name in names if name.startswith("lakehouse.")}
-    assert ours == {"core", "grounding", "library"}
+    assert ours == {"core", "grounding", "output_types"}
     assert len(names) < 120  # with those of the standard library
     assert foreign(names) <= {"lakehouse", "msgspec", "rfc8785", "typing_extensions"}
     assert not {"asyncio", "ssl", "socket", "concurrent"} & set(names)
 
 
-@pytest.mark.parametrize("module", ["output_types", "kind_text"])
+@pytest.mark.parametrize("module", ["output_types.output_type", "config.kind_text"])
 def test_types_need_no_pydantic_and_no_server(module: str):
-    names = imported(f"lakehouse.library.{module}")
+    names = imported(f"lakehouse.{module}")
     assert "msgspec" in foreign(names)
     assert not foreign(names) & {"pydantic", "uvicorn", "httptools", "duckdb", "pyarrow"}
     assert not [name for name in names if name.startswith("lakehouse.transport")]
@@ -52,7 +52,7 @@ def test_a_dataclass_is_read_without_pydantic():
     """Not even where it is installed."""
     program = """
 import dataclasses, sys
-from lakehouse.library.output_types import output_type
+from lakehouse.output_types.output_type import output_type
 @dataclasses.dataclass
 class Event:
     airport: str
@@ -68,7 +68,7 @@ def test_without_pydantic_what_only_it_knows_is_refused():
 import dataclasses, sys
 sys.modules["pydantic"] = None  # an import of it fails, as where it is not installed
 from lakehouse.core.errors import SetupError
-from lakehouse.library.output_types import output_type
+from lakehouse.output_types.output_type import output_type
 @dataclasses.dataclass
 class Flight:
     airport: str

@@ -11,8 +11,8 @@ import pydantic
 import pytest
 
 from lakehouse.core.errors import SetupError
-from lakehouse.library.markers import Grounded, Quote, Rule
-from lakehouse.library.output_types import output_type
+from lakehouse.output_types.markers import Grounded, Quote, Rule
+from lakehouse.output_types.output_type import output_type
 
 T = TypeVar("T")
 Quoted = Annotated[str, Quote()]

@@ -20,8 +20,8 @@ import pydantic
 import pytest
 
 from lakehouse.core.kind import GroundingRule, SqlRule
-from lakehouse.library.markers import Grounded, Quote, Rule
-from lakehouse.library.output_types import output_type
+from lakehouse.output_types.markers import Grounded, Quote, Rule
+from lakehouse.output_types.output_type import output_type
 from lakehouse.validation.schema import compile_schema
 
 T = TypeVar("T")
@@ -332,7 +332,7 @@ def test_references_of_a_wrapped_schema_still_lead_to_their_targets():
 
 
 def test_names_and_digests_say_which_code_it_is():
-    here = "unit.library.test_output_types" if __name__.startswith("unit") else __name__
+    here = "unit.output_types.test_output_type" if __name__.startswith("unit") else __name__
     assert output_type(ModelEvent).name == f"{here}:ModelEvent"
     assert output_type(list[Node]).name == f"list[{here}:Node]"
     assert output_type(ModelEvent).digest == output_type(Node).digest  # one module

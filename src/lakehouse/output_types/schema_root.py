@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from lakehouse.core.json_text import pointer_parts
-from lakehouse.library.reading import WRAPPED_MEMBER
+from lakehouse.output_types.reading import WRAPPED_MEMBER
 from lakehouse.validation.schema_document import children
 
 _DEFINITIONS: Final = "#/$defs/"

@@ -7,8 +7,8 @@ import msgspec
 import pytest
 from typing_extensions import TypeAliasType
 
-from lakehouse.library.markers import Grounded, Quote
-from lakehouse.library.output_types import output_type
+from lakehouse.output_types.markers import Grounded, Quote
+from lakehouse.output_types.output_type import output_type
 
 T = TypeVar("T")
 Quoted = Annotated[str, Quote()]

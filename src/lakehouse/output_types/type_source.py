@@ -7,7 +7,7 @@ import sys
 from typing import Any
 
 from lakehouse.core.kind import digest_of
-from lakehouse.library.type_tree import TypePart, is_fielded
+from lakehouse.output_types.type_tree import TypePart, is_fielded
 
 
 def source_digest(found: list[TypePart], schema: dict[str, Any]) -> str | None:

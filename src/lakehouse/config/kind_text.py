@@ -8,8 +8,8 @@ import msgspec
 
 from lakehouse.core.errors import SetupError
 from lakehouse.core.json_text import parse_bytes
-from lakehouse.library.output_types import OutputType
-from lakehouse.library.reading import WRAPPED_MEMBER
+from lakehouse.output_types.output_type import OutputType
+from lakehouse.output_types.reading import WRAPPED_MEMBER
 from lakehouse.validation.schema_markers import unmarked
 
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")

@@ -31,17 +31,30 @@ from lakehouse.core.kind import (
     digest_of,
 )
 from lakehouse.grounding.rules import fault_of
-from lakehouse.library import msgspec_types
-from lakehouse.library.markers import Rule
-from lakehouse.library.reading import WRAPPED_MEMBER, InvalidArtifact, Reader, TypeLibrary, json_of
-from lakehouse.library.schema_root import (
+from lakehouse.output_types import msgspec_types
+from lakehouse.output_types.markers import Rule
+from lakehouse.output_types.reading import (
+    WRAPPED_MEMBER,
+    InvalidArtifact,
+    Reader,
+    TypeLibrary,
+    json_of,
+)
+from lakehouse.output_types.schema_root import (
     is_of_object,
     with_plain_root,
     without_titles,
     wrapped_schema,
 )
-from lakehouse.library.type_source import source_digest
-from lakehouse.library.type_tree import TypePart, children, is_fielded, name_of, parts, title_of
+from lakehouse.output_types.type_source import source_digest
+from lakehouse.output_types.type_tree import (
+    TypePart,
+    children,
+    is_fielded,
+    name_of,
+    parts,
+    title_of,
+)
 from lakehouse.validation.schema import CompiledSchema, compile_schema
 from lakehouse.validation.schema_markers import grounding_of, rules_of
 
@@ -191,7 +204,7 @@ def _read_by(type_: Any, found: list[TypePart]) -> tuple[dict[str, Any], Reader[
                 hint = "Structs of one union need tags; other classes must be known to msgspec."
                 raise _unknown(found, error, msgspec_types, hint) from error
     try:
-        from lakehouse.library import pydantic_types  # noqa: PLC0415  imported where it is used
+        from lakehouse.output_types import pydantic_types  # noqa: PLC0415  imported where it is used
     except ImportError as error:
         hint = "Give that member a JSON type, or install pydantic, which knows more types."
         raise _unknown(found, refused, msgspec_types, hint) from error

@@ -10,8 +10,8 @@ import pydantic
 import pytest
 
 from lakehouse.core.kind import ModelFault
-from lakehouse.library.output_types import output_type
-from lakehouse.library.reading import InvalidArtifact
+from lakehouse.output_types.output_type import output_type
+from lakehouse.output_types.reading import InvalidArtifact
 
 
 def faults_of(type_: Any, artifact: bytes, context: object = None) -> list[ModelFault]:

@@ -9,9 +9,9 @@ from typing import Any, Final, Generic, TypeVar
 from pydantic import ConfigDict, TypeAdapter, ValidationError, create_model
 from pydantic.errors import PydanticUserError
 
-from lakehouse.artifact_models.error_places import place_of
 from lakehouse.core.kind import ModelFault
-from lakehouse.library.reading import WRAPPED_MEMBER, InvalidArtifact, Reader, json_of
+from lakehouse.output_types.error_places import place_of
+from lakehouse.output_types.reading import WRAPPED_MEMBER, InvalidArtifact, Reader, json_of
 
 T = TypeVar("T")
 

@@ -14,9 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lakehouse.core.json_text import parse_bytes
-from lakehouse.library.markers import Grounded, Quote
-from lakehouse.library.output_types import OutputType, output_type
-from lakehouse.library.reading import InvalidArtifact
+from lakehouse.output_types.markers import Grounded, Quote
+from lakehouse.output_types.output_type import OutputType, output_type
+from lakehouse.output_types.reading import InvalidArtifact
 from lakehouse.validation.schema import compile_schema
 
 Typed = tuple[Any, st.SearchStrategy[Any]]

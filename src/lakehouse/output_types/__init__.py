@@ -1,0 +1,1 @@
+"""Types of Python that answers are read into: their schemas, and their instances."""
