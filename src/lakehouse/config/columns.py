@@ -10,7 +10,7 @@ from typing import Final
 
 from lakehouse.config.settings import Config
 from lakehouse.core.errors import SetupError
-from lakehouse.core.kind import GroundingRule, Kind
+from lakehouse.core.kind import GROUNDING_KEYWORD, GroundingRule, Kind
 from lakehouse.core.matches import MATCHES, SCALARS, TYPES, Holds
 from lakehouse.core.ports import TableSnapshot
 from lakehouse.grounding.rules import split_reference
@@ -18,7 +18,6 @@ from lakehouse.tabular.formats import leaves_types
 from lakehouse.validation.pointers import scalar_types
 from lakehouse.validation.schema import CompiledSchema
 from lakehouse.validation.schema_choices import ViewTooLarge
-from lakehouse.validation.schema_grounding import KEYWORD
 
 _TYPE_OF: Final[dict[str, Holds]] = {"integer": "number", "number": "number", "boolean": "boolean"}
 
@@ -54,7 +53,7 @@ def place_of(kind: Kind, index: int, schema: CompiledSchema) -> str:
     """Name the place of a rule for messages: its entry, or what carries it in the kind's schema."""
     rule = kind.grounding[index]
     if rule in schema.grounding:
-        return f"kinds.{kind.name}.schema: `{KEYWORD}` of {rule.path!r}"
+        return f"kinds.{kind.name}.schema: `{GROUNDING_KEYWORD}` of {rule.path!r}"
     return f"kinds.{kind.name}.grounding[{index}]"
 
 

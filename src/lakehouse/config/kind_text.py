@@ -10,7 +10,7 @@ from lakehouse.core.errors import SetupError
 from lakehouse.core.json_text import parse_bytes
 from lakehouse.output_types.output_type import OutputType
 from lakehouse.output_types.reading import WRAPPED_MEMBER
-from lakehouse.validation.schema_markers import unmarked
+from lakehouse.validation.schema_grounding import without_keyword
 
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 
@@ -43,7 +43,7 @@ def toml_of(type_: OutputType[Any], name: str) -> str:
     for query in type_.rules:
         lines += ["", f"[[kinds.{name}.rules]]"]
         lines += [f"sql = {_text(query.sql)}", f"message = {_text(query.message)}"]
-    pretty = json.dumps(unmarked(parse_bytes(type_.schema)), indent=2, default=float)
+    pretty = json.dumps(parse_bytes(without_keyword(type_.schema)), indent=2, default=float)
     lines += ["", f"# {file}:", *(f"# {line}" for line in pretty.splitlines())]
     return "\n".join(lines) + "\n"
 

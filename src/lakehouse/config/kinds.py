@@ -11,12 +11,12 @@ from lakehouse.config.columns import check_columns, place_of
 from lakehouse.config.settings import Config, KindSettings
 from lakehouse.core.errors import Refusal, SetupError
 from lakehouse.core.json_text import JsonError, compact, parse, parse_bytes
-from lakehouse.core.kind import FormatMode, GroundingRule, Kind, kind_digest
+from lakehouse.core.kind import GROUNDING_KEYWORD, FormatMode, GroundingRule, Kind, kind_digest
 from lakehouse.engine.carried import with_carried
 from lakehouse.validation.keywords import idle_keywords
 from lakehouse.validation.pointers import doubts_of, null_fault
 from lakehouse.validation.schema import CompiledSchema, SchemaCache
-from lakehouse.validation.schema_grounding import KEYWORD
+from lakehouse.validation.schema_rules import without_rules
 
 # Settings that decide a verdict or a prompt and came after the first digests were written.
 _GROWN: Final = ("repair", "history", "reprompt", "assert_formats", "candidates")
@@ -35,28 +35,17 @@ def _kind(name: str, settings: KindSettings, config: Config, schemas: SchemaCach
     model_of, formats = _declared(name, settings, config)
     raw = _from_file(name, config) if model_of is None else model_of.schema
     try:
+        raw, carried = without_rules(raw)
         value = parse_bytes(raw)
         schema = schemas.get(raw, formats)
-    except (JsonError, Refusal) as error:
-        message = error.public if isinstance(error, Refusal) else f"not valid JSON: {error}"
+    except (JsonError, Refusal, SetupError) as error:
+        message, hint = f"not valid JSON: {error}", ""
+        if not isinstance(error, JsonError):
+            message, hint = error.public, error.hint
         raise SetupError(
-            f"kinds.{name}: the schema cannot be used: {message}",
-            hint=error.hint if isinstance(error, Refusal) else "",
+            f"kinds.{name}: the schema cannot be used: {message}", hint=hint
         ) from error
-    for index, rule in enumerate(settings.grounding):
-        place = f"{config.source}: kinds.{name}.grounding[{index}]"
-        for doubt in doubts_of(schema, rule):
-            if doubt.fatal:
-                raise SetupError(
-                    f"{place}.{doubt.member}: {doubt.message}.",
-                    hint="Correct the pointer, or name the member in the kind's schema.",
-                )
-        fault = null_fault(schema, rule.path) if rule.candidates_required else None
-        if fault is not None:
-            raise SetupError(
-                f"{place}.candidates_required: {fault}.",
-                hint="With candidates_required, null is the answer where the text names no value.",
-            )
+    rules = (*settings.rules, *(rule for rule in carried if rule not in settings.rules))
     grounding = _grounding(name, settings, schema, config)
     model = settings.model or next(iter(config.models))
     max_iterations = settings.max_iterations or config.session.max_iterations
@@ -66,14 +55,14 @@ def _kind(name: str, settings: KindSettings, config: Config, schemas: SchemaCach
         schema=msgspec.Raw(raw),
         system=settings.system,
         grounding=grounding,
-        rules=settings.rules,
+        rules=rules,
         max_iterations=max_iterations,
         model=model,
         digest=kind_digest(
             value,
             system=settings.system,
             grounding=grounding,
-            rules=settings.rules,
+            rules=rules,
             max_iterations=max_iterations,
             model=model,
             grown=grown,
@@ -98,15 +87,29 @@ def _grounding(
     """Return the configured rules, then those that the schema carries beside them.
 
     Raises:
-        SetupError: Both say something about one place, and not the same.
+        SetupError: One cannot apply, or both say something about one place, and not the same.
     """
+    for index, rule in enumerate(settings.grounding):
+        place = f"{config.source}: kinds.{name}.grounding[{index}]"
+        for doubt in doubts_of(schema, rule):
+            if doubt.fatal:
+                raise SetupError(
+                    f"{place}.{doubt.member}: {doubt.message}.",
+                    hint="Correct the pointer, or name the member in the kind's schema.",
+                )
+        fault = null_fault(schema, rule.path) if rule.candidates_required else None
+        if fault is not None:
+            raise SetupError(
+                f"{place}.candidates_required: {fault}.",
+                hint="With candidates_required, null is the answer where the text names no value.",
+            )
     configured = {rule.path for rule in settings.grounding}
     carried = [rule for rule in schema.grounding if rule not in settings.grounding]
     for rule in carried:
         if rule.path in configured:
             raise SetupError(
-                f"{config.source}: kinds.{name}: `{KEYWORD}` in the schema and [[kinds.{name}."
-                f"grounding]] say different things about {rule.path!r}.",
+                f"{config.source}: kinds.{name}: `{GROUNDING_KEYWORD}` in the schema and "
+                f"[[kinds.{name}.grounding]] say different things about {rule.path!r}.",
                 hint="Keep one of them.",
             )
     return (*settings.grounding, *carried)

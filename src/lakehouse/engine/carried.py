@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from lakehouse.core.errors import ColumnUnfit, Refusal, TableUnavailable
-from lakehouse.core.kind import GroundingRule, Kind
+from lakehouse.core.kind import GROUNDING_KEYWORD, GroundingRule, Kind
 from lakehouse.core.matches import TYPES
 from lakehouse.core.ports import TableSource
 from lakehouse.core.suggestion import did_you_mean
@@ -20,7 +20,6 @@ from lakehouse.grounding.rules import fault_of, required_fault, split_reference
 from lakehouse.validation.pointers import doubts_of, null_fault, scalar_types
 from lakehouse.validation.schema import CompiledSchema
 from lakehouse.validation.schema_choices import ViewTooLarge
-from lakehouse.validation.schema_grounding import KEYWORD
 
 _TABLES_NAMED_MAX: Final = 20  # in one message
 
@@ -118,6 +117,7 @@ def _refusal(rule: GroundingRule, fault: str) -> Refusal:
     at = shown(rule.path) if rule.path else "the whole answer"
     return Refusal(
         "invalid_schema",
-        f"The schema is not accepted: `{KEYWORD}` of {at}: {fault}.",
-        hint=f"`{KEYWORD}` means a grounding rule: its columns are those of the configured tables.",
+        f"The schema is not accepted: `{GROUNDING_KEYWORD}` of {at}: {fault}.",
+        hint=f"`{GROUNDING_KEYWORD}` means a grounding rule: its columns are those of the "
+        "configured tables.",
     )

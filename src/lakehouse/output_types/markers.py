@@ -12,14 +12,14 @@ value, an object, or a list of objects where a value has several markers:
     {"match": "quote"}
     {"match": "within", "column": "parts.price", "tolerance": 0.5}
 
-`match` is always there. `column`, `with`, `tolerance` and `candidates` are left out where they say
-nothing. The keys of `with` are names of members beside the value, as they are called in the answer:
-members of the object that has the value, or the array of values, as a member. A marker on a list
-means each of its elements.
+`column`, `with`, `tolerance` and `candidates` are left out where they say nothing. The keys of
+`with` are names of members beside the value, as they are called in the answer: members of the
+object that has the value, or the array of values, as a member. One that begins with `/` is a JSON
+Pointer from the root of the answer. A marker on a list means each of its elements.
 
-`Rule` is the keyword `x-lakehouse-rules` at the root: `[{"sql": …, "message": …}]`. It stands in
-`Annotated[Event, Rule(…)]` around the whole type, or in the class:
-`lakehouse_rules: ClassVar = [Rule(…)]`.
+`Rule` stands in `Annotated[Event, Rule(…)]` around the whole type, or in the class:
+`lakehouse_rules: ClassVar = [Rule(…)]`. It is no keyword: a schema goes to others, and SQL of
+others is refused. The schema file of a kind may say it as `x-lakehouse-rules` (`schema_rules`).
 
 Pydantic puts the keywords of values into the schemas that it makes. It is not imported here.
 """
@@ -55,8 +55,8 @@ class ValueMarker(msgspec.Struct, frozen=True):
 class Grounded(ValueMarker, frozen=True):
     """The value must be in a column of a table: `table.column`.
 
-    `with_` maps members beside the value to columns of the same table that must match in the same
-    row. `match` is `exact`, `casefold` (case and accents do not count) or `within`, which needs
+    `with_` maps members beside the value (or JSON Pointers) to columns of the same table that must
+    match in the same row. `match` is `exact`, `casefold` (case and accents do not count) or `within`, which needs
     `tolerance`, an absolute distance. `candidates` is how the model is offered the column's values
     that the text names; None: as the session says.
 
@@ -72,7 +72,10 @@ class Grounded(ValueMarker, frozen=True):
 
     def __post_init__(self) -> None:
         msgspec.structs.force_setattr(self, "with_", _FrozenPairs(self.with_))
-        pairs = {pointer(name): column for name, column in self.with_.items()}
+        pairs = {
+            name if name.startswith("/") else pointer(name): column
+            for name, column in self.with_.items()
+        }
         said = {**self.keyword(), "path": "", "with": pairs}
         try:
             fault = fault_of(msgspec.convert(said, GroundingRule))

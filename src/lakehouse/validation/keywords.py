@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from typing import Final
 
 from lakehouse.core.json_text import JsonValue, pointer
+from lakehouse.core.kind import GROUNDING_KEYWORD, RULES_KEYWORD
 from lakehouse.validation.raw_tree import Place
 from lakehouse.validation.schema_document import HOLD_NAMED, HOLD_ONE, LISTED, children
-from lakehouse.validation.schema_grounding import KEYWORD
 
 _ASSERTING: Final = frozenset(
     {
@@ -27,7 +27,9 @@ _REMARKS: Final = frozenset(
         *("example", "examples", "readOnly", "title", "writeOnly"),
     }
 )
-_CHECKS: Final = sorted(HOLD_ONE | HOLD_NAMED | LISTED | _ASSERTING | {KEYWORD})
+_CHECKS: Final = sorted(
+    HOLD_ONE | HOLD_NAMED | LISTED | _ASSERTING | {GROUNDING_KEYWORD, RULES_KEYWORD}
+)
 # What other dialects check by, and JSON Schema 2020-12 does not.
 _INSTEAD: Final = {
     "additionalItems": "`items` after `prefixItems`",

@@ -4,8 +4,12 @@
                                                   "with": {"city": "airports.city"}}}
 
 It means the same as a declared rule with the pointer of its place, `*` for each element of an
-array. A pointer knows no branches: so every branch that allows a value there must carry the same.
-A keyword that no pointer reaches is an error, since it would check nothing.
+array; a list of such objects means several rules. A pointer knows no branches: so every branch that
+allows a value there must carry the same. A keyword that no pointer reaches is an error, since it
+would check nothing.
+
+SQL rules (`x-lakehouse-rules`) are for kinds, whose schema has lost them before it comes here (see
+`schema_rules`). In any other schema they are an error, and so is a name like one of the two.
 """
 
 from collections.abc import Iterable
@@ -14,7 +18,7 @@ from typing import Final
 import msgspec
 
 from lakehouse.core.json_text import ENCODER, JsonValue, pointer, pointer_parts
-from lakehouse.core.kind import EACH, GroundingRule
+from lakehouse.core.kind import EACH, GROUNDING_KEYWORD, RULES_KEYWORD, GroundingRule
 from lakehouse.core.limits import CARRIED_RULES_MAX, JSON_DEPTH_MAX
 from lakehouse.core.suggestion import did_you_mean
 from lakehouse.core.type_words import names_of, type_at, type_words
@@ -33,8 +37,8 @@ from lakehouse.validation.schema_document import (
 from lakehouse.validation.schema_engine import SchemaEngine
 from lakehouse.validation.schema_view import SchemaView
 
-KEYWORD: Final = "x-lakehouse"
-_MARK: Final = b"lakehouse"
+_MARK: Final = b"lake"  # what the names have in common that are taken for ours
+_LETTERS_MAX: Final = 2  # by which a name may differ from one of ours and still mean it
 _DEFINED: Final = frozenset({"$defs", "definitions"})  # they apply only where a reference leads
 _IN_PLACE: Final = frozenset({"allOf", "anyOf", "oneOf"})
 _STEPS_MAX: Final = 2_000  # through the schema: references can multiply its places
@@ -46,13 +50,22 @@ class CarriedFault(SchemaError):
     """A keyword that is malformed or cannot apply."""
 
     hint = (
-        f"`{KEYWORD}` stands beside the value that it grounds: "
+        f"`{GROUNDING_KEYWORD}` stands beside the value that it grounds: "
         '{"type": "string", "x-lakehouse": {"column": "airports.iata"}}.'
     )
 
 
+class MisplacedRules(SchemaError):
+    """SQL rules in a schema that may carry none."""
+
+    hint = (
+        "SQL rules belong to kinds: write [[kinds.NAME.rules]] into the configuration, or "
+        f"`{RULES_KEYWORD}` at the root of the schema of a kind."
+    )
+
+
 def may_carry(raw: bytes) -> bool:
-    """Return whether a schema's bytes can have the keyword; it costs nothing where they have not.
+    """Return whether a schema's bytes can have a keyword; it costs nothing where they have not.
 
     A name may also be written with escapes, which are rare enough to be looked into.
     """
@@ -64,23 +77,27 @@ def carried_rules(document: SchemaDocument, engine: SchemaEngine) -> tuple[Groun
 
     Raises:
         CarriedFault: A keyword is malformed, or it cannot apply; names its place and the value.
+        MisplacedRules: It has SQL rules.
     """
+    _check_names(document)
     reading = _Reading(document)
     if ROOT not in reading.leading:
         return ()
     reading.walk(ROOT, "", "", ())
-    if len(reading.rules) > CARRIED_RULES_MAX:
-        why = f"the schema carries {len(reading.rules)} rules; at most {CARRIED_RULES_MAX}"
-        raise CarriedFault(ROOT, why)
+    count = sum(len(rules) for rules, _ in reading.rules.values())
+    if count > CARRIED_RULES_MAX:
+        raise CarriedFault(ROOT, f"the schema carries {count} rules; at most {CARRIED_RULES_MAX}")
     try:
         view = SchemaView.of(document, engine)
-        for at, (rule, place) in reading.rules.items():
+        for at, (_, place) in reading.rules.items():
             _check_branches(document, view, at, place)
-            for name, beside in reading.beside[at].items():
-                _check_beside(view, rule.path, name, beside, place)
+            for there, beside in reading.beside[at].items():
+                _check_beside(view, at, beside, there)
     except ViewTooLarge:
-        raise CarriedFault(ROOT, f"it has too many branches to carry {KEYWORD!r}") from None
-    return tuple([rule for rule, _ in reading.rules.values()])
+        raise CarriedFault(
+            ROOT, f"it has too many branches to carry {GROUNDING_KEYWORD!r}"
+        ) from None
+    return tuple([rule for rules, _ in reading.rules.values() for rule in rules])
 
 
 def without_keyword(raw: bytes) -> bytes:
@@ -90,7 +107,7 @@ def without_keyword(raw: bytes) -> bytes:
     members = msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
     kept = []
     for name, value in members.items():
-        if name == KEYWORD:
+        if name == GROUNDING_KEYWORD:
             continue
         inner = bytes(value)
         if name in HOLD_ONE:
@@ -113,8 +130,8 @@ class _Reading:
     """Follows a schema to its keywords. Enters only what leads to one."""
 
     def __init__(self, document: SchemaDocument) -> None:
-        self.rules: dict[str, tuple[GroundingRule, Place]] = {}
-        self.beside: dict[str, dict[str, str]] = {}  # names in `with`, and their pointers
+        self.rules: dict[str, tuple[list[GroundingRule], Place]] = {}
+        self.beside: dict[str, dict[Place, str]] = {}  # places of names in `with`, their pointers
         self._document = document
         self._steps = 0
         self.leading = _leading(document)
@@ -124,13 +141,14 @@ class _Reading:
         self._steps += 1
         if place in above:
             raise CarriedFault(
-                place, f"it contains itself, so no pointer reaches every {KEYWORD!r} in it"
+                place,
+                f"it contains itself, so no pointer reaches every {GROUNDING_KEYWORD!r} in it",
             )
         if self._steps > _STEPS_MAX or len(above) > JSON_DEPTH_MAX:
-            raise CarriedFault(place, f"too many places lead to {KEYWORD!r}")
+            raise CarriedFault(place, f"too many places lead to {GROUNDING_KEYWORD!r}")
         node = self._document.node(place)
-        if KEYWORD in node:
-            self._add(place, node[KEYWORD], at, base)
+        if GROUNDING_KEYWORD in node:
+            self._add(place, node[GROUNDING_KEYWORD], at, base)
         inside = (*above, place)
         for target in self._document.references(place):
             if target in self.leading:
@@ -153,16 +171,31 @@ class _Reading:
         if keyword == "items" and "prefixItems" not in node:
             return f"{at}/{EACH}", base
         beside = " beside `prefixItems`" if keyword == "items" else ""
-        why = f"{KEYWORD!r} cannot stand under `{keyword}`{beside}: no pointer leads there"
+        why = (
+            f"{GROUNDING_KEYWORD!r} cannot stand under `{keyword}`{beside}: no pointer leads there"
+        )
         raise CarriedFault(child, f"{why}; write it into `properties`, `items` or a branch")
 
     def _add(self, place: Place, value: JsonValue, at: str, base: str) -> None:
-        here = (*place, KEYWORD)
-        rule, beside = _rule(here, value, at, base)
-        known, _ = self.rules.setdefault(at, (rule, here))
+        here = (*place, GROUNDING_KEYWORD)
+        said = [(here, value)]
+        if isinstance(value, list):
+            said = [((*here, index), one) for index, one in enumerate(value)]
+        if not said:
+            raise CarriedFault(here, "is []; it must say at least one rule")
+        rules: list[GroundingRule] = []
+        beside: dict[Place, str] = {}
+        for there, one in said:
+            rule, names = _rule(there, one, at, base)
+            beside |= names
+            if rule not in rules:
+                rules.append(rule)
+        known, _ = self.rules.setdefault(at, (rules, here))
         self.beside[at] = beside
-        if known != rule:
-            raise CarriedFault(here, f"another {KEYWORD!r} says something else about {at!r}")
+        if known != rules:
+            raise CarriedFault(
+                here, f"another {GROUNDING_KEYWORD!r} says something else about {at!r}"
+            )
 
 
 def _applied(node: dict[str, JsonValue], place: Place) -> list[Place]:
@@ -171,11 +204,7 @@ def _applied(node: dict[str, JsonValue], place: Place) -> list[Place]:
 
 
 def _leading(document: SchemaDocument) -> set[Place]:
-    """Return the places that lead to a keyword.
-
-    Raises:
-        CarriedFault: One is written in another case, or with `_`, and would check nothing.
-    """
+    """Return the places that lead to a keyword."""
     sources: dict[Place, list[Place]] = {ROOT: []}
     pending = [ROOT]
     while pending:
@@ -186,12 +215,8 @@ def _leading(document: SchemaDocument) -> set[Place]:
                 sources[there] = []
                 pending.append(there)
             sources[there].append(place)
-    for place in sources:
-        for name in document.node(place):
-            if name != KEYWORD and name.casefold().replace("_", "-") == KEYWORD:
-                raise CarriedFault((*place, name), f"no such keyword; write {KEYWORD!r}")
     leading: set[Place] = set()
-    pending = [place for place in sources if KEYWORD in document.node(place)]
+    pending = [place for place in sources if GROUNDING_KEYWORD in document.node(place)]
     while pending:
         place = pending.pop()
         if place not in leading:
@@ -200,27 +225,65 @@ def _leading(document: SchemaDocument) -> set[Place]:
     return leading
 
 
+def _check_names(document: SchemaDocument) -> None:
+    """Check that no keyword is only like one of ours, wherever it stands: it would check nothing.
+
+    Raises:
+        CarriedFault: One is.
+        MisplacedRules: One is, or is, that of SQL rules.
+    """
+    seen = {ROOT}
+    pending = [ROOT]
+    while pending:
+        place = pending.pop()
+        node = document.node(place)
+        for name in node:
+            meant = _meant(name)
+            if meant == RULES_KEYWORD:
+                raise MisplacedRules((*place, name), "SQL rules cannot stand in this schema")
+            if meant is not None and meant != name:
+                raise CarriedFault((*place, name), f"no such keyword; write {meant!r}")
+        inside = [child for child, _ in children(node, place)]
+        new = {*inside, *document.references(place)} - seen
+        seen |= new
+        pending += new
+
+
+def _meant(name: str) -> str | None:
+    """Return which of our keywords a name is, or is like."""
+    letters = "".join(filter(str.isalpha, name.casefold()))
+    if not letters.startswith("x") or "lake" not in letters:
+        return None
+    from rapidfuzz.distance import OSA  # noqa: PLC0415  only where a name may be one of ours
+
+    ours = {"xlakehouse": GROUNDING_KEYWORD, "xlakehouserules": RULES_KEYWORD}
+    distance, meant = min((OSA.distance(letters, one), one) for one in ours)
+    near = letters.startswith("xlakehouse") or distance <= _LETTERS_MAX
+    return ours[meant] if near else None
+
+
 def _rule(
     here: Place, value: JsonValue, at: str, base: str
-) -> tuple[GroundingRule, dict[str, str]]:
-    """Read one keyword; returns also the pointers of the names in its `with`."""
+) -> tuple[GroundingRule, dict[Place, str]]:
+    """Read one keyword; returns also the places of the names in its `with`, and their pointers."""
     allowed = ", ".join(_MEMBERS)
     if not isinstance(value, dict):
-        raise CarriedFault(here, f"is {shown(value)}; it must be an object of {allowed}")
+        why = f"is {shown(value)}; it must be an object of {allowed}, or a list of such"
+        raise CarriedFault(here, why)
     for name, one in value.items():
         if name not in _MEMBERS:
             near = did_you_mean(name, _MEMBERS)
             raise CarriedFault((*here, name), f"unknown member{near}; allowed are {allowed}")
         _check_value((*here, name), one, name)
     places: dict[str, str] = {}
-    beside: dict[str, str] = {}
+    beside: dict[Place, str] = {}
     for name, column in named(value.get("with")).items():
         place = name if name.startswith("/") else f"{base}{pointer(name)}"
         if place in places:
             raise CarriedFault((*here, "with", name), f"{place!r} stands there twice")
         places[place] = str(column)
         if place != name:
-            beside[name] = place
+            beside[(*here, "with", name)] = place
     return msgspec.convert({**value, "path": at, "with": places}, GroundingRule), beside
 
 
@@ -240,23 +303,23 @@ def _check_branches(document: SchemaDocument, view: SchemaView, at: str, place: 
     for one in view.alternatives:
         if not one.declared or one.types <= {"null"}:
             continue
-        if not any(KEYWORD in document.node(node) for node in one.nodes):
+        if not any(GROUNDING_KEYWORD in document.node(node) for node in one.nodes):
             raise CarriedFault(
                 place,
-                f"another branch allows a value at {at!r} without {KEYWORD!r}; write the same "
-                "into each branch, or beside them",
+                f"another branch allows a value at {at!r} without {GROUNDING_KEYWORD!r}; write the "
+                "same into each branch, or beside them",
             )
 
 
-def _check_beside(view: SchemaView, at: str, name: str, beside: str, place: Place) -> None:
+def _check_beside(view: SchemaView, at: str, beside: str, place: Place) -> None:
     """Check that a name in `with` is that of a member that the schema names."""
-    parent = view
-    for part in pointer_parts(beside)[:-1]:
-        parent = parent.step(part)
-    if not parent.member(name).declared:
-        names = parent.names()
+    *above, name = pointer_parts(beside)
+    for part in above:
+        view = view.step(part)
+    if not view.member(name).declared:
+        names = view.names()
         there = ", ".join(map(repr, names)) or "none"
         raise CarriedFault(
-            (*place, "with", name),
+            place,
             f"{name!r} is no member beside {at!r}{did_you_mean(name, names)}; there are {there}",
         )

@@ -86,6 +86,8 @@ def test_a_column_of_another_type_is_named_by_what_carries_it(tmp_path: Path) ->
         load(tmp_path, None, size=number)
 
 
-def test_a_misspelt_keyword_is_a_warning(tmp_path: Path) -> None:
-    with pytest.raises(AssertionError, match=r"checks nothing.*use `x-lakehouse`"):
+def test_a_misspelt_keyword_stops_the_start(tmp_path: Path) -> None:
+    with pytest.raises(SetupError, match="x-lakehose': no such keyword; write 'x-lakehouse'"):
         load(tmp_path, None, name={**TEXT, "x-lakehose": ID})
+    with pytest.raises(AssertionError, match=r"checks nothing.*use `x-lakehouse`"):
+        load(tmp_path, None, name={**TEXT, "lakehouse": ID})

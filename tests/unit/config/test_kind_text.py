@@ -102,7 +102,7 @@ def test_the_schema_below_is_the_type_s_without_markers():
 @given(st.text(min_size=1), st.text(min_size=1), st.text(min_size=1))
 @example("\x7f", "\x7f\x00", "\\\"'\r\n\u2028")
 def test_every_text_comes_back(member: str, sql: str, message: str):
-    assume(member != "at" and sql.strip() and message.strip())
+    assume(member != "at" and member[0] != "/" and sql.strip() and message.strip())
     marked: Any = Annotated[str, Grounded("a.b", with_={member: "a." + sql})]
     beside: Any = pydantic.Field(alias=member)
     type_ = pydantic.create_model("Event", at=(marked, ...), beside=(str, beside))

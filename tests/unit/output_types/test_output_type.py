@@ -91,7 +91,6 @@ def test_one_type_has_one_schema_whatever_class_it_is(type_: Any):
             "quote": {"type": "string", "x-lakehouse": {"match": "quote"}},
         },
         "required": ["airport", "city", "quote"],
-        "x-lakehouse-rules": [{"sql": RULE.sql, "message": RULE.message}],
     }
     assert list(schema_of(type_)["properties"]) == ["airport", "city", "quote"]
 
@@ -161,8 +160,8 @@ def test_a_root_that_is_no_object_is_the_member_of_one(type_: Any, inner: Any):
 
 
 def test_pointers_of_a_wrapped_root_have_its_member():
-    assert [rule.path for rule in output_type(list[Quoted]).grounding] == ["/result"]
-    assert [rule.path for rule in output_type(list[list[Quoted]]).grounding] == ["/result/*"]
+    assert [rule.path for rule in output_type(list[Quoted]).grounding] == ["/result/*"]
+    assert [rule.path for rule in output_type(list[list[Quoted]]).grounding] == ["/result/*/*"]
 
 
 def test_a_map_is_an_object():

@@ -171,11 +171,17 @@ def test_rules_of_a_class_are_rules():
 @pytest.mark.parametrize(
     ("hint", "told"),
     [
-        (dict[str, Quoted], "it stands in 'additionalProperties', where no pointer leads"),
-        (Quoted | int, "it is marked in one branch of a union, and not in another"),
+        (
+            dict[str, Quoted],
+            "Event.notes cannot be used: 'x-lakehouse' cannot stand under",
+        ),
+        (
+            Quoted | int,
+            "Event.notes cannot be used: another branch allows a value",
+        ),
         (
             Annotated[str, Grounded("a.b", with_={"note": "a.c"})],
-            "`with` names 'note', which is no member beside it (did you mean 'notes'?)",
+            "Event.notes cannot be used: 'note' is no member beside '/notes' (did you mean 'n",
         ),
     ],
 )
@@ -202,4 +208,4 @@ class ModelNode(pydantic.BaseModel):
 @pytest.mark.parametrize("type_", [Node, ModelNode, list[Node], list[ModelNode]])
 def test_a_marker_in_a_recursive_type(type_: Any):
     """Its pointers would have no end, and some values would not be checked."""
-    assert "the schema is recursive here" in refusal(type_).public
+    assert "it contains itself, so no pointer reaches every" in refusal(type_).public

@@ -58,6 +58,17 @@ def refused(schema: Any) -> Refusal:
             ["/a", "/b"],
         ),
         ({"$ref": "#/$defs/N", "$defs": {"N": of(next={"$ref": "#/$defs/N"}), "X": CODE}}, []),
+        (of(q={**TEXT, "x-lakehouse": [IATA, {"match": "quote"}, IATA]}), ["/q", "/q"]),
+        (of(a=listed(of(**{"c~d": CODE}))), ["/a/*/c~0d"]),
+        (of(a={"type": "array", "prefixItems": [{}, CODE]}), ["/a/1"]),
+        (of(a={"oneOf": [CODE, {**CODE, "maxLength": 2}]}), ["/a"]),
+        ({"anyOf": [of(a=CODE), of(q=QUOTE)]}, ["/a", "/q"]),
+        ({"$ref": "#/$defs/x%20y", "$defs": {"x y": of(a=CODE)}}, ["/a"]),
+        ({"$defs": {"unused": {"not": CODE}}}, []),
+        (
+            {**of(tree={"$ref": "#/$defs/N"}, a=CODE), "$defs": {"N": of(n={"$ref": "#/$defs/N"})}},
+            ["/a"],
+        ),
         (of(**{"x-lakehouse": {"const": {"x-lakehouse": 1}}, "x_lakehouse": TEXT}), []),
         (True, []),
     ],
@@ -111,9 +122,39 @@ def test_a_model_decodes_without_it_and_no_other_byte_changes() -> None:
 
 
 @pytest.mark.parametrize(
+    ("schema", "path", "beside"),
+    [
+        (lambda code: of(a=code, city=TEXT), "/a", "/city"),
+        (lambda code: of(e=listed(of(a=code, city=TEXT))), "/e/*/a", "/e/*/city"),
+        (lambda code: of(e=listed(code), city=listed(TEXT)), "/e/*", "/city"),
+        (lambda code: of(o=of(a={"anyOf": [code]}, city=TEXT)), "/o/a", "/o/city"),
+    ],
+)
+def test_with_names_members_of_the_object_around(schema: Any, path: str, beside: str) -> None:
+    keyword = [{"match": "quote"}, {**IATA, "with": {"city": "airports.city"}}]
+    found = compiled(schema({**TEXT, "x-lakehouse": keyword})).grounding
+    pair = GroundingRule(path=path, column="airports.iata", with_={beside: "airports.city"})
+    assert found == (GroundingRule(path=path, match="quote"), pair)
+
+
+@pytest.mark.parametrize("name", ["x-lakehouse-rules", "X_Lakehouse_Rules", "x-lakehose-rule"])
+@pytest.mark.parametrize("root", [True, False])
+def test_sql_rules_are_for_kinds(name: str, *, root: bool) -> None:
+    """Also where they stand with no effect: whoever wrote them would believe that they judge."""
+    rules = {name: [{"sql": "SELECT true", "message": "m"}]}
+    refusal = refused({**of(a=TEXT), **rules} if root else {"$defs": {"a": rules}})
+    assert f"/{name}': SQL rules cannot stand in this schema" in refusal.public
+    assert "SQL rules belong to kinds" in refusal.hint
+    compiled(of(**{name: TEXT}, a={"const": rules, "lakeside": 1, "x-owner": 1}))
+
+
+@pytest.mark.parametrize(
     ("keyword", "place", "words"),
     [
         (3, "", ["is 3", "an object of candidates, candidates_required, column"]),
+        ([], "", ["is []", "at least one"]),
+        ([IATA, 3], "/1", ["is 3", "an object of candidates"]),
+        ([IATA, {**IATA, "with": {"ctiy": "a.b"}}], "/1/with/ctiy", ["did you mean 'city'"]),
         ({"colum": "a.b"}, "/colum", ["did you mean 'column'"]),
         ({"path": "/x"}, "/path", ["unknown member"]),
         ({"match": "exat"}, "/match", ["'exat'", "did you mean 'exact'", "`quote`"]),
@@ -159,6 +200,10 @@ def test_a_malformed_keyword_is_named_with_its_value(
         (of(code={**TEXT, "x_lakehouse": IATA}), "/properties/code/x_lakehouse", "'x-lakehouse'"),
         (of(code={**TEXT, "X-Lakehouse": IATA}), "/properties/code/X-Lakehouse", "'x-lakehouse'"),
         ({"prefixItems": [TEXT], "items": CODE}, "/items", "beside `prefixItems`"),
+        (of(code={**TEXT, "x-lakehose": IATA}), "/properties/code/x-lakehose", "'x-lakehouse'"),
+        (of(code={**TEXT, "x-lakehouse-by": IATA}), "/properties/code/x-lakeh", "'x-lakehouse'"),
+        (of(a=of(c=CODE, b={"$ref": "#/properties/a"})), "/properties/a", "contains itself"),
+        (of(a=CODE) | {"$defs": {"b": {"x_lakehouse": 1}}}, "/$defs/b/x_lakehouse", "no such"),
     ],
 )
 def test_a_keyword_that_a_pointer_cannot_mean_is_refused(
