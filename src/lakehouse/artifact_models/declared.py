@@ -1,29 +1,33 @@
-"""The model that a `python` kind declares: its JSON Schema, and a digest of its code."""
+"""The type that a `python` kind declares: its JSON Schema, its rules, a digest of its code."""
 
 import hashlib
 import inspect
 import sys
 from types import ModuleType
-from typing import Any
 
 import msgspec
 
 from lakehouse.artifact_models.worker import find_model
 from lakehouse.core.errors import SetupError
+from lakehouse.core.kind import SqlRule
+from lakehouse.output_types.output_type import output_type
+from lakehouse.output_types.type_tree import is_pydantic_model
+from lakehouse.validation.schema_rules import without_rules
 
 
 class DeclaredModel(msgspec.Struct, frozen=True):
-    """`schema` is JSON. `source` digests the code of the model's module, None where it has none."""
+    """`schema` is JSON. `source` digests the code of the type's module, None where it has none."""
 
     schema: bytes
+    rules: tuple[SqlRule, ...]
     source: str | None
 
 
 def declared_model(reference: str) -> DeclaredModel:
-    """Import a Pydantic model by `package.module:Model` and read its schema. Runs its module.
+    """Import a type by `package.module:Model` and read its schema. Runs its module.
 
     Raises:
-        SetupError: It cannot be imported, is not a Pydantic model, or has no JSON Schema.
+        SetupError: It cannot be imported, or cannot be a type of answers.
     """
     module, colon, name = reference.partition(":")
     if not (module and colon and name):
@@ -32,27 +36,21 @@ def declared_model(reference: str) -> DeclaredModel:
             hint="Name the module, a colon, and the model's class in it.",
         )
     try:
-        model = find_model(reference)
+        found = find_model(reference)
     except (Exception, SystemExit) as error:
         raise SetupError(
             f"{reference!r} cannot be imported: {type(error).__name__}: {error}",
             hint="The package must be installed beside lakehouse, or be on PYTHONPATH.",
         ) from error
-    to_schema = getattr(model, "model_json_schema", None)
-    if to_schema is None or not isinstance(model, type):
-        raise SetupError(
-            f"{reference!r} is {_what(model)}, not a Pydantic model",
-            hint="Name a class that derives from pydantic.BaseModel (version 2) or RootModel; "
-            "put a dataclass or a TypedDict in a field of one.",
-        )
     try:
-        schema = msgspec.json.encode(to_schema())
-    except Exception as error:
-        raise SetupError(
-            f"{reference!r} has no JSON Schema: {type(error).__name__}: {error}",
-            hint="Give that field a JSON type, or `pydantic.WithJsonSchema`.",
-        ) from error
-    return DeclaredModel(schema, _source(sys.modules.get(model.__module__)))
+        made = output_type(found)
+    except SetupError as error:
+        raise SetupError(f"{reference!r}: {error.public.rstrip('.')}", hint=error.hint) from error
+    if not is_pydantic_model(found):
+        return DeclaredModel(made.schema, made.rules, made.digest)
+    # Digests of kinds cover a model's schema as Pydantic writes it, and the text of its module.
+    schema, _ = without_rules(msgspec.json.encode(found.model_json_schema()))
+    return DeclaredModel(schema, made.rules, _source(sys.modules.get(found.__module__)))
 
 
 def reference_of(model: type) -> str:
@@ -72,10 +70,6 @@ def reference_of(model: type) -> str:
             hint="Define it at the top of a module, and not in a script, a notebook or a function.",
         )
     return reference
-
-
-def _what(model: Any) -> str:
-    return f"a {model.__name__} class" if isinstance(model, type) else f"a {type(model).__name__}"
 
 
 def _source(module: ModuleType | None) -> str | None:

@@ -33,9 +33,11 @@ def load_kinds(config: Config, schemas: SchemaCache) -> Mapping[str, Kind]:
 
 def _kind(name: str, settings: KindSettings, config: Config, schemas: SchemaCache) -> Kind:
     model_of, formats = _declared(name, settings, config)
-    raw = _from_file(name, config) if model_of is None else model_of.schema
     try:
-        raw, carried = without_rules(raw)
+        if model_of is None:
+            raw, carried = without_rules(_from_file(name, config))
+        else:
+            raw, carried = model_of.schema, model_of.rules
         value = parse_bytes(raw)
         schema = schemas.get(raw, formats)
     except (JsonError, Refusal, SetupError) as error:

@@ -36,6 +36,8 @@ _STEPS: Final = {"[": 1, "{": 1, "]": -1, "}": -1}
 _OBJECT: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _NAME = re.compile(rb'"(?:[^"\\]|\\.)*"')
 _LONE_TILDE = re.compile("~(?![01])")
+LONG_NUMBER: Final = re.compile(rb"[0-9](?:[0-9.]{15}|[eE][-+]?0*[0-9]{3})")
+"""Finds in JSON a number that may be no double; each that is none is found."""
 _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
 _ESCAPES = re.compile(
     r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"

@@ -56,9 +56,9 @@ class Grounded(ValueMarker, frozen=True):
     """The value must be in a column of a table: `table.column`.
 
     `with_` maps members beside the value (or JSON Pointers) to columns of the same table that must
-    match in the same row. `match` is `exact`, `casefold` (case and accents do not count) or `within`, which needs
-    `tolerance`, an absolute distance. `candidates` is how the model is offered the column's values
-    that the text names; None: as the session says.
+    match in the same row. `match` is `exact`, `casefold` (case and accents do not count) or
+    `within`, which needs `tolerance`, an absolute distance. `candidates` is how the model is
+    offered the column's values that the text names; None: as the session says.
 
     Raises:
         SetupError: An argument is invalid.

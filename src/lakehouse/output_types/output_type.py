@@ -9,7 +9,8 @@ not know the type (a union of two dataclasses); it is imported then only. msgspe
 
 Models write objects: many decode under no other schema. So a type whose values are no objects (a
 list, a union, a text) is the one member of an object, in the schema and in every artifact, row,
-rule and pointer: `{"result": …}`. Only `read` returns what is in it. A schema as a dict too.
+rule and pointer: `{"result": …}`. Only `read` returns what is in it. A schema as a dict too; a
+RootModel of Pydantic not, since its class says its root.
 
 A schema that only refers to a definition has that definition's members at its root. Titles that
 repeat a name are left out.
@@ -31,6 +32,7 @@ from lakehouse.output_types.reading import (
     InvalidArtifact,
     Reader,
     TypeLibrary,
+    faults_of,
     json_of,
 )
 from lakehouse.output_types.schema_root import (
@@ -39,11 +41,14 @@ from lakehouse.output_types.schema_root import (
     without_titles,
     wrapped_schema,
 )
+from lakehouse.output_types.type_code import has_code
 from lakehouse.output_types.type_source import source_digest
 from lakehouse.output_types.type_tree import (
     TypePart,
+    bare,
     children,
     is_fielded,
+    is_pydantic_model,
     name_of,
     parts,
     title_of,
@@ -69,7 +74,7 @@ class OutputType(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
     `{"result": …}`.
     `digest` covers the source of the modules that define the type's classes and validators; of one
     module it is the digest of its text; None if the source of one is not known. A type without code
-    has the digest of its schema.
+    has the digest of its schema. `has_code`: reading an artifact runs code of the type's author.
     """
 
     name: str
@@ -78,9 +83,10 @@ class OutputType(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
     rules: tuple[SqlRule, ...]
     wrapped: bool
     digest: str | None
+    has_code: bool
     reader: Reader[Any]
 
-    def read(self, artifact: bytes, *, context: object = None) -> T:
+    def read(self, artifact: bytes, context: object = None) -> T:
         """Return the instance that an artifact is. `context` is for validators of Pydantic.
 
         The schema is not checked here, except for a type that is a schema: what the type's own
@@ -94,6 +100,16 @@ class OutputType(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
         """
         value: Any = self.reader.read(artifact, context)
         return _unwrapped(value) if self.wrapped else value  # type: ignore[no-any-return]  # a T
+
+    def faults(self, artifact: bytes, context: object = None) -> list[ModelFault]:
+        """Return why an artifact is no instance: what `read` refuses, and a number by its digits.
+
+        A double holds about 15 digits of a number; here all of them count.
+
+        Raises:
+            Exception: As `read`, other than `InvalidArtifact`.
+        """
+        return self.reader.faults(artifact, context)
 
 
 @overload
@@ -126,6 +142,7 @@ def output_type(type_: Any, /) -> OutputType[Any]:
         rules=(*rules, *more),
         wrapped=wrapped,
         digest=source_digest(found, schema),
+        has_code=has_code(found),
         reader=reader,
     )
 
@@ -150,6 +167,7 @@ def _of_schema(schema: dict[str, Any]) -> OutputType[Any]:
         rules=rules,
         wrapped=wrapped,
         digest=digest_of(schema),
+        has_code=False,
         reader=_SchemaReader(compiled),
     )
 
@@ -167,6 +185,9 @@ class _SchemaReader:
             faults = [ModelFault(tuple(pointer_parts(one.path)), one.message) for one in found]
             raise InvalidArtifact(faults)
         return value
+
+    def faults(self, artifact: bytes, context: object) -> list[ModelFault]:
+        return faults_of(self, artifact, context)
 
 
 def _read_by(type_: Any, found: list[TypePart]) -> tuple[dict[str, Any], Reader[Any], bool]:
@@ -204,7 +225,8 @@ def _read_by(type_: Any, found: list[TypePart]) -> tuple[dict[str, Any], Reader[
 
 def _read_with(library: TypeLibrary, type_: Any) -> tuple[dict[str, Any], Reader[Any], bool]:
     schema = library.schema_of(type_)
-    wrapped = not is_of_object(schema)
+    # The class of a Pydantic model says what is at its root, also where that is no object.
+    wrapped = not is_of_object(schema) and not is_pydantic_model(bare(type_)[0])
     if wrapped:
         type_ = library.wrapper(type_)
         schema = library.schema_of(type_)

@@ -6,12 +6,20 @@ as the type says: by default it takes `"5"` as 5. The schema is what refuses tha
 
 from typing import Any, Final, Generic, TypeVar
 
+import msgspec
 from pydantic import ConfigDict, TypeAdapter, ValidationError, create_model
 from pydantic.errors import PydanticUserError
 
+from lakehouse.core.json_text import ENCODER, LONG_NUMBER, JsonValue
 from lakehouse.core.kind import ModelFault
 from lakehouse.output_types.error_places import place_of
-from lakehouse.output_types.reading import WRAPPED_MEMBER, InvalidArtifact, Reader, json_of
+from lakehouse.output_types.reading import (
+    WRAPPED_MEMBER,
+    InvalidArtifact,
+    Reader,
+    faults_of,
+    json_of,
+)
 
 T = TypeVar("T")
 
@@ -20,6 +28,7 @@ UNKNOWN: Final = (PydanticUserError, NameError, TypeError)
 
 _FAULTS_MAX: Final = 200  # told of one artifact
 _MESSAGE_CHARS_MAX: Final = 2_000
+_TOO_MANY_DIGITS: Final = "a number has too many digits to be checked: write it with at most 15"
 
 
 class _Reader(Generic[T]):
@@ -36,16 +45,39 @@ class _Reader(Generic[T]):
         try:
             return self._adapter.validate_json(artifact, context=context)
         except ValidationError as error:
-            found = error.errors(include_url=False, include_context=False)
-            value = json_of(artifact)
-            faults = [
-                ModelFault(
-                    place_of(value, one["loc"], kind=one["type"], quoted=one["input"]),
-                    one["msg"][:_MESSAGE_CHARS_MAX],
-                )
-                for one in found[:_FAULTS_MAX]
-            ]
-            raise InvalidArtifact(faults) from error
+            raise InvalidArtifact(_faults(error, json_of(artifact))) from error
+
+    def faults(self, artifact: bytes, context: object) -> list[ModelFault]:
+        faults = faults_of(self, artifact, context)
+        if LONG_NUMBER.search(artifact) is None:
+            return faults
+        # Pydantic reads JSON numbers as doubles; as texts it reads every digit of them.
+        value = json_of(artifact)
+        exact = msgspec.json.encode(value)
+        if exact == ENCODER.encode(value):
+            return faults
+        try:
+            self._adapter.validate_json(exact, context=context)
+        except ValidationError as error:
+            more = _faults(error, value, digits=True)
+            faults += [fault for fault in more if fault not in faults]
+        except (TypeError, AttributeError):
+            # It took the numbers, so it has no fault of its own: too many digits are the
+            # answer's, and cannot be let through unchecked.
+            faults.append(ModelFault((), _TOO_MANY_DIGITS))
+        return faults[:_FAULTS_MAX]
+
+
+def _faults(error: ValidationError, value: JsonValue, *, digits: bool = False) -> list[ModelFault]:
+    return [
+        ModelFault(
+            place_of(value, one["loc"], kind=one["type"], quoted=one["input"]),
+            one["msg"][:_MESSAGE_CHARS_MAX],
+        )
+        for one in error.errors(include_url=False, include_context=False)[:_FAULTS_MAX]
+        # A number that stands as text for its digits is of the wrong type only to us.
+        if not (digits and one["type"].endswith("_type"))
+    ]
 
 
 def schema_of(type_: Any) -> dict[str, Any]:

@@ -30,6 +30,10 @@ class Reader(Protocol[T_co]):
         """
         ...
 
+    def faults(self, artifact: bytes, context: object) -> list[ModelFault]:
+        """Return what `read` refuses, and numbers that the type refuses by all their digits."""
+        ...
+
 
 class TypeLibrary(Protocol):
     """A library that knows types. Each of the three raises what it likes for others."""
@@ -43,6 +47,15 @@ class TypeLibrary(Protocol):
         ...
 
     def reader_of(self, type_: Any) -> Reader[Any]: ...
+
+
+def faults_of(reader: Reader[Any], artifact: bytes, context: object) -> list[ModelFault]:
+    """Return what `read` refuses, for a reader that reads every digit."""
+    try:
+        reader.read(artifact, context)
+    except InvalidArtifact as error:
+        return error.faults
+    return []
 
 
 def json_of(artifact: bytes) -> JsonValue:

@@ -53,13 +53,16 @@ class TypePart(msgspec.Struct, frozen=True):
 def parts(whole: object) -> Iterator[TypePart]:
     """Walk a type from its root, each class once.
 
+    In a Pydantic model, what says nothing of its values (`Any`, `dict`) may hold any, as Pydantic
+    has it.
+
     Raises:
         SetupError: Naming the member that cannot be part of an answer.
     """
     seen = set()
-    waiting = [(title_of(whole), whole)]
+    waiting = [(title_of(whole), whole, False)]
     while waiting:
-        member, annotated = waiting.pop()
+        member, annotated, theirs = waiting.pop()
         hint, metadata = bare(annotated)
         yield TypePart(member, hint, metadata)
         if _named(hint):
@@ -67,8 +70,11 @@ def parts(whole: object) -> Iterator[TypePart]:
                 continue
             seen.add(hint)
         if not any(hasattr(one, "__get_pydantic_core_schema__") for one in metadata):
-            _check(member, hint, metadata)
-        inner = [(_called(member, hint, step), child) for step, child in children(hint)]
+            _check(member, hint)
+            if not theirs:
+                _check_says_something(member, hint, metadata)
+        theirs = theirs or is_pydantic_model(hint)
+        inner = [(_called(member, hint, step), child, theirs) for step, child in children(hint)]
         waiting += reversed(inner)
 
 
@@ -185,7 +191,22 @@ def _written(annotated: Any, called: collections.abc.Callable[[type], str]) -> s
     return f"{name}[{', '.join(inner)}]" if inner else name
 
 
-def _check(member: str, hint: Any, metadata: tuple[object, ...]) -> None:
+def _check(member: str, hint: Any) -> None:
+    """Refuse what no library makes a schema of."""
+    origin = get_origin(hint) or hint
+    if origin in (collections.abc.Callable, type) or _is_function(hint):
+        name = "a class" if origin is type else "a callable"
+        _refuse(member, name, "An answer is JSON: texts, numbers, lists and objects.")
+    elif isinstance(hint, str | ForwardRef):
+        text = hint if isinstance(hint, str) else hint.__forward_arg__
+        _refuse(
+            member,
+            f"the name {text!r}, which leads to no type",
+            "Define that class at the top of its module.",
+        )
+
+
+def _check_says_something(member: str, hint: Any, metadata: tuple[object, ...]) -> None:
     origin, args = get_origin(hint) or hint, get_args(hint)
     if hint in (Any, object):
         if not any(hasattr(one, "__get_pydantic_json_schema__") for one in metadata):
@@ -198,16 +219,6 @@ def _check(member: str, hint: Any, metadata: tuple[object, ...]) -> None:
             member,
             f"{name}, without a type for what is in it",
             f"Write `{name}{_ARGUMENTS.get(origin, '[str]')}`, say.",
-        )
-    elif origin in (collections.abc.Callable, type) or _is_function(hint):
-        name = "a class" if origin is type else "a callable"
-        _refuse(member, name, "An answer is JSON: texts, numbers, lists and objects.")
-    elif isinstance(hint, str | ForwardRef):
-        text = hint if isinstance(hint, str) else hint.__forward_arg__
-        _refuse(
-            member,
-            f"the name {text!r}, which leads to no type",
-            "Define that class at the top of its module.",
         )
 
 

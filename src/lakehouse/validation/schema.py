@@ -22,7 +22,6 @@ The form of a schema finding, beyond the contract, for other runtimes:
 - At most `SCHEMA_FINDINGS_MAX` findings and `SCHEMA_FINDINGS_BYTES_MAX` bytes of one answer.
 """
 
-import re
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from decimal import Decimal
@@ -34,6 +33,7 @@ from lakehouse.core.errors import Refusal
 from lakehouse.core.finding import Finding, ordered, raw_evidence
 from lakehouse.core.json_text import (
     ENCODER,
+    LONG_NUMBER,
     JsonError,
     JsonValue,
     compact,
@@ -69,7 +69,6 @@ from lakehouse.validation.schema_places import Failure, locate
 from lakehouse.validation.schema_tags import SchemaTags
 from lakehouse.validation.schema_view import SchemaView
 
-_LONG_NUMBER = re.compile(rb"[0-9](?:[0-9.]{15}|[eE][-+]?0*[0-9]{3})")  # one that may be no double
 _FALSE = b'{"not":{}}'
 _HINT = (
     "JSON Schema 2020-12 with references inside the document and RE2 patterns of up to 256 "
@@ -143,7 +142,7 @@ class CompiledSchema:
         inexact = False
         bounded = self.document.bound_uses > 0  # all else the engine compares exactly
         if len(artifact) > self._checkable_bytes or (
-            bounded and _LONG_NUMBER.search(artifact) is not None
+            bounded and LONG_NUMBER.search(artifact) is not None
         ):
             values, chars, inexact = _weigh(value)
             if (reason := self._too_large(values, chars, inexact=inexact)) is not None:
