@@ -4,6 +4,7 @@ In doubt it does: then answers are read where that harms nobody.
 """
 
 import dataclasses
+import inspect
 import sys
 from collections.abc import Iterator
 from typing import Any, Final
@@ -66,7 +67,11 @@ def _is_theirs(one: Any) -> bool:
     code = getattr(function, "__code__", None)
     if code is not None:
         module = function.__globals__.get("__name__", "")
-        return code.co_filename != "<string>" and module.partition(".")[0] not in _KNOWN
+        if code.co_filename != "<string>" and module.partition(".")[0] not in _KNOWN:
+            return True
+        # One of a library's may wrap the author's.
+        wrapped = [cell.cell_contents for cell in function.__closure__ or ()]
+        return any(inspect.isfunction(each) and _is_theirs(each) for each in wrapped)
     if not callable(one):
         return False
     module = getattr(one, "__module__", None) or type(one).__module__

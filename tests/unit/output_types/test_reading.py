@@ -2,6 +2,7 @@
 
 import dataclasses
 import datetime as dt
+import decimal
 import enum
 from typing import Annotated, Any, Literal, NamedTuple, TypedDict
 
@@ -183,3 +184,76 @@ def test_a_class_in_a_function_is_read():
 
     assert output_type(Local).read(b'{"a":1}') == Local(a=1)
     assert output_type(Other).read(b'{"a":1}') == Other(1)
+
+
+class Exact(msgspec.Struct):
+    total: decimal.Decimal
+
+    def __post_init__(self) -> None:
+        if self.total > 1:
+            raise ValueError("over 1")
+
+
+class ExactModel(pydantic.BaseModel):
+    total: decimal.Decimal = pydantic.Field(le=1)
+
+    @pydantic.model_validator(mode="after")
+    def check(self, info: pydantic.ValidationInfo) -> "ExactModel":
+        if info.context == "closed":
+            raise ValueError("closed")
+        return self
+
+
+class Compared(pydantic.BaseModel):
+    total: decimal.Decimal
+
+    @pydantic.field_validator("total", mode="before")
+    @classmethod
+    def compares_numbers(cls, value: Any) -> Any:
+        if value < 0:
+            raise ValueError("negative")
+        return value
+
+
+@pytest.mark.parametrize("type_", [Exact, ExactModel, dict[str, Exact], list[ExactModel]])
+def test_every_digit_of_a_number_counts(type_: Any):
+    """Pydantic reads numbers as doubles, and would take this one for 1."""
+    one = b'{"total":%b}'
+    whole = {dict[str, Exact]: b'{"a":%b}' % one, list[ExactModel]: b'{"result":[%b]}' % one}
+    artifact = whole.get(type_, one)
+    assert output_type(type_).faults(artifact % b"1.000") == []
+    [fault] = output_type(type_).faults(artifact % b"1.0000000000000000001")
+    assert "1" in fault.message
+    [same] = output_type(type_).faults(artifact % b"2")
+    assert same.message == fault.message
+
+
+def test_faults_are_what_reading_refuses_and_more():
+    assert output_type(ExactModel).faults(b'{"total":1}', context="open") == []
+    [fault] = output_type(ExactModel).faults(b'{"total":1}', context="closed")
+    assert fault == faults_of(ExactModel, b'{"total":1}', "closed")[0]
+    [told] = output_type(Compared).faults(b'{"total":1.0000000000000000001}')
+    assert "too many digits" in told.message
+    [broken] = output_type(list[int]).faults(b"{")
+    assert broken.place == ()
+
+
+def test_what_a_type_s_code_raises_is_no_fault_of_the_answer():
+    artifact = b'{"result":[{"minutes":14}]}'
+    for read in (output_type(list[Delay]).read, output_type(list[Delay]).faults):
+        with pytest.raises(RuntimeError, match="broken"):
+            read(artifact)
+
+
+class Legs(pydantic.RootModel[list[Delay]]):
+    pass
+
+
+def test_the_class_of_a_root_model_says_its_root():
+    """A kind has its schema as it is, so a type has it too."""
+    made = output_type(Legs)
+    assert not made.wrapped
+    assert msgspec.json.decode(made.schema)["type"] == "array"
+    assert made.read(b'[{"minutes":1}]').root == [Delay(1)]
+    assert output_type(list[Legs]).wrapped
+    assert output_type(Annotated[Legs, "remark"]).read(b"[]") == Legs([])
