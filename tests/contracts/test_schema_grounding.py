@@ -252,6 +252,47 @@ def test_what_cannot_be_checked_is_refused_before_the_model_is_asked(
     assert len(server.calls) == before
 
 
+RULES = [{"sql": "SELECT true", "message": "no"}]
+
+
+@pytest.mark.parametrize("name", ["x-lakehouse-rules", "X-Lakehouse-Rule", "x_lakehose_rules"])
+@pytest.mark.parametrize(
+    "door", ["schema", "output_schema", "validate", "chat", "responses", "tool"]
+)
+def test_sql_of_a_caller_is_refused(stack: tuple[int, Endpoint], door: str, name: str) -> None:
+    """It would be SQL of strangers; a schema that only misspells it would check nothing."""
+    port, server = stack
+    before = len(server.calls)
+    schema = {"type": "object", "properties": {"a": TEXT}, name: RULES}
+    messages = [{"role": "user", "content": "<pair>"}]
+    path, body = {
+        "schema": ("iterate", {"prompt": "<pair>", "schema": schema}),
+        "output_schema": ("iterate", {"prompt": "<p>", "kind": "event", "output_schema": schema}),
+        "validate": ("validate", {"output": "{}", "schema": schema}),
+        "chat": ("chat/completions", {
+            "model": "m", "messages": messages,
+            "response_format": {
+                "type": "json_schema", "json_schema": {"name": "a", "schema": schema}
+            },
+        }),
+        "responses": ("responses", {
+            "model": "m", "input": "<pair>",
+            "text": {"format": {"type": "json_schema", "name": "a", "schema": schema}},
+        }),
+        "tool": ("chat/completions", {
+            "model": "m", "messages": messages,
+            "tools": [{"type": "function", "function": {"name": "a", "parameters": schema}}],
+        }),
+    }[door]  # fmt: skip
+    answer = call(port, "POST", f"/v1/{path}", body)
+    told = answer.json()
+    told = told.get("error", told)
+    assert (answer.status, told["code"]) == (400, "invalid_schema")
+    assert f"/{name}': SQL rules cannot stand" in (told.get("detail") or told["message"])
+    assert "SQL rules belong to kinds" in told["hint"]
+    assert len(server.calls) == before
+
+
 def test_an_answer_is_validated_against_the_tables_of_the_request(
     stack: tuple[int, Endpoint],
 ) -> None:

@@ -102,6 +102,7 @@ func TestBodiesThatAreRefused(t *testing.T) {
 		{`{"schema":true,"output":"1","tables":{"t":[1]}}`, `table "t"`}, {`{"schema":true,"output":"1","grounding":{}}`, "`grounding`"},
 		{`{"schema":{"type":1},"output":"1"}`, "invalid_schema"},
 		{`{"schema":{"properties":{"a":{"x-lakehouse":{"column":"t.s"}}},"const":{"x-lakehouse":1}},"output":"{}"}`, "x-lakehouse at /properties/a:"},
+		{`{"schema":{"properties":{"a":{"x-lakehouse-rules":[]}},"const":{"x-lakehouse-rules":1}},"output":"{}"}`, "x-lakehouse-rules at /properties/a:"},
 		{`{"schema":true,"output":"1","tables":{"t":[{"s":"` + strings.Repeat("x", 65_530) + `"}]}}`, "at most 65536"},
 	} {
 		refuse(t, c[0], c[1])

@@ -63,6 +63,9 @@ func compile(document *value) (*Schema, error) {
 			// It would have to be checked: whoever ignores it accepts what is in no table.
 			return nil, &SchemaError{"x-lakehouse at " + place.pointer + ": send its rule in `grounding`"}
 		}
+		if place.value.member("x-lakehouse-rules") != nil {
+			return nil, &SchemaError{"x-lakehouse-rules at " + place.pointer + ": SQL rules belong to kinds"}
+		}
 	}
 	compiler := jsonschema.NewCompiler()
 	compiler.DefaultDraft(jsonschema.Draft2020)

@@ -12,7 +12,7 @@ import msgspec
 from lakehouse.config.settings import Config
 from lakehouse.core.errors import SetupError
 from lakehouse.core.json_text import pointer
-from lakehouse.core.kind import Kind
+from lakehouse.core.kind import RULES_KEYWORD, Kind
 from lakehouse.core.shape import RuleInputs
 from lakehouse.core.suggestion import did_you_mean
 from lakehouse.grounding.binding import PreparedRule
@@ -77,13 +77,13 @@ def _prepared(kind: Kind, schema: CompiledSchema, config: Config) -> Mapping[str
     inputs = RuleInputs(member_shapes(schema), samples_of(schema))
     prepared: dict[str, PreparedRule] = {}
     for index, rule in enumerate(kind.rules):
-        field = f"{config.source}: kinds.{kind.name}.rules[{index}].sql"
+        field, written = _place(kind, index, config)
         try:
             one = prepare_rules([rule], config.tables, inputs)[rule.sql]
         except SetupError as error:
             raise SetupError(
                 f"{field}: {error.public}",
-                hint=error.hint or f"Correct `sql` under [[kinds.{kind.name}.rules]].",
+                hint=error.hint or f"Correct `sql` {written}.",
             ) from error
         for member, state in _states(one, schema):
             if state == "missing":
@@ -94,6 +94,17 @@ def _prepared(kind: Kind, schema: CompiledSchema, config: Config) -> Mapping[str
                 )
         prepared[rule.sql] = one
     return prepared
+
+
+def _place(kind: Kind, index: int, config: Config) -> tuple[str, str]:
+    """Name a rule of a kind, and where it is written: the configuration's come first."""
+    settings = config.kinds[str(kind.name)]
+    field = f"{config.source}: kinds.{kind.name}"
+    if index < len(settings.rules):
+        return f"{field}.rules[{index}].sql", f"under [[kinds.{kind.name}.rules]]"
+    if settings.python is not None:
+        return f"{field}.python", f"in a Rule of {settings.python}"
+    return f"{field}.schema: `{RULES_KEYWORD}`", f"in {settings.schema}"
 
 
 def _states(
