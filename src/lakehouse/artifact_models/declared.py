@@ -4,13 +4,14 @@ import hashlib
 import inspect
 import sys
 from types import ModuleType
+from typing import Any
 
 import msgspec
 
 from lakehouse.artifact_models.worker import find_model
 from lakehouse.core.errors import SetupError
 from lakehouse.core.kind import SqlRule
-from lakehouse.output_types.output_type import output_type
+from lakehouse.output_types.output_type import OutputType, output_type
 from lakehouse.output_types.type_tree import is_pydantic_model
 from lakehouse.validation.schema_rules import without_rules
 
@@ -29,6 +30,17 @@ def declared_model(reference: str) -> DeclaredModel:
     Raises:
         SetupError: It cannot be imported, or cannot be a type of answers.
     """
+    made = declared_type(reference)
+    found = find_model(reference)
+    if not is_pydantic_model(found):
+        return DeclaredModel(made.schema, made.rules, made.digest)
+    # Digests of kinds cover a model's schema as Pydantic writes it, and the text of its module.
+    schema, _ = without_rules(msgspec.json.encode(found.model_json_schema()))
+    return DeclaredModel(schema, made.rules, _source(sys.modules.get(found.__module__)))
+
+
+def declared_type(reference: str) -> OutputType[Any]:
+    """Import a type by `package.module:Model`; raises as `declared_model`."""
     module, colon, name = reference.partition(":")
     if not (module and colon and name):
         raise SetupError(
@@ -43,14 +55,9 @@ def declared_model(reference: str) -> DeclaredModel:
             hint="The package must be installed beside lakehouse, or be on PYTHONPATH.",
         ) from error
     try:
-        made = output_type(found)
+        return output_type(found)
     except SetupError as error:
         raise SetupError(f"{reference!r}: {error.public.rstrip('.')}", hint=error.hint) from error
-    if not is_pydantic_model(found):
-        return DeclaredModel(made.schema, made.rules, made.digest)
-    # Digests of kinds cover a model's schema as Pydantic writes it, and the text of its module.
-    schema, _ = without_rules(msgspec.json.encode(found.model_json_schema()))
-    return DeclaredModel(schema, made.rules, _source(sys.modules.get(found.__module__)))
 
 
 def reference_of(model: type) -> str:

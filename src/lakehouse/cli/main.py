@@ -26,7 +26,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "init": ("init", "Write a commented lakehouse.toml with a working kind."),
     "doctor": ("doctor", "Report what is missing and how to fix it."),
     "demo": ("demo", "Run the demo with the embedded model."),
-    "kinds": ("kinds", "List the configured kinds."),
+    "kinds": ("kinds", "List the configured kinds, or show what one means."),
     "models": ("models", "List models, or download the weights of the embedded one."),
     "keys": ("keys", "Create API keys."),
     "iterate": ("iterate", "Run one session against a running gateway."),

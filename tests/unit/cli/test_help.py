@@ -33,6 +33,7 @@ def test_help_is_quick_to_load_and_every_command_has_an_example():
     for summary in (summary for _, summary in COMMANDS.values()):
         assert summary in " ".join(page.split())
     groups = {
+        "kinds": [None, "show"],
         "models": ["pull"],
         "keys": ["new"],
         "log": ["verify", "seal", "reap", "compact", "forget"],

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from lakehouse.artifact_models.worker import find_model
+from lakehouse.config.kind_text import toml_of
 from lakehouse.config.kinds import load_kinds
 from lakehouse.config.load import load_config
 from lakehouse.config.rules import table_files
@@ -175,6 +176,22 @@ def kind_of(made: OutputType[Any], like: Kind) -> Kind:
     )
 
 
+def printed(folder: Path, made: OutputType[Any]) -> Kind:
+    """Load what is printed of a type."""
+    text = toml_of(made, "printed")
+    (folder / "lakehouse.toml").write_text(CONFIG + text)
+    (folder / "printed.schema.json").write_text(schema_below(text))
+    schemas = SchemaCache()
+    kind = load_kinds(load_config(folder / "lakehouse.toml", {}), schemas)["printed"]
+    assert b"x-lakehouse" not in bytes(kind.schema)
+    return kind
+
+
+def schema_below(text: str) -> str:
+    lines = text.partition(".schema.json:\n")[2].splitlines()
+    return "\n".join(line.removeprefix("# ") for line in lines)
+
+
 @pytest.mark.parametrize("name", ANSWERS)
 def test_a_type_judges_the_same_as_a_kind_and_by_itself(folder: Path, name: str) -> None:
     reference = f"types_as_kinds:{name}"
@@ -182,8 +199,12 @@ def test_a_type_judges_the_same_as_a_kind_and_by_itself(folder: Path, name: str)
     (folder / "lakehouse.toml").write_text(text)
     config, schemas = load_config(folder / "lakehouse.toml", {}), SchemaCache()
     there = load_kinds(config, schemas)["there"]
-    here = kind_of(output_type(find_model(reference)), there)
-    kinds = {"there": there, "here": here}
+    made = output_type(find_model(reference))
+    here = kind_of(made, there)
+    # What the code of a type checks cannot be printed; all else is.
+    toml = msgspec.structs.replace(printed(folder, made), model_check=InHere(made))
+    kinds = {"there": there, "here": here, "printed": toml}
+    config = msgspec.structs.replace(config, kinds=dict.fromkeys(kinds, config.kinds["there"]))
     tables = table_files(kinds, schemas, config)
     service = ValidatorService(catalog(**kinds), chat=ListedChat(), tables=tables, sink=MemoryLog())
 
@@ -197,14 +218,14 @@ def test_a_type_judges_the_same_as_a_kind_and_by_itself(folder: Path, name: str)
         return reply.verdict, reply.grounded, findings
 
     try:
-        both = [
-            [asyncio.run(told(kind, output)) for output in ANSWERS[name]]
-            for kind in ("there", "here")
+        all_three = [
+            [asyncio.run(told(kind, output)) for output in ANSWERS[name]] for kind in kinds
         ]
     finally:
         tables.close()
         assert there.model_check is not None
         there.model_check.close()
-    assert both[0] == both[1]
-    assert {"accepted", "rejected"} <= {one[0] for one in both[0]}
-    assert (("broken", "rule_broken") in both[0]) == (name == "Data")  # its own code has an error
+    assert all_three[0] == all_three[1] == all_three[2]
+    assert {"accepted", "rejected"} <= {one[0] for one in all_three[0]}
+    # Its own code has an error.
+    assert (("broken", "rule_broken") in all_three[0]) == (name == "Data")
