@@ -104,7 +104,7 @@ class TracingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class KindSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`[kinds.NAME]`. Exactly one of `schema` (a file) and `python` (`package.module:Model`).
+    """`[kinds.NAME]`. Exactly one of `schema` (a file) and `python` (`package.module:Type`).
 
     `repair` lets broken JSON be fixed before the checks; every change is recorded. `history` is
     what a later attempt sees of the earlier ones (default: the model's setting). `reprompt` is the

@@ -323,7 +323,8 @@ def test_doctor_says_where_to_mend_a_column_that_is_not_there(project):
     check = checks_of(project, code=1)["table t"]
 
     assert check["state"] == "problem"
-    assert "'nome': there is no such column; its columns are name" in check["detail"]
+    told = "'nome': there is no such column (did you mean 'name'?); its columns are name"
+    assert told in check["detail"]
     assert "kinds.city" in check["fix"]
     assert "doctor" not in check["fix"]
 

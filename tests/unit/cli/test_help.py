@@ -32,7 +32,7 @@ def test_help_is_quick_to_load_and_every_command_has_an_example():
     [page] = pages
     for summary in (summary for _, summary in COMMANDS.values()):
         assert summary in " ".join(page.split())
-    groups = {
+    groups: dict[str, list[str | None]] = {
         "kinds": [None, "show"],
         "models": ["pull"],
         "keys": ["new"],
