@@ -1,1 +1,1 @@
-"""Artifacts validated by the user's own Pydantic models, in child processes."""
+"""Artifacts validated by the user's own Python types, in child processes."""

@@ -1,11 +1,15 @@
 """A Python model's own validators, in processes that may block or end without harm."""
 
 import asyncio
+import hashlib
+import importlib
+import inspect
 import textwrap
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from lakehouse.artifact_models.checker import ModelChecker
@@ -216,6 +220,17 @@ def test_a_root_model_is_checked_too(package: str) -> None:
     finally:
         checker.close()
     assert fault.place == (1, "sku")
+
+
+@pytest.mark.parametrize("name", ["Order", "Lines", "Cat"])
+def test_a_model_is_declared_as_pydantic_and_its_module_write_it(package: str, name: str) -> None:
+    """Digests of kinds cover both: they outlive how types are read."""
+    module = importlib.import_module(package)
+    source = inspect.getsource(module).encode()
+    found = declared_model(f"{package}:{name}")
+    assert found.schema == msgspec.json.encode(getattr(module, name).model_json_schema())
+    assert b'"title"' in found.schema
+    assert found.source == "sha256:" + hashlib.sha256(source).hexdigest()
 
 
 @pytest.mark.parametrize(
