@@ -93,6 +93,7 @@ Rows = list[Row]
 BoxOfQuotes = Box[Quoted]
 Either = Model | Priced
 Word = Literal["a", "b"]
+Pair = tuple[Quoted, int] | None
 Counts = dict[str, int]
 Ruled = Annotated[list[int], Rule("SELECT len($result) > 1", "name two")]
 Near = Annotated[float, Within("airports.gates", tolerance=0.5)]
@@ -130,6 +131,8 @@ ANSWERS = {
                     '{"item":"BGO","more":[1]}'],
     "Node": ['{"value":1,"inner":[{"value":2,"inner":[]}]}', '{"value":1,"inner":[{"value":"2"}]}'],
     "Either": [f'{{"result":{one}}}' for one in (PAIRS[0], *PRICES)],
+    "Pair": ['{"result":["Oslo",1]}', '{"result":["Rome",1]}', '{"result":null}',
+             '{"result":["Oslo"]}', '{"result":["Oslo","1"]}'],
     "Word": ['{"result":"a"}', '{"result":"c"}', '{"result":null}'],
     "Counts": ['{"a":1}', '{"a":1.5}', '{"a":"1"}', "{}", "[]"],
     "Ruled": ['{"result":[1,2]}', '{"result":[1]}', '{"result":["1"]}'],
