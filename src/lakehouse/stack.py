@@ -5,7 +5,8 @@ without one it is this process. All other code uses ports and sees no difference
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
@@ -18,6 +19,7 @@ from lakehouse.config.trials import try_checks
 from lakehouse.core.chat import ModelName
 from lakehouse.core.closing import Step, close_all
 from lakehouse.core.errors import SetupError
+from lakehouse.core.kind import SqlRule
 from lakehouse.core.observation import Observer
 from lakehouse.core.ports import ChatModel, RecordSink, TableSource, Validator
 from lakehouse.engine.task import Catalog
@@ -31,7 +33,7 @@ from lakehouse.sessionlog.writing.writer import SessionLogWriter
 from lakehouse.tracing.destination import find_destination
 from lakehouse.transport.client import HttpClient
 from lakehouse.transport.observers import ObservedChat, Observers
-from lakehouse.validation.schema import SchemaCache
+from lakehouse.validation.schema import CompiledSchema, SchemaCache
 from lakehouse.validatord.client import ValidatorClient
 from lakehouse.validatord.service import ValidatorService
 
@@ -39,15 +41,15 @@ if TYPE_CHECKING:
     from lakehouse.grounding.tables import Rules, TableFiles
     from lakehouse.tracing.tracer import Tracer
 
-Role = Literal["up", "gateway", "validatord", "chatd", "replay"]
+Role = Literal["up", "gateway", "validatord", "chatd", "replay", "library"]
 
 
 class Stack:
     """The ports of one process, their dependencies, and the start and stop of all of them.
 
     Has no HTTP server: a daemon is an application over a stack; replays, commands and tests use
-    the stack directly. `role` decides which ports are local and which are remote: `up` and `replay`
-    bind all of them locally, with different names in the rows.
+    the stack directly. `role` decides which ports are local and which are remote: `up`, `library`
+    and `replay` run sessions in this process; the rows of a `replay` have a name of their own.
     """
 
     def __init__(
@@ -77,6 +79,7 @@ class Stack:
         self._table_port: TableSource = NoTables()
         self._validator_service: ValidatorService | None = None
         self._catalog: Catalog | None = None
+        self._rules_lock = threading.Lock()
         self.tracer = tracer(config, environment, role)
         self.metrics = DaemonMetrics(role, depths=self._depths, traced=self._traced)
         self.observer = Observers(self._observers())
@@ -96,6 +99,12 @@ class Stack:
         return self._validator_port
 
     @property
+    def sessions(self) -> ValidatorService:
+        """The sessions of this process; a gateway before a remote validator has none."""
+        assert self._validator_service is not None
+        return self._validator_service
+
+    @property
     def catalog(self) -> Catalog:
         """The configured kinds and models, from which sessions are planned."""
         if self._catalog is None:
@@ -111,6 +120,22 @@ class Stack:
     def rules(self) -> "Mapping[str, Rules]":
         """The prepared SQL rules of this process's kinds, by kind."""
         return self._tables.rules if self._tables is not None else {}
+
+    def add_rules(self, key: bytes, rules: Sequence[SqlRule], schema: CompiledSchema) -> None:
+        """Prepare the rules of `OwnChecks` for the answers of a schema. Blocks; any thread.
+
+        Raises:
+            SetupError: A rule is not a query, reads an unknown table, binds a member that the
+                schema does not allow, or fails for every answer.
+        """
+        from lakehouse.config.rules import prepare, table_files  # noqa: PLC0415  as `_table_source`
+
+        prepared = prepare(rules, schema, self.config, "the type's rules")
+        with self._rules_lock:
+            if self._tables is None:
+                self._tables = table_files({}, self.catalog.schemas, self.config)
+                self._table_port = self.sessions.tables = self._tables
+            self._tables.add_rules(key, prepared)
 
     @property
     def sink(self) -> RecordSink:

@@ -4,7 +4,8 @@ Separate from `kinds`, because this loads DuckDB, which a gateway and a stack wi
 need.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Literal
 
 import msgspec
@@ -12,7 +13,7 @@ import msgspec
 from lakehouse.config.settings import Config
 from lakehouse.core.errors import SetupError
 from lakehouse.core.json_text import pointer
-from lakehouse.core.kind import RULES_KEYWORD, Kind
+from lakehouse.core.kind import RULES_KEYWORD, Kind, SqlRule
 from lakehouse.core.shape import RuleInputs
 from lakehouse.core.suggestion import did_you_mean
 from lakehouse.grounding.binding import PreparedRule
@@ -23,6 +24,9 @@ from lakehouse.validation.samples import samples_of
 from lakehouse.validation.schema import CompiledSchema, SchemaCache
 from lakehouse.validation.schema_choices import ViewTooLarge
 from lakehouse.validation.shapes import member_shapes
+
+Place = Callable[[int], tuple[str, str]]
+"""Names a rule by its index for a message, and says where it is written."""
 
 
 def prepare_kinds(
@@ -35,7 +39,7 @@ def prepare_kinds(
             member that the schema does not allow, or fails for every answer.
     """
     return {
-        name: _prepared(kind, schemas.of(kind), config)
+        name: prepare(kind.rules, schemas.of(kind), config, partial(_place, kind, config))
         for name, kind in kinds.items()
         if kind.rules
     }
@@ -73,11 +77,14 @@ def doubts_about_rules(
     return found
 
 
-def _prepared(kind: Kind, schema: CompiledSchema, config: Config) -> Mapping[str, PreparedRule]:
+def prepare(
+    rules: Sequence[SqlRule], schema: CompiledSchema, config: Config, place: Place
+) -> Mapping[str, PreparedRule]:
+    """Prepare rules for the answers of a schema; see `prepare_kinds`."""
     inputs = RuleInputs(member_shapes(schema), samples_of(schema))
     prepared: dict[str, PreparedRule] = {}
-    for index, rule in enumerate(kind.rules):
-        field, written = _place(kind, index, config)
+    for index, rule in enumerate(rules):
+        field, written = place(index)
         try:
             one = prepare_rules([rule], config.tables, inputs)[rule.sql]
         except SetupError as error:
@@ -96,7 +103,7 @@ def _prepared(kind: Kind, schema: CompiledSchema, config: Config) -> Mapping[str
     return prepared
 
 
-def _place(kind: Kind, index: int, config: Config) -> tuple[str, str]:
+def _place(kind: Kind, config: Config, index: int) -> tuple[str, str]:
     """Name a rule of a kind, and where it is written: the configuration's come first."""
     settings = config.kinds[str(kind.name)]
     field = f"{config.source}: kinds.{kind.name}"

@@ -68,10 +68,14 @@ class SqlRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ModelFault(msgspec.Struct, frozen=True):
-    """What a validator reports about an artifact, and the place in it."""
+    """What a validator reports about an artifact, and the place in it.
+
+    `nearest` is a JSON array of values that it would take; empty if it names none.
+    """
 
     place: tuple[str | int, ...]
     message: str
+    nearest: bytes = b""
 
 
 class ArtifactCheck(Protocol):
@@ -102,6 +106,7 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     says nothing. `model_check` runs the validators of a Python model. `grown` are the settings,
     newer than the first version, that the digest covers. `carried` are the rules, encoded, that the
     schema of a request added to `grounding`: the digest of a configured kind does not cover them.
+    `own` is the key of the `OwnChecks` that were added.
     """
 
     name: str | None
@@ -121,10 +126,22 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     model_check: ArtifactCheck | None = None
     grown: Mapping[str, object] = MappingProxyType({})
     carried: bytes = b""
+    own: bytes = b""
 
     def tables(self) -> frozenset[str]:
         columns = [rule.column for rule in self.grounding if rule.column is not None]
         return frozenset(column.partition(".")[0] for column in columns)
+
+
+class OwnChecks(msgspec.Struct, frozen=True, kw_only=True):
+    """What this process's own code checks in one session, beside the kind.
+
+    `rules` are prepared under `key`, which is empty if there are none.
+    """
+
+    rules: tuple[SqlRule, ...] = ()
+    key: bytes = b""
+    check: ArtifactCheck | None = None
 
 
 def mode_of(rule: GroundingRule, kind: Kind) -> CandidatesMode:

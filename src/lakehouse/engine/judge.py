@@ -97,6 +97,7 @@ def _model_findings(faults: Sequence[ModelFault], artifact: bytes) -> list[Findi
             path=pointer(*fault.place),
             message=fault.message,
             got=raw_evidence(got),
+            nearest=msgspec.Raw(fault.nearest) if fault.nearest else msgspec.UNSET,
         )
         found.append(finding)
     return found

@@ -58,6 +58,7 @@ class _Known(msgspec.Struct, frozen=True):
 
 Rules = Mapping[str, PreparedRule]
 """The prepared rules of one kind by their SQL."""
+_KindKey = tuple[str, bytes, bytes]  # what decides which rules are judged by: `Kind`
 
 
 class TableFiles:
@@ -70,16 +71,17 @@ class TableFiles:
         self._paths = {name: Path(settings.path) for name, settings in tables.items()}
         self._types = {name: settings.types for name, settings in tables.items()}
         self.rules = rules or {}
+        self._own_rules: dict[bytes, Rules] = {}
         self._runner = RuleRunner()
         self._known: dict[str, _Known] = {}
         self._databases: dict[frozenset[str], tuple[tuple[TableVersion, ...], RuleDatabase]] = {}
-        self._snapshots: dict[tuple[str, bytes], Snapshot] = {}
+        self._snapshots: dict[_KindKey, Snapshot] = {}
         self._under_way: dict[object, asyncio.Task[Any]] = {}
 
     async def snapshot(self, kind: Kind) -> TableSnapshot:
         """Return the tables that the kind's grounding and rules read; see the port."""
         versions: dict[str, TableVersion] = {}
-        key = (kind.digest, kind.carried)
+        key = (kind.digest, kind.carried, kind.own)
         snapshot = self._snapshots.get(key)
         for name in self._names(kind) if snapshot is None else snapshot.versions:
             versions[name] = self._unchanged(name) or await self._fresh(name)
@@ -88,11 +90,15 @@ class TableFiles:
             self._keep(key, snapshot)
         return snapshot
 
+    def add_rules(self, key: bytes, rules: Rules) -> None:
+        """Take the prepared rules of `OwnChecks` with this key."""
+        self._own_rules[key] = rules
+
     def close(self) -> None:
         """Stop the worker threads."""
         self._runner.close()
 
-    def _keep(self, key: tuple[str, bytes], snapshot: Snapshot) -> None:
+    def _keep(self, key: _KindKey, snapshot: Snapshot) -> None:
         """Keep a snapshot, and none with older versions: schemas of callers make many kinds."""
         now = snapshot.versions
         self._snapshots = {
@@ -110,8 +116,8 @@ class TableFiles:
     def _prepared(self, kind: Kind) -> list[PreparedRule]:
         if not kind.rules:
             return []
-        assert kind.name is not None, "an inline kind has no rules"
-        rules = self.rules[kind.name]
+        known = {} if kind.name is None else self.rules.get(kind.name, {})
+        rules = {**known, **self._own_rules[kind.own]} if kind.own else known
         return [rules[rule.sql] for rule in kind.rules]
 
     def _unchanged(self, name: str) -> TableVersion | None:

@@ -15,7 +15,7 @@ from lakehouse.core.clock import Clock, SystemClock
 from lakehouse.core.context import CallContext, current_session
 from lakehouse.core.errors import InfraError, Refusal
 from lakehouse.core.json_text import NULL
-from lakehouse.core.kind import Kind
+from lakehouse.core.kind import Kind, OwnChecks
 from lakehouse.core.limits import LOG_GRACE_MS, LOG_MS_MIN, VALIDATE_MS_MAX
 from lakehouse.core.observation import AttemptTimes, Observer, SessionEnded, SessionTimes
 from lakehouse.core.ports import ChatModel, KindInfo, RecordSink, TableSource, ValidateRequest
@@ -24,6 +24,7 @@ from lakehouse.core.session import IterateRequest, Judged, SessionReply, Validat
 from lakehouse.engine.carried import check_columns, with_carried
 from lakehouse.engine.iterate import iterate
 from lakehouse.engine.judge import judge
+from lakehouse.engine.own_checks import with_own
 from lakehouse.engine.run import Bound, Run, session_reply
 from lakehouse.engine.task import Catalog, SessionTask, find_kind, inline_kind, plan
 from lakehouse.grounding.no_tables import NoTables
@@ -59,13 +60,35 @@ class ValidatorService:
         self._daemon = daemon
         self._running: set[asyncio.Task[SessionReply]] = set()
         self._in_loop: set[asyncio.Task[SessionReply]] = set()
+        self._left: set[asyncio.Task[SessionReply]] = set()  # by callers that end their sessions
         self._draining = False
 
+    @property
+    def tables(self) -> TableSource:
+        """The tables that ground the sessions."""
+        return self._tables
+
+    @tables.setter
+    def tables(self, tables: TableSource) -> None:
+        self._tables = tables
+
     async def iterate(
-        self, request: IterateRequest, context: CallContext, *, judged: Judged | None = None
+        self,
+        request: IterateRequest,
+        context: CallContext,
+        *,
+        judged: Judged | None = None,
+        own: OwnChecks | None = None,
+        ends_with_caller: bool = False,
     ) -> SessionReply:
-        """Run one session; the port documents the guarantees."""
+        """Run one session; the port documents the guarantees.
+
+        `own` is checked beside the kind. With `ends_with_caller`, a caller that is cancelled ends
+        the session, as `shutdown`; it goes on when the row is durable.
+        """
         task = plan(request, context, self.catalog)
+        if own is not None:
+            task = msgspec.structs.replace(task, kind=with_own(task.kind, own))
         started_ms = None
         if task.kind.carried:
             started_ms = self._clock.monotonic_ms()
@@ -83,7 +106,9 @@ class ValidatorService:
             try:
                 return await asyncio.shield(session)
             except asyncio.CancelledError:
-                if not self._draining or session.cancelled():
+                if ends_with_caller:
+                    await self._leave(session)
+                if ends_with_caller or not self._draining or session.cancelled():
                     raise
                 # The session is about to end by itself; its reply is better than a refusal.
                 caller.uncancel()
@@ -126,6 +151,16 @@ class ValidatorService:
             session.cancel()
         if self._running:
             await asyncio.wait(self._running)
+
+    async def _leave(self, session: asyncio.Task[SessionReply]) -> None:
+        """End a session without its caller; returns when its row is durable, or lost."""
+        self._left.add(session)
+        session.add_done_callback(self._left.discard)
+        if session in self._in_loop:
+            session.cancel()
+        while not session.done():
+            with contextlib.suppress(asyncio.CancelledError):  # it is ending already
+                await asyncio.wait({session})
 
     def _tables_of(self, request: ValidateRequest, kind: Kind) -> TableSource:
         if request.kind is not None:
@@ -215,8 +250,8 @@ class ValidatorService:
         assert session is not None
         self._in_loop.add(session)
         try:
-            if self._draining:
-                raise _shutdown()
+            if self._draining or session in self._left:
+                raise self._shutdown(session)
             left_s = run.budget.left_s(run.budget.started_ms)
             async with Bound(left_s, partial(_tables_too_late, run.task)):
                 tables = await self._tables.snapshot(run.task.kind)
@@ -227,7 +262,7 @@ class ValidatorService:
             run.end("infra_error", error)
         except asyncio.CancelledError:
             session.uncancel()
-            run.end("infra_error", _shutdown())
+            run.end("infra_error", self._shutdown(session))
         except Exception as error:  # noqa: BLE001  the boundary: the caller gets a reply
             # A bug in our code must not lose the row: the row says that it was one, and only the
             # daemon's own log has the details.
@@ -244,9 +279,10 @@ class ValidatorService:
         finally:
             self._in_loop.discard(session)
 
-
-def _shutdown() -> InfraError:
-    return InfraError("shutdown", "The daemon stopped before the session ended.")
+    def _shutdown(self, session: asyncio.Task[SessionReply]) -> InfraError:
+        if session in self._left:
+            return InfraError("shutdown", "The caller cancelled the session.")
+        return InfraError("shutdown", "The daemon stopped before the session ended.")
 
 
 def _tables_too_late(task: SessionTask) -> InfraError:
