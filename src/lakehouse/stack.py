@@ -5,7 +5,6 @@ without one it is this process. All other code uses ports and sees no difference
 """
 
 import asyncio
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Literal
@@ -33,7 +32,7 @@ from lakehouse.sessionlog.writing.writer import SessionLogWriter
 from lakehouse.tracing.destination import find_destination
 from lakehouse.transport.client import HttpClient
 from lakehouse.transport.observers import ObservedChat, Observers
-from lakehouse.validation.schema import CompiledSchema, SchemaCache
+from lakehouse.validation.schema import SchemaCache
 from lakehouse.validatord.client import ValidatorClient
 from lakehouse.validatord.service import ValidatorService
 
@@ -79,7 +78,6 @@ class Stack:
         self._table_port: TableSource = NoTables()
         self._validator_service: ValidatorService | None = None
         self._catalog: Catalog | None = None
-        self._rules_lock = threading.Lock()
         self.tracer = tracer(config, environment, role)
         self.metrics = DaemonMetrics(role, depths=self._depths, traced=self._traced)
         self.observer = Observers(self._observers())
@@ -121,8 +119,8 @@ class Stack:
         """The prepared SQL rules of this process's kinds, by kind."""
         return self._tables.rules if self._tables is not None else {}
 
-    def add_rules(self, key: bytes, rules: Sequence[SqlRule], schema: CompiledSchema) -> None:
-        """Prepare the rules of `OwnChecks` for the answers of a schema. Blocks; any thread.
+    async def add_rules(self, key: bytes, rules: Sequence[SqlRule], schema: bytes) -> None:
+        """Prepare the rules of `OwnChecks` for the answers of a schema, off the event loop.
 
         Raises:
             SetupError: A rule is not a query, reads an unknown table, binds a member that the
@@ -130,12 +128,12 @@ class Stack:
         """
         from lakehouse.config.rules import prepare, table_files  # noqa: PLC0415  as `_table_source`
 
-        prepared = prepare(rules, schema, self.config, "the type's rules")
-        with self._rules_lock:
-            if self._tables is None:
-                self._tables = table_files({}, self.catalog.schemas, self.config)
-                self._table_port = self.sessions.tables = self._tables
-            self._tables.add_rules(key, prepared)
+        compiled = self.catalog.schemas.get(schema)
+        prepared = await asyncio.to_thread(prepare, rules, compiled, self.config, "the type's rules")
+        if self._tables is None:
+            self._tables = table_files({}, self.catalog.schemas, self.config)
+            self._table_port = self.sessions.tables = self._tables
+        self._tables.add_rules(key, prepared)
 
     @property
     def sink(self) -> RecordSink:

@@ -113,9 +113,12 @@ def adopted(context: CallContext, session_id: str, row_id: str) -> CallContext:
     )
 
 
-def session_context() -> CallContext:
-    """Create the ids of a session without a request: its own span is the root of its trace."""
-    context = call_context((), ())
+def session_context(session_id: str | None = None) -> CallContext:
+    """Create the ids of a session without a request: its own span is the root of its trace.
+
+    An invalid `session_id` is replaced, as one in a header is.
+    """
+    context = call_context(() if session_id is None else (session_id,), ())
     return msgspec.structs.replace(context, span_id=derived_span_id(context.row_id, SESSION_SPAN))
 
 

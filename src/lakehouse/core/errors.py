@@ -139,7 +139,7 @@ class InfraError(LakehouseError):
     """A failure that is not the answer's fault: it ends the session as `infra_error`.
 
     It never uses up an iteration and never counts in a rate. `retry_after_s` is the wait that the
-    provider asked for, if any.
+    provider asked for, if any. `session_id` is known where a session has ended with it.
     """
 
     def __init__(
@@ -161,6 +161,7 @@ class InfraError(LakehouseError):
         self.status = infra_status(code)
         self.retryable = code not in _NOT_RETRYABLE if retryable is None else retryable
         self.retry_after_s = retry_after_s
+        self.session_id: str | None = None
 
     @property
     def told(self) -> str:

@@ -12,13 +12,23 @@ RETRY_MEMBER: Final = "client_retry"
 MODEL_MEMBER: Final = "openai_model"
 FUNCTION_MEMBER: Final = "openai_function"
 FORMAT_MEMBER: Final = "openai_format"
+TYPE_MEMBER: Final = "python_type"
+SOURCE_MEMBER: Final = "python_source"
+CHECKS_MEMBER: Final = "python_checks"
 
 RESERVED_MEMBERS: Final = frozenset(
     {DOOR_MEMBER, RETRY_MEMBER, IDEMPOTENCY_KEY, MODEL_MEMBER, FUNCTION_MEMBER, FORMAT_MEMBER}
 )
 """Those that a caller may not write. `client` and `user` are the caller's, where it writes them."""
-OWN_MEMBERS: Final = RESERVED_MEMBERS | {CLIENT_MEMBER, USER_MEMBER}
-"""All of them; the limit of members does not count them."""
+OWN_MEMBERS: Final = RESERVED_MEMBERS | {
+    CLIENT_MEMBER,
+    USER_MEMBER,
+    TYPE_MEMBER,
+    SOURCE_MEMBER,
+    CHECKS_MEMBER,
+}
+"""All of them; the limit of members does not count them. Those of Python come from its clients,
+which may be elsewhere: the type of an answer, the digest of its code, and the checks in Python."""
 
 
 def reserved_fault(metadata: Mapping[str, str]) -> tuple[str, str] | None:

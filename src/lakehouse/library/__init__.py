@@ -1,1 +1,1 @@
-"""Lakehouse from Python: one set of methods, in this process or over HTTP."""
+"""Lakehouse from Python: the clients behind `lakehouse.open` and `lakehouse.connect`."""

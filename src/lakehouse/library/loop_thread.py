@@ -1,0 +1,81 @@
+"""An event loop in a thread of its own, for callers that have none, or whose own must not wait."""
+
+import asyncio
+import contextvars
+import threading
+from collections.abc import Coroutine
+from concurrent.futures import Future, wait
+from typing import Any, Final, TypeVar
+
+import uvloop
+
+_T = TypeVar("_T")
+_CANCEL_S: Final = 10.0  # for a cancelled call to leave its row
+
+
+class LoopThread:
+    """Runs coroutines for any thread. The thread ends with the process."""
+
+    def __init__(self) -> None:
+        self._loop = uvloop.new_event_loop()
+        self._tasks: dict[Future[Any], asyncio.Task[Any]] = {}
+        self._thread = threading.Thread(target=self._run, name="lakehouse-loop", daemon=True)
+        self._thread.start()
+
+    def run(self, work: Coroutine[Any, Any, _T]) -> _T:
+        """Run a coroutine to its end and return its result. Blocks.
+
+        A Ctrl-C cancels it, and is raised when it has ended.
+        """
+        future = self.submit(work)
+        try:
+            return future.result()
+        except BaseException:
+            if not future.done():
+                self.cancel(future)
+            raise
+
+    def submit(self, work: Coroutine[Any, Any, _T]) -> "Future[_T]":
+        """Start a coroutine, with the caller's context variables; returns its result to come."""
+        future: Future[_T] = Future()
+        context = contextvars.copy_context()
+        self._loop.call_soon_threadsafe(self._start, work, future, context)
+        return future
+
+    def cancel(self, future: "Future[Any]") -> None:
+        """Cancel what was submitted, and wait until it has ended, for 10 s at most."""
+        self._loop.call_soon_threadsafe(self._cancel, future)
+        wait([future], _CANCEL_S)
+
+    def stop(self) -> None:
+        """End the thread; what still runs in it is dropped."""
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        try:
+            self._loop.run_forever()
+        finally:
+            self._loop.close()
+
+    def _start(
+        self, work: Coroutine[Any, Any, _T], future: "Future[_T]", context: contextvars.Context
+    ) -> None:
+        task = self._loop.create_task(work, context=context)
+        self._tasks[future] = task
+        task.add_done_callback(lambda ended: self._ended(ended, future))
+
+    def _ended(self, task: asyncio.Task[_T], future: "Future[_T]") -> None:
+        del self._tasks[future]
+        if task.cancelled():
+            future.cancel()
+        elif (error := task.exception()) is not None:
+            future.set_exception(error)
+        else:
+            future.set_result(task.result())
+
+    def _cancel(self, future: "Future[Any]") -> None:
+        task = self._tasks.get(future)
+        if task is not None:
+            task.cancel()
