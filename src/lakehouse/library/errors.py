@@ -4,9 +4,9 @@
 or the configuration, a type or a check cannot be used.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from lakehouse.core.chat import Usage
 from lakehouse.core.errors import InfraCode, InfraError, LakehouseError, Refusal, SetupError
@@ -15,6 +15,11 @@ from lakehouse.core.wording import counted
 from lakehouse.library.session import Session, SessionAttempt, SessionFinding
 
 _FINDINGS_TOLD_MAX = 10
+_HINTS: Final[Mapping[str, str]] = {  # in place of those that speak of HTTP
+    "invalid_request": "help(lakehouse.CreateOptions) describes the arguments of create.",
+    "unknown_kind": "The client's kinds() lists the kinds.",
+    "unknown_model": "The client's models() lists the models with their state.",
+}
 
 
 class Exhausted(LakehouseError):
@@ -95,7 +100,7 @@ def told() -> Iterator[None]:
         raise Refused(
             error.code,
             error.public,
-            hint=error.hint,
+            hint=_HINTS.get(error.code, error.hint),
             retryable=error.retryable,
             retry_after_s=error.retry_after_s,
         ) from error

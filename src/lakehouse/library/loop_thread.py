@@ -9,6 +9,8 @@ from typing import Any, Final, TypeVar
 
 import uvloop
 
+from lakehouse.core.errors import SetupError
+
 _T = TypeVar("_T")
 _CANCEL_S: Final = 10.0  # for a cancelled call to leave its row
 
@@ -36,7 +38,17 @@ class LoopThread:
             raise
 
     def submit(self, work: Coroutine[Any, Any, _T]) -> "Future[_T]":
-        """Start a coroutine, with the caller's context variables; returns its result to come."""
+        """Start a coroutine, with the caller's context variables; returns its result to come.
+
+        Raises:
+            SetupError: The caller is in the loop itself, where waiting would wait for ever.
+        """
+        if threading.current_thread() is self._thread:
+            work.close()
+            raise SetupError(
+                "A hook or an async check called the client that runs it, and would wait for ever.",
+                hint="Use a client of lakehouse.open_async() there, or start a thread.",
+            )
         future: Future[_T] = Future()
         context = contextvars.copy_context()
         self._loop.call_soon_threadsafe(self._start, work, future, context)

@@ -24,7 +24,8 @@ class SessionFinding(msgspec.Struct, frozen=True, kw_only=True):
     nearest: tuple[Any, ...] = ()
 
     def __str__(self) -> str:
-        near = f"; nearest: {', '.join(map(repr, self.nearest))}" if self.nearest else ""
+        told = not self.nearest or "nearest" in self.message
+        near = "" if told else f"; nearest: {', '.join(map(repr, self.nearest))}"
         return f"{self.path or 'the answer'}: {self.message}{near}"
 
 
