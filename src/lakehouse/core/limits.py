@@ -88,6 +88,13 @@ BLOCKS_DEEP_MAX: Final = 4  # nesting of fenced blocks searched for JSON
 REPAIR_BYTES_MAX: Final = 64 << 10  # broken JSON that repair is tried on
 REPAIR_REGIONS_MAX: Final = 8  # places in one answer that repair is tried on
 
+# --- Checks in Python ---
+CHECK_MS_MAX: Final = 600_000  # of one check's time limit: no session lasts longer
+CHECK_MS_DEFAULT: Final = 10_000
+CHECK_THREADS_MAX: Final = 64  # of one client, for checks that run; more checks wait
+CHECK_THREADS_HUNG_MAX: Final = 128  # those given up, which no one can stop; then `overloaded`
+CHECKS_NAMED_BYTES_MAX: Final = 4_096  # of the checks of one session, in its row
+
 # --- Time ---
 LOAD_BUDGET_MS_MAX: Final = 3_600_000
 LOAD_BUDGET_MS_DEFAULT: Final = 180_000  # waiting for a model to load, once per session

@@ -91,12 +91,15 @@ def _model_findings(faults: Sequence[ModelFault], artifact: bytes) -> list[Findi
     tree = RawTree(artifact)
     found = []
     for fault in faults:
-        got = tree.at(fault.place)
+        try:
+            got = raw_evidence(tree.at(fault.place))
+        except KeyError:  # a member that the answer left out
+            got = msgspec.UNSET
         finding = Finding(
             code="rule",
             path=pointer(*fault.place),
             message=fault.message,
-            got=raw_evidence(got),
+            got=got,
             nearest=msgspec.Raw(fault.nearest) if fault.nearest else msgspec.UNSET,
         )
         found.append(finding)
