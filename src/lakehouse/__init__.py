@@ -18,7 +18,12 @@ if TYPE_CHECKING:
     from lakehouse.library.checks import Reject
     from lakehouse.library.errors import Exhausted, Refused
     from lakehouse.library.lake import Lake
-    from lakehouse.library.openers import connect, connect_async, open, open_async
+    from lakehouse.library.openers import (
+        connect,
+        connect_async,
+        open,  # noqa: A004  read as `lakehouse.open`
+        open_async,
+    )
     from lakehouse.library.session import Session, SessionAttempt, SessionFinding
     from lakehouse.output_types.markers import Grounded, Quote, Rule, Within
 

@@ -129,7 +129,9 @@ class Stack:
         from lakehouse.config.rules import prepare, table_files  # noqa: PLC0415  as `_table_source`
 
         compiled = self.catalog.schemas.get(schema)
-        prepared = await asyncio.to_thread(prepare, rules, compiled, self.config, "the type's rules")
+        prepared = await asyncio.to_thread(
+            prepare, rules, compiled, self.config, "the type's rules"
+        )
         if self._tables is None:
             self._tables = table_files({}, self.catalog.schemas, self.config)
             self._table_port = self.sessions.tables = self._tables

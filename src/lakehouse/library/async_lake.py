@@ -15,7 +15,7 @@ from lakehouse.library.checks import CheckRegistry
 from lakehouse.library.errors import failure_of, told
 from lakehouse.library.hooks import Hook, Hooks
 from lakehouse.library.request import CreateOptions, IterateFields, Prompt, asked_of
-from lakehouse.library.runner import SessionRunner, TypeChecks
+from lakehouse.library.runner import SessionRunner
 from lakehouse.library.session import Session, SessionAttempt, plain_attempt
 from lakehouse.library.typed_call import CLIENT, TypedCall, typed_call
 
@@ -183,14 +183,12 @@ class AsyncLake:
         self._hooks.session(session)
         return session
 
-    def check(
-        self, output_type: Any, *, timeout_ms: int | None = None
-    ) -> Callable[[F], F]:
+    def check(self, output_type: Any, *, timeout_ms: int | None = None) -> Callable[[F], F]:
         """Decorate a function that checks every instance of a type, after all other checks.
 
         It is `def` or `async def`, of the instance, or of the instance and the call's `context`.
-        It raises `Reject` to reject; any other error ends the session as `rule_broken`. A `def` runs
-        in a thread. Its limit is 10 s unless `timeout_ms` says otherwise.
+        It raises `Reject` to reject; any other error ends the session as `rule_broken`. A `def`
+        runs in a thread. Its limit is 10 s unless `timeout_ms` says otherwise.
 
         Raises:
             SetupError: It is no such function.
@@ -227,9 +225,7 @@ class AsyncLake:
         self._threads.close()
 
     def _call(self, type_: Any, prompt: object, options: Mapping[str, Any]) -> TypedCall[Any]:
-        return typed_call(
-            type_, prompt, options, registry=self._checks, threads=self._threads
-        )
+        return typed_call(type_, prompt, options, registry=self._checks, threads=self._threads)
 
     async def _session(self, call: TypedCall[Any], judged: Judged | None) -> Session:
         """Run a call to its accepted end.

@@ -3,7 +3,6 @@
 import asyncio
 import hashlib
 import os
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -94,5 +93,3 @@ class InProcess:
 def closed() -> SetupError:
     """Return the error of a client that is used after its end."""
     return SetupError("This client is closed.", hint="Open another one: lakehouse.open().")
-
-

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
 
+
 class Lake:
     """The methods of `AsyncLake`, for callers that wait. Safe to share between threads.
 

@@ -104,7 +104,9 @@ def asked_of(fields: Mapping[str, Any], client: str) -> tuple[IterateRequest, Ca
     said["metadata"] = _metadata(said.get("metadata", {}), client)
     body = _encoded(said)
     if len(body) > BODY_BYTES_MAX:
-        raise Refusal("too_large", f"The request takes {len(body)} bytes; at most {BODY_BYTES_MAX}.")
+        raise Refusal(
+            "too_large", f"The request takes {len(body)} bytes; at most {BODY_BYTES_MAX}."
+        )
     try:
         request = decode(body, IterateRequest)
     except Refusal as error:
@@ -170,9 +172,9 @@ def _milliseconds(value: object) -> int | None:
     if value is None:
         return None
     seconds = value.total_seconds() if isinstance(value, timedelta) else value
-    if isinstance(seconds, int | float) and not isinstance(seconds, bool):
-        if math.isfinite(seconds) and 1 <= seconds * 1000 <= DEADLINE_MS_MAX:
-            return round(seconds * 1000)
+    is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
+    if is_number and 1 <= seconds * 1000 <= DEADLINE_MS_MAX:
+        return round(seconds * 1000)
     limit = DEADLINE_MS_MAX // 1000
     raise _invalid(f"`deadline` is {shown(value)}; allowed is 0.001 to {limit:,} seconds.")
 

@@ -1,12 +1,14 @@
 """A session as Python sees it: the reply of `POST /v1/iterate`, with plain values."""
 
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from lakehouse.core.chat import Usage
 from lakehouse.core.session import Attempt, ReplyError, SessionReply, Verdict
+
+_T = TypeVar("_T")
 
 
 class SessionFinding(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,5 +104,5 @@ def plain_attempt(attempt: Attempt) -> SessionAttempt:
     return _plain(attempt, SessionAttempt)
 
 
-def _plain(value: Any, kind: Any) -> Any:
+def _plain(value: object, kind: type[_T]) -> _T:
     return msgspec.json.decode(msgspec.json.encode(value), type=kind)

@@ -1,4 +1,4 @@
-"""One call for an instance of a type: the request it means, and what checks and reads its answer."""
+"""One call for an instance of a type: its request, and what checks and reads the answer."""
 
 from collections.abc import Mapping
 from functools import lru_cache
@@ -97,18 +97,11 @@ def _of_schema(raw: bytes) -> OutputType[Any]:
     return output_type(msgspec.json.decode(raw))
 
 
-@lru_cache(_TYPES_KEPT)
-def _facts_of(
-    name: str, source: str | None, checks: tuple[RegisteredCheck, ...]
-) -> Mapping[str, str]:
-    facts = {TYPE_MEMBER: name}
-    if source is not None:
-        facts[SOURCE_MEMBER] = source
+def _facts(output: OutputType[Any], checks: tuple[RegisteredCheck, ...]) -> Mapping[str, str]:
+    """Return what the row says of the type and of the checks in Python."""
+    facts = {TYPE_MEMBER: output.name}
+    if output.has_code and output.digest is not None:
+        facts[SOURCE_MEMBER] = output.digest
     if checks:
         facts[CHECKS_MEMBER] = checks_text(checks)
     return facts
-
-
-def _facts(output: OutputType[Any], checks: tuple[RegisteredCheck, ...]) -> Mapping[str, str]:
-    """Return what the row says of the type and of the checks in Python."""
-    return _facts_of(output.name, output.digest if output.has_code else None, checks)

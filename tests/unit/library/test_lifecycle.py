@@ -12,11 +12,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+
+import lakehouse
 from support.forking import fork
 from support.python_client import GOOD, PROMPT, SCHEMA, configured, rows_in, started_in
 from support.waiting import wait_until
-
-import lakehouse
 
 SLOW = [{"text": GOOD, "delay_ms": 60_000}]
 
@@ -40,7 +40,7 @@ def test_every_public_name_is_there_and_unknown_ones_are_not():
         assert getattr(lakehouse, name) is not None
     assert set(lakehouse.__all__) <= set(dir(lakehouse))
     with pytest.raises(AttributeError, match="opne"):
-        _ = lakehouse.opne  # type: ignore[attr-defined]
+        _ = lakehouse.opne
 
 
 def test_a_client_over_http_needs_no_stack():
@@ -143,7 +143,7 @@ def test_threads_share_a_client(tmp_path):
 def test_tasks_share_a_client(tmp_path):
     async def main() -> list[object]:
         async with lakehouse.open_async(configured(tmp_path)) as lake:
-            return await asyncio.gather(*(lake.create(SCHEMA, PROMPT) for _ in range(64)))
+            return list(await asyncio.gather(*(lake.create(SCHEMA, PROMPT) for _ in range(64))))
 
     assert len(asyncio.run(main())) == 64
     assert len(rows_in(tmp_path)) == 64
@@ -182,7 +182,7 @@ def _work(number: int) -> str:
 
 
 def test_a_pool_of_forked_workers_loses_no_row(tmp_path):
-    global LAKE  # noqa: PLW0603  what a worker inherits
+    global LAKE
     with lakehouse.open(configured(tmp_path)) as LAKE:
         LAKE.create(SCHEMA, "before the fork")
         with multiprocessing.get_context("fork").Pool(4) as pool:
@@ -197,9 +197,7 @@ def test_a_cancelled_call_ends_its_session_as_shutdown(tmp_path):
     async def main() -> None:
         async with lakehouse.open_async(configured(tmp_path, SLOW)) as lake:
             call = asyncio.create_task(lake.create(SCHEMA, PROMPT))
-            await asyncio.to_thread(
-                wait_until, lambda: started_in(tmp_path), "the session's start"
-            )
+            await asyncio.to_thread(wait_until, lambda: started_in(tmp_path), "the session's start")
             call.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await call
