@@ -171,7 +171,7 @@ def _retries(value: object) -> int:
 def _milliseconds(value: object) -> int | None:
     if value is None:
         return None
-    seconds = value.total_seconds() if isinstance(value, timedelta) else value
+    seconds: Any = value.total_seconds() if isinstance(value, timedelta) else value
     is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
     if is_number and 1 <= seconds * 1000 <= DEADLINE_MS_MAX:
         return round(seconds * 1000)
