@@ -10,6 +10,7 @@ from lakehouse import __version__
 from lakehouse.core.context import CallContext
 from lakehouse.core.errors import Refusal
 from lakehouse.core.json_text import ENCODER
+from lakehouse.core.kind import digest_of
 from lakehouse.core.metadata import CHECKS_MEMBER, SOURCE_MEMBER, TYPE_MEMBER
 from lakehouse.core.session import IterateRequest
 from lakehouse.library.check_threads import CheckThreads
@@ -102,6 +103,7 @@ def _facts(output: OutputType[Any], checks: tuple[RegisteredCheck, ...]) -> Mapp
     facts = {TYPE_MEMBER: output.name}
     if output.has_code and output.digest is not None:
         facts[SOURCE_MEMBER] = output.digest
-    if checks:
-        facts[CHECKS_MEMBER] = checks_text(checks)
+    if checks or output.rules:
+        rules = [f"SQL rules {digest_of(output.rules)}"] if output.rules else []
+        facts[CHECKS_MEMBER] = ", ".join([*rules, *([checks_text(checks)] if checks else [])])
     return facts

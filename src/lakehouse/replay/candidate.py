@@ -8,11 +8,14 @@ import msgspec
 
 from lakehouse.core.chat import Message
 from lakehouse.core.context import CallContext, call_context
+from lakehouse.core.errors import Refusal
 from lakehouse.core.ids import new_span_id
 from lakehouse.core.json_text import NULL
 from lakehouse.core.kind import CandidatesMode, Kind
+from lakehouse.core.metadata import CHECKS_MEMBER, SOURCE_MEMBER, TYPE_MEMBER
 from lakehouse.core.row import Row
 from lakehouse.core.session import Constrain, IterateRequest
+from lakehouse.core.wording import shown
 from lakehouse.engine.task import Catalog, plan
 from lakehouse.replay.selection import KindInForce
 
@@ -76,12 +79,16 @@ def replay_request(
     kind; settings of the request are kept. To tell them apart: if the kind's digest is unchanged,
     the kind itself is the reference; otherwise it is the value that most sessions with the same
     kind digest had.
+
+    Raises:
+        Refusal: See `judged_by`.
     """
     own = _kind_in_force(row, kinds, in_force)
     settings = row.settings
+    kind, callers_schema = judged_by(row, candidate)
     return IterateRequest(
-        kind=None if row.kind is None else candidate.kind or row.kind,
-        schema=row.inline_schema if row.kind is None else NULL,
+        kind=kind,
+        schema=callers_schema if kind is None else NULL,
         prompt=row.prompt if row.messages is None else None,
         messages=None
         if row.messages is None
@@ -106,9 +113,32 @@ def replay_request(
         candidates=candidate.candidates or _mode(settings.candidates),
         top_p=None if settings.top_p is msgspec.UNSET else float(bytes(settings.top_p)),
         stop=None if settings.stop is msgspec.UNSET else settings.stop,
-        output_schema=NULL if row.kind is None else row.inline_schema,
+        output_schema=NULL if kind is None else callers_schema,
         assert_formats=settings.asserts_formats,
     )
+
+
+def judged_by(row: Row, candidate: Candidate) -> tuple[str | None, msgspec.Raw]:
+    """Return the kind that judges a replay, None for no kind, and the caller's schema.
+
+    A kind of the candidate takes the place of a type of Python, with its schema.
+
+    Raises:
+        Refusal: Python code judged the session beside the kind; a replay has no such code, and
+            without it an answer could pass that was rejected.
+    """
+    members = row.metadata.keys()
+    if TYPE_MEMBER in members and candidate.kind is not None:
+        return candidate.kind, NULL
+    if not members.isdisjoint({SOURCE_MEMBER, CHECKS_MEMBER}):
+        of = row.metadata.get(TYPE_MEMBER, "a type of Python")
+        raise Refusal(
+            "invalid_request",
+            f"The session was also judged by Python code or rules of {shown(of)}, which a replay "
+            "does not have.",
+            hint="Configure the type as a kind, with `python`, and replay with --as-kind.",
+        )
+    return None if row.kind is None else candidate.kind or row.kind, row.inline_schema
 
 
 def replay_context(row: Row, replay_row_id: str) -> CallContext:

@@ -25,7 +25,7 @@ from lakehouse.core.session import Attempt, ReplyError, Verdict
 from lakehouse.engine.carried import with_carried
 from lakehouse.engine.judge import judge
 from lakehouse.engine.task import Catalog, find_kind, inline_kind, judging_schema
-from lakehouse.replay.candidate import Candidate, replay_context, replay_request
+from lakehouse.replay.candidate import Candidate, judged_by, replay_context, replay_request
 from lakehouse.replay.selection import KindInForce
 from lakehouse.sessionlog.reading.filters import REPLAY_DAEMON
 
@@ -120,10 +120,11 @@ class Rejudge:
         The first answer that passes ends the session, as in a live one. If no answer passes, the
         session counts as not accepted: what the model would have said next is unknown.
         """
-        kind = self._kind(row)
+        name, callers_schema = judged_by(row, self._candidate)
+        kind = self._kind(row, name)
         schema = judging_schema(
             kind,
-            row.inline_schema,
+            callers_schema,
             self._catalog.schemas,
             assert_formats=row.settings.asserts_formats,
         )
@@ -159,15 +160,16 @@ class Rejudge:
                 break
         judged = msgspec.structs.replace(
             self._row(row, replay_row_id, kind, tuple(attempts)),
+            inline_schema=callers_schema,
             grounded=grounded,
             tables=dict(tables.digests),
         )
         await self._sink.append(judged)
         return Replayed(side=side_of(judged), artifact=judged.artifact, error=None)
 
-    def _kind(self, row: Row) -> Kind:
-        if row.kind is not None:
-            return find_kind(self._candidate.kind or row.kind, self._catalog.kinds)
+    def _kind(self, row: Row, name: str | None) -> Kind:
+        if name is not None:
+            return find_kind(name, self._catalog.kinds)
         return inline_kind(
             row.inline_schema,
             system=row.system,

@@ -15,7 +15,7 @@ from lakehouse.core.errors import Refusal
 from lakehouse.core.row import Row
 from lakehouse.core.row_codec import decode_row
 from lakehouse.core.session import IterateRequest
-from lakehouse.replay.candidate import Candidate, replay_row_id
+from lakehouse.replay.candidate import Candidate, replay_request, replay_row_id
 from lakehouse.replay.session import ModelReplay, Rejudge, Replayed
 from lakehouse.sessionlog.reading.reader import read_rows
 from lakehouse.sessionlog.writing.memory import MemoryLog
@@ -251,3 +251,41 @@ def test_a_session_is_repeated_with_the_grounding_that_its_row_carries(
     [finding] = new.attempts[0].findings
     assert (finding.code, finding.path) == ("ungrounded", "/code")
     assert new.inline_schema == row.inline_schema
+
+
+TYPED = {"python_type": "shop:Event", "python_source": "sha256:0"}
+
+
+@pytest.mark.parametrize("member", ["python_source", "python_checks"])
+def test_what_python_code_judged_too_is_not_judged_without_it(project: Path, member: str):
+    for row in [row for row in logged(project) if row.prompt == "<right>"]:
+        typed = msgspec.structs.replace(row, metadata={"python_type": "shop:Event", member: "x"})
+        with pytest.raises(Refusal, match="'shop:Event', which a replay does not have"):
+            rejudge(project, [typed])
+        with pytest.raises(Refusal, match="'shop:Event'"):
+            replay_request(typed, Candidate(), kinds={}, in_force={})
+
+
+def test_a_type_without_code_is_judged_by_what_the_row_has(project: Path):
+    [row] = [row for row in logged(project) if row.prompt == "<right>" and row.kind is None]
+    typed = msgspec.structs.replace(row, metadata={"python_type": "shop:Event"})
+
+    [end], [new] = rejudge(project, [typed])
+
+    assert (end.side.verdict, new.kind) == ("accepted", None)
+
+
+def test_a_kind_takes_the_place_of_a_type(project: Path):
+    [row] = [row for row in logged(project) if row.prompt == "<right>" and row.kind is None]
+    typed = msgspec.structs.replace(row, metadata=TYPED)
+
+    [end], [new] = rejudge(project, [typed], Candidate(kind="event"))
+
+    assert (end.side.verdict, end.side.grounded) == ("accepted", True)
+    assert (new.kind, bytes(new.inline_schema)) == ("event", b"null")
+    request = replay_request(typed, Candidate(kind="event"), kinds={}, in_force={})
+    assert (request.kind, bytes(request.schema), bytes(request.output_schema)) == (
+        "event",
+        b"null",
+        b"null",
+    )
