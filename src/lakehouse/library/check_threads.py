@@ -28,7 +28,7 @@ _FORKS: Final[list[None]] = []
 os.register_at_fork(after_in_child=partial(_FORKS.append, None))
 
 
-class Ended(msgspec.Struct, Generic[R], frozen=True):
+class CallEnd(msgspec.Struct, Generic[R], frozen=True):
     """How a call ended: with a value, or with an error of any class."""
 
     value: R | None = None
@@ -48,7 +48,7 @@ class CheckThreads:
         self._hung_max = hung_max
         self._pools: dict[int, _Pool] = {}
 
-    async def run(self, call: Callable[[], R], *, timeout_ms: int) -> Ended[R]:
+    async def run(self, call: Callable[[], R], *, timeout_ms: int) -> CallEnd[R]:
         """Run a call in a thread, with the context variables of the caller.
 
         It waits while all threads are busy; the limit counts from when the call begins. A call that
@@ -85,9 +85,10 @@ class _Job:
     """One call, and the task that waits for it. `state` changes under the lock of the pool."""
 
     def __init__(self, call: Callable[[], Any], limit_s: float) -> None:
-        self.call = partial(contextvars.copy_context().run, call)
+        self.call = call
+        self.context = contextvars.copy_context()
         self.loop = asyncio.get_running_loop()
-        self.future: asyncio.Future[Ended[Any]] = self.loop.create_future()
+        self.future: asyncio.Future[CallEnd[Any]] = self.loop.create_future()
         self.started_s: float | None = None
         self.ended = self.given_up = False
         self._limit_s = limit_s
@@ -106,12 +107,12 @@ class _Job:
         if self._timer is not None:
             self._timer.cancel()
 
-    def tell(self, ended: Ended[Any]) -> None:
+    def tell(self, ended: CallEnd[Any]) -> None:
         """Give the result to the task, from a thread; nobody may wait for it any more."""
         with contextlib.suppress(RuntimeError):  # its loop is closed
             self.loop.call_soon_threadsafe(self._set, ended)
 
-    def _set(self, ended: Ended[Any]) -> None:
+    def _set(self, ended: CallEnd[Any]) -> None:
         if not self.future.done():
             self.future.set_result(ended)
 
@@ -177,9 +178,9 @@ class _Pool:
         while (job := self._jobs.get()) is not None:
             if self._take(job):
                 try:
-                    ended = Ended(job.call())
+                    ended = CallEnd(job.context.run(job.call))
                 except BaseException as error:  # noqa: BLE001  the task judges it, whatever it is
-                    ended = Ended(error=error)
+                    ended = CallEnd(error=error)
                 stays = self._end(job)
                 job.tell(ended)
                 del ended

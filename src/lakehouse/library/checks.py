@@ -17,6 +17,7 @@ import msgspec
 from lakehouse.core.errors import SetupError
 from lakehouse.core.limits import CHECK_MS_DEFAULT, CHECK_MS_MAX, CHECKS_NAMED_BYTES_MAX
 
+_WRAPPERS_MAX: Final = 100
 _FORMS: Final = "Write it as `def check(instance)` or `def check(instance, context)`."
 
 
@@ -149,13 +150,14 @@ def _is_read(type_: Any, by: Any) -> bool:
 
 def _written(function: Any) -> Any:
     """Return what a person wrote: the function inside partials and wrappers."""
-    while True:
+    for _ in range(_WRAPPERS_MAX):
         if isinstance(function, functools.partial):
             function = function.func
         elif hasattr(function, "__wrapped__"):
             function = function.__wrapped__
         else:
-            return function
+            break
+    return function
 
 
 def _body(function: object) -> Any:
@@ -163,31 +165,30 @@ def _body(function: object) -> Any:
     written = _written(function)
     if inspect.isroutine(written):
         return getattr(written, "__func__", written)
-    return _written(getattr(type(written), "__call__", written))
+    return _written(getattr(type(written), "__call__", None))  # noqa: B004  it is read, not asked
 
 
 def _digest(function: object) -> str | None:
     written = _written(function)
     try:
         source = inspect.getsource(written if inspect.isroutine(written) else type(written))
-    except (OSError, TypeError):
+    except (OSError, TypeError, SyntaxError):
         return None
     return f"sha256:{hashlib.sha256(source.encode()).hexdigest()}"
 
 
 def _is_async(function: Any, name: str) -> bool:
     if not callable(function) or isinstance(function, type):
-        said = "a class" if isinstance(function, type) else f"{type(function).__name__!r}"
-        raise SetupError(f"A check is a function; {name!r} is {said}.", hint=_FORMS)
+        said = f"{name!r} is a class" if isinstance(function, type) else f"{function!r} is none"
+        raise SetupError(f"A check is a function; {said}.", hint=_FORMS)
     called = function.func if isinstance(function, functools.partial) else function
     if not inspect.isroutine(called):
         called = type(called).__call__
-    for one in (called, _body(function)):
-        if inspect.isgeneratorfunction(one) or inspect.isasyncgenfunction(one):
-            raise SetupError(
-                f"The check {name!r} is a generator: calling it would check nothing.",
-                hint="Remove `yield`. To reject, raise lakehouse.Reject.",
-            )
+    if inspect.isgeneratorfunction(called) or inspect.isasyncgenfunction(called):
+        raise SetupError(
+            f"The check {name!r} is a generator: calling it would check nothing.",
+            hint="Remove `yield`. To reject, raise lakehouse.Reject.",
+        )
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(called)
 
 
@@ -198,19 +199,15 @@ def _takes_context(function: Callable[..., Any], name: str) -> bool:
         raise SetupError(
             f"The parameters of the check {name!r} are not known: {error}", hint=_FORMS
         ) from error
-    given = [
-        one for one in parameters if one.kind in {one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD}
-    ]
-    needed = [
-        one for one in parameters if one.default is one.empty and one.kind <= one.KEYWORD_ONLY
-    ]
-    many = [one for one in parameters if one.kind is one.VAR_POSITIONAL]
-    needed = [one for one in needed if one not in many]
-    if many or not given or len(needed) > 2 or any(one not in given for one in needed):
+    given = [one for one in parameters if one.kind <= one.POSITIONAL_OR_KEYWORD]
+    open_ended = any(one.kind is one.VAR_POSITIONAL for one in parameters)
+    variable = {inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD}
+    needed = [one for one in parameters if one.default is one.empty and one.kind not in variable]
+    if open_ended or not given or len(needed) > 2 or any(one not in given for one in needed):
         raise SetupError(
             f"The check {name!r} takes {inspect.signature(function)}; it is called with the "
             "instance, or with the instance and the context.",
-            hint=_FORMS + (" A wrapper needs functools.wraps." if many else ""),
+            hint=_FORMS + (" A wrapper needs functools.wraps." if open_ended else ""),
         )
     # A second parameter with a default is the function's own, except by this name.
     return len(given) > 1 and (given[1] in needed or given[1].name == "context")

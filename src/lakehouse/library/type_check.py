@@ -15,7 +15,7 @@ from lakehouse.core.errors import InfraError
 from lakehouse.core.json_text import ENCODER, JsonValue, parse_bytes, pointer_parts
 from lakehouse.core.kind import ModelFault
 from lakehouse.core.limits import CHECK_MS_DEFAULT, NEAREST_MAX
-from lakehouse.library.check_threads import CheckThreads, Ended
+from lakehouse.library.check_threads import CallEnd, CheckThreads
 from lakehouse.library.checks import RegisteredCheck, Reject, file_of
 from lakehouse.output_types.reading import WRAPPED_MEMBER, InvalidArtifact
 
@@ -26,7 +26,7 @@ _TEXT_CHARS_MAX: Final = 2_000
 _REJECT_HINT: Final = "To reject an answer, raise lakehouse.Reject."
 
 # Tasks of checks that were given up: the loop alone would not keep them until they end.
-_given_up: set["asyncio.Task[Ended[Any]]"] = set()
+_given_up: set["asyncio.Task[CallEnd[Any]]"] = set()
 
 
 class ReadsArtifacts(Protocol[T_co]):
@@ -157,7 +157,7 @@ def _time_limit(what: str, timeout_ms: int, hint: str) -> Iterator[None]:
         ) from error
 
 
-async def _awaited(call: Callable[[], Awaitable[Any]], timeout_ms: int) -> Ended[Any]:
+async def _awaited(call: Callable[[], Awaitable[Any]], timeout_ms: int) -> CallEnd[Any]:
     """Await an asynchronous check. One that is given up is cancelled, and not waited for."""
     task = asyncio.create_task(_guarded(call))
     try:
@@ -170,22 +170,22 @@ async def _awaited(call: Callable[[], Awaitable[Any]], timeout_ms: int) -> Ended
     if not done:
         raise TimeoutError
     if task.cancelled():  # by the check itself
-        return Ended(error=asyncio.CancelledError())
+        return CallEnd(error=asyncio.CancelledError())
     raised = task.exception()
-    return task.result() if raised is None else Ended(error=raised)
+    return task.result() if raised is None else CallEnd(error=raised)
 
 
-async def _guarded(call: Callable[[], Awaitable[Any]]) -> Ended[Any]:
+async def _guarded(call: Callable[[], Awaitable[Any]]) -> CallEnd[Any]:
     # Inside the task: a SystemExit or KeyboardInterrupt that leaves a task ends its loop.
     try:
-        return Ended(await call())
+        return CallEnd(await call())
     except (asyncio.CancelledError, GeneratorExit):
         raise
     except BaseException as error:  # noqa: BLE001  whatever it is, it is the check's
-        return Ended(error=error)
+        return CallEnd(error=error)
 
 
-def _rejects(check: RegisteredCheck, ended: Ended[Any]) -> list[Reject]:
+def _rejects(check: RegisteredCheck, ended: CallEnd[Any]) -> list[Reject]:
     error = ended.error
     if error is None:
         if ended.value is not None:
@@ -293,5 +293,5 @@ def _nearest(nearest: Sequence[object]) -> bytes:
     for value in values:
         read = parse_bytes(ENCODER.encode(value))
         if isinstance(read, bool) or not isinstance(read, str | int | float | Decimal):
-            raise ValueError(f"nearest has {value!r}; allowed are texts and numbers")
+            raise TypeError(f"nearest has {value!r}; allowed are texts and numbers")
     return ENCODER.encode(values) if values else b""
