@@ -38,17 +38,20 @@ class ReadsArtifacts(Protocol[T_co]):
     @property
     def wrapped(self) -> bool: ...
 
+    @property
+    def has_code(self) -> bool: ...
+
     def read(self, artifact: bytes, *, context: object = None) -> T_co: ...
 
 
 class TypeCheck(Generic[T]):
     """The `ArtifactCheck` of one call: it reads each artifact, and runs the checks on the instance.
 
-    The type's own validators run first, and in a thread; only an instance reaches the checks. All
-    of them run, at the same time: blocking ones in threads, asynchronous ones on this loop, which
-    they must not block. All of them get the same instance, and so does the caller, with whatever a
-    check changed in it: a check must change nothing. Each has a time limit. Not for two artifacts
-    at the same time.
+    The type's own validators run first, in a thread if there are any; only an instance reaches the
+    checks. All of them run, at the same time: blocking ones in threads, asynchronous ones on this
+    loop, which they must not block. All of them get the same instance, and so does the caller, with
+    whatever a check changed in it: a check must change nothing. Each has a time limit. Not for two
+    artifacts at the same time.
     """
 
     def __init__(
@@ -98,8 +101,11 @@ class TypeCheck(Generic[T]):
     async def _read(self, artifact: bytes) -> T:
         read = partial(self._output.read, artifact, context=self._context)
         what = f"The validators of {self._output.name!r}"
-        with _time_limit(what, CHECK_MS_DEFAULT, "Make them cheaper: they run for every answer."):
-            ended = await self._threads.run(read, timeout_ms=CHECK_MS_DEFAULT)
+        if self._output.has_code:
+            with _time_limit(what, CHECK_MS_DEFAULT, "Make them cheaper: each answer needs them."):
+                ended = await self._threads.run(read, timeout_ms=CHECK_MS_DEFAULT)
+        else:
+            ended = _called(read)
         if isinstance(ended.error, InvalidArtifact):
             raise ended.error
         if ended.error is not None:
@@ -155,6 +161,13 @@ def _time_limit(what: str, timeout_ms: int, hint: str) -> Iterator[None]:
             f"{what} took longer than {timeout_ms} ms.",
             hint=hint,
         ) from error
+
+
+def _called(call: Callable[[], T]) -> CallEnd[T]:
+    try:
+        return CallEnd(call())
+    except Exception as error:  # noqa: BLE001  as in a thread, except for what ends programs
+        return CallEnd(error=error)
 
 
 async def _awaited(call: Callable[[], Awaitable[Any]], timeout_ms: int) -> CallEnd[Any]:

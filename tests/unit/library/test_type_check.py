@@ -60,6 +60,18 @@ def test_validators_run_in_a_thread_and_get_the_context(threads: CheckThreads):
     assert threading.get_ident() not in idents
 
 
+def test_a_type_without_code_takes_no_thread():
+    threads = CheckThreads()
+    threads.close()  # it would refuse to read
+    check = check_of(threads, type_=Point)
+
+    assert faults_of(check, b'{"x":1}') == []
+    assert check.value == Point(1)
+    assert [fault.place for fault in faults_of(check, b'{"x":"1"}')] == [("x",)]
+    with pytest.raises(InfraError, match="closed"):
+        faults_of(check_of(threads))
+
+
 @pytest.mark.parametrize(("id_", "says"), [(b"bug", "KeyError: "), (b"exit", "SystemExit: 3")])
 def test_a_validator_that_breaks_is_an_error_of_the_type(
     threads: CheckThreads, id_: bytes, says: str
