@@ -82,7 +82,8 @@ async def pydantic_ai_call(port: int, stack: AsyncExitStack) -> Call:
     agent: Agent[None, Event] = Agent(model, output_type=NativeOutput(Event), retries=2)
 
     async def call() -> Event:
-        return (await agent.run(TEXT)).output
+        found: Event = (await agent.run(TEXT)).output
+        return found
 
     return call
 

@@ -20,7 +20,7 @@ from lakehouse.cli.console import console as terminal_console
 from lakehouse.cli.options import ApiKeyOption, ConfigOption, read_config
 from lakehouse.cli.run_crew import Crew, Tally, pending
 from lakehouse.cli.run_files import ResultFile
-from lakehouse.cli.run_inputs import Input, Inputs, Refused
+from lakehouse.cli.run_inputs import Input, Inputs, RefusedRow
 from lakehouse.cli.run_options import (
     CandidatesOption,
     ColumnOption,
@@ -178,7 +178,7 @@ class _Job(msgspec.Struct, frozen=True, kw_only=True):
     retry_rejects: bool
     mixed: bool
 
-    def rows(self) -> Iterator[Input | Refused]:
+    def rows(self) -> Iterator[Input | RefusedRow]:
         """Read the rows of this run in order: the whole file, or the first `limit` rows."""
         return itertools.islice(self.inputs.read(), self.limit)
 

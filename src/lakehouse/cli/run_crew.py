@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from lakehouse.cli.run_files import ResultFile, refusal_of, result_of
-from lakehouse.cli.run_inputs import Input, Refused
+from lakehouse.cli.run_inputs import Input, RefusedRow
 from lakehouse.cli.run_target import SessionTarget
 from lakehouse.core.errors import InfraError, LakehouseError, Refusal, SetupError
 from lakehouse.core.session import IterateRequest, SessionReply
@@ -38,8 +38,8 @@ class Tally:
 
 
 def pending(
-    rows: Iterator[Input | Refused], done: Mapping[int, str | None], tally: Tally
-) -> Iterator[Input | Refused]:
+    rows: Iterator[Input | RefusedRow], done: Mapping[int, str | None], tally: Tally
+) -> Iterator[Input | RefusedRow]:
     """Return the rows that are not done, in order.
 
     Raises:
@@ -66,7 +66,7 @@ class Crew:
         self,
         target: SessionTarget,
         request: IterateRequest,
-        rows: Iterator[Input | Refused],
+        rows: Iterator[Input | RefusedRow],
         files: tuple[ResultFile, ResultFile],
         tally: Tally,
         *,
@@ -89,7 +89,7 @@ class Crew:
     async def work(self) -> None:
         """Process rows one by one until there are none, or the run is stopped."""
         for row in self._rows:
-            if isinstance(row, Refused):
+            if isinstance(row, RefusedRow):
                 self._refuse(row)
             else:
                 await self._run(row)
@@ -103,7 +103,7 @@ class Crew:
             reply = await self._target.iterate(request)
         except Refusal as refusal:
             if refusal.code == "too_large":
-                self._refuse(Refused(row.index, f"row {row.index}: {refusal.public}", row.kept))
+                self._refuse(RefusedRow(row.index, f"row {row.index}: {refusal.public}", row.kept))
             elif refusal.retryable:
                 self._outage(refusal)
             else:
@@ -135,7 +135,7 @@ class Crew:
                     self._judged_by(found)
                 self._tables_known = True
 
-    def _refuse(self, row: Refused) -> None:
+    def _refuse(self, row: RefusedRow) -> None:
         self._rejected.append(refusal_of(row))
         self._tally.refused += 1
 

@@ -13,7 +13,7 @@ from typing import IO, Final
 
 import msgspec
 
-from lakehouse.cli.run_inputs import Input, Refused
+from lakehouse.cli.run_inputs import Input, RefusedRow
 from lakehouse.core.errors import LakehouseError, SetupError
 from lakehouse.core.finding import Finding
 from lakehouse.core.session import SessionReply, Verdict
@@ -190,6 +190,6 @@ def result_of(source: Input, reply: SessionReply) -> Result:
     )
 
 
-def refusal_of(row: Refused) -> Result:
+def refusal_of(row: RefusedRow) -> Result:
     """Make the line of a row that cannot be run."""
     return Result(index=row.index, refused=row.reason, kept=row.kept)

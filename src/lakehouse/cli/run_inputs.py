@@ -38,7 +38,7 @@ class Input(msgspec.Struct, frozen=True):
         return hashlib.sha256(self.text.encode("utf-8")).hexdigest()
 
 
-class Refused(msgspec.Struct, frozen=True):
+class RefusedRow(msgspec.Struct, frozen=True):
     """One row that cannot be run; `reason` names its place."""
 
     index: int
@@ -55,7 +55,7 @@ class Inputs(msgspec.Struct, frozen=True):
     keep: tuple[str, ...] = ()
     metadata: tuple[str, ...] = ()
 
-    def read(self) -> Iterator[Input | Refused]:
+    def read(self) -> Iterator[Input | RefusedRow]:
         """Read the rows in file order, one at a time.
 
         Raises:
@@ -71,9 +71,9 @@ class Inputs(msgspec.Struct, frozen=True):
         except OSError as error:
             raise SetupError(f"{self.source}: {error.strerror or error}.") from error
 
-    def _input(self, row: TableRow | BadRow) -> Input | Refused:
+    def _input(self, row: TableRow | BadRow) -> Input | RefusedRow:
         if isinstance(row, BadRow):
-            return Refused(row.index, row.told)
+            return RefusedRow(row.index, row.told)
         kept = {name: row.cells.get(name, NULL) for name in self.keep}
         try:
             if self.template is not None:
@@ -88,7 +88,7 @@ class Inputs(msgspec.Struct, frozen=True):
                 if bytes(row.cells.get(name, NULL)) != bytes(NULL)
             }
         except _RowFault as fault:
-            return Refused(row.index, f"{place(row.index, row.line)}: {fault}", kept)
+            return RefusedRow(row.index, f"{place(row.index, row.line)}: {fault}", kept)
         return Input(row.index, text, metadata, kept)
 
 

@@ -20,15 +20,11 @@ RESERVED_MEMBERS: Final = frozenset(
     {DOOR_MEMBER, RETRY_MEMBER, IDEMPOTENCY_KEY, MODEL_MEMBER, FUNCTION_MEMBER, FORMAT_MEMBER}
 )
 """Those that a caller may not write. `client` and `user` are the caller's, where it writes them."""
-OWN_MEMBERS: Final = RESERVED_MEMBERS | {
-    CLIENT_MEMBER,
-    USER_MEMBER,
-    TYPE_MEMBER,
-    SOURCE_MEMBER,
-    CHECKS_MEMBER,
-}
-"""All of them; the limit of members does not count them. Those of Python come from its clients,
-which may be elsewhere: the type of an answer, the digest of its code, and the checks in Python."""
+PYTHON_MEMBERS: Final = frozenset({TYPE_MEMBER, SOURCE_MEMBER, CHECKS_MEMBER})
+"""Those that clients in Python write, here or elsewhere: the type of the answer, the digest of its
+code, and what else of Python checked it."""
+OWN_MEMBERS: Final = RESERVED_MEMBERS | PYTHON_MEMBERS | {CLIENT_MEMBER, USER_MEMBER}
+"""All of them; the limit of members does not count them."""
 
 
 def reserved_fault(metadata: Mapping[str, str]) -> tuple[str, str] | None:

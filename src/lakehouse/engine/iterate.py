@@ -98,7 +98,8 @@ async def _judge(
         clock=run.clock,
         reasoning_marks=task.model.reasoning_marks,
     )
-    if not task.kind.grounding and not task.kind.rules:
+    kind = task.kind
+    if not kind.grounding and not kind.rules and kind.model_check is None:
         return await judging  # it has nothing to wait for
     assert times.answered_ms is not None
     left_s = run.budget.left_s(times.answered_ms, grace_ms=CHECK_GRACE_MS)
@@ -163,6 +164,6 @@ def _checks_too_long(task: SessionTask) -> InfraError:
     return InfraError(
         "timeout",
         f"The deadline of {task.settings.deadline_ms} ms passed while an answer was checked "
-        "against the kind's tables and rules.",
-        hint="Make the kind's rules cheaper, or raise deadline_ms.",
+        "against tables, rules and validators.",
+        hint="Make the rules and validators cheaper, or raise deadline_ms.",
     )

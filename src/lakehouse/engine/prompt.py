@@ -27,7 +27,8 @@ OPENING: Final = "Findings: "
 class _Told(msgspec.Struct, frozen=True):
     """One finding as it is sent to the model: the place, and the most helpful text available.
 
-    That is the nearest real values; if there are none, what was expected; otherwise the message.
+    That is the nearest real values; if there are none, what was expected; otherwise the message. A
+    rule with nearest values says both.
     """
 
     path: str
@@ -69,7 +70,9 @@ _FRAME_BYTES: Final = len(f"{REPROMPT}\n{OPENING}[]{_more(1_000_000)}")
 def _line(finding: Finding) -> str:
     path = _cut(finding.path, TOLD_PATH_BYTES_MAX)
     if _fits(finding.nearest):
-        told = _Told(path, nearest=finding.nearest)
+        # A table's column says what is wanted; a check in Python says it in its message.
+        why = _cut(finding.message, TOLD_MESSAGE_BYTES_MAX) if finding.code == "rule" else None
+        told = _Told(path, nearest=finding.nearest, message=why or msgspec.UNSET)
     elif finding.code != "rule" and _fits(finding.expected):
         told = _Told(path, expected=finding.expected)
     else:

@@ -17,7 +17,7 @@ from lakehouse.library.hooks import Hook, Hooks
 from lakehouse.library.request import CreateOptions, IterateFields, Prompt, asked_of
 from lakehouse.library.runner import SessionRunner
 from lakehouse.library.session import Session, SessionAttempt, plain_attempt
-from lakehouse.library.typed_call import CLIENT, TypedCall, typed_call
+from lakehouse.library.typed_call import TypedCall, typed_call
 
 if TYPE_CHECKING:
     from typing_extensions import TypeForm
@@ -176,7 +176,7 @@ class AsyncLake:
         Takes the members of `POST /v1/iterate`: `kind` or `schema`, `prompt` or `messages`, ….
         """
         with told():
-            request, context = asked_of(fields, CLIENT)
+            request, context = asked_of(fields, {})
             runner = await self._ready()
             reply = await runner.run(request, context, judged=self._judged(None))
         session = Session(reply)

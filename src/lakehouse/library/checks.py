@@ -7,6 +7,7 @@ None, or raises `Reject`. It can reject in several places with an `ExceptionGrou
 import functools
 import hashlib
 import inspect
+import sys
 import types
 import typing
 from collections.abc import Callable, Sequence
@@ -67,6 +68,9 @@ class CheckRegistry:
     ) -> RegisteredCheck:
         """Register a check for a type. It may take `timeout_ms` for one answer, 10 s by default.
 
+        In a notebook, a function that is defined again under its name takes the place of the
+        earlier one, so that a cell can run twice.
+
         Raises:
             SetupError: It cannot be a check, or it is one of this type already.
         """
@@ -93,6 +97,8 @@ class CheckRegistry:
             takes_context=_takes_context(function, name),
             timeout_ms=timeout_ms,
         )
+        if _is_interactive():
+            self._checks = [one for one in self._checks if not _is_same(one, check)]
         self._checks.append(check)
         return check
 
@@ -104,6 +110,15 @@ class CheckRegistry:
         is no `Event`, nor TypedDicts that are derived, which keep no record of it.
         """
         return tuple(one for one in self._checks if _is_read(type_, one.type_))
+
+
+def _is_interactive() -> bool:
+    return hasattr(sys, "ps1") or "get_ipython" in vars(sys.modules["__main__"])
+
+
+def _is_same(one: RegisteredCheck, other: RegisteredCheck) -> bool:
+    named = one.name.startswith("__main__:") and "<" not in one.name
+    return named and one.name == other.name and bool(one.type_ == other.type_)
 
 
 def checks_text(checks: Sequence[RegisteredCheck]) -> str:

@@ -10,13 +10,14 @@ from typing import Any, Final, TypedDict, get_type_hints
 
 import msgspec
 
+from lakehouse import __version__
 from lakehouse.core.context import CallContext, session_context
 from lakehouse.core.errors import Refusal
 from lakehouse.core.ids import SESSION_ID_PATTERN, is_session_id
 from lakehouse.core.json_text import ENCODER
 from lakehouse.core.kind import CandidatesMode
 from lakehouse.core.limits import BODY_BYTES_MAX, DEADLINE_MS_MAX, ITERATIONS_MAX
-from lakehouse.core.metadata import CLIENT_MEMBER, reserved_fault
+from lakehouse.core.metadata import CLIENT_MEMBER, PYTHON_MEMBERS, reserved_fault
 from lakehouse.core.session import Constrain, IterateRequest
 from lakehouse.core.suggestion import did_you_mean
 from lakehouse.core.wording import shown
@@ -84,13 +85,16 @@ class IterateFields(TypedDict, total=False):
     session_id: str | None
 
 
+_CLIENT: Final = f"lakehouse-python/{__version__}"
 _OPTIONS: Final = frozenset(get_type_hints(CreateOptions))
 _HINT: Final = "The members are those of `POST /v1/iterate`: docs/reference/http-api.md."
 _OURS: Final = frozenset({"messages", "max_retries", "context", "validation_context", "deadline"})
 
 
-def asked_of(fields: Mapping[str, Any], client: str) -> tuple[IterateRequest, CallContext]:
-    """Return the request of a session, and its ids. `client` names the caller in the row.
+def asked_of(
+    fields: Mapping[str, Any], facts: Mapping[str, str]
+) -> tuple[IterateRequest, CallContext]:
+    """Return the request of a session, and its ids. `facts` are for the row's metadata.
 
     Raises:
         Refusal: `invalid_request` or `too_large`, naming the member, its value, what is allowed.
@@ -101,7 +105,7 @@ def asked_of(fields: Mapping[str, Any], client: str) -> tuple[IterateRequest, Ca
         raise _invalid(
             f"`session_id` is {shown(session_id)}; it must match {SESSION_ID_PATTERN.pattern}."
         )
-    said["metadata"] = _metadata(said.get("metadata", {}), client)
+    said["metadata"] = _metadata(said.get("metadata", {}), facts)
     body = _encoded(said)
     if len(body) > BODY_BYTES_MAX:
         raise Refusal(
@@ -171,21 +175,24 @@ def _retries(value: object) -> int:
 def _milliseconds(value: object) -> int | None:
     if value is None:
         return None
-    seconds: Any = value.total_seconds() if isinstance(value, timedelta) else value
-    is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
-    if is_number and 1 <= seconds * 1000 <= DEADLINE_MS_MAX:
-        return round(seconds * 1000)
+    seconds = value.total_seconds() if isinstance(value, timedelta) else value
+    if not isinstance(seconds, bool) and isinstance(seconds, int | float):
+        milliseconds = seconds * 1000
+        if 1 <= milliseconds <= DEADLINE_MS_MAX:
+            return round(milliseconds)
     limit = DEADLINE_MS_MAX // 1000
     raise _invalid(f"`deadline` is {shown(value)}; allowed is 0.001 to {limit:,} seconds.")
 
 
-def _metadata(given: object, client: str) -> dict[str, str]:
+def _metadata(given: object, facts: Mapping[str, str]) -> dict[str, str]:
     if not isinstance(given, Mapping):
         raise _invalid(f"`metadata` is {shown(given)}; it must map names to texts.")
     fault = reserved_fault(given)
     if fault is not None:
         raise _invalid(fault[1], hint="Use another name.")
-    return {CLIENT_MEMBER: client, **given}
+    for name in PYTHON_MEMBERS & given.keys():
+        raise _invalid(f"`metadata.{name}` cannot be set: the client itself writes it.")
+    return {CLIENT_MEMBER: _CLIENT, **given, **facts}
 
 
 def _encoded(said: Mapping[str, Any]) -> bytes:

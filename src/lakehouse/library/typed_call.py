@@ -6,7 +6,6 @@ from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 
-from lakehouse import __version__
 from lakehouse.core.context import CallContext
 from lakehouse.core.errors import Refusal
 from lakehouse.core.json_text import ENCODER
@@ -22,7 +21,6 @@ from lakehouse.output_types.output_type import OutputType, output_type
 
 T = TypeVar("T")
 
-CLIENT: Final = f"lakehouse-python/{__version__}"
 _TYPES_KEPT: Final = 256
 
 
@@ -64,9 +62,7 @@ def typed_call(
     output = type_of(instructors if type_ is None else type_)
     checks = registry.of(instructors if type_ is None else type_)
     fields = create_fields(prompt, options, output.schema)
-    facts = _facts(output, checks)
-    fields["metadata"] = {**facts, **(fields.get("metadata") or {})}
-    request, context = asked_of(fields, CLIENT)
+    request, context = asked_of(fields, _facts(output, checks))
     check = TypeCheck(output, checks, context_of(options), threads)
     return TypedCall(request, context, output, check)
 

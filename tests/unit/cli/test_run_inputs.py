@@ -10,11 +10,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from lakehouse.cli.run_inputs import Input, Inputs, PromptTemplate, Refused
+from lakehouse.cli.run_inputs import Input, Inputs, PromptTemplate, RefusedRow
 from lakehouse.core.errors import SetupError
 
 
-def read(path: Path, content: bytes | pa.Table, **options: Any) -> list[Input | Refused]:
+def read(path: Path, content: bytes | pa.Table, **options: Any) -> list[Input | RefusedRow]:
     if isinstance(content, bytes):
         path.write_bytes(content)
     else:
@@ -23,7 +23,7 @@ def read(path: Path, content: bytes | pa.Table, **options: Any) -> list[Input | 
     return list(Inputs(path, column, **{"template": None, **options}).read())
 
 
-def told(rows: list[Input | Refused]) -> list[str]:
+def told(rows: list[Input | RefusedRow]) -> list[str]:
     return [row.text if isinstance(row, Input) else row.reason for row in rows]
 
 
@@ -54,7 +54,7 @@ def test_a_line_that_gives_no_prompt_is_refused_and_the_rest_goes_on(
     tmp_path: Path, line: bytes, reason: str
 ) -> None:
     rows = read(tmp_path / "t.jsonl", b'{"text":"a"}\n\n' + line + b'\r\n{"text":"b"}')
-    assert [type(row) for row in rows] == [Input, Refused, Input]
+    assert [type(row) for row in rows] == [Input, RefusedRow, Input]
     assert [row.index for row in rows] == [0, 1, 2]
     assert told(rows)[1].startswith("row 1 (line 3): ")
     assert reason in told(rows)[1]
