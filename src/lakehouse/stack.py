@@ -130,7 +130,7 @@ class Stack:
 
         compiled = self.catalog.schemas.get(schema)
         prepared = await asyncio.to_thread(
-            prepare, rules, compiled, self.config, "the type's rules"
+            prepare, rules, compiled, self.config, lambda index: (f"Rule {index}", "of the type")
         )
         if self._tables is None:
             self._tables = table_files({}, self.catalog.schemas, self.config)
