@@ -3,14 +3,29 @@
 The loop sends it and a trace shows it: both build it here, from the members of the row.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from lakehouse.core.chat import ChatRequest, Message, OfferMode
 from lakehouse.core.json_text import NULL
 from lakehouse.core.limits import ANSWER_SHOWN_BYTES_MAX
+from lakehouse.core.metadata import AFTER_MEMBER
+from lakehouse.core.row import RowMessage
 from lakehouse.core.session import Attempt
+
+
+def user_texts(
+    messages: Sequence[Message | RowMessage], metadata: Mapping[str, str]
+) -> tuple[str, ...]:
+    """Return what the user wrote: quotes may come from these texts, and the last is the prompt.
+
+    Where a session continues one whose answer checks in Python rejected, its last user turn is
+    what the model is told about that answer. It is no text of the user: it repeats words that the
+    model invented.
+    """
+    texts = tuple(message.content for message in messages if message.role == "user")
+    return texts[:-1] if AFTER_MEMBER in metadata and len(texts) > 1 else texts
 
 
 def later_turns(

@@ -15,14 +15,16 @@ FORMAT_MEMBER: Final = "openai_format"
 TYPE_MEMBER: Final = "python_type"
 SOURCE_MEMBER: Final = "python_source"
 CHECKS_MEMBER: Final = "python_checks"
+AFTER_MEMBER: Final = "python_after"
 
 RESERVED_MEMBERS: Final = frozenset(
     {DOOR_MEMBER, RETRY_MEMBER, IDEMPOTENCY_KEY, MODEL_MEMBER, FUNCTION_MEMBER, FORMAT_MEMBER}
 )
 """Those that a caller may not write. `client` and `user` are the caller's, where it writes them."""
-PYTHON_MEMBERS: Final = frozenset({TYPE_MEMBER, SOURCE_MEMBER, CHECKS_MEMBER})
+PYTHON_MEMBERS: Final = frozenset({TYPE_MEMBER, SOURCE_MEMBER, CHECKS_MEMBER, AFTER_MEMBER})
 """Those that clients in Python write, here or elsewhere: the type of the answer, the digest of its
-code, and what else of Python checked it."""
+code, what else of Python checked it, and the row whose answer that rejected. With the last, the
+last user turn is the findings (`user_texts`)."""
 OWN_MEMBERS: Final = RESERVED_MEMBERS | PYTHON_MEMBERS | {CLIENT_MEMBER, USER_MEMBER}
 """All of them; the limit of members does not count them."""
 

@@ -12,6 +12,7 @@ import msgspec
 
 from lakehouse.core.chat import UNSAID, Message, ModelName, Sampling
 from lakehouse.core.context import CallContext
+from lakehouse.core.conversation import user_texts
 from lakehouse.core.errors import Refusal
 from lakehouse.core.json_text import NULL, compact, parse
 from lakehouse.core.kind import CandidatesMode, FormatMode, Kind, kind_digest
@@ -109,7 +110,7 @@ def plan(request: IterateRequest, context: CallContext, catalog: Catalog) -> Ses
         Refusal: `invalid_request`, `unknown_kind`, `unknown_model` or `invalid_schema`, naming
             the field, the value and what is allowed.
     """
-    messages, user_texts, row_messages = _messages(request)
+    messages, sources, row_messages = _messages(request)
     _check_ranges(request)
     kind = _kind(request, catalog)
     inline = _inline_schema(kind, request.output_schema)
@@ -134,10 +135,10 @@ def plan(request: IterateRequest, context: CallContext, catalog: Catalog) -> Ses
         schema=schema,
         model=model,
         system=system,
-        prompt=user_texts[-1],
+        prompt=sources[-1],
         opening=messages if system is None else (Message("system", system), *messages),
         row_messages=row_messages,
-        sources=user_texts,
+        sources=sources,
         max_iterations=request.max_iterations or kind.max_iterations,
         settings=Settings(
             constrain=request.constrain,
@@ -320,11 +321,11 @@ def _messages(
         raise _invalid("`prompt` or `messages` is missing: send the text to work on.")
     if len(messages) > MESSAGES_MAX:
         raise _invalid(f"`messages` has {len(messages)} entries; at most {MESSAGES_MAX}.")
-    user_texts = tuple(message.content for message in messages if message.role == "user")
-    if not user_texts:
+    texts = user_texts(messages, request.metadata)
+    if not texts:
         raise _invalid("`messages` has no entry with role `user`; at least one is needed.")
     kept = tuple(RowMessage(message.role, message.content) for message in messages)
-    return messages, user_texts, kept
+    return messages, texts, kept
 
 
 def _check_ranges(request: IterateRequest) -> None:

@@ -14,6 +14,7 @@ import msgspec
 from lakehouse.comparison.agreement import equal_artifacts
 from lakehouse.core.chat import Usage
 from lakehouse.core.clock import Clock, timestamp
+from lakehouse.core.conversation import user_texts
 from lakehouse.core.errors import InfraError, Refusal
 from lakehouse.core.json_text import NULL
 from lakehouse.core.kind import Kind
@@ -261,4 +262,4 @@ def _equal(left: msgspec.Raw, right: msgspec.Raw) -> bool | None:
 def _sources(row: Row) -> tuple[str, ...]:
     if row.messages is None:
         return (row.prompt,)
-    return tuple(message.content for message in row.messages if message.role == "user")
+    return user_texts(row.messages, row.metadata)

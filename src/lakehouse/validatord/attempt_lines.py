@@ -13,7 +13,8 @@ import msgspec
 from lakehouse.admission.live_session import LiveSession
 from lakehouse.core.errors import InfraError, Refusal
 from lakehouse.core.session import Attempt, Judged, SessionReply
-from lakehouse.transport.problem import Problem, problem_of
+from lakehouse.transport.client import HttpReply
+from lakehouse.transport.problem import PROBLEM_TYPE, Problem, problem_of
 
 LINES_TYPE: Final = "application/x-ndjson"
 _SILENCE_S_MAX: Final = 10.0  # proxies give up after 60 s or less
@@ -85,3 +86,32 @@ class LineReader:
             except (msgspec.MsgspecError, UnicodeDecodeError):
                 continue  # the reply has all attempts, and its error says what cannot be read
             self._judged(found.attempt)
+
+
+class _LastLine(msgspec.Struct):
+    reply: msgspec.Raw | None = None
+    problem: msgspec.Raw | None = None
+
+
+class _Status(msgspec.Struct):
+    status: int
+
+
+def whole_answer(answer: HttpReply) -> HttpReply:
+    """Return an answer in lines as it would be without lines; any other, and a cut one, unchanged.
+
+    The status of a reply stays that of the answer.
+    """
+    if answer.headers.get("content-type") != LINES_TYPE:
+        return answer
+    try:
+        last = msgspec.json.decode(answer.body.rstrip(b"\n").rpartition(b"\n")[2], type=_LastLine)
+        if last.reply is not None:
+            return HttpReply(answer.status, answer.headers, bytes(last.reply))
+        if last.problem is None:
+            return answer
+        status = msgspec.json.decode(last.problem, type=_Status).status
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return answer
+    headers = {**answer.headers, "content-type": PROBLEM_TYPE}
+    return HttpReply(status, headers, bytes(last.problem))

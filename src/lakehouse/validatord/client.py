@@ -25,9 +25,8 @@ from lakehouse.core.session import IterateRequest, Judged, SessionReply, Validat
 from lakehouse.transport.answer import decode_answer
 from lakehouse.transport.client import Arrived, HttpClient, HttpLimits, HttpReply, TransportFault
 from lakehouse.transport.liveness import Silent, while_alive
-from lakehouse.transport.problem import PROBLEM_TYPE
 from lakehouse.transport.reason import hint_for, words_of
-from lakehouse.validatord.attempt_lines import LINES_TYPE, LineReader, ProblemLine, ReplyLine
+from lakehouse.validatord.attempt_lines import LINES_TYPE, LineReader, whole_answer
 
 _T = TypeVar("_T")
 
@@ -84,9 +83,7 @@ class ValidatorClient:
             patience_ms=request.deadline_ms or self._deadline_ms,
             arrived=None if reader is None else reader.arrived,
         )
-        if reply.headers.get("content-type") != LINES_TYPE:
-            return _decoded(reply, SessionReply)
-        return _last_line(reply)
+        return _decoded(whole_answer(reply), SessionReply)
 
     async def validate(self, request: ValidateRequest) -> ValidateReply:
         reply = await self._post(
@@ -142,15 +139,6 @@ def _limits(total_ms: int, patience_ms: int) -> HttpLimits:
         total_ms=total_ms,
         body_bytes_max=8 * ROW_BYTES_MAX,  # the attempts as lines, and once more in the reply
     )
-
-
-def _last_line(reply: HttpReply) -> SessionReply:
-    last = reply.body.rstrip(b"\n").rpartition(b"\n")[2]
-    if last.startswith(b'{"problem"'):
-        found = _decoded(HttpReply(reply.status, reply.headers, last), ProblemLine).problem
-        body = msgspec.json.encode(found)
-        return _decoded(HttpReply(found.status, {"content-type": PROBLEM_TYPE}, body), SessionReply)
-    return _decoded(HttpReply(reply.status, reply.headers, last), ReplyLine).reply
 
 
 def _decoded(reply: HttpReply, kind: type[_T]) -> _T:
