@@ -10,7 +10,7 @@ import msgspec
 import typer
 
 from lakehouse.cli.console import console
-from lakehouse.cli.gateway import GatewayCaller
+from lakehouse.cli.gateway import gateway_caller
 from lakehouse.cli.options import ApiKeyOption, ConfigOption, read_config
 from lakehouse.cli.show import print_attempt, print_fact
 from lakehouse.cli.terminal import say_json
@@ -65,7 +65,7 @@ def command(
 async def _ask(
     url: str, api_key_env: str | None, request: IterateRequest
 ) -> tuple[SessionReply, bytes]:
-    caller = GatewayCaller(url, api_key_env, os.environ)
+    caller = gateway_caller(url, api_key_env, os.environ)
     try:
         return await caller.post(request)
     finally:

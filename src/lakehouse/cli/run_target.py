@@ -12,7 +12,7 @@ from typing import Final, Protocol
 
 import msgspec
 
-from lakehouse.cli.gateway import GatewayCaller
+from lakehouse.cli.gateway import gateway_caller
 from lakehouse.cli.terminal import say
 from lakehouse.config.settings import Config
 from lakehouse.core.context import session_context
@@ -21,6 +21,7 @@ from lakehouse.core.redaction import redact
 from lakehouse.core.session import IterateRequest, SessionReply
 from lakehouse.engine.task import find_kind, find_model, plan
 from lakehouse.files.locks import lock_held
+from lakehouse.library.gateway_caller import GatewayCaller
 from lakehouse.stack import Stack, catalog
 
 _DRAIN_MS: Final = 10_000
@@ -64,7 +65,7 @@ async def open_target(
         async with _own_stack(config, request) as own:
             yield own
         return
-    caller = GatewayCaller(found, api_key_env, os.environ)
+    caller = gateway_caller(found, api_key_env, os.environ)
     try:
         yield _Gateway(found, caller, Facts(*await caller.facts(request), None))
     finally:
@@ -130,7 +131,7 @@ async def _running(config: Config, api_key_env: str | None, request: IterateRequ
     known = catalog(config)
     kind = find_kind(request.kind or "", known.kinds)
     ours = (kind.digest, find_model(request.model or kind.model, known.models).model)
-    caller = GatewayCaller(url, api_key_env, os.environ)
+    caller = gateway_caller(url, api_key_env, os.environ)
     try:
         same = await caller.facts(request) == ours
     except LakehouseError as error:

@@ -80,14 +80,15 @@ async def judge(
         if kind.rules:
             findings += await check_rules(kind.rules, found.value, bytes(artifact), tables)
         if kind.model_check is not None:
-            findings += _model_findings(
+            findings += model_findings(
                 await kind.model_check.faults(bytes(artifact)), bytes(artifact)
             )
     sorted_findings = tuple(ordered(findings)) if findings else ()
     return Judgement(artifact, sorted_findings, grounded, found.repairs, found.thinking)
 
 
-def _model_findings(faults: Sequence[ModelFault], artifact: bytes) -> list[Finding]:
+def model_findings(faults: Sequence[ModelFault], artifact: bytes) -> list[Finding]:
+    """Return the findings that the faults of an artifact are."""
     tree = RawTree(artifact)
     found = []
     for fault in faults:

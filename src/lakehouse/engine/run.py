@@ -217,7 +217,7 @@ def session_reply(row: Row, error: InfraError | None) -> SessionReply:
         attempts=row.attempts,
         usage=row.usage,
         model=row.model,
-        error=None if error is None else _reply_error(error),
+        error=None if error is None else reply_error(error),
         duration_ms=row.duration_ms,
         kind_digest=row.kind_digest,
     )
@@ -238,7 +238,8 @@ def logged_reply(row: Row, *, hint: str | None = None) -> SessionReply:
     return session_reply(row, error)
 
 
-def _reply_error(error: InfraError) -> ReplyError:
+def reply_error(error: InfraError) -> ReplyError:
+    """Return an error as replies have it."""
     wait_s = error.retry_after_s
     return ReplyError(
         code=error.code,

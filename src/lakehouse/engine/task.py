@@ -181,7 +181,7 @@ def find_kind(name: str, kinds: Mapping[str, _Found]) -> _Found:
     return kind
 
 
-def find_model(name: str, models: Mapping[str, ModelName]) -> ModelName:
+def find_model(name: str, models: Mapping[str, _Found]) -> _Found:
     """Look a model up by our alias.
 
     Raises:
