@@ -15,6 +15,7 @@ from typing import Any, Final
 import msgspec
 
 import lakehouse
+from lakehouse.sessionlog.reading.reader import read_lines
 from support.python_client import rows_in
 from support.stack import running_stack
 from support.waiting import wait_until
@@ -123,6 +124,13 @@ class Door:
         """Return the rows of the log whose members are these."""
         rows = rows_in(self.place.directory)
         return [row for row in rows if all(row[name] == members[name] for name in members)]
+
+    def begun(self, session_id: str) -> bool:
+        """Return whether a session has begun."""
+        lines = read_lines(self.place.directory / "log")
+        return any(
+            line.kind == "started" and session_id.encode() in line.line.data for line in lines
+        )
 
     def close(self) -> None:
         self.wait(lambda lake: lake.close())

@@ -87,7 +87,6 @@ def infra_error(said: ReplyError, session_id: str) -> InfraError:
         retry_after_s=float(wait_s) if isinstance(wait_s, int) else None,
     )
     error.session_id = session_id
-    error.args = (f"{said.code}: {_sentences(said.message, said.hint)} (session {session_id})",)
     return error
 
 
@@ -105,7 +104,8 @@ def told() -> Iterator[None]:
             retry_after_s=error.retry_after_s,
         ) from error
     except InfraError as error:
-        error.args = (f"{error.code}: {_sentences(error.public, error.hint)}",)
+        of = "" if error.session_id is None else f" (session {error.session_id})"
+        error.args = (f"{error.code}: {_sentences(error.public, error.hint)}{of}",)
         raise
     except SetupError as error:
         error.args = (_sentences(error.public, error.hint),)

@@ -109,7 +109,9 @@ def asked_of(
     body = _encoded(said)
     if len(body) > BODY_BYTES_MAX:
         raise Refusal(
-            "too_large", f"The request takes {len(body)} bytes; at most {BODY_BYTES_MAX}."
+            "too_large",
+            f"The request takes {len(body)} bytes; at most {BODY_BYTES_MAX}.",
+            hint="Shorten the prompt, or split it into several calls.",
         )
     try:
         request = decode(body, IterateRequest)

@@ -89,8 +89,8 @@ class LineReader:
 
 
 class _LastLine(msgspec.Struct):
-    reply: msgspec.Raw | None = None
-    problem: msgspec.Raw | None = None
+    reply: msgspec.Raw = msgspec.field(default_factory=msgspec.Raw)
+    problem: msgspec.Raw = msgspec.field(default_factory=msgspec.Raw)
 
 
 class _Status(msgspec.Struct):
@@ -106,9 +106,9 @@ def whole_answer(answer: HttpReply) -> HttpReply:
         return answer
     try:
         last = msgspec.json.decode(answer.body.rstrip(b"\n").rpartition(b"\n")[2], type=_LastLine)
-        if last.reply is not None:
+        if bytes(last.reply):
             return HttpReply(answer.status, answer.headers, bytes(last.reply))
-        if last.problem is None:
+        if not bytes(last.problem):
             return answer
         status = msgspec.json.decode(last.problem, type=_Status).status
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
