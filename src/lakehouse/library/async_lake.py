@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, Unpack, overload
 
@@ -14,6 +15,7 @@ from lakehouse.library.check_threads import CheckThreads
 from lakehouse.library.checks import CheckRegistry
 from lakehouse.library.errors import failure_of, told
 from lakehouse.library.hooks import Hook, Hooks
+from lakehouse.library.many import AnyPrompts, Batch, ManyOptions, Outcome
 from lakehouse.library.request import CreateOptions, IterateFields, Prompt, asked_of
 from lakehouse.library.runner import SessionRunner
 from lakehouse.library.session import Session, SessionAttempt, plain_attempt
@@ -170,6 +172,62 @@ class AsyncLake:
                 session.cancel()
                 await asyncio.wait({session})
 
+    @overload
+    def create_many(
+        self,
+        output_type: type[T],
+        prompts: AnyPrompts | None = None,
+        **options: Unpack[ManyOptions],
+    ) -> AsyncGenerator[Outcome[T], None]: ...
+    @overload
+    def create_many(
+        self,
+        output_type: Mapping[str, Any],
+        prompts: AnyPrompts | None = None,
+        **options: Unpack[ManyOptions],
+    ) -> AsyncGenerator[Outcome[Any], None]: ...
+    @overload
+    def create_many(
+        self,
+        output_type: "TypeForm[T]",
+        prompts: AnyPrompts | None = None,
+        **options: Unpack[ManyOptions],
+    ) -> AsyncGenerator[Outcome[T], None]: ...
+    @overload
+    def create_many(
+        self, *, response_model: type[T], prompts: AnyPrompts, **options: Unpack[ManyOptions]
+    ) -> AsyncGenerator[Outcome[T], None]: ...
+    def create_many(
+        self, output_type: Any = None, prompts: Any = None, **options: Any
+    ) -> AsyncGenerator[Outcome[Any], None]:
+        """Yield an `Outcome` for each prompt, in order, and run some of them at a time.
+
+        Prompts are taken when there is room: at most eight times `concurrency` are ahead of the
+        outcome that is waited for, so an endless iterable goes too, and memory stays flat. An item
+        that fails is an outcome with an `error`; it does not end the others.
+
+            async for outcome in lake.create_many(Event, notices, resume="events.jsonl"):
+                print(outcome.index, outcome.value if outcome.ok else outcome.error)
+
+        Closing it early cancels what runs, as an error of the iterable or of a `progress` function
+        does, which is raised after the outcomes before it: see `contextlib.aclosing`.
+
+        Args:
+            output_type: As of `create`. `response_model` is the same.
+            prompts: Texts, or lists of messages, in an iterable or an async iterable.
+            options: See `ManyOptions`. With `resume`, accepted and exhausted items of an earlier
+                run are not run again. The file's answers are read through the type once more, and
+                judged by the checks once more if their code or the type's has changed since; what
+                fails then runs again.
+        """
+        return self.batch(output_type, prompts, options).outcomes()
+
+    def batch(self, output_type: Any, prompts: object, options: Mapping[str, Any]) -> Batch[Any]:
+        """Return what `create_many` runs, for a caller that reads it in another way."""
+        call = partial(self._call, output_type)
+        with told():
+            return Batch(prompts, options, call=call, run=self._ended, kinds=self.kinds)
+
     async def iterate(self, **fields: Unpack[IterateFields]) -> Session:
         """Run one session and return how it ended, whatever the verdict.
 
@@ -233,14 +291,19 @@ class AsyncLake:
         Raises:
             Exhausted: Or `InfraError`: see `failure_of`.
         """
+        session = await self._ended(call, judged)
+        if session.verdict != "accepted":
+            raise failure_of(session)
+        return session
+
+    async def _ended(self, call: TypedCall[Any], judged: Judged | None = None) -> Session:
+        """Run a call to its end, whatever the verdict."""
         runner = await self._ready()
         reply = await runner.run(
             call.request, call.context, judged=self._judged(judged), checks=call.checks
         )
         session = Session(reply)
         self._hooks.session(session)
-        if session.verdict != "accepted":
-            raise failure_of(session)
         return session
 
     def _judged(self, also: Judged | None) -> Judged | None:

@@ -15,6 +15,7 @@ from lakehouse.library.errors import told
 from lakehouse.library.hooks import Hook, Hooks
 from lakehouse.library.in_process import closed
 from lakehouse.library.loop_thread import LoopThread
+from lakehouse.library.many import ManyOptions, Outcome, Prompts
 from lakehouse.library.request import CreateOptions, IterateFields, Prompt
 from lakehouse.library.runner import SessionRunner
 from lakehouse.library.session import Session, SessionAttempt
@@ -149,6 +150,43 @@ class Lake:
                 yield item
         finally:
             loop.run(items.aclose())
+
+    @overload
+    def create_many(
+        self, output_type: type[T], prompts: Prompts | None = None, **options: Unpack[ManyOptions]
+    ) -> Generator[Outcome[T], None, None]: ...
+    @overload
+    def create_many(
+        self,
+        output_type: Mapping[str, Any],
+        prompts: Prompts | None = None,
+        **options: Unpack[ManyOptions],
+    ) -> Generator[Outcome[Any], None, None]: ...
+    @overload
+    def create_many(
+        self,
+        output_type: "TypeForm[T]",
+        prompts: Prompts | None = None,
+        **options: Unpack[ManyOptions],
+    ) -> Generator[Outcome[T], None, None]: ...
+    @overload
+    def create_many(
+        self, *, response_model: type[T], prompts: Prompts, **options: Unpack[ManyOptions]
+    ) -> Generator[Outcome[T], None, None]: ...
+    def create_many(
+        self, output_type: Any = None, prompts: Any = None, **options: Any
+    ) -> Generator[Outcome[Any], None, None]:
+        """Yield an `Outcome` for each prompt, in order, and run some of them at a time.
+
+            for outcome in lake.create_many(Event, notices, resume="events.jsonl", progress=True):
+                print(outcome.index, outcome.value if outcome.ok else outcome.error)
+
+        The prompts are taken in the caller's thread, one for each outcome, and more while the next
+        outcome is not there. See `AsyncLake.create_many`.
+        """
+        loop, lake = self._running()
+        with told():
+            return lake.batch(output_type, prompts, options).outcomes_in(loop)
 
     def iterate(self, **fields: Unpack[IterateFields]) -> Session:
         """Run one session and return how it ended, whatever the verdict.

@@ -1,6 +1,7 @@
 """An event loop in a thread of its own, for callers that have none, or whose own must not wait."""
 
 import asyncio
+import contextlib
 import contextvars
 import threading
 from collections.abc import Coroutine
@@ -54,13 +55,18 @@ class LoopThread:
         self._loop.call_soon_threadsafe(self._start, work, future, context)
         return future
 
-    def cancel(self, future: "Future[Any]") -> None:
-        """Cancel what was submitted, and wait until it has ended, for 10 s at most."""
-        self._loop.call_soon_threadsafe(self._cancel, future)
-        wait([future], _CANCEL_S)
+    def cancel(self, *futures: "Future[Any]") -> None:
+        """Cancel what was submitted, and wait until all has ended, for 10 s at most."""
+        left = [future for future in futures if not future.done()]
+        if not left:
+            return
+        with contextlib.suppress(RuntimeError):  # stopped meanwhile, which cancels them too
+            self._loop.call_soon_threadsafe(self._cancel, left)
+        if threading.current_thread() is not self._thread:
+            wait(left, _CANCEL_S)
 
     def stop(self) -> None:
-        """End the thread; what still runs in it is dropped."""
+        """End the thread; what still runs in it is cancelled, and waited for, for 10 s at most."""
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
 
@@ -68,6 +74,11 @@ class LoopThread:
         asyncio.set_event_loop(self._loop)
         try:
             self._loop.run_forever()
+            left = asyncio.all_tasks(self._loop)
+            for task in left:
+                task.cancel()
+            if left:
+                self._loop.run_until_complete(asyncio.wait(left, timeout=_CANCEL_S))
         finally:
             self._loop.close()
 
@@ -87,7 +98,8 @@ class LoopThread:
         else:
             future.set_result(task.result())
 
-    def _cancel(self, future: "Future[Any]") -> None:
-        task = self._tasks.get(future)
-        if task is not None:
-            task.cancel()
+    def _cancel(self, futures: "list[Future[Any]]") -> None:
+        for future in futures:
+            task = self._tasks.get(future)
+            if task is not None:
+                task.cancel()

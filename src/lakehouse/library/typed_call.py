@@ -31,6 +31,7 @@ class TypedCall(msgspec.Struct, Generic[T], frozen=True):
     context: CallContext
     output: OutputType[T]
     check: TypeCheck[T]
+    registered: tuple[RegisteredCheck, ...]
 
     @property
     def checks(self) -> TypeChecks:
@@ -64,7 +65,7 @@ def typed_call(
     fields = create_fields(prompt, options, output.schema)
     request, context = asked_of(fields, _facts(output, checks))
     check = TypeCheck(output, checks, context_of(options), threads)
-    return TypedCall(request, context, output, check)
+    return TypedCall(request, context, output, check, checks)
 
 
 def type_of(type_: Any) -> OutputType[Any]:
