@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from lakehouse.library.checks import Reject
     from lakehouse.library.errors import Exhausted, Refused
     from lakehouse.library.lake import Lake
+    from lakehouse.library.many import ManyOptions, Outcome
     from lakehouse.library.openers import (
         connect,
         connect_async,
@@ -34,6 +35,8 @@ __all__ = [
     "InfraError",
     "Lake",
     "LakehouseError",
+    "ManyOptions",
+    "Outcome",
     "Quote",
     "Refused",
     "Reject",
@@ -56,6 +59,8 @@ _HOMES = {
     "InfraError": "core.errors",
     "Lake": "library.lake",
     "LakehouseError": "core.errors",
+    "ManyOptions": "library.many",
+    "Outcome": "library.many",
     "Quote": "output_types.markers",
     "Refused": "library.errors",
     "Reject": "library.checks",

@@ -93,6 +93,7 @@ class LoopThread:
         del self._tasks[future]
         if task.cancelled():
             future.cancel()
+            future.set_running_or_notify_cancel()  # which `wait` waits for
         elif (error := task.exception()) is not None:
             future.set_exception(error)
         else:

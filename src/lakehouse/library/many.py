@@ -18,17 +18,17 @@ from collections.abc import (
 from concurrent.futures import CancelledError, Future
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final, Generic, Protocol, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeVar, get_type_hints
 
 import msgspec
 
-from lakehouse.core.errors import InfraError, Refusal
+from lakehouse.core.errors import InfraError
 from lakehouse.core.ports import KindInfo
 from lakehouse.core.wording import shown
 from lakehouse.library.errors import Exhausted, Refused, failure_of, told
 from lakehouse.library.in_process import closed
 from lakehouse.library.loop_thread import LoopThread
-from lakehouse.library.request import CreateOptions, Prompt
+from lakehouse.library.request import CreateOptions, Prompt, check_names
 from lakehouse.library.resume_file import AHEAD_MAX, Asked, ResumeFile, asked_by
 from lakehouse.library.session import Session
 from lakehouse.library.typed_call import TypedCall
@@ -41,6 +41,7 @@ AnyPrompts = Iterable[Prompt] | AsyncIterable[Prompt]
 _CONCURRENCY: Final = 16
 _CONCURRENCY_MAX: Final = 1_024
 _AHEAD: Final = AHEAD_MAX // _CONCURRENCY_MAX  # items that wait or have ended, for each that runs
+_HINT: Final = "help(lakehouse.ManyOptions) describes the arguments of create_many."
 _PER_ITEM: Final = ("messages", "session_id")
 
 
@@ -107,9 +108,10 @@ class Batch(Generic[T]):
         """Check the arguments.
 
         Raises:
-            Refusal: One is invalid; names it, its value and what is allowed.
+            Refused: One is invalid; names it, its value and what is allowed.
             SetupError: The type cannot be used.
         """
+        check_names(options, _NAMES)
         self._options = {name: value for name, value in options.items() if name not in _OWN}
         for name in _PER_ITEM:
             if self._options.get(name) is not None:
@@ -159,7 +161,9 @@ class Batch(Generic[T]):
                 feeder = start(feed())
                 feeder.add_done_callback(lambda _: begun.put_nowait(None))
                 while (task := await begun.get()) is not None:
-                    outcome = await task
+                    if not task.done():
+                        await asyncio.wait({task})  # which does not cancel it before the others
+                    outcome = task.result()
                     room.release()
                     tell(outcome)
                     yield outcome
@@ -176,7 +180,7 @@ class Batch(Generic[T]):
         """Return the outcomes of items that run in a loop; prompts are taken where it is read.
 
         Raises:
-            Refusal: The prompts can only be taken in a loop.
+            Refused: The prompts can only be taken in a loop.
         """
         if isinstance(self._prompts, AsyncIterable):
             raise _invalid(
@@ -291,6 +295,7 @@ class Batch(Generic[T]):
 
 
 _OWN: Final = frozenset({"concurrency", "progress", "resume"})
+_NAMES: Final = get_type_hints(ManyOptions).keys() | {"response_model"} - set(_PER_ITEM)
 
 
 def _pulled(prompts: Iterable[Any] | AsyncIterable[Any]) -> AsyncIterator[Any]:
@@ -354,5 +359,5 @@ def _path(value: object) -> Path | None:
     raise _invalid(f"`resume` is {shown(value)}; it must be the path of a file.")
 
 
-def _invalid(message: str, *, hint: str = "") -> Refusal:
-    return Refusal("invalid_request", message, hint=hint)
+def _invalid(message: str, *, hint: str = _HINT) -> Refused:
+    return Refused("invalid_request", message, hint=hint)

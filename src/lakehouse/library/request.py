@@ -4,7 +4,7 @@ The arguments go through JSON, so that a wrong one gets the same message as in a
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Final, TypedDict, get_type_hints
 
@@ -126,11 +126,7 @@ def create_fields(prompt: object, options: Mapping[str, Any], schema: bytes) -> 
     Raises:
         Refusal: `invalid_request`, naming the argument, its value and what is allowed.
     """
-    for name in options:
-        if name not in _OPTIONS:
-            allowed = ", ".join(sorted(_OPTIONS))
-            near = did_you_mean(name, _OPTIONS)
-            raise _invalid(f"Unknown argument {name!r}{near}; allowed are {allowed}.")
+    check_names(options, _OPTIONS)
     fields = {name: value for name, value in options.items() if name not in _OURS}
     fields |= _texts(prompt, options.get("messages"))
     fields["max_iterations"] = _retries(options.get("max_retries", 2)) + 1
@@ -138,6 +134,18 @@ def create_fields(prompt: object, options: Mapping[str, Any], schema: bytes) -> 
     fields["assert_formats"] = True  # what parses an answer does not take other texts
     fields["schema" if options.get("kind") is None else "output_schema"] = msgspec.Raw(schema)
     return fields
+
+
+def check_names(options: Iterable[str], known: Collection[str]) -> None:
+    """See that all arguments are known.
+
+    Raises:
+        Refusal: One is not; names it, the nearest, and those that are.
+    """
+    for name in options:
+        if name not in known:
+            near, allowed = did_you_mean(name, known), ", ".join(sorted(known))
+            raise _invalid(f"Unknown argument {name!r}{near}; allowed are {allowed}.")
 
 
 def context_of(options: Mapping[str, Any]) -> object:
