@@ -20,7 +20,6 @@ from lakehouse.output_types.reading import (
     WRAPPED_MEMBER,
     InvalidArtifact,
     Reader,
-    faults_of,
     json_of,
 )
 from lakehouse.output_types.type_tree import bare, children, is_fielded, title_of
@@ -47,9 +46,6 @@ class _Reader(Generic[T]):
             return self._decoder.decode(artifact)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise InvalidArtifact([_fault(str(error), artifact)]) from error
-
-    def faults(self, artifact: bytes, context: object) -> list[ModelFault]:
-        return faults_of(self, artifact, context)
 
 
 def schema_of(type_: Any) -> dict[str, Any]:

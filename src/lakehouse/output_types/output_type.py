@@ -32,7 +32,6 @@ from lakehouse.output_types.reading import (
     InvalidArtifact,
     Reader,
     TypeLibrary,
-    faults_of,
     json_of,
 )
 from lakehouse.output_types.schema_root import (
@@ -102,14 +101,16 @@ class OutputType(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
         return _unwrapped(value) if self.wrapped else value  # type: ignore[no-any-return]  # a T
 
     def faults(self, artifact: bytes, context: object = None) -> list[ModelFault]:
-        """Return why an artifact is no instance: what `read` refuses, and a number by its digits.
-
-        A double holds about 15 digits of a number; here all of them count.
+        """Return why an artifact is no instance, as `read` raises it; empty if it is one.
 
         Raises:
             Exception: As `read`, other than `InvalidArtifact`.
         """
-        return self.reader.faults(artifact, context)
+        try:
+            self.reader.read(artifact, context)
+        except InvalidArtifact as error:
+            return error.faults
+        return []
 
 
 @overload
@@ -185,9 +186,6 @@ class _SchemaReader:
             faults = [ModelFault(tuple(pointer_parts(one.path)), one.message) for one in found]
             raise InvalidArtifact(faults)
         return value
-
-    def faults(self, artifact: bytes, context: object) -> list[ModelFault]:
-        return faults_of(self, artifact, context)
 
 
 def _read_by(type_: Any, found: list[TypePart]) -> tuple[dict[str, Any], Reader[Any], bool]:

@@ -17,7 +17,6 @@ from lakehouse.output_types.reading import (
     WRAPPED_MEMBER,
     InvalidArtifact,
     Reader,
-    faults_of,
     json_of,
 )
 
@@ -42,30 +41,35 @@ class _Reader(Generic[T]):
         self._adapter: TypeAdapter[T] = TypeAdapter(type_)
 
     def read(self, artifact: bytes, context: object) -> T:
+        faults: list[ModelFault] = []
         try:
-            return self._adapter.validate_json(artifact, context=context)
+            instance = self._adapter.validate_json(artifact, context=context)
         except ValidationError as error:
-            raise InvalidArtifact(_faults(error, json_of(artifact))) from error
+            faults = _faults(error, json_of(artifact))
+        if LONG_NUMBER.search(artifact) is not None:
+            faults += [one for one in self._by_digits(artifact, context) if one not in faults]
+        if faults:
+            raise InvalidArtifact(faults[:_FAULTS_MAX])
+        return instance
 
-    def faults(self, artifact: bytes, context: object) -> list[ModelFault]:
-        faults = faults_of(self, artifact, context)
-        if LONG_NUMBER.search(artifact) is None:
-            return faults
-        # Pydantic reads JSON numbers as doubles; as texts it reads every digit of them.
+    def _by_digits(self, artifact: bytes, context: object) -> list[ModelFault]:
+        """Return what is wrong with numbers that are no doubles.
+
+        Pydantic reads JSON numbers as doubles; as texts it reads every digit of them.
+        """
         value = json_of(artifact)
         exact = msgspec.json.encode(value)
         if exact == ENCODER.encode(value):
-            return faults
+            return []
         try:
             self._adapter.validate_json(exact, context=context)
         except ValidationError as error:
-            more = _faults(error, value, digits=True)
-            faults += [fault for fault in more if fault not in faults]
+            return _faults(error, value, digits=True)
         except (TypeError, AttributeError):
             # It took the numbers, so it has no fault of its own: too many digits are the
             # answer's, and cannot be let through unchecked.
-            faults.append(ModelFault((), _TOO_MANY_DIGITS))
-        return faults[:_FAULTS_MAX]
+            return [ModelFault((), _TOO_MANY_DIGITS)]
+        return []
 
 
 def _faults(error: ValidationError, value: JsonValue, *, digits: bool = False) -> list[ModelFault]:

@@ -25,13 +25,11 @@ class Reader(Protocol[T_co]):
     def read(self, artifact: bytes, context: object) -> T_co:
         """Return the instance.
 
+        Every digit of a number counts, also where the instance has a double.
+
         Raises:
             InvalidArtifact: There is none; or whatever the type's own code raises beyond that.
         """
-        ...
-
-    def faults(self, artifact: bytes, context: object) -> list[ModelFault]:
-        """Return what `read` refuses, and numbers that the type refuses by all their digits."""
         ...
 
 
@@ -47,15 +45,6 @@ class TypeLibrary(Protocol):
         ...
 
     def reader_of(self, type_: Any) -> Reader[Any]: ...
-
-
-def faults_of(reader: Reader[Any], artifact: bytes, context: object) -> list[ModelFault]:
-    """Return what `read` refuses, for a reader that reads every digit."""
-    try:
-        reader.read(artifact, context)
-    except InvalidArtifact as error:
-        return error.faults
-    return []
 
 
 def json_of(artifact: bytes) -> JsonValue:

@@ -40,7 +40,7 @@ def test_every_public_name_is_there_and_unknown_ones_are_not():
         assert getattr(lakehouse, name) is not None
     assert set(lakehouse.__all__) <= set(dir(lakehouse))
     with pytest.raises(AttributeError, match="opne"):
-        _ = lakehouse.opne
+        _ = lakehouse.opne  # type: ignore[attr-defined]
 
 
 def test_a_client_over_http_needs_no_stack():
