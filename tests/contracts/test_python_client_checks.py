@@ -52,7 +52,7 @@ class Owned(Flight):
     @pydantic.field_validator("flight")
     @classmethod
     def known(cls, value: str, info: pydantic.ValidationInfo) -> str:
-        if value not in info.context["flights"]:
+        if value not in (info.context or {})["flights"]:
             raise ValueError(f"{value} is no flight")
         return value
 
@@ -82,7 +82,7 @@ async def too_long_by_a_service(flight: Flight) -> None:
 
 @pytest.mark.parametrize("check", [too_long, too_long_by_a_service])
 def test_what_a_check_rejects_is_told_and_never_returned(door: Door, check: Any) -> None:
-    door.lake.check(Flight)(check)
+    door.check(Flight)(check)
 
     flight, session = door.create_with_session(Flight, "spoiled: VY3901 delayed 25 minutes")
 
@@ -113,7 +113,7 @@ def test_what_a_check_rejects_is_told_and_never_returned(door: Door, check: Any)
 
 def test_attempts_of_both_judges_share_one_budget(door: Door) -> None:
     """One is lost to the schema, one to the check; the third would have been one too many."""
-    door.lake.check(Flight)(too_long)
+    door.check(Flight)(too_long)
 
     with pytest.raises(lakehouse.Exhausted) as raised:
         door.create(Flight, "no JSON first", max_retries=1)
@@ -130,7 +130,7 @@ def test_attempts_of_both_judges_share_one_budget(door: Door) -> None:
 def test_what_was_told_is_no_source_of_quotes(door: Door) -> None:
     """The findings of a check name words that nobody wrote; a model may not quote them."""
 
-    @door.lake.check(Delay)
+    @door.check(Delay)
     def vague(delay: Delay) -> None:
         if "minutes" in delay.quote:
             raise Reject("/quote", "must be like 'rather late'")
@@ -149,7 +149,7 @@ def test_what_was_told_is_no_source_of_quotes(door: Door) -> None:
 
 def test_the_kinds_own_words_open_what_is_told(door: Door) -> None:
     """So they do within a session: the text before the findings, and the answer if it is shown."""
-    door.lake.check(Flight)(too_long)
+    door.check(Flight)(too_long)
 
     _, session = door.create_with_session(Flight, "spoiled", kind="flight")
 
@@ -161,9 +161,9 @@ def test_the_kinds_own_words_open_what_is_told(door: Door) -> None:
 
 
 def test_the_context_reaches_validators_and_checks(door: Door) -> None:
-    seen = []
+    seen: list[Any] = []
 
-    @door.lake.check(Owned)
+    @door.check(Owned)
     def owned(flight: Owned, context: Any) -> None:
         seen.append((flight.flight, context["tenant"]))
 
@@ -177,9 +177,9 @@ def test_the_context_reaches_validators_and_checks(door: Door) -> None:
 
 
 def test_a_check_that_breaks_is_an_infra_error(door: Door) -> None:
-    sessions = []
+    sessions: list[Any] = []
 
-    @door.lake.check(Flight)
+    @door.check(Flight)
     def broken(flight: Flight) -> None:
         raise KeyError(flight.flight)
 
@@ -195,7 +195,7 @@ def test_a_check_that_breaks_is_an_infra_error(door: Door) -> None:
 
 
 def test_checks_may_not_take_longer_than_the_deadline(door: Door) -> None:
-    @door.lake.check(Flight)
+    @door.check(Flight)
     async def slow(flight: Flight) -> None:
         await asyncio.sleep(4.0)
         raise Reject("/minutes", "is too long")
@@ -208,7 +208,7 @@ def test_checks_may_not_take_longer_than_the_deadline(door: Door) -> None:
 
 def test_hooks_get_each_attempt_when_all_have_judged_it(door: Door) -> None:
     seen: list[Any] = []
-    door.lake.check(Flight)(too_long)
+    door.check(Flight)(too_long)
     door.lake.on("attempt", lambda one: seen.append((one.iteration, one.outcome)))
     door.lake.on("session", lambda one: seen.append((one.iterations, one.verdict)))
 
@@ -218,7 +218,7 @@ def test_hooks_get_each_attempt_when_all_have_judged_it(door: Door) -> None:
 
 
 def test_a_stream_yields_attempts_and_then_the_instance(door: Door) -> None:
-    door.lake.check(Flight)(too_long)
+    door.check(Flight)(too_long)
 
     *attempts, flight = door.stream(Flight, "no JSON first", max_retries=2)
 
@@ -231,7 +231,7 @@ def test_a_stream_yields_attempts_and_then_the_instance(door: Door) -> None:
 
 
 def test_a_stream_that_fails_yields_no_instance(door: Door) -> None:
-    door.lake.check(Flight)(too_long)
+    door.check(Flight)(too_long)
 
     with pytest.raises(lakehouse.Exhausted):
         door.stream(Flight, "always", max_retries=0)
@@ -253,7 +253,7 @@ def test_many_calls_at_once_are_as_many_sessions(door: Door) -> None:
             Flight, f"item {number}", conversation_id=f"many-{door.name}"
         )
 
-    door.lake.check(Flight)(too_long)
+    door.check(Flight)(too_long)
     flights = door.at_once([ask(number) for number in range(64)])
 
     assert flights == [Flight(flight="VY3901", minutes=25)] * 64

@@ -20,7 +20,7 @@ SCRIPT = {
     "matches": {
         "never": [BCX, '{"airport":"BCY","city":"Barcelona"}'],
         "spoiled": [BCX, BCN],
-        "list": ['{"result":[%s,%s]}' % (BCN, BCN)],
+        "list": [f'{{"result":[{BCN},{BCN}]}}'],
         "quoted": ['{"quote":"on time"}', '{"quote":"delayed 25 minutes"}'],
         ".": [BCN],
     }
@@ -177,7 +177,7 @@ def test_a_dead_endpoint_is_an_infra_error_with_a_row(door: Door) -> None:
 
     assert (raised.value.code, raised.value.retryable) == ("connect", True)
     assert raised.value.hint in str(raised.value)
-    assert raised.value.session_id in str(raised.value)
+    assert f"(session {raised.value.session_id})" in str(raised.value)
     (row,) = door.rows(session_id=raised.value.session_id)
     assert (row["error"]["code"], row["iterations"]) == ("connect", 0)
 

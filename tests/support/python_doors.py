@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -19,6 +19,8 @@ from lakehouse.sessionlog.reading.reader import read_lines
 from support.python_client import rows_in
 from support.stack import running_stack
 from support.waiting import wait_until
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 DOORS: Final = ("open", "open_async", "connect", "connect_async")
 
@@ -50,6 +52,10 @@ class Door:
 
     def iterate(self, **fields: Any) -> Any:
         return self.wait(lambda lake: lake.iterate(**fields))
+
+    def check(self, type_: Any) -> Callable[[F], F]:
+        decorate: Callable[[F], F] = self.lake.check(type_)
+        return decorate
 
     def stream(self, *args: Any, **options: Any) -> list[Any]:
         """Return all that a stream yields."""
