@@ -6,8 +6,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from lakehouse.core.chat import Usage
-from lakehouse.core.chat import ModelStatus
+from lakehouse.core.chat import ModelStatus, Usage
 from lakehouse.core.context import CallContext
 from lakehouse.core.errors import Refusal, SetupError
 from lakehouse.core.finding import Finding
@@ -25,8 +24,8 @@ SCHEMA = {"type": "object", "properties": {"said": {"type": "string"}}, "require
 class SayingRunner:
     """A `SessionRunner` that accepts `{"said": prompt}`.
 
-    A prompt that begins with `exhausted`, `outage`, `refused` or `setup` ends that way, once in
-    every run while `failing` is set. `wait` is awaited by each session.
+    A prompt that begins with `exhausted`, `outage`, `refused` or `setup` ends that way while
+    `failing` is set. A session whose prompt is `held` waits for that event.
     """
 
     def __init__(self) -> None:
@@ -38,7 +37,6 @@ class SayingRunner:
         self.failing = True
         self.kind_digest = "sha256:1"
         self.held: Callable[[str], asyncio.Event | None] = lambda _: None
-        self.wanted: asyncio.Event | None = None
 
     async def start(self) -> None: ...
 
@@ -56,7 +54,7 @@ class SayingRunner:
         request: IterateRequest,
         context: CallContext,
         *,
-        judged: Judged | None = None,  # noqa: ARG002  it makes no attempts
+        judged: Judged | None = None,
         checks: TypeChecks | None = None,
     ) -> SessionReply:
         prompt = request.prompt or ""

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any, Final, cast
 
 from lakehouse.core.chat import Usage
-from lakehouse.core.errors import InfraCode, InfraError, LakehouseError, Refusal, SetupError
+from lakehouse.core.errors import InfraCode, InfraError, LakehouseError, Refusal
 from lakehouse.core.session import ReplyError
 from lakehouse.core.wording import counted
 from lakehouse.library.session import Session, SessionAttempt, SessionFinding
@@ -107,7 +107,9 @@ def told() -> Iterator[None]:
         of = "" if error.session_id is None else f" (session {error.session_id})"
         error.args = (f"{error.code}: {_sentences(error.public, error.hint)}{of}",)
         raise
-    except SetupError as error:
+    except (Exhausted, Refused):
+        raise
+    except LakehouseError as error:
         error.args = (_sentences(error.public, error.hint),)
         raise
 

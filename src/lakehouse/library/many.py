@@ -278,7 +278,8 @@ class Batch(Generic[T]):
 
     def _kept(self, asked: Asked | None, outcome: Outcome[T]) -> Outcome[T]:
         if self._file is not None:
-            self._file.add(outcome.index, asked, outcome.session, outcome.error)
+            with told():
+                self._file.add(outcome.index, asked, outcome.session, outcome.error)
         return outcome
 
     @contextmanager

@@ -1,5 +1,6 @@
 """How far a `create_many` is: a bar on a terminal or in a notebook, else one line at its end."""
 
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -57,7 +58,9 @@ def shown_progress(total: int | None) -> Iterator[Callable[[Any], None]]:
         *([] if total is None else [TimeRemainingColumn()]),
     )
     began_s = time.monotonic()
-    with Progress(*columns, console=console, disable=not live) as bar:
+    # What is printed goes above the bar, but not away from a file or a pipe that stdout is.
+    shared = sys.stdout is not None and sys.stdout.isatty()
+    with Progress(*columns, console=console, disable=not live, redirect_stdout=shared) as bar:
         task = bar.add_task(str(tally), total=total)
 
         def tell(outcome: Any) -> None:
