@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import os
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -27,8 +28,9 @@ _PATIENCE_MS: Final = 5_000  # for sessions that run when the client is closed
 class InProcess:
     """A `SessionRunner` over a stack of its own, made when it starts: one writer of the log."""
 
-    def __init__(self, config: "Config") -> None:
+    def __init__(self, config: "Config", environment: Mapping[str, str] = os.environ) -> None:
         self._config = config
+        self._environment = environment
         self._stack: Stack | None = None
         self._prepared: set[bytes] = set()
 
@@ -36,7 +38,7 @@ class InProcess:
         from lakehouse.stack import Stack  # noqa: PLC0415  a remote client needs none
 
         # In a thread: it may import DuckDB, and reads files.
-        self._stack = await asyncio.to_thread(Stack, self._config, os.environ, "library")
+        self._stack = await asyncio.to_thread(Stack, self._config, self._environment, "library")
         try:
             await self._stack.start()
         except BaseException:

@@ -44,11 +44,16 @@ def open_async(config: Settings = None) -> AsyncLake:
 
 def _local(config: Settings) -> Callable[[], SessionRunner]:
     with told():
-        settings = _settings(config)
+        settings = config_of(config)
     return lambda: InProcess(settings)
 
 
-def _settings(config: Settings) -> "Config":
+def config_of(config: Settings) -> "Config":
+    """Return the configuration that `open` uses.
+
+    Raises:
+        SetupError: It cannot be used.
+    """
     # Only where it is used: a remote client needs no configuration.
     from lakehouse.config.load import config_of_values, load_config  # noqa: PLC0415
 
