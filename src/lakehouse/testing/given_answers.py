@@ -165,13 +165,15 @@ class GivenAnswers:
             )
 
 
-def usable(answer: object, name: str) -> object:
+def usable(answer: object, name: str, *, functions: bool = True) -> object:
     """Return an answer as it is used: functions and outages as they are, everything else as text.
 
     Raises:
         SetupError: It cannot be written as JSON.
     """
-    if isinstance(answer, str | Outage) or (callable(answer) and not isinstance(answer, type)):
+    if isinstance(answer, str | Outage):
+        return answer
+    if functions and callable(answer) and not isinstance(answer, type):
         return answer
     try:
         plain = msgspec.to_builtins(answer, enc_hook=_plain)

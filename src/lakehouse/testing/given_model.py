@@ -105,7 +105,7 @@ class GivenModel:
                 said = answer(call)
                 if inspect.isawaitable(said):
                     said = await said
-                return usable(said, "The function's answer")
+                return usable(said, "The function's answer", functions=False)
         except asyncio.CancelledError:
             raise
         except BaseException as error:  # pytest.fail() raises no Exception

@@ -1,13 +1,14 @@
-"""The plugin of pytest, in runs of their own: its fixture, its errors, and what loading it costs."""
+"""The plugin of pytest, in runs of their own: its fixture, its errors, what loading it costs."""
 
 import os
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
-TESTS = '''
+TESTS = """
 import pytest
 from lakehouse.testing import Outage, scripted
 
@@ -47,7 +48,7 @@ def test_hides_that_it_asks_once_too_often(lakehouse_scripted):
 def test_many(lakehouse_scripted, number):
     lake = lakehouse_scripted([{"city": str(number)}])
     assert lake.iterate(schema=CITY, prompt="x").artifact == {"city": str(number)}
-'''
+"""
 
 
 def run(directory: Path, *options: str) -> subprocess.CompletedProcess[str]:
@@ -100,7 +101,7 @@ def test_the_plugin_loads_nothing_of_the_library():
 
 def test_pytest_finds_the_plugin():
     """By the entry point of the package."""
-    import tomllib
-
     project = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text("utf-8"))
-    assert project["project"]["entry-points"] == {"pytest11": {"lakehouse": "lakehouse.testing.plugin"}}
+    assert project["project"]["entry-points"] == {
+        "pytest11": {"lakehouse": "lakehouse.testing.plugin"}
+    }

@@ -2,7 +2,7 @@
 
 import asyncio
 import dataclasses
-import os
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -105,7 +105,7 @@ def test_without_a_configuration_no_file_is_read(tmp_path: Path, monkeypatch: py
     monkeypatch.chdir(tmp_path)
     with scripted([]) as lake:
         assert lake.kinds() == ()
-    assert os.listdir(tmp_path) == ["lakehouse.toml"]
+    assert list(tmp_path.iterdir()) == [tmp_path / "lakehouse.toml"]
 
 
 def test_sections_are_a_configuration_too(tmp_path: Path):
@@ -116,9 +116,9 @@ def test_sections_are_a_configuration_too(tmp_path: Path):
     class Place(pydantic.BaseModel):
         airport: Annotated[str, Grounded("airports.iata")]
 
-    with scripted([{"airport": "BCX"}], config={"tables": tables}) as lake:
-        with pytest.raises(Exhausted) as failed:
-            lake.create(Place, "BCN", max_retries=0)
+    answers = [{"airport": "BCX"}]
+    with scripted(answers, config={"tables": tables}) as lake, pytest.raises(Exhausted) as failed:
+        lake.create(Place, "BCN", max_retries=0)
     assert failed.value.findings[0].nearest == ("BCN",)
 
 
@@ -143,22 +143,26 @@ def test_a_tester_s_receiver_of_traces_gets_nothing(
 
 
 def test_one_more_call_than_answers_fails_at_once():
-    """In the call itself, with what was asked; no retry, and no infra error."""
-    with pytest.raises(ScriptError) as failed, scripted(["{}"]) as lake:
-        with pytest.raises(AssertionError, match="test gives 1 answer"):
-            lake.create(Flight, "Which flight?")
-        assert len(lake.requests) == 2
-        assert lake.rows()[0]["error"]["code"] == "upstream_malformed"
-    text = str(failed.value)  # it was caught above: the end says it again
+    """In the call itself, with what was asked; no retry. Caught, it is raised at the end again."""
+    asks = ExitStack()
+    lake = asks.enter_context(scripted(["{}"]))
+    with pytest.raises(ScriptError) as failed:
+        lake.create(Flight, "Which flight?")
+    assert len(lake.requests) == 2
+    assert lake.rows()[0]["error"]["code"] == "upstream_malformed"
+    with pytest.raises(ScriptError) as again:
+        asks.close()
+    assert again.value is failed.value
+    text = str(failed.value)
     assert "called 2 times, but the test gives 1 answer" in text
     assert '"expected":{"required":"number"}' in text
 
 
 def test_answers_left_over_are_an_error():
     """Unless it is said that they may be, or another exception is under way."""
-    with pytest.raises(ScriptError, match=r"1 of 2 answers left over.*\n.*'two'"):
-        with scripted([GOOD, "two"]) as lake:
-            lake.iterate(schema=SCHEMA, prompt="x")
+    message = pytest.raises(ScriptError, match=r"1 of 2 answers left over.*\n.*'two'")
+    with message, scripted([GOOD, "two"]) as lake:
+        lake.iterate(schema=SCHEMA, prompt="x")
     with scripted([GOOD], unused_ok=True) as lake:
         assert lake.unused == (GOOD,)
     with pytest.raises(ZeroDivisionError), scripted([GOOD]):
@@ -204,16 +208,22 @@ def test_what_a_function_raises_fails_the_call(raised):
         lake.create(Flight, "x")
 
 
+@pytest.mark.parametrize("said", [object(), lambda call: "{}"])
+def test_a_function_must_return_an_answer(said):
+    message = pytest.raises(SetupError, match=r"The function's answer is <.* no form in JSON")
+    with message, scripted([lambda call: said]) as lake:
+        lake.create(Flight, "x")
+
+
 def test_a_slow_answer_ends_the_session_by_its_deadline():
     """As a slow model does."""
     cancelled = []
 
     async def answer(call: ModelCall) -> object:
         try:
-            await asyncio.Event().wait()
-        except asyncio.CancelledError:
+            return await asyncio.Event().wait()
+        finally:
             cancelled.append(call.prompt)
-            raise
 
     with scripted([answer]) as lake, pytest.raises(InfraError) as failed:
         lake.create(Flight, "x", deadline=0.3)
