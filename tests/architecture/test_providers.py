@@ -11,6 +11,8 @@ from lakehouse.providers.registry import PROVIDERS
 SOURCE = Path(__file__).parents[2] / "src" / "lakehouse"
 TABLE = SOURCE / "providers" / "registry.py"
 MODULES = sorted(SOURCE.rglob("*.py"))
+# `lakehouse.testing.scripted` is a function, whose name stands in its package's list of names.
+LISTED = {SOURCE / "testing" / "__init__.py": {"scripted"}}
 
 
 def names_in(text: str) -> set[str]:
@@ -39,7 +41,7 @@ def test_the_search_finds_a_provider_s_name():
 @pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(SOURCE)))
 def test_no_other_module_knows_a_provider(module: Path):
     """Its name, and what is special to it, stand in its own module; the table names it."""
-    own = {module.stem} if module.parent == TABLE.parent else set()
+    own = {module.stem} if module.parent == TABLE.parent else LISTED.get(module, set())
     found = names_in(module.read_text("utf-8")) if module != TABLE else set()
     assert found <= own
 

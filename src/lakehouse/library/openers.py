@@ -55,7 +55,7 @@ def config_of(config: Settings) -> "Config":
         SetupError: It cannot be used.
     """
     # Only where it is used: a remote client needs no configuration.
-    from lakehouse.config.load import config_of_values, load_config  # noqa: PLC0415
+    from lakehouse.config.load import config_of_values, load_config  # noqa: PLC0415  as said
 
     if isinstance(config, Mapping):
         return config_of_values(config)

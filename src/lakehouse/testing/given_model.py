@@ -14,7 +14,7 @@ from lakehouse.core.json_text import NULL
 from lakehouse.providers.provider import ModelSettings, ProviderFault, Surroundings
 from lakehouse.testing.given_answers import GivenAnswers, ModelCall, Outage, usable
 
-_NAME: Final = "scripted"
+_NAME: Final = "given"
 _COMMON: Final = ModelSettings.__struct_fields__
 
 

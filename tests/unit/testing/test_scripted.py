@@ -79,7 +79,7 @@ def test_the_answers_come_in_order_and_the_questions_are_kept():
         assert (first.temperature, first.seed, first.max_tokens) == (0.5, 7, None)
         assert first.schema["required"] == ["airport", "late_min"]
         [row] = lake.rows()
-    assert (row["verdict"], row["iterations"], row["provider"]) == ("accepted", 2, "scripted")
+    assert (row["verdict"], row["iterations"], row["provider"]) == ("accepted", 2, "given")
 
 
 def test_a_kind_of_a_file_is_judged_as_in_production(tmp_path: Path):
