@@ -197,6 +197,16 @@ def test_a_function_in_place_of_the_list_answers_every_call():
     assert asyncio.run(main()) == [Flight(str(n)) for n in range(9)]
 
 
+def test_many_calls_at_a_time_fail_as_one_does():
+    """An answer that is missing is no outcome of an item: the test is wrong."""
+    with scripted(lambda call: Flight(call.prompt)) as lake:
+        many = lake.create_many(Flight, map(str, range(9)), concurrency=3)
+        assert [outcome.value for outcome in many] == [Flight(str(n)) for n in range(9)]
+    answers = [Flight("1"), Flight("2")]
+    with pytest.raises(ScriptError, match="gives 2 answers"), scripted(answers) as lake:
+        list(lake.create_many(Flight, ["a", "b", "c"], concurrency=1))
+
+
 @pytest.mark.parametrize("raised", [AssertionError("not asked"), pytest.fail.Exception("no")])
 def test_what_a_function_raises_fails_the_call(raised):
     """A test may assert on the question."""
