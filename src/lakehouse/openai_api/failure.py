@@ -29,7 +29,7 @@ FailureType = Literal[
 ]
 
 
-class Outcome(msgspec.Struct, frozen=True):
+class DoorOutcome(msgspec.Struct, frozen=True):
     """What an error becomes; `repeat`: whether the same request may succeed later."""
 
     status: int
@@ -39,21 +39,21 @@ class Outcome(msgspec.Struct, frozen=True):
     param: str | None = None
 
 
-_NO_MODEL: Final = Outcome(404, "model_not_found", param="model")
-REFUSALS: Final[dict[ProblemCode, Outcome]] = {
-    "invalid_request": Outcome(400, "invalid_request"),
+_NO_MODEL: Final = DoorOutcome(404, "model_not_found", param="model")
+REFUSALS: Final[dict[ProblemCode, DoorOutcome]] = {
+    "invalid_request": DoorOutcome(400, "invalid_request"),
     "unknown_kind": _NO_MODEL,
     "unknown_model": _NO_MODEL,
-    "invalid_schema": Outcome(400, "invalid_schema"),
-    "unauthorized": Outcome(401, "invalid_api_key", "authentication_error"),
-    "not_found": Outcome(404, "not_found"),
-    "method_not_allowed": Outcome(405, "method_not_allowed"),
-    "idempotency_key_reuse": Outcome(400, "idempotency_key_reuse"),
-    "ambiguous_session": Outcome(400, "ambiguous_session"),
-    "too_large": Outcome(413, "too_large"),
-    "unsupported_media_type": Outcome(400, "unsupported_media_type"),
-    "rate_limited": Outcome(429, "rate_limited", "rate_limit_error", repeat=True),
-    "log_unavailable": Outcome(503, "log_unavailable", "server_error", repeat=True),
+    "invalid_schema": DoorOutcome(400, "invalid_schema"),
+    "unauthorized": DoorOutcome(401, "invalid_api_key", "authentication_error"),
+    "not_found": DoorOutcome(404, "not_found"),
+    "method_not_allowed": DoorOutcome(405, "method_not_allowed"),
+    "idempotency_key_reuse": DoorOutcome(400, "idempotency_key_reuse"),
+    "ambiguous_session": DoorOutcome(400, "ambiguous_session"),
+    "too_large": DoorOutcome(413, "too_large"),
+    "unsupported_media_type": DoorOutcome(400, "unsupported_media_type"),
+    "rate_limited": DoorOutcome(429, "rate_limited", "rate_limit_error", repeat=True),
+    "log_unavailable": DoorOutcome(503, "log_unavailable", "server_error", repeat=True),
 }
 REPEATED: Final[dict[InfraCode, bool]] = {
     "connect": True,
@@ -70,10 +70,10 @@ REPEATED: Final[dict[InfraCode, bool]] = {
     "crashed": True,
 }
 """Whether a repetition may help; an error that says that it does not is never repeated."""
-EXHAUSTED: Final = Outcome(400, "max_iter_exhausted")
-REFUSED: Final = Outcome(400, "content_filter")
-TOO_LONG: Final = Outcome(400, "context_length_exceeded")
-QUOTA_SPENT: Final = Outcome(502, "insufficient_quota", "server_error")
+EXHAUSTED: Final = DoorOutcome(400, "max_iter_exhausted")
+REFUSED: Final = DoorOutcome(400, "content_filter")
+TOO_LONG: Final = DoorOutcome(400, "context_length_exceeded")
+QUOTA_SPENT: Final = DoorOutcome(502, "insufficient_quota", "server_error")
 
 _WAIT_S: Final = 1  # where a 429 does not say how long
 _TOO_LONG_WORDS: Final = re.compile(
@@ -114,7 +114,7 @@ class ErrorReply(msgspec.Struct, frozen=True):
 class DoorFailure(msgspec.Struct, frozen=True, kw_only=True):
     """One failure. `reply` is the session's, None if the request was refused before it began."""
 
-    outcome: Outcome
+    outcome: DoorOutcome
     message: str
     hint: str
     session_id: str
@@ -170,7 +170,7 @@ class DoorFailure(msgspec.Struct, frozen=True, kw_only=True):
 def failure_of(error: Refusal | InfraError, session_id: str) -> DoorFailure:
     """Describe an error that ended a request without a session's reply."""
     if isinstance(error, RequestFault):
-        outcome = Outcome(400, error.api_code, param=error.param)
+        outcome = DoorOutcome(400, error.api_code, param=error.param)
     elif isinstance(error, Refusal):
         outcome = REFUSALS[error.code]
     else:
@@ -219,17 +219,17 @@ def error_response(error: Refusal | InfraError, call: FailedCall) -> Response:
     return msgspec.structs.replace(response, headers=headers)
 
 
-def _infra_outcome(code: str, message: str, hint: str, *, retryable: bool) -> Outcome:
+def _infra_outcome(code: str, message: str, hint: str, *, retryable: bool) -> DoorOutcome:
     if hint == QUOTA_HINT:
         return QUOTA_SPENT
     if code == "upstream_status" and _TOO_LONG_WORDS.search(message):
         return TOO_LONG
     repeat = retryable and next((told for known, told in REPEATED.items() if known == code), True)
-    return Outcome(infra_status(code), code, "server_error", repeat=repeat)
+    return DoorOutcome(infra_status(code), code, "server_error", repeat=repeat)
 
 
 _EVERY: Final = (
-    *(Outcome(400, code) for code in get_args(FaultCode)),
+    *(DoorOutcome(400, code) for code in get_args(FaultCode)),
     *REFUSALS.values(),
     *(EXHAUSTED, REFUSED, TOO_LONG, QUOTA_SPENT),
     *(_infra_outcome(code, "", "", retryable=True) for code in REPEATED),
@@ -244,7 +244,7 @@ OPENAI_ERRORS: Final = ErrorShape(
 )
 
 
-def _rejection(reply: SessionReply) -> tuple[Outcome, str, str]:
+def _rejection(reply: SessionReply) -> tuple[DoorOutcome, str, str]:
     codes = {finding.code for finding in reply.findings}
     if "refused" in codes:
         message = "The provider refused to answer this prompt."
@@ -267,5 +267,5 @@ def _first(findings: tuple[Finding, ...]) -> str:
     return "" if _READ_BY_CLIENTS.search(told) else told
 
 
-def _wait_s(outcome: Outcome, told_s: float | None) -> float | None:
+def _wait_s(outcome: DoorOutcome, told_s: float | None) -> float | None:
     return _WAIT_S if told_s is None and outcome.status == 429 else told_s
