@@ -29,7 +29,7 @@ from lakehouse.library.errors import Exhausted, Refused, failure_of, told
 from lakehouse.library.in_process import closed
 from lakehouse.library.loop_thread import LoopThread
 from lakehouse.library.request import CreateOptions, Prompt, check_names
-from lakehouse.library.resume_file import AHEAD_MAX, Asked, ResumeFile, asked_by
+from lakehouse.library.resume_file import AHEAD_MAX, ItemDigests, ResumeFile, asked_by
 from lakehouse.library.session import Session
 from lakehouse.library.typed_call import TypedCall
 
@@ -174,7 +174,8 @@ class Batch(Generic[T]):
             if tasks:
                 await asyncio.wait(set(tasks))
             if self._file is not None:
-                await asyncio.to_thread(self._file.close)
+                with told():
+                    await asyncio.to_thread(self._file.close)
 
     def outcomes_in(self, loop: LoopThread) -> Generator[Outcome[T], None, None]:
         """Return the outcomes of items that run in a loop; prompts are taken where it is read.
@@ -223,7 +224,8 @@ class Batch(Generic[T]):
         finally:
             loop.cancel(*running)
             if self._file is not None:
-                self._file.close()
+                with told():
+                    self._file.close()
 
     async def _begin(self) -> None:
         if self._path is None:
@@ -242,7 +244,8 @@ class Batch(Generic[T]):
             LakehouseError: No other item can run either.
         """
         async with self._slots:
-            asked: Asked | None = None
+            asked: ItemDigests | None = None
+            session: Session | None = None
             try:
                 with told():
                     call = self._call(prompt, self._options)
@@ -252,17 +255,20 @@ class Batch(Generic[T]):
                         if earlier is not None:
                             return earlier
                     session = await self._run(call)
-            except (Refused, InfraError) as error:
-                return self._kept(asked, Outcome(index=index, error=error))
-            if session.verdict != "accepted":
+                    if session.verdict != "accepted":
+                        raise failure_of(session)
+            except (Exhausted, InfraError, Refused) as error:
                 failed: Outcome[T] = Outcome(
-                    index=index, error=failure_of(session), session=session
+                    index=index,
+                    error=error.with_traceback(None),  # whose frames would be kept with it
+                    session=session,
                 )
                 return self._kept(asked, failed)
-            return self._kept(asked, Outcome(index=index, value=call.check.value, session=session))
+            value = call.check.value
+            return self._kept(asked, Outcome(index=index, value=value, session=session))
 
     async def _earlier(
-        self, file: ResumeFile, index: int, asked: Asked, call: TypedCall[T]
+        self, file: ResumeFile, index: int, asked: ItemDigests, call: TypedCall[T]
     ) -> Outcome[T] | None:
         """Return how an item ended in an earlier run; None if it must run."""
         known = file.known(index, asked)
@@ -276,7 +282,7 @@ class Batch(Generic[T]):
             return None
         return Outcome(index=index, value=check.value, session=session)
 
-    def _kept(self, asked: Asked | None, outcome: Outcome[T]) -> Outcome[T]:
+    def _kept(self, asked: ItemDigests | None, outcome: Outcome[T]) -> Outcome[T]:
         if self._file is not None:
             with told():
                 self._file.add(outcome.index, asked, outcome.session, outcome.error)
@@ -296,7 +302,7 @@ class Batch(Generic[T]):
 
 
 _OWN: Final = frozenset({"concurrency", "progress", "resume"})
-_NAMES: Final = get_type_hints(ManyOptions).keys() | {"response_model"} - set(_PER_ITEM)
+_NAMES: Final = get_type_hints(ManyOptions).keys() | {"response_model"}
 
 
 def _pulled(prompts: Iterable[Any] | AsyncIterable[Any]) -> AsyncIterator[Any]:

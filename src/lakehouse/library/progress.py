@@ -24,7 +24,7 @@ from lakehouse.core.errors import InfraError
 from lakehouse.library.errors import Exhausted
 
 
-class Tally:
+class OutcomeCounts:
     """Counts outcomes by how they ended."""
 
     def __init__(self) -> None:
@@ -47,7 +47,7 @@ def shown_progress(total: int | None) -> Iterator[Callable[[Any], None]]:
 
     Where there is neither a terminal nor a notebook with ipywidgets, it writes only the last line.
     """
-    tally, console = Tally(), Console(stderr=True, highlight=False)
+    tally, console = OutcomeCounts(), Console(stderr=True, highlight=False)
     live = console.is_terminal or (console.is_jupyter and find_spec("ipywidgets") is not None)
     columns = (
         TextColumn("{task.description}"),

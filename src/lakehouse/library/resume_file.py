@@ -14,7 +14,7 @@ import msgspec
 
 from lakehouse.core.errors import InfraError, SetupError
 from lakehouse.core.json_text import ENCODER
-from lakehouse.core.metadata import OWN_MEMBERS
+from lakehouse.core.metadata import CLIENT_MEMBER, PYTHON_MEMBERS
 from lakehouse.core.session import IterateRequest, SessionReply
 from lakehouse.files.result_lines import ResultLines
 from lakehouse.library.errors import Exhausted, Refused
@@ -25,6 +25,9 @@ AHEAD_MAX: Final = 8_192
 """Items that may have ended while an earlier one runs; so far ahead can the numbers of lines be."""
 
 
+_OURS: Final = PYTHON_MEMBERS | {CLIENT_MEMBER}
+
+
 class _Key(msgspec.Struct, frozen=True):
     index: int
     request_sha256: str | None  # None: the prompt was none, so there was no request
@@ -32,7 +35,7 @@ class _Key(msgspec.Struct, frozen=True):
     verdict: str
 
 
-class Asked(msgspec.Struct, frozen=True):
+class ItemDigests(msgspec.Struct, frozen=True):
     """Digests of what an item asks for, and of the Python code that judges it."""
 
     request_sha256: str
@@ -71,7 +74,7 @@ class ResumeFile(ResultLines):
             self._file.close()
             raise
 
-    def known(self, index: int, asked: Asked) -> Known | None:
+    def known(self, index: int, asked: ItemDigests) -> Known | None:
         """Return how an item ended that need not run again: accepted, or exhausted by this code.
 
         Raises:
@@ -96,7 +99,7 @@ class ResumeFile(ResultLines):
     def add(
         self,
         index: int,
-        asked: Asked | None,
+        asked: ItemDigests | None,
         session: Session | None,
         error: Exhausted | InfraError | Refused | None,
     ) -> None:
@@ -134,19 +137,19 @@ class ResumeFile(ResultLines):
         self._offsets[index] = offset
 
 
-def asked_by(call: TypedCall[Any], kind_digest: str) -> Asked:
+def asked_by(call: TypedCall[Any], kind_digest: str) -> ItemDigests:
     """Return the digests of a call. `context` is not covered: it can be any object.
 
     What Lakehouse adds to the metadata is not covered either: versions, and code, which is apart.
     """
     request: IterateRequest = call.request
-    own = {name: text for name, text in request.metadata.items() if name not in OWN_MEMBERS}
-    body = ENCODER.encode(msgspec.structs.replace(request, metadata=own))
+    theirs = {name: text for name, text in request.metadata.items() if name not in _OURS}
+    body = ENCODER.encode(msgspec.structs.replace(request, metadata=theirs))
     digests = [check.digest for check in call.registered]
     if call.output.has_code:
         digests.append(call.output.digest)
     code = None if None in digests else _sha256(ENCODER.encode(digests))
-    return Asked(_sha256(body + kind_digest.encode()), code)
+    return ItemDigests(_sha256(body + kind_digest.encode()), code)
 
 
 def _sha256(data: bytes) -> str:

@@ -42,6 +42,14 @@ both = pytest.mark.parametrize("client", ["async", "waiting"])
 @both
 def test_outcomes_come_in_order_and_so_many_run_at_once(client):
     runner = SayingRunner()
+    full = asyncio.Event()
+
+    def held(_: str) -> asyncio.Event:
+        if runner.running == 7:
+            full.set()
+        return full
+
+    runner.held = held
 
     found = gathered(client, runner, (f"p {n}" for n in range(500)), concurrency=7)
 

@@ -149,7 +149,7 @@ def test_an_item_that_changed_is_an_error_and_nothing_is_mixed(tmp_path, change)
 def test_another_version_of_lakehouse_goes_on(tmp_path, monkeypatch):
     path = tmp_path / "many.jsonl"
     ran(SayingRunner(), path, ["a"])
-    monkeypatch.setattr("lakehouse.library.typed_call.CLIENT", "lakehouse-python/99")
+    monkeypatch.setattr("lakehouse.library.request._CLIENT", "lakehouse-python/99")
     runner = SayingRunner()
 
     assert ran(runner, path, ["a"])[0].ok
