@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
@@ -243,6 +244,34 @@ def test_a_stream_may_be_left_early(door: Door) -> None:
     assert (first.iteration, first.outcome) == (0, "rejected")
     wait_until(lambda: door.rows(session_id=f"left-{door.name}"), "the session's row")
     assert door.create(Flight, "a flight").minutes == 25
+
+
+def test_many_items_have_outcomes_in_order_and_are_not_run_twice(
+    door: Door, tmp_path: Path
+) -> None:
+    door.check(Flight)(too_long)
+    prompts: list[Any] = ["a flight", "always", "another flight", "a third", 5]
+    mine = f"items-{door.name}"
+    options: dict[str, Any] = {
+        "resume": tmp_path / "many.jsonl",
+        "concurrency": 2,
+        "max_retries": 0,
+    }
+
+    outcomes = door.create_many(Flight, prompts, conversation_id=mine, **options)
+    again = door.create_many(Flight, prompts, conversation_id=mine, **options)
+
+    for found in outcomes, again:
+        assert [one.ok for one in found] == [True, False, True, True, False]
+        assert [one.index for one in found] == [0, 1, 2, 3, 4]
+        assert found[2].unwrap() == Flight(flight="VY3901", minutes=25)
+        with pytest.raises(lakehouse.Exhausted, match="is too long"):
+            found[1].unwrap()
+        with pytest.raises(lakehouse.Refused, match="The prompt is 5"):
+            found[4].unwrap()
+    rows = {row["row_id"]: row["prompt"] for row in door.rows(conversation_id=mine)}
+    assert sorted(rows.values()) == sorted(prompts[:4])
+    assert [rows[one.session.row_id] for one in again[:4]] == prompts[:4]
 
 
 def test_many_calls_at_once_are_as_many_sessions(door: Door) -> None:

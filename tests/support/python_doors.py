@@ -59,7 +59,13 @@ class Door:
 
     def stream(self, *args: Any, **options: Any) -> list[Any]:
         """Return all that a stream yields."""
-        items = self.lake.stream(*args, **options)
+        return self._all_of(self.lake.stream(*args, **options))
+
+    def create_many(self, *args: Any, **options: Any) -> list[Any]:
+        """Return all outcomes."""
+        return self._all_of(self.lake.create_many(*args, **options))
+
+    def _all_of(self, items: Any) -> list[Any]:
         if self._waits:
             return list(items)
 
