@@ -97,7 +97,9 @@ def test_what_a_check_rejects_is_told_and_never_returned(door: Door, check: Any)
     (finding,) = first.findings
     assert (finding.code, finding.path, finding.message) == ("rule", "/minutes", "is too long")
     assert (finding.got, finding.nearest) == (500, (25, 50))
-    assert second.told.endswith('Findings: [{"path":"/minutes","nearest":[25,50]}]')
+    assert second.told.endswith(
+        'Findings: [{"path":"/minutes","nearest":[25,50],"message":"is too long"}]'
+    )
     assert session.usage.prompt_tokens == 0
     row = door.row(session.row_id)
     assert row["prompt"] == "spoiled: VY3901 delayed 25 minutes"

@@ -304,12 +304,20 @@ def _limits(total_ms: int) -> HttpLimits:
 
 
 async def _sent_again_if_lost(send: Callable[[], Coroutine[Any, Any, HttpReply]]) -> HttpReply:
+    """Send a call whose session has a key, and send it again if its connection is lost.
+
+    If that fails too, the first fault is raised where the session may have begun with it.
+    """
     try:
         return await send()
     except TransportFault as fault:
         if fault.kind not in {"connect", "malformed"}:
             raise
-    return await send()
+        first = fault
+    try:
+        return await send()
+    except TransportFault as fault:
+        raise fault if first.unsent else first from None
 
 
 class _Once:

@@ -12,7 +12,8 @@ from lakehouse.config.load import load_config
 from lakehouse.core.clock import FixedClock
 from lakehouse.core.context import call_context
 from lakehouse.core.errors import Refusal
-from lakehouse.core.row import Row
+from lakehouse.core.metadata import AFTER_MEMBER
+from lakehouse.core.row import Row, RowMessage
 from lakehouse.core.row_codec import decode_row
 from lakehouse.core.session import IterateRequest
 from lakehouse.replay.candidate import Candidate, replay_request, replay_row_id
@@ -170,6 +171,29 @@ def test_a_laxer_table_accepts_an_earlier_answer(project: Path):
     assert bytes(end.artifact) == b'{"code":"LHQ"}'
     assert len(new.attempts) == 2
     assert new.tables != row.tables
+
+
+@pytest.mark.parametrize(
+    ("metadata", "verdict"), [({}, "accepted"), ({AFTER_MEMBER: "a" * 32}, "max_iter_exhausted")]
+)
+def test_a_quote_of_what_was_told_is_none_here_either(project: Path, metadata, verdict):
+    """The row has what the model was told of an answer that checks in Python rejected."""
+    [row] = [row for row in logged(project) if row.prompt == "<right>" and not row.kind]
+    quoted = {
+        **SCHEMA,
+        "properties": {"code": {"type": "string", "x-lakehouse": {"match": "quote"}}},
+    }
+    row = msgspec.structs.replace(
+        row,
+        inline_schema=msgspec.Raw(json.dumps(quoted).encode()),
+        messages=(RowMessage("user", "<right>"), RowMessage("user", "Findings: not like LHR")),
+        metadata=metadata,
+    )
+
+    [end], [new] = rejudge(project, [row])
+
+    assert end.side.verdict == verdict
+    assert [one.code for one in new.attempts[0].findings] == ["ungrounded"] * bool(metadata)
 
 
 def test_another_kind_may_judge(project: Path):

@@ -12,8 +12,15 @@ from lakehouse.core.context import session_context
 from lakehouse.core.errors import InfraError, Refusal
 from lakehouse.core.session import Attempt, SessionReply
 from lakehouse.engine.run import session_reply
+from lakehouse.transport.client import HttpReply
 from lakehouse.validatord import attempt_lines
-from lakehouse.validatord.attempt_lines import LineReader, lines, wants_lines
+from lakehouse.validatord.attempt_lines import (
+    LINES_TYPE,
+    LineReader,
+    lines,
+    wants_lines,
+    whole_answer,
+)
 from support.rows import make_attempt, make_row, rejected_attempt
 
 ATTEMPTS = (rejected_attempt(0, output="née\n\u2028"), make_attempt(1))
@@ -78,6 +85,26 @@ def test_a_session_without_a_reply_ends_in_its_problem(error, code, status):
 
     problem = msgspec.json.decode(last)["problem"]
     assert (problem["code"], problem["status"]) == (code, status)
+
+
+def test_an_answer_in_lines_is_the_whole_answer_again():
+    """The reply's own bytes, or the problem with its status; what is cut stays as it is."""
+    headers = {"content-type": LINES_TYPE, "x-a": "b"}
+    reply = accepted()
+    body = asyncio.run(told(reply))
+    problem = asyncio.run(told(Refusal("rate_limited", "full")))
+
+    whole = whole_answer(HttpReply(422, headers, body))
+    assert (whole.status, whole.body) == (422, msgspec.json.encode(reply))
+    whole = whole_answer(HttpReply(200, headers, problem))
+    assert whole.status == 429
+    assert whole.headers == {"content-type": "application/problem+json", "x-a": "b"}
+    assert msgspec.json.decode(whole.body)["code"] == "rate_limited"
+    for rest in (body[:-9], b"", b"\n", b"[1]\n", b"\xff\n"):
+        answer = HttpReply(200, headers, rest)
+        assert whole_answer(answer) is answer
+    plain = HttpReply(200, {"content-type": "application/json"}, body)
+    assert whole_answer(plain) is plain
 
 
 def test_a_reader_takes_the_lines_however_they_are_cut():
