@@ -2,15 +2,18 @@
 
 import asyncio
 import json
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import msgspec
 import pytest
 
 import lakehouse
 from lakehouse import Reject, Rule
+from lakehouse.core.limits import MESSAGES_MAX
 from lakehouse.gateway.auth import new_key
 from support.cutting_relay import CuttingRelay
 from support.python_client import rows_in
@@ -126,6 +129,58 @@ def test_a_gateway_that_is_killed_during_a_session(gateway: Process, tmp_path: P
 def _begun(directory: Path) -> bool:
     files = (directory / "log").rglob("*.jsonl")
     return any(b"killed-1" in file.read_bytes() for file in files)
+
+
+def test_a_further_attempt_that_is_refused_ends_the_call(gateway: Process) -> None:
+    """The conversation had as many messages as are allowed; the findings are one more."""
+    messages = [{"role": "user", "content": PROMPT}] * MESSAGES_MAX
+    with lakehouse.connect(gateway.url, api_key=KEY.secret) as lake:
+
+        @lake.check(Flight)
+        def never(flight: Flight) -> None:
+            raise Reject("/flight", "is not it")
+
+        with pytest.raises(lakehouse.InfraError, match="refused a further attempt") as raised:
+            lake.create(Flight, messages)
+
+    assert (raised.value.code, raised.value.retryable) == ("upstream_status", False)
+    assert f"`messages` has {MESSAGES_MAX + 1} entries" in str(raised.value)
+
+
+class ImpatientProxy(BaseHTTPRequestHandler):
+    """Says that a gateway lives, and gives up each session."""
+
+    asked: ClassVar[list[str]] = []
+
+    def do_GET(self) -> None:
+        self._answer(200, "application/json", b'{"alive": true}')
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["content-length"]))
+        self.asked.append(self.path)
+        self._answer(504, "text/html", b"<h1>Gateway Timeout</h1>")
+
+    def _answer(self, status: int, media_type: str, body: bytes) -> None:
+        self.send_response(status)
+        self.send_header("content-type", media_type)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+def test_a_proxy_that_gives_up_says_nothing_of_the_session() -> None:
+    """It may run on: the error has its id, and does not say that there is no gateway."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), ImpatientProxy) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with (
+            lakehouse.connect(f"http://127.0.0.1:{server.server_address[1]}") as lake,
+            pytest.raises(lakehouse.InfraError, match="answered with status 504") as raised,
+        ):
+            lake.create(Flight, PROMPT, session_id="proxied-1")
+        server.shutdown()
+
+    assert ImpatientProxy.asked == ["/v1/iterate"]
+    assert (raised.value.code, raised.value.session_id) == ("crashed", "proxied-1")
 
 
 def test_nobody_there_is_told_at_the_first_call() -> None:
