@@ -16,6 +16,7 @@ SMALLEST = {
     "bench_log.py": (["--rows", "2000"], 12, True),
     "bench_metrics.py": ([], 4, True),
     "bench_openai_door.py": (["--sessions", "16", "--rounds", "1"], 8, True),
+    "bench_python.py": (["--calls", "16", "--rounds", "1", "--alone"], 1, True),
     "bench_replay.py": (["--sessions", "20"], 2, True),
     "bench_replay_statistics.py": (["--pairs", "200", "--resamples", "200"], 2, False),
     "bench_tracing.py": (["--sessions", "16", "--rounds", "1", "--outage-s", "1"], 5, True),
