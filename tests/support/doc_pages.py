@@ -8,6 +8,7 @@ ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
 TUTORIAL = ROOT / "docs" / "tutorial" / "first-kind.md"
 CLIENT_PAGES = tuple(sorted((ROOT / "docs" / "how-to").glob("use-with-*.md")))
+FROM_PYTHON = ROOT / "docs" / "how-to" / "from-python.md"
 COME_FROM_PAGES = tuple(sorted((ROOT / "docs" / "how-to").glob("come-from-*.md")))
 BLOCK = re.compile(r"^```(\w*)(?: (\S+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
