@@ -38,7 +38,7 @@ parity: setup
 # Needs npm. The clients go to .clients: about 1 GB.
 clients: setup
 	PYTHONPATH=tests $(BIN)/python -m clients
-	$(BIN)/python -m pytest tests/clients/how_to_pages.py tests/clients/come_from_pages.py
+	$(BIN)/python -m pytest tests/clients/how_to_pages.py tests/clients/come_from_pages.py tests/clients/typed_pages.py
 
 # Takes what the clients do now as expected; read the difference before it is committed.
 clients-update: setup

@@ -47,6 +47,3 @@ def _programs(page: Path) -> list[Block]:
     ]
     assert found or page == README, page
     return found
-
-
-SOURCES: Final = ROOT / "src"
