@@ -33,6 +33,7 @@ from support.weights import pulled_weights
 PAGES = [README, *sorted((ROOT / "docs").rglob("*.md")), ROOT / "CONTRIBUTING.md"]
 FENCE = re.compile(r"^\s*(```|~~~)", re.MULTILINE)
 pytestmark = pytest.mark.timeout(400)
+PROGRAMS = ("delays.py", "ask.py")  # of the README
 # Blocks that cannot run here, by page and first line: CI runs `make`, and pip needs an index.
 ELSEWHERE = {
     ("README.md", "make demo"),
@@ -86,6 +87,7 @@ README_STACK = (
 lakehouse init .
 cat > script.json <<'END'
 {"matches": {
+  "MAD": ["{\"airport\": \"MAD\", \"city\": \"Madrid\", \"minutes\": 35}"],
   "minutes\\.": ["{\"quote\": \"BCN Barcelona: flight VY3901 delayed 25 minutes.\", \"airport\": \"BCN\", \"city\": \"Barcelona\", \"event\": \"delayed\"}"],
   "BCN": ["{\"quote\": \"BCN Barcelona: flight VY3901 delayed 25 minutes, late inbound aircraft.\", \"airport\": \"BCN\", \"city\": \"Barcelona\", \"event\": \"delayed\"}"],
   "LHR": ["{\"quote\": \"LHR London: flight BA117 delayed 40 minutes, fog.\", \"airport\": \"LHR\", \"city\": \"London\", \"event\": \"delayed\"}"]}}
@@ -176,20 +178,22 @@ def test_the_sql_of_the_pages_runs_on_an_empty_log(tmp_path: Path):
 
 
 def test_the_readme_runs(tmp_path: Path):
-    """Its program prints what it says; all is accepted, by a script in place of the model."""
+    """Its programs print what it says; all is accepted, by a script in place of the model."""
     ran = run_page(README, tmp_path, README_STACK)
-    [printed] = [told for asked, told in pairwise(blocks(README)) if asked.file == "ask.py"]
-    assert printed.body in ran.out
+    printed = [told.body for asked, told in pairwise(blocks(README)) if asked.file in PROGRAMS]
+    assert len(printed) == len(PROGRAMS)
+    assert "".join(printed) in ran.out
     counts = json.loads(sh(tmp_path, "lakehouse stats --json").out)
-    assert (counts["sessions"], counts["accepted"]) == (3, 3)
+    assert (counts["sessions"], counts["accepted"]) == (4, 4)
 
 
 @pytest.mark.model
-def test_the_readme_s_program_prints_the_same_with_the_real_model(tmp_path: Path):
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_a_program_of_the_readme_prints_the_same_with_the_real_model(tmp_path: Path, program: str):
     """The model that its reader has pulled, not the script."""
     pulled_weights()
-    [(asked, printed)] = [pair for pair in pairwise(blocks(README)) if pair[0].file == "ask.py"]
-    ran = sh(tmp_path, f"{REAL_STACK}\n{written(asked)}\npython ask.py > printed.txt")
+    [(asked, printed)] = [pair for pair in pairwise(blocks(README)) if pair[0].file == program]
+    ran = sh(tmp_path, f"{REAL_STACK}\n{written(asked)}\npython {program} > printed.txt")
     assert ran.code == 0, ran.err
     assert (tmp_path / "printed.txt").read_text("utf-8") == printed.body
 
