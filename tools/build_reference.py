@@ -15,6 +15,7 @@ from typing import Any, get_args
 import msgspec
 import typer
 from openai_api_reference import openai_api
+from python_reference import python_api
 
 from lakehouse.cli.main import COMMANDS
 from lakehouse.config.load import load_config
@@ -253,6 +254,7 @@ def routes() -> str:
 
 BUILDERS = {
     "openai-api.md": openai_api,
+    "python.md": python_api,
     "http.md": routes,
     "configuration.md": configuration,
     "errors.md": errors,

@@ -54,7 +54,7 @@ FATES = {
     "refused": ("Refused parameters", "why", "allowed, since it asks for nothing"),
 }
 METADATA = {
-    "door": "`openai.chat` or `openai.responses`",
+    "door": "`openai.chat` or `openai.responses`; `python` of `lakehouse.open`",
     "client": "the client and its version, such as `openai-python 3.57`, from its headers",
     "client_retry": "which repetition of the request it was, as OpenAI's packages tell",
     "user": "the parameter `user`",
@@ -62,6 +62,10 @@ METADATA = {
     "openai_model": "`model` as it was sent",
     "openai_function": "the function that the answer calls",
     "openai_format": "the type of the format that was asked for",
+    "python_type": "of a [client in Python](python.md): the type of the answer",
+    "python_source": "a digest of the modules that define that type, if its code reads the answer",
+    "python_checks": "the checks in Python and the SQL rules of that type, each with a digest",
+    "python_after": "the row whose answer code in Python rejected, for the session after it",
 }
 NOT_OF_THIS_API = {"ambiguous_session"}  # only feedback names a session that has several rows
 

@@ -25,14 +25,17 @@ if TYPE_CHECKING:
         open,  # noqa: A004  read as `lakehouse.open`
         open_async,
     )
+    from lakehouse.library.request import CreateOptions, IterateFields
     from lakehouse.library.session import Session, SessionAttempt, SessionFinding
     from lakehouse.output_types.markers import Grounded, Quote, Rule, Within
 
 __all__ = [
     "AsyncLake",
+    "CreateOptions",
     "Exhausted",
     "Grounded",
     "InfraError",
+    "IterateFields",
     "Lake",
     "LakehouseError",
     "ManyOptions",
@@ -54,9 +57,11 @@ __all__ = [
 
 _HOMES = {
     "AsyncLake": "library.async_lake",
+    "CreateOptions": "library.request",
     "Exhausted": "library.errors",
     "Grounded": "output_types.markers",
     "InfraError": "core.errors",
+    "IterateFields": "library.request",
     "Lake": "library.lake",
     "LakehouseError": "core.errors",
     "ManyOptions": "library.many",

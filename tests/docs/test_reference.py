@@ -4,11 +4,14 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 from typing import get_args
 
 import msgspec
 import pytest
 
+import lakehouse
+import lakehouse.testing
 from lakehouse.cli.main import COMMANDS
 from lakehouse.config.settings import (
     Config,
@@ -25,6 +28,8 @@ from lakehouse.core.finding import FindingCode
 from lakehouse.core.kind import GroundingRule, SqlRule
 from lakehouse.core.metadata import OWN_MEMBERS
 from lakehouse.grounding.settings import TableSettings
+from lakehouse.library.many import ManyOptions
+from lakehouse.library.request import CreateOptions, IterateFields
 from lakehouse.openai_api.door import PATHS
 from lakehouse.openai_api.failure import OUTCOMES
 from lakehouse.openai_api.parameters import PARAMETERS, ApiRoute
@@ -178,6 +183,37 @@ def test_openai_s_page_names_every_option_header_and_member():
         *OWN_MEMBERS,
     }
     assert {name for name in names if f"`{name}`" not in page("openai-api.md")} == set()
+
+
+@pytest.mark.parametrize("package", [lakehouse, lakehouse.testing], ids=lambda one: one.__name__)
+def test_every_public_name_of_python_is_described(package: ModuleType):
+    """Once, with more than its heading."""
+    told = re.findall(r"^### `(\w+)`\n\n(?=[^#])", page("python.md"), re.MULTILINE)
+    assert len(told) == len(set(told)) > 25
+    assert set(package.__all__) <= set(told)
+
+
+@pytest.mark.parametrize("options", [CreateOptions, ManyOptions, IterateFields])
+def test_every_option_of_python_is_told(options: type):
+    """In the order of its class, each with its words."""
+    (table,) = re.findall(
+        rf"^### `{options.__name__}`\n(.*?)(?=^##)", page("python.md"), re.MULTILINE | re.DOTALL
+    )
+    told = re.findall(r"^\| `(\w+)` \| `[^`]+` \| \S.* \|$", table, re.MULTILINE)
+    shared = CreateOptions.__annotations__ if options is ManyOptions else {}
+    assert told == [name for name in options.__annotations__ if name not in shared]
+    assert len(told) > 2
+
+
+def test_every_method_of_both_clients_is_described():
+    """`AsyncLake` has the methods of `Lake`, and no others."""
+    told = set(re.findall(r"^#### `Lake\.(\w+)`$", page("python.md"), re.MULTILINE))
+    of_lake, of_async = (
+        {name for name, one in vars(client).items() if callable(one) and not name.startswith("_")}
+        for client in (lakehouse.Lake, lakehouse.AsyncLake)
+    )
+    assert told == of_lake - {"abandon_in_child"} == of_async - {"batch"}
+    assert len(told) > 8
 
 
 def test_every_command_is_listed_and_described():

@@ -1,4 +1,4 @@
-"""OpenAI's chat completions with rehearsed answers: content or a function's call, whole or streamed.
+"""OpenAI's chat completions with rehearsed answers: content or calls, whole or streamed.
 
 Unlike the scripted provider it is a server, so that programs with other libraries can call it. The
 answers of a conversation are chosen by the text of its first user turn, and given one after the

@@ -18,7 +18,10 @@ from support.doc_pages import COME_FROM_PAGES, Block, blocks
 from support.rehearsed_api import RehearsedApi, rehearsed_api
 
 OURS: Final = "lakehouse_"
-THEIRS: Final = {"come-from-instructor.md": "instructor_", "come-from-pydantic-ai.md": "pydantic_ai_"}
+THEIRS: Final = {
+    "come-from-instructor.md": "instructor_",
+    "come-from-pydantic-ai.md": "pydantic_ai_",
+}
 PROGRAM_S: Final = 120  # far more than a program takes: the machine may be busy
 assert {page.name for page in COME_FROM_PAGES} == set(THEIRS)
 

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from support.doc_pages import COME_FROM_PAGES, FROM_PYTHON, README, ROOT, Block, blocks
+from support.doc_pages import COME_FROM_PAGES, FROM_PYTHON, README, Block, blocks
 from support.side_by_side import THEIRS
 
 TYPED_PAGES: Final = (README, FROM_PYTHON, *COME_FROM_PAGES)
 # A program with a wrong use in each way that a page shows a right one: a checker must see it.
-WRONG: Final = '''
+WRONG: Final = """
 import lakehouse
 from events import Delay
 
@@ -21,7 +21,7 @@ with lakehouse.open() as lake:
         step.minutes
     for outcome in lake.create_many(Delay, ["text"]):
         outcome.unwrap().hours
-'''
+"""
 WRONG_LINES: Final = (6, 7, 8, 10, 12)
 
 
@@ -41,9 +41,7 @@ def _programs(page: Path) -> list[Block]:
     theirs: Mapping[str, str] = THEIRS
     prefix = theirs.get(page.name, "ask.py")  # of OpenAI's client, which checks itself
     found = [
-        one
-        for one in blocks(page)
-        if one.language == "python" and not one.file.startswith(prefix)
+        one for one in blocks(page) if one.language == "python" and not one.file.startswith(prefix)
     ]
     assert found or page == README, page
     return found

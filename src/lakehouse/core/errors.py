@@ -209,6 +209,9 @@ class LogUnavailable(InfraError):
 
 
 class SetupError(LakehouseError):
-    """A bad configuration file or command line: one clear message, nothing starts, exit 2."""
+    """The configuration, a type, a check or a command line cannot be used: nothing starts.
+
+    A command ends with exit code 2.
+    """
 
     exit_code: ClassVar[int] = 2

@@ -79,10 +79,13 @@ Told = Callable[[Outcome[Any]], object]
 class ManyOptions(CreateOptions, total=False):
     """Further arguments of `create_many`: those of `create`, for every item, and these.
 
-    `concurrency`: sessions at once, 1 to 1,024; 16 unless it says otherwise. `progress`: True for a
-    bar on stderr (one line at the end if that is no terminal), an object with tqdm's `update`, or a
-    function that is called with each `Outcome`. `resume`: a file to append each outcome to, and to
-    continue from. `messages` and `session_id` are not allowed: every item has its own.
+    `messages` and `session_id` are not allowed: every item has its own.
+
+    Attributes:
+        concurrency: Sessions at once, 1 to 1,024; 16 if left out.
+        progress: True for a bar on stderr (one line at the end if that is no terminal), an object
+            with tqdm's `update`, or a function that is called with each `Outcome`.
+        resume: A file to append each outcome to, and to continue from.
     """
 
     concurrency: int

@@ -30,11 +30,25 @@ Prompt = str | Sequence[Mapping[str, str]]
 class CreateOptions(TypedDict, total=False):
     """Further arguments of `create`. One that is None is the same as one that is left out.
 
-    `kind`: a configured kind, whose schema, grounding and rules hold beside the type. `model`: an
-    alias. `max_retries`: attempts after the first, 0 to 9. `context`: any object for the
-    type's validators and the checks; `validation_context` is the same. `deadline`: seconds, or a
-    `timedelta`. `session_id`: the session's, as in `X-Lakehouse-Trace-Id`; a new one if left out.
-    `messages`: instead of a prompt. The others are those of `POST /v1/iterate`.
+    Attributes:
+        kind: A configured kind, whose schema, grounding and rules hold beside the type.
+        model: The alias of a configured model; the kind's, or the first one, if left out.
+        system: The system prompt, in the place of the kind's.
+        messages: Messages, in the place of a prompt.
+        max_retries: Attempts after the first, 0 to 9; 2 if left out.
+        context: Any object for the validators of the type and the checks.
+        validation_context: Another name of `context`.
+        temperature: As the model's provider means it.
+        top_p: As the model's provider means it.
+        seed: A whole number for providers that take one.
+        max_tokens: Tokens of one answer at most.
+        stop: At most 16 texts that end an answer.
+        deadline: Seconds, or a `timedelta`, for all attempts together.
+        constrain: `off`: the model decodes without a schema. The answer is checked in every case.
+        candidates: How the model is offered the tables' values that the text names.
+        conversation_id: What links the rows of a conversation.
+        metadata: Texts of your own for the row, by name.
+        session_id: The session's id, as in `X-Lakehouse-Trace-Id`; a new one if left out.
     """
 
     kind: str | None
@@ -60,7 +74,27 @@ class CreateOptions(TypedDict, total=False):
 class IterateFields(TypedDict, total=False):
     """The members of `POST /v1/iterate`, and `session_id`. One that is None is left out.
 
-    `schema` and `output_schema` are JSON Schemas as dicts; `deadline_ms` counts milliseconds.
+    Attributes:
+        kind: A configured kind. It or a schema is needed.
+        schema: A JSON Schema as a dict, in the place of a kind.
+        prompt: The text of the only user turn. It or messages are needed.
+        messages: `{"role": "system" | "user" | "assistant", "content": text}` each.
+        system: The system prompt, in the place of the kind's.
+        model: The alias of a configured model.
+        max_iterations: Attempts at most, 1 to 10.
+        constrain: `off`: the model decodes without a schema.
+        temperature: As the model's provider means it.
+        max_tokens: Tokens of one answer at most.
+        seed: A whole number for providers that take one.
+        deadline_ms: Milliseconds for all attempts together.
+        conversation_id: What links the rows of a conversation.
+        metadata: Texts of your own for the row, by name.
+        candidates: How the model is offered the tables' values that the text names.
+        top_p: As the model's provider means it.
+        stop: At most 16 texts that end an answer.
+        output_schema: A JSON Schema as a dict that must hold beside the kind's.
+        assert_formats: Whether `format` in the schemas is checked.
+        session_id: The session's id; a new one if left out.
     """
 
     kind: str | None
@@ -87,7 +121,7 @@ class IterateFields(TypedDict, total=False):
 
 _CLIENT: Final = f"lakehouse-python/{__version__}"
 _OPTIONS: Final = frozenset(get_type_hints(CreateOptions))
-_HINT: Final = "The members are those of `POST /v1/iterate`: docs/reference/http-api.md."
+_HINT: Final = "docs/reference/python.md describes the arguments of create and iterate."
 _OURS: Final = frozenset({"messages", "max_retries", "context", "validation_context", "deadline"})
 
 
