@@ -175,7 +175,7 @@ def find_kind(name: str, kinds: Mapping[str, _Found]) -> _Found:
         raise Refusal(
             "unknown_kind",
             f"kind {name!r} is not configured{did_you_mean(name, kinds)}; "
-            f"there is {_names(kinds)}.",
+            f"{f'there is {_names(kinds)}' if kinds else 'no kind is configured'}.",
             hint="GET /v1/kinds lists the kinds, or send `schema` with a JSON Schema of your own.",
         )
     return kind

@@ -12,7 +12,7 @@ from lakehouse.core.errors import SetupError
 from lakehouse.core.ports import KindInfo
 from lakehouse.core.session import Attempt, Judged
 from lakehouse.library.check_threads import CheckThreads
-from lakehouse.library.checks import CheckRegistry
+from lakehouse.library.checks import CheckRegistry, checkable
 from lakehouse.library.errors import failure_of, told
 from lakehouse.library.hooks import Hook, Hooks
 from lakehouse.library.many import AnyPrompts, Batch, ManyOptions, Outcome
@@ -242,15 +242,18 @@ class AsyncLake:
         return session
 
     def check(self, output_type: Any, *, timeout_ms: int | None = None) -> Callable[[F], F]:
-        """Decorate a function that checks every instance of a type, after all other checks.
+        """Decorate a function that checks every instance of a type.
 
-        It is `def` or `async def`, of the instance, or of the instance and the call's `context`.
-        It raises `Reject` to reject; any other error ends the session as `rule_broken`. A `def`
-        runs in a thread. Its limit is 10 s unless `timeout_ms` says otherwise.
+        It reads what the schema and the type itself accept, beside grounding and rules. It is `def`
+        or `async def`, of the instance, or of the instance and the call's `context`. It raises
+        `Reject` to reject; any other error ends the session as `rule_broken`. A `def` runs in a
+        thread. Its limit is 10 s unless `timeout_ms` says otherwise.
 
         Raises:
             SetupError: It is no such function.
         """
+        with told():
+            checkable(output_type)
 
         def register(function: F) -> F:
             with told():

@@ -17,6 +17,7 @@ import msgspec
 
 from lakehouse.core.errors import SetupError
 from lakehouse.core.limits import CHECK_MS_DEFAULT, CHECK_MS_MAX, CHECKS_NAMED_BYTES_MAX
+from lakehouse.library.known_types import type_of
 
 _WRAPPERS_MAX: Final = 100
 _FORMS: Final = "Write it as `def check(instance)` or `def check(instance, context)`."
@@ -119,6 +120,21 @@ def _is_interactive() -> bool:
 def _is_same(one: RegisteredCheck, other: RegisteredCheck) -> bool:
     named = one.name.startswith("__main__:") and "<" not in one.name
     return named and one.name == other.name and bool(one.type_ == other.type_)
+
+
+def checkable(type_: Any) -> None:
+    """Check that checks can belong to it.
+
+    Raises:
+        SetupError: It is no type: a check of it would never run.
+    """
+    if inspect.isroutine(type_):
+        raise SetupError(
+            f"check() got the function {name_of(type_)!r}, and must get the type that it checks.",
+            hint="Write @lake.check(Event) above the function.",
+        )
+    if not getattr(type_, "__parameters__", ()):  # of a generic class, every form is checked
+        type_of(type_)
 
 
 def checks_text(checks: Sequence[RegisteredCheck]) -> str:

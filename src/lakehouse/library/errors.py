@@ -4,6 +4,7 @@
 or the configuration, a type or a check cannot be used.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final, cast
@@ -15,8 +16,10 @@ from lakehouse.core.wording import counted
 from lakehouse.library.session import Session, SessionAttempt, SessionFinding
 
 _FINDINGS_TOLD_MAX = 10
+_OF_HTTP: Final = re.compile(r"/openapi\.json|GET /v1/")
 _HINTS: Final[Mapping[str, str]] = {  # in place of those that speak of HTTP
-    "invalid_request": "help(lakehouse.CreateOptions) describes the arguments of create.",
+    "invalid_request": "help(lakehouse.CreateOptions) describes the arguments of create, and "
+    "help(lakehouse.IterateFields) those of iterate.",
     "unknown_kind": "The client's kinds() lists the kinds.",
     "unknown_model": "The client's models() lists the models with their state.",
 }
@@ -99,7 +102,7 @@ def told() -> Iterator[None]:
         raise Refused(
             error.code,
             error.public,
-            hint=_HINTS.get(error.code, error.hint),
+            hint=_HINTS.get(error.code, "") if _OF_HTTP.search(error.hint) else error.hint,
             retryable=error.retryable,
             retry_after_s=error.retry_after_s,
         ) from error

@@ -1,5 +1,6 @@
 """The client for plain Python: `lakehouse.open` and `lakehouse.connect`."""
 
+import atexit
 import os
 import threading
 import weakref
@@ -46,7 +47,7 @@ class Lake:
         self._hooks = Hooks()
         self._inner = _Inner()
         self._closed = False
-        weakref.finalize(self, _close, self._inner)
+        weakref.finalize(self, _close, self._inner).atexit = False  # `_close_all` comes before
         _LAKES.add(self)
         with told():
             self._running()
@@ -282,4 +283,13 @@ def _abandon_all() -> None:
         lake.abandon_in_child()
 
 
+def _close_all() -> None:
+    for lake in list(_LAKES):
+        lake.close()
+
+
 os.register_at_fork(after_in_child=_abandon_all)
+# At the end of the interpreter, before its executors stop, which closing a client needs: `atexit`
+# comes after them. `concurrent.futures` itself registers this way.
+_register = getattr(threading, "_register_atexit", atexit.register)
+_register(_close_all)

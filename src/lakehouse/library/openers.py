@@ -73,7 +73,7 @@ def connect(url: str, *, api_key: str | None = None) -> Lake:
     """Connect to a running gateway, such as `http://127.0.0.1:4110`.
 
     Args:
-        url: The gateway's address, without `/v1`.
+        url: The gateway's address; `/v1` at its end is left out.
         api_key: One of its keys, if it wants one.
 
     Raises:

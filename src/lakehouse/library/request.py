@@ -120,6 +120,7 @@ class IterateFields(TypedDict, total=False):
 
 
 _CLIENT: Final = f"lakehouse-python/{__version__}"
+_RETRIES: Final = 2
 _OPTIONS: Final = frozenset(get_type_hints(CreateOptions))
 _HINT: Final = "docs/reference/python.md describes the arguments of create and iterate."
 _OURS: Final = frozenset({"messages", "max_retries", "context", "validation_context", "deadline"})
@@ -163,7 +164,7 @@ def create_fields(prompt: object, options: Mapping[str, Any], schema: bytes) -> 
     check_names(options, _OPTIONS)
     fields = {name: value for name, value in options.items() if name not in _OURS}
     fields |= _texts(prompt, options.get("messages"))
-    fields["max_iterations"] = _retries(options.get("max_retries", 2)) + 1
+    fields["max_iterations"] = _retries(options.get("max_retries")) + 1
     fields["deadline_ms"] = _milliseconds(options.get("deadline"))
     fields["assert_formats"] = True  # what parses an answer does not take other texts
     fields["schema" if options.get("kind") is None else "output_schema"] = msgspec.Raw(schema)
@@ -211,6 +212,8 @@ def _texts(prompt: object, messages: object) -> dict[str, Any]:
 
 
 def _retries(value: object) -> int:
+    if value is None:
+        return _RETRIES
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < ITERATIONS_MAX:
         return value
     raise _invalid(f"`max_retries` is {shown(value)}; allowed is 0 to {ITERATIONS_MAX - 1}.")

@@ -115,7 +115,7 @@ class TypeCheck(Generic[T]):
         if ended.error is not None:
             raise InfraError(
                 "rule_broken",
-                f"{what} raised {_told(ended.error, None)}",
+                f"{what} raised {_told(ended.error, None)}.",
                 hint="A validator must reject with ValueError or AssertionError.",
             ) from ended.error
         return ended.value  # type: ignore[return-value]  # None only where the type has it
@@ -218,7 +218,7 @@ def _rejects(check: RegisteredCheck, ended: CallEnd[Any]) -> list[Reject]:
         error = next(one for one in leaves if not isinstance(one, Reject))
     raise InfraError(
         "rule_broken",
-        f"The check {check.name!r} raised {_told(error, check)}",
+        f"The check {check.name!r} raised {_told(error, check)}.",
         hint=f"Correct the check. {_REJECT_HINT}",
     ) from ended.error
 

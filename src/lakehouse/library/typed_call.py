@@ -1,27 +1,24 @@
 """One call for an instance of a type: its request, and what checks and reads the answer."""
 
 from collections.abc import Mapping
-from functools import lru_cache
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
 from lakehouse.core.context import CallContext
 from lakehouse.core.errors import Refusal
-from lakehouse.core.json_text import ENCODER
 from lakehouse.core.kind import digest_of
 from lakehouse.core.metadata import CHECKS_MEMBER, SOURCE_MEMBER, TYPE_MEMBER
 from lakehouse.core.session import IterateRequest
 from lakehouse.library.check_threads import CheckThreads
 from lakehouse.library.checks import CheckRegistry, RegisteredCheck, checks_text
+from lakehouse.library.known_types import type_of
 from lakehouse.library.request import asked_of, context_of, create_fields
 from lakehouse.library.runner import TypeChecks
 from lakehouse.library.type_check import TypeCheck
-from lakehouse.output_types.output_type import OutputType, output_type
+from lakehouse.output_types.output_type import OutputType
 
 T = TypeVar("T")
-
-_TYPES_KEPT: Final = 256
 
 
 class TypedCall(msgspec.Struct, Generic[T], frozen=True):
@@ -66,33 +63,6 @@ def typed_call(
     request, context = asked_of(fields, _facts(output, checks))
     check = TypeCheck(output, checks, context_of(options), threads)
     return TypedCall(request, context, output, check, checks)
-
-
-def type_of(type_: Any) -> OutputType[Any]:
-    """Return the output type of a type or of a JSON Schema; the last 256 are kept.
-
-    Raises:
-        SetupError: No answer can be read into it.
-    """
-    if isinstance(type_, Mapping):
-        try:
-            return _of_schema(ENCODER.encode(dict(type_)))
-        except (TypeError, ValueError):
-            return output_type(type_)  # its error says what is wrong
-    try:
-        return _of_type(type_)
-    except TypeError:  # what it has in `Annotated` has no hash
-        return output_type(type_)
-
-
-@lru_cache(_TYPES_KEPT)
-def _of_type(type_: Any) -> OutputType[Any]:
-    return output_type(type_)
-
-
-@lru_cache(_TYPES_KEPT)
-def _of_schema(raw: bytes) -> OutputType[Any]:
-    return output_type(msgspec.json.decode(raw))
 
 
 def _facts(output: OutputType[Any], checks: tuple[RegisteredCheck, ...]) -> Mapping[str, str]:

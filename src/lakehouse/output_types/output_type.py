@@ -16,6 +16,8 @@ A schema that only refers to a definition has that definition's members at its r
 repeat a name are left out.
 """
 
+import enum
+import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
@@ -284,8 +286,23 @@ def _unknown(
             except Exception as own:  # noqa: BLE001  whatever it says, this is the part
                 member, error = f"{part.member}, {title_of(part.hint)},", own
                 break
+    if _is_plain_class(found[0].hint):
+        return SetupError(
+            f"{member} is a plain class, and cannot be a type of answers.",
+            hint="Make it a dataclass, a TypedDict, a msgspec.Struct or a Pydantic model.",
+        )
     told = f"{member} cannot be a type of answers: {_first_line(error)}"
     return SetupError(told, hint=hint)
+
+
+def _is_plain_class(hint: Any) -> bool:
+    """Return whether it is a class of a program, with annotations that nothing reads."""
+    return (
+        isinstance(hint, type)
+        and not is_fielded(hint)
+        and not issubclass(hint, enum.Enum)
+        and hint.__module__ not in sys.stdlib_module_names
+    )
 
 
 def _first_line(error: Exception) -> str:

@@ -116,9 +116,15 @@ def test_a_closed_client_says_so(tmp_path):
         lake.create(SCHEMA, PROMPT)
 
 
-def test_a_script_that_does_not_close_ends_and_leaves_a_whole_log(tmp_path):
+@pytest.mark.parametrize("client", ["lakehouse.open()", "lake"])
+def test_a_script_that_does_not_close_ends_and_leaves_a_whole_log(tmp_path, client):
+    """Whether nothing holds the client any more, or the module does to the end."""
     configured(tmp_path)
-    code = f"import lakehouse; print(lakehouse.open().create({SCHEMA!r}, 'x')['airport'])"
+    code = (
+        "import lakehouse\n"
+        f"{'lake = lakehouse.open()' if client == 'lake' else ''}\n"
+        f"print({client}.create({SCHEMA!r}, 'x')['airport'])"
+    )
 
     ended = subprocess.run(
         [sys.executable, "-W", "error", "-c", code],
