@@ -81,7 +81,8 @@ class _Gateway:
         self._caller = caller
 
     async def iterate(self, request: IterateRequest) -> SessionReply:
-        return await self._caller.iterate(request)
+        reply, _ = await self._caller.post(request)
+        return reply
 
     async def tables(self, reply: SessionReply) -> dict[str, str] | None:
         with contextlib.suppress(InfraError):

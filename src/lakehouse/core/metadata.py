@@ -16,15 +16,19 @@ TYPE_MEMBER: Final = "python_type"
 SOURCE_MEMBER: Final = "python_source"
 CHECKS_MEMBER: Final = "python_checks"
 AFTER_MEMBER: Final = "python_after"
+CALL_MEMBER: Final = "python_call"
 
 RESERVED_MEMBERS: Final = frozenset(
     {DOOR_MEMBER, RETRY_MEMBER, IDEMPOTENCY_KEY, MODEL_MEMBER, FUNCTION_MEMBER, FORMAT_MEMBER}
 )
 """Those that a caller may not write. `client` and `user` are the caller's, where it writes them."""
-PYTHON_MEMBERS: Final = frozenset({TYPE_MEMBER, SOURCE_MEMBER, CHECKS_MEMBER, AFTER_MEMBER})
+PYTHON_MEMBERS: Final = frozenset(
+    {TYPE_MEMBER, SOURCE_MEMBER, CHECKS_MEMBER, AFTER_MEMBER, CALL_MEMBER}
+)
 """Those that clients in Python write, here or elsewhere: the type of the answer, the digest of its
-code, what else of Python checked it, and the row whose answer that rejected. With the last, the
-last user turn is the findings (`user_texts`)."""
+code, what else of Python checked it, the row whose answer that rejected, and, where the caller
+gave the session id, an id of the call. With `AFTER_MEMBER`, the last user turn is the findings
+(`user_texts`)."""
 OWN_MEMBERS: Final = RESERVED_MEMBERS | PYTHON_MEMBERS | {CLIENT_MEMBER, USER_MEMBER}
 """All of them; the limit of members does not count them."""
 

@@ -19,7 +19,6 @@ from lakehouse.core.context import CallContext, session_context
 from lakehouse.core.conversation import later_turns
 from lakehouse.core.errors import InfraError, Refusal
 from lakehouse.core.finding import ordered
-from lakehouse.core.ids import new_id
 from lakehouse.core.json_text import NULL
 from lakehouse.core.kind import ArtifactCheck
 from lakehouse.core.limits import ITERATIONS_DEFAULT
@@ -75,7 +74,7 @@ class CheckedSessions:
         """Run one session, and check its answer; the reply has the attempts of all so far."""
         self._goes_on = False
         told = None if self._judged is None else self._tell_rejected
-        reply = await self._caller.iterate(request, context, judged=told, key=new_id())
+        reply = await self._caller.iterate(request, context, judged=told)
         attempts = tuple(map(self._numbered, reply.attempts))
         if reply.verdict != "accepted":
             return self._whole(reply, attempts)

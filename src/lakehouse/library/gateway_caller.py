@@ -4,12 +4,12 @@ Whatever answers at an address may be something else: a web page, a proxy, anoth
 Each is one clear error, and "could not be run", never "not accepted".
 """
 
-from collections.abc import Callable, Coroutine
-from typing import Any, Final, TypeVar
+import asyncio
+from collections.abc import Coroutine, Sequence
+from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 
-from lakehouse.admission.keyed_calls import KEY_HEADER
 from lakehouse.core.chat import ModelStatus
 from lakehouse.core.context import TRACE_ID_HEADER, CallContext
 from lakehouse.core.errors import InfraError, Refusal, SetupError
@@ -22,7 +22,9 @@ from lakehouse.core.limits import (
 )
 from lakehouse.core.ports import KindInfo
 from lakehouse.core.session import Attempt, IterateRequest, Judged, SessionReply
+from lakehouse.engine.run import logged_reply
 from lakehouse.engine.task import find_kind, find_model
+from lakehouse.library.row_search import RowSearch
 from lakehouse.transport.client import (
     HttpClient,
     HttpLimits,
@@ -41,6 +43,7 @@ _ASK_MS: Final = 30_000  # for what needs no model
 _SESSION_MS: Final = DEADLINE_MS_MAX + LOAD_BUDGET_MS_MAX
 _NOT_HERE: Final = frozenset({"not_found", "method_not_allowed"})
 _OF_PROXIES: Final = frozenset({502, 503, 504})
+_LOOKS_AT_ONCE: Final = 4  # of one client: each reads the log, and a restart loses many sessions
 
 _T = TypeVar("_T")
 
@@ -64,12 +67,20 @@ class _JudgedBy(msgspec.Struct):
     tables: dict[str, str]
 
 
-class _Rows(msgspec.Struct):
-    rows: tuple[_JudgedBy, ...]
+class _Rows(msgspec.Struct, Generic[_T]):
+    rows: tuple[_T, ...]
 
 
 class _Models(msgspec.Struct):
     models: tuple[ModelStatus, ...]
+
+
+class _Lost(Exception):
+    """No answer arrived to a call whose session may run, or have run."""
+
+    def __init__(self, error: InfraError) -> None:
+        super().__init__(error.public)
+        self.error = error
 
 
 class GatewayCaller:
@@ -108,65 +119,43 @@ class GatewayCaller:
                     f"a line break."
                 ) from error
         self._http = HttpClient()
+        self._closed = asyncio.Event()
+        self._looks = asyncio.Semaphore(_LOOKS_AT_ONCE)
 
     async def iterate(
-        self,
-        request: IterateRequest,
-        context: CallContext | None = None,
-        *,
-        judged: Judged | None = None,
-        key: str | None = None,
+        self, request: IterateRequest, context: CallContext, *, judged: Judged | None = None
     ) -> SessionReply:
-        """Run one session, under the session id of `context`; without one, the gateway makes it.
+        """Run one session, under the session id of `context`.
 
-        `judged` gets each attempt once, in order. With an idempotency key, a call whose connection
-        was lost is made once more: it joins its session, or is answered from that one's row.
+        `judged` gets each attempt once, in order. If the connection is lost when the session may
+        have begun, the reply is made from the session's row, which is waited for until its time is
+        over: the deadline, 180 s for a model that loads, and a grace. Nothing is sent twice.
 
         Raises:
             Refusal: The gateway did not take it on.
             InfraError: `connect`: no gateway answers there. `crashed`: the connection was lost, and
-                the session of `context` may have run.
+                no row was found, or several that may be this session's.
         """
-        return (await self.post(request, context, judged=judged, key=key))[0]
-
-    async def post(
-        self,
-        request: IterateRequest,
-        context: CallContext | None = None,
-        *,
-        judged: Judged | None = None,
-        key: str | None = None,
-    ) -> tuple[SessionReply, bytes]:
-        """Run one session, and give the reply's own bytes too; see `iterate`."""
-        await self._greet()
-        session_id = None if context is None else context.session_id
-        headers, body = dict(self._headers), msgspec.json.encode(request)
-        if session_id is not None:
-            headers[TRACE_ID_HEADER] = session_id
-        if key is not None:
-            headers[KEY_HEADER] = key
+        search = RowSearch(request, context)
         once = None if judged is None else _Once(judged)
+        try:
+            reply, _ = await self._session(search.request, context.session_id, once)
+        except _Lost as lost:
+            row = await search.row(self._logged, self._closed)
+            if row is None:
+                raise lost.error from lost.__cause__
+            reply = logged_reply(row)
         if once is not None:
-            headers["accept"] = LINES_TYPE
-
-        def send() -> Coroutine[Any, Any, HttpReply]:
-            call = self._http.post(
-                self._url + "/v1/iterate",
-                headers=headers,
-                body=body,
-                limits=_limits(_SESSION_MS),
-                arrived=None if once is None else LineReader(once).arrived,
-            )
-            patience_ms = request.deadline_ms or DEADLINE_MS_DEFAULT
-            return while_alive(call, http=self._http, url=self._url, patience_ms=patience_ms)
-
-        call = send() if key is None else _sent_again_if_lost(send)
-        reply = whole_answer(await self._reply(call, session_id=session_id))
-        found = self._session(self._checked(reply), session_id)
-        if once is not None:
-            for attempt in found.attempts:
+            for attempt in reply.attempts:
                 once(attempt)
-        return found, reply.body
+        return reply
+
+    async def post(self, request: IterateRequest) -> tuple[SessionReply, bytes]:
+        """Run one session under an id of the gateway's; give the reply's own bytes too.
+
+        Raises as `iterate` does. A lost connection is `connect`: nobody knows the session's id.
+        """
+        return await self._session(request, None, None)
 
     async def kinds(self) -> tuple[KindInfo, ...]:
         """Return the gateway's kinds; raises as `iterate` does."""
@@ -187,17 +176,51 @@ class GatewayCaller:
 
     async def tables(self, row_id: str) -> dict[str, str] | None:
         """Return the digests of a session's tables; None if its row is missing."""
-        await self._greet()
-        url = f"{self._url}/v1/sessions/{row_id}"
-        call = self._http.get(url, headers=self._headers, limits=_limits(_ASK_MS))
-        reply = self._checked(await self._reply(call), may_miss=True)
-        if reply.status == 404:
-            return None
-        rows = self._decoded(reply, _Rows).rows
+        rows = await self._rows(row_id, _Rows[_JudgedBy])
         return rows[0].tables if rows else None
 
     async def close(self) -> None:
+        """Close the connections; calls that still run fail."""
+        self._closed.set()
         await self._http.close()
+
+    async def _session(
+        self, request: IterateRequest, session_id: str | None, judged: Judged | None
+    ) -> tuple[SessionReply, bytes]:
+        """Run one session; `judged` gets the attempts that arrive before the reply does.
+
+        Raises:
+            _Lost: With a session id: the session may run, or have run.
+        """
+        await self._greet()
+        headers = dict(self._headers)
+        if session_id is not None:
+            headers[TRACE_ID_HEADER] = session_id
+        if judged is not None:
+            headers["accept"] = LINES_TYPE
+        call = self._http.post(
+            self._url + "/v1/iterate",
+            headers=headers,
+            body=msgspec.json.encode(request),
+            limits=_limits(_SESSION_MS),
+            arrived=None if judged is None else LineReader(judged).arrived,
+        )
+        patience_ms = request.deadline_ms or DEADLINE_MS_DEFAULT
+        waited = while_alive(call, http=self._http, url=self._url, patience_ms=patience_ms)
+        reply = self._checked(whole_answer(await self._reply(waited, session_id=session_id)))
+        return self._whole(reply, session_id), reply.body
+
+    async def _logged(self, session_id: str) -> Sequence[msgspec.Raw]:
+        async with self._looks:
+            return await self._rows(session_id, _Rows[msgspec.Raw])
+
+    async def _rows(self, identity: str, kind: type[_Rows[_T]]) -> Sequence[_T]:
+        """Return the newest rows of a session, or the row of a row id; none if there is none."""
+        await self._greet()
+        url = f"{self._url}/v1/sessions/{identity}"
+        call = self._http.get(url, headers=self._headers, limits=_limits(_ASK_MS))
+        reply = self._checked(await self._reply(call), may_miss=True)
+        return () if reply.status == 404 else self._decoded(reply, kind).rows
 
     async def _greet(self) -> None:
         if self._greeted:
@@ -245,13 +268,16 @@ class GatewayCaller:
             )
         raise error
 
-    def _session(self, reply: HttpReply, session_id: str | None) -> SessionReply:
+    def _whole(self, reply: HttpReply, session_id: str | None) -> SessionReply:
         try:
             return self._decoded(reply, SessionReply)
         except InfraError as error:
-            if session_id is None or reply.status not in _OF_PROXIES:
+            cut = reply.headers.get("content-type") == LINES_TYPE  # by a proxy of HTTP/1.0
+            if session_id is None or not (cut or reply.status in _OF_PROXIES):
                 raise
             why = f"a proxy before it answered with status {reply.status}"
+            if cut:
+                why = "the answer was cut"
             raise self._lost(why, session_id, internal=error.public) from error
 
     def _decoded(self, reply: HttpReply, kind: type[_T]) -> _T:
@@ -270,7 +296,7 @@ class GatewayCaller:
             "`lakehouse up` starts one.",
         )
 
-    def _lost(self, why: str, session_id: str, *, internal: str) -> InfraError:
+    def _lost(self, why: str, session_id: str, *, internal: str) -> _Lost:
         error = InfraError(
             "crashed",
             f"The gateway at {self._url} was lost during the session: {why}.",
@@ -279,7 +305,7 @@ class GatewayCaller:
             internal=internal,
         )
         error.session_id = session_id
-        return error
+        return _Lost(error)
 
     def _unreached(self, fault: TransportFault) -> InfraError:
         if fault.kind == "connect":
@@ -301,23 +327,6 @@ class GatewayCaller:
 def _limits(total_ms: int) -> HttpLimits:
     connect_ms = min(CONNECT_TIMEOUT_MS_DEFAULT, total_ms)
     return HttpLimits(connect_ms, total_ms, total_ms, total_ms, 8 * ROW_BYTES_MAX)
-
-
-async def _sent_again_if_lost(send: Callable[[], Coroutine[Any, Any, HttpReply]]) -> HttpReply:
-    """Send a call whose session has a key, and send it again if its connection is lost.
-
-    If that fails too, the first fault is raised where the session may have begun with it.
-    """
-    try:
-        return await send()
-    except TransportFault as fault:
-        if fault.kind not in {"connect", "malformed"}:
-            raise
-        first = fault
-    try:
-        return await send()
-    except TransportFault as fault:
-        raise fault if first.unsent else first from None
 
 
 class _Once:

@@ -5,7 +5,6 @@ from typing import Final
 from lakehouse.core.chat import ModelStatus
 from lakehouse.core.context import CallContext
 from lakehouse.core.errors import Refusal
-from lakehouse.core.ids import new_id
 from lakehouse.core.ports import KindInfo
 from lakehouse.core.session import IterateRequest, Judged, SessionReply
 from lakehouse.library.checked_sessions import CheckedSessions
@@ -22,9 +21,9 @@ _WORDS: Final = CallerWords(
 class OverHttp:
     """A `SessionRunner` over the public API of a gateway.
 
-    Every session has an idempotency key, so that a lost connection loses no answer: the call is
-    made once more, and joins the session or gets its reply from the log. Nothing else is repeated.
-    Cancelling a call closes its connection; the session goes on at the gateway, and has a row.
+    A lost connection loses no answer: the session goes on at the gateway, and its row is waited
+    for (`GatewayCaller.iterate`). Nothing is sent twice. Cancelling a call closes its connection;
+    that session goes on too, and has a row.
 
     Code in Python cannot run at the gateway: it runs here, on accepted answers (`CheckedSessions`).
     """
@@ -47,7 +46,7 @@ class OverHttp:
     ) -> SessionReply:
         caller = self._running()
         if checks is None:
-            return await caller.iterate(request, context, judged=judged, key=new_id())
+            return await caller.iterate(request, context, judged=judged)
         if checks.rules:
             raise Refusal(
                 "invalid_request",
