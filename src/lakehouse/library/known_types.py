@@ -37,11 +37,12 @@ def type_of(type_: Any) -> OutputType[Any]:
         hash(type_)
     except TypeError:  # of what it has in `Annotated`
         return output_type(type_)
-    return _of_type(type_)
+    # Unions are equal in any order, and the first branch that fits is the one that is read.
+    return _of_type(type_, "" if isinstance(type_, type) else repr(type_))
 
 
 @lru_cache(_KEPT)
-def _of_type(type_: Any) -> OutputType[Any]:
+def _of_type(type_: Any, written: str) -> OutputType[Any]:  # noqa: ARG001  a part of the key
     return output_type(type_)
 
 
