@@ -14,7 +14,7 @@ neither contains anything that looks like a key. Keys that do not look like one 
 code that knows them.
 """
 
-from typing import ClassVar, Final, Literal
+from typing import Any, ClassVar, Final, Literal
 
 from lakehouse.core.redaction import redact
 
@@ -118,6 +118,10 @@ class LakehouseError(Exception):
         self.hint = hint
         self.internal = internal or public
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Not by calling the class, as errors are by default: each takes arguments of its own.
+        return _copied, (type(self), self.args), self.__dict__
+
 
 class Refusal(LakehouseError):
     """A rejected request: answered as an RFC 9457 problem, without a row.
@@ -215,3 +219,7 @@ class SetupError(LakehouseError):
     """
 
     exit_code: ClassVar[int] = 2
+
+
+def _copied(error_class: type[LakehouseError], args: tuple[object, ...]) -> LakehouseError:
+    return error_class.__new__(error_class, *args)

@@ -42,9 +42,6 @@ class Exhausted(LakehouseError):
         self.attempts: tuple[SessionAttempt, ...] = session.attempts
         self.usage: Usage = session.usage
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.session,)
-
 
 class Refused(LakehouseError):
     """The call was not accepted: no model was called, no row is written.
@@ -66,10 +63,6 @@ class Refused(LakehouseError):
         self.code = code
         self.retryable = retryable
         self.retry_after_s = retry_after_s
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        said = {"hint": self.hint, "retryable": self.retryable, "retry_after_s": self.retry_after_s}
-        return _refused, (self.code, self.public, said)
 
 
 def failure_of(session: Session) -> Exhausted | InfraError:
@@ -115,10 +108,6 @@ def told() -> Iterator[None]:
     except LakehouseError as error:
         error.args = (_sentences(error.public, error.hint),)
         raise
-
-
-def _refused(code: str, message: str, said: dict[str, Any]) -> Refused:
-    return Refused(code, message, **said)
 
 
 def _sentences(message: str, hint: str) -> str:
