@@ -13,13 +13,13 @@ from lakehouse.core.chat import Usage
 from lakehouse.core.errors import InfraCode, InfraError, LakehouseError, Refusal
 from lakehouse.core.session import ReplyError
 from lakehouse.core.wording import counted
+from lakehouse.library.request import ARGUMENTS_HINT
 from lakehouse.library.session import Session, SessionAttempt, SessionFinding
 
 _FINDINGS_TOLD_MAX = 10
 _OF_HTTP: Final = re.compile(r"/openapi\.json|GET /v1/")
 _HINTS: Final[Mapping[str, str]] = {  # in place of those that speak of HTTP
-    "invalid_request": "help(lakehouse.CreateOptions) describes the arguments of create, and "
-    "help(lakehouse.IterateFields) those of iterate.",
+    "invalid_request": ARGUMENTS_HINT,
     "unknown_kind": "The client's kinds() lists the kinds.",
     "unknown_model": "The client's models() lists the models with their state.",
 }

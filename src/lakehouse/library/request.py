@@ -122,7 +122,10 @@ class IterateFields(TypedDict, total=False):
 _CLIENT: Final = f"lakehouse-python/{__version__}"
 _RETRIES: Final = 2
 _OPTIONS: Final = frozenset(get_type_hints(CreateOptions))
-_HINT: Final = "docs/reference/python.md describes the arguments of create and iterate."
+ARGUMENTS_HINT: Final = (
+    "help(lakehouse.CreateOptions) describes the arguments of create, and "
+    "help(lakehouse.IterateFields) those of iterate."
+)
 _OURS: Final = frozenset({"messages", "max_retries", "context", "validation_context", "deadline"})
 
 
@@ -151,7 +154,7 @@ def asked_of(
     try:
         request = decode(body, IterateRequest)
     except Refusal as error:
-        raise Refusal(error.code, error.public, hint=_HINT) from error
+        raise Refusal(error.code, error.public, hint=ARGUMENTS_HINT) from error
     return request, session_context(session_id)
 
 
@@ -255,5 +258,5 @@ def _encoded(said: Mapping[str, Any]) -> bytes:
     return b"{%b}" % b",".join(members)
 
 
-def _invalid(message: str, *, hint: str = _HINT) -> Refusal:
+def _invalid(message: str, *, hint: str = ARGUMENTS_HINT) -> Refusal:
     return Refusal("invalid_request", message, hint=hint)
