@@ -65,6 +65,7 @@ METADATA = {
     "python_type": "of a [client in Python](python.md): the type of the answer",
     "python_source": "a digest of the modules that define that type, if its code reads the answer",
     "python_checks": "the checks in Python and the SQL rules of that type, each with a digest",
+    "python_call": "a call in Python, where the caller gave the session id: its row is found by it",
     "python_after": "the row whose answer code in Python rejected, for the session after it",
 }
 NOT_OF_THIS_API = {"ambiguous_session"}  # only feedback names a session that has several rows
