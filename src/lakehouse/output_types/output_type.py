@@ -28,6 +28,7 @@ from lakehouse.core.json_text import ENCODER, JsonValue, pointer_parts
 from lakehouse.core.kind import RULES_KEYWORD, GroundingRule, ModelFault, SqlRule, digest_of
 from lakehouse.output_types import msgspec_types
 from lakehouse.output_types.checked_schema import checked_schema
+from lakehouse.output_types.idle_markers import RULES_NAME, check_kept, check_written
 from lakehouse.output_types.markers import Rule
 from lakehouse.output_types.reading import (
     WRAPPED_MEMBER,
@@ -63,7 +64,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _PYDANTIC = frozenset({"pydantic", "pydantic_core", "annotated_types"})
-_RULES_NAME = "lakehouse_rules"
 
 
 class OutputType(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
@@ -128,13 +128,15 @@ def output_type(type_: Any, /) -> OutputType[Any]:
 
     Raises:
         SetupError: Naming the member: no answer can be read into it, a marker stands where no
-            pointer leads, or a rule stands inside.
+            pointer leads or would check nothing, or a rule stands inside.
     """
     if isinstance(type_, Mapping):
         return _of_schema(dict(type_))
     found = list(parts(type_))
+    check_written(found)
     rules = _rules(found)
     schema, reader, wrapped = _read_by(type_, found)
+    check_kept(found, schema)
     title = title_of(type_)
     schema = without_titles(with_plain_root(schema), "Wrapped" if wrapped else title)
     raw, more = without_rules(ENCODER.encode(schema))
@@ -238,10 +240,10 @@ def _rules(found: list[TypePart]) -> list[SqlRule]:
     rules: list[SqlRule] = []
     for index, part in enumerate(found):
         own = [one for one in part.metadata if isinstance(one, Rule)]
-        listed = getattr(part.hint, _RULES_NAME, ()) if _is_fielded_class(part.hint) else ()
+        listed = getattr(part.hint, RULES_NAME, ()) if _is_fielded_class(part.hint) else ()
         if not isinstance(listed, list | tuple) or not all(isinstance(one, Rule) for one in listed):
             raise SetupError(
-                f"{part.member}.{_RULES_NAME} is {listed!r}; it must list Rule(…).",
+                f"{part.member}.{RULES_NAME} is {listed!r}; it must list Rule(…).",
                 hint='Write `lakehouse_rules: ClassVar = [Rule("SELECT …", "message")]`.',
             )
         if index and (own or (listed and part.hint is not found[0].hint)):
