@@ -106,7 +106,7 @@ class Stack:
     def catalog(self) -> Catalog:
         """The configured kinds and models, from which sessions are planned."""
         if self._catalog is None:
-            self._catalog = catalog(self.config)
+            self._catalog = catalog(self.config, own=self.role in {"library", "replay"})
         return self._catalog
 
     @property
@@ -309,8 +309,10 @@ def model_names(config: Config) -> Mapping[str, ModelName]:
     return {name: settings.named(name) for name, settings in config.models.items()}
 
 
-def catalog(config: Config) -> Catalog:
+def catalog(config: Config, *, own: bool = False) -> Catalog:
     """Build the catalog that sessions are planned from; reads the kinds' schemas.
+
+    `own`: requests are this process's own, which may use every table.
 
     Raises:
         SetupError: A kind cannot be used.
@@ -322,6 +324,7 @@ def catalog(config: Config) -> Catalog:
         config_digest=config.digest,
         schemas=schemas,
         tables=config.tables,
+        private=frozenset(name for name, one in config.tables.items() if one.private and not own),
         deadline_ms=config.session.deadline_ms,
         load_budget_ms=config.session.load_budget_ms,
         max_iterations=config.session.max_iterations,

@@ -25,6 +25,9 @@ path = "airports.csv"
 types = {{ gates = "number" }}
 [tables.late]
 path = "late.csv"
+[tables.staff]
+path = "airports.csv"
+private = true
 [kinds.event]
 schema = "event.json"
 [[kinds.event.grounding]]
@@ -225,6 +228,7 @@ def test_a_table_that_cannot_be_read_is_an_outage_of_the_session(
     ("keyword", "words"),
     [
         ({"column": "airport.iata"}, ["'/a'", "'airport'", "did you mean 'airports'", "'late'"]),
+        ({"column": "staff.iata"}, ["'/a'", "table 'staff' is private"]),
         ({"column": "airports.itaa"}, ["'/a'", "'airports.itaa'", "did you mean 'iata'"]),
         ({"column": "airports.iata", "with": {"b": "airports.town"}}, ["'airports.town'", "gates"]),
         ({"column": "airports.gates"}, ["can only be string", "contains number"]),

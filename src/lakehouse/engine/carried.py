@@ -24,11 +24,17 @@ from lakehouse.validation.schema_choices import ViewTooLarge
 _TABLES_NAMED_MAX: Final = 20  # in one message
 
 
-def with_carried(kind: Kind, schema: CompiledSchema, tables: Collection[str] | None) -> Kind:
+def with_carried(
+    kind: Kind,
+    schema: CompiledSchema,
+    tables: Collection[str] | None,
+    private: Collection[str] = (),
+) -> Kind:
     """Return a kind with the rules that the schema in force carries, checked.
 
     Rules that the kind has already are not added again. `tables` are those configured; None: only
-    another process knows them. Cost: none without such rules, else about 2 ms a rule, once.
+    another process knows them. Of those that are `private`, only the kind may use columns. Cost:
+    none without such rules, else about 2 ms a rule, once.
 
     Raises:
         Refusal: `invalid_schema`, naming the value's pointer, what is wrong, and the nearest name.
@@ -48,6 +54,11 @@ def with_carried(kind: Kind, schema: CompiledSchema, tables: Collection[str] | N
     added = tuple([rule for rule in schema.grounding if rule not in kind.grounding])
     if not added:
         return kind
+    for rule in added:
+        table = "" if rule.column is None else split_reference(rule.column)[0]
+        if table in private:
+            told = f"table {shown(table)} is private: only configured kinds may use it"
+            raise _refusal(rule, told)
     grounding, carried = (*kind.grounding, *added), msgspec.json.encode(added)
     return msgspec.structs.replace(kind, grounding=grounding, carried=carried)
 

@@ -51,7 +51,8 @@ _RANGES: Final = (
 class Catalog(msgspec.Struct, frozen=True, kw_only=True):
     """What the configuration offers to sessions. The first model is the default one.
 
-    `tables` are the names of the tables; None: only another process knows them.
+    `tables` are the names of the tables; None: only another process knows them. Schemas of callers
+    may not use those that are `private`.
     """
 
     kinds: Mapping[str, Kind]
@@ -59,6 +60,7 @@ class Catalog(msgspec.Struct, frozen=True, kw_only=True):
     config_digest: str
     schemas: SchemaCache
     tables: Collection[str] | None = None
+    private: frozenset[str] = frozenset()
     deadline_ms: int = DEADLINE_MS_DEFAULT
     load_budget_ms: int = LOAD_BUDGET_MS_DEFAULT
     max_iterations: int = ITERATIONS_DEFAULT
@@ -129,9 +131,11 @@ def plan(request: IterateRequest, context: CallContext, catalog: Catalog) -> Ses
     sampling = defaults if asked == UNSAID else asked.over(defaults)
     system = kind.system if request.system is None else request.system
     schema = judging_schema(kind, inline, catalog.schemas, assert_formats=request.assert_formats)
+    if schema.grounding:
+        kind = with_carried(kind, schema, catalog.tables, catalog.private)
     return SessionTask(
         context=context,
-        kind=with_carried(kind, schema, catalog.tables) if schema.grounding else kind,
+        kind=kind,
         schema=schema,
         model=model,
         system=system,

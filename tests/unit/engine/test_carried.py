@@ -132,3 +132,20 @@ def test_the_wait_for_tables_before_a_session_is_a_part_of_its_deadline() -> Non
     assert tables.waits >= 1
     [row] = sink.rows
     assert row.duration_ms >= 100
+
+
+def test_a_private_table_is_for_configured_kinds_only():
+    """Their rules stay, also where a caller's schema says the same beside them."""
+    known = msgspec.structs.replace(catalog(), tables=TABLES, private=frozenset({"airports"}))
+    request = IterateRequest(schema=raw(IATA), prompt="x")
+    with pytest.raises(Refusal, match="table 'airports' is private: only configured kinds") as told:
+        plan(request, call_context((), ()), known)
+    assert told.value.code == "invalid_schema"
+
+    rule = GroundingRule(path="/code", column="airports.iata")
+    kind = msgspec.structs.replace(kind_of(EVENT), grounding=(rule,))
+    known = msgspec.structs.replace(
+        catalog(event=kind), tables=TABLES, private=frozenset({"airports"})
+    )
+    same = IterateRequest(kind="event", output_schema=raw(IATA), prompt="x")
+    assert plan(same, call_context((), ()), known).kind.grounding == (rule,)
