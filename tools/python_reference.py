@@ -111,10 +111,17 @@ def methods(name: str, home: Home) -> Iterator[str]:
             continue
         seen.add(one.name)
         own = ast.get_docstring(last(home.tree, name, one.name)) or ""
-        docstring = docstrings.get(one.name, own) if name == "Lake" else own
+        docstring = own
+        if name == "Lake" and one.name in docstrings:
+            docstring = f"{docstrings[one.name]}\n\n{example_of(own)}"
         shown = f"{one.name}: {returned(one)}" if is_property else signature(one)
         yield from (f"#### `{name}.{one.name}`", "", "```", shown, "```", "")
         yield from prose(docstring)
+
+
+def example_of(docstring: str) -> str:
+    """Give the lines of a docstring from its prompt to the next empty line."""
+    return f">>>{docstring.partition('>>>')[2]}".partition("\n\n")[0] if ">>>" in docstring else ""
 
 
 def defined(tree: ast.Module, name: str) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
@@ -214,10 +221,14 @@ def table(fields: Mapping[str, str], told_of: Mapping[str, str]) -> Iterator[str
 
 
 def prose(docstring: str) -> Iterator[str]:
-    """Show a docstring: sections as lists, indented lines as code."""
+    """Show a docstring: sections as lists, indented lines and examples as code."""
     code: list[str] = []
-    in_section = False
+    in_section = in_example = False
     for line in [*docstring.splitlines(), ""]:
+        in_example = bool(line) and (in_example or line.startswith(">>>"))
+        if in_example:
+            code.append(line)
+            continue
         section = _SECTION.match(line)
         entry = re.match(r"    (\w+): (.*)", line)
         if line.startswith("    ") and not in_section:

@@ -206,9 +206,6 @@ class AsyncLake:
         outcome that is waited for, so an endless iterable goes too, and memory stays flat. An item
         that fails is an outcome with an `error`; it does not end the others.
 
-            async for outcome in lake.create_many(Event, notices, resume="events.jsonl"):
-                print(outcome.index, outcome.value if outcome.ok else outcome.error)
-
         Closing it early cancels what runs, as an error of the iterable or of a `progress` function
         does, which is raised after the outcomes before it: see `contextlib.aclosing`.
 

@@ -31,6 +31,17 @@ class Reject(Exception):
     member `result`: `/result/0/price`. `nearest` are texts or numbers that would do there, the best
     first; three are told. Other values, a path that leads nowhere and an empty message are errors
     of the check, and end the session.
+
+    >>> with lakehouse.open() as lake:
+    ...     @lake.check(Event)
+    ...     def is_short(event: Event) -> None:
+    ...         if event.minutes > 20:
+    ...             raise lakehouse.Reject("/minutes", "is over 20", nearest=[20])
+    ...     try:
+    ...         lake.create(Event, "BCN: delayed 25 minutes.", max_retries=1)
+    ...     except lakehouse.Exhausted as error:
+    ...         print(*error.findings)
+    /minutes: is over 20; nearest: 20
     """
 
     def __init__(self, path: str, message: str, *, nearest: Sequence[object] = ()) -> None:

@@ -26,7 +26,15 @@ _HINTS: Final[Mapping[str, str]] = {  # in place of those that speak of HTTP
 
 
 class Exhausted(LakehouseError):
-    """No answer of the session passed. `artifact` and `findings` are those of the last one."""
+    """No answer of the session passed. `artifact` and `findings` are those of the last one.
+
+    >>> with lakehouse.open() as lake:
+    ...     try:
+    ...         lake.create(Event, "BCN: delayed 25 minutes.", max_retries=0)
+    ...     except lakehouse.Exhausted as error:
+    ...         error.artifact, error.findings[0].path, error.findings[0].nearest
+    ({'airport': 'BCX', 'minutes': 25}, '/airport', ('BCN', 'BOS'))
+    """
 
     code = "max_iter_exhausted"
 

@@ -84,7 +84,12 @@ class Lake:
     @overload
     def create(self, *, response_model: type[T], **options: Unpack[CreateOptions]) -> T: ...
     def create(self, output_type: Any = None, prompt: Any = None, **options: Any) -> Any:
-        """Return an instance of a type that passed every check. See `AsyncLake.create`."""
+        """Return an instance of a type that passed every check. See `AsyncLake.create`.
+
+        >>> with lakehouse.open() as lake:
+        ...     lake.create(Event, "BCN Barcelona: VY3901 delayed 25 minutes.", max_retries=1)
+        Event(airport='BCN', minutes=25)
+        """
         return self._wait(lambda lake: lake.create(output_type, prompt, **options))
 
     @overload
@@ -112,7 +117,13 @@ class Lake:
     def create_with_session(
         self, output_type: Any = None, prompt: Any = None, **options: Any
     ) -> tuple[Any, Session]:
-        """Return the instance as `create` does, and its session."""
+        """Return the instance as `create` does, and its session.
+
+        >>> with lakehouse.open() as lake:
+        ...     event, session = lake.create_with_session(Event, "BCN: delayed 25 minutes.")
+        >>> session.verdict, session.iterations, [str(one) for one in session.attempts[0].findings]
+        ('accepted', 2, ['/airport: "BCX" is not in airports.iata; nearest: "BCN", "BOS"'])
+        """
         return self._wait(lambda lake: lake.create_with_session(output_type, prompt, **options))
 
     @overload
@@ -143,6 +154,13 @@ class Lake:
         """Yield each attempt when it is judged, and at last the checked instance.
 
         Never yields an unchecked part. Closing it early cancels the call. Raises as `create`.
+
+        >>> with lakehouse.open() as lake:
+        ...     for one in lake.stream(Event, "BCN Barcelona: VY3901 delayed 25 minutes."):
+        ...         print(one if isinstance(one, Event) else one.outcome)
+        rejected
+        accepted
+        Event(airport='BCN', minutes=25)
         """
         loop, lake = self._running()
         items = lake.stream(output_type, prompt, **options)
@@ -179,8 +197,12 @@ class Lake:
     ) -> Generator[Outcome[Any], None, None]:
         """Yield an `Outcome` for each prompt, in order, and run some of them at a time.
 
-            for outcome in lake.create_many(Event, notices, resume="events.jsonl", progress=True):
-                print(outcome.index, outcome.value if outcome.ok else outcome.error)
+        >>> with lakehouse.open() as lake:
+        ...     notices = ["BCN: delayed 25 minutes.", "BOS: delayed 40 minutes."]
+        ...     for outcome in lake.create_many(Event, notices, resume="events.jsonl"):
+        ...         print(outcome.index, outcome.value if outcome.ok else outcome.error)
+        0 Event(airport='BCN', minutes=25)
+        1 Event(airport='BOS', minutes=40)
 
         The prompts are taken in the caller's thread, one for each outcome, and more while the next
         outcome is not there. See `AsyncLake.create_many`.
@@ -193,17 +215,39 @@ class Lake:
         """Run one session and return how it ended, whatever the verdict.
 
         Takes the members of `POST /v1/iterate`: `kind` or `schema`, `prompt` or `messages`, ….
+
+        >>> with lakehouse.open() as lake:
+        ...     session = lake.iterate(kind="event", prompt="BCN: delayed 25 minutes.")
+        >>> session.verdict, session.artifact
+        ('accepted', {'airport': 'BCN', 'minutes': 25})
         """
         return self._wait(lambda lake: lake.iterate(**fields))
 
     def check(self, output_type: Any, *, timeout_ms: int | None = None) -> Callable[[F], F]:
-        """Decorate a function that checks every instance of a type. See `AsyncLake.check`."""
+        """Decorate a function that checks every instance of a type. See `AsyncLake.check`.
+
+        >>> lake = lakehouse.open()
+        >>> @lake.check(Event)
+        ... def is_plausible(event: Event) -> None:
+        ...     if event.minutes > 20:
+        ...         raise lakehouse.Reject("/minutes", "is over 20")
+        >>> lake.create(Event, "BCN: delayed 25 minutes.", max_retries=1)
+        Traceback (most recent call last):
+        lakehouse.library.errors.Exhausted: No answer was accepted in 2 attempts …
+          /minutes: is over 20
+        >>> lake.close()
+        """
         return self._running()[1].check(output_type, timeout_ms=timeout_ms)
 
     def on(self, event: Literal["attempt", "session"], hook: Hook) -> None:
         """Call a function with each attempt or session, in the client's own thread.
 
         See `AsyncLake.on`.
+
+        >>> with lakehouse.open() as lake:
+        ...     lake.on("session", lambda session: print(session.verdict, session.iterations))
+        ...     event = lake.create(Event, "BCN: delayed 25 minutes.")
+        accepted 2
         """
         self._running()[1].on(event, hook)
 

@@ -26,6 +26,10 @@ Settings = str | os.PathLike[str] | Mapping[str, Any] | None
 def open(config: Settings = None) -> Lake:  # noqa: A001  read as `lakehouse.open`
     """Open a stack in this process: no server, no port. Rows go to the configured log.
 
+    >>> with lakehouse.open("lakehouse.toml") as lake:
+    ...     lake.create(Event, "BCN Barcelona: VY3901 delayed 25 minutes.")
+    Event(airport='BCN', minutes=25)
+
     Args:
         config: A file, or its sections as a dict, whose relative paths start at the working
             directory. None: as for the commands, `$LAKEHOUSE_CONFIG`, else `lakehouse.toml` in the
@@ -38,7 +42,14 @@ def open(config: Settings = None) -> Lake:  # noqa: A001  read as `lakehouse.ope
 
 
 def open_async(config: Settings = None) -> AsyncLake:
-    """Open a stack in this process, for asyncio. Use it with `async with`. See `open`."""
+    """Open a stack in this process, for asyncio. Use it with `async with`. See `open`.
+
+    >>> async def main() -> Event:
+    ...     async with lakehouse.open_async("lakehouse.toml") as lake:
+    ...         return await lake.create(Event, "BCN Barcelona: VY3901 delayed 25 minutes.")
+    >>> asyncio.run(main())
+    Event(airport='BCN', minutes=25)
+    """
     return AsyncLake(_local(config)(), CheckRegistry(), Hooks())
 
 
@@ -72,6 +83,10 @@ def config_of(config: Settings) -> "Config":
 def connect(url: str, *, api_key: str | None = None) -> Lake:
     """Connect to a running gateway, such as `http://127.0.0.1:4110`.
 
+    >>> with lakehouse.connect("http://127.0.0.1:4110") as lake:
+    ...     lake.create(Event, "BCN Barcelona: VY3901 delayed 25 minutes.")
+    Event(airport='BCN', minutes=25)
+
     Args:
         url: The gateway's address; `/v1` at its end is left out.
         api_key: One of its keys, if it wants one.
@@ -83,7 +98,14 @@ def connect(url: str, *, api_key: str | None = None) -> Lake:
 
 
 def connect_async(url: str, *, api_key: str | None = None) -> AsyncLake:
-    """Connect to a running gateway, for asyncio. Use it with `async with`. See `connect`."""
+    """Connect to a running gateway, for asyncio. Use it with `async with`. See `connect`.
+
+    >>> async def main() -> Event:
+    ...     async with lakehouse.connect_async("http://127.0.0.1:4110") as lake:
+    ...         return await lake.create(Event, "BCN Barcelona: VY3901 delayed 25 minutes.")
+    >>> asyncio.run(main())
+    Event(airport='BCN', minutes=25)
+    """
     return AsyncLake(_remote(url, api_key)(), CheckRegistry(), Hooks())
 
 

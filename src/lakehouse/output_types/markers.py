@@ -60,6 +60,10 @@ class Grounded(ValueMarker, frozen=True):
     `within`, which needs `tolerance`, an absolute distance. `candidates` is how the model is
     offered the column's values that the text names; None: as the session says.
 
+    >>> class Stop(msgspec.Struct):
+    ...     airport: Annotated[str, Grounded("airports.iata", with_={"city": "airports.city"})]
+    ...     city: str
+
     Raises:
         SetupError: An argument is invalid.
     """
@@ -96,12 +100,18 @@ class Grounded(ValueMarker, frozen=True):
 
 
 def Within(column: str, *, tolerance: float) -> Grounded:  # noqa: N802  reads like its neighbours
-    """Mark a number that must be within `tolerance` (absolute) of a value of `table.column`."""
+    """Mark a number that must be within `tolerance` (absolute) of a value of `table.column`.
+
+    >>> Price = Annotated[float, Within("parts.price", tolerance=0.5)]
+    """
     return Grounded(column, match="within", tolerance=tolerance)
 
 
 class Quote(ValueMarker, frozen=True):
-    """The text must stand in the session's input, word for word."""
+    """The text must stand in the session's input, word for word.
+
+    >>> Reason = Annotated[str, Quote()]
+    """
 
     def keyword(self) -> dict[str, object]:
         return {"match": "quote"}
@@ -109,6 +119,8 @@ class Quote(ValueMarker, frozen=True):
 
 class Rule(msgspec.Struct, frozen=True):
     """A query that must return TRUE; `$name` is a top-level member. `message` tells the model why.
+
+    >>> Late = Annotated[Event, Rule("SELECT $minutes > 0", "the delay must be above 0")]
 
     Raises:
         SetupError: A text is empty.

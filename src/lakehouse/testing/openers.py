@@ -30,6 +30,12 @@ def scripted(
     No model is called, nothing is sent, and the log is removed at the end. Kinds, tables, checks
     and the models' settings are those of the configuration.
 
+    >>> with scripted([{"airport": "BCX"}, {"airport": "BCN", "minutes": 25}]) as lake:
+    ...     lake.create(Late, "BCN: delayed 25 minutes.")
+    ...     print(lake.requests[1].messages[-1].content.splitlines()[1])
+    Late(airport='BCN', minutes=25)
+    Findings: [{"path":"","expected":{"required":"minutes"}}]
+
     Args:
         answers: Texts; or values that are written as JSON: dicts, lists, instances of types; or
             `Outage`s; or functions of the `ModelCall` that return one of these, `async` or not. One
