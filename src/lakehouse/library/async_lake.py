@@ -159,10 +159,16 @@ class AsyncLake:
         Never yields an unchecked part. Closing it early cancels the call. Raises as `create`.
         """
         judged: asyncio.Queue[Attempt | None] = asyncio.Queue()
+
+        def over(session: asyncio.Task[Session]) -> None:
+            if not session.cancelled():
+                session.exception()  # seen: a stream that was closed before has nothing to warn of
+            judged.put_nowait(None)
+
         with told():
             call = self._call(output_type, prompt, options)
             session = asyncio.create_task(self._session(call, judged.put_nowait))
-            session.add_done_callback(lambda _: judged.put_nowait(None))
+            session.add_done_callback(over)
             try:
                 while (attempt := await judged.get()) is not None:
                     yield plain_attempt(attempt)

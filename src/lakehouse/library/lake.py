@@ -168,7 +168,7 @@ class Lake:
             while (item := loop.run(_next(items))) is not _END:
                 yield item
         finally:
-            loop.run(items.aclose())
+            loop.finish(items.aclose())
 
     @overload
     def create_many(
@@ -316,10 +316,15 @@ async def _next(items: AsyncGenerator[Any, None]) -> Any:
 def _close(inner: _Inner) -> None:
     with inner.lock:
         parts, inner.parts = inner.parts, None
-    if parts is not None:
-        loop, lake = parts
-        loop.run(lake.close())
-        loop.stop()
+    if parts is not None and parts[0].is_current:  # which a thread cannot wait for
+        threading.Thread(target=_end, args=parts, name="lakehouse-close").start()
+    elif parts is not None:
+        _end(*parts)
+
+
+def _end(loop: LoopThread, lake: AsyncLake) -> None:
+    loop.run(lake.close())
+    loop.stop()
 
 
 def _abandon_all() -> None:

@@ -11,6 +11,7 @@ from typing import Any, Final, TypeVar
 import uvloop
 
 from lakehouse.core.errors import SetupError
+from lakehouse.library.in_process import closed
 
 _T = TypeVar("_T")
 _CANCEL_S: Final = 10.0  # for a cancelled call to leave its row
@@ -22,8 +23,15 @@ class LoopThread:
     def __init__(self) -> None:
         self._loop = uvloop.new_event_loop()
         self._tasks: dict[Future[Any], asyncio.Task[Any]] = {}
+        self._lock = threading.Lock()  # so that nothing is started behind the end
+        self._ends = False
         self._thread = threading.Thread(target=self._run, name="lakehouse-loop", daemon=True)
         self._thread.start()
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the caller is in the loop: a hook, a check, or the end of garbage."""
+        return threading.current_thread() is self._thread
 
     def run(self, work: Coroutine[Any, Any, _T]) -> _T:
         """Run a coroutine to its end and return its result. Blocks.
@@ -42,9 +50,10 @@ class LoopThread:
         """Start a coroutine, with the caller's context variables; returns its result to come.
 
         Raises:
-            SetupError: The caller is in the loop itself, where waiting would wait for ever.
+            SetupError: The caller is in the loop itself, where waiting would wait for ever; or the
+                thread has ended or ends.
         """
-        if threading.current_thread() is self._thread:
+        if self.is_current:
             work.close()
             raise SetupError(
                 "A hook or an async check called the client that runs it, and would wait for ever.",
@@ -52,8 +61,20 @@ class LoopThread:
             )
         future: Future[_T] = Future()
         context = contextvars.copy_context()
-        self._loop.call_soon_threadsafe(self._start, work, future, context)
+        with self._lock:
+            if self._ends:
+                work.close()
+                raise closed()
+            self._loop.call_soon_threadsafe(self._start, work, future, context)
         return future
+
+    def finish(self, work: Coroutine[Any, Any, object]) -> None:
+        """Run what ends something, unless all has ended; wait for it, except in the loop itself."""
+        if self.is_current:
+            self._start(work, Future(), contextvars.copy_context())
+            return
+        with contextlib.suppress(SetupError):
+            self.run(work)
 
     def cancel(self, *futures: "Future[Any]") -> None:
         """Cancel what was submitted, and wait until all has ended, for 10 s at most."""
@@ -62,12 +83,14 @@ class LoopThread:
             return
         with contextlib.suppress(RuntimeError):  # stopped meanwhile, which cancels them too
             self._loop.call_soon_threadsafe(self._cancel, left)
-        if threading.current_thread() is not self._thread:
+        if not self.is_current:
             wait(left, _CANCEL_S)
 
     def stop(self) -> None:
         """End the thread; what still runs in it is cancelled, and waited for, for 10 s at most."""
-        self._loop.call_soon_threadsafe(self._loop.stop)
+        with self._lock:
+            self._ends = True
+            self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
 
     def _run(self) -> None:
