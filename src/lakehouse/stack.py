@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
+import msgspec
+
 from lakehouse import __version__
 from lakehouse.chatd.client import ChatClient
 from lakehouse.chatd.service import ChatService
@@ -124,13 +126,17 @@ class Stack:
 
         Raises:
             SetupError: A rule is not a query, reads an unknown table, binds a member that the
-                schema does not allow, or fails for every answer.
+                schema does not name, or fails for every answer.
         """
         from lakehouse.config.rules import prepare, table_files  # noqa: PLC0415  as `_table_source`
 
         compiled = self.catalog.schemas.get(schema)
+        # Types name their members, except those that say that they take others. A misspelled name
+        # would be NULL in every answer.
+        others = msgspec.json.decode(schema).get("additionalProperties", False)
         prepared = await asyncio.to_thread(
-            prepare, rules, compiled, self.config, lambda index: (f"Rule {index}", "of the type")
+            partial(prepare, named_only=others is False),
+            *(rules, compiled, self.config, lambda index: (f"Rule {index}", "of the type")),
         )
         if self._tables is None:
             self._tables = table_files({}, self.catalog.schemas, self.config)

@@ -78,9 +78,17 @@ def doubts_about_rules(
 
 
 def prepare(
-    rules: Sequence[SqlRule], schema: CompiledSchema, config: Config, place: Place
+    rules: Sequence[SqlRule],
+    schema: CompiledSchema,
+    config: Config,
+    place: Place,
+    *,
+    named_only: bool = False,
 ) -> Mapping[str, PreparedRule]:
-    """Prepare rules for the answers of a schema; see `prepare_kinds`."""
+    """Prepare rules for the answers of a schema; see `prepare_kinds`.
+
+    With `named_only`, they may bind only members that the schema names.
+    """
     inputs = RuleInputs(member_shapes(schema), samples_of(schema))
     prepared: dict[str, PreparedRule] = {}
     for index, rule in enumerate(rules):
@@ -93,10 +101,11 @@ def prepare(
                 hint=error.hint or f"Correct `sql` {written}.",
             ) from error
         for member, state in _states(one, schema):
-            if state == "missing":
+            if state == "missing" or (named_only and state == "open"):
                 raise SetupError(
                     f"{field}: the rule {rule.sql!r} binds ${member}, a member that the schema "
-                    f"does not allow{_known(member, inputs)}.",
+                    f"does not {'allow' if state == 'missing' else 'name'}"
+                    f"{_known(member, inputs)}.",
                     hint="Correct the name, or name the member in the kind's schema.",
                 )
         prepared[rule.sql] = one
