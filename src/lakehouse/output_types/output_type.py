@@ -303,6 +303,7 @@ def _is_plain_class(hint: Any) -> bool:
         isinstance(hint, type)
         and not is_fielded(hint)
         and not issubclass(hint, enum.Enum)
+        and not hasattr(hint, "__get_pydantic_core_schema__")
         and hint.__module__ not in sys.stdlib_module_names
     )
 

@@ -22,8 +22,8 @@ from lakehouse.output_types.reading import (
 
 T = TypeVar("T")
 
-UNKNOWN: Final = (PydanticUserError, NameError, TypeError)
-"""What is raised for a type that Pydantic does not know."""
+UNKNOWN: Final = (PydanticUserError, NameError, TypeError, AttributeError, ImportError)
+"""What is raised for a type that Pydantic does not know, or needs another package for."""
 
 _FAULTS_MAX: Final = 200  # told of one artifact
 _MESSAGE_CHARS_MAX: Final = 2_000

@@ -152,10 +152,10 @@ def is_fielded(cls: Any) -> bool:
 
 
 def is_pydantic_model(cls: Any) -> bool:
-    """Return whether it is a model of Pydantic 2, without importing Pydantic."""
+    """Return whether it is a model of Pydantic 2, without importing Pydantic. BaseModel is none."""
     return (
         isinstance(cls, type)
-        and hasattr(cls, "__pydantic_complete__")
+        and hasattr(cls, "__pydantic_generic_metadata__")
         and hasattr(cls, "model_fields")
     )
 
@@ -211,6 +211,8 @@ def _check_says_something(member: str, hint: Any, metadata: tuple[object, ...]) 
     if hint in (Any, object):
         if not any(hasattr(one, "__get_pydantic_json_schema__") for one in metadata):
             _refuse(member, "Any" if hint is Any else "object", "Say which values it may have.")
+    elif hasattr(hint, "model_rebuild") and not is_pydantic_model(hint):
+        _refuse(member, "BaseModel itself", "Name a class that is derived from it.")
     elif isinstance(hint, TypeVar):
         _refuse(member, f"the type variable {hint.__name__}", "Write the type: `Box[str]`, say.")
     elif not args and (origin in _ARRAYS or origin in _MAPS or origin is tuple):

@@ -100,6 +100,8 @@ def test_members_of_a_pydantic_model_may_hold_anything(hint: Any):
         (print, "print is a callable;"),
         (lambda: 1, "<lambda> is a callable;"),
         ("Event", "Event is the name 'Event', which leads to no type;"),
+        (pydantic.BaseModel, "BaseModel is BaseModel itself;"),
+        (list[pydantic.BaseModel], "each element of list[BaseModel] is BaseModel itself;"),
         (io.BytesIO, "BytesIO cannot be a type of answers: "),
         ({"type": 5}, "The schema cannot be used: The schema is not accepted: at '/type'"),
         ({"type": {1, 2}}, "The schema cannot be used: "),
@@ -120,6 +122,23 @@ def test_a_class_that_no_library_knows_is_told_by_its_member(way: str):
     day = dataclasses.make_dataclass("Day", [("event", list[event])])
     told = refusal(day).public
     assert told.startswith("each element of Event.notes, BytesIO, cannot be a type of answers: ")
+
+
+class NeedsPackage:
+    """As pydantic.EmailStr is without its package."""
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
+        raise ImportError("email-validator is not installed")
+
+
+def test_a_type_whose_package_is_missing_names_the_package():
+    """Also where the class itself is asked for."""
+    assert "email-validator is not installed" in refusal(NeedsPackage).public
+    told = refusal(with_member(NeedsPackage, "dataclass")).public
+    assert told.startswith(
+        "Event.notes, NeedsPackage, cannot be a type of answers: email-validator"
+    )
 
 
 def test_what_both_libraries_refuse_has_both_reasons():
