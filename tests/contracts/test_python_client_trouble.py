@@ -114,12 +114,15 @@ def test_the_address_of_other_clients_is_taken_too(gateway: Process, more: str) 
     [
         ("localhost:4110", None, "URL is invalid"),
         ("ftp://localhost", None, "URL is invalid"),
+        (None, None, "URL is None; it must be a text"),
+        (4110, None, "URL is 4110; it must be a text"),
+        ("http://localhost", b"key", "API key is of the type bytes; it must be a text"),
         ("http://u:p4ss@localhost", None, "URL is invalid"),
         ("http://localhost:4110", "a\nb", "not allowed in a key"),
         ("http://localhost:4110", "", "is empty"),
     ],
 )
-def test_an_address_or_a_key_that_cannot_be_used(url: str, key: str | None, told: str) -> None:
+def test_an_address_or_a_key_that_cannot_be_used(url: Any, key: Any, told: str) -> None:
     for connect in (lakehouse.connect, lakehouse.connect_async):
         with pytest.raises(lakehouse.SetupError, match=told) as raised:
             connect(url, api_key=key)

@@ -4,9 +4,10 @@ from typing import Final
 
 from lakehouse.core.chat import ModelStatus
 from lakehouse.core.context import CallContext
-from lakehouse.core.errors import Refusal
+from lakehouse.core.errors import Refusal, SetupError
 from lakehouse.core.ports import KindInfo
 from lakehouse.core.session import IterateRequest, Judged, SessionReply
+from lakehouse.core.wording import shown
 from lakehouse.library.checked_sessions import CheckedSessions
 from lakehouse.library.gateway_caller import CallerWords, GatewayCaller
 from lakehouse.library.in_process import closed
@@ -74,10 +75,20 @@ class OverHttp:
         return self._caller
 
 
-def check_address(url: str, api_key: str | None) -> None:
+def check_address(url: object, api_key: object) -> None:
     """Check what a caller of a gateway is given; nothing is called.
 
     Raises:
         SetupError: The URL or the key cannot be used.
     """
+    if not isinstance(url, str):
+        raise SetupError(
+            f"The gateway's URL is {shown(url)}; it must be a text.",
+            hint="Such as http://127.0.0.1:4110. A variable of the environment may be missing.",
+        )
+    if not isinstance(api_key, str | None):
+        raise SetupError(
+            f"The API key is of the type {type(api_key).__name__}; it must be a text.",
+            hint="Decode it: api_key=key.decode().",
+        )
     GatewayCaller(url, api_key, _WORDS)
