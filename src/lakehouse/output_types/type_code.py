@@ -7,6 +7,7 @@ import dataclasses
 import inspect
 import sys
 from collections.abc import Iterator
+from types import CodeType
 from typing import Any, Final
 
 import msgspec
@@ -67,7 +68,7 @@ def _is_theirs(one: Any) -> bool:
     code = getattr(function, "__code__", None)
     if code is not None:
         module = function.__globals__.get("__name__", "")
-        if code.co_filename != "<string>" and module.partition(".")[0] not in _KNOWN:
+        if not _is_made(code, module) and module.partition(".")[0] not in _KNOWN:
             return True
         # One of a library's may wrap the author's.
         wrapped = [cell.cell_contents for cell in function.__closure__ or ()]
@@ -76,3 +77,9 @@ def _is_theirs(one: Any) -> bool:
         return False
     module = getattr(one, "__module__", None) or type(one).__module__
     return module.partition(".")[0] not in _KNOWN
+
+
+def _is_made(code: CodeType, module: str) -> bool:
+    """Return whether the standard library wrote it, for a dataclass or a NamedTuple."""
+    written = code.co_qualname.startswith("__create_fn__.") or module.startswith("namedtuple_")
+    return written and code.co_filename == "<string>"  # which `python -c` calls its code too

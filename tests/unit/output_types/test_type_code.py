@@ -168,3 +168,11 @@ class Missing(enum.Enum):
 )
 def test_what_an_author_wrote_is_code(type_: Any):
     assert output_type(type_).has_code
+
+
+def test_what_an_author_wrote_in_a_command_line_is_code():
+    """`python -c` gives code the file name that dataclasses give to what they make."""
+    space: dict[str, Any] = {"__name__": "__main__"}
+    exec("def known(value):\n    return value", space)
+    known = pydantic.AfterValidator(space["known"])
+    assert output_type(pydantic.create_model("Event", day=(Annotated[str, known], ...))).has_code
