@@ -57,5 +57,7 @@ class Hooks:
         for hook in self._of[event]:
             try:
                 hook(what)
-            except Exception:  # noqa: BLE001  the boundary: the session itself succeeded
+            except KeyboardInterrupt:
+                raise  # Ctrl-C, where the loop is the main thread's
+            except BaseException:  # noqa: BLE001  the boundary: the session itself succeeded
                 _LOG.exception("a hook of %r failed", event)

@@ -96,7 +96,10 @@ class LoopThread:
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
         try:
-            self._loop.run_forever()
+            while not self._ends:
+                # What ends programs leaves the loop too. Its caller gets it; the others go on.
+                with contextlib.suppress(SystemExit, KeyboardInterrupt):
+                    self._loop.run_forever()
             left = asyncio.all_tasks(self._loop)
             for task in left:
                 task.cancel()

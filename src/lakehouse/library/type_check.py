@@ -9,6 +9,7 @@ from decimal import Decimal
 from functools import partial
 from itertools import islice
 from pathlib import PurePath
+from threading import current_thread, main_thread
 from typing import Any, Final, Generic, NoReturn, Protocol, TypeVar
 
 from lakehouse.core.errors import InfraError
@@ -170,7 +171,9 @@ def _time_limit(what: str, timeout_ms: int, hint: str) -> Iterator[None]:
 def _called(call: Callable[[], T]) -> CallEnd[T]:
     try:
         return CallEnd(call())
-    except Exception as error:  # noqa: BLE001  as in a thread, except for what ends programs
+    except BaseException as error:  # as in a thread: what leaves the loop would end it, unseen
+        if isinstance(error, KeyboardInterrupt) and current_thread() is main_thread():
+            raise  # Ctrl-C
         return CallEnd(error=error)
 
 

@@ -116,3 +116,32 @@ def test_nothing_starts_behind_the_end_of_a_loop():
     release.set()
     stop.join(60)
     assert not stop.is_alive()
+
+
+@pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt()])
+def test_what_ends_programs_reaches_its_caller_and_the_loop_goes_on(error: BaseException):
+    loop = LoopThread()
+
+    async def leave() -> None:
+        raise error
+
+    async def stay() -> str:
+        await asyncio.sleep(0)
+        return "here"
+
+    with pytest.raises(type(error)):
+        loop.submit(leave()).result(60)
+    assert loop.submit(stay()).result(60) == "here"
+    loop.stop()
+
+
+@pytest.mark.parametrize("event", ["attempt", "session"])
+def test_a_hook_that_exits_loses_no_row(tmp_path, caplog, event):
+    def leave(_: object) -> None:
+        raise SystemExit(3)
+
+    with lakehouse.open(configured(tmp_path)) as lake:
+        lake.on(event, leave)
+        assert lake.create(SCHEMA, PROMPT)["airport"] == "BCN"
+    assert len(rows_in(tmp_path)) == 1
+    assert f"a hook of '{event}' failed" in caplog.text

@@ -42,6 +42,31 @@ def test_the_types_own_validators_run_first_and_no_check_after_they_reject(threa
     assert len(seen) == 1
 
 
+@pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt(), asyncio.CancelledError()])
+def test_what_ends_programs_is_an_error_of_the_type_also_where_no_code_was_found(
+    threads: CheckThreads, error: BaseException
+):
+    class Type:
+        name, wrapped, has_code = "shop:Order", False, False
+
+        def read(self, artifact: bytes, *, context: object = None) -> object:
+            raise error
+
+    ended: list[InfraError] = []
+
+    def judge() -> None:  # where Ctrl-C never comes
+        with pytest.raises(InfraError) as caught:
+            faults_of(TypeCheck(Type(), (), None, threads))
+        ended.append(caught.value)
+
+    thread = threading.Thread(target=judge)
+    thread.start()
+    thread.join(60)
+    assert [(one.code, type(error).__name__ in one.public) for one in ended] == [
+        ("rule_broken", True)
+    ]
+
+
 def test_validators_run_in_a_thread_and_get_the_context(threads: CheckThreads):
     idents: list[int] = []
 
