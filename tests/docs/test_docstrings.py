@@ -69,7 +69,8 @@ def examples() -> dict[str, doctest.DocTest]:
                 for one, method in vars(found).items()
                 if inspect.isfunction(method) and not one.startswith("_")
             }
-    parser, names = doctest.DocTestParser(), {"asyncio": asyncio, "msgspec": msgspec}
+    parser = doctest.DocTestParser()
+    names: dict[str, Any] = {"asyncio": asyncio, "msgspec": msgspec}
     names |= {"lakehouse": lakehouse, "scripted": scripted, "Annotated": Annotated}
     names |= {"Event": Event, "Late": Late, "Grounded": Grounded, "Quote": Quote}
     names |= {"Rule": Rule, "Within": Within}

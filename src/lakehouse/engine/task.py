@@ -118,8 +118,7 @@ def plan(request: IterateRequest, context: CallContext, catalog: Catalog) -> Ses
     inline = _inline_schema(kind, request.output_schema)
     model = find_model(request.model or kind.model, catalog.models)
     history = kind.history or model.history or "findings"
-    said = kind.sampling != UNSAID  # most kinds do not set it
-    defaults = kind.sampling.over(model.sampling) if said else model.sampling
+    defaults = model.sampling if kind.sampling == UNSAID else kind.sampling.over(model.sampling)
     temperature, temperature_raw = _temperature(request, defaults)
     asked = Sampling(
         temperature=temperature,

@@ -77,7 +77,7 @@ def test_an_error_names_the_line_of_the_check_and_the_file_without_its_path(
     line = check.__code__.co_firstlineno + 1
     text = ["ValueError: Invalid isoformat string: 'a~/b'", "ZeroDivisionError: "][is_async]
     assert f" raised {text}" in error.public
-    assert error.public.endswith(f" ({Path(__file__).name}, line {line})")
+    assert error.public.endswith(f" ({Path(__file__).name}, line {line}).")
 
 
 @pytest.mark.parametrize(
