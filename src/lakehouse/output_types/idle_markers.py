@@ -16,11 +16,12 @@ _UNCALLED: Final = (Grounded, Quote, Rule, ValueMarker, Within)
 
 
 def check_written(found: list[TypePart]) -> None:
-    """See that every marker is called, and stands in `Annotated`.
+    """See that every marker is called, stands in `Annotated`, and that its value has one name.
 
     Raises:
         SetupError: One is not; names the member.
     """
+    marked = any(isinstance(one, ValueMarker | Rule) for part in found for one in part.metadata)
     for part in found:
         for one in part.metadata:
             if any(one is each for each in _UNCALLED):
@@ -33,6 +34,8 @@ def check_written(found: list[TypePart]) -> None:
         if is_fielded(cls):
             for name, default in _defaults(cls):
                 _check_member(f"{title_of(part.hint)}.{name}", name, default)
+        if marked or hasattr(cls, RULES_NAME):
+            _check_names(part, cls)
 
 
 def check_kept(found: list[TypePart], schema: Mapping[str, Any]) -> None:
@@ -63,6 +66,17 @@ def _check_member(member: str, name: str, default: object) -> None:
             f"{member} has {default!r} as its default, which checks nothing.",
             hint=f"Write it into the type: `{name}: Annotated[str, {type(default).__name__}(…)]`.",
         )
+
+
+def _check_names(part: TypePart, cls: Any) -> None:
+    for name, info in getattr(cls, "__pydantic_fields__", {}).items():
+        alias = info.validation_alias
+        if not isinstance(alias, str | None):
+            raise SetupError(
+                f"{title_of(part.hint)}.{name} is read from {alias!r}, and markers and rules check "
+                "one name only, which an answer could evade.",
+                hint=f'Give it one name: `{name}: … = Field(alias="…")`.',
+            )
 
 
 def _defaults(cls: Any) -> Iterator[tuple[str, object]]:

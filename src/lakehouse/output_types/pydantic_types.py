@@ -4,6 +4,9 @@ Pydantic makes the schema, with our markers, and runs the validators of the type
 as the type says: by default it takes `"5"` as 5. The schema is what refuses that, before.
 """
 
+from collections.abc import Mapping
+from functools import partial
+from inspect import signature
 from typing import Any, Final, Generic, TypeVar
 
 import msgspec
@@ -25,6 +28,13 @@ T = TypeVar("T")
 UNKNOWN: Final = (PydanticUserError, NameError, TypeError, AttributeError, ImportError)
 """What is raised for a type that Pydantic does not know, or needs another package for."""
 
+# A model that is populated by its Python names too (`populate_by_name`) is read by those of the
+# schema alone: the checks know no others. Pydantic 2.10 cannot be told so.
+_NAMES: Final[Mapping[str, Any]] = (
+    {"by_alias": True, "by_name": False}
+    if "by_name" in signature(TypeAdapter.validate_json).parameters
+    else {}
+)
 _FAULTS_MAX: Final = 200  # told of one artifact
 _MESSAGE_CHARS_MAX: Final = 2_000
 _TOO_MANY_DIGITS: Final = "a number has too many digits to be checked: write it with at most 15"
@@ -38,12 +48,12 @@ class _Reader(Generic[T]):
     """
 
     def __init__(self, type_: Any) -> None:
-        self._adapter: TypeAdapter[T] = TypeAdapter(type_)
+        self._validate = partial(TypeAdapter[T](type_).validate_json, **_NAMES)
 
     def read(self, artifact: bytes, context: object) -> T:
         faults: list[ModelFault] = []
         try:
-            instance = self._adapter.validate_json(artifact, context=context)
+            instance = self._validate(artifact, context=context)
         except ValidationError as error:
             faults = _faults(error, json_of(artifact))
         if LONG_NUMBER.search(artifact) is not None:
@@ -62,7 +72,7 @@ class _Reader(Generic[T]):
         if exact == ENCODER.encode(value):
             return []
         try:
-            self._adapter.validate_json(exact, context=context)
+            self._validate(exact, context=context)
         except ValidationError as error:
             return _faults(error, value, digits=True)
         except (TypeError, AttributeError):

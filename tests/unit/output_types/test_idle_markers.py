@@ -92,6 +92,47 @@ def test_what_would_check_nothing_is_told_by_its_member(type_: Any, told: str):
     assert caught.value.hint
 
 
+@pytest.mark.parametrize(
+    "alias",
+    [pydantic.AliasChoices("code", "iata"), pydantic.AliasPath("codes", 0)],
+    ids=["choices", "path"],
+)
+def test_a_member_that_is_read_from_elsewhere_evades_no_marker(alias: Any):
+    """The schema has one name; a value under another would reach the instance unchecked."""
+
+    class Event(pydantic.BaseModel):
+        code: str = pydantic.Field("", validation_alias=alias)
+
+    class Marked(Event):
+        code: Annotated[str, CODE] = pydantic.Field("", validation_alias=alias)
+
+    class Ruled(Event):
+        lakehouse_rules: ClassVar[list[Rule]] = [RULE]
+
+    day = dataclasses.make_dataclass("Day", [("quote", Annotated[str, Quote()]), ("event", Event)])
+    for type_ in (Marked, list[Marked], Ruled, Annotated[Event, RULE], day):
+        with pytest.raises(SetupError, match=r"\.code is read from Alias.* one name only"):
+            output_type(type_)
+    assert output_type(Event).grounding == ()  # nothing to evade
+
+
+@pytest.mark.parametrize("how", ["populate_by_name", "validate_by_name"])
+def test_a_value_under_its_python_name_is_no_value(how: Any):
+    config: Any = {how: True}
+
+    class Event(pydantic.BaseModel):
+        model_config = config
+        code: Annotated[str, CODE] = pydantic.Field("none", alias="iataCode")
+
+    class Day(pydantic.BaseModel):
+        event: Event
+
+    read = output_type(Event).read
+    assert read(b'{"iataCode":"BCN"}').code == "BCN"
+    assert read(b'{"code":"XXX"}').code == "none"
+    assert output_type(Day).read(b'{"event":{"code":"XXX"}}').event.code == "none"
+
+
 def test_a_marker_after_a_schema_stays():
     assert [rule.path for rule in output_type(Named).grounding] == ["/code"]
     assert len(output_type(Named).rules) == 1
