@@ -1,14 +1,14 @@
 """A session as Python sees it: the reply of `POST /v1/iterate`, with plain values."""
 
+from decimal import Decimal
 from functools import cached_property
-from typing import Any, TypeVar
+from math import isfinite
+from typing import Any, Final
 
 import msgspec
 
 from lakehouse.core.chat import Usage
 from lakehouse.core.session import Attempt, ReplyError, SessionReply, Verdict
-
-_T = TypeVar("_T")
 
 
 class SessionFinding(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,7 +81,7 @@ class Session:
     @cached_property
     def artifact(self) -> Any:
         """The JSON value of the last attempt, None if there is none; see also `artifact_json`."""
-        return msgspec.json.decode(self.reply.artifact)
+        return _ANY.decode(self.reply.artifact)
 
     @property
     def artifact_json(self) -> bytes:
@@ -91,7 +91,7 @@ class Session:
     @cached_property
     def findings(self) -> tuple[SessionFinding, ...]:
         """Why the last attempt was rejected; empty when accepted."""
-        return _plain(self.reply.findings, tuple[SessionFinding, ...])
+        return _FINDINGS.decode(msgspec.json.encode(self.reply.findings))
 
     @cached_property
     def attempts(self) -> tuple[SessionAttempt, ...]:
@@ -101,8 +101,15 @@ class Session:
 
 def plain_attempt(attempt: Attempt) -> SessionAttempt:
     """Return an attempt with plain values."""
-    return _plain(attempt, SessionAttempt)
+    return _ATTEMPT.decode(msgspec.json.encode(attempt))
 
 
-def _plain(value: object, kind: type[_T]) -> _T:
-    return msgspec.json.decode(msgspec.json.encode(value), type=kind)
+def _number(text: str) -> float | Decimal:
+    """Read what a model may write: 1e400 is no double, and no reason to fail."""
+    number = float(text)
+    return number if isfinite(number) else Decimal(text)
+
+
+_ANY: Final = msgspec.json.Decoder(float_hook=_number)
+_FINDINGS: Final = msgspec.json.Decoder(tuple[SessionFinding, ...], float_hook=_number)
+_ATTEMPT: Final = msgspec.json.Decoder(SessionAttempt, float_hook=_number)
