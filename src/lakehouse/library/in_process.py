@@ -33,6 +33,7 @@ class InProcess:
         self._environment = environment
         self._stack: Stack | None = None
         self._prepared: set[bytes] = set()
+        self._preparing = asyncio.Lock()  # else all first calls of a type would prepare its rules
 
     async def start(self) -> None:
         from lakehouse.stack import Stack  # noqa: PLC0415  a remote client needs none
@@ -87,8 +88,10 @@ class InProcess:
         rules = tuple(checks.rules)
         key = hashlib.sha256(checks.schema + msgspec.json.encode(rules)).digest()
         if key not in self._prepared:
-            await stack.add_rules(key, rules, checks.schema)
-            self._prepared.add(key)
+            async with self._preparing:
+                if key not in self._prepared:
+                    await stack.add_rules(key, rules, checks.schema)
+                    self._prepared.add(key)
         return OwnChecks(rules=rules, key=key, check=checks.check)
 
 

@@ -1,5 +1,6 @@
 """SQL rules of a type: their names are those of its members in JSON."""
 
+import asyncio
 import dataclasses
 from typing import Annotated, Any
 
@@ -8,7 +9,8 @@ import pytest
 
 import lakehouse
 from lakehouse import Rule
-from lakehouse.testing import scripted
+from lakehouse.config.rules import prepare
+from lakehouse.testing import scripted, scripted_async
 
 
 class Trip(pydantic.BaseModel):
@@ -45,3 +47,21 @@ def test_a_type_that_takes_other_members_may_have_rules_of_them():
     with scripted(answers) as lake:
         rule = Annotated[Open, Rule("SELECT $hour > 3", "too early")]
         assert lake.create(rule, "When?").model_extra == {"hour": 5}
+
+
+def test_calls_that_begin_together_prepare_the_rules_of_their_type_once(monkeypatch):
+    prepared: list[Any] = []
+
+    def counted(rules: Any, *rest: Any, **how: Any) -> Any:
+        prepared.append(rules)
+        return prepare(rules, *rest, **how)
+
+    monkeypatch.setattr("lakehouse.config.rules.prepare", counted)
+    rule = Annotated[Stay, Rule("SELECT $nights < 5", "too long")]
+
+    async def main() -> list[Stay]:
+        async with scripted_async(lambda _: {"nights": 3}) as lake:
+            return await asyncio.gather(*(lake.create(rule, "How long?") for _ in range(20)))
+
+    assert asyncio.run(main()) == [Stay(3)] * 20
+    assert len(prepared) == 1
