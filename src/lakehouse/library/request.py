@@ -14,7 +14,6 @@ from lakehouse import __version__
 from lakehouse.core.context import CallContext, session_context
 from lakehouse.core.errors import Refusal
 from lakehouse.core.ids import SESSION_ID_PATTERN, is_session_id
-from lakehouse.core.json_text import ENCODER
 from lakehouse.core.kind import CandidatesMode
 from lakehouse.core.limits import BODY_BYTES_MAX, DEADLINE_MS_MAX, ITERATIONS_MAX
 from lakehouse.core.metadata import CLIENT_MEMBER, PYTHON_MEMBERS, reserved_fault
@@ -252,10 +251,21 @@ def _encoded(said: Mapping[str, Any]) -> bytes:
         if isinstance(value, float) and not math.isfinite(value):
             raise _invalid(f"`{name}` is {value}; it must be a finite number.")
         try:
-            members.append(ENCODER.encode(name) + b":" + ENCODER.encode(value))
+            members.append(_ENCODER.encode(name) + b":" + _ENCODER.encode(value))
         except (TypeError, ValueError, UnicodeEncodeError, RecursionError) as error:
             raise _invalid(f"`{name}` cannot be written as JSON: {error}.") from error
     return b"{%b}" % b",".join(members)
+
+
+def _plain(value: Any) -> object:
+    """Return what a text or a number of another library is: numpy.float64, a parser's string."""
+    for base in (str, int, float):
+        if isinstance(value, base):
+            return str.__str__(value) if base is str else base(value)
+    raise TypeError(f"Encoding objects of type {type(value).__name__} is unsupported")
+
+
+_ENCODER: Final = msgspec.json.Encoder(decimal_format="number", enc_hook=_plain)
 
 
 def _invalid(message: str, *, hint: str = ARGUMENTS_HINT) -> Refusal:

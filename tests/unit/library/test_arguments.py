@@ -100,3 +100,30 @@ def test_iterate_names_what_it_does_not_know():
         pytest.raises(lakehouse.Refused, match=r"Unknown field 'promt' \(did you mean 'prompt'"),
     ):
         lake.iterate(promt="x")  # type: ignore[call-arg]
+
+
+def test_texts_and_numbers_of_other_libraries_are_texts_and_numbers():
+    """numpy.float64 is a float, and what a parser of HTML returns is a text."""
+
+    class Text(str):
+        __slots__ = ()
+
+    class Number(float):
+        pass
+
+    class Count(int):
+        pass
+
+    with scripted(lambda _: {"airport": "BCN"}) as lake:
+        lake.create(Event, [{"role": "user", "content": Text("a notice")}])
+        lake.create(
+            Event,
+            Text("a notice"),
+            temperature=Number(0.5),
+            seed=Count(7),
+            metadata={"source": Text("a page"), Text("name"): "b"},
+        )
+        asked, row = lake.requests[1], lake.rows()[1]
+        assert lake.prompts == ["a notice"] * 2
+    assert (asked.temperature, asked.seed) == (0.5, 7)
+    assert (row["metadata"]["source"], row["metadata"]["name"]) == ("a page", "b")
