@@ -75,6 +75,12 @@ class Grounded(ValueMarker, frozen=True):
     candidates: CandidatesMode | None = None
 
     def __post_init__(self) -> None:
+        if not isinstance(self.with_, Mapping):
+            raise SetupError(
+                f"Grounded({self.column!r}): with_ is {self.with_!r}; it must map members to "
+                "columns.",
+                hint='For example with_={"city": "airports.city"}.',
+            )
         msgspec.structs.force_setattr(self, "with_", _FrozenPairs(self.with_))
         pairs = {
             name if name.startswith("/") else pointer(name): column

@@ -66,6 +66,7 @@ def test_pairs_belong_to_the_marker():
         (lambda: Grounded("a.b", with_={"c": "a"}), "column 'a' must be written table.column"),
         (lambda: Grounded("a.b", with_={"/c~": "a.c"}), "'/c~' is not a JSON Pointer"),
         (lambda: Grounded("a.b", with_={"c": "d.c"}), "'d.c', which is not in the table of 'a.b'"),
+        (lambda: Grounded("a.b", with_=["c"]), "with_ is ['c']; it must map members to columns"),  # type: ignore[arg-type]  # what is tested
         (lambda: Grounded("a.b", match="near"), "Invalid enum value 'near'"),  # type: ignore[arg-type]  # what is tested
         (lambda: Grounded("a.b", match="quote"), "match = 'quote' allows neither column nor with"),
         (lambda: Grounded("a.b", match="within"), "tolerance belongs to match = 'within'"),
