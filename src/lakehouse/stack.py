@@ -121,6 +121,10 @@ class Stack:
         """The prepared SQL rules of this process's kinds, by kind."""
         return self._tables.rules if self._tables is not None else {}
 
+    def has_rules(self, key: bytes) -> bool:
+        """Return whether the rules of `OwnChecks` with this key are prepared."""
+        return self._tables is not None and self._tables.has_rules(key)
+
     async def add_rules(self, key: bytes, rules: Sequence[SqlRule], schema: bytes) -> None:
         """Prepare the rules of `OwnChecks` for the answers of a schema, off the event loop.
 

@@ -23,7 +23,7 @@ from lakehouse.sql.database import open_database
 
 RULE_TIMEOUT_MS: Final = 10_000  # for all rules of one answer, waiting for a thread included
 _THREADS: Final = 2  # that run rules; DuckDB itself uses one per query
-_PENDING_MAX: Final = 256  # answers waiting for a thread; beyond, a session is not judged
+_PENDING_MAX: Final = 1_024  # answers waiting for a thread; beyond, a session is not judged
 CONFIG: Final[dict[str, str]] = {
     "enable_external_access": "false",
     "python_enable_replacements": "false",

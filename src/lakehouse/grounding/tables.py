@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import logging
 import os
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from lakehouse.core.errors import ColumnUnfit, TableUnavailable
+from lakehouse.core.errors import ColumnUnfit, InfraError, TableUnavailable
 from lakehouse.core.kind import GroundingRule, Kind, mode_of
 from lakehouse.core.ports import TableSnapshot
 from lakehouse.grounding.arrow import ColumnFault
@@ -37,6 +38,7 @@ from lakehouse.grounding.sql import RuleDatabase, RuleRunner, Task
 
 _LOG = logging.getLogger(__name__)
 _WAIT_S: Final = 60.0  # a session's wait for a table; the load goes on
+_OWN_RULES_MAX: Final = 512  # rules of types; 62 KB each
 _SNAPSHOTS_MAX: Final = 256  # kinds whose last snapshot is kept
 
 _Result = TypeVar("_Result")
@@ -71,7 +73,7 @@ class TableFiles:
         self._paths = {name: Path(settings.path) for name, settings in tables.items()}
         self._types = {name: settings.types for name, settings in tables.items()}
         self.rules = rules or {}
-        self._own_rules: dict[bytes, Rules] = {}
+        self._own_rules: OrderedDict[bytes, Rules] = OrderedDict()
         self._runner = RuleRunner()
         self._known: dict[str, _Known] = {}
         self._databases: dict[frozenset[str], tuple[tuple[TableVersion, ...], RuleDatabase]] = {}
@@ -91,8 +93,17 @@ class TableFiles:
         return snapshot
 
     def add_rules(self, key: bytes, rules: Rules) -> None:
-        """Take the prepared rules of `OwnChecks` with this key."""
+        """Take the prepared rules of `OwnChecks` with this key. The last 512 are kept."""
         self._own_rules[key] = rules
+        if len(self._own_rules) > _OWN_RULES_MAX:
+            self._own_rules.popitem(last=False)
+
+    def has_rules(self, key: bytes) -> bool:
+        """Return whether the rules with this key are here; they stay for the next sessions."""
+        if key not in self._own_rules:
+            return False
+        self._own_rules.move_to_end(key)
+        return True
 
     def close(self) -> None:
         """Stop the worker threads."""
@@ -117,6 +128,10 @@ class TableFiles:
         if not kind.rules:
             return []
         known = {} if kind.name is None else self.rules.get(kind.name, {})
+        if kind.own and kind.own not in self._own_rules:
+            raise InfraError(
+                "overloaded", "Too many types with rules of their own are used at once."
+            )
         rules = {**known, **self._own_rules[kind.own]} if kind.own else known
         return [rules[rule.sql] for rule in kind.rules]
 

@@ -134,17 +134,18 @@ def _is_same(one: RegisteredCheck, other: RegisteredCheck) -> bool:
 
 
 def checkable(type_: Any) -> None:
-    """Check that checks can belong to it.
+    """Check that checks can belong to it: a type, or a class that types are derived from.
 
     Raises:
-        SetupError: It is no type: a check of it would never run.
+        SetupError: It is neither: a check of it would never run.
     """
     if inspect.isroutine(type_):
         raise SetupError(
             f"check() got the function {name_of(type_)!r}, and must get the type that it checks.",
             hint="Write @lake.check(Event) above the function.",
         )
-    if not getattr(type_, "__parameters__", ()):  # of a generic class, every form is checked
+    # Of a generic class every form is checked.
+    if not isinstance(type_, type) and not getattr(type_, "__parameters__", ()):
         type_of(type_)
 
 

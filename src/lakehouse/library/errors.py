@@ -102,7 +102,7 @@ def told() -> Iterator[None]:
     except Refusal as error:
         raise Refused(
             error.code,
-            error.public,
+            error.public.replace("`output_schema`", "the type's schema"),
             hint=_HINTS.get(error.code, "") if _OF_HTTP.search(error.hint) else error.hint,
             retryable=error.retryable,
             retry_after_s=error.retry_after_s,

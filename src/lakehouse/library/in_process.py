@@ -32,7 +32,6 @@ class InProcess:
         self._config = config
         self._environment = environment
         self._stack: Stack | None = None
-        self._prepared: set[bytes] = set()
         self._preparing = asyncio.Lock()  # else all first calls of a type would prepare its rules
 
     async def start(self) -> None:
@@ -87,11 +86,10 @@ class InProcess:
             return OwnChecks(check=checks.check)
         rules = tuple(checks.rules)
         key = hashlib.sha256(checks.schema + msgspec.json.encode(rules)).digest()
-        if key not in self._prepared:
+        if not stack.has_rules(key):
             async with self._preparing:
-                if key not in self._prepared:
+                if not stack.has_rules(key):
                     await stack.add_rules(key, rules, checks.schema)
-                    self._prepared.add(key)
         return OwnChecks(rules=rules, key=key, check=checks.check)
 
 

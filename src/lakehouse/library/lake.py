@@ -6,10 +6,12 @@ import threading
 import weakref
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeVar, Unpack, cast, overload
 
 from lakehouse.core.chat import ModelStatus
+from lakehouse.core.errors import SetupError
 from lakehouse.core.ports import KindInfo
+from lakehouse.core.wording import shown
 from lakehouse.library.async_lake import AsyncLake
 from lakehouse.library.checks import CheckRegistry
 from lakehouse.library.errors import told
@@ -42,6 +44,12 @@ class Lake:
         Raises:
             SetupError: The configuration or the address cannot be used.
         """
+        if not callable(cast("object", open_runner)):
+            with told():
+                raise SetupError(
+                    f"Lake() is given {shown(open_runner)}.",
+                    hint="Open a client with lakehouse.open() or lakehouse.connect().",
+                )
         self._open_runner = open_runner
         self._checks = CheckRegistry()
         self._hooks = Hooks()

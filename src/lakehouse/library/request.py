@@ -239,6 +239,9 @@ def _metadata(given: object, facts: Mapping[str, str]) -> dict[str, str]:
     fault = reserved_fault(given)
     if fault is not None:
         raise _invalid(fault[1], hint="Use another name.")
+    for name, value in given.items():
+        if not isinstance(name, str) or not isinstance(value, str):
+            raise _invalid(f"`metadata.{name}` is {shown(value)}; names and values must be texts.")
     for name in PYTHON_MEMBERS & given.keys():
         raise _invalid(f"`metadata.{name}` cannot be set: the client itself writes it.")
     return {CLIENT_MEMBER: _CLIENT, **given, **facts}

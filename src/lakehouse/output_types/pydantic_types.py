@@ -4,7 +4,9 @@ Pydantic makes the schema, with our markers, and runs the validators of the type
 as the type says: by default it takes `"5"` as 5. The schema is what refuses that, before.
 """
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
 from functools import partial
 from inspect import signature
 from typing import Any, Final, Generic, TypeVar
@@ -37,6 +39,7 @@ _NAMES: Final[Mapping[str, Any]] = (
 )
 _FAULTS_MAX: Final = 200  # told of one artifact
 _MESSAGE_CHARS_MAX: Final = 2_000
+_TOO_LARGE: Final = "the number is too large to be read: at most 1.7e308"
 _TOO_MANY_DIGITS: Final = "a number has too many digits to be checked: write it with at most 15"
 
 
@@ -68,6 +71,9 @@ class _Reader(Generic[T]):
         Pydantic reads JSON numbers as doubles; as texts it reads every digit of them.
         """
         value = json_of(artifact)
+        beyond = [ModelFault(place, _TOO_LARGE) for place in _beyond_doubles(value, ())]
+        if beyond:
+            return beyond
         exact = msgspec.json.encode(value)
         if exact == ENCODER.encode(value):
             return []
@@ -80,6 +86,16 @@ class _Reader(Generic[T]):
             # answer's, and cannot be let through unchecked.
             return [ModelFault((), _TOO_MANY_DIGITS)]
         return []
+
+
+def _beyond_doubles(value: JsonValue, at: tuple[str | int, ...]) -> Iterator[tuple[str | int, ...]]:
+    """Yield the places of numbers that Pydantic would read as infinite."""
+    if isinstance(value, dict | list):
+        inside = value.items() if isinstance(value, dict) else enumerate(value)
+        for name, one in inside:
+            yield from _beyond_doubles(one, (*at, name))
+    elif isinstance(value, Decimal) and math.isinf(float(value)):
+        yield at
 
 
 def _faults(error: ValidationError, value: JsonValue, *, digits: bool = False) -> list[ModelFault]:

@@ -1,11 +1,13 @@
 """Arguments that cannot be right: each is named, with its value, and with what to do."""
 
 import dataclasses
-from typing import Any
+from typing import Annotated, Any
 
+import pydantic
 import pytest
 
 import lakehouse
+from lakehouse.grounding import tables
 from lakehouse.testing import scripted
 from support.python_client import SCHEMA
 
@@ -50,7 +52,7 @@ def a_check(event: Event) -> None:
         ((Event, "x"), {"temperature": "hot"}, r"`temperature` is \"hot\"; it must be a number"),
         ((Event, "x"), {"seed": 1.5}, r"`seed` is 1\.5"),
         ((Event, "x"), {"metadata": ["a"]}, r"`metadata` is \['a'\]; it must map names to texts"),
-        ((Event, "x"), {"metadata": {"a": 1}}, r"metadata"),
+        ((Event, "x"), {"metadata": {"a": 1}}, r"`metadata\.a` is 1; names and values must be"),
         ((Event, "x"), {"metadata": {"door": "a"}}, r"`metadata\.door` cannot be set"),
         ((Event, "x"), {"metadata": {"python_type": "a"}}, r"`metadata\.python_type` cannot be"),
         ((Event, "x"), {"session_id": "no such id!"}, r"`session_id` is 'no such id!'"),
@@ -76,7 +78,7 @@ def test_an_argument_that_cannot_be_right_is_named(arguments: Any, options: Any,
         (a_check, r"the function .*:a_check', and must get the type that it checks"),
         (Event("BCN"), r"an instance of Event and no type"),
         ("Event", r"an instance of str and no type"),
-        (Plain, r"a plain class"),
+        (5, r"an instance of int and no type"),
     ],
 )
 def test_a_check_of_no_type_is_refused(type_: Any, told: str):
@@ -127,3 +129,51 @@ def test_texts_and_numbers_of_other_libraries_are_texts_and_numbers():
         assert lake.prompts == ["a notice"] * 2
     assert (asked.temperature, asked.seed) == (0.5, 7)
     assert (row["metadata"]["source"], row["metadata"]["name"]) == ("a page", "b")
+
+
+def test_a_check_of_a_class_reads_what_is_derived_from_it():
+    class Timed:
+        """No type of answers itself."""
+
+    @dataclasses.dataclass
+    class Delay(Timed):
+        minutes: int
+
+    with scripted([Delay(5), Delay(4)]) as lake:
+
+        @lake.check(Timed)
+        def is_short(delay: Delay) -> None:
+            if delay.minutes > 4:
+                raise lakehouse.Reject("/minutes", "is over 4")
+
+        assert lake.create(Delay, "x").minutes == 4
+
+
+def test_the_class_of_a_client_is_not_how_to_open_one():
+    with pytest.raises(lakehouse.SetupError, match=r"given 'lakehouse\.toml'.*lakehouse\.open"):
+        lakehouse.Lake("lakehouse.toml")  # type: ignore[arg-type]
+
+
+def test_a_number_that_no_double_holds_is_a_finding_at_its_place():
+    class Part(pydantic.BaseModel):
+        weight: float
+
+    with scripted(['{"weight": 1e400}', {"weight": 1.5}]) as lake:
+        part, session = lake.create_with_session(Part, "x")
+
+    assert part == Part(weight=1.5)
+    assert [str(one) for one in session.attempts[0].findings] == [
+        "/weight: the number is too large to be read: at most 1.7e308"
+    ]
+
+
+def test_rules_of_many_types_are_forgotten_again(monkeypatch: pytest.MonkeyPatch):
+    """Each call has a rule of its own; the first type comes again at last."""
+    monkeypatch.setattr(tables, "_OWN_RULES_MAX", 8)
+
+    def ruled(number: int) -> Any:
+        return Annotated[Event, lakehouse.Rule(f"SELECT {number} >= 0", "never")]
+
+    with scripted(lambda _: {"airport": "BCN"}) as lake:
+        for number in [*range(20), 0]:
+            assert lake.create(ruled(number), "x") == Event("BCN")
