@@ -263,8 +263,8 @@ CASES: list[Case] = [
         "python no model",
         {"lakehouse.toml": ('schema = "city.json"', PYTHON % "city_models:Point")},
         {},
-        ["Point cannot be a type of answers"],
-        ["JSON type"],
+        ["Point is a plain class, and cannot be a type of answers"],
+        ["Make it a dataclass"],
     ),
     (
         "python that always fails",
