@@ -5,8 +5,9 @@ Usage: python benchmarks/bench_python.py [--calls N] [--rounds R] [--output DIR]
 All ask the same mock model with the same type, 16 calls at once, each library in a process of its
 own with the versions of tests/clients/versions.toml, which are installed into `.clients`. Each
 round asks every library, in an order that turns. Lakehouse also writes a durable row for each call
-and checks the answer against the schema; the others write nothing. Retries do not occur. `--alone`
-leaves the others out. Prints a table and writes it under benchmarks/runs/.
+and checks the answer against the schema; the others write nothing. `lakehouse-loop` is the session
+alone, by `iterate`. Retries do not occur. `--alone` leaves the other libraries out. Prints a table
+and writes it under benchmarks/runs/.
 """
 
 import argparse
@@ -55,7 +56,7 @@ def library(name: str, interpreter: str, port: str) -> Iterator[Library]:
 
 def interpreters(*, alone: bool) -> dict[str, str]:
     """Give the Python of each library; installs those of the others."""
-    found = {"lakehouse": sys.executable}
+    found = {"lakehouse": sys.executable, "lakehouse-loop": sys.executable}
     if not alone:
         sys.path.insert(0, str(HERE.parent / "tests"))
         from clients.environments import installed, interpreter  # noqa: PLC0415  for them only
@@ -74,7 +75,11 @@ def versions(interpreter: str, package: str) -> str:
 
 def run(calls: int, rounds: int, *, alone: bool) -> str:
     pythons = interpreters(alone=alone)
-    packages = {"lakehouse": "lakehouse-stack", "pydantic-ai": "pydantic-ai-slim"}
+    packages = {
+        "lakehouse": "lakehouse-stack",
+        "lakehouse-loop": "lakehouse-stack",
+        "pydantic-ai": "pydantic-ai-slim",
+    }
     names = list(pythons)
     cpu_ms: dict[str, list[float]] = {name: [] for name in names}
     took_ms: dict[str, list[float]] = {name: [] for name in names}

@@ -12,8 +12,12 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 import pydantic
+
+if TYPE_CHECKING:
+    import lakehouse
 
 IN_FLIGHT = 16
 TEXT = "ZRH Zurich: fog, 40 minutes late."
@@ -32,8 +36,8 @@ class Event(pydantic.BaseModel):
 Call = Callable[[], Awaitable[Event]]
 
 
-async def lakehouse_call(port: int, stack: AsyncExitStack) -> Call:
-    """`create` in process: the loop, all checks, and a durable row in the log."""
+async def lake_of(port: int, stack: AsyncExitStack) -> "lakehouse.AsyncLake":
+    """Open a client in this process, with a log of its own."""
     import lakehouse  # noqa: PLC0415  only where it is installed
 
     directory = stack.enter_context(TemporaryDirectory(dir=Path(__file__).parent))
@@ -44,8 +48,25 @@ async def lakehouse_call(port: int, stack: AsyncExitStack) -> Call:
         "base_url": f"http://127.0.0.1:{port}/v1",
     }
     settings = {"log": {"path": str(Path(directory) / "log")}, "models": {"mock": model}}
-    lake = await stack.enter_async_context(lakehouse.open_async(settings))
+    return await stack.enter_async_context(lakehouse.open_async(settings))
+
+
+async def lakehouse_call(port: int, stack: AsyncExitStack) -> Call:
+    """`create` in process: the loop, all checks, and a durable row in the log."""
+    lake = await lake_of(port, stack)
     return lambda: lake.create(Event, TEXT)
+
+
+async def loop_call(port: int, stack: AsyncExitStack) -> Call:
+    """The same session without a type: `iterate`, and the artifact as it is."""
+    lake = await lake_of(port, stack)
+    schema = Event.model_json_schema()
+
+    async def call() -> Event:
+        session = await lake.iterate(schema=schema, prompt=TEXT, max_iterations=3)
+        return Event.model_construct(**session.artifact)
+
+    return call
 
 
 async def instructor_call(port: int, stack: AsyncExitStack) -> Call:
@@ -90,6 +111,7 @@ async def pydantic_ai_call(port: int, stack: AsyncExitStack) -> Call:
 
 CALLS = {
     "lakehouse": lakehouse_call,
+    "lakehouse-loop": loop_call,
     "instructor": instructor_call,
     "pydantic-ai": pydantic_ai_call,
 }
