@@ -17,6 +17,7 @@ from typing import Any
 
 from support.fault_bodies import Dialect, answer, error_body, events
 from support.raw_server import Exchange, RawServer
+from support.waiting import WAIT_S
 
 DRIP_S = 0.02
 
@@ -353,8 +354,8 @@ class FaultServer(RawServer):
         return self.url + ("/v1" if self._dialect == "openai" else "")
 
     async def has_fired(self) -> None:
-        """Wait until the behaviour was played out once, at most 2 s."""
-        async with asyncio.timeout(2):
+        """Wait until the behaviour was played out once."""
+        async with asyncio.timeout(WAIT_S):
             await self._played.wait()
 
     async def _show(self, exchange: Exchange) -> None:

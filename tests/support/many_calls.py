@@ -1,8 +1,12 @@
 """A runner of sessions for tests of many calls: it answers what its prompts say, when let."""
 
 import asyncio
+import os
+import subprocess
+import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import msgspec
 
@@ -114,3 +118,16 @@ def async_lake(runner: SayingRunner) -> AsyncLake:
 
 def waiting_lake(runner: SayingRunner) -> Lake:
     return Lake(lambda: runner)
+
+
+def ran_program(
+    script: str, *arguments: str, environment: Mapping[str, str] | None = None, **options: Any
+) -> "subprocess.CompletedProcess[Any]":
+    """Run a program that may use this module, to its end, which must be a good one."""
+    path = os.pathsep.join(filter(None, sys.path))
+    return subprocess.run(
+        [sys.executable, "-c", script, *arguments],
+        env={**os.environ, "PYTHONPATH": path, **(environment or {})},
+        check=True,
+        **options,
+    )

@@ -1,14 +1,14 @@
 """100,000 items through both clients, with a file to resume from: memory stays flat."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from support.many_calls import ran_program
+
 SCRIPT = """
 import asyncio, gc, itertools, os, sys
-from support.many_calls import SCHEMA, SayingRunner, async_lake, waiting_lake
+from support.many_calls import SCHEMA, SayingRunner, async_lake, ran_program, waiting_lake
 
 ITEMS, SETTLED = 100_000, 20_000
 words = itertools.cycle(["p", "p", "exhausted", "p", "outage", "p", "refused"])
@@ -52,9 +52,7 @@ print(seen, kept[-1] - kept[0])
 def test_memory_stays_flat(tmp_path: Path, client: str):
     arguments = [client, str(tmp_path / "many.jsonl")] if client == "async" else [client]
 
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, *arguments], capture_output=True, text=True, check=True
-    )
+    done = ran_program(SCRIPT, *arguments, capture_output=True, text=True)
 
     seen, grown = map(int, done.stdout.split())
     assert seen == 100_000

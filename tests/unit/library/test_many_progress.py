@@ -3,13 +3,12 @@
 import os
 import pty
 import subprocess
-import sys
 from typing import Any
 
 import pytest
 
 import lakehouse
-from support.many_calls import SCHEMA, SayingRunner, waiting_lake
+from support.many_calls import SCHEMA, SayingRunner, ran_program, waiting_lake
 
 PROMPTS = ["a", "exhausted", "outage", "refused", "b"]
 SCRIPT = """
@@ -60,9 +59,7 @@ def test_a_function_that_fails_ends_the_whole():
 
 @pytest.mark.parametrize("prompts", [repr(PROMPTS), f"iter({PROMPTS!r})"])
 def test_without_a_terminal_one_line_says_how_it_ended(prompts):
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, prompts], capture_output=True, text=True, check=True
-    )
+    done = ran_program(SCRIPT, prompts, capture_output=True, text=True)
     assert done.stdout.splitlines() == [f"outcome {n}" for n in range(5)]
     (line,) = done.stderr.splitlines()
     assert line.startswith("accepted 2, rejected 1, infra_error 1, refused 1 in ")
@@ -74,13 +71,9 @@ def test_without_a_terminal_one_line_says_how_it_ended(prompts):
 def test_on_a_terminal_a_bar_counts_and_is_left_complete(prompts, shown):
     ours, theirs = pty.openpty()
     try:
-        environment = {**os.environ, "TERM": "xterm", "COLUMNS": "160"}
-        done = subprocess.run(
-            [sys.executable, "-c", SCRIPT, prompts],
-            stdout=subprocess.PIPE,
-            stderr=theirs,
-            env=environment,
-            check=True,
+        terminal = {"TERM": "xterm", "COLUMNS": "160"}
+        done = ran_program(
+            SCRIPT, prompts, environment=terminal, stdout=subprocess.PIPE, stderr=theirs
         )
         text = os.read(ours, 1 << 16).decode()
     finally:
@@ -102,7 +95,7 @@ def test_rich_is_loaded_only_for_who_wants_to_see_something():
     script = (
         SCRIPT.replace("progress=True", "progress=False") + "\nassert 'rich' not in sys.modules"
     )
-    subprocess.run([sys.executable, "-c", script, repr(PROMPTS)], check=True, capture_output=True)
+    ran_program(script, repr(PROMPTS), capture_output=True)
 
 
 def test_public_names_are_there():

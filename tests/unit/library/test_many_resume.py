@@ -3,8 +3,6 @@
 import asyncio
 import contextlib
 import json
-import subprocess
-import sys
 import tracemalloc
 from pathlib import Path
 from typing import Any
@@ -14,7 +12,7 @@ import pytest
 
 import lakehouse
 from lakehouse.library.resume_file import ResumeFile
-from support.many_calls import SCHEMA, SayingRunner, async_lake, waiting_lake
+from support.many_calls import SCHEMA, SayingRunner, async_lake, ran_program, waiting_lake
 
 FAILING = ["a", "exhausted b", "outage c", "refused d", "e"]
 
@@ -294,9 +292,7 @@ with waiting_lake(SayingRunner()) as lake:
 def test_a_file_that_takes_no_more_ends_the_whole_and_is_gone_on_with(tmp_path):
     path = tmp_path / "many.jsonl"
 
-    done = subprocess.run(
-        [sys.executable, "-c", FULL, str(path)], capture_output=True, text=True, check=True
-    )
+    done = ran_program(FULL, str(path), capture_output=True, text=True)
 
     *given, error = done.stdout.splitlines()
     assert 1 < len(given) < 20
