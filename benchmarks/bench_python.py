@@ -108,7 +108,7 @@ def run(calls: int, rounds: int, *, alone: bool) -> str:
         version = versions(pythons[name], packages.get(name, name))
         lines.append(
             f"| {name} {version} | {min(mine):.3f} / {statistics.median(mine):.3f} / "
-            f"{max(mine):.3f} | {statistics.median(took_ms[name]):.3f} | {ratio:.1f} |"
+            f"{max(mine):.3f} | {statistics.median(took_ms[name]):.3f} | {ratio:.2f} |"
         )
     command = f"python benchmarks/bench_python.py --calls {calls} --rounds {rounds}"
     columns = [
