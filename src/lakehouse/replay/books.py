@@ -61,6 +61,7 @@ class Books:
         self._tell = tell
         self._outages_max = outages_max
         self._lines: list[ReplayRun] = []
+        self._writing = asyncio.Lock()
         self.metadata = {"mode": plan.mode, "corpus": plan.corpus}
 
     def own_id(self, row_id: str) -> str:
@@ -125,23 +126,32 @@ class Books:
             await self.flush()
 
     async def flush(self) -> None:
-        """Write the pending lines; durable when this returns.
+        """Write the pending lines; durable when this returns, with those of a cancelled flush.
 
         Raises:
             InfraError: `log_unavailable`. The rows of the sessions are in the log, and the next
                 start finds them.
         """
-        lines, self._lines = self._lines, []
-        if not lines:
-            return
-        try:
-            await asyncio.to_thread(append_runs, self.root, lines)
-        except OSError as error:
-            raise InfraError(
-                "log_unavailable",
-                "The results of the replay cannot be written.",
-                internal=f"{REPLAY_RUNS}: {reason(error)}",
-            ) from error
+        # A thread that writes cannot be cancelled: the next flush waits for it, and tries again
+        # what it could not write.
+        writing = asyncio.create_task(self._write())
+        writing.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+        await asyncio.shield(writing)
+
+    async def _write(self) -> None:
+        async with self._writing:
+            lines, self._lines = self._lines, []
+            if not lines:
+                return
+            try:
+                await asyncio.to_thread(append_runs, self.root, lines)
+            except OSError as error:
+                self._lines = lines + self._lines  # nobody may wait for this write any more
+                raise InfraError(
+                    "log_unavailable",
+                    "The results of the replay cannot be written.",
+                    internal=f"{REPLAY_RUNS}: {reason(error)}",
+                ) from error
 
     def _count_outage(self, cause: str) -> None:
         tally = self.tally

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import threading
 import time
 from collections import Counter
 from pathlib import Path
@@ -23,6 +24,7 @@ from lakehouse.replay.pairing import read_pairs
 from lakehouse.replay.progress import RunTally
 from lakehouse.replay.run import (
     RunPlan,
+    append_runs,
     at_work,
     begin_run,
     count_lines,
@@ -33,11 +35,12 @@ from lakehouse.replay.run import (
 )
 from lakehouse.replay.runner import LocalEngine, run_corpus
 from lakehouse.replay.selection import Selection
-from lakehouse.replay.session import ModelReplay
+from lakehouse.replay.session import Ended, ModelReplay
 from lakehouse.sessionlog.forgotten import hide_session
 from lakehouse.sessionlog.reading.reader import read_rows
 from lakehouse.stack import Stack, catalog
 from support.replays import log_sessions, write_project
+from support.rows import make_replay_run
 
 SESSIONS = 40
 
@@ -263,6 +266,48 @@ def test_a_full_disk_ends_the_run_and_the_next_start_goes_on(config, root, monke
     assert tally.recovered > 0
     assert len(list(read_lines(root, plan.run_id))) == SESSIONS
     assert len(rows_by_daemon(root)["replay"]) == SESSIONS
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_lines_of_a_flush_that_is_cancelled_are_written_by_the_next(
+    config, root, monkeypatch, fails: bool
+):
+    """The thread that writes goes on, and a last flush must not return before it has ended."""
+    plan = begin(config)
+    entered, release = threading.Event(), threading.Event()
+    writes: list[int] = []
+
+    def slow(root: Path, lines: list[ReplayRun]) -> None:
+        if not writes:
+            entered.set()
+            assert release.wait(60)
+        writes.append(len(lines))
+        if fails and len(writes) == 1:
+            raise OSError("no space")
+        append_runs(root, lines)
+
+    monkeypatch.setattr("lakehouse.replay.books.append_runs", slow)
+
+    async def whole() -> None:
+        tally = RunTally(total=2)
+        books = Books(root, plan, tally=tally, stop=asyncio.Event(), clock=SystemClock())
+        for _ in range(2):
+            line = make_replay_run(run_id=plan.run_id)
+            books.settle(line.row_id, Ended(line=line))
+        flusher = asyncio.create_task(books.flush())
+        await asyncio.to_thread(entered.wait, 60)
+        flusher.cancel()
+        await asyncio.wait({flusher})
+        last = asyncio.create_task(books.flush())
+        await asyncio.sleep(0)
+        assert not last.done()
+        release.set()
+        await last
+
+    asyncio.run(whole())
+
+    assert len(list(read_lines(root, plan.run_id))) == 2
+    assert writes == ([2, 2] if fails else [2])
 
 
 def test_two_processes_cannot_be_at_one_run(config, root):
