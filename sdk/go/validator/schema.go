@@ -60,7 +60,7 @@ func compile(document *value) (*Schema, error) {
 	}
 	for _, place := range places {
 		if place.value.member("x-lakehouse") != nil {
-			// It would have to be checked: whoever ignores it accepts what is in no table.
+			// It would have to be checked: without that, a value that is in no table is accepted.
 			return nil, &SchemaError{"x-lakehouse at " + place.pointer + ": send its rule in `grounding`"}
 		}
 		if place.value.member("x-lakehouse-rules") != nil {

@@ -53,7 +53,7 @@ class ResultLines(ABC):
         """Read number, offset and bytes of every line, and at the end cut off a torn one.
 
         Raises:
-            SetupError: The torn line is none of ours.
+            SetupError: The torn line was not written by this program.
         """
         end = 0
         with os.fdopen(os.dup(self._file.fileno()), "rb") as file:

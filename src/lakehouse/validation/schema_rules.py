@@ -3,8 +3,9 @@
     {"type": "object", …, "x-lakehouse-rules": [{"sql": "SELECT $price > 0", "message": "…"}]}
 
 They mean the same as `[[kinds.NAME.rules]]`. Only the schema of a configured kind may carry them,
-or one that this process made: whoever loads such a schema takes them off, before it is compiled. So
-a schema of a request, which is compiled as it came, is refused with them (`schema_grounding`).
+or one that this process made: the code that loads such a schema takes them off before it compiles
+it. So a schema of a request, which is compiled as it came, is refused with them
+(`schema_grounding`).
 """
 
 from typing import Final

@@ -53,7 +53,7 @@ class ValidatorService:
         self.rows_written = 0
         self.rows_waiting = 0  # given to the log, but not durable yet
         self._chat = chat
-        self._tables = tables
+        self.tables = tables
         self._sink = sink
         self._observer = observer
         self._clock = clock or SystemClock()
@@ -62,15 +62,6 @@ class ValidatorService:
         self._in_loop: set[asyncio.Task[SessionReply]] = set()
         self._left: set[asyncio.Task[SessionReply]] = set()  # by callers that end their sessions
         self._draining = False
-
-    @property
-    def tables(self) -> TableSource:
-        """The tables that ground the sessions."""
-        return self._tables
-
-    @tables.setter
-    def tables(self, tables: TableSource) -> None:
-        self._tables = tables
 
     async def iterate(
         self,
@@ -94,7 +85,7 @@ class ValidatorService:
             started_ms = self._clock.monotonic_ms()
             with contextlib.suppress(TimeoutError):  # the session, out of time, says so in its row
                 async with asyncio.timeout(task.settings.deadline_ms / 1000):
-                    await check_columns(task.kind, task.schema, self._tables)
+                    await check_columns(task.kind, task.schema, self.tables)
         self._sink.check_writable()
         self.sessions_taken += 1
         session = asyncio.create_task(self._session(task, judged, started_ms))
@@ -164,7 +155,7 @@ class ValidatorService:
 
     def _tables_of(self, request: ValidateRequest, kind: Kind) -> TableSource:
         if request.kind is not None:
-            return self._tables
+            return self.tables
         if not request.tables and not kind.grounding:
             return NoTables()
         from lakehouse.grounding.inline import InlineTables  # noqa: PLC0415  the import takes 0.5 s
@@ -254,7 +245,7 @@ class ValidatorService:
                 raise self._shutdown(session)
             left_s = run.budget.left_s(run.budget.started_ms)
             async with Bound(left_s, partial(_tables_too_late, run.task)):
-                tables = await self._tables.snapshot(run.task.kind)
+                tables = await self.tables.snapshot(run.task.kind)
             run.tables = tables.digests
             verdict = await iterate(run, chat=self._chat, tables=tables)
             run.end(verdict)

@@ -236,7 +236,7 @@ def test_a_kind_that_is_gone_refuses_its_sessions(project: Path):
 def test_the_grounding_that_the_callers_schema_carries_judges_again(
     project: Path, kind: str | None
 ) -> None:
-    """It stands in the row: whoever judges the row again needs nothing else."""
+    """It stands in the row: to judge the row again, nothing else is needed."""
     [right] = [row for row in logged(project) if row.prompt == "<right>" and row.kind]
 
     def carrying(column: str) -> Row:

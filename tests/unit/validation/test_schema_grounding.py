@@ -140,7 +140,7 @@ def test_with_names_members_of_the_object_around(schema: Any, path: str, beside:
 @pytest.mark.parametrize("name", ["x-lakehouse-rules", "X_Lakehouse_Rules", "x-lakehose-rule"])
 @pytest.mark.parametrize("root", [True, False])
 def test_sql_rules_are_for_kinds(name: str, *, root: bool) -> None:
-    """Also where they stand with no effect: whoever wrote them would believe that they judge."""
+    """Also where they stand with no effect: their author would believe that they judge."""
     rules = {name: [{"sql": "SELECT true", "message": "m"}]}
     refusal = refused({**of(a=TEXT), **rules} if root else {"$defs": {"a": rules}})
     assert f"/{name}': SQL rules cannot stand in this schema" in refusal.public
