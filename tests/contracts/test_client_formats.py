@@ -74,8 +74,10 @@ def port(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 
 @pytest.fixture
-def client(port: int) -> openai.OpenAI:
-    return openai.OpenAI(base_url=f"http://127.0.0.1:{port}/v1", api_key="any", max_retries=0)
+def client(port: int) -> Iterator[openai.OpenAI]:
+    url = f"http://127.0.0.1:{port}/v1"
+    with openai.OpenAI(base_url=url, api_key="any", max_retries=0) as client:
+        yield client
 
 
 def asked(client: openai.OpenAI, way: str, model: str, prompt: str) -> tuple[Any, dict[str, Any]]:

@@ -148,12 +148,17 @@ def test_values_that_the_text_names_are_offered(
     assert ("/airport", "decode") in told
 
 
+@pytest.fixture
+def client(stack: tuple[int, Endpoint]) -> Iterator[openai.OpenAI]:
+    url = f"http://127.0.0.1:{stack[0]}/v1"
+    with openai.OpenAI(base_url=url, api_key="any", max_retries=0) as client:
+        yield client
+
+
 @pytest.mark.parametrize("way", ["chat", "responses", "tool", "kind"])
 def test_a_pydantic_model_carries_it_through_openais_package(
-    stack: tuple[int, Endpoint], way: str
+    client: openai.OpenAI, way: str
 ) -> None:
-    port, _ = stack
-    client = openai.OpenAI(base_url=f"http://127.0.0.1:{port}/v1", api_key="any", max_retries=0)
     messages: Any = [{"role": "user", "content": "<pair> Oslo is late."}]
     parsed: Any
     answer: Any
@@ -175,10 +180,9 @@ def test_a_pydantic_model_carries_it_through_openais_package(
 
 
 def test_a_list_of_pydantic_models_is_grounded_element_by_element(
-    stack: tuple[int, Endpoint],
+    stack: tuple[int, Endpoint], client: openai.OpenAI
 ) -> None:
     port, _ = stack
-    client = openai.OpenAI(base_url=f"http://127.0.0.1:{port}/v1", api_key="any", max_retries=0)
     answer: Any = client.chat.completions.parse(
         model="m", messages=[{"role": "user", "content": "<list>"}], response_format=Events
     )
@@ -188,9 +192,7 @@ def test_a_list_of_pydantic_models_is_grounded_element_by_element(
     assert findings(row) == [[("ungrounded", "/events/1/city")], []]
 
 
-def test_an_answer_that_the_tables_lack_is_no_success(stack: tuple[int, Endpoint]) -> None:
-    port, _ = stack
-    client = openai.OpenAI(base_url=f"http://127.0.0.1:{port}/v1", api_key="any", max_retries=0)
+def test_an_answer_that_the_tables_lack_is_no_success(client: openai.OpenAI) -> None:
     with pytest.raises(openai.BadRequestError) as refused:
         client.chat.completions.parse(
             model="m", messages=[{"role": "user", "content": "<never>"}], response_format=Event
