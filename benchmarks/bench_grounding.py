@@ -10,7 +10,6 @@ the case above it.
 """
 
 import argparse
-import asyncio
 import json
 import random
 import shutil
@@ -20,9 +19,12 @@ from importlib.resources import as_file, files
 from pathlib import Path
 
 import pyarrow.parquet as pq
+import uvloop
 
-from bench_iterate import IN_FLIGHT, SCHEMA, Round, cells, load, one_round, request_of
-from rig import HERE, fdatasync_ms, file_system, heading, process, write_result
+from load import IN_FLIGHT, load
+from project import SCHEMA, request_of
+from rig import HERE, fdatasync_ms, file_system, heading, port_of, process, write_result
+from rounds import Round, cells, one_round
 
 PROMPTS = 2_000
 RULE = '[[kinds.{kind}.grounding]]\npath = "/airport"\ncolumn = "airports.iata"\n{more}\n'
@@ -77,9 +79,9 @@ def run(sessions: int, rounds: int, others: int) -> str:
         requests = {kind: [request_of(text, kind) for text in texts] for kind, _, _ in CASES}
         found: dict[str, list[Round]] = {kind: [] for kind, _, _ in CASES}
         with process("-m", "lakehouse", "up", cwd=directory) as (daemon, greeting):
-            port = int(greeting.split("http://127.0.0.1:")[1].split()[0])
+            port = port_of(greeting)
             for kind in found:  # warm up
-                asyncio.run(load(port, requests[kind], max(sessions // 5, IN_FLIGHT)))
+                uvloop.run(load(port, requests[kind], max(sessions // 5, IN_FLIGHT)))
             for _ in range(rounds):
                 for kind, one in found.items():
                     one.append(one_round(port, daemon.pid, requests[kind], sessions))

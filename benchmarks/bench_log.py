@@ -1,9 +1,11 @@
 """The session log: appending, querying, compacting, and memory; beside raw files and SQLite.
 
-Usage: python benchmarks/bench_log.py [--rows N] [--output DIR]
+Usage: python benchmarks/bench_log.py [--rows N] [--rounds R] [--output DIR]
 
 `--rows` is the size of the log that is queried and compacted (1,000,000; 10,000,000 take an hour
-and 20 GB). Prints a table and writes it under benchmarks/runs/, with what is needed to repeat it.
+and 20 GB). Rows and ids that are appended are made before the clock starts: a rate is that of the
+log. A bare write has the same bytes, of so many rows at once: it is what the disk allows. Prints
+a table and writes it under benchmarks/runs/, with what is needed to repeat it.
 """
 
 import argparse
@@ -27,13 +29,21 @@ from lakehouse.core.row_codec import add_crc, encode_line
 from lakehouse.sessionlog.keeping.sealing import seal as seal_log
 from lakehouse.sessionlog.reading.views import open_views
 from lakehouse.sessionlog.writing.writer import Durability, SessionLogWriter
-from rig import HERE, fdatasync_ms, file_system, heading, write_result
+from rig import (
+    HERE,
+    fdatasync_ms,
+    file_system,
+    heading,
+    resident_mib,
+    table_head,
+    write_result,
+)
+from rounds import spread
 
 sys.path.insert(0, str(HERE.parent / "tests"))
 
 from support.rows import make_attempt, make_row
 
-ROUNDS = 5
 PRODUCERS = (1, 16, 64)
 APPENDED = {1: 2_000, 16: 30_000, 64: 60_000}
 MEMORY_ROWS_MAX = 1_000_000
@@ -66,18 +76,24 @@ class Rate:
         self.cpu_us.append((time.process_time() - cpu) / rows * 1e6)
 
     def line(self) -> str:
-        per_s, cpu_us = statistics.median(self.per_s), statistics.median(self.cpu_us)
-        return f"| {self.name} | {per_s:,.0f} | {cpu_us:.0f} |"
+        return f"| {self.name} | {spread(self.per_s, 0)} | {spread(self.cpu_us, 0)} |"
 
 
-def append_ours(root: Path, rows: int, producers: int, durability: Durability = "commit") -> None:
-    """Append rows, each acknowledged before its producer goes on."""
-    writer = SessionLogWriter.open(root, daemon="validatord", durability=durability)
+def rows_of(number: int) -> Iterator[Row]:
+    """Make rows, each with an id of its own."""
     template = a_row()
+    return (msgspec.structs.replace(template, row_id=new_id()) for _ in range(number))
+
+
+def append_ours(
+    root: Path, rows: Iterator[Row], producers: int, durability: Durability = "commit"
+) -> None:
+    """Append rows, each acknowledged before its producer takes the next."""
+    writer = SessionLogWriter.open(root, daemon="validatord", durability=durability)
 
     async def producer() -> None:
-        for _ in range(rows // producers):
-            await writer.append(msgspec.structs.replace(template, row_id=new_id()))
+        for row in rows:
+            await writer.append(row)
 
     async def run() -> None:
         await asyncio.gather(*(producer() for _ in range(producers)))
@@ -86,58 +102,58 @@ def append_ours(root: Path, rows: int, producers: int, durability: Durability = 
     writer.close()
 
 
-def append_raw(path: Path, rows: int, together: int) -> None:
-    """Write the same bytes and sync them, so many rows at a time: what the disk allows."""
-    line = b"\n" + encode_line(a_row()) + b"\n"
+def append_raw(path: Path, line: bytes, rows: int, together: int) -> None:
+    """Write a line so many times at once and sync it, again and again."""
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-    for _ in range(rows // together):
-        for _ in range(together):
-            os.write(descriptor, line)
+    for _ in range(0, rows, together):
+        os.write(descriptor, line * together)
         os.fdatasync(descriptor)
     os.close(descriptor)
 
 
-def append_sqlite(path: Path, rows: int, together: int) -> None:
-    """Insert the same rows into SQLite, WAL and `synchronous=FULL`, so many a transaction."""
-    line = encode_line(a_row()).decode()
+def append_sqlite(path: Path, line: bytes, ids: list[str], together: int) -> None:
+    """Insert a line under each id into SQLite, WAL and `synchronous=FULL`, so many at once."""
+    text = line.decode()
     connection = sqlite3.connect(path)
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=FULL")
     connection.execute("CREATE TABLE IF NOT EXISTS rows (row_id TEXT PRIMARY KEY, line TEXT)")
     connection.commit()
-    for _ in range(rows // together):
-        rows_now = [(new_id(), line) for _ in range(together)]
+    for first in range(0, len(ids), together):
+        rows_now = [(row_id, text) for row_id in ids[first : first + together]]
         connection.executemany("INSERT INTO rows VALUES (?, ?)", rows_now)
         connection.commit()
     connection.close()
 
 
-def appending(directory: Path, rows_max: int) -> list[Rate]:
-    """Measure all three in turn, round after round, so that a slow minute strikes all alike."""
+def ways(place: Path, rows: int, producers: int) -> dict[str, Callable[[], None]]:
+    """Give three ways to append as many rows to an empty directory, with all that they append."""
+    made = list(rows_of(rows))
+    line = b"\n" + encode_line(made[0]) + b"\n"
+    ids = [row.row_id for row in made]
+    several = "s" if producers > 1 else ""
+    return {
+        f"session log, {producers} producer{several}": lambda: append_ours(
+            place / "log", iter(made), producers
+        ),
+        f"write + fdatasync, {producers} a sync": lambda: append_raw(
+            place / "raw", line, rows, producers
+        ),
+        f"SQLite, {producers} a transaction": lambda: append_sqlite(
+            place / "sqlite", line, ids, producers
+        ),
+    }
+
+
+def appending(directory: Path, rows_max: int, rounds: int) -> list[Rate]:
+    """Measure all three in turns, round after round, so that a slow minute strikes all alike."""
     rates: dict[str, Rate] = {}
-    for turn in range(ROUNDS):
+    for turn in range(rounds):
         for producers in PRODUCERS:
             rows = min(APPENDED[producers], rows_max)
             place = directory / f"{turn}-{producers}"
             place.mkdir()
-            several = "s" if producers > 1 else ""
-            for name, work in {
-                f"session log, {producers} producer{several}": lambda: append_ours(
-                    place / "log",  # noqa: B023 - called at once
-                    rows,  # noqa: B023
-                    producers,  # noqa: B023
-                ),
-                f"write + fdatasync, {producers} a sync": lambda: append_raw(
-                    place / "raw",  # noqa: B023
-                    rows,  # noqa: B023
-                    producers,  # noqa: B023
-                ),
-                f"SQLite, {producers} a transaction": lambda: append_sqlite(
-                    place / "sqlite",  # noqa: B023
-                    rows,  # noqa: B023
-                    producers,  # noqa: B023
-                ),
-            }.items():
+            for name, work in ways(place, rows, producers).items():
                 rates.setdefault(name, Rate(name)).measure(rows, work)
             subprocess.run(["rm", "-rf", str(place)], check=True)
     return list(rates.values())
@@ -224,19 +240,17 @@ def querying(directory: Path, rows: int) -> tuple[list[str], list[str]]:
 def memory(directory: Path, rows: int) -> str:
     """Append rows in one process; its resident memory early and at the end."""
 
-    def resident_mib() -> int:
-        status = Path("/proc/self/status").read_text()
-        return int(status.split("VmRSS:")[1].split()[0]) >> 10
-
-    append_ours(directory / "warm", rows // 10, 64, "os")
-    early = resident_mib()
-    append_ours(directory / "log", rows, 64, "os")
-    return f"| {rows:,} rows appended | {early} MiB resident before, {resident_mib()} after |"
+    append_ours(directory / "warm", rows_of(rows // 10), 64, "os")
+    early = resident_mib(os.getpid())
+    append_ours(directory / "log", rows_of(rows), 64, "os")
+    late = resident_mib(os.getpid())
+    return f"| {rows:,} rows appended | {early:.0f} MiB resident before, {late:.0f} after |"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--rounds", type=int, default=5, help="of appending")
     parser.add_argument("--output", type=Path, default=HERE / "runs")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=HERE) as name:
@@ -247,26 +261,24 @@ def main() -> None:
         sync_ms = fdatasync_ms(directory)
         kept = memory(parts["memory"], min(options.rows, MEMORY_ROWS_MAX))
         subprocess.run(["rm", "-rf", str(parts["memory"])], check=True)
-        rates = appending(parts["append"], options.rows)
+        rates = appending(parts["append"], options.rows, options.rounds)
         questions, figures = querying(parts["query"], options.rows)
         where = file_system(directory)
+    command = f"python benchmarks/bench_log.py --rows {options.rows} --rounds {options.rounds}"
     text = "\n".join(
         [
-            *heading(
-                "The session log", f"python benchmarks/bench_log.py --rows {options.rows}", where
-            ),
-            f"Rows of 2 KB, medians of {ROUNDS} rounds; one fdatasync takes {sync_ms:.3f} ms here.",
+            *heading("The session log", command, where),
+            f"Rows of 2 KB, {options.rounds} rounds; one fdatasync takes {sync_ms:.3f} ms here.",
             "",
-            "| appending | rows/s | CPU a row, µs |",
-            "| --- | --- | --- |",
+            *table_head(
+                "appending", "rows/s: min / median / max", "CPU a row, µs: min / median / max"
+            ),
             *(rate.line() for rate in rates),
             "",
-            "| seconds for | " + " | ".join(QUESTIONS) + " |",
-            "| --- |" + " --- |" * len(QUESTIONS),
+            *table_head("seconds for", *QUESTIONS),
             *questions,
             "",
-            "| and | |",
-            "| --- | --- |",
+            *table_head("and", ""),
             *figures,
             kept,
             "",

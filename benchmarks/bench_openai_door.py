@@ -9,7 +9,6 @@ Prints a table and writes it, with everything needed to repeat it, under benchma
 """
 
 import argparse
-import asyncio
 import json
 import statistics
 import tempfile
@@ -17,8 +16,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from bench_iterate import IN_FLIGHT, SCHEMA, request_of
-from rig import HERE, cpu_s, fdatasync_ms, file_system, heading, process, write_result
+import uvloop
+
+from load import ACCEPTED, IN_FLIGHT, load
+from project import SCHEMA, request_of, write_project
+from rig import (
+    HERE,
+    cpu_s,
+    fdatasync_ms,
+    file_system,
+    heading,
+    port_of,
+    process,
+    write_result,
+)
 
 ITERATE, CHAT, RESPONSES = "/v1/iterate", "/v1/chat/completions", "/v1/responses"
 TEXT = "ZRH Zurich: fog, 40 minutes late."
@@ -65,14 +76,13 @@ def cases() -> list[Case]:
     chat = {"model": "event", "messages": [{"role": "user", "content": TEXT}]}
     with_schema = {"response_format": {"type": "json_schema", "json_schema": wanted}}
     responses = {"model": "event", "input": TEXT}
-    accepted = b'"verdict":"accepted"'
     iterate = {"kind": "event", "prompt": TEXT}
     return [
-        Case("iterate", request_of(TEXT), accepted),
-        Case("iterate, with the headers of `openai`", openai_request(ITERATE, iterate), accepted),
-        Case("chat", openai_request(CHAT, chat), accepted),
+        Case("iterate", request_of(TEXT), ACCEPTED),
+        Case("iterate, with the headers of `openai`", openai_request(ITERATE, iterate), ACCEPTED),
+        Case("chat", openai_request(CHAT, chat), ACCEPTED),
         Case("chat, streamed", openai_request(CHAT, {**chat, "stream": True}), b"data: [DONE]"),
-        Case("responses", openai_request(RESPONSES, responses), accepted),
+        Case("responses", openai_request(RESPONSES, responses), ACCEPTED),
         Case(
             "responses, streamed",
             openai_request(RESPONSES, {**responses, "stream": True}),
@@ -81,36 +91,16 @@ def cases() -> list[Case]:
         Case(
             "iterate, with a schema too",
             openai_request(ITERATE, {**iterate, "output_schema": SCHEMA}),
-            accepted,
+            ACCEPTED,
         ),
-        Case("chat, with a schema too", openai_request(CHAT, {**chat, **with_schema}), accepted),
+        Case("chat, with a schema too", openai_request(CHAT, {**chat, **with_schema}), ACCEPTED),
     ]
-
-
-async def load(port: int, case: Case, sessions: int) -> None:
-    """Run sessions, `IN_FLIGHT` at once; any bad answer ends it."""
-    left = sessions
-
-    async def worker() -> None:
-        nonlocal left
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        while left > 0:
-            left -= 1
-            writer.write(case.request)
-            head = await reader.readuntil(b"\r\n\r\n")
-            length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
-            answer = await reader.readexactly(length)
-            if not head.startswith(b"HTTP/1.1 200") or case.done not in answer:
-                raise RuntimeError(answer[:500])
-        writer.close()
-
-    await asyncio.gather(*(worker() for _ in range(IN_FLIGHT)))
 
 
 def measured(port: int, pid: int, case: Case, sessions: int) -> float:
     """Run sessions; give the daemon's CPU for each, in ms."""
     before = cpu_s(pid)
-    asyncio.run(load(port, case, sessions))
+    uvloop.run(load(port, [case.request], sessions, done=case.done))
     return (cpu_s(pid) - before) / sessions * 1000
 
 
@@ -120,19 +110,14 @@ def run(sessions: int, rounds: int) -> str:
         process(str(HERE / "mock_model.py")) as (_, line),
     ):
         directory = Path(name)
-        (directory / "event.schema.json").write_text(json.dumps(SCHEMA))
-        (directory / "lakehouse.toml").write_text(
-            f'[log]\npath = "log"\n[gateway]\nlisten = "127.0.0.1:0"\n'
-            f'[models.mock]\nprovider = "openai"\nbase_url = "http://127.0.0.1:{line.strip()}/v1"\n'
-            f'model = "mock"\nslots = 64\n[kinds.event]\nschema = "event.schema.json"\n'
-        )
+        write_project(directory, line.strip())
         sync_ms = fdatasync_ms(directory)
         asked = cases()
         found: dict[str, list[float]] = {case.title: [] for case in asked}
         with process("-m", "lakehouse", "up", cwd=directory) as (daemon, greeting):
-            port = int(greeting.split("http://127.0.0.1:")[1].split()[0])
+            port = port_of(greeting)
             for case in asked:  # warm up
-                asyncio.run(load(port, case, max(sessions // 4, IN_FLIGHT)))
+                measured(port, daemon.pid, case, max(sessions // 4, IN_FLIGHT))
             for turn in range(rounds):
                 first = turn % len(asked)
                 for case in (*asked[first:], *asked[:first]):

@@ -8,7 +8,6 @@ check that every session has its row.
 """
 
 import argparse
-import asyncio
 import json
 import os
 import statistics
@@ -20,9 +19,13 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from bench_iterate import CASES, IN_FLIGHT, SCHEMA, Round, cells, load, request_of, round_of
+import uvloop
+
 from lakehouse.tracing.channel import LINGER_S
-from rig import HERE, cpu_s, file_system, heading, process, write_result
+from load import IN_FLIGHT, load
+from project import CASES, SCHEMA, request_of
+from rig import HERE, cpu_s, file_system, heading, port_of, process, write_result
+from rounds import Round, cells, round_of
 
 ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
 QUIET = {"LANGFUSE_URL": "", ENDPOINT: ""}
@@ -54,7 +57,7 @@ def daemon(
     os.environ.update(QUIET | environment)
     try:
         with process("-m", "lakehouse", "up", cwd=directory) as (started, greeting):
-            yield started, int(greeting.split("http://127.0.0.1:")[1].split()[0])
+            yield started, port_of(greeting)
     finally:
         os.environ.clear()
         os.environ.update(before)
@@ -90,7 +93,7 @@ def cost(directory: Path, model_port: str, sessions: int, rounds: int) -> list[s
                 daemon(own, model_port, environment, content=content)
             )
             daemons.append((port, started.pid))
-            asyncio.run(load(port, [request_of("retry")], ROUND_SESSIONS))  # warm up
+            uvloop.run(load(port, [request_of("retry")], ROUND_SESSIONS))  # warm up
         lines = []
         for case, prompt in CASES:
             asked = [in_turns(daemons, prompt, sessions) for _ in range(rounds)]
@@ -110,7 +113,7 @@ def in_turns(daemons: list[tuple[int, int]], prompt: str, sessions: int) -> list
         for turn in range(len(daemons)):
             place = (block + turn) % len(daemons)
             begun = time.perf_counter()
-            seconds[place] += asyncio.run(
+            seconds[place] += uvloop.run(
                 load(daemons[place][0], [request_of(prompt)], sessions // BLOCKS)
             )
             taken[place] += time.perf_counter() - begun
@@ -142,13 +145,13 @@ def outage(directory: Path, model_port: str, mode: str, seconds: float) -> str:
         ]
         taken: list[list[float]] = [[], []]
         for port in ports:
-            asyncio.run(load(port, [request_of("ok")], ROUND_SESSIONS))  # warm up
+            uvloop.run(load(port, [request_of("ok")], ROUND_SESSIONS))  # warm up
         loaded_s = 0.0
         while loaded_s < seconds:
             begun = time.monotonic()
-            taken[1] += asyncio.run(load(ports[1], [request_of("ok")], ROUND_SESSIONS))
+            taken[1] += uvloop.run(load(ports[1], [request_of("ok")], ROUND_SESSIONS))
             loaded_s += time.monotonic() - begun
-            taken[0] += asyncio.run(load(ports[0], [request_of("ok")], ROUND_SESSIONS))
+            taken[0] += uvloop.run(load(ports[0], [request_of("ok")], ROUND_SESSIONS))
         items = traced_items(ports[1])
     for place, found in zip(places, taken, strict=True):
         rows = sum(

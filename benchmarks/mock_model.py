@@ -6,6 +6,9 @@ begins with `retry` gets a wrong answer until the conversation holds findings.
 
 import asyncio
 import json
+from typing import Any
+
+import uvloop
 
 GOOD = json.dumps(
     {"event": "delay", "airport": "ZRH", "city": "Zurich", "delay_minutes": 40, "quote": "fog"}
@@ -43,8 +46,7 @@ class _Model(asyncio.Protocol):
     def __init__(self) -> None:
         self._data = b""
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
+    def connection_made(self, transport: Any) -> None:
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
@@ -70,4 +72,4 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    uvloop.run(main())

@@ -13,17 +13,31 @@ from contextlib import contextmanager
 from pathlib import Path
 
 HERE = Path(__file__).parent
-PACKAGES = ("uvicorn", "uvloop", "msgspec", "jsonschema-rs", "duckdb", "pyarrow")
+PACKAGES = ("uvloop", "httptools", "msgspec", "jsonschema-rs", "duckdb", "pyarrow")
+
+
+def two_sides() -> tuple[set[int], set[int]]:
+    """Give the core of a server, and those of its load and its model; one core is both."""
+    *others, last = sorted(os.sched_getaffinity(0))
+    return {last}, set(others) or {last}
 
 
 @contextmanager
 def process(
-    *arguments: str, cwd: Path | None = None
+    *arguments: str, cwd: Path | None = None, cores: set[int] | None = None
 ) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """Start a process of ours, give it and its first line, end it by id."""
-    started = subprocess.Popen(
-        [sys.executable, *arguments], stdout=subprocess.PIPE, text=True, cwd=cwd
-    )
+    """Start a process of ours, give it and its first line, end it by id.
+
+    It runs on `cores`, or on those of this process.
+    """
+    own = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cores or own)  # a child inherits it, with all its threads
+    try:
+        started = subprocess.Popen(
+            [sys.executable, *arguments], stdout=subprocess.PIPE, text=True, cwd=cwd
+        )
+    finally:
+        os.sched_setaffinity(0, own)
     try:
         assert started.stdout is not None
         yield started, started.stdout.readline()
@@ -32,12 +46,23 @@ def process(
         started.wait(40)
 
 
+def port_of(greeting: str) -> int:
+    """Read the port from the line by which a server of ours says that it listens."""
+    return int(greeting.split("http://127.0.0.1:")[1].split(maxsplit=1)[0])
+
+
 def cpu_s(pid: int) -> float:
     """User and system seconds of a whole process, all its threads, to the nanosecond.
 
     Its CPU clock, as clock_getcpuclockid(3) makes it: /proc counts in ticks of 10 ms.
     """
     return time.clock_gettime(~pid << 3 | 2)
+
+
+def resident_mib(pid: int) -> float:
+    """Resident memory of a process."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.split("VmRSS:")[1].split()[0]) / 1024
 
 
 def fdatasync_ms(directory: Path, times: int = 200) -> float:
@@ -71,6 +96,11 @@ def heading(title: str, command: str, where: str) -> list[str]:
         f"Command: `{command}`",
         "",
     ]
+
+
+def table_head(*names: str) -> list[str]:
+    """Give the first two lines of a table."""
+    return [f"| {' | '.join(names)} |", "|" + " --- |" * len(names)]
 
 
 def write_result(output: Path, name: str, text: str) -> None:

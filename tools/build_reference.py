@@ -17,7 +17,7 @@ import typer
 from openai_api_reference import openai_api
 from python_reference import python_api
 
-from lakehouse.cli.main import COMMANDS
+from lakehouse.cli.commands import COMMANDS
 from lakehouse.config.load import load_config
 from lakehouse.config.settings import (
     DaemonSettings,
@@ -27,6 +27,7 @@ from lakehouse.config.settings import (
     OpenAiApiSettings,
     SessionSettings,
     TracingSettings,
+    UiSettings,
 )
 from lakehouse.core.errors import (
     INFRA_HINT,
@@ -39,12 +40,11 @@ from lakehouse.core.errors import (
 from lakehouse.core.finding import FindingCode
 from lakehouse.core.kind import GroundingRule, SqlRule
 from lakehouse.core.type_words import type_words
-from lakehouse.daemon import admission_of, daemon_routes
+from lakehouse.daemon import Daemon
 from lakehouse.grounding.settings import TableSettings
 from lakehouse.providers.provider import ModelSettings
 from lakehouse.providers.registry import PROVIDERS
 from lakehouse.sessionlog.writing.memory import MemoryLog
-from lakehouse.stack import Stack
 from lakehouse.tracing.attributes import ATTRIBUTES
 from lakehouse.tracing.span import SpanName
 from lakehouse.transport.openapi import problem_statuses
@@ -55,6 +55,7 @@ SECTIONS: dict[str, type[msgspec.Struct]] = {
     "log": LogSettings,
     "gateway": GatewaySettings,
     "gateway.openai": OpenAiApiSettings,
+    "ui": UiSettings,
     "chatd": DaemonSettings,
     "validatord": DaemonSettings,
     "session": SessionSettings,
@@ -72,6 +73,7 @@ PROBLEMS: dict[ProblemCode, str] = {
     "unknown_model": "Name a model of GET /v1/models, or configure it.",
     "invalid_schema": "Use JSON Schema 2020-12, references inside the document, RE2 patterns "
     "of at most 256 characters.",
+    "invalid_config": "Correct what `detail` names; what was served before still is.",
     "unauthorized": "Send `Authorization: Bearer KEY`; `lakehouse keys new NAME` makes keys.",
     "not_found": "Check the path, or the id: GET /v1/sessions lists the sessions.",
     "method_not_allowed": "Use the method that /openapi.json names.",
@@ -237,9 +239,9 @@ def tracing() -> str:
 
 def routes() -> str:
     """List the gateway's routes, as they say it themselves."""
-    stack = Stack(load_config(None, {}), {}, "up", sink=MemoryLog())
+    daemon = Daemon(load_config(None, {}), {}, "up", sink=MemoryLog())
     lines = ["| route | does | takes | errors |", "| --- | --- | --- | --- |"]
-    for route in daemon_routes(stack, None, admission_of(stack)):
+    for route in daemon.routes:
         names = [each.name for each in route.query or ()]
         if route.request is not None:
             names = list(route.request.__struct_encode_fields__)

@@ -14,6 +14,7 @@ from lakehouse.openai_api.parameters import PARAMETERS, ApiParameter
 API_ERRORS = {
     "invalid_request": "the body is not a JSON object, or what `message` says",
     "invalid_schema": "the schema cannot be used, or contradicts the kind's",
+    "invalid_config": "no call of this API: `POST /v1/reload` alone answers it",
     "invalid_type": "a parameter has a wrong type",
     "invalid_value": "a parameter has a value that is not allowed",
     "missing_required_parameter": "a parameter is missing",
@@ -55,6 +56,7 @@ FATES = {
 }
 METADATA = {
     "door": "`openai.chat` or `openai.responses`; `python` of `lakehouse.open`",
+    "api_key": "the name of the caller's API key, if the daemon has keys; of `/v1/iterate` too",
     "client": "the client and its version, such as `openai-python 3.57`, from its headers",
     "client_retry": "which repetition of the request it was, as OpenAI's packages tell",
     "user": "the parameter `user`",

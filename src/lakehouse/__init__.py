@@ -8,7 +8,7 @@
 The names below are loaded when they are first used, so that `import lakehouse` costs little.
 """
 
-__version__ = "0.1.0"
+__version__ = "1.0.0"
 
 TYPE_CHECKING = False  # type checkers know this name, and `typing` costs more than all the rest
 

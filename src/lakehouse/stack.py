@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from lakehouse import __version__
 from lakehouse.chatd.client import ChatClient
+from lakehouse.chatd.lane import Lane, Slots, SlotsOf
 from lakehouse.chatd.service import ChatService
-from lakehouse.config.kinds import load_kinds
+from lakehouse.config.catalog import catalog, model_names
 from lakehouse.config.settings import Config
+from lakehouse.config.tracing import tracer
 from lakehouse.config.trials import try_checks
-from lakehouse.core.chat import ModelName
 from lakehouse.core.closing import Step, close_all
 from lakehouse.core.errors import SetupError
 from lakehouse.core.kind import SqlRule
@@ -31,16 +31,13 @@ from lakehouse.providers.model_clients import ModelClients
 from lakehouse.providers.provider import Surroundings
 from lakehouse.sessionlog.keeping.maintenance import Maintenance
 from lakehouse.sessionlog.writing.writer import SessionLogWriter
-from lakehouse.tracing.destination import find_destination
 from lakehouse.transport.client import HttpClient
 from lakehouse.transport.observers import ObservedChat, Observers
-from lakehouse.validation.schema import SchemaCache
 from lakehouse.validatord.client import ValidatorClient
 from lakehouse.validatord.service import ValidatorService
 
 if TYPE_CHECKING:
     from lakehouse.grounding.tables import Rules, TableFiles
-    from lakehouse.tracing.tracer import Tracer
 
 Role = Literal["up", "gateway", "validatord", "chatd", "replay", "library"]
 
@@ -60,8 +57,19 @@ class Stack:
         role: Role = "up",
         *,
         sink: RecordSink | None = None,
+        before: "Stack | None" = None,
+        slots_of: SlotsOf = Slots.of,
     ) -> None:
-        """Bind the ports of a role; `sink` replaces the writer of the configured log.
+        """Bind the ports of a role.
+
+        Args:
+            config: What to serve.
+            environment: Where keys and receivers of traces are found.
+            role: Which ports are local.
+            sink: Replaces the writer of the configured log.
+            before: The stack that this one replaces, with another configuration. The log's writer,
+                counters, and models with the same settings go on: `succeed`, then `close_but`.
+            slots_of: Makes the slots of a model; by default this process's own.
 
         Raises:
             SetupError: A kind, a rule, a key or the log cannot be used.
@@ -70,18 +78,24 @@ class Stack:
         self.config = config
         self.waiting_requests: Callable[[], int] = lambda: 0  # set by a daemon over the stack
         self._environment = environment
-        self._http = HttpClient()
-        self._model_http = ModelClients(environment)
-        self._given_sink = sink
-        self._sink: SessionLogWriter | None = None
-        self._maintenance: Maintenance | None = None
+        self._before = before
+        self.lasting: _Lasting = (
+            _Lasting(environment, sink, slots_of) if before is None else before.lasting
+        )
         self._chat_service: ChatService | None = None
         self._tables: TableFiles | None = None
         self._table_port: TableSource = NoTables()
         self._validator_service: ValidatorService | None = None
         self._catalog: Catalog | None = None
-        self.tracer = tracer(config, environment, role)
-        self.metrics = DaemonMetrics(role, depths=self._depths, traced=self._traced)
+        if before is None or before.config.tracing != config.tracing:
+            self.tracer = tracer(config, environment, role)
+        else:
+            self.tracer = before.tracer
+        self.metrics: DaemonMetrics = (
+            DaemonMetrics(role, depths=self._depths, traced=self._traced)
+            if before is None
+            else before.metrics
+        )
         self.observer = Observers(self._observers())
         self._chat_port: ChatModel
         self._validator_port: Validator | None = None
@@ -150,7 +164,7 @@ class Stack:
     @property
     def sink(self) -> RecordSink:
         """The sink of this process's rows; `chatd` writes none."""
-        found = self._given_sink or self._sink
+        found = self.lasting.given_sink or self.lasting.writer
         assert found is not None
         return found
 
@@ -160,21 +174,45 @@ class Stack:
         Raises:
             SetupError: A rule fails for every answer.
         """
-        if self._maintenance is not None:
-            self._maintenance.start()
+        if self._before is None:
+            self.lasting.start()
         if self._validator_service is not None:
             await try_checks(self.catalog, self._tables)
         if self._chat_service is not None:
             await self._chat_service.start()
 
+    def succeed(self) -> None:
+        """Take over from the stack before: what is counted and measured now is of this one."""
+        self.metrics.depths, self.metrics.traced = self._depths, self._traced
+        self._before = None
+
     @property
-    def has_sessions(self) -> bool:
-        return self._validator_service is not None
+    def lanes(self) -> Mapping[str, Lane]:
+        """The queues of the models of this process, by alias."""
+        return {} if self._chat_service is None else self._chat_service.lanes
 
     async def drain(self, patience_ms: int) -> None:
         """Wait for running sessions; those left after `patience_ms` end as `shutdown` rows."""
         if self._validator_service is not None:
             await self._validator_service.drain(patience_ms=patience_ms)
+
+    async def idle(self) -> None:
+        """Wait until no session runs."""
+        if self._validator_service is not None:
+            await self._validator_service.idle()
+
+    async def close_but(self, other: "Stack") -> bool:
+        """Close what another stack does not have, when no session and no request uses this one.
+
+        Returns whether all of it succeeded and every session has its row.
+        """
+        steps: dict[str, Step] = {}
+        if self._chat_service is not None:
+            steps["chatd"] = partial(self._chat_service.close, but=tuple(other.lanes.values()))
+        if self.tracer is not None and self.tracer is not other.tracer:
+            steps["tracing"] = self.tracer.close
+        steps |= self._checks()
+        return await close_all(steps) and self._all_written()
 
     async def close(self) -> bool:
         """Close everything; returns whether all of it succeeded and every session has its row.
@@ -186,25 +224,28 @@ class Stack:
             steps["chatd"] = self._chat_service.close
         if self.tracer is not None:
             steps["tracing"] = self.tracer.close
-        steps["the HTTP client"] = self._http.close
-        steps["the models' HTTP clients"] = self._model_http.close
-        if self._validator_service is not None:
-            steps["the kinds"] = partial(asyncio.to_thread, self.catalog.close)
+        steps |= self._checks()
+        steps |= self.lasting.closing()
+        return await close_all(steps) and self._all_written()
+
+    def _all_written(self) -> bool:
+        service = self._validator_service
+        return service is None or service.rows_written == service.sessions_taken
+
+    def _checks(self) -> dict[str, Step]:
+        """Return what closes the kinds and tables of this stack."""
+        steps: dict[str, Step] = {}
+        if self._catalog is not None:
+            steps["the kinds"] = partial(asyncio.to_thread, self._catalog.close)
         if self._tables is not None:
             steps["the tables"] = partial(asyncio.to_thread, self._tables.close)
-        if self._maintenance is not None:
-            steps["the log's upkeep"] = partial(asyncio.to_thread, self._maintenance.stop)
-        if self._sink is not None:
-            steps["the session log"] = partial(asyncio.to_thread, self._sink.close)
-        closed = await close_all(steps)
-        service = self._validator_service
-        return closed and (service is None or service.rows_written == service.sessions_taken)
+        return steps
 
     def _bind(self) -> None:
         if self.role == "chatd":
             self._chat_port = self._own_chat()
             return
-        self._open_sink()
+        self.lasting.open_log(self.config, self.role)
         url, role = self.config.validatord.url, self.role
         remote = self.config.chatd.url is not None
         if role == "gateway" and url is not None:
@@ -217,7 +258,7 @@ class Stack:
 
     def _remote_validator(self, url: str) -> Validator:
         validator = ValidatorClient(
-            self._http,
+            self.lasting.http,
             url,
             api_key=self._key(self.config.validatord.api_key_env),
             deadline_ms=self.config.session.deadline_ms,
@@ -254,7 +295,7 @@ class Stack:
         daemon = self.config.chatd if self.config.chatd.url else self.config.validatord
         assert daemon.url is not None
         return ChatClient(
-            self._http,
+            self.lasting.http,
             daemon.url,
             names=tuple(model_names(self.config).values()),
             api_key=self._key(daemon.api_key_env),
@@ -262,11 +303,18 @@ class Stack:
 
     def _own_chat(self) -> ChatModel:
         config = self.config
-        around = Surroundings(config.source, config.base, self._environment, self._model_http)
+        around = Surroundings(
+            config.source, config.base, self._environment, self.lasting.model_http
+        )
+        models = config.models
+        lanes = {} if self._before is None else self._before.lanes
+        kept = {name: lane for name, lane in lanes.items() if models.get(name) == lane.settings}
         self._chat_service = ChatService(
-            {name: model.open(name, around) for name, model in config.models.items()},
-            self.config.models,
+            {name: one.open(name, around) for name, one in models.items() if name not in kept},
+            models,
             propagate=self.config.tracing.propagate,
+            kept=kept,
+            slots_of=self.lasting.slots_of,
         )
         return ObservedChat(self._chat_service, self.observer)
 
@@ -291,17 +339,6 @@ class Stack:
         self._tables = table_files(known.kinds, known.schemas, self.config)
         return self._tables
 
-    def _open_sink(self) -> None:
-        if self._given_sink is not None:
-            return
-        log = self.config.path(self.config.log.path)
-        self._sink = SessionLogWriter.open(
-            log,
-            daemon=self.role if self.role in {"gateway", "replay"} else "validatord",
-            durability=self.config.log.durability,
-        )
-        self._maintenance = Maintenance(log, self._sink)
-
     def _key(self, variable: str | None) -> str | None:
         if variable is None:
             return None
@@ -314,47 +351,42 @@ class Stack:
         return value
 
 
-def model_names(config: Config) -> Mapping[str, ModelName]:
-    """Return the configured models by alias, the default one first."""
-    return {name: settings.named(name) for name, settings in config.models.items()}
+class _Lasting:
+    """What a stack hands on to the next one: HTTP clients, the log's writer, and its upkeep."""
 
+    def __init__(
+        self, environment: Mapping[str, str], given_sink: RecordSink | None, slots_of: SlotsOf
+    ) -> None:
+        self.slots_of = slots_of
+        self.http = HttpClient()
+        self.model_http = ModelClients(environment)
+        self.given_sink = given_sink
+        self.writer: SessionLogWriter | None = None
+        self._maintenance: Maintenance | None = None
 
-def catalog(config: Config, *, own: bool = False) -> Catalog:
-    """Build the catalog that sessions are planned from; reads the kinds' schemas.
+    def open_log(self, config: Config, role: Role) -> None:
+        if self.given_sink is not None or self.writer is not None:
+            return
+        log = config.path(config.log.path)
+        self.writer = SessionLogWriter.open(
+            log,
+            daemon=role if role in {"gateway", "replay"} else "validatord",
+            durability=config.log.durability,
+        )
+        self._maintenance = Maintenance(log, self.writer)
 
-    `own`: requests are this process's own, which may use every table.
+    def start(self) -> None:
+        if self._maintenance is not None:
+            self._maintenance.start()
 
-    Raises:
-        SetupError: A kind cannot be used.
-    """
-    schemas = SchemaCache()
-    return Catalog(
-        kinds=load_kinds(config, schemas),
-        models=model_names(config),
-        config_digest=config.digest,
-        schemas=schemas,
-        tables=config.tables,
-        private=frozenset(name for name, one in config.tables.items() if one.private and not own),
-        deadline_ms=config.session.deadline_ms,
-        load_budget_ms=config.session.load_budget_ms,
-        max_iterations=config.session.max_iterations,
-    )
-
-
-def tracer(config: Config, environment: Mapping[str, str], role: str) -> "Tracer | None":
-    """Build the exporter of traces; without a receiver None, and nothing is imported for it.
-
-    Raises:
-        SetupError: The environment sets only a part of what is needed.
-    """
-    destination = find_destination(environment)
-    if destination is None:
-        return None
-    from lakehouse.tracing.tracer import Tracer  # noqa: PLC0415  free unless configured
-
-    return Tracer(
-        destination,
-        service="lakehouse" if role == "up" else f"lakehouse-{role}",
-        version=__version__,
-        content=config.tracing.content,
-    )
+    def closing(self) -> dict[str, Step]:
+        """Return the steps that close all of it, in their order."""
+        steps: dict[str, Step] = {
+            "the HTTP client": self.http.close,
+            "the models' HTTP clients": self.model_http.close,
+        }
+        if self._maintenance is not None:
+            steps["the log's upkeep"] = partial(asyncio.to_thread, self._maintenance.stop)
+        if self.writer is not None:
+            steps["the session log"] = partial(asyncio.to_thread, self.writer.close)
+        return steps

@@ -23,16 +23,19 @@ from lakehouse.core.ports import ChatModel
 from lakehouse.providers.provider import Provider
 from lakehouse.providers.scripted import Script, ScriptedProvider, Step
 from lakehouse.transport.client import HttpClient
-from lakehouse.transport.daemon import listen_on, serve
+from lakehouse.transport.daemon import serve
+from lakehouse.transport.listening import listen_on
 from lakehouse.transport.server import Application, Calls
 from support.chat import LIMITS, SCRIPTED, context, question
+from support.steady_loop import LoopClock, run_steadily
+from support.waiting import WAIT_S
 
 ADAPTERS = ("in_process", "http")
 
 
 @contextlib.asynccontextmanager
 async def opened(adapter: str, providers: Mapping[str, Provider]) -> AsyncIterator[ChatModel]:
-    service = ChatService(providers, dict.fromkeys(providers, SCRIPTED))
+    service = ChatService(providers, dict.fromkeys(providers, SCRIPTED), clock=LoopClock())
     try:
         if adapter == "in_process":
             yield service
@@ -80,7 +83,7 @@ def replies(
                 await chat.chat(question(), context=context(), limits=limits) for _ in range(count)
             ]
 
-    return asyncio.run(run())
+    return run_steadily(run())
 
 
 def test_an_answer_arrives_whole(adapter: str) -> None:
@@ -100,7 +103,7 @@ def test_the_request_arrives_whole(adapter: str) -> None:
         async with opened(adapter, {"small": provider}) as chat:
             await chat.chat(asked, context=context(), limits=LIMITS)
 
-    asyncio.run(run())
+    run_steadily(run())
     assert provider.requests == [asked]
 
 
@@ -116,7 +119,7 @@ def offered(
         async with opened(adapter, {"small": provider}) as chat:
             return await chat.chat(request, context=context(), limits=LIMITS)
 
-    reply = asyncio.run(run())
+    reply = run_steadily(run())
     [got] = provider.requests
     return got, reply.offered
 
@@ -163,8 +166,8 @@ def test_a_bad_answer_is_an_answer(adapter: str, finish: str) -> None:
 )
 def test_no_answer_is_its_infra_error(adapter: str, code: str) -> None:
     """With the code, whether to try again, and a hint."""
-    # A deadline too short for a backoff keeps the test fast; the fault is told all the same.
-    limits = CallLimits(deadline_ms=150, load_budget_ms=1_000)
+    # A deadline that ends before the endpoint wants to be asked again: the fault is told at once.
+    limits = CallLimits(deadline_ms=50_000, load_budget_ms=60_000)
     provider = script(Step(error=code, retry_after_s=60))  # type: ignore[arg-type]
     with pytest.raises(InfraError) as raised:
         replies(adapter, provider, limits=limits)
@@ -189,7 +192,7 @@ def test_retries_are_inside(adapter: str) -> None:
 
 
 def test_a_deadline_ends_a_call(adapter: str) -> None:
-    """Within the limit and 250 ms."""
+    """At the limit, not before; the answer would come after a minute."""
     provider = script(Step(text="late", delay_ms=60_000))
 
     async def run() -> float:
@@ -200,21 +203,21 @@ def test_a_deadline_ends_a_call(adapter: str) -> None:
                 await chat.chat(
                     question(),
                     context=context(),
-                    limits=CallLimits(deadline_ms=300, load_budget_ms=1_000),
+                    limits=CallLimits(deadline_ms=300, load_budget_ms=60_000),
                 )
             assert raised.value.code == "timeout"
             return loop.time() - started
 
-    assert 0.29 <= asyncio.run(run()) < 0.55
+    assert 0.29 <= run_steadily(run()) < 30
     assert len(provider.requests) == 1
 
 
 def test_a_cold_start_is_waited_for_outside_the_deadline(adapter: str) -> None:
     """Longer than the deadline, and answered; the reply says how long it took."""
-    limits = CallLimits(deadline_ms=250, load_budget_ms=5_000)
+    limits = CallLimits(deadline_ms=250, load_budget_ms=60_000)
     (reply,) = replies(adapter, script("hi", load_ms=500), limits=limits)
     assert reply.text == "hi"
-    assert 490 <= reply.load_ms < 3_000
+    assert reply.load_ms >= 490
 
 
 def test_a_load_budget_that_ends_is_model_loading(adapter: str) -> None:
@@ -227,12 +230,12 @@ def test_a_load_budget_that_ends_is_model_loading(adapter: str) -> None:
                 await chat.chat(
                     question(),
                     context=context(),
-                    limits=CallLimits(deadline_ms=1_000, load_budget_ms=100),
+                    limits=CallLimits(deadline_ms=60_000, load_budget_ms=100),
                 )
             assert (raised.value.code, raised.value.retryable) == ("model_loading", True)
             return await chat.chat(question(), context=context(), limits=LIMITS)
 
-    assert asyncio.run(run()).text == "hi"
+    assert run_steadily(run()).text == "hi"
     assert provider.loads == 1
 
 
@@ -243,7 +246,7 @@ def test_cancelling_stops_the_call(adapter: str) -> None:
     async def run() -> str:
         async with opened(adapter, {"small": provider}) as chat:
             call = asyncio.create_task(chat.chat(question(), context=context(), limits=LIMITS))
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(WAIT_S):
                 while not provider.requests:
                     await asyncio.sleep(0.001)
                 call.cancel()
@@ -251,7 +254,7 @@ def test_cancelling_stops_the_call(adapter: str) -> None:
             assert call.cancelled()
             return (await chat.chat(question(), context=context(), limits=LIMITS)).text
 
-    assert asyncio.run(run()) == "hi"
+    assert run_steadily(run()) == "hi"
 
 
 def test_an_unknown_alias_is_a_refusal(adapter: str) -> None:
@@ -262,7 +265,7 @@ def test_an_unknown_alias_is_a_refusal(adapter: str) -> None:
             await chat.chat(question(model="no/such"), context=context(), limits=LIMITS)
 
     with pytest.raises(Refusal) as raised:
-        asyncio.run(run())
+        run_steadily(run())
     assert raised.value.code == "unknown_model"
     assert "'no/such'" in raised.value.public
     assert "'small'" in raised.value.public
@@ -277,7 +280,7 @@ def test_models_are_listed_with_their_states(adapter: str) -> None:
             call = asyncio.create_task(
                 chat.chat(question(model="cold"), context=context(), limits=LIMITS)
             )
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(WAIT_S):
                 while second.loads == 0:
                     await asyncio.sleep(0.001)
                 states = await chat.models()
@@ -285,7 +288,7 @@ def test_models_are_listed_with_their_states(adapter: str) -> None:
             await asyncio.gather(call, return_exceptions=True)
             return states
 
-    states = {one.name: one for one in asyncio.run(run())}
+    states = {one.name: one for one in run_steadily(run())}
     assert states["small"] == ModelStatus("small", "script-1", "scripted", "ready")
     assert states["cold"].state == "loading"
     assert first.requests == second.requests == []

@@ -1,8 +1,10 @@
-"""SIGHUP, as a terminal sends it when it closes: the daemon drains, and loses no session."""
+"""SIGHUP of a terminal that closes: the daemon drains, and loses no session."""
 
 import json
 import os
+import pty
 import signal
+import sys
 import threading
 from pathlib import Path
 
@@ -12,14 +14,27 @@ from support.stack import SCRIPTED, Answer, call, running_stack
 from support.waiting import wait_until
 
 SCRIPT = {"matches": {"slow": [{"text": "{}", "delay_ms": 1_500}], "": ["{}"]}}
+# Becomes the command that follows, with that terminal, as a login shell's first command has it.
+IN_TERMINAL = """
+import os, sys
+os.setsid()
+os.open(sys.argv[1], os.O_RDWR)
+os.execvp(sys.argv[2], sys.argv[2:])
+"""
 ASK = {"schema": {"type": "object"}, "prompt": "slow"}
 
 
 @pytest.mark.parametrize("apart", [False, True], ids=["together", "apart"])
-def test_a_hangup_drains(tmp_path: Path, apart: bool) -> None:
+def test_a_terminal_that_closes_drains(tmp_path: Path, apart: bool) -> None:
     """The session under way is answered as if nothing had happened, and the exit code is 0."""
     (tmp_path / "script.json").write_text(json.dumps(SCRIPT))
-    with running_stack(tmp_path, SCRIPTED, apart=apart) as processes:
+    terminal, seen_by_daemon = pty.openpty()
+    wrapped = [sys.executable, "-c", IN_TERMINAL, os.ttyname(seen_by_daemon)]
+    with (
+        os.fdopen(terminal, "wb", buffering=0) as terminal_file,
+        running_stack(tmp_path, SCRIPTED, apart=apart, wrapped=wrapped) as processes,
+    ):
+        os.close(seen_by_daemon)
         gateway = processes["gateway"]
         answers: list[Answer] = []
         caller = threading.Thread(
@@ -27,7 +42,8 @@ def test_a_hangup_drains(tmp_path: Path, apart: bool) -> None:
         )
         caller.start()
         wait_until(lambda: b'"slow"' in _written(tmp_path), "the session's started line")
-        assert gateway.stop(signal.SIGHUP) == 0
+        terminal_file.close()
+        assert gateway.wait() == 0
         caller.join()
         assert [(answer.status, answer.json()["verdict"]) for answer in answers] == [
             (200, "accepted")

@@ -28,11 +28,8 @@ def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
 
 @pytest.fixture
 def caller(port: int) -> Iterator[Caller]:
-    opened = Caller(port)
-    try:
+    with Caller(port) as opened:
         yield opened
-    finally:
-        opened.close()
 
 
 def post(extra: bytes = b"", body: bytes = BODY, *, length: bool = True) -> bytes:

@@ -2,14 +2,13 @@
 
 import contextlib
 import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from lakehouse.core.limits import PAGE_BYTES_MAX
 from support.dead_writer import dead_writer
+from support.forked_commands import run_command
 from support.metrics import queue_depth
 from support.rows import make_row
 from support.stack import SCRIPTED, Process, call, running_stack
@@ -54,7 +53,7 @@ def test_more_callers_than_descriptors_do_not_stop_the_work(tmp_path: Path, begu
         gateway = processes["gateway"]
         callers = []
         for _ in range(2 * DESCRIPTORS):
-            caller = socket.create_connection(("127.0.0.1", gateway.port), timeout=20)
+            caller = socket.create_connection(("127.0.0.1", gateway.port), timeout=60)
             stack.callback(caller.close)
             with contextlib.suppress(ConnectionError):
                 caller.sendall(begun)
@@ -65,13 +64,7 @@ def test_more_callers_than_descriptors_do_not_stop_the_work(tmp_path: Path, begu
             assert (answer.status, answer.json()["verdict"]) == (200, "accepted")
         listed = call(gateway.port, "GET", "/v1/sessions").json()["sessions"]
         assert len(listed) == 5
-        reap = subprocess.run(
-            [sys.executable, "-m", "lakehouse", "log", "reap"],
-            check=False,
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-        )
+        reap = run_command(["log", "reap"], cwd=tmp_path, timeout=60)
         assert reap.returncode == 0, reap.stderr
         output = gateway.output.read_text()
         assert "Too many open files" not in output

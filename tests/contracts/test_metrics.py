@@ -95,7 +95,7 @@ def test_openai_routes_count_by_their_paths_and_true_statuses(tmp_path, apart):
 
     def answer(body):
         text = body["messages"][-1]["content"]
-        assert begun.wait(30)
+        assert begun.wait(60)
         return refusal("No such model.", 404) if text == "away" else completion(texts[text])
 
     def body_of(path, text):

@@ -7,7 +7,6 @@ import socket
 import socketserver
 import ssl
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from lakehouse.gateway.auth import new_key
+from support.forked_commands import run_command
 from support.stack import SCRIPTED, free_port, running_stack, untraced
 
 CERTIFICATE = Path(__file__).parents[1] / "support" / "untrusted_localhost.pem"
@@ -44,7 +44,7 @@ class Somebody:
             yield self
         finally:
             self._socket.shutdown(socket.SHUT_RDWR)
-            thread.join(10)
+            thread.join(60)
             self._socket.close()
             for held in self._held:
                 held.close()
@@ -67,13 +67,17 @@ class Somebody:
                 self.asked += 1  # who speaks plain HTTP, or does not trust us, gets no further
                 connection.close()
                 raise
-        head = connection.recv(65_536)
-        self.asked += 1
         if self._silent:
-            self._held.append(connection)
+            self._held.append(connection)  # closed at the end
+            self._head(connection)
             return
         with connection:
-            connection.sendall(self._answer(head))
+            connection.sendall(self._answer(self._head(connection)))
+
+    def _head(self, connection: socket.socket) -> bytes:
+        head = connection.recv(65_536)
+        self.asked += 1
+        return head
 
 
 def http(status: str, body: str = "", media_type: str = "text/html", more: str = "") -> Answer:
@@ -141,14 +145,11 @@ SOMEBODY: dict[str, tuple[Answer, str]] = {
 
 def lakehouse(directory: Path, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
     (directory / "in.csv").write_text("text\nhello\n")
-    return subprocess.run(
-        [sys.executable, "-m", "lakehouse", *words],
+    return run_command(
+        words,
         cwd=directory,
         env={**untraced(os.environ), **environment},
-        capture_output=True,
-        text=True,
         timeout=60,
-        check=False,
     )
 
 
@@ -242,7 +243,7 @@ def dripping() -> Iterator[tuple[int, list[int]]]:
         finally:
             stopped.set()
             server.shutdown()
-            thread.join(10)
+            thread.join(60)
 
 
 @pytest.mark.parametrize("command", ["iterate", "run", "parity"])

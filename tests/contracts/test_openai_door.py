@@ -88,7 +88,8 @@ def test_a_failed_session_has_its_status_its_words_and_one_row(
     door, route: ApiRoute, streamed, case: Case
 ):
     """Held headers: a stream that fails in time has the true status, too."""
-    answer = door.ask(route, case.model, case.prompt, stream=streamed, **case.members)
+    model = case.model_for(route, streamed=streamed)
+    answer = door.ask(route, model, case.prompt, stream=streamed, **case.members)
 
     told = answer.json()["error"]
     assert (answer.status, told["code"], told["type"]) == (case.status, case.code, case.kind)

@@ -3,9 +3,11 @@
 Short sessions end as if nothing had happened. Long ones are ended by the drain.
 """
 
+import contextlib
 import json
 import signal
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import Any, NamedTuple
 
 import pytest
@@ -18,7 +20,7 @@ from support.raw_stream import RawStream, Streamed
 from support.waiting import wait_until
 
 ROUTES: tuple[ApiRoute, ...] = ("chat", "responses")
-DRAIN_MS = 7_000  # the last three seconds are for writing rows and answers
+DRAIN_MS = 13_000  # the last three seconds are for writing rows and answers
 
 
 class Ask(NamedTuple):
@@ -32,13 +34,13 @@ class Ask(NamedTuple):
     @property
     def prompt(self) -> str:
         which = f"{self.route}, {self.streamed}, {self.key}"
-        return f"{'very long' if self.long else 'rather slow'}: delayed, {which}"
+        return f"{'very long' if self.long else 'rather long'}: delayed, {which}"
 
 
 ASKS = [
     Ask(route, long, streamed, key)
+    for long in (True, False)  # the short ones come last, so that they still run at the end
     for route in ROUTES
-    for long in (False, True)
     for streamed in (False, True)
     for key in (None, "one", "one")  # two callers share a key
 ]
@@ -61,8 +63,10 @@ def test_every_caller_is_told(tmp_path, apart, role):
     """Streams get their end, or an error event; whole calls an answer; the exit code is 0."""
     with door_stack(tmp_path, apart=apart, stream_wait_ms=0, drain_ms=DRAIN_MS) as door:
         assert door.ask("chat", "event", "first shot: delayed").status == 200  # loads the tables
-        with ThreadPoolExecutor(len(ASKS)) as pool:
-            streams = [RawStream(door.port, request(door, ask)) for ask in ASKS]
+        with contextlib.ExitStack() as opened, ThreadPoolExecutor(len(ASKS)) as pool:
+            streams = [
+                opened.enter_context(RawStream(door.port, request(door, ask))) for ask in ASKS
+            ]
             for ask, stream in zip(ASKS, streams, strict=True):
                 door.wait_for_started(ask.prompt)
                 if ask.streamed:
@@ -70,8 +74,11 @@ def test_every_caller_is_told(tmp_path, apart, role):
             coming: list[Future[Streamed]] = [pool.submit(stream.rest) for stream in streams]
             if apart:
                 calls = len(set(ASKS))  # two callers share one
-                wait_until(lambda: door.requests_under_way("chatd") == calls, "the model's calls")
-            assert door.log().count(b'"verdict":"accepted"') == 1, "the short ones are under way"
+                under_way = partial(door.requests_under_way, "chatd")
+                # Short ones may have ended meanwhile: the machine may be busy.
+                wait_until(lambda: under_way() + _accepted(door) - 1 >= calls, "the model's calls")
+            short = len({ask for ask in ASKS if not ask.long})
+            assert _accepted(door) - 1 < short, "a short one is under way"
             code = door.processes[role].stop(signal.SIGTERM)
             told = [one.result(60) for one in coming]
         assert code == 0
@@ -82,6 +89,10 @@ def test_every_caller_is_told(tmp_path, apart, role):
             for ask, answer in zip(ASKS, told, strict=True):
                 [row] = door.rows(answer.headers["x-request-id"])
                 assert row["verdict"] == ("infra_error" if ask.long else "accepted")
+
+
+def _accepted(door: Door) -> int:
+    return door.log().count(b'"verdict":"accepted"')
 
 
 def hold(ask: Ask, answer: Streamed, *, role: str) -> None:
@@ -109,8 +120,10 @@ def hold(ask: Ask, answer: Streamed, *, role: str) -> None:
 def test_a_drain_without_patience_tells_the_callers_of_streams_too(tmp_path, apart):
     """Where it leaves sessions no time, or the second signal ends them."""
     ask = Ask("chat", long=True, streamed=True, key=None)
-    with door_stack(tmp_path, apart=apart, stream_wait_ms=0, drain_ms=1) as door:
-        stream = RawStream(door.port, request(door, ask))
+    with (
+        door_stack(tmp_path, apart=apart, stream_wait_ms=0, drain_ms=1) as door,
+        RawStream(door.port, request(door, ask)) as stream,
+    ):
         door.wait_for_started(ask.prompt)
         stream.until(b"\r\n\r\n")
         assert door.processes["gateway"].stop(signal.SIGTERM) == 0

@@ -54,9 +54,9 @@ def test_a_stream_cut_after_every_chunk_leaves_its_row(late, route: ApiRoute, re
     identities = []
     for number, cut in enumerate(cuts):
         identity = f"cut-{route}-{reset}-{number}".ljust(32, "-")  # as long as one of ours
-        caller = RawStream(late.port, _named(request, identity))
-        caller.to(cut)
-        caller.leave(reset=reset)
+        with RawStream(late.port, _named(request, identity)) as caller:
+            caller.to(cut)
+            caller.leave(reset=reset)
         assert len(caller.received) <= cut
         identities.append(identity)
     for identity in identities:
@@ -74,10 +74,10 @@ def test_a_client_that_leaves_while_the_daemon_cannot_send(door, route: ApiRoute
     identities = []
     for number in range(8):
         identity = f"narrow-{route}-{number}"
-        caller = RawStream(door.port, _named(request, identity), narrow=True)
-        caller.until(b"\r\n\r\n")
-        caller.to(1_000 + 4_000 * number)
-        caller.leave(reset=number % 2 == 0)
+        with RawStream(door.port, _named(request, identity), narrow=True) as caller:
+            caller.until(b"\r\n\r\n")
+            caller.to(1_000 + 4_000 * number)
+            caller.leave(reset=number % 2 == 0)
         assert len(caller.received) < 40_000
         identities.append(identity)
     for identity in identities:
@@ -106,15 +106,15 @@ def test_a_client_that_leaves_during_the_session(door, route: ApiRoute, stage, r
     if stage == "whole":
         request = _unstreamed(door, route, prompt)
     identity = f"left-{route}-{stage[:7].replace(' ', '-')}-{reset}"
-    caller = RawStream(door.port, _named(request, identity))
-    if stage in {"in the wait", "whole"}:
-        door.wait_for_started(prompt)
-        assert caller.received == b""
-    else:
-        caller.until(b"data: " if stage == "after the opening" else b" rejected\n")
-        assert b"London" not in caller.received
-    assert door.rows(identity) == [], "the session is still under way"
-    caller.leave(reset=reset)
+    with RawStream(door.port, _named(request, identity)) as caller:
+        if stage in {"in the wait", "whole"}:
+            door.wait_for_started(prompt)
+            assert caller.received == b""
+        else:
+            caller.until(b"data: " if stage == "after the opening" else b" rejected\n")
+            assert b"London" not in caller.received
+        assert door.rows(identity) == [], "the session is still under way"
+        caller.leave(reset=reset)
 
     row = wait_for_row(door, identity)
     assert (row["verdict"], row["iterations"]) == ("accepted", 2)

@@ -1,5 +1,6 @@
 """`Idempotency-Key` on all three routes of sessions, over running daemons."""
 
+import os
 import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +12,7 @@ from lakehouse.openai_api.parameters import ApiRoute
 from support.openai_door import COMPACT, Door, door_stack, text_of
 from support.raw_stream import RawStream
 from support.stack import Answer
+from support.waiting import wait_until
 
 AnyRoute = Literal["chat", "responses", "iterate"]
 ALL: tuple[AnyRoute, ...] = ("chat", "responses", "iterate")
@@ -200,9 +202,9 @@ def test_a_session_whose_caller_left_answers_its_key(door, route: ApiRoute, key)
         b"Host:", b"Idempotency-Key: %b\r\nHost:" % key["Idempotency-Key"].encode(), 1
     )
     before = door.log().count(b'"slow: delayed"')
-    caller = RawStream(door.port, request)
-    door.wait_for_started("slow: delayed", before + 1)
-    caller.leave(reset=True)
+    with RawStream(door.port, request) as caller:
+        door.wait_for_started("slow: delayed", before + 1)
+        caller.leave(reset=True)
     told = RawStream(door.port, request).rest()
 
     assert told.whole
@@ -211,18 +213,25 @@ def test_a_session_whose_caller_left_answers_its_key(door, route: ApiRoute, key)
 
 
 def test_a_gateway_that_dies_leaves_its_session_to_the_validator(tmp_path):
-    """The next gateway finds that it still runs, waits, and answers from its row."""
+    """The next gateway finds that it still runs, waits, and answers from its row.
+
+    Its model stands still until the next gateway has the call, however long that takes to start.
+    """
     key = {"Idempotency-Key": "outlived"}
     with door_stack(tmp_path, apart=True) as door:
         first = door.processes["gateway"]
         with ThreadPoolExecutor(1) as pool:
             lost = pool.submit(door.ask, "chat", "event", "rather long: delayed", key)
             door.wait_for_started("rather long: delayed")
+            os.kill(door.processes["chatd"].pid, signal.SIGSTOP)
             assert first.stop(signal.SIGKILL) == -signal.SIGKILL
             assert isinstance(lost.exception(60), OSError)
-        door.processes["gateway"] = door.another_gateway()
-        assert b'"verdict"' not in door.log(), "the session is still under way"
-        answer = ask(door, "chat", "rather long: delayed", key)
+            door.processes["gateway"] = door.another_gateway()
+            coming = pool.submit(ask, door, "chat", "rather long: delayed", key)
+            wait_until(lambda: door.requests_under_way() == 1, "the call at the next gateway")
+            assert b'"verdict"' not in door.log(), "the session is still under way"
+            os.kill(door.processes["chatd"].pid, signal.SIGCONT)
+            answer = coming.result(60)
         again = ask(door, "chat", "rather long: delayed", key)
         rows = door.rows(session_of(answer))
 

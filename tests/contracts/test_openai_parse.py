@@ -176,10 +176,11 @@ def fault(case: Case, text: str) -> str | None:
 
 def test_no_200_fails_any_part_of_the_contract(base_url):
     """1,000 wrong answers and 120 right ones, four ways of asking."""
-    client = openai.OpenAI(base_url=base_url, api_key="none", max_retries=0, timeout=60)
-    with ThreadPoolExecutor(CALLERS) as pool:
+    with (
+        openai.OpenAI(base_url=base_url, api_key="none", max_retries=0, timeout=60) as client,
+        ThreadPoolExecutor(CALLERS) as pool,
+    ):
         outcomes = list(pool.map(lambda case: outcome(client, case), CASES))
-    client.close()
 
     surprises: list[tuple[str, str, str]] = []
     seen: Counter[str] = Counter()

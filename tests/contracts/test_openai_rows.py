@@ -10,7 +10,7 @@ import pytest
 from lakehouse.core.ids import new_id
 from lakehouse.openai_api.door import PATHS
 from lakehouse.openai_api.parameters import ApiRoute
-from support.openai_door import SCHEMA, Door, asked, door_stack, formatted, text_of
+from support.openai_door import BUSY, SCHEMA, Door, asked, door_stack, formatted, text_of
 from support.openai_replies import events
 from support.stack import call
 
@@ -68,6 +68,7 @@ def test_the_row_names_the_door_and_the_client(door, route: ApiRoute):
     [row] = door.rows(answer.headers["x-request-id"])
     assert row["metadata"] == {
         "door": f"openai.{route}",
+        "api_key": "alice",
         "client": "openai-python 3.57",
         "client_retry": "2",
         "openai_model": "event@small",
@@ -253,7 +254,7 @@ def test_the_models_are_listed_and_read_one_by_one(door):
     listed = door.call("GET", "/v1/models").json()
 
     names = [one["id"] for one in listed["data"]]
-    models = ["small", "lazy", "busy", "dead", "far"]
+    models = ["small", "lazy", *BUSY, "dead", "far"]
     assert names == ["event", *models, *(f"event@{model}" for model in models)]
     assert [one["name"] for one in listed["models"]] == models
     for entry in listed["data"]:

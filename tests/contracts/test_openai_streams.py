@@ -86,7 +86,7 @@ def test_a_large_answer_is_cut_at_characters(door, route: ApiRoute):
 @pytest.mark.parametrize("case", SESSIONS.values(), ids=SESSIONS)
 def test_a_failure_after_the_200_is_told_and_the_body_has_no_end(door, route: ApiRoute, case: Case):
     """One error event in the words that clients act on; no sign of success; one row."""
-    told = stream(door, route, case.model, case.prompt, **case.members)
+    told = stream(door, route, case.model_for(route, streamed=True), case.prompt, **case.members)
 
     assert told.status == 200
     assert not told.whole, "the connection closes without the body's last chunk"

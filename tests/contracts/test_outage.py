@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from support.forked_commands import run_command
 from support.stack import Answer, Process, call, free_port, untraced
 from support.waiting import wait_until
 
@@ -77,13 +78,13 @@ def test_an_outage_leaves_a_row_whatever_the_gateway_knows(
     assert "Connection refused" in row["error"]["detail"]
     if alias is not None:
         assert row["model_alias"] == alias
-    verified = subprocess.run(
-        [sys.executable, "-m", "lakehouse", "log", "verify", "--json"],
+    verified = run_command(
+        ["log", "verify", "--json"],
         cwd=gateway.output.parent,
         env=untraced(os.environ),
-        capture_output=True,
-        check=True,
+        timeout=60,
     )
+    verified.check_returncode()
     assert json.loads(verified.stdout)["bad"] == []
 
 

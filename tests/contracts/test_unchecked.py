@@ -179,7 +179,7 @@ def test_a_late_answer_is_held_whole_and_a_late_failure_is_told(
     late: list[Answer] = [completion("Hello."), refusal("No such model.", 404)]
 
     def answer(_: dict[str, Any]) -> Answer:
-        assert begun.wait(30)
+        assert begun.wait(60)
         return late[0]
 
     with stack_at(tmp_path, answer, apart=apart, wait_ms=1) as (port, _):

@@ -60,7 +60,7 @@ def test_a_post_without_a_preflight_runs_no_session(
 
 def raw_post(port: int, headers: dict[str, str]) -> int:
     """Post with just these headers; `http.client` would not add a Content-Type to bytes."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     try:
         connection.request("POST", "/v1/iterate", body=ASK, headers=headers)
         response = connection.getresponse()

@@ -1,5 +1,6 @@
 """Every benchmark runs to its table, with as little work as it takes: no figure is looked at."""
 
+import importlib
 import json
 import subprocess
 import sys
@@ -12,14 +13,22 @@ BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 SMALLEST = {
     "bench_candidates.py": (["--names", "2000"], 14, True),
     "bench_grounding.py": (["--sessions", "16", "--rounds", "1"], 5, True),
-    "bench_iterate.py": (["--sessions", "16", "--rounds", "1"], 2, True),
-    "bench_log.py": (["--rows", "2000"], 12, True),
+    "bench_instructions.py": (["--sessions", "5", "--runs", "1"], 29, True),
+    "bench_iterate.py": (
+        ["--sessions", "16", "--rounds", "1", "--starts", "1", "--soak", "20"],
+        23,
+        True,
+    ),
+    "bench_log.py": (["--rows", "2000", "--rounds", "1"], 12, True),
     "bench_metrics.py": ([], 4, True),
     "bench_openai_door.py": (["--sessions", "16", "--rounds", "1"], 8, True),
+    "bench_pages.py": (["--sessions", "32", "--rounds", "1", "--rows", "2000"], 3, True),
     "bench_python.py": (["--calls", "16", "--rounds", "1", "--alone"], 1, True),
+    "bench_reader.py": (["--rows", "500", "--rounds", "1"], 17, True),
     "bench_replay.py": (["--sessions", "20"], 2, True),
     "bench_replay_statistics.py": (["--pairs", "200", "--resamples", "200"], 2, False),
     "bench_tracing.py": (["--sessions", "16", "--rounds", "1", "--outage-s", "1"], 5, True),
+    "bench_workers.py": (["--sessions", "64", "--rounds", "1"], 3, True),
     "quality/bench_candidates.py": (["--data", "DATA", "--texts", "1"], 26, True),
     "quality/bench_history.py": (["--data", "DATA", "--texts", "1", "--arm", "findings"], 1, True),
 }
@@ -29,6 +38,16 @@ NOT_HERE = {"bench_model_call.py"}  # it compares with libraries that are no dep
 def test_every_benchmark_is_tried() -> None:
     found = {str(path.relative_to(BENCHMARKS)) for path in BENCHMARKS.rglob("bench_*.py")}
     assert found == {*SMALLEST, *NOT_HERE}
+
+
+def test_the_points_of_the_instruction_counter_are_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Found here in a second, and by the benchmark itself in a minute."""
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    counter = importlib.import_module("counted_server")
+    for where in (*(point.where for point in counter.POINTS), counter.SYNC, *counter.BY_THE_CLOCK):
+        counter.find(where)
+    with pytest.raises(SystemExit, match=r"Run\.gone is not there any more"):
+        counter.find("lakehouse.engine.run:Run.gone")
 
 
 @pytest.fixture

@@ -45,6 +45,71 @@ ELSEWHERE = {
         "README.md",
         "python3 -m venv .venv && . .venv/bin/activate && pip install '.[local,delta,replay]'",
     ),
+    # Need root, systemd, packages and a certificate; each page says how it was carried out.
+    (
+        "docs/how-to/run-as-a-service.md",
+        "apt-get install --no-install-recommends git python3-venv nginx-light curl",
+    ),
+    (
+        "docs/how-to/run-as-a-service.md",
+        "git clone ADDRESS /srv/lakehouse",
+    ),
+    (
+        "docs/how-to/run-as-a-service.md",
+        "cd /srv/lakehouse/deploy/systemd",
+    ),
+    (
+        "docs/how-to/run-as-a-service.md",
+        "install -d -m 755 /etc/lakehouse",
+    ),
+    (
+        "docs/how-to/run-as-a-service.md",
+        "install -d -m 700 /etc/lakehouse/credentials",
+    ),
+    (
+        "docs/how-to/run-as-a-service.md",
+        "systemctl enable --now lakehouse.socket lakehouse.service",
+    ),
+    (
+        "docs/how-to/run-as-a-service.md",
+        "systemd-run --quiet --pipe --wait -p User=lakehouse \\",
+    ),
+    (
+        "docs/how-to/run-as-a-service.md",
+        "systemctl enable --now lakehouse-compact.timer",
+    ),
+    (
+        "docs/how-to/run-as-a-service.md",
+        "apt-get install certbot",
+    ),
+    (
+        "docs/how-to/run-as-a-service.md",
+        "cd /etc/nginx/conf.d",
+    ),
+    (
+        "docs/how-to/run-as-a-service.md",
+        "systemctl reload lakehouse.service",
+    ),
+    (
+        "docs/how-to/run-as-a-service.md",
+        "systemctl restart lakehouse.service",
+    ),
+    (
+        "docs/how-to/run-as-a-service.md",
+        "cd /srv/lakehouse",
+    ),
+    (
+        "docs/how-to/run-as-a-service.md",
+        "systemctl reset-failed lakehouse.service lakehouse.socket",
+    ),
+    (
+        "docs/how-to/run-as-a-service.md",
+        "journalctl -u lakehouse.service -o cat -f",
+    ),
+    (
+        "docs/how-to/put-it-behind-a-proxy.md",
+        "curl -sf https://lakehouse.example/readyz",
+    ),
     # Need tools of other languages: make parity runs them.
     ("docs/how-to/compare-runtimes.md", "make parity"),
     (
@@ -63,8 +128,34 @@ ELSEWHERE = {
     ),
     # Runs in a clone: tests/unit/spec/test_extended_fixtures.py.
     ("docs/how-to/compare-runtimes.md", "python tools/build_parity_fixtures.py"),
+    # Need an engine, a cluster: make container, make chart, tests/deploy.
+    ("docs/how-to/run-in-a-container.md", "docker build -f Containerfile -t lakehouse ."),
+    (
+        "docs/how-to/run-in-a-container.md",
+        (
+            "docker run --detach --name lakehouse --read-only --tmpfs /tmp --cap-drop ALL "
+            "--security-opt no-new-privileges \\"
+        ),
+    ),
+    ("docs/how-to/run-in-a-container.md", "cd deploy/compose"),
+    (
+        "docs/how-to/run-in-a-container.md",
+        (
+            "helm install lakehouse deploy/helm/lakehouse --values values.yaml --set "
+            "image.repository=registry.example.com/lakehouse"
+        ),
+    ),
     # Needs a session of that id: tests/unit/cli/test_log.py.
     ("docs/how-to/keep-the-log.md", "lakehouse log forget 0af7651916cd43dd8448eb211c80319c"),
+    (
+        "docs/reference/installation.md",
+        "python3 -m venv .venv && . .venv/bin/activate && pip install .",
+    ),
+    # Runs in a clone with tags, and a key to sign with: tests/reality/test_release.py.
+    ("docs/how-to/release.md", 'git tag --sign v1.0.0 --message "Lakehouse 1.0.0"'),
+    ("docs/how-to/release.md", "git config gpg.format ssh"),
+    ("docs/how-to/release.md", "git config gpg.ssh.allowedSignersFile allowed_signers"),
+    ("docs/how-to/release.md", "git checkout v1.0.0"),
     # Need a receiver: tests/unit/cli/test_trace.py, tests/contracts/test_tracing_phoenix.py.
     ("docs/how-to/trace-sessions.md", "export LANGFUSE_URL=https://langfuse.example.com"),
     (

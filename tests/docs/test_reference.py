@@ -12,7 +12,7 @@ import pytest
 
 import lakehouse
 import lakehouse.testing
-from lakehouse.cli.main import COMMANDS
+from lakehouse.cli.commands import COMMANDS
 from lakehouse.config.settings import (
     Config,
     DaemonSettings,
@@ -22,6 +22,7 @@ from lakehouse.config.settings import (
     OpenAiApiSettings,
     SessionSettings,
     TracingSettings,
+    UiSettings,
 )
 from lakehouse.core.errors import INFRA_HINT, INFRA_STATUS, PROBLEM_STATUS
 from lakehouse.core.finding import FindingCode
@@ -45,6 +46,7 @@ REFERENCE = ROOT / "docs" / "reference"
 HEADINGS = {
     "log": ("[log]", LogSettings),
     "gateway": ("[gateway]", GatewaySettings),
+    "ui": ("[ui]", UiSettings),
     "chatd": ("[chatd]", DaemonSettings),
     "validatord": ("[validatord]", DaemonSettings),
     "session": ("[session]", SessionSettings),

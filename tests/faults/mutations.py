@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +12,14 @@ from lakehouse.files import disk
 from lakehouse.sessionlog import keyed, manifest
 from lakehouse.sessionlog.keeping import reaper, sealing
 from lakehouse.sessionlog.layout import ACTIVE, log_files
-from lakehouse.sessionlog.writing import segments, writer
+from lakehouse.sessionlog.writing import row_queue, segments, writer
 
 _MUTATIONS: dict[str, Callable[[], None]] = {}
 
 
 def apply_mutation(name: str) -> None:
     """Plant a bug in this process, or the fault that some need to show."""
-    if name == short_write.__name__:
-        short_write()
-    else:
-        _MUTATIONS[name]()
+    (_MUTATIONS.get(name) or _FAULTS[name])()
 
 
 def _mutation(plant: Callable[[], None]) -> Callable[[], None]:
@@ -42,13 +39,28 @@ def _replace(owner: Any, name: str, value: Any) -> None:
 
 def short_write() -> None:
     """Have the fifth write of this process be cut short, as a full disk does: a fault, no bug."""
-    real, calls = disk.Disk.write, [0]
+    calls = iter(range(1, 6))
+    _cut_once(lambda _: next(calls, None) == 5)
+
+
+def short_write_of_rows() -> None:
+    """Have the first write of more than two rows be cut short, in one of them: a fault, no bug."""
+    _cut_once(lambda data: data.count(b"\n\n") >= 2)
+
+
+_FAULTS = {fault.__name__: fault for fault in (short_write, short_write_of_rows)}
+
+
+def _cut_once(due: Callable[[bytes], bool]) -> None:
+    real = disk.Disk.write
+    fired: list[bytes] = []
 
     def write(self: disk.Disk, descriptor: int, data: bytes) -> int:
-        calls[0] += 1
-        if calls[0] == 5:
+        if not fired and due(data):
+            fired.append(data)
             os.write(2, b"cut short\n")
-            return real(self, descriptor, data[: len(data) // 2])
+            # Half of it would end between two rows where all are of one size.
+            return real(self, descriptor, data[: len(data) // 2 - 9])
         return real(self, descriptor, data)
 
     _replace(disk.Disk, "write", write)
@@ -73,6 +85,19 @@ def short_write_taken_for_whole() -> None:
         return len(data)
 
     _replace(disk.Disk, "write", write)
+
+
+@_mutation
+def acknowledged_before_written() -> None:
+    """A row is answered for while it waits for the thread."""
+    real = row_queue.RowQueue.add
+
+    def add(self: row_queue.RowQueue, line: bytes, row_id: str) -> Any:
+        future = real(self, line, row_id)
+        future.set_result(None)
+        return future
+
+    _replace(row_queue.RowQueue, "add", add)
 
 
 @_mutation
@@ -155,14 +180,11 @@ def crashed_row_beside_a_takeover() -> None:
 @_mutation
 def running_sessions_left_behind() -> None:
     """A new segment does not carry the started lines of sessions that still run."""
-
     real = segments.Segments.write
 
-    def write(
-        self: segments.Segments, line: bytes, *, starts: str | None = None, ends: str | None = None
-    ) -> Any:
-        assert starts is None or ends is None
-        return real(self, line, ends=ends)
+    def write(self: segments.Segments, records: Sequence[segments.Record]) -> None:
+        real(self, records)
+        self.running.clear()
 
     _replace(segments.Segments, "write", write)
 

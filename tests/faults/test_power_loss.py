@@ -150,6 +150,7 @@ def test_pages_that_a_failed_sync_dropped_are_written_again(tmp_path: Path, memo
 
 
 BUGS = [
+    ("acknowledged_before_written", []),
     ("acknowledged_before_sync", []),
     ("no_directory_sync", []),
     ("sealed_before_synced", []),

@@ -5,14 +5,12 @@ is waited for), and one request goes to a dead port: an outage leaves the rate a
 """
 
 import json
-import os
-import subprocess
-import sys
 import threading
 from pathlib import Path
 from typing import Any
 
 from lakehouse.core.ids import is_id
+from support.forked_commands import run_command
 from support.stack import Answer, call, free_port, running_stack
 
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
@@ -86,13 +84,10 @@ def test_the_wave(tmp_path: Path):
 
 
 def _lakehouse(directory: Path, *arguments: str):
-    done = subprocess.run(
-        [sys.executable, "-m", "lakehouse", *arguments],
+    done = run_command(
+        arguments,
         cwd=directory,
-        env=os.environ,
-        capture_output=True,
-        text=True,
         timeout=60,
-        check=True,
     )
+    done.check_returncode()
     return json.loads(done.stdout)

@@ -20,6 +20,7 @@ SCRIPT = {
         "numbers": ['{"n": 1.10, "big": 18446744073709551616}'],
         "slow": [{"text": GOOD, "delay_ms": 1500}],
         "very long": [{"text": GOOD, "delay_ms": 60000}],
+        "counted": [{"text": GOOD, "usage": {"prompt_tokens": 1234, "completion_tokens": 56}}],
         "malformed": [{"error": "upstream_malformed"}],
     }
 }

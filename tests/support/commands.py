@@ -2,12 +2,12 @@
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from support.forked_commands import run_command
 from support.stack import SCRIPTED
 
 CONFIG = (
@@ -37,13 +37,10 @@ def project(tmp_path: Path) -> Path:
 
 
 def lakehouse(directory: Path, *arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(
-        [sys.executable, "-m", "lakehouse", *arguments],
+    done = run_command(
+        arguments,
         cwd=directory,
-        capture_output=True,
-        text=True,
         timeout=60,
-        check=False,
     )
     assert done.returncode == code, done.stdout + done.stderr
     assert "Traceback" not in done.stderr

@@ -51,7 +51,7 @@ class CuttingRelay:
             yield self
         finally:
             self._socket.shutdown(socket.SHUT_RDWR)
-            thread.join(10)
+            thread.join(60)
             self._socket.close()
 
     def _serve(self) -> None:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from support.raw_server import Exchange, RawServer, Request
+from support.waiting import WAIT_S
 
 # What an endpoint answers to the body of a call: a status, headers and a body.
 Answer = tuple[int, dict[str, str], Any]
@@ -47,8 +48,7 @@ class Endpoint:
 def endpoint(answer: Callable[[dict[str, Any]], Answer]) -> Iterator[Endpoint]:
     """Serve until the block ends."""
     started: threading.Event = threading.Event()
-    found: list[RawServer] = []
-    loop = asyncio.new_event_loop()
+    found: list[tuple[RawServer, asyncio.AbstractEventLoop, asyncio.Event]] = []
 
     async def handler(exchange: Exchange) -> None:
         if exchange.request.method == "GET":
@@ -58,18 +58,19 @@ def endpoint(answer: Callable[[dict[str, Any]], Answer]) -> Iterator[Endpoint]:
         await exchange.reply(body, status, list(headers.items()))
 
     async def serve() -> None:
+        stopped = asyncio.Event()
         async with RawServer(handler) as server:
-            found.append(server)
+            found.append((server, asyncio.get_running_loop(), stopped))
             started.set()
             await stopped.wait()
 
-    stopped = asyncio.Event()
-    thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
+    # `run` also ends what came as the server stopped, so that no connection is left.
+    thread = threading.Thread(target=lambda: asyncio.run(serve()))
     thread.start()
+    assert started.wait(WAIT_S)
+    [(server, loop, stopped)] = found
     try:
-        assert started.wait(10)
-        yield Endpoint(found[0].url, found[0].requests)
+        yield Endpoint(server.url, server.requests)
     finally:
         loop.call_soon_threadsafe(stopped.set)
-        thread.join(10)
-        loop.close()
+        thread.join(WAIT_S)

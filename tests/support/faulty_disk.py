@@ -19,14 +19,21 @@ class FaultyDisk(Disk):
         self.writes_fail_with: int | None = None
         self.free_bytes: int | None = None
         self.syncs = 0
+        self.writes: list[int] = []
         self.calls: list[str] = []
         self.gate: threading.Event | None = None
         self.in_sync = threading.Event()
+        self.write_gate: threading.Event | None = None
+        self.in_write = threading.Event()
 
     def write(self, descriptor: int, data: bytes) -> int:
         if self.writes_fail_with is not None:
             self.fired["write"] += 1
             raise OSError(self.writes_fail_with, os.strerror(self.writes_fail_with))
+        self.writes.append(len(data))
+        if self.write_gate is not None:
+            self.in_write.set()
+            assert self.write_gate.wait(60)
         if self.short_writes:
             self.short_writes -= 1
             self.fired["short"] += 1
@@ -38,7 +45,7 @@ class FaultyDisk(Disk):
         self.calls.append("sync")
         self.in_sync.set()
         if self.gate is not None:
-            assert self.gate.wait(10)
+            assert self.gate.wait(60)
         if self.failing_syncs:
             self.failing_syncs -= 1
             self.fired["sync"] += 1

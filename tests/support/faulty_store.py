@@ -48,13 +48,12 @@ class FaultyProxy:
                         self.answer(status, headers, answer)
 
             def pass_on(self, body: bytes) -> tuple[int, list[tuple[str, str]], bytes]:
-                connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
-                headers = dict(self.headers.items())
-                connection.request(self.command, self.path, body, headers)
-                reply = connection.getresponse()
-                answer = reply.read()
-                connection.close()
-                return reply.status, reply.getheaders(), answer
+                connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+                with contextlib.closing(connection):
+                    headers = dict(self.headers.items())
+                    connection.request(self.command, self.path, body, headers)
+                    reply = connection.getresponse()
+                    return reply.status, reply.getheaders(), reply.read()
 
             def answer(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
                 self.send_response_only(status)
@@ -93,8 +92,8 @@ class FaultyProxy:
     def close(self) -> None:
         """End the server."""
         self._server.shutdown()
-        self._server.server_close()
         self._thread.join()
+        self._server.server_close()
 
 
 @contextmanager
@@ -102,23 +101,21 @@ def object_store(monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultyProxy]:
     """Serve S3 with an empty bucket, and have the Delta library find it through the proxy."""
     server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     server.start()
-    _, port = server.get_host_and_port()
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
-    connection.request("PUT", f"/{BUCKET}")
-    assert connection.getresponse().status == 200
-    connection.close()
-    proxy = FaultyProxy(port)
-    for name, value in {
-        "AWS_ENDPOINT_URL": proxy.url,
-        "AWS_ALLOW_HTTP": "true",
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_REGION": "us-east-1",
-        "AWS_EC2_METADATA_DISABLED": "true",
-    }.items():
-        monkeypatch.setenv(name, value)
-    try:
+    with contextlib.ExitStack() as ends:
+        ends.callback(server.stop)
+        _, port = server.get_host_and_port()
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        with contextlib.closing(connection):
+            connection.request("PUT", f"/{BUCKET}")
+            assert connection.getresponse().status == 200
+        proxy = ends.enter_context(contextlib.closing(FaultyProxy(port)))
+        for name, value in {
+            "AWS_ENDPOINT_URL": proxy.url,
+            "AWS_ALLOW_HTTP": "true",
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_REGION": "us-east-1",
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }.items():
+            monkeypatch.setenv(name, value)
         yield proxy
-    finally:
-        proxy.close()
-        server.stop()

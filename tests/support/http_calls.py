@@ -14,7 +14,7 @@ from lakehouse.transport.client import (
 from support.raw_server import Exchange
 
 Run = Callable[[Coroutine[Any, Any, None]], None]
-AMPLE = HttpLimits(5_000, 5_000, 5_000, 5_000, 1_000_000)
+AMPLE = HttpLimits(60_000, 60_000, 60_000, 60_000, 1_000_000)
 
 
 async def fine(exchange: Exchange) -> None:

@@ -13,9 +13,10 @@ from lakehouse.core.context import call_context
 from lakehouse.core.json_text import NULL
 from lakehouse.core.kind import GroundingRule
 from lakehouse.core.session import IterateRequest
+from lakehouse.engine.inline_kind import inline_kind
 from lakehouse.engine.iterate import iterate
 from lakehouse.engine.run import Run
-from lakehouse.engine.task import SessionTask, inline_kind, plan
+from lakehouse.engine.task import SessionTask, plan
 from lakehouse.grounding.settings import TableSettings
 from lakehouse.grounding.tables import TableFiles
 from lakehouse.validation.schema import compile_schema

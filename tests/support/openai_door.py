@@ -77,10 +77,7 @@ script = "script.json"
 provider = "scripted"
 model = "lazy"
 script = "lazy.json"
-[models.busy]
-provider = "scripted"
-model = "busy"
-script = "busy.json"
+{busy}
 [models.dead]
 provider = "openai"
 base_url = "http://127.0.0.1:{dead_port}/v1"
@@ -102,6 +99,17 @@ with = {{ "/city" = "airports.city" }}
 [[kinds.event.grounding]]
 path = "/quote"
 match = "quote"
+"""
+
+# One for each way to ask: an overloaded model is left alone for a while, and tells how long.
+BUSY = tuple(
+    f"busy-{route}-{way}" for route in ("chat", "responses") for way in ("whole", "streamed")
+)
+_BUSY = """
+[models.{name}]
+provider = "scripted"
+model = "busy"
+script = "busy.json"
 """
 
 _UNDER_WAY = re.compile(rb'lakehouse_queue_depth\{queue="requests"\} ([0-9.]+)')
@@ -265,6 +273,7 @@ def door_stack(
     entries = ",".join(key.entry for key in (*callers, inner))
     with endpoint(_far) as far:
         text = CONFIG.format(
+            busy="".join(_BUSY.format(name=name) for name in BUSY),
             dead_port=free_port(),
             far_url=far.base_url,
             stream_wait_ms=stream_wait_ms,

@@ -19,6 +19,10 @@ class Case(msgspec.Struct, frozen=True):
     retry_after: str | None = None
     param: str | None = None
 
+    def model_for(self, route: str, *, streamed: bool) -> str:
+        """The model asked: a case may have one of its own for each way to ask."""
+        return self.model.format(route=route, way="streamed" if streamed else "whole")
+
     @property
     def kind(self) -> str:
         if self.status == 400 or self.status == 404 or self.status == 413:
@@ -48,7 +52,10 @@ SESSIONS = {
     "loading": _infra("event@lazy", "x", 504, "model_loading", repeat=True),
     "timeout": _infra("event", "very long", 504, "timeout", members=_BRIEF),
     "overloaded": _infra(
-        *("event@busy", "x", 503, "overloaded"), repeat=True, members=_BRIEF, retry_after="30"
+        *("event@busy-{route}-{way}", "x", 503, "overloaded"),
+        repeat=True,
+        members=_BRIEF,
+        retry_after="30",
     ),
 }
 REFUSED = {

@@ -2,11 +2,12 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
 from typing import NamedTuple
+
+from support.stack import free_port
 
 PORTS = ("4110", "4111", "4112")
 SCRIPT_S = 300  # far more than a page takes: the machine may be busy
@@ -20,18 +21,9 @@ class Ran(NamedTuple):
     err: str
 
 
-def free_ports(count: int) -> list[int]:
-    """Find ports of loopback that nobody listens on; all are held until all are found."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
-
-
 def sh(directory: Path, script: str) -> Ran:
     """Run a script on ports of its own; its whole process group has ended when this returns."""
-    ports = [str(port) for port in free_ports(len(PORTS))]
+    ports = [str(free_port()) for _ in PORTS]
     for documented, port in zip(PORTS, ports, strict=True):
         script = script.replace(f":{documented}", f":{port}")
     ours = ("LAKEHOUSE_", "LANGFUSE_", "OTEL_")

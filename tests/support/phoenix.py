@@ -49,7 +49,7 @@ class Phoenix:
         """Ask for the spans of a trace, as OTLP; none while the project does not exist yet."""
         path = f"/v1/projects/default/spans/otlpv1?trace_id={trace_id}&limit=1000"
         try:
-            with urllib.request.urlopen(self.url + path, timeout=30) as answer:
+            with urllib.request.urlopen(self.url + path, timeout=60) as answer:
                 data: list[dict[str, Any]] = json.load(answer)["data"]
         except urllib.error.HTTPError as error:
             if error.code != 404:
@@ -83,7 +83,7 @@ def phoenix(directory: Path) -> Iterator[Phoenix]:
     finally:
         process.terminate()
         try:
-            process.wait(20)
+            process.wait(60)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()

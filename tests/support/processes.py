@@ -38,3 +38,9 @@ def wait_ended(processes: set[int], *, within_s: float = 30.0) -> set[int]:
         finally:
             os.close(descriptor)
     return left
+
+
+def children_of(pid: int) -> list[int]:
+    """The children of all threads of a process, the oldest first."""
+    lists = Path(f"/proc/{pid}/task").glob("*/children")
+    return sorted(int(child) for each in lists for child in each.read_text().split())

@@ -3,6 +3,7 @@
 import json
 import re
 import socket
+from typing import Self
 
 import msgspec
 
@@ -24,8 +25,14 @@ class Caller:
     """One raw connection; reads are bounded, and end by an answer or the connection's end."""
 
     def __init__(self, port: int) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=20)
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=60)
         self._file = self.socket.makefile("rb")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def send(self, data: bytes) -> None:
         self.socket.sendall(data)

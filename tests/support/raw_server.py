@@ -9,7 +9,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-HOLD_S = 10.0  # how long a handler waits for its client to go away, at most
+from support.waiting import WAIT_S
+
+HOLD_S = WAIT_S  # how long a handler waits for its client to go away, at most
 
 
 @dataclass
@@ -100,7 +102,13 @@ class RawServer:
         for task in self._tasks:
             task.cancel()
         if self._tasks:
-            await asyncio.wait(self._tasks, timeout=5)
+            await asyncio.wait(self._tasks, timeout=WAIT_S)
+
+    async def forsaken(self) -> None:
+        """Wait until every connection has ended."""
+        async with asyncio.timeout(WAIT_S):
+            while self._tasks:
+                await asyncio.wait(self._tasks)
 
     @property
     def port(self) -> int:

@@ -2,8 +2,9 @@
 
 import re
 import socket
+import ssl
 import struct
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 _TIMEOUT_S = 60.0
 _SMALL_BYTES = 2_048
@@ -23,9 +24,22 @@ class Streamed(NamedTuple):
 
 
 class RawStream:
-    """One connection and one request. `narrow`: little is received before it is read."""
+    """One connection and one request. `narrow`: little is received before it is read.
 
-    def __init__(self, port: int, request: bytes, *, narrow: bool = False) -> None:
+    With `tls` the server is `localhost`.
+
+    It ends with `rest`, with `leave`, or with a `with` block: a test that fails before would else
+    leave its socket to the garbage collector, whose warning would fail another test.
+    """
+
+    def __init__(
+        self,
+        port: int,
+        request: bytes,
+        *,
+        narrow: bool = False,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self._socket = socket.socket()
         if narrow:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _SMALL_BYTES)
@@ -33,10 +47,18 @@ class RawStream:
         self.received = b""
         try:
             self._socket.connect(("127.0.0.1", port))
+            if tls is not None:
+                self._socket = tls.wrap_socket(self._socket, server_hostname="localhost")
             self._socket.sendall(request)
         except OSError:
             self._socket.close()
             raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.leave()
 
     def more(self, count: int = 65_536) -> bytes:
         """Receive some bytes; none at the end of the connection, however it ended."""

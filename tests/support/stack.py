@@ -27,6 +27,7 @@ script = "script.json"
 """
 START_S = 60.0
 STOP_S = 60.0
+STACKS_S = 10.0
 PORTS = (15_000, 30_000)  # Linux gives connections 32,768 and up, macOS 49,152
 
 
@@ -53,6 +54,7 @@ class Process:
         options: Sequence[str] = (),
         *,
         wrapped: Sequence[str] = (),
+        pass_fds: Sequence[int] = (),
     ) -> None:
         self.role = role
         self.port = port
@@ -62,13 +64,14 @@ class Process:
             self._process = subprocess.Popen(
                 [
                     *wrapped,
-                    *(sys.executable, "-m", "lakehouse", "--config", str(config), role),
+                    *(sys.executable, "-m", "lakehouse", role, "--config", str(config)),
                     *options,
                 ],
                 stdout=output,
                 stderr=subprocess.STDOUT,
+                pass_fds=pass_fds,
                 cwd=config.parent,
-                env={**untraced(os.environ), **environment},
+                env={**untraced(os.environ), "PYTHONFAULTHANDLER": "1", **environment},
             )
         self._wait_until_up()
 
@@ -83,13 +86,21 @@ class Process:
         return self.wait()
 
     def wait(self) -> int:
-        """Wait for the daemon to end, and give its exit code."""
+        """Wait for the daemon to end, and give its exit code.
+
+        Raises:
+            AssertionError: It did not end; with its output, and where each of its threads was.
+        """
         try:
             return self._process.wait(STOP_S)
         except subprocess.TimeoutExpired:
+            self._process.send_signal(signal.SIGABRT)  # on which it writes the stacks
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(STACKS_S)
             self._process.kill()
             self._process.wait()
-            raise
+            told = self.output.read_text("utf-8", "replace")
+            raise AssertionError(f"{self.role} did not end within {STOP_S} s:\n{told}") from None
 
     def _wait_until_up(self) -> None:
         deadline = time.monotonic() + START_S
@@ -186,5 +197,6 @@ def running_stack(
         processes["gateway"] = Process(role, file, gateway, variables, options, wrapped=wrapped)
         yield processes
     finally:
-        for process in reversed(list(processes.values())):
-            process.stop()
+        with contextlib.ExitStack() as ends:  # the last one first, and each even if one hangs
+            for process in processes.values():
+                ends.callback(process.stop)

@@ -21,7 +21,7 @@ script = "script.json"
 [tables.t]
 path = "t.csv"
 """
-PARTS = ("_chat_service", "_http", "_tables", "_maintenance", "_sink")
+PARTS = ("_chat_service", "_tables", "http", "model_http", "_maintenance", "writer")
 
 
 @pytest.fixture
@@ -62,13 +62,15 @@ def test_one_part_that_does_not_close_skips_no_other(
     daemon: Daemon, failing: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Each part is closed once, and the daemon says that not all went well."""
-    parts = {name: getattr(daemon.stack, name) for name in PARTS}
+    stack = daemon.stack
+    owners = {name: stack if hasattr(stack, name) else stack.lasting for name in PARTS}
+    parts = {name: getattr(owner, name) for name, owner in owners.items()}
     closed: list[str] = []
     for name, part in parts.items():
         method = "stop" if name == "_maintenance" else "close"
         _note(part, method, name, closed)
     broken = Failing(parts[failing])
-    setattr(daemon.stack, failing, broken)
+    setattr(owners[failing], failing, broken)
 
     async def run() -> bool:
         await daemon.start()
@@ -94,6 +96,8 @@ def test_the_requests_are_drained_although_the_sessions_fail_to(daemon: Daemon) 
             raise OSError("no")
 
     class Calls:
+        async def wait(self, patience_ms: int) -> None: ...
+
         async def drain(self, patience_ms: int) -> None:
             drained.append(patience_ms)
 

@@ -104,7 +104,7 @@ class KeyedCalls:
 
     def __init__(self, store: KeyStore, *, patience_ms: int) -> None:
         self._store = store
-        self._patience_ms = patience_ms
+        self.patience_ms = patience_ms
         self._slots: dict[str, _Slot] = {}
 
     async def session(
@@ -141,7 +141,7 @@ class KeyedCalls:
 
     async def _open(self, asked: _Asked, hold: Hold) -> tuple[LiveSession, bool]:
         call, context = asked.call, asked.context
-        wait = _Wait((asked.request.deadline_ms or self._patience_ms) / 1000)
+        wait = _Wait((asked.request.deadline_ms or self.patience_ms) / 1000)
         claim = await self._claimed(call, context)
         ids = await self._ids(call, claim)
         while ids is None:  # another process is about to write them

@@ -13,6 +13,7 @@ import msgspec
 
 from lakehouse.chatd.breaker import Breaker
 from lakehouse.chatd.loading import ModelLoad
+from lakehouse.core.call_slots import CallSlots
 from lakehouse.core.chat import ChatReply, ChatRequest
 from lakehouse.core.clock import Clock
 from lakehouse.core.limits import (
@@ -43,6 +44,10 @@ class CallTime(msgspec.Struct):
     reloaded: bool = False
 
 
+SlotsOf = Callable[[str, int], CallSlots]
+"""Makes the slots of a model, by alias and number."""
+
+
 class Lane:
     """The queue of one model. `retries` is the retry budget of its calls."""
 
@@ -53,6 +58,8 @@ class Lane:
         settings: ModelSettings,
         clock: Clock,
         sleep: Callable[[float], Awaitable[None]],
+        *,
+        slots: CallSlots,
     ) -> None:
         self.provider = provider
         self.settings = settings
@@ -62,7 +69,7 @@ class Lane:
         self._clock = clock
         self._sleep = sleep
         self._breaker = Breaker()
-        self._slots = asyncio.Semaphore(settings.call_slots())
+        self._slots = slots
         self.waiting = 0  # calls waiting for a slot
         self._cooldown_end_ms = 0.0
 
@@ -80,15 +87,13 @@ class Lane:
             left_ms = call.end_ms - now_ms
             # The fast path: nothing to wait for, so `now_ms` is still right, and a breaker without
             # failures need not record the call. Every other case goes through `_admit`.
-            if (
+            if not (
                 self.load.loaded
                 and self._breaker.failures == 0
                 and self._cooldown_end_ms == 0
                 and left_ms >= ATTEMPT_MS_MIN
-                and not self._slots.locked()
+                and self._slots.take()
             ):
-                await self._slots.acquire()
-            else:
                 left_ms = await self._admit(call)
             try:
                 reply = await self.provider.complete(request, trace=trace, deadline_ms=int(left_ms))
@@ -106,7 +111,7 @@ class Lane:
                     self._answered()
                 return reply
             finally:
-                self._slots.release()
+                self._slots.give_back()
 
     async def _admit(self, call: CallTime) -> float:
         """Check the breaker, wait for load, cooldown and a slot; returns the milliseconds left."""
@@ -128,7 +133,7 @@ class Lane:
                     hint="Raise deadline_ms, or raise `slots` if calls wait for a slot.",
                 )
         except BaseException:
-            self._slots.release()
+            self._slots.give_back()
             raise
         self._breaker.enter()
         return left_ms
@@ -189,6 +194,14 @@ class Lane:
                 BREAKER_OPEN_MS // 1000,
             )
 
+    def suspension(self) -> str | None:
+        """Say for how long the breaker keeps calls away; None if it does not."""
+        refused_ms = self._breaker.refusal_ms(self._clock.monotonic_ms())
+        if refused_ms is None:
+            return None
+        until = f"for {refused_ms / 1000:.0f} s more" if refused_ms else "while one call tests it"
+        return f"not called {until}: {self._breaker.failures} calls in a row did not reach it"
+
     def _check_breaker(self) -> None:
         if self._breaker.closed:
             return
@@ -205,8 +218,7 @@ class Lane:
             )
 
     async def _take_slot(self, call: CallTime) -> None:
-        if not self._slots.locked():
-            await self._slots.acquire()
+        if self._slots.take():
             return
         wait_ms = min(float(SLOT_WAIT_MS_MAX), call.end_ms - self._clock.monotonic_ms())
         if self.waiting >= SLOT_QUEUE_MAX:
@@ -214,7 +226,7 @@ class Lane:
         self.waiting += 1
         try:
             async with asyncio.timeout(wait_ms / 1000):
-                await self._slots.acquire()
+                await self._slots.wait()
         except TimeoutError:
             raise ProviderFault(
                 "overloaded",
@@ -244,6 +256,31 @@ class Lane:
                 )
             else:
                 await self._sleep(rest_ms / 1000)
+
+
+class Slots(CallSlots):
+    """The slots of one process."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__()
+        self._free = count
+
+    @classmethod
+    def of(cls, model: str, count: int) -> "Slots":  # noqa: ARG003  a `SlotsOf`
+        """Make the slots of a model."""
+        return cls(count)
+
+    def take(self) -> bool:
+        """Take a slot, if one is free."""
+        if self._free == 0:
+            return False
+        self._free -= 1
+        return True
+
+    def give_back(self) -> None:
+        """Give a slot back, to the one who has waited longest."""
+        if not (self._turns and self._give_turn()):
+            self._free += 1
 
 
 class RetryBudget:

@@ -7,11 +7,11 @@ does not judge answers: a refusal, a cut-off or an empty answer is a reply.
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Container, Mapping
 
 import msgspec
 
-from lakehouse.chatd.lane import CallTime, Lane, backoff_ms
+from lakehouse.chatd.lane import CallTime, Lane, Slots, SlotsOf, backoff_ms
 from lakehouse.core.chat import CallLimits, ChatReply, ChatRequest, ModelState, ModelStatus
 from lakehouse.core.clock import Clock, SystemClock
 from lakehouse.core.closing import close_all
@@ -39,16 +39,21 @@ class ChatService:
         propagate: bool = True,
         rng: random.Random | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        kept: Mapping[str, Lane] = {},
+        slots_of: SlotsOf = Slots.of,
     ) -> None:
         """Take ownership of the providers: `close` closes them.
 
         Args:
-            providers: By alias.
-            settings: By the same aliases.
+            providers: By alias; those of kept lanes are not needed.
+            settings: By alias, of all models.
             clock: Measures deadlines.
             propagate: Whether trace headers are sent to providers.
             rng: Source of the jitter.
             sleep: Waits a number of seconds.
+            kept: Lanes of an earlier service, by alias: what is loaded stays, calls under way
+                keep their slots, and a breaker that is open stays open.
+            slots_of: Makes the slots of a model; by default this process's own.
         """
         self._clock = clock or SystemClock()
         self._propagate = propagate
@@ -56,9 +61,18 @@ class ChatService:
         self._sleep = sleep
         self._closed = False
         self._lanes = {
-            name: Lane(name, provider, settings[name], self._clock, sleep)
-            for name, provider in providers.items()
+            name: kept.get(name)
+            or Lane(
+                *(name, providers[name], each, self._clock, sleep),
+                slots=slots_of(name, each.call_slots()),
+            )
+            for name, each in settings.items()
         }
+
+    @property
+    def lanes(self) -> Mapping[str, Lane]:
+        """The queues of its models, by alias."""
+        return self._lanes
 
     def waiting(self) -> dict[str, int]:
         """The number of calls waiting for a slot, by model."""
@@ -70,7 +84,7 @@ class ChatService:
         A failed load is logged; the first call starts it again.
         """
         for name, lane in self._lanes.items():
-            if lane.settings.preload:
+            if lane.settings.preload and not lane.load.loaded:
                 lane.load.start().add_done_callback(_log_failure(name))
 
     async def chat(
@@ -122,8 +136,11 @@ class ChatService:
             await asyncio.gather(*(_status(name, lane) for name, lane in self._lanes.items()))
         )
 
-    async def close(self) -> None:
-        """Cancel running loads and close the providers. Later calls fail with `shutdown`."""
+    async def close(self, *, but: Container[Lane] = ()) -> None:
+        """Cancel running loads and close the providers. Later calls fail with `shutdown`.
+
+        `but`: the lanes that another service has taken over.
+        """
         self._closed = True
         await asyncio.gather(
             *(
@@ -134,6 +151,7 @@ class ChatService:
                     }
                 )
                 for name, lane in self._lanes.items()
+                if lane not in but
             )
         )
 
@@ -171,7 +189,8 @@ async def _status(name: str, lane: Lane) -> ModelStatus:
                 state, detail = await lane.provider.state()
         except TimeoutError:
             state, detail = "unreachable", f"did not report its state within {STATE_MS_MAX} ms"
-    return ModelStatus(name, lane.settings.model, lane.settings.provider, state, detail)
+    told = "; ".join(filter(None, (lane.suspension(), detail))) or None
+    return ModelStatus(name, lane.settings.model, lane.settings.provider, state, told)
 
 
 def _log_failure(name: str) -> Callable[[asyncio.Task[None]], None]:

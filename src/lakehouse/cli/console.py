@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
-from lakehouse.cli.terminal import visible
+from lakehouse.core.visible import visible
 
 
 class _Console(Console):

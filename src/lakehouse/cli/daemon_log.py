@@ -15,11 +15,9 @@ import threading
 import traceback
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from enum import StrEnum
-from typing import Annotated, Final, Self, TextIO
+from typing import Final, Self, TextIO
 
-import typer
-
+from lakehouse.cli.daemon_line import LogLevel
 from lakehouse.cli.terminal import on_one_line
 from lakehouse.core.clock import timestamp
 from lakehouse.core.context import current_session
@@ -30,20 +28,6 @@ _CLOSE_S: Final = 2.0  # for what is still waiting when the daemon ends
 _TRACEBACK_LINES_MAX: Final = 200
 # Libraries say much that is of use to nobody but their authors.
 _LIBRARIES_LEVEL: Final = logging.WARNING
-
-
-class LogLevel(StrEnum):
-    """The lowest level that is written."""
-
-    DEBUG = "debug"
-    INFO = "info"
-    WARNING = "warning"
-    ERROR = "error"
-
-
-LogLevelOption = Annotated[
-    LogLevel, typer.Option("--log-level", help="Lowest log level written to stderr.")
-]
 
 
 class DaemonLog:

@@ -7,10 +7,13 @@ was accepted.
 """
 
 import asyncio
+import contextlib
 import os
 import subprocess
 import sys
+import threading
 import time
+import webbrowser
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Final
@@ -30,6 +33,7 @@ from lakehouse.demo.notices import Notice, load_notices
 from lakehouse.process.children import Child
 from lakehouse.providers.weights import model_path
 from lakehouse.transport.client import HttpClient, HttpLimits
+from lakehouse.ui.address import BASE
 
 demo_app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -39,6 +43,7 @@ AWAY: Final = "away"
 START_S: Final = 30.0
 END_S: Final = 40.0
 ANSWER_MS: Final = 300_000
+_BROWSER_S: Final = 5.0  # to find that there is none
 _MARK: Final = ".lakehouse-demo"  # only a directory that a demo made is ever overwritten
 _AWAY_MODEL: Final = f"""
 # The demo's outage: an endpoint that is not there.
@@ -54,10 +59,14 @@ def demo(
     directory: Annotated[
         Path, typer.Option(help="Directory for the demo's configuration and log.")
     ] = DIRECTORY,
+    *,
+    ui: Annotated[
+        bool, typer.Option("--ui", help="Open the sessions in a browser, live, until Ctrl-C.")
+    ] = False,
 ) -> None:
     """Run the demo's two waves with the embedded model: about a minute and a half.
 
-    Example: lakehouse demo
+    Example: lakehouse demo --ui
     """
     console = terminal_console()
     _prepare(directory)
@@ -68,14 +77,34 @@ def demo(
     daemon = _start(directory / "lakehouse.toml")
     try:
         url = _url(daemon)
-        log = directory / "lakehouse-data"
+        log = directory / "lakehouse-data" / "sessions"
         console.print(f"The stack is up at {url}; the log is {log}.", markup=False)
+        if ui:
+            _open(url + BASE, console)
         begun = time.monotonic()
         told = asyncio.run(_waves(url, notices, console))
         wall_s = time.monotonic() - begun
         print_report(told, directory, wall_s, console)
+        if ui:
+            _say_where(url + BASE, console)
+            with contextlib.suppress(KeyboardInterrupt):
+                daemon.process.wait()
     finally:
         daemon.end()
+
+
+def _open(page: str, console: Console) -> None:
+    """Open a page, if there is a browser. One in a terminal may run until it is closed."""
+    opened: list[bool] = []
+    opening = threading.Thread(target=lambda: opened.append(webbrowser.open(page)), daemon=True)
+    opening.start()
+    opening.join(_BROWSER_S)
+    if opened == [False]:
+        console.print(f"No browser could be opened: open {page} yourself.", markup=False)
+
+
+def _say_where(page: str, console: Console) -> None:
+    console.print(f"\nThe sessions are at {page} until Ctrl-C.", markup=False, soft_wrap=True)
 
 
 def _prepare(directory: Path) -> None:

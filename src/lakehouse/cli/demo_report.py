@@ -14,7 +14,8 @@ from rich.table import Table
 from rich.text import Text
 
 from lakehouse.cli.show import print_attempt, print_fact
-from lakehouse.cli.table import cell_text, print_table
+from lakehouse.cli.table import print_table
+from lakehouse.core.json_text import cell_text
 from lakehouse.core.session import SessionReply
 from lakehouse.demo.notices import Notice
 from lakehouse.sessionlog.reading.query import query
@@ -168,8 +169,14 @@ def _print_next(told: Sequence[Told], directory: Path, console: Console) -> None
     exhausted = [one for one in told if one.reply.verdict == "max_iter_exhausted"]
     session_id = (exhausted or list(told))[0].reply.session_id
     command = f"{Path(_program())} --config {directory / 'lakehouse.toml'}"
-    console.print("\n[bold]Try next[/bold]")
-    for rest in (f"show {session_id}", "stats --by model", "sessions --verdict accepted", "up"):
+    console.print("\n[bold]Try next[/bold]: the first shows these sessions in a browser")
+    for rest in (
+        "ui",
+        f"show {session_id}",
+        "stats --by model",
+        "sessions --verdict accepted",
+        "up",
+    ):
         console.print(Text(f"  {command} {rest}"), soft_wrap=True)
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import shutil
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -15,27 +14,29 @@ from lakehouse.cli.console import console
 from lakehouse.cli.doctor_candidates import candidate_checks
 from lakehouse.cli.doctor_check import Check, State, skipped
 from lakehouse.cli.doctor_kinds import applied_checks, model_checks
+from lakehouse.cli.doctor_log import log_checks
 from lakehouse.cli.doctor_openai import openai_checks
+from lakehouse.cli.doctor_production import production_checks
 from lakehouse.cli.doubts import doubts_of
 from lakehouse.cli.options import ConfigOption, JsonOption, read_config
 from lakehouse.cli.table import print_json
+from lakehouse.config.api_keys import key_ring
+from lakehouse.config.catalog import catalog
 from lakehouse.config.columns import empty_columns, misfits
 from lakehouse.config.rules import table_files
 from lakehouse.config.settings import Config
+from lakehouse.config.tracing import tracer
 from lakehouse.core.chat import ModelStatus
 from lakehouse.core.errors import InfraError, LakehouseError, SetupError, TableUnavailable
 from lakehouse.core.kind import Kind
 from lakehouse.core.ports import TableSnapshot
 from lakehouse.core.suggestion import did_you_mean
 from lakehouse.core.wording import counted
-from lakehouse.daemon import key_ring
 from lakehouse.engine.task import Catalog
 from lakehouse.grounding.tables import TableFiles
 from lakehouse.providers.provider import ModelSettings
 from lakehouse.providers.registry import PROVIDERS
-from lakehouse.sessionlog.reading.odd_entries import odd_entries
-from lakehouse.sessionlog.writing.space import free_bytes_required
-from lakehouse.stack import Stack, catalog, tracer
+from lakehouse.stack import Stack
 from lakehouse.tracing.destination import why_off, without_tracing
 
 doctor_app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -43,8 +44,6 @@ doctor_app = typer.Typer(add_completion=False, rich_markup_mode=None)
 _NAME_IT: Final = (
     "correct the keyword, pointer or $name; or name the member under `properties` of the schema"
 )
-_ENTRIES_SHOWN_MAX: Final = 3
-_SHARED_FILE_SYSTEMS: Final = ("nfs", "cifs", "smb", "fuse", "overlay", "tmpfs", "9p")
 
 
 @doctor_app.command(name="doctor")
@@ -52,17 +51,24 @@ def command(
     context: typer.Context,
     *,
     only: Annotated[str, typer.Argument(help="Run only checks whose names start with this.")] = "",
+    production: Annotated[
+        bool, typer.Option("--production", help="Also check what production needs.")
+    ] = False,
     json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
     """Report what is missing and how to fix it.
 
-    Exit code 1 if anything is a problem, or was skipped because of one.
+    Exit code 1 if anything is a problem, or was skipped because of one. With --production also
+    checks keys, the address, models, the log's disk and rights, limits and the clock; run it on
+    the machine and as the user that the daemon has.
 
-    Example: lakehouse doctor
+    Example: lakehouse doctor --production
     """
     settings = read_config(context, config)
     found = asyncio.run(_checks(settings, os.environ))
+    if production:
+        found += production_checks(settings)
     names = [check.name for check in found]
     found = [check for check in found if check.name.startswith(only)]
     if not found:
@@ -76,6 +82,8 @@ def command(
         out = console()
         for check in found:
             out.print(Text(f"{check.state:>8}  {check.name}: {check.detail}"), soft_wrap=True)
+            if check.why:
+                out.print(Text(f"          why: {check.why}"), soft_wrap=True)
             if check.fix:
                 out.print(Text(f"          fix: {check.fix}"), soft_wrap=True)
     raise typer.Exit(int(any(check.state in {"problem", "skipped"} for check in found)))
@@ -95,9 +103,7 @@ async def _checks(config: Config, environment: Mapping[str, str]) -> list[Check]
         rules,
         *openai_checks(config),
         keys,
-        _space(log),
-        _entries(log),
-        _file_system(log),
+        *log_checks(log),
     ]
     if "eatmydata" in environment.get("LD_PRELOAD", ""):
         checks.append(
@@ -152,45 +158,6 @@ def _rules(config: Config, known: Catalog | None, made: list[TableFiles]) -> str
 def _keys(config: Config, environment: Mapping[str, str]) -> str:
     ring = key_ring(config, environment)
     return "not needed on loopback" if ring is None else "set and well-formed"
-
-
-def _space(log: Path) -> Check:
-    usage = shutil.disk_usage(_existing(log))
-    needed = free_bytes_required(usage.total)
-    detail = f"{usage.free >> 20} MiB free, {needed >> 20} MiB needed"
-    if usage.free < needed:
-        return Check("log space", "problem", detail, "free some space, or move log.path")
-    return Check("log space", "ok", detail)
-
-
-def _entries(log: Path) -> Check:
-    """Report entries in the log's directory that do not belong there."""
-    found = odd_entries(log)
-    if not found:
-        return Check("log entries", "ok", "every entry can be read")
-    listed = "; ".join(f"{odd.file}: {odd.reason}" for odd in found[:_ENTRIES_SHOWN_MAX])
-    more = len(found) - _ENTRIES_SHOWN_MAX
-    detail = listed + (f"; and {more} more: lakehouse log verify" if more > 0 else "")
-    return Check("log entries", "warning", detail, "move it out of the log: it is ignored")
-
-
-def _file_system(log: Path) -> Check:
-    """Name the file system: appends of several processes are only safe on a local one."""
-    mounts = Path("/proc/mounts")
-    if not mounts.exists():
-        return Check("log file system", "ok", "this system does not report it")
-    place = _existing(log).resolve()
-    found = [line.split()[1:3] for line in mounts.read_text("utf-8", "replace").splitlines()]
-    around = [(len(point), kind) for point, kind in found if place.is_relative_to(point)]
-    kind = max(around, default=(0, "unknown"))[1]
-    if kind.startswith(_SHARED_FILE_SYSTEMS):
-        return Check(
-            "log file system",
-            "warning",
-            f"{kind} at {log}",
-            "put the log on a local disk: appends there are atomic, and survive a power cut",
-        )
-    return Check("log file system", "ok", kind)
 
 
 async def _tables(config: Config, known: Catalog, tables: TableFiles) -> list[Check]:
@@ -304,11 +271,3 @@ def _told(model: ModelStatus, config: Config) -> str | None:
     """Return what `ready` means for a model of this machine, which only a daemon loads."""
     own = config.chatd.url is None and model.state == "ready"
     return (config.models[model.name].readiness() if own else None) or model.detail
-
-
-def _existing(path: Path) -> Path:
-    """Return the path, or the nearest directory above it that exists."""
-    path = path.absolute()
-    while not path.exists():
-        path = path.parent
-    return path

@@ -8,7 +8,7 @@ State = Literal["ok", "warning", "problem", "skipped"]
 
 
 class Check(msgspec.Struct, frozen=True):
-    """The result of one check. `fix` says how to fix a warning or a problem.
+    """The result of one check. `fix` says how to fix a warning or a problem, `why` what it costs.
 
     `skipped`: not checked, because another check failed.
     """
@@ -17,6 +17,7 @@ class Check(msgspec.Struct, frozen=True):
     state: State
     detail: str
     fix: str = ""
+    why: str = ""
 
 
 def skipped(name: str, cause: str) -> Check:

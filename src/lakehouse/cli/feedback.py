@@ -9,12 +9,12 @@ import typer
 from lakehouse.cli.options import ConfigOption, JsonOption, log_directory, read_config
 from lakehouse.cli.table import print_json
 from lakehouse.cli.terminal import say
+from lakehouse.config.catalog import catalog
 from lakehouse.core.clock import SystemClock
 from lakehouse.core.errors import SetupError
 from lakehouse.core.json_text import NULL, JsonError, compact, parse
 from lakehouse.core.replay_row import FeedbackLabel, FeedbackRequest
 from lakehouse.feedback.labels import give_feedback
-from lakehouse.stack import catalog
 
 feedback_app = typer.Typer(add_completion=False, rich_markup_mode=None)
 

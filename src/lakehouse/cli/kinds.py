@@ -11,11 +11,11 @@ from lakehouse.cli.listing import ListingGroup
 from lakehouse.cli.options import ConfigOption, JsonOption, read_config
 from lakehouse.cli.table import print_json, print_table
 from lakehouse.cli.terminal import say, say_lines
+from lakehouse.config.catalog import catalog
 from lakehouse.config.kind_text import toml_of, toml_of_kind
 from lakehouse.core.errors import SetupError
 from lakehouse.core.kind import GroundingRule, Kind, mode_of
 from lakehouse.core.suggestion import did_you_mean
-from lakehouse.stack import catalog
 
 kinds_app = typer.Typer(
     cls=ListingGroup, add_completion=False, rich_markup_mode=None, invoke_without_command=True

@@ -1,112 +1,39 @@
-"""The `lakehouse` command: a table of commands, each loaded only when it is used.
+"""The `lakehouse` command: who reads its arguments, and how it ends.
 
-`--help` must be fast, so it imports no command's module.
+The usual line that starts a daemon is read here, without Typer: see `daemon_line.py`.
 """
 
 import errno
-import importlib
+import gc
 import os
 import sys
-from collections.abc import Sequence
-from typing import Annotated, Any, Final
+from collections.abc import Callable, Sequence
+from typing import Final
 
-import typer
-
-from lakehouse.cli.listing import ListingGroup
+from lakehouse.cli.daemon_line import daemon_line
 from lakehouse.cli.terminal import say
-from lakehouse.core.errors import InfraError, LakehouseError, Refusal, SetupError
-from lakehouse.core.suggestion import did_you_mean
-
-# Name → (module, one line of help). The order is the order of the help.
-COMMANDS: Final[dict[str, tuple[str, str]]] = {
-    "up": ("serve", "Run the whole stack in one process and serve the gateway."),
-    "gateway": ("serve", "Run only the gateway."),
-    "validatord": ("serve", "Run only the validator daemon."),
-    "chatd": ("serve", "Run only the chat daemon."),
-    "init": ("init", "Write a commented lakehouse.toml with a working kind."),
-    "doctor": ("doctor", "Report what is missing and how to fix it."),
-    "demo": ("demo", "Run the demo with the embedded model."),
-    "kinds": ("kinds", "List the configured kinds, or show what one means."),
-    "models": ("models", "List models, or download the weights of the embedded one."),
-    "keys": ("keys", "Create API keys."),
-    "iterate": ("iterate", "Run one session against a running gateway."),
-    "run": ("run", "Run a kind on every row of a file."),
-    "sessions": ("sessions", "List logged sessions, newest first."),
-    "show": ("show", "Show one session, attempt by attempt."),
-    "tail": ("tail", "Print sessions as they end."),
-    "stats": ("stats", "Show verdict counts and rates."),
-    "query": ("query", "Run one SQL query on the log."),
-    "replay": ("replay", "Rerun logged sessions with something changed."),
-    "feedback": ("feedback", "Record whether a session's result was right."),
-    "trace": ("trace", "Resend the traces of logged sessions."),
-    "parity": ("parity", "Compare runtimes against fixtures with expected answers."),
-    "log": ("log", "Verify, seal, reap and compact the session log."),
-}
-
-
-class _LazyGroup(ListingGroup):
-    """Finds a command's module by its name in the table."""
-
-    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002  the base class's signature
-        return list(COMMANDS)
-
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        if cmd_name not in COMMANDS:
-            ctx.fail(f"No such command {cmd_name!r}{did_you_mean(cmd_name, COMMANDS)}.")
-        module_name, _ = COMMANDS[cmd_name]
-        module = importlib.import_module(f"lakehouse.cli.{module_name}")
-        command = typer.main.get_command(getattr(module, f"{cmd_name}_app"))
-        command.name = cmd_name
-        return command
-
-    def summaries(self, ctx: Any) -> list[tuple[str, str]]:  # noqa: ARG002  likewise
-        """Return the table's own lines: the overview needs no module of a command."""
-        return [(name, summary) for name, (_, summary) in COMMANDS.items()]
-
-
-app = typer.Typer(
-    cls=_LazyGroup,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    no_args_is_help=True,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-
-
-def _version(wanted: bool) -> None:  # noqa: FBT001  Typer calls it with the flag
-    if wanted:
-        from lakehouse import __version__  # noqa: PLC0415  only this flag needs it
-
-        say(f"lakehouse {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def root(
-    config: Annotated[
-        str | None,
-        typer.Option(help="Configuration file; may also follow the command.", metavar="FILE"),
-    ] = None,
-    version: Annotated[
-        bool,
-        typer.Option("--version", callback=_version, is_eager=True, help="Print the version."),
-    ] = False,
-) -> None:
-    """Validated, table-grounded artifacts from language models, with one durable row each.
-
-    Example: lakehouse init && lakehouse up
-    """
+from lakehouse.core.errors import LakehouseError, Refusal, SetupError
+from lakehouse.core.redaction import redact
 
 
 def main() -> None:
     """Run the command line. Exit codes: 0 done, 1 negative result, 2 usage, 3 could not run."""
-    try:
+
+    def run() -> None:
         _check_arguments(sys.argv[1:])
-        app(prog_name="lakehouse")
+        _run(sys.argv[1:])
+
+    run_and_report(run)
+
+
+def run_and_report(run: Callable[[], None]) -> None:
+    """Run, say of an error what a user can do, and end the process with its exit code."""
+    try:
+        run()
     except LakehouseError as error:
         say(f"error: {error.public}", err=True)
-        if isinstance(error, InfraError) and error.internal != error.public:
-            say(f"cause: {error.internal}", err=True)
+        if error.internal != error.public:
+            say(f"cause: {redact(error.internal)}", err=True)
         if error.hint:
             say(f"hint: {error.hint}", err=True)
         sys.exit(_exit_code(error))
@@ -132,7 +59,26 @@ _SYSTEM_HINTS: Final = {
     errno.EROFS: "The file system is read-only.",
     errno.EMFILE: "Too many files are open: raise `ulimit -n`.",
 }
+_INTERRUPTED: Final = 130
 _SYSTEM_HINT: Final = "The operating system reported this; check the path and its permissions."
+
+
+def _run(arguments: Sequence[str]) -> None:
+    line = daemon_line(arguments)
+    if line is None:
+        from lakehouse.cli.commands import app  # noqa: PLC0415  Typer, which no daemon needs
+
+        app(prog_name="lakehouse")
+        return
+    gc.disable()  # what a start makes stays: looking through it finds nothing, and takes a tenth
+    try:
+        from lakehouse.cli.daemon import run_daemon  # noqa: PLC0415  only these commands need it
+
+        run_daemon(line)
+    except KeyboardInterrupt:
+        sys.exit(_INTERRUPTED)  # as Typer ends
+    finally:
+        gc.enable()
 
 
 def _check_arguments(arguments: Sequence[str]) -> None:

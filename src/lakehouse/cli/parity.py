@@ -10,7 +10,7 @@ import typer
 from lakehouse.cli.options import JsonOption
 from lakehouse.cli.table import print_table
 from lakehouse.cli.terminal import say, say_json
-from lakehouse.core.clock import SystemClock, timestamp
+from lakehouse.core.clock import SystemClock
 from lakehouse.core.errors import SetupError
 from lakehouse.parity.fixtures import (
     SUITES,
@@ -69,7 +69,7 @@ def command(
     peers = _peers(peer or [], url, _api_key(api_key_env))
     found = load_fixtures(fixtures or shipped_fixtures(), suites=_suites(suite))
     report = compare(peers, found, load_known_failures(known))
-    made_at = timestamp(SystemClock().now())
+    made_at = SystemClock().timestamp()
     if html is not None:
         html.write_text(to_html(report, made_at=made_at), "utf-8")
     if save is not None:

@@ -6,12 +6,13 @@ from typing import Annotated
 
 import typer
 
-from lakehouse.cli.csv_export import csv_lines
 from lakehouse.cli.options import ConfigOption, JsonOption, log_directory, read_config
-from lakehouse.cli.table import cell_text, print_table
+from lakehouse.cli.table import print_table
 from lakehouse.cli.terminal import say, say_json, say_lines
 from lakehouse.core.errors import SetupError
+from lakehouse.core.json_text import cell_text
 from lakehouse.sessionlog.reading.query import QueryResult, query
+from lakehouse.tabular.csv_export import csv_lines
 
 query_app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -64,7 +65,7 @@ def command(
             hint="The other formats write to standard output: … > FILE.",
         )
     settings = read_config(context, config)
-    result = query(log_directory(settings), sql, parquet=output)
+    result = query(log_directory(settings, warns_of_parts=False), sql, output=output)
     if result.warning is not None:
         say(f"warning: {result.warning}", err=True)
     if format_ is not Format.PARQUET:

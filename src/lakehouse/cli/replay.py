@@ -36,6 +36,7 @@ from lakehouse.cli.replay_run import Job, check_engine, duration_s, run_job
 from lakehouse.cli.run_options import ConcurrencyOption
 from lakehouse.cli.table import print_json, print_table
 from lakehouse.cli.terminal import say
+from lakehouse.config.catalog import catalog
 from lakehouse.config.settings import Config
 from lakehouse.core.clock import SystemClock
 from lakehouse.core.errors import SetupError
@@ -46,7 +47,6 @@ from lakehouse.replay.progress import RunTally
 from lakehouse.replay.run import RunPlan, begin_run, count_lines, list_plans, read_plan
 from lakehouse.replay.selection import Selection
 from lakehouse.sessionlog.reading.filters import moment
-from lakehouse.stack import catalog
 
 replay_app = typer.Typer(
     cls=ListingGroup,

@@ -7,11 +7,13 @@ import msgspec
 
 from lakehouse.cli.console import console
 from lakehouse.cli.terminal import say_json
+from lakehouse.comparison.judgement import PAIRS_MIN
 from lakehouse.comparison.pairs import SessionPair, compare_runs
-from lakehouse.core.clock import SystemClock, timestamp
+from lakehouse.core.clock import SystemClock
 from lakehouse.core.errors import SetupError
-from lakehouse.core.wording import counted
-from lakehouse.replay.pairing import PairedRun, read_pairs
+from lakehouse.core.installed import check_installed
+from lakehouse.replay.description import baseline_name, candidate_name, unreplayed, warnings_of
+from lakehouse.replay.pairing import read_pairs
 from lakehouse.replay.run import RunPlan
 
 
@@ -35,15 +37,9 @@ class Asked(msgspec.Struct, frozen=True):
         Raises:
             SetupError: A library is missing, or a condition is invalid.
         """
-        try:
-            from lakehouse.comparison.conditions import parse_conditions  # noqa: PLC0415 - an extra
-            from lakehouse.comparison.statistics import summarize  # noqa: F401, PLC0415 - likewise
-            from lakehouse.reports.junit import to_junit  # noqa: F401, PLC0415 - likewise
-        except ImportError as error:
-            raise SetupError(
-                f"A replay report needs {error.name}, which is not installed.",
-                hint="pip install 'lakehouse-stack[replay]'",
-            ) from error
+        check_installed("Reports of replays", "numpy", "scipy", "junitparser", extra="replay")
+        from lakehouse.comparison.conditions import parse_conditions  # noqa: PLC0415 - an extra
+
         parse_conditions(self.conditions)
         for option, asked in (("--junit", self.junit is not None), ("--aa", self.aa)):
             if asked and not self.conditions:
@@ -59,11 +55,11 @@ def report_run(root: Path, plan: RunPlan, asked: Asked, *, warnings: Sequence[st
         asked,
         run.pairs,
         run_id=plan.run_id,
-        names=(_baseline_name(run.pairs), _candidate_name(plan)),
+        names=(baseline_name(run.pairs), candidate_name(plan)),
         corpus=plan.corpus,
         seed=plan.selection.seed,
-        warnings=(*_warnings(plan, run), *warnings),
-        unreplayed=_unreplayed(plan, run),
+        warnings=(*warnings_of(plan, run), *warnings),
+        unreplayed=unreplayed(plan, run),
     )
 
 
@@ -78,7 +74,7 @@ def report_comparison(root: Path, first: RunPlan, second: RunPlan, asked: Asked)
         asked,
         pairs,
         run_id=f"{first.run_id} {second.run_id}",
-        names=(_candidate_name(first), _candidate_name(second)),
+        names=(candidate_name(first), candidate_name(second)),
         corpus=first.corpus if first.corpus == second.corpus else "of both runs",
         seed=first.selection.seed,
         warnings=[f"{alone} sessions are in only one of the runs and were left out."]
@@ -100,7 +96,7 @@ def _report(
 ) -> int:
     from lakehouse.comparison.conditions import parse_conditions  # noqa: PLC0415 - numpy and scipy
     from lakehouse.comparison.false_alarms import false_alarms  # noqa: PLC0415 - likewise
-    from lakehouse.comparison.gate import PAIRS_MIN, judge_run  # noqa: PLC0415 - likewise
+    from lakehouse.comparison.gate import judge_run  # noqa: PLC0415 - likewise
     from lakehouse.comparison.statistics import summarize  # noqa: PLC0415 - likewise
     from lakehouse.reports.junit import to_junit  # noqa: PLC0415 - likewise
     from lakehouse.reports.page import to_html  # noqa: PLC0415 - likewise
@@ -109,7 +105,7 @@ def _report(
 
     info: RunInfo = RunInfo(
         run_id=run_id,
-        made_at=timestamp(SystemClock().now()),
+        made_at=SystemClock().timestamp(),
         baseline=names[0],
         candidate=names[1],
         corpus=corpus,
@@ -140,35 +136,3 @@ def _write(path: Path, data: bytes) -> None:
         path.write_bytes(data)
     except OSError as error:
         raise SetupError(f"{path} cannot be written: {error.strerror}.") from error
-
-
-def _unreplayed(plan: RunPlan, run: PairedRun) -> int:
-    return plan.counts.sessions - len(run.pairs)
-
-
-def _warnings(plan: RunPlan, run: PairedRun) -> list[str]:
-    warnings = [
-        f"Table {name!r} changed for {counted(count, 'pair')}: verdicts may differ because of "
-        f"that alone."
-        for name, count in run.tables_changed.items()
-    ]
-    unreplayed = _unreplayed(plan, run)
-    if unreplayed:
-        warnings.append(f"{unreplayed} of {plan.counts.sessions} sessions were not replayed.")
-    if plan.counts.cut:
-        warnings.append(
-            f"{plan.counts.cut} sessions were left out: the log does not contain them in full."
-        )
-    if plan.counts.unreadable:
-        warnings.append(f"{plan.counts.unreadable} unreadable rows were left out.")
-    return warnings
-
-
-def _baseline_name(pairs: Sequence[SessionPair]) -> str:
-    models = sorted({pair.baseline.model for pair in pairs})
-    return f"{', '.join(models[:3])}{' and others' if len(models) > 3 else ''}, as logged"
-
-
-def _candidate_name(plan: RunPlan) -> str:
-    words = plan.candidate.words()
-    return f"judged again, {words} changed" if plan.mode == "rejudge" else words

@@ -7,7 +7,6 @@ import os
 import re
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Final, Literal
 
@@ -30,6 +29,7 @@ from lakehouse.cli.terminal import say
 from lakehouse.config.settings import Config
 from lakehouse.core.clock import SystemClock
 from lakehouse.core.errors import InfraError, SetupError
+from lakehouse.core.installed import check_installed
 from lakehouse.core.ports import RecordSink
 from lakehouse.replay.books import OUTAGES_IN_A_ROW_MAX, Books
 from lakehouse.replay.corpus import read_corpus
@@ -71,11 +71,8 @@ def check_engine(name: EngineName) -> None:
     Raises:
         SetupError: It is not installed.
     """
-    if name == "ray" and find_spec("ray") is None:
-        raise SetupError(
-            "--engine ray needs Ray, which is not installed.",
-            hint="pip install 'lakehouse-stack[ray]'",
-        )
+    if name == "ray":
+        check_installed("Replays with --engine ray", "ray", extra="ray")
 
 
 def duration_s(text: str | None, *, option: str) -> float | None:

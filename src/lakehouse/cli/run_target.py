@@ -14,6 +14,7 @@ import msgspec
 
 from lakehouse.cli.gateway import gateway_caller
 from lakehouse.cli.terminal import say
+from lakehouse.config.catalog import catalog
 from lakehouse.config.settings import Config
 from lakehouse.core.context import session_context
 from lakehouse.core.errors import InfraError, LakehouseError
@@ -22,7 +23,7 @@ from lakehouse.core.session import IterateRequest, SessionReply
 from lakehouse.engine.task import find_kind, find_model, plan
 from lakehouse.files.locks import lock_held
 from lakehouse.library.gateway_caller import GatewayCaller
-from lakehouse.stack import Stack, catalog
+from lakehouse.stack import Stack
 
 _DRAIN_MS: Final = 10_000
 

@@ -6,18 +6,19 @@ import msgspec
 import typer
 
 from lakehouse.cli.filter_options import (
+    CodeOption,
     DaemonOption,
     KindOption,
     ModelOption,
     SinceOption,
     UntilOption,
+    VerdictOption,
 )
 from lakehouse.cli.known_names import check_names
 from lakehouse.cli.options import ConfigOption, JsonOption, log_directory, read_config
 from lakehouse.cli.table import print_json, print_table
 from lakehouse.cli.terminal import say
 from lakehouse.core.limits import SESSIONS_LIMIT_DEFAULT
-from lakehouse.core.session import Verdict
 from lakehouse.sessionlog.reading.filters import SessionFilter, moment
 from lakehouse.sessionlog.reading.sessions import list_sessions
 
@@ -32,12 +33,8 @@ def command(
     *,
     kind: KindOption = None,
     model: ModelOption = None,
-    verdict: Annotated[
-        Verdict | None, typer.Option(help="Only sessions with this verdict.")
-    ] = None,
-    code: Annotated[
-        str | None, typer.Option(help="Only sessions with this infra code or finding code.")
-    ] = None,
+    verdict: VerdictOption = None,
+    code: CodeOption = None,
     daemon: DaemonOption = None,
     conversation_id: Annotated[
         str | None, typer.Option(help="Only sessions of this conversation.")

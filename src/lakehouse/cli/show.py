@@ -10,12 +10,13 @@ from rich.text import Text
 from lakehouse.cli.console import console
 from lakehouse.cli.options import ConfigOption, JsonOption, log_directory, read_config
 from lakehouse.cli.table import print_json
-from lakehouse.cli.terminal import on_one_line, visible
+from lakehouse.cli.terminal import on_one_line
 from lakehouse.core.errors import Refusal
 from lakehouse.core.json_text import NULL
 from lakehouse.core.row import Row
 from lakehouse.core.row_codec import decode_row
 from lakehouse.core.session import SOURCE_COLUMN, Attempt
+from lakehouse.core.visible import visible
 from lakehouse.core.wording import counted
 from lakehouse.sessionlog.reading.reader import find_rows
 

@@ -14,8 +14,9 @@ from lakehouse.cli.filter_options import (
 from lakehouse.cli.known_names import check_names
 from lakehouse.cli.options import ConfigOption, JsonOption, log_directory, read_config
 from lakehouse.cli.table import percent, print_json, print_table
+from lakehouse.sessionlog.reading.counts import Stats
 from lakehouse.sessionlog.reading.filters import SessionFilter, moment
-from lakehouse.sessionlog.reading.stats import Stats, stats
+from lakehouse.sessionlog.reading.stats import stats
 
 stats_app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -33,7 +34,7 @@ def command(
         typer.Option(
             help="Group by these, comma-separated: model, kind, day, provider, daemon, verdict, "
             "offered (how the first attempt was offered values of tables), door (the API that was "
-            "called), client (the program that called)."
+            "called), client (the program that called), api_key (the name of the caller's key)."
         ),
     ] = "",
     kind: KindOption = None,

@@ -7,7 +7,8 @@ from rich.table import Table
 from rich.text import Text
 
 from lakehouse.cli.console import console
-from lakehouse.cli.terminal import say_json, visible
+from lakehouse.cli.terminal import say_json
+from lakehouse.core.visible import visible
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
@@ -28,12 +29,3 @@ def print_json(value: object) -> None:
 def percent(rate: float | None) -> str:
     """Format a rate of 0 to 1; `-` if there is none."""
     return "-" if rate is None else f"{100 * rate:.1f} %"
-
-
-def cell_text(raw: msgspec.Raw) -> str | None:
-    """Format a cell of a query: text unchanged, null as empty, everything else as JSON."""
-    data = bytes(raw)
-    if data.startswith(b'"'):
-        text: str = msgspec.json.decode(data)
-        return text
-    return None if data == b"null" else data.decode("utf-8")

@@ -1,10 +1,9 @@
 """Prints text to the terminal, with control sequences from outside removed.
 
-Models and other programs write prompts, answers, ids, and names of files and kinds. A terminal
-obeys escape sequences, C1 controls and direction marks in them, so each such character is shown as
-its number. JSON and CSV for programs keep their bytes, unless they go to a terminal. All commands
-print through here, or through the console that uses it (`cli/console.py`, separate because loading
-Rich would slow down `--help`).
+Models and other programs write prompts, answers, ids, and names of files and kinds; what steers a
+terminal in them is shown as its number (`core/visible.py`). JSON and CSV for programs keep their
+bytes, unless they go to a terminal. All commands print through here, or through the console that
+uses it (`cli/console.py`, separate because loading Rich would slow down `--help`).
 """
 
 import re
@@ -12,36 +11,25 @@ import sys
 from collections.abc import Iterable
 from typing import Final
 
-import typer
+from lakehouse.core.visible import STEERING, character_number, visible
 
-# C0 but tab and line break, DEL and C1, marks of direction, separators of lines, interlinear and
-# tag characters, and what no encoding can carry.
-_STEERING: Final = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u206f\ufff9-\ufffb"
-    "\ud800-\udfff\U000e0000-\U000e007f]"
-)
-_ALSO_BREAKS: Final = re.compile(f"[\t\n]|{_STEERING.pattern}")
-
-
-def visible(text: str) -> str:
-    r"""Show characters that control a terminal as `\x1b` or `\u202e`; line breaks and tabs stay."""
-    return _STEERING.sub(_number, text)
+_ALSO_BREAKS: Final = re.compile(f"[\t\n]|{STEERING.pattern}")
 
 
 def on_one_line(text: str) -> str:
     r"""Show line breaks and tabs as `\n` and `\t` too, for a text that must not begin a line."""
-    return _ALSO_BREAKS.sub(_number, text)
+    return _ALSO_BREAKS.sub(lambda found: character_number(found[0]), text)
 
 
 def say(text: str, *, err: bool = False) -> None:
     """Print a text for people, and a line break."""
-    typer.echo(visible(text), err=err)
+    print(visible(text), file=sys.stderr if err else sys.stdout, flush=True)
 
 
 def say_json(data: bytes | str) -> None:
     """Print JSON for programs, byte for byte; on a terminal, control characters are escaped."""
     text = data.decode("utf-8") if isinstance(data, bytes) else data
-    typer.echo(_STEERING.sub(_json_number, text) if sys.stdout.isatty() else text)
+    print(STEERING.sub(_json_number, text) if sys.stdout.isatty() else text, flush=True)
 
 
 def say_lines(lines: Iterable[str]) -> None:
@@ -49,19 +37,6 @@ def say_lines(lines: Iterable[str]) -> None:
     shown = visible if sys.stdout.isatty() else str
     for line in lines:
         sys.stdout.write(shown(line))
-
-
-def _number(found: re.Match[str]) -> str:
-    code = ord(found.group())
-    if found.group() in "\t\n":
-        return "\\t" if found.group() == "\t" else "\\n"
-    return (
-        f"\\x{code:02x}"
-        if code < 0x100
-        else f"\\u{code:04x}"
-        if code < 0x10000
-        else f"\\U{code:08x}"
-    )
 
 
 def _json_number(found: re.Match[str]) -> str:

@@ -17,6 +17,7 @@ from lakehouse.cli.listing import command_group
 from lakehouse.cli.options import ConfigOption, JsonOption, log_directory, read_config
 from lakehouse.cli.table import print_json
 from lakehouse.cli.terminal import say
+from lakehouse.config.tracing import tracer
 from lakehouse.core.clock import ordering_moment, within
 from lakehouse.core.errors import InfraError, SetupError
 from lakehouse.core.row import Row
@@ -24,7 +25,6 @@ from lakehouse.core.row_codec import decode_row
 from lakehouse.sessionlog.lines import LogLine
 from lakehouse.sessionlog.reading.filters import moment
 from lakehouse.sessionlog.reading.reader import read_rows
-from lakehouse.stack import tracer
 from lakehouse.tracing.channel import Delivered
 from lakehouse.tracing.destination import why_off
 from lakehouse.tracing.tracer import Tracer

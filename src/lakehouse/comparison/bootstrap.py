@@ -13,6 +13,7 @@ import numpy as np
 from scipy.special import ndtr, stdtrit
 
 from lakehouse.comparison.sample import Floats, Measure, Sample
+from lakehouse.comparison.summary import Summary
 
 RESAMPLES: Final = 2_000
 _CHUNK_CELLS: Final = 2_000_000  # weights held at a time: 16 MB
@@ -43,6 +44,12 @@ class Draws(msgspec.Struct, frozen=True):
         low = float(np.quantile(values, expanded, method="lower"))
         high = float(np.quantile(values, 1 - expanded, method="higher"))
         return low, high
+
+
+class Resampled(Summary, frozen=True, kw_only=True):
+    """The results with what the gate needs beside them; `draws` is part of no report."""
+
+    draws: Mapping[str, Draws]
 
 
 def expanded_tail(tail: float, clusters: int) -> float:

@@ -9,14 +9,15 @@ from typing import Final
 
 import numpy as np
 
-from lakehouse.comparison.bootstrap import draw
+from lakehouse.comparison.bootstrap import Resampled, draw
 from lakehouse.comparison.conditions import Condition
-from lakehouse.comparison.gate import FalseAlarms, GateJudgement, decide
+from lakehouse.comparison.gate import decide
 from lakehouse.comparison.intervals import wilson
+from lakehouse.comparison.judgement import FalseAlarms, GateJudgement
 from lakehouse.comparison.pairs import SessionPair
 from lakehouse.comparison.sample import Sample, sample_of
 from lakehouse.comparison.statistics import count, metrics
-from lakehouse.comparison.summary import Estimate, PairCounts, Summary
+from lakehouse.comparison.summary import Estimate, PairCounts
 
 RUNS: Final = 1_000
 _RESAMPLES: Final = 500  # fewer than in a real run: enough for a rate over many runs
@@ -67,7 +68,7 @@ def decide_sample(
     """Decide conditions on a sample by the same rule as a run, without the rest of the summary."""
     measures = list({c.measure: c.measured for c in conditions}.values())
     draws = draw(sample, measures, seed=seed, resamples=_RESAMPLES)
-    summary = Summary(
+    summary = Resampled(
         seed=seed,
         resamples=_RESAMPLES,
         counts=counts,

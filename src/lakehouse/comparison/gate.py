@@ -8,92 +8,37 @@ are equal: `detectable` says how large a shortfall this run would have caught.
 
 import math
 from collections.abc import Sequence
-from typing import Final, Literal
+from typing import Final
 
 import msgspec
 from scipy.special import bdtr, ndtr
 
+from lakehouse.comparison.bootstrap import Resampled
 from lakehouse.comparison.conditions import Condition
+from lakehouse.comparison.judgement import (
+    PAIRS_MIN,
+    UNDECIDED,
+    ConditionDecision,
+    GateJudgement,
+    GateOutcome,
+    GateTest,
+)
 from lakehouse.comparison.power import detectable
-from lakehouse.comparison.sample import Measure, Unit
-from lakehouse.comparison.summary import Estimate, PairCounts, PairedMetric, Summary
-from lakehouse.core.json_text import Int64
+from lakehouse.comparison.sample import Measure
+from lakehouse.comparison.summary import PairCounts, PairedMetric
 
-GateOutcome = Literal["pass", "regression", "could_not_be_run"]
-GateTest = Literal["exact McNemar", "Tango score", "exact binomial"]
-
-EXIT_CODES: Final[dict[GateOutcome, int]] = {"pass": 0, "regression": 1, "could_not_be_run": 3}
 FALSE_ALARM: Final = 0.05
 """How often, at most, a gate stops a candidate that is exactly at its limits."""
-PAIRS_MIN: Final = 50
-"""Default for the judged pairs that a gate needs."""
 CLUSTERS_MIN: Final = 20
 """Conversations that a gate needs: with fewer, resampling is not reliable."""
 MISSING_SHARE_MAX: Final = 0.05
 """The share of outages, or of sessions not replayed, above which a run is not representative."""
-UNDECIDED: Final = "The run as a whole is undecided."
-"""The reason given for every condition of an undecided run; see `GateJudgement.reasons`."""
 _BEYOND_QUANTILE_MIN: Final = 5  # pairs beyond a quantile, so that it can move in both directions
 _NOISE: Final = 1e-9  # floating point noise: a bound that equals the limit does not miss it
 
 
-class ConditionDecision(msgspec.Struct, frozen=True, kw_only=True):
-    """How one condition was decided.
-
-    `estimate`, `limit` and `bound` have one unit: against the baseline, points for a rate and a
-    factor for any other measure; against a number, the unit of the measure. `estimate` is the
-    candidate's, and `bound` is its one-sided confidence bound, wrong with probability `tail`.
-    `test` and `p_value` describe the exact test that must agree, if there is one. `detectable` is
-    roughly the smallest shortfall beyond the limit that a run like this catches in 80 of 100 cases:
-    points for a rate, a factor for any other measure.
-    """
-
-    condition: str
-    measure: str
-    unit: Unit
-    against_baseline: bool
-    outcome: GateOutcome
-    reason: str
-    limit: float
-    estimate: float | None = None
-    bound: float | None = None
-    tail: float
-    test: GateTest | None = None
-    p_value: float | None = None
-    detectable: float | None = None
-
-
-class FalseAlarms(msgspec.Struct, frozen=True):
-    """`alarms` of `runs` runs with swapped sides were regressions; `rate` has a 95 % interval."""
-
-    runs: Int64
-    alarms: Int64
-    rate: Estimate
-
-
-class GateJudgement(msgspec.Struct, frozen=True, kw_only=True):
-    """The gate's result. `reasons` say why it could not be run, and are empty otherwise.
-
-    `false_alarm` is how often the gate may stop a candidate that is at its limits. `false_alarms`
-    is how often it did so in an A/A run on the same sessions, null without such a run.
-    """
-
-    outcome: GateOutcome
-    reasons: tuple[str, ...]
-    false_alarm: float
-    pairs_min: Int64
-    effect_min: float
-    decisions: tuple[ConditionDecision, ...]
-    false_alarms: FalseAlarms | None = None
-
-    @property
-    def exit_code(self) -> int:
-        """The exit code of a command: 0 pass, 1 regression, 3 could not be run."""
-        return EXIT_CODES[self.outcome]
-
-
 def judge_run(
-    summary: Summary,
+    summary: Resampled,
     conditions: Sequence[Condition],
     n_min: int = PAIRS_MIN,
     effect_min: float = 0.0,
@@ -123,7 +68,7 @@ def judge_run(
 
 
 def decide(
-    summary: Summary,
+    summary: Resampled,
     conditions: Sequence[Condition],
     *,
     n_min: int,
@@ -185,7 +130,7 @@ def _undecided(decision: ConditionDecision) -> ConditionDecision:
 
 
 def _decide(
-    summary: Summary, condition: Condition, *, tail: float, n_min: int, effect_min: float
+    summary: Resampled, condition: Condition, *, tail: float, n_min: int, effect_min: float
 ) -> ConditionDecision:
     metric = summary.metric(condition.measure)
     decision = ConditionDecision(
@@ -260,7 +205,7 @@ def _decided(
 
 
 def _detectable(
-    summary: Summary, condition: Condition, decision: ConditionDecision
+    summary: Resampled, condition: Condition, decision: ConditionDecision
 ) -> float | None:
     metric = summary.metric(condition.measure)
     if metric is None or decision.bound is None:

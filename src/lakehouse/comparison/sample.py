@@ -1,7 +1,7 @@
 """Pairs as columns of numbers: the measures of each side, and the cluster of each pair."""
 
 from collections.abc import Mapping, Sequence
-from typing import Final, Literal
+from typing import Final
 
 import msgspec
 import numpy as np
@@ -9,11 +9,10 @@ import numpy.typing as npt
 
 from lakehouse.comparison.agreement import equal_artifacts
 from lakehouse.comparison.pairs import SessionPair, Side
+from lakehouse.comparison.summary import Unit
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
-
-Unit = Literal["rate", "attempts", "tokens", "ms"]
 
 
 class Measure(msgspec.Struct, frozen=True):

@@ -12,16 +12,15 @@ from typing import Final
 import numpy as np
 from scipy.special import bdtr
 
-from lakehouse.comparison.bootstrap import RESAMPLES, Draws, change, draw, value
+from lakehouse.comparison.bootstrap import RESAMPLES, Draws, Resampled, change, draw, value
 from lakehouse.comparison.fields import checked_fields, field_agreements
 from lakehouse.comparison.intervals import SHOWN_TAIL, wilson
-from lakehouse.comparison.pairs import SessionPair, Side
+from lakehouse.comparison.pairs import SessionPair
 from lakehouse.comparison.sample import (
     MEASURES,
     Floats,
     Measure,
     Sample,
-    Unit,
     sample_of,
 )
 from lakehouse.comparison.summary import (
@@ -33,8 +32,8 @@ from lakehouse.comparison.summary import (
     PairCounts,
     PairedHistogram,
     PairedMetric,
-    State,
-    Summary,
+    Unit,
+    state_of,
 )
 
 _BINS: Final = 24
@@ -47,7 +46,7 @@ _HISTOGRAMS: Final[tuple[tuple[str, Unit], ...]] = (
 )
 
 
-def summarize(pairs: Sequence[SessionPair], seed: int, *, resamples: int = RESAMPLES) -> Summary:
+def summarize(pairs: Sequence[SessionPair], seed: int, *, resamples: int = RESAMPLES) -> Resampled:
     """Compute everything that the gate and the reports need.
 
     The result depends on the pairs and on `seed`, but not on the order of the pairs.
@@ -58,7 +57,7 @@ def summarize(pairs: Sequence[SessionPair], seed: int, *, resamples: int = RESAM
     draws = draw(sample, list(MEASURES.values()), seed=seed, resamples=resamples)
     fields, fields_out = field_agreements(pairs)
     checked, checked_out = checked_fields(pairs)
-    return Summary(
+    return Resampled(
         seed=seed,
         resamples=resamples,
         counts=count(pairs, sample.clusters),
@@ -95,13 +94,6 @@ def count(pairs: Sequence[SessionPair], clusters: int) -> PairCounts:
 def metrics(sample: Sample, draws: Mapping[str, Draws]) -> tuple[PairedMetric, ...]:
     """Estimate each measure that was resampled, with its intervals."""
     return tuple(_metric(sample, MEASURES[name], drawn) for name, drawn in draws.items())
-
-
-def state_of(side: Side) -> State:
-    """Classify how a side ended."""
-    if side.verdict == "accepted":
-        return "first_shot" if side.first_shot else "accepted_later"
-    return side.verdict
 
 
 def _metric(sample: Sample, measure: Measure, drawn: Draws) -> PairedMetric:

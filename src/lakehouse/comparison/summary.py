@@ -1,14 +1,13 @@
-"""The results of a run, in the form of the JSON report and of spec/v1."""
+"""The results of a run, in the form of the JSON report and of spec/v1. Needs no numpy."""
 
-from collections.abc import Mapping
 from typing import Final, Literal
 
 import msgspec
 
-from lakehouse.comparison.bootstrap import Draws
-from lakehouse.comparison.sample import Unit
+from lakehouse.comparison.pairs import Side
 from lakehouse.core.json_text import Int64
 
+Unit = Literal["rate", "attempts", "tokens", "ms"]
 State = Literal["first_shot", "accepted_later", "max_iter_exhausted", "infra_error"]
 STATES: Final[tuple[State, ...]] = (
     "first_shot",
@@ -119,8 +118,7 @@ class PairedHistogram(msgspec.Struct, frozen=True, kw_only=True):
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
     """All results of a run. Metrics that no pair has are left out.
 
-    `fields_left_out` counts the fields beyond those listed. `draws` is the gate's input and not
-    part of any report.
+    `fields_left_out` counts the fields beyond those listed.
     """
 
     seed: Int64
@@ -132,8 +130,14 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     checked_fields: tuple[CheckedField, ...] = ()
     fields_left_out: Int64 = 0
     histograms: tuple[PairedHistogram, ...] = ()
-    draws: Mapping[str, Draws]
 
     def metric(self, name: str) -> PairedMetric | None:
         """Find a metric by its name; None if no pair has it."""
         return next((metric for metric in self.metrics if metric.name == name), None)
+
+
+def state_of(side: Side) -> State:
+    """Classify how a side ended."""
+    if side.verdict == "accepted":
+        return "first_shot" if side.first_shot else "accepted_later"
+    return side.verdict

@@ -139,7 +139,7 @@ def _check_listen(section: str, listen: str, config: Config, error: ErrorAt) -> 
         host, _ = listen_address(listen)
     except ValueError:
         raise error(f"{section}.listen", f"is {listen!r}; it must be host:port") from None
-    if host not in LOOPBACK and config.gateway.api_keys_env is None:
+    if host not in LOOPBACK and not config.has_keys:
         raise error(
             f"{section}.listen",
             f"is {listen!r}, which other machines can reach: that needs API keys. Set "

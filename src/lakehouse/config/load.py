@@ -26,6 +26,7 @@ from lakehouse.config.settings import (
     LogSettings,
     SessionSettings,
     TracingSettings,
+    UiSettings,
 )
 from lakehouse.config.texts import find_fault, parse_toml
 from lakehouse.core.errors import SetupError
@@ -48,6 +49,7 @@ _T = TypeVar("_T", bound=msgspec.Struct)
 _SECTIONS: Final[Mapping[str, type[msgspec.Struct]]] = {
     "log": LogSettings,
     "gateway": GatewaySettings,
+    "ui": UiSettings,
     "chatd": DaemonSettings,
     "validatord": DaemonSettings,
     "session": SessionSettings,
@@ -277,4 +279,7 @@ def _value_at(content: object, path: str) -> object:
 
 def _digest(config: Config) -> str:
     builtins = msgspec.to_builtins(msgspec.structs.replace(config, base="", source=""))
+    del builtins["ui"]  # no session depends on it, and older digests stay
+    for name in ("api_keys_file", "admin_keys"):
+        del builtins["gateway"][name]  # likewise
     return digest_of(builtins)

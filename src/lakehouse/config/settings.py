@@ -58,15 +58,25 @@ class OpenAiApiSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
 class GatewaySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[gateway]`. `api_keys_env` names the variable with the `name:sha256-hex` entries.
 
+    `api_keys_file` is a file with further entries, one a line, which a reload reads anew.
+    `admin_keys` are the names of the keys that may reload the configuration.
     `sessions_at_once_max` limits concurrent sessions; further ones get `rate_limited`.
     `allowed_origins` are the origins of web pages that may call it, such as `https://app.example`.
     """
 
     listen: str = GATEWAY_LISTEN
     api_keys_env: str | None = None
+    api_keys_file: str | None = None
+    admin_keys: tuple[str, ...] = ()
     sessions_at_once_max: int = SESSIONS_AT_ONCE_MAX
     allowed_origins: tuple[str, ...] = ()
     openai: OpenAiApiSettings = OpenAiApiSettings()
+
+
+class UiSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[ui]`: the gateway's pages for a browser, at `/ui`; behind its API keys, if it has any."""
+
+    enabled: bool = True
 
 
 class DaemonSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -142,13 +152,14 @@ class KindSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 class Config(msgspec.Struct, frozen=True, kw_only=True):
     """The whole configuration, resolved. `base` is the directory that relative paths start at.
 
-    `digest` covers everything but `base` and contains no secret: secrets are only named here.
+    `digest` covers all but `base` and `ui`. It has no secret: secrets are only named here.
     """
 
     source: str
     base: Path
     log: LogSettings = LogSettings()
     gateway: GatewaySettings = GatewaySettings()
+    ui: UiSettings = UiSettings()
     chatd: DaemonSettings = DaemonSettings()
     validatord: DaemonSettings = DaemonSettings()
     session: SessionSettings = SessionSettings()
@@ -157,6 +168,11 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     tables: Mapping[str, TableSettings] = {}
     kinds: Mapping[str, KindSettings] = {}
     digest: str = ""
+
+    @property
+    def has_keys(self) -> bool:
+        """Whether callers need an API key."""
+        return self.gateway.api_keys_env is not None or self.gateway.api_keys_file is not None
 
     def path(self, relative: str) -> Path:
         """Resolve a path of the file against the file's directory."""

@@ -42,7 +42,8 @@ async def try_on_tables(tables: "TableFiles", kinds: Mapping[str, Kind]) -> None
         if not any(rule.tables for rule in prepared.values()):
             continue
         try:
-            await asyncio.wait_for(tables.snapshot(kinds[name]), _TRY_S)
+            async with asyncio.timeout(_TRY_S):
+                await tables.snapshot(kinds[name])
         except (TableUnavailable, TimeoutError):
             continue
         except InfraError as error:

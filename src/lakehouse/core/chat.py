@@ -61,14 +61,18 @@ class Sampling(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     def members(self, tokens_field: str) -> dict[str, Any]:
         """Return the set values, for an endpoint that names the token limit `tokens_field`."""
-        members = {
-            "temperature": self.temperature,
-            "top_p": self.top_p,
-            tokens_field: self.max_tokens,
-            "seed": self.seed,
-            "stop": self.stop or None,  # an endpoint may refuse an empty list
-        }
-        return {name: value for name, value in members.items() if value is not None}
+        members: dict[str, Any] = {}
+        if self.temperature is not None:
+            members["temperature"] = self.temperature
+        if self.top_p is not None:
+            members["top_p"] = self.top_p
+        if self.max_tokens is not None:
+            members[tokens_field] = self.max_tokens
+        if self.seed is not None:
+            members["seed"] = self.seed
+        if self.stop:  # an endpoint may refuse an empty list
+            members["stop"] = self.stop
+        return members
 
 
 UNSAID: Final = Sampling()

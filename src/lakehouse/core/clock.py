@@ -3,6 +3,7 @@
 import re
 import time
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Final, Protocol
 
 TIME_PATTERN: Final = (
@@ -26,6 +27,10 @@ class Clock(Protocol):
         """Wall time in UTC, for records. May jump."""
         ...
 
+    def timestamp(self) -> str:
+        """The same, as records have it: see `timestamp`."""
+        ...
+
     def monotonic_ms(self) -> float:
         """Milliseconds since an arbitrary start, for durations and deadlines. Never goes back."""
         ...
@@ -36,6 +41,10 @@ class SystemClock:
 
     def now(self) -> datetime:
         return datetime.now(UTC)
+
+    def timestamp(self) -> str:
+        second, rest_ns = divmod(time.time_ns(), 1_000_000_000)
+        return f"{_second_text(second)}.{rest_ns // 1000:06}Z"
 
     def monotonic_ms(self) -> float:
         return time.monotonic() * 1000
@@ -51,6 +60,9 @@ class FixedClock:
     def now(self) -> datetime:
         return self._now
 
+    def timestamp(self) -> str:
+        return timestamp(self._now)
+
     def monotonic_ms(self) -> float:
         return self._monotonic_ms
 
@@ -62,6 +74,12 @@ class FixedClock:
 def timestamp(moment: datetime) -> str:
     """Format a UTC moment as RFC 3339 with six fraction digits and `Z`. Cost: about 0.5 µs."""
     return moment.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+
+
+@lru_cache(maxsize=4)  # the records of one second share it
+def _second_text(second: int) -> str:
+    """Format a second since 1970 likewise, without `Z`."""
+    return timestamp(datetime.fromtimestamp(second, UTC))[:19]
 
 
 def moment_of(text: str) -> datetime | None:

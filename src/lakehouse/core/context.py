@@ -67,7 +67,7 @@ class CallContext(msgspec.Struct, frozen=True):
 
         It is of version 00; unknown flag bits are sent as zero.
         """
-        return f"00-{self.trace_id}-{self.span_id}-{self.flags & FLAGS_KNOWN:02x}"
+        return f"00-{self.trace_id}-{self.span_id}-0{self.flags & FLAGS_KNOWN}"
 
     def trace_headers(self) -> dict[str, str]:
         """Return the W3C headers that pass the trace on to any receiver."""

@@ -25,6 +25,8 @@ PATTERNS_COMPILED_BYTES_MAX: Final = 16 << 20  # of all patterns of one schema
 SCHEMAS_CACHED_MAX: Final = 256  # compiled schemas kept
 SCHEMAS_CACHED_BYTES_MAX: Final = 64 << 20  # of all of them together, by our estimate
 POINTER_KEPT_CHARS_MAX: Final = 256  # of a JSON Pointer whose parts are cached
+TASKS_KEPT_MAX: Final = 256  # of sessions, by what their requests set
+TASK_KEPT_CHARS_MAX: Final = 4 << 10  # of a request's system text, whose task is kept
 INLINE_DIGESTS_CACHED_MAX: Final = 256  # digests of inline kinds, by a hash of their texts
 MESSAGES_MAX: Final = 64  # turns in one conversation
 METADATA_ENTRIES_MAX: Final = 64  # members of `metadata`
@@ -117,6 +119,7 @@ CHAT_ALIVE_MS: Final = 1_300  # the same for a chatd: the session's row is writt
 CONNECT_GRACE_MS: Final = 1_500  # to connect to an inner daemon after a call's deadline
 ALIVE_PAUSE_MS: Final = 1_000  # between two liveness checks
 DRAIN_MS_DEFAULT: Final = 25_000  # from SIGTERM to exit; under Kubernetes' 30 s
+LAST_REQUESTS_MS: Final = 1_000  # of the drain, for requests on connections that are open
 DRAIN_MARGIN_MS: Final = 3_000  # of the drain, kept for writing the rows of cancelled sessions
 
 # --- Retries (the one loop, in chatd) ---

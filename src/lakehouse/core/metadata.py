@@ -7,6 +7,7 @@ from lakehouse.core.row import IDEMPOTENCY_KEY
 
 DOOR_MEMBER: Final = "door"
 CLIENT_MEMBER: Final = "client"
+KEY_MEMBER: Final = "api_key"
 USER_MEMBER: Final = "user"
 RETRY_MEMBER: Final = "client_retry"
 MODEL_MEMBER: Final = "openai_model"
@@ -19,7 +20,10 @@ AFTER_MEMBER: Final = "python_after"
 CALL_MEMBER: Final = "python_call"
 
 RESERVED_MEMBERS: Final = frozenset(
-    {DOOR_MEMBER, RETRY_MEMBER, IDEMPOTENCY_KEY, MODEL_MEMBER, FUNCTION_MEMBER, FORMAT_MEMBER}
+    {
+        *(DOOR_MEMBER, KEY_MEMBER, RETRY_MEMBER, IDEMPOTENCY_KEY),
+        *(MODEL_MEMBER, FUNCTION_MEMBER, FORMAT_MEMBER),
+    }
 )
 """Those that a caller may not write. `client` and `user` are the caller's, where it writes them."""
 PYTHON_MEMBERS: Final = frozenset(
@@ -31,6 +35,11 @@ gave the session id, an id of the call. With `AFTER_MEMBER`, the last user turn 
 (`user_texts`)."""
 OWN_MEMBERS: Final = RESERVED_MEMBERS | PYTHON_MEMBERS | {CLIENT_MEMBER, USER_MEMBER}
 """All of them; the limit of members does not count them."""
+
+
+def key_member(caller: str) -> dict[str, str]:
+    """Return what a public door adds: the name of the caller's API key, if the daemon has keys."""
+    return {KEY_MEMBER: caller} if caller else {}
 
 
 def reserved_fault(metadata: Mapping[str, str]) -> tuple[str, str] | None:

@@ -9,6 +9,7 @@ the caller names it.
 import json
 import re
 from collections.abc import Iterable, Iterator
+from functools import cache
 from typing import Final
 from urllib.parse import quote, quote_plus
 
@@ -44,60 +45,57 @@ _QUERY = (
 )
 
 # No nested repetition, so that no text makes a search slow.
-_SHAPES: Final = tuple(
-    (re.compile(pattern), replacement)
-    for pattern, replacement in (
+_SHAPES: Final = (
+    (
+        r"-----BEGIN [A-Z ]{0,30}KEY-----[^-]{0,16000}(?:-----END [A-Z ]{0,30}KEY-----)?",
+        MARK,
+    ),
+    # Headers that are secret as a whole: up to the end of the line, or of the quoted text.
+    (
         (
-            r"-----BEGIN [A-Z ]{0,30}KEY-----[^-]{0,16000}(?:-----END [A-Z ]{0,30}KEY-----)?",
-            MARK,
+            rf"(?i){_START}((?:authorization|cookie){_QUOTE}\s{{0,8}}+[:=]\s{{0,8}}+{_QUOTE})"
+            r"[^\r\n\"'`\\]+"
         ),
-        # Headers that are secret as a whole: up to the end of the line, or of the quoted text.
+        rf"\1{MARK}",
+    ),
+    (
+        rf"(?i)\b(bearer|basic|apikey)(\s{{1,8}}+{_QUOTE}){_NO_KEY}[A-Za-z0-9._~+/=*-]{{6,}}",
+        rf"\1\2{MARK}",
+    ),
+    (r"(?i)(\b[a-z][a-z0-9+.-]{0,20}://)[^\s/?#@\"'<>]{1,2000}@", rf"\1{MARK}@"),
+    (rf"(?i)([?&;](?:{_QUERY})=)[^\s&#\"'`<>\\]+", rf"\1{MARK}"),
+    (
+        rf"(?i){_START}({_NAMES})({_GAP}){_NO_KEY}[^\s\"'`\\,;&<>(){{}}\[\]]{{4,}}",
+        rf"\1\2{MARK}",
+    ),
+    # `API key abc123... is not valid`: a name, no mark between, and a word with a digit.
+    (
         (
-            (
-                rf"(?i){_START}((?:authorization|cookie){_QUOTE}\s{{0,8}}+[:=]\s{{0,8}}+{_QUOTE})"
-                r"[^\r\n\"'`\\]+"
-            ),
-            rf"\1{MARK}",
+            rf"(?i){_START}((?:key|token|secret)[:=]?\s{{1,8}}+{_QUOTE})"
+            r"(?=[A-Za-z._*-]{0,40}[0-9])[A-Za-z0-9._*-]{16,}"
         ),
-        (
-            rf"(?i)\b(bearer|basic|apikey)(\s{{1,8}}+{_QUOTE}){_NO_KEY}[A-Za-z0-9._~+/=*-]{{6,}}",
-            rf"\1\2{MARK}",
-        ),
-        (r"(?i)(\b[a-z][a-z0-9+.-]{0,20}://)[^\s/?#@\"'<>]{1,2000}@", rf"\1{MARK}@"),
-        (rf"(?i)([?&;](?:{_QUERY})=)[^\s&#\"'`<>\\]+", rf"\1{MARK}"),
-        (
-            rf"(?i){_START}({_NAMES})({_GAP}){_NO_KEY}[^\s\"'`\\,;&<>(){{}}\[\]]{{4,}}",
-            rf"\1\2{MARK}",
-        ),
-        # `API key abc123... is not valid`: a name, no mark between, and a word with a digit.
-        (
-            (
-                rf"(?i){_START}((?:key|token|secret)[:=]?\s{{1,8}}+{_QUOTE})"
-                r"(?=[A-Za-z._*-]{0,40}[0-9])[A-Za-z0-9._*-]{16,}"
-            ),
-            rf"\1{MARK}",
-        ),
-        # A key that its owner has masked: the visible rest is not useful either.
-        (_START + r"[A-Za-z0-9_-]{0,40}+\*{4,}[A-Za-z0-9_-]{0,40}", MARK),
-        # Keys with a known prefix.
-        (_START + r"(?:sk|rk|pk|csk|ek|sess)[-_][A-Za-z0-9*._-]{8,}", MARK),
-        (_START + r"eyJ[A-Za-z0-9_-]{6,}\.[A-Za-z0-9._*-]{4,}", MARK),
-        (_START + r"AIza[A-Za-z0-9_*-]{12,}", MARK),
-        (_START + r"ya29\.[A-Za-z0-9_*.-]{8,}", MARK),
-        (_START + r"(?:AKIA|ASIA|AROA|AIDA|ABIA|ACCA)[A-Z0-9*]{12,}", MARK),
-        (
-            _START + r"(?:hf|api_org|gsk|r8|fw|lh|gh[oprsu]|github_pat|npm|tgp_v1|dop_v1|jina)_"
-            r"[A-Za-z0-9*._-]{8,}",
-            MARK,
-        ),
-        (
-            _START + r"(?:xai|pplx|nvapi|glpat|pypi|tvly|GOCSPX|xox[a-z]|xapp)-"
-            r"[A-Za-z0-9*._-]{8,}",
-            MARK,
-        ),
-        (_START + r"dapi[a-f0-9]{24,}", MARK),
-        (_START + r"SG\.[A-Za-z0-9_*-]{8,}\.[A-Za-z0-9_*-]{8,}", MARK),
-    )
+        rf"\1{MARK}",
+    ),
+    # A key that its owner has masked: the visible rest is not useful either.
+    (_START + r"[A-Za-z0-9_-]{0,40}+\*{4,}[A-Za-z0-9_-]{0,40}", MARK),
+    # Keys with a known prefix.
+    (_START + r"(?:sk|rk|pk|csk|ek|sess)[-_][A-Za-z0-9*._-]{8,}", MARK),
+    (_START + r"eyJ[A-Za-z0-9_-]{6,}\.[A-Za-z0-9._*-]{4,}", MARK),
+    (_START + r"AIza[A-Za-z0-9_*-]{12,}", MARK),
+    (_START + r"ya29\.[A-Za-z0-9_*.-]{8,}", MARK),
+    (_START + r"(?:AKIA|ASIA|AROA|AIDA|ABIA|ACCA)[A-Z0-9*]{12,}", MARK),
+    (
+        _START + r"(?:hf|api_org|gsk|r8|fw|lh|gh[oprsu]|github_pat|npm|tgp_v1|dop_v1|jina)_"
+        r"[A-Za-z0-9*._-]{8,}",
+        MARK,
+    ),
+    (
+        _START + r"(?:xai|pplx|nvapi|glpat|pypi|tvly|GOCSPX|xox[a-z]|xapp)-"
+        r"[A-Za-z0-9*._-]{8,}",
+        MARK,
+    ),
+    (_START + r"dapi[a-f0-9]{24,}", MARK),
+    (_START + r"SG\.[A-Za-z0-9_*-]{8,}\.[A-Za-z0-9_*-]{8,}", MARK),
 )
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -115,9 +113,14 @@ def redact(text: str, secrets: Iterable[str] = ()) -> str:
         # Not in the middle of a word: half a key may not look like a key.
         text = text[:_READ_CHARS_MAX].rstrip(_KEY_CHARS) + _CUT
     text = _SURROGATE.sub("\ufffd", text)
-    for shape, replacement in _SHAPES:
+    for shape, replacement in _compiled_shapes():
         text = shape.sub(replacement, text)
     return text if len(text) <= TEXT_CHARS_MAX else text[: TEXT_CHARS_MAX - len(_CUT)] + _CUT
+
+
+@cache  # compiling takes some milliseconds, and a start redacts nothing
+def _compiled_shapes() -> tuple[tuple[re.Pattern[str], str], ...]:
+    return tuple((re.compile(pattern), replacement) for pattern, replacement in _SHAPES)
 
 
 def _without(text: str, secret: str) -> str:

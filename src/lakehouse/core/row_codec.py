@@ -23,6 +23,8 @@ _CRC_START = b',"crc":"'
 _ROW_DEPTH_MAX = 80  # evidence has up to 64 levels, five levels deep in its row
 _RAW_DEPTH_MAX = _ROW_DEPTH_MAX - 5  # anywhere in its row
 _NUMBER_START = frozenset(b"-0123456789")
+_LINE_BYTES: Final = 2_048  # of most lines: room for them is made at once
+_ENCODER: Final = msgspec.json.Encoder()
 _OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _LIST = msgspec.json.Decoder(list[msgspec.Raw])
 
@@ -45,7 +47,11 @@ def encode_line(record: Row | Started | SegmentHeader | ReplayRun | Feedback) ->
     `tables` must be sorted by bytes already and raw values compact (`json_text.compact`).
     Cost: about 5 µs for a 2 KB row.
     """
-    return add_crc(msgspec.json.encode(record))
+    line = bytearray(_LINE_BYTES)
+    _ENCODER.encode_into(record, line)
+    del line[-1]
+    line += b',"crc":"%08x"}' % zlib.crc32(line)
+    return bytes(line)
 
 
 def encode_fitting(record: Row | Started) -> bytes:

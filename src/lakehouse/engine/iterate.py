@@ -103,7 +103,7 @@ async def _judge(
         return await judging  # it has nothing to wait for
     assert times.answered_ms is not None
     left_s = run.budget.left_s(times.answered_ms, grace_ms=CHECK_GRACE_MS)
-    async with Bound(left_s, partial(_checks_too_long, task)):
+    with Bound(left_s, partial(_checks_too_long, task)):
         return await judging
 
 

@@ -67,24 +67,25 @@ async def judge(
     if found.artifact is None:
         return Judgement(NULL, found.findings, None, found.repairs, found.thinking)
     artifact = found.artifact
-    findings = list(schema.findings(found.value, bytes(artifact)))
+    findings = schema.findings(found.value, bytes(artifact))
     times.checked_ms = clock.monotonic_ms()
     grounded = None
     if not findings:
-        grounding = await check_grounding(
-            kind.grounding, found.value, bytes(artifact), sources, tables
-        )
-        findings += grounding.findings
-        if grounding.applied:
-            grounded = not grounding.findings
-        if kind.rules:
-            findings += await check_rules(kind.rules, found.value, bytes(artifact), tables)
-        if kind.model_check is not None:
-            findings += model_findings(
-                await kind.model_check.faults(bytes(artifact)), bytes(artifact)
+        more: list[Finding] = []
+        if kind.grounding:
+            grounding = await check_grounding(
+                kind.grounding, found.value, bytes(artifact), sources, tables
             )
-    sorted_findings = tuple(ordered(findings)) if findings else ()
-    return Judgement(artifact, sorted_findings, grounded, found.repairs, found.thinking)
+            more += grounding.findings
+            if grounding.applied:
+                grounded = not grounding.findings
+        if kind.rules:
+            more += await check_rules(kind.rules, found.value, bytes(artifact), tables)
+        if kind.model_check is not None:
+            more += model_findings(await kind.model_check.faults(bytes(artifact)), bytes(artifact))
+        if more:
+            findings = tuple(ordered(more))
+    return Judgement(artifact, findings, grounded, found.repairs, found.thinking)
 
 
 def model_findings(faults: Sequence[ModelFault], artifact: bytes) -> list[Finding]:

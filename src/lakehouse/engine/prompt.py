@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 
 from lakehouse.core.finding import Finding
+from lakehouse.core.json_text import ENCODER
 from lakehouse.core.limits import (
     FINDINGS_TOLD_MAX,
     TOLD_BYTES_MAX,
@@ -46,10 +47,10 @@ def told_after(findings: Sequence[Finding], reprompt: str | None = None) -> str:
     same findings produce the same bytes.
     """
     lines = list(dict.fromkeys(map(_line, findings)))
-    kept: list[str] = []
+    kept: list[bytes] = []
     size = _FRAME_BYTES
     for line in lines[:FINDINGS_TOLD_MAX]:
-        size += len(line.encode("utf-8")) + len(", ")
+        size += len(line) + len(", ")
         if size > TOLD_BYTES_MAX:
             break
         kept.append(line)
@@ -57,7 +58,7 @@ def told_after(findings: Sequence[Finding], reprompt: str | None = None) -> str:
     more = _more(left_out) if left_out else ""
     text = REPROMPT if reprompt is None else reprompt.rstrip()
     opening = f"{text}\n{OPENING}" if text else OPENING
-    return f"{opening}[{', '.join(kept)}]{more}"
+    return f"{opening}[{b', '.join(kept).decode('utf-8')}]{more}"
 
 
 def _more(left_out: int) -> str:
@@ -67,21 +68,22 @@ def _more(left_out: int) -> str:
 _FRAME_BYTES: Final = len(f"{REPROMPT}\n{OPENING}[]{_more(1_000_000)}")
 
 
-def _line(finding: Finding) -> str:
+def _line(finding: Finding) -> bytes:
     path = _cut(finding.path, TOLD_PATH_BYTES_MAX)
-    if _fits(finding.nearest):
+    nearest, expected = finding.nearest, finding.expected
+    if nearest is not msgspec.UNSET and _fits(nearest):
         # A table's column says what is wanted; a check in Python says it in its message.
         why = _cut(finding.message, TOLD_MESSAGE_BYTES_MAX) if finding.code == "rule" else None
-        told = _Told(path, nearest=finding.nearest, message=why or msgspec.UNSET)
-    elif finding.code != "rule" and _fits(finding.expected):
-        told = _Told(path, expected=finding.expected)
+        told = _Told(path, nearest=nearest, message=why or msgspec.UNSET)
+    elif expected is not msgspec.UNSET and finding.code != "rule" and _fits(expected):
+        told = _Told(path, expected=expected)
     else:
         told = _Told(path, message=_cut(finding.message, TOLD_MESSAGE_BYTES_MAX))
-    return msgspec.json.encode(told).decode("utf-8")
+    return ENCODER.encode(told)
 
 
-def _fits(evidence: msgspec.Raw | msgspec.UnsetType) -> bool:
-    return evidence is not msgspec.UNSET and len(bytes(evidence)) <= TOLD_EVIDENCE_BYTES_MAX
+def _fits(evidence: msgspec.Raw) -> bool:
+    return len(bytes(evidence)) <= TOLD_EVIDENCE_BYTES_MAX
 
 
 def _cut(text: str, bytes_max: int) -> str:
@@ -95,4 +97,4 @@ def _cut(text: str, bytes_max: int) -> str:
 
 
 def _json_bytes(text: str) -> int:
-    return len(msgspec.json.encode(text))
+    return len(ENCODER.encode(text))

@@ -3,9 +3,8 @@
 A bad request is refused here, before any model is called. Independent of HTTP.
 """
 
-import hashlib
-from collections import OrderedDict
 from collections.abc import Collection, Mapping
+from operator import attrgetter
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -14,12 +13,11 @@ from lakehouse.core.chat import UNSAID, Message, ModelName, Sampling
 from lakehouse.core.context import CallContext
 from lakehouse.core.conversation import user_texts
 from lakehouse.core.errors import Refusal
-from lakehouse.core.json_text import NULL, compact, parse
-from lakehouse.core.kind import CandidatesMode, FormatMode, Kind, kind_digest
+from lakehouse.core.json_text import NULL, parse
+from lakehouse.core.kind import CandidatesMode, Kind
 from lakehouse.core.limits import (
     DEADLINE_MS_DEFAULT,
     DEADLINE_MS_MAX,
-    INLINE_DIGESTS_CACHED_MAX,
     ITERATIONS_DEFAULT,
     ITERATIONS_MAX,
     LOAD_BUDGET_MS_DEFAULT,
@@ -27,6 +25,8 @@ from lakehouse.core.limits import (
     METADATA_ENTRIES_MAX,
     SEED_MAX,
     STOPS_MAX,
+    TASK_KEPT_CHARS_MAX,
+    TASKS_KEPT_MAX,
     TEMPERATURE_MAX,
     TOKENS_MAX,
     TOP_P_MAX,
@@ -36,10 +36,16 @@ from lakehouse.core.row import RowMessage, Settings
 from lakehouse.core.session import IterateRequest
 from lakehouse.core.suggestion import did_you_mean
 from lakehouse.engine.carried import with_carried
-from lakehouse.validation.joint_schema import joint_schema
-from lakehouse.validation.schema import CompiledSchema, SchemaCache, check_schema_size
+from lakehouse.engine.inline_kind import compacted_schema, inline_kind, judging_schema
+from lakehouse.validation.schema import CompiledSchema, SchemaCache
 
 _Found = TypeVar("_Found")
+# What a session takes from its request, but for raw JSON and `stop`.
+_ASKED: Final = attrgetter(
+    "kind", "model", "system", "max_iterations", "constrain", "max_tokens", "seed", "deadline_ms",
+    "candidates", "top_p", "assert_formats",
+)  # fmt: skip
+_NO_CALL: Final = CallContext("", "", "", "")
 _RANGES: Final = (
     ("max_iterations", 1, ITERATIONS_MAX),
     ("deadline_ms", 1, DEADLINE_MS_MAX),
@@ -65,6 +71,7 @@ class Catalog(msgspec.Struct, frozen=True, kw_only=True):
     load_budget_ms: int = LOAD_BUDGET_MS_DEFAULT
     max_iterations: int = ITERATIONS_DEFAULT
     kept_offers: dict[object, Any] = {}
+    kept_tasks: dict[object, "SessionTask"] = {}
 
     def close(self) -> None:
         for kind in self.kinds.values():
@@ -113,6 +120,44 @@ def plan(request: IterateRequest, context: CallContext, catalog: Catalog) -> Ses
             the field, the value and what is allowed.
     """
     messages, sources, row_messages = _messages(request)
+    if len(request.metadata) > METADATA_ENTRIES_MAX:
+        _check_metadata(request.metadata)
+    task = _settled(request, catalog)
+    return msgspec.structs.replace(
+        task,
+        context=context,
+        prompt=sources[-1],
+        opening=messages if task.system is None else (Message("system", task.system), *messages),
+        row_messages=row_messages,
+        sources=sources,
+        conversation_id=request.conversation_id,
+        metadata=request.metadata,
+    )
+
+
+def _settled(request: IterateRequest, catalog: Catalog) -> SessionTask:
+    """Return the task of a request but for what is its own, kept for requests that ask alike.
+
+    One that brings a long text or a schema is not kept: the cache of schemas bounds their memory.
+    """
+    if (
+        request.schema != NULL
+        or request.output_schema != NULL
+        or request.stop is not None
+        or len(request.system or "") > TASK_KEPT_CHARS_MAX
+    ):
+        return _task(request, catalog)
+    kept, key = catalog.kept_tasks, (_ASKED(request), bytes(request.temperature))
+    task = kept.get(key)
+    if task is None:
+        task = kept[key] = _task(request, catalog)
+        if len(kept) > TASKS_KEPT_MAX:
+            kept.pop(next(iter(kept)), None)
+    return task
+
+
+def _task(request: IterateRequest, catalog: Catalog) -> SessionTask:
+    """Look up names, check limits and fill in defaults; what is the request's own is left empty."""
     _check_ranges(request)
     kind = _kind(request, catalog)
     inline = _inline_schema(kind, request.output_schema)
@@ -128,20 +173,19 @@ def plan(request: IterateRequest, context: CallContext, catalog: Catalog) -> Ses
         stop=request.stop,
     )
     sampling = defaults if asked == UNSAID else asked.over(defaults)
-    system = kind.system if request.system is None else request.system
     schema = judging_schema(kind, inline, catalog.schemas, assert_formats=request.assert_formats)
     if schema.grounding:
         kind = with_carried(kind, schema, catalog.tables, catalog.private)
     return SessionTask(
-        context=context,
+        context=_NO_CALL,
         kind=kind,
         schema=schema,
         model=model,
-        system=system,
-        prompt=sources[-1],
-        opening=messages if system is None else (Message("system", system), *messages),
-        row_messages=row_messages,
-        sources=sources,
+        system=kind.system if request.system is None else request.system,
+        prompt="",
+        opening=(),
+        row_messages=None,
+        sources=(),
         max_iterations=request.max_iterations or kind.max_iterations,
         settings=Settings(
             constrain=request.constrain,
@@ -158,8 +202,8 @@ def plan(request: IterateRequest, context: CallContext, catalog: Catalog) -> Ses
         reprompt=kind.reprompt,
         sampling=sampling,
         load_budget_ms=catalog.load_budget_ms,
-        conversation_id=request.conversation_id,
-        metadata=request.metadata,
+        conversation_id=None,
+        metadata={},
         config_digest=catalog.config_digest,
         inline_schema=inline,
         candidates=request.candidates,
@@ -201,82 +245,6 @@ def find_model(name: str, models: Mapping[str, _Found]) -> _Found:
     return model
 
 
-def inline_kind(
-    schema: msgspec.Raw,
-    *,
-    system: str | None,
-    max_iterations: int,
-    model: str,
-    assert_formats: bool = False,
-) -> Kind:
-    """Build the unnamed kind of an inline schema: no rules, no grounding but what it carries.
-
-    What it carries is added once the schema is compiled (`carried.py`); the digest covers it.
-
-    Raises:
-        Refusal: `invalid_schema` if it is too large; the schema cache finds every other fault
-            of it later.
-    """
-    raw = compact(bytes(schema).decode("utf-8"))
-    check_schema_size(raw)
-    formats: FormatMode = "known" if assert_formats else "off"
-    return Kind(
-        name=None,
-        schema=msgspec.Raw(raw),
-        system=system,
-        grounding=(),
-        rules=(),
-        max_iterations=max_iterations,
-        model=model,
-        digest=_inline_digest(raw, system, max_iterations, model, formats),
-        formats=formats,
-    )
-
-
-def judging_schema(
-    kind: Kind, inline_schema: msgspec.Raw, schemas: SchemaCache, *, assert_formats: bool
-) -> CompiledSchema:
-    """Return what judges the answers of a session, from its kind and its row's `inline_schema`.
-
-    `assert_formats` is what the request says; a kind that asserts formats does so in any case.
-
-    Raises:
-        Refusal: `invalid_schema`: see `joint_schema`.
-    """
-    formats: FormatMode = "known" if assert_formats and kind.formats == "off" else kind.formats
-    if kind.name is None or inline_schema == NULL:
-        return schemas.get(bytes(kind.schema), formats)
-    return joint_schema(schemas, kind, bytes(_compacted(inline_schema)), formats)
-
-
-_inline_digests: OrderedDict[bytes, str] = OrderedDict()
-
-
-def _inline_digest(
-    schema: bytes, system: str | None, max_iterations: int, model: str, formats: FormatMode
-) -> str:
-    """Return the digest of an inline kind, cached for identical requests.
-
-    The cache stores the caller's texts as hashes: an entry takes about 250 bytes.
-    """
-    asked = msgspec.msgpack.encode((schema, system, max_iterations, model, formats))
-    key = hashlib.sha256(asked).digest()
-    digest = _inline_digests.get(key)
-    if digest is None:
-        digest = _inline_digests[key] = kind_digest(
-            parse(schema.decode("utf-8")),
-            system=system,
-            grounding=(),
-            rules=(),
-            max_iterations=max_iterations,
-            model=model,
-            grown={} if formats == "off" else {"assert_formats": True},
-        )
-        if len(_inline_digests) > INLINE_DIGESTS_CACHED_MAX:
-            _inline_digests.popitem(last=False)
-    return digest
-
-
 def _kind(request: IterateRequest, catalog: Catalog) -> Kind:
     if request.kind is not None and request.schema != NULL:
         raise _invalid("`kind` and `schema` exclude each other: send one of them.")
@@ -304,11 +272,7 @@ def _inline_schema(kind: Kind, output_schema: msgspec.Raw) -> msgspec.Raw:
     """Return the caller's schema, as the row has it."""
     if kind.name is None:
         return kind.schema
-    return output_schema if output_schema == NULL else _compacted(output_schema)
-
-
-def _compacted(schema: msgspec.Raw) -> msgspec.Raw:
-    return msgspec.Raw(compact(bytes(schema).decode("utf-8")))
+    return output_schema if output_schema == NULL else compacted_schema(output_schema)
 
 
 def _messages(
@@ -331,16 +295,17 @@ def _messages(
     return messages, texts, kept
 
 
+def _check_metadata(metadata: Mapping[str, str]) -> None:
+    count = len(metadata) - len(OWN_MEMBERS & metadata.keys())
+    if count > METADATA_ENTRIES_MAX:
+        raise _invalid(f"`metadata` has {count} members; at most {METADATA_ENTRIES_MAX}.")
+
+
 def _check_ranges(request: IterateRequest) -> None:
     for field, low, high in _RANGES:
         value = getattr(request, field)
         if value is not None and not low <= value <= high:
             raise _invalid(f"`{field}` is {value}; allowed is {low} to {high}.")
-    count = len(request.metadata)
-    if count > METADATA_ENTRIES_MAX:
-        count -= len(OWN_MEMBERS & request.metadata.keys())
-    if count > METADATA_ENTRIES_MAX:
-        raise _invalid(f"`metadata` has {count} members; at most {METADATA_ENTRIES_MAX}.")
     if request.top_p is not None and not 0 <= request.top_p <= TOP_P_MAX:
         raise _invalid(f"`top_p` is {request.top_p}; allowed is 0 to {TOP_P_MAX:g}.")
     if request.stop is not None:

@@ -72,7 +72,7 @@ class OutageRecorder:
         run = Run(plan(request, context, _with_names(self._catalog, request)), self._clock)
         run.budget.started_ms = started_ms
         run.end("infra_error", error)
-        row = run.row(daemon=self._daemon, moment=self._clock.now())
+        row = run.row(daemon=self._daemon)
         if error.code == "connect":
             error = await asyncio.shield(asyncio.create_task(self._recorded(run, row, error)))
         return session_reply(row, error)
@@ -92,7 +92,7 @@ class OutageRecorder:
             _LOG.error("the session leaves no row: %s", log_error.told)
             error = run.error = log_error
             logged = False
-            row = run.row(daemon=self._daemon, moment=self._clock.now())
+            row = run.row(daemon=self._daemon)
         if self._observer is not None:
             times = SessionTimes(run.budget.started_ms, run.ended_ms, self._clock.monotonic_ms())
             self._observer.session(SessionEnded(row, run.task.context, times, logged))
@@ -108,7 +108,7 @@ def _with_names(catalog: Catalog, request: IterateRequest) -> Catalog:
     for alias in (request.model, kinds[name].model if name is not None else None):
         if alias is not None and alias not in models:
             models[alias] = ModelName(alias, "", "")
-    return msgspec.structs.replace(catalog, kinds=kinds, models=models, tables=None)
+    return msgspec.structs.replace(catalog, kinds=kinds, models=models, tables=None, kept_tasks={})
 
 
 def _unknown_kind(name: str, model: str) -> Kind:

@@ -19,6 +19,7 @@ import msgspec
 import pyarrow as pa
 
 from lakehouse.core.errors import TableUnavailable
+from lakehouse.core.installed import extra_hint
 from lakehouse.grounding.table_data import ArrowData, ObjectData, TableData
 from lakehouse.tabular.formats import FORMATS, CellType, format_of
 from lakehouse.tabular.rows import check_distinct, check_regular
@@ -90,11 +91,9 @@ def load(
         return _load(path, types, known_digest)
     except ModuleNotFoundError as error:
         found = format_of(path)
-        install = f"pip install 'lakehouse-stack[{found.extra}]'"
+        install = extra_hint(str(found.extra))
         cause = f"a {found.name} table needs the extra `{found.extra}`: {install}"
-        raise TableUnavailable(
-            name, f"{path}: {cause}", hint=f"Install the extra: {install}."
-        ) from error
+        raise TableUnavailable(name, f"{path}: {cause}", hint=install) from error
     except OSError as error:
         raise TableUnavailable(name, f"{path}: {error.strerror or error}") from error
     except (pa.ArrowException, ValueError, KeyError) as error:

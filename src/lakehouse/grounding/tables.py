@@ -249,15 +249,15 @@ class TableFiles:
         if task is None or task.done():
             task = self._under_way[key] = asyncio.create_task(asyncio.to_thread(work))
             task.add_done_callback(partial(self._forget, key))
-        try:
-            # Shielded: callers share the load, so a cancelled session must not stop it.
-            result: _Result = await asyncio.wait_for(asyncio.shield(task), _WAIT_S)
-        except TimeoutError:
+        # `asyncio.wait` never cancels the task: callers share the load, and it outlives a session.
+        await asyncio.wait({task}, timeout=_WAIT_S)
+        if not task.done():
             raise TableUnavailable(
                 name,
                 f"still loading after {_WAIT_S:.0f} s",
                 hint="Loading continues: retry shortly, or make the table smaller.",
-            ) from None
+            )
+        result: _Result = task.result()
         return result
 
     def _forget(self, key: object, task: "asyncio.Task[Any]") -> None:

@@ -11,6 +11,7 @@ from typing import Any, Final, Generic, TypeVar
 import msgspec
 
 from lakehouse.core.chat import ModelStatus
+from lakehouse.core.config_state import ConfigState
 from lakehouse.core.context import TRACE_ID_HEADER, CallContext
 from lakehouse.core.errors import InfraError, Refusal, SetupError
 from lakehouse.core.limits import (
@@ -40,6 +41,7 @@ from lakehouse.validatord.attempt_lines import LINES_TYPE, LineReader, whole_ans
 
 _GREETING_MS: Final = 5_000  # for /livez, which any gateway answers at once
 _ASK_MS: Final = 30_000  # for what needs no model
+_RELOAD_MS: Final = 300_000  # many kinds are compiled, and each rule is tried
 _SESSION_MS: Final = DEADLINE_MS_MAX + LOAD_BUDGET_MS_MAX
 _NOT_HERE: Final = frozenset({"not_found", "method_not_allowed"})
 _OF_PROXIES: Final = frozenset({502, 503, 504})
@@ -164,6 +166,18 @@ class GatewayCaller:
     async def models(self) -> tuple[ModelStatus, ...]:
         """Return the gateway's models; raises as `iterate` does."""
         return (await self._get("/v1/models", _Models)).models
+
+    async def reload(self) -> ConfigState:
+        """Have the gateway read its configuration anew; raises as `iterate` does.
+
+        Raises:
+            Refusal: `invalid_config`: what was served before still is. Or `unauthorized`.
+        """
+        await self._greet()
+        call = self._http.post(
+            self._url + "/v1/reload", headers=self._headers, body=b"", limits=_limits(_RELOAD_MS)
+        )
+        return self._decoded(self._checked(await self._reply(call)), ConfigState)
 
     async def facts(self, request: IterateRequest) -> tuple[str, str]:
         """Return the digest of the request's kind and the provider's model name, from the gateway.

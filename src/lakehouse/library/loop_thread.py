@@ -15,6 +15,19 @@ from lakehouse.library.in_process import closed
 
 _T = TypeVar("_T")
 _CANCEL_S: Final = 10.0  # for a cancelled call to leave its row
+_SIGNAL_S: Final = 0.5
+
+
+def result_of(future: "Future[_T]") -> _T:
+    """Wait for a future and return its result; raises its error, or what a signal raises.
+
+    Waits in parts: a Ctrl-C that arrives just as a wait begins does not interrupt it, and Python
+    runs its handler only after that wait.
+    """
+    while not future.done():
+        with contextlib.suppress(TimeoutError):
+            return future.result(_SIGNAL_S)
+    return future.result()
 
 
 class LoopThread:
@@ -40,7 +53,7 @@ class LoopThread:
         """
         future = self.submit(work)
         try:
-            return future.result()
+            return result_of(future)
         except BaseException:
             if not future.done():
                 self.cancel(future)

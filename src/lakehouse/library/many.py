@@ -27,7 +27,7 @@ from lakehouse.core.ports import KindInfo
 from lakehouse.core.wording import shown
 from lakehouse.library.errors import Exhausted, Refused, failure_of, told
 from lakehouse.library.in_process import closed
-from lakehouse.library.loop_thread import LoopThread
+from lakehouse.library.loop_thread import LoopThread, result_of
 from lakehouse.library.request import CreateOptions, Prompt, check_names
 from lakehouse.library.resume_file import AHEAD_MAX, ItemDigests, ResumeFile, asked_by
 from lakehouse.library.session import Session
@@ -320,7 +320,7 @@ async def _in_turn(prompts: Iterable[Any]) -> AsyncIterator[Any]:
 
 def _result(future: "Future[Outcome[T]]") -> Outcome[T]:
     try:
-        return future.result()
+        return result_of(future)
     except CancelledError:
         raise closed() from None
 

@@ -72,7 +72,8 @@ class RowSearch:
                 break
             wait_s = min(max(pause_s, now_s - began_s), until_s - now_s)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(closed.wait(), wait_s)
+                async with asyncio.timeout(wait_s):
+                    await closed.wait()
             pause_s = min(2 * pause_s, _PAUSE_S_MAX)
         return None
 

@@ -6,10 +6,13 @@ scrape reads.
 """
 
 import math
+import operator
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, get_args
+
+import msgspec
 
 from lakehouse.core.chat import OfferMode
 from lakehouse.core.observation import ModelCallEnded, RequestEnded, SessionEnded
@@ -44,6 +47,28 @@ class Durations(dict[Labels, list[float]]):
         return cell
 
 
+class MetricsCounts(msgspec.Struct, frozen=True, array_like=True):
+    """The counts of one process, as it tells them to another one of the same version."""
+
+    requests: dict[Labels, int]
+    sessions: dict[Labels, int]
+    first_shots: dict[Labels, int]
+    attempts: dict[Labels, int]
+    offered: dict[Labels, int]
+    findings: dict[Labels, int]
+    overheads: dict[Labels, list[float]]
+    commits: dict[Labels, list[float]]
+    model_calls: dict[Labels, list[float]]
+    traced: dict[Labels, float]
+    depths: dict[Labels, float]
+    unlogged: int
+    judged: int
+
+
+_COUNTS: Final = ("requests", "sessions", "first_shots", "attempts", "offered", "findings")
+_DURATIONS: Final = ("overheads", "commits", "model_calls")
+
+
 class DaemonMetrics:
     """Counts what has ended in this process. Cost: about 2 µs a session.
 
@@ -69,6 +94,16 @@ class DaemonMetrics:
         self.model_calls = Durations(_MODEL_S)
         self._overhead, self._commit = self.overheads[()], self.commits[()]  # shown from the start
         self._judged = 0
+
+    def told(self) -> bytes:
+        """Return the counts as `MetricsCounts`, written, for another process."""
+        return msgspec.msgpack.encode(
+            MetricsCounts(
+                self.requests, self.sessions, self.first_shots, self.attempts, self.offered,
+                self.findings, self.overheads, self.commits, self.model_calls, dict(self.traced()),
+                dict(self.depths()), self.unlogged, self._judged,
+            )
+        )  # fmt: skip
 
     def request(self, ended: RequestEnded) -> None:
         method = ended.method if ended.method in _METHODS else "other"
@@ -111,6 +146,40 @@ class DaemonMetrics:
     def first_shot_ratio(self) -> float:
         """First shots among sessions that are no `infra_error`; NaN before the first of them."""
         return sum(self.first_shots.values()) / self._judged if self._judged else math.nan
+
+    @classmethod
+    def sum_of(cls, daemon: str, told: Sequence[bytes]) -> "DaemonMetrics":
+        """Add what several processes told; queues and durations too."""
+        counts = [msgspec.msgpack.decode(each, type=MetricsCounts) for each in told]
+        traced, depths = (
+            _added(getattr(each, name) for each in counts) for name in ("traced", "depths")
+        )
+        found = cls(daemon, depths=lambda: depths, traced=lambda: traced)
+        for name in _COUNTS:
+            getattr(found, name).update(_added(getattr(each, name) for each in counts))
+        for name in _DURATIONS:
+            for each in counts:
+                for labels, cell in getattr(each, name).items():
+                    own = getattr(found, name)[labels]
+                    own[:] = map(operator.add, own, cell)
+        found.unlogged = sum(each.unlogged for each in counts)
+        found._judged = sum(each.judged for each in counts)
+        return found
+
+
+def sum_of_told(told: Sequence[bytes]) -> bytes:
+    """Add what several processes told, of which one has ended: nothing waits there any more."""
+    found = DaemonMetrics.sum_of("", told)
+    found.depths = dict
+    return found.told()
+
+
+def _added(counts: Iterable[Mapping[Labels, float]]) -> dict[Labels, float]:
+    found: dict[Labels, float] = defaultdict(int)
+    for each in counts:
+        for labels, number in each.items():
+            found[labels] += number
+    return dict(found)
 
 
 def _code(row: Row) -> str:

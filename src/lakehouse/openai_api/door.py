@@ -11,7 +11,7 @@ from lakehouse.core.clock import SystemClock
 from lakehouse.core.context import CallContext
 from lakehouse.core.errors import Refusal
 from lakehouse.core.json_text import NULL
-from lakehouse.core.metadata import DOOR_MEMBER, USER_MEMBER, reserved_fault
+from lakehouse.core.metadata import DOOR_MEMBER, USER_MEMBER, key_member, reserved_fault
 from lakehouse.core.ports import KindInfo
 from lakehouse.core.session import IterateRequest, SessionReply
 from lakehouse.openai_api.client_facts import client_facts
@@ -192,7 +192,7 @@ def _metadata(call: Call[OpenAiRequest], form: ReplyForm) -> dict[str, str]:
     if fault is not None:
         param, message = fault
         raise RequestFault(message, "invalid_value", param, "Use another name.")
-    own = _own_metadata(asked.route, form, client_facts(call.headers))
+    own = _own_metadata(asked.route, form, client_facts(call.headers), call.caller)
     if asked.user is None and not asked.metadata:
         return own
     user = {} if asked.user is None else {USER_MEMBER: asked.user}
@@ -205,10 +205,11 @@ def _metadata(call: Call[OpenAiRequest], form: ReplyForm) -> dict[str, str]:
 
 @lru_cache(maxsize=_METADATA_KEPT)
 def _own_metadata(
-    route: ApiRoute, form: ReplyForm, client: tuple[tuple[str, str], ...]
+    route: ApiRoute, form: ReplyForm, client: tuple[tuple[str, str], ...], caller: str
 ) -> dict[str, str]:
     """Return what Lakehouse itself writes of a call; the same for many, and never changed."""
-    return {**dict(client), DOOR_MEMBER: f"openai.{route}", **form.metadata()}
+    door = f"openai.{route}"
+    return {**dict(client), DOOR_MEMBER: door, **key_member(caller), **form.metadata()}
 
 
 def _whole(

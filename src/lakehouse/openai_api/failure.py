@@ -45,6 +45,7 @@ REFUSALS: Final[dict[ProblemCode, DoorOutcome]] = {
     "unknown_kind": _NO_MODEL,
     "unknown_model": _NO_MODEL,
     "invalid_schema": DoorOutcome(400, "invalid_schema"),
+    "invalid_config": DoorOutcome(400, "invalid_config"),
     "unauthorized": DoorOutcome(401, "invalid_api_key", "authentication_error"),
     "not_found": DoorOutcome(404, "not_found"),
     "method_not_allowed": DoorOutcome(405, "method_not_allowed"),

@@ -61,9 +61,13 @@ def compare(
 ) -> Report:
     """Run every fixture of its suites through every peer, and compare.
 
+    Every peer is checked first: where one cannot be asked, no fixture is run.
+
     Raises:
         InfraError: A peer cannot be started or reached.
     """
+    for peer in peers:
+        peer.check()
     reasons = {(entry.peer, entry.fixture): entry.reason for entry in known}
     checks: list[FixtureCheck] = []
     outcomes: dict[tuple[str, str], PeerOutcome] = {}

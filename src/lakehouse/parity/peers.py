@@ -53,6 +53,10 @@ class Peer(Protocol):
     name: str
     suites: tuple[Suite, ...]
 
+    def check(self) -> None:
+        """See that it can be asked, within ten seconds. Raises `InfraError` if it cannot."""
+        ...
+
     def answers(self, fixtures: Sequence[Fixture]) -> list[PeerOutcome]:
         """Return one outcome for each fixture, in their order. Bounded in time."""
         ...
@@ -85,15 +89,26 @@ class HelperPeer:
         self._timeout_s = timeout_s
         self._again_timeout_s = min(timeout_s, _AGAIN_TIMEOUT_S)
 
+    def check(self) -> None:
+        """See that its program is there.
+
+        Raises:
+            InfraError: There is no such program that this user can run.
+        """
+        if shutil.which(self._command[0]) is None:
+            raise InfraError(
+                "connect",
+                f"The helper of {self.name} cannot be started: {self._command[0]} is not a "
+                f"program that this user can run.",
+                hint="`make parity` builds the helpers; --peer NAME=COMMAND names another.",
+            )
+
     def answers(self, fixtures: Sequence[Fixture]) -> list[PeerOutcome]:
         """Send all at once; after a crash, send the remaining ones again.
 
         The first remaining one is the suspect and is sent alone, so that one bad input cannot hide
         the results of the others. Fixtures without an answer when the time is up keep their last
         outcome.
-
-        Raises:
-            InfraError: The helper cannot be started.
         """
         outcomes = self._ask(fixtures, self._timeout_s)
         until = time.monotonic() + _AGAIN_TOTAL_S
@@ -114,13 +129,6 @@ class HelperPeer:
         with tempfile.TemporaryFile() as stdin, tempfile.TemporaryFile() as stdout:
             stdin.write(requests)
             stdin.seek(0)
-            if shutil.which(self._command[0]) is None:
-                raise InfraError(
-                    "connect",
-                    f"The helper of {self.name} cannot be started: {self._command[0]} is not a "
-                    f"program that this user can run.",
-                    hint="`make parity` builds the helpers; --peer NAME=COMMAND names another.",
-                )
             child = Child(self._command, stdin=stdin, stdout=stdout)
             try:
                 code: int | None = child.process.wait(timeout_s)
@@ -154,16 +162,15 @@ class HttpPeer:
         self._url = url.rstrip("/") + "/v1/validate"
 
     def answers(self, fixtures: Sequence[Fixture]) -> list[PeerOutcome]:
-        """Post each fixture; anything but 200 and a refusal of the body is a crash.
+        """Post each fixture; anything but 200 and a refusal of the body is a crash."""
+        return [self._post(fixture.data) for fixture in fixtures]
+
+    def check(self) -> None:
+        """See that a stack answers: it refuses a body without an `output`, by its own problem.
 
         Raises:
             InfraError: Nothing answers there, or something else than a stack.
         """
-        self._greet()
-        return [self._post(fixture.data) for fixture in fixtures]
-
-    def _greet(self) -> None:
-        """See that a stack answers: it refuses a body without an `output`, by its own problem."""
         try:
             reply = self._exchange(b"{}", _GREETING_S)
         except TransportFault as fault:

@@ -13,6 +13,7 @@ from lakehouse.core.limits import UPSTREAM_BODY_BYTES_MAX
 from lakehouse.providers.access import Access, HttpSettings
 from lakehouse.providers.http_fault import fault_of_status, fault_of_transport
 from lakehouse.transport.client import (
+    HeaderLines,
     HttpClient,
     HttpLimits,
     HttpReply,
@@ -40,9 +41,9 @@ class Endpoint:
         self._query = f"?{urlencode(access.query)}" if access.query else ""
         api_key = access.api_key
         self.secrets = access.secrets
-        self._headers = {**access.headers, "content-type": "application/json"}
+        headers = {**access.headers, "content-type": "application/json"}
         if api_key is not None:
-            self._headers["authorization"] = f"Bearer {api_key}"
+            headers["authorization"] = f"Bearer {api_key}"
         self._limits = HttpLimits(
             connect_ms=settings.connect_timeout_ms,
             first_byte_ms=settings.first_byte_timeout_ms,
@@ -61,6 +62,7 @@ class Endpoint:
                 f"The API key of model {self.model!r} contains a character that is not allowed "
                 f"in a header, such as a line break."
             ) from error
+        self._headers = HeaderLines(headers)
 
     async def post(
         self,
@@ -82,7 +84,8 @@ class Endpoint:
         try:
             reply = await self._http.post(
                 f"{self._base_url}{path}{self._query}",
-                headers={**self._headers, **trace},
+                headers=trace,
+                shared=self._headers,
                 body=msgspec.json.encode(body),
                 limits=replace(
                     limits,
@@ -104,7 +107,8 @@ class Endpoint:
         """
         return await self._http.get(
             f"{self._base_url}{path}{self._query}",
-            headers=self._headers,
+            headers={},
+            shared=self._headers,
             limits=replace(self._limits, first_byte_ms=STATE_MS),
         )
 

@@ -12,7 +12,6 @@ sums of floats in another order may tip a close decision.
 
 import asyncio
 import importlib.util
-import os
 import time
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
@@ -33,9 +32,11 @@ from lakehouse.core.chat import (
     Usage,
 )
 from lakehouse.core.conversation import offered_turns
+from lakehouse.core.installed import extra_hint
 from lakehouse.core.json_text import NULL
 from lakehouse.core.limits import CONTEXT_TOKENS_MAX, FIRST_BYTE_TIMEOUT_MS_LOCAL
 from lakehouse.core.wording import range_fault
+from lakehouse.process.cpus import usable_cpus
 from lakehouse.providers.finish_word import finish_reason
 from lakehouse.providers.llama_engine import (
     EngineAnswer,
@@ -55,7 +56,7 @@ _STOP_S: Final = 10.0  # for engines to notice at `close` that they are to stop
 _GGUF_MAGIC: Final = b"GGUF"
 
 _PULL_HINT: Final = "Run `lakehouse models pull smollm2`."
-_INSTALL_HINT: Final = "Run `pip install 'lakehouse-stack[local]'`."
+_INSTALL_HINT: Final = extra_hint("local")
 
 
 class LlamaCppSettings(ModelSettings, frozen=True, kw_only=True, tag=_NAME):
@@ -68,6 +69,7 @@ class LlamaCppSettings(ModelSettings, frozen=True, kw_only=True, tag=_NAME):
     # Measured with SmolLM2 (135M) and an answer of two members: 200 values of one member slow it
     # down by a tenth, 1,000 by half, 2,000 double its time; 200 rows of both (33 kB) double it, 500
     # take six times as long. Schemas many times larger still bind: the limits are about time alone.
+    EMBEDDED: ClassVar[bool] = True
     DECODING: ClassVar[SchemaLimits | None] = SchemaLimits(values_max=1_000, bytes_max=48 << 10)
 
     preload: bool = True
@@ -94,6 +96,9 @@ class LlamaCppSettings(ModelSettings, frozen=True, kw_only=True, tag=_NAME):
         """Return when it is loaded: by a daemon only."""
         when = "when it starts" if self.preload else "at its first call"
         return f"its weights are downloaded; a daemon loads it {when}"
+
+    def unfit(self) -> str | None:
+        return f"{SMOLLM2} is the demo's, of 135 M parameters" if self.model == SMOLLM2 else None
 
     @staticmethod
     def fix(status: ModelStatus) -> str:
@@ -249,7 +254,7 @@ class LlamaCppProvider:
         """Start one engine; gives what went wrong. Runs in a thread of ours."""
         # The threads of one engine spin while they wait for each other: with as many as there are
         # processors, one busy neighbour slows the whole answer down tenfold and more.
-        threads = max(1, min(_THREADS_MAX, _cpus() // 2 // self._slots))
+        threads = max(1, min(_THREADS_MAX, usable_cpus() // 2 // self._slots))
         context_tokens = self._settings.context_tokens or _CONTEXT_TOKENS_DEFAULT
         try:
             with path.open("rb") as file:
@@ -386,10 +391,3 @@ def _broken(path: Path, error: Exception) -> ProviderFault:
 
 def _missing(public: str, *, hint: str = _INSTALL_HINT, internal: str = "") -> ProviderFault:
     return ProviderFault("model_missing", public, again=False, hint=hint, internal=internal)
-
-
-def _cpus() -> int:
-    """Count the processors that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

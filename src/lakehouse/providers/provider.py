@@ -62,6 +62,7 @@ class ModelSettings(
     """
 
     # A provider is a subclass with its name as the tag, and a line of `registry.py`.
+    EMBEDDED: ClassVar[bool] = False  # it runs in memory of its daemon, once for all workers
     PATHS: ClassVar[tuple[str, ...]] = ()  # its settings that are paths of this machine
     INSTEAD: ClassVar[Mapping[str, str]] = {}  # of settings that only others have: what to write
     DECODING: ClassVar[SchemaLimits | None] = None  # what it decodes under; None: nothing
@@ -139,6 +140,10 @@ class ModelSettings(
 
     def readiness(self) -> str | None:
         """Return what `ready` means for a model that this process does not load, or None."""
+        return None
+
+    def unfit(self) -> str | None:
+        """Return why it is for trying things out and not for production, or None."""
         return None
 
     @staticmethod

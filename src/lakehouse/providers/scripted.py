@@ -93,6 +93,10 @@ class ScriptedSettings(ModelSettings, frozen=True, kw_only=True, tag=_NAME):
         if self.script is None:
             yield "script", f"is missing; provider {self.provider!r} needs a file of answers"
 
+    def unfit(self) -> str | None:
+        """Return where its answers come from."""
+        return "its answers come from a file, not from a model"
+
     def open(self, name: str, around: Surroundings) -> "ScriptedProvider":
         """Make the provider; raises likewise."""
         script = str(around.base / (self.script or ""))

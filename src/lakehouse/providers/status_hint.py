@@ -1,8 +1,9 @@
 """Hints for an endpoint's error status, chosen by its cause."""
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from lakehouse.providers.error_body import EndpointError
+if TYPE_CHECKING:
+    from lakehouse.providers.error_body import EndpointError
 
 _HINTS: Final = {
     403: "The key may not use this model: check its rights, the region and the allowed models "
@@ -20,7 +21,7 @@ QUOTA_HINT: Final = "The account's quota is used up: check its plan and billing 
 """Given exactly where the account's quota is spent, so that an error with it can be told apart."""
 
 
-def status_hint(status: int, error: EndpointError, *, with_key: bool) -> str:
+def status_hint(status: int, error: "EndpointError", *, with_key: bool) -> str:
     """Return the hint; `with_key`: whether a key was sent."""
     if error.out_of_quota or status == 402:
         return QUOTA_HINT

@@ -105,7 +105,7 @@ class _PairedRows:
             if not is_baseline and row_id not in replays and not self._is_ours(row_id):
                 continue
             row = decode_row(data)
-            self.sides[row_id] = _side(row, told=row_id in told)
+            self.sides[row_id] = side_from(row, told=row_id in told)
             self._tables[row_id] = shared.setdefault(tuple(row.tables.items()), row.tables)
             if is_baseline:
                 prompt = row.prompt if row_id in told else ""
@@ -129,7 +129,8 @@ class _PairedRows:
         return row_id.startswith(self._run_id[:16])
 
 
-def _side(row: Row, *, told: bool) -> Side:
+def side_from(row: Row, *, told: bool) -> Side:
+    """Take one side of a pair from its row; its attempts only if they are `told`."""
     return Side(
         model=row.model,
         verdict=row.verdict,

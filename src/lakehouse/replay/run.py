@@ -13,7 +13,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from lakehouse.core.clock import Clock, timestamp
+from lakehouse.core.clock import Clock
 from lakehouse.core.errors import LakehouseError, Refusal, SetupError
 from lakehouse.core.ids import is_id, new_id
 from lakehouse.core.replay_row import ReplayRun
@@ -116,7 +116,7 @@ def begin_run(
     changed = chosen.kind_digests - set(kinds.values())
     plan = RunPlan(
         run_id=new_id(),
-        created_at=timestamp(clock.now()),
+        created_at=clock.timestamp(),
         mode=mode,
         selection=selection,
         candidate=candidate,

@@ -13,7 +13,7 @@ import msgspec
 
 from lakehouse.comparison.agreement import equal_artifacts
 from lakehouse.core.chat import Usage
-from lakehouse.core.clock import Clock, timestamp
+from lakehouse.core.clock import Clock
 from lakehouse.core.conversation import user_texts
 from lakehouse.core.errors import InfraError, Refusal
 from lakehouse.core.json_text import NULL
@@ -24,8 +24,9 @@ from lakehouse.core.replay_row import ReplayRun, ReplaySide
 from lakehouse.core.row import Row
 from lakehouse.core.session import Attempt, ReplyError, Verdict
 from lakehouse.engine.carried import with_carried
+from lakehouse.engine.inline_kind import inline_kind, judging_schema
 from lakehouse.engine.judge import judge
-from lakehouse.engine.task import Catalog, find_kind, inline_kind, judging_schema
+from lakehouse.engine.task import Catalog, find_kind
 from lakehouse.replay.candidate import Candidate, judged_by, replay_context, replay_request
 from lakehouse.replay.selection import KindInForce
 from lakehouse.sessionlog.reading.filters import REPLAY_DAEMON
@@ -187,7 +188,7 @@ class Rejudge:
         return msgspec.structs.replace(
             row,
             row_id=replay_row_id,
-            timestamp=timestamp(self._clock.now()),
+            timestamp=self._clock.timestamp(),
             daemon=REPLAY_DAEMON,
             kind=kind.name,
             verdict=verdict,
@@ -242,7 +243,7 @@ async def run_session(
             session_id=row.session_id,
             row_id=row.row_id,
             replay_row_id=own_id,
-            timestamp=timestamp(clock.now()),
+            timestamp=clock.timestamp(),
             daemon=REPLAY_DAEMON,
             kind=row.kind,
             baseline=side_of(row),

@@ -6,11 +6,16 @@ from typing import Final, Literal
 import msgspec
 
 from lakehouse.comparison.pairs import SessionPair
-from lakehouse.comparison.statistics import state_of
-from lakehouse.comparison.summary import State
+from lakehouse.comparison.summary import State, state_of
 
 Change = Literal["lost", "gained", "first_shot_lost", "first_shot_gained"]
-CHANGES: Final[tuple[Change, ...]] = ("lost", "gained", "first_shot_lost", "first_shot_gained")
+CHANGE_WORDS: Final[dict[Change, str]] = {
+    "lost": "no longer accepted",
+    "gained": "newly accepted",
+    "first_shot_lost": "no longer at the first attempt",
+    "first_shot_gained": "newly at the first attempt",
+}
+CHANGES: Final = tuple(CHANGE_WORDS)
 
 
 class Flip(msgspec.Struct, frozen=True):

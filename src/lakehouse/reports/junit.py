@@ -6,7 +6,7 @@ from typing import Final
 
 from junitparser import Error, Failure, JUnitXml, SystemOut, TestCase, TestSuite
 
-from lakehouse.comparison.gate import ConditionDecision, GateJudgement
+from lakehouse.comparison.judgement import ConditionDecision, GateJudgement
 from lakehouse.comparison.pairs import SessionPair
 from lakehouse.comparison.summary import Summary
 from lakehouse.pages.printable import printable

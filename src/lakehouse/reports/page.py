@@ -8,12 +8,11 @@ from itertools import zip_longest
 from typing import Any, Final
 
 import lakehouse
-from lakehouse.comparison.gate import UNDECIDED, ConditionDecision, GateJudgement, GateOutcome
+from lakehouse.comparison.judgement import UNDECIDED, ConditionDecision, GateJudgement, GateOutcome
 from lakehouse.comparison.pairs import SessionPair, Side
-from lakehouse.comparison.statistics import state_of
-from lakehouse.comparison.summary import Estimate, PairedMetric, Summary
+from lakehouse.comparison.summary import Estimate, PairedMetric, Summary, state_of
 from lakehouse.pages.environment import render
-from lakehouse.reports.flips import Change, Flip, flips
+from lakehouse.reports.flips import CHANGE_WORDS, Flip, flips
 from lakehouse.reports.page_plots import (
     distribution_plots,
     factor_plot,
@@ -42,12 +41,6 @@ _SENTENCES: Final[Mapping[GateOutcome, str]] = {
     "regression": "The candidate misses a limit by more than chance explains.",
     "could_not_be_run": "This run cannot tell whether the candidate is good enough.",
 }
-_CHANGES: Final[Mapping[Change, str]] = {
-    "lost": "no longer accepted",
-    "gained": "newly accepted",
-    "first_shot_lost": "no longer at the first attempt",
-    "first_shot_gained": "newly at the first attempt",
-}
 _DISTRIBUTIONS: Final = {
     "latency_ms": "Latency of a session, ms",
     "prompt_tokens": "Prompt tokens of a session",
@@ -63,33 +56,40 @@ def to_html(
 ) -> str:
     """Write the page. It shows the first sixty flipped sessions, lost ones first."""
     found = flips(pairs)
-    limits = limits_of(judgement)
     return render(
         "replay_report.html",
         info=info,
-        judgement=None if judgement is None else _judgement(judgement, summary),
-        headline=_headline(summary),
         flips=[_flip(flip, pair) for flip, pair in found[:_SESSIONS_SHOWN]],
         flips_total=len(found),
-        limits=limits,
-        level_plot=level_plot(summary),
-        point_plot=point_plot(summary, limits),
-        factor_plot=factor_plot(summary, limits),
-        measures=[_metric_cells(metric) for metric in summary.metrics],
-        flow_plot=flow_plot("Verdicts of the baseline and of the candidate", summary.flow),
-        flow_columns=FLOW_COLUMNS,
-        flow_rows=flow_rows(summary),
-        outages=[(c.code, str(c.baseline), str(c.candidate)) for c in summary.counts.infra],
-        distributions=[
+        facts=_facts(info, summary),
+        **figures(summary, judgement),
+    )
+
+
+def figures(summary: Summary, judgement: GateJudgement | None) -> dict[str, Any]:
+    """Put a run's numbers into words, tables and plots, by the names that templates use."""
+    limits = limits_of(judgement)
+    return {
+        "judgement": None if judgement is None else _judgement(judgement, summary),
+        "headline": _headline(summary),
+        "limits": limits,
+        "level_plot": level_plot(summary),
+        "point_plot": point_plot(summary, limits),
+        "factor_plot": factor_plot(summary, limits),
+        "measures": [_metric_cells(metric) for metric in summary.metrics],
+        "flow_plot": flow_plot("Verdicts of the baseline and of the candidate", summary.flow),
+        "flow_columns": FLOW_COLUMNS,
+        "flow_rows": flow_rows(summary),
+        "outages": [(c.code, str(c.baseline), str(c.candidate)) for c in summary.counts.infra],
+        "distributions": [
             (_DISTRIBUTIONS[column], plot)
             for column, plot in distribution_plots(summary.histograms)
         ],
-        fields=_fields(summary),
-        fields_left_out=summary.fields_left_out,
-        checked=_checked(summary),
-        facts=_facts(info, summary),
-        resamples=f"{summary.resamples:,}",
-    )
+        "fields": _fields(summary),
+        "fields_left_out": summary.fields_left_out,
+        "checked": _checked(summary),
+        "resamples": f"{summary.resamples:,}",
+    }
 
 
 def _headline(summary: Summary) -> str:
@@ -149,7 +149,7 @@ def _condition(decision: ConditionDecision) -> dict[str, str]:
 def _flip(flip: Flip, pair: SessionPair) -> dict[str, Any]:
     return {
         "change": flip.change,
-        "words": _CHANGES[flip.change],
+        "words": CHANGE_WORDS[flip.change],
         "session_id": flip.session_id,
         "row_id": flip.row_id,
         "kind": flip.kind,

@@ -6,7 +6,7 @@ from typing import Final
 
 from markupsafe import Markup
 
-from lakehouse.comparison.gate import GateJudgement
+from lakehouse.comparison.judgement import GateJudgement
 from lakehouse.comparison.summary import Estimate, PairedHistogram, Summary
 from lakehouse.reports.plots import Axis, IntervalRow, histogram_plot, interval_plot
 from lakehouse.reports.wording import MEASURE_WORDS, amount

@@ -6,7 +6,7 @@ from typing import Final, Literal
 import msgspec
 
 import lakehouse
-from lakehouse.comparison.gate import GateJudgement
+from lakehouse.comparison.judgement import GateJudgement
 from lakehouse.comparison.pairs import SessionPair
 from lakehouse.comparison.summary import (
     CheckedField,
@@ -58,16 +58,26 @@ class ReplayReport(msgspec.Struct, frozen=True, kw_only=True):
 _OF_SUMMARY: Final = set(ReplayReport.__struct_fields__) & set(Summary.__struct_fields__)
 
 
+def report_of(
+    info: RunInfo, summary: Summary, judgement: GateJudgement | None, pairs: Sequence[SessionPair]
+) -> ReplayReport:
+    """Put a report together, with the flips among `pairs`."""
+    return ReplayReport(
+        version=lakehouse.__version__,
+        run=info,
+        judgement=judgement,
+        flipped=tuple(flip for flip, _ in flips(pairs)),
+        **{name: getattr(summary, name) for name in _OF_SUMMARY},
+    )
+
+
+def summary_of(report: ReplayReport) -> Summary:
+    """Take the results out of a report again."""
+    return Summary(**{name: getattr(report, name) for name in _OF_SUMMARY})
+
+
 def to_json(
     info: RunInfo, summary: Summary, judgement: GateJudgement | None, pairs: Sequence[SessionPair]
 ) -> bytes:
     """Encode the report. It holds no text of a session, except the names of artifact fields."""
-    return msgspec.json.encode(
-        ReplayReport(
-            version=lakehouse.__version__,
-            run=info,
-            judgement=judgement,
-            flipped=tuple(flip for flip, _ in flips(pairs)),
-            **{name: getattr(summary, name) for name in _OF_SUMMARY},
-        )
-    )
+    return msgspec.json.encode(report_of(info, summary, judgement, pairs))

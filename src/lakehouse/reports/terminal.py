@@ -7,7 +7,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from lakehouse.comparison.gate import ConditionDecision, GateJudgement, GateOutcome
+from lakehouse.comparison.judgement import ConditionDecision, GateJudgement, GateOutcome
 from lakehouse.comparison.pairs import SessionPair
 from lakehouse.comparison.summary import Estimate, PairedMetric, Summary
 from lakehouse.core.wording import counted

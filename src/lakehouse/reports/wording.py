@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from lakehouse.comparison.gate import ConditionDecision, GateJudgement, GateOutcome
+from lakehouse.comparison.judgement import ConditionDecision, GateJudgement, GateOutcome
 from lakehouse.comparison.summary import State, Summary
 
 MEASURE_WORDS: Final[Mapping[str, str]] = {

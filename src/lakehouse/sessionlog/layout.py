@@ -14,7 +14,7 @@ from typing import Final
 
 import msgspec
 
-from lakehouse.core.errors import SetupError
+from lakehouse.core.errors import LakehouseError, SetupError
 from lakehouse.files.disk import make_directories, reason
 from lakehouse.files.regular import NotRegular, open_regular, sort_of
 
@@ -118,6 +118,11 @@ def key_path(root: Path, name: str) -> Path:
     return root / KEYS / name[:2] / name[2:]
 
 
+def is_log(root: Path) -> bool:
+    """Whether the directory has what a log has, be it without rows."""
+    return any(os.path.exists(root / name) for name in (ACTIVE, SEALED, INBOX, TABLE))  # noqa: PTH110 - False where it may not look
+
+
 def log_files(root: Path) -> list[LogFile]:
     """List the files that hold rows: segments in the order of their names, the inbox last.
 
@@ -137,6 +142,37 @@ def log_files(root: Path) -> list[LogFile]:
     if os.path.lexists(root / INBOX) and sort_of(root / INBOX) is None:
         files.append(LogFile(root, "", INBOX, None, 0))
     return files
+
+
+def check_parts(root: Path) -> None:
+    """Check that the directories of segments can be read.
+
+    Raises:
+        LakehouseError: One is there and cannot.
+    """
+    for trouble in unreadable_parts(root):
+        raise LakehouseError(
+            trouble, hint="`lakehouse log verify` lists what does not belong in a log."
+        )
+
+
+def unreadable_parts(root: Path) -> Iterator[str]:
+    """Say which directories of segments cannot be read: `log_files` takes them for empty.
+
+    A missing one has no files.
+    """
+    for name in (ACTIVE, SEALED):
+        path = root / name
+        why = "It is a symbolic link" if path.is_symlink() else ""
+        try:
+            if not why:
+                os.scandir(path).close()
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            why = reason(error)
+        if why:
+            yield f"The directory `{name}` of the session log cannot be read: {why}."
 
 
 def prepare(path: Path) -> Path:

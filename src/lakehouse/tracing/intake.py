@@ -49,7 +49,8 @@ class Destination(msgspec.Struct, frozen=True, kw_only=True):
     """One receiver. `headers` hold keys; `source` is the variable that decided.
 
     `scores` is null where the receiver takes none. `resource` are the attributes that every span of
-    this process shares, without `service.name` if it is not configured.
+    this process shares, without `service.name` if it is not configured. `trace_page` is the URL of
+    a trace's page, with `{trace_id}` in it; null where the receiver has none that is known.
     """
 
     receiver: str
@@ -61,6 +62,7 @@ class Destination(msgspec.Struct, frozen=True, kw_only=True):
     certificate: str | None = None
     gzip: bool = False
     resource: Mapping[str, str] = {}
+    trace_page: str | None = None
 
     def __repr__(self) -> str:
         """Show where, never with what key."""

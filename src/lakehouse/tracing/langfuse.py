@@ -5,7 +5,8 @@ still takes in Langfuse 4, and what Langfuse's own SDK sends there. One call a s
 (`/api/public/scores`) would cost more than all the rest of tracing. Its answer, 207, has a status
 for each score.
 
-Source: `web/src/pages/api/public/ingestion.ts` of Langfuse 4, `score-create`.
+Source: `web/src/pages/api/public/ingestion.ts` of Langfuse 4, `score-create`, and
+`web/src/pages/trace/[traceId].tsx`, which leads to a trace's page in its project.
 """
 
 import base64
@@ -70,6 +71,7 @@ def _langfuse(values: Mapping[str, str]) -> Destination | None:
             "x-langfuse-sdk-name": "lakehouse",
         },
         resource=resource_of(values),
+        trace_page=None if {"?", "#"} & set(base) else f"{base}/trace/{{trace_id}}",
     )
 
 

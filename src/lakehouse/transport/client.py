@@ -36,6 +36,7 @@ from lakehouse.transport.tunnel import TunnelHandshake
 __all__ = [
     "Arrived",
     "FaultKind",
+    "HeaderLines",
     "HttpClient",
     "HttpLimits",
     "HttpReply",
@@ -44,8 +45,8 @@ __all__ = [
     "check_url",
 ]
 
-# uvicorn and Node close a connection that was idle for 5 s. We reuse none that old, because a
-# request that crosses with the server's close looks the same as a lost request.
+# Many servers (uvicorn, Node) close a connection that was idle for 5 s. We reuse none that old,
+# because a request that crosses with the server's close looks the same as a lost request.
 _IDLE_S: Final = 4.0
 _IDLE_CONNECTIONS_MAX: Final = 64  # per origin; callers limit how many calls run at once
 _Protocol = TypeVar("_Protocol", Connection, TunnelHandshake)
@@ -68,10 +69,33 @@ def check_header(name: str, value: str) -> None:
     Raises:
         ValueError: The message names the header; it does not repeat the value.
     """
-    if not (_HEADER_NAME.fullmatch(name) and _HEADER_VALUE.fullmatch(value)):
+    plain = value.isascii() and value.isprintable()
+    if not (_HEADER_NAME.fullmatch(name) and (plain or _HEADER_VALUE.fullmatch(value))):
         raise ValueError(
             f"the header {name!r} contains a character that is not allowed in a header"
         )
+
+
+def _lines(headers: Mapping[str, str]) -> str:
+    lines = ""
+    for name, value in headers.items():
+        check_header(name, value)
+        lines += f"{name}: {value}\r\n"
+    return lines
+
+
+class HeaderLines:
+    """Headers that many requests share, checked and encoded once.
+
+    Raises:
+        ValueError: As `check_header` does.
+    """
+
+    def __init__(self, headers: Mapping[str, str]) -> None:
+        self.text: Final = _lines(headers)
+
+
+_NO_LINES: Final = HeaderLines({})
 
 
 class HttpClient:
@@ -98,21 +122,32 @@ class HttpClient:
         headers: Mapping[str, str],
         body: bytes,
         limits: HttpLimits,
+        shared: HeaderLines = _NO_LINES,
         arrived: Arrived | None = None,
     ) -> HttpReply:
         """Send a body and read the whole answer, whatever its status. Never sent twice.
 
-        `arrived` gets the pieces of an uncompressed body as they arrive.
+        `headers` are sent beside those in `shared`. `arrived` gets the pieces of an uncompressed
+        body as they arrive.
 
         Raises:
             TransportFault: No whole answer arrived; raised within `limits`.
             ValueError: The URL or a header is invalid; the message does not repeat the value.
         """
-        return await self._call("POST", url, headers, body, limits, arrived)
+        fields = shared.text + _lines(headers)
+        return await self._call("POST", url, fields, body, limits, arrived)
 
-    async def get(self, url: str, *, headers: Mapping[str, str], limits: HttpLimits) -> HttpReply:
+    async def get(
+        self,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        limits: HttpLimits,
+        shared: HeaderLines = _NO_LINES,
+    ) -> HttpReply:
         """Send a GET and read the whole answer; raises as `post` does."""
-        return await self._call("GET", url, headers, None, limits)
+        fields = shared.text + _lines(headers)
+        return await self._call("GET", url, fields, None, limits)
 
     async def close(self) -> None:
         """Close every connection; running calls fail with `connect`."""
@@ -125,17 +160,19 @@ class HttpClient:
         self,
         method: str,
         url: str,
-        headers: Mapping[str, str],
+        fields: str,
         body: bytes | None,
         limits: HttpLimits,
         arrived: Arrived | None = None,
     ) -> HttpReply:
-        total_at = asyncio.get_running_loop().time() + limits.total_ms / 1000
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        total_at = now + limits.total_ms / 1000
         target = _target(url)
         origin = target.origin
         proxy = self._proxies.find(tls=origin.tls, host=origin.host, port=origin.port)
-        data = _request(method, target, headers, body, None if origin.tls else proxy)
-        connection = self._take(origin)
+        data = _request(method, target, fields, body, None if origin.tls else proxy)
+        connection = self._take(origin, now)
         if connection is None:
             connection = await self._connect(origin, proxy, limits, total_at)
         self._busy.add(connection)
@@ -146,12 +183,12 @@ class HttpClient:
             raise
         finally:
             self._busy.discard(connection)
-        self._give_back(origin, connection)
+        self._give_back(origin, connection, loop.time())
         return reply
 
-    def _take(self, origin: "_Origin") -> "Connection | None":
+    def _take(self, origin: "_Origin", now: float) -> "Connection | None":
         idle = self._idle.get(origin)
-        oldest = asyncio.get_running_loop().time() - _IDLE_S
+        oldest = now - _IDLE_S
         while idle:
             connection = idle.pop()
             if connection.reusable and connection.idle_since > oldest:
@@ -159,10 +196,10 @@ class HttpClient:
             connection.abort("idle for too long")
         return None
 
-    def _give_back(self, origin: "_Origin", connection: "Connection") -> None:
+    def _give_back(self, origin: "_Origin", connection: "Connection", now: float) -> None:
         idle = self._idle.setdefault(origin, [])
         if connection.reusable and len(idle) < _IDLE_CONNECTIONS_MAX:
-            connection.idle_since = asyncio.get_running_loop().time()
+            connection.idle_since = now
             idle.append(connection)
         else:
             connection.abort("not kept")
@@ -344,22 +381,15 @@ def _target(url: str) -> _Target:
 
 
 def _request(
-    method: str,
-    target: _Target,
-    headers: Mapping[str, str],
-    body: bytes | None,
-    proxy: ProxyAddress | None,
+    method: str, target: _Target, fields: str, body: bytes | None, proxy: ProxyAddress | None
 ) -> bytes:
     """Encode a request; through a plain proxy it has the whole URL and the proxy's credentials."""
-    lines = [method, target.head]
+    head = target.head
     if proxy is not None:
-        lines[1:] = [f" http://{target.netloc}{target.head[1:]}"]
+        head = f" http://{target.netloc}{head[1:]}"
         if proxy.authorization is not None:
-            lines.append(f"proxy-authorization: {proxy.authorization}\r\n")
-    for name, value in headers.items():
-        check_header(name, value)
-        lines.append(f"{name}: {value}\r\n")
+            head += f"proxy-authorization: {proxy.authorization}\r\n"
     if body is None:
-        return ("".join(lines) + "\r\n").encode("latin-1")
-    lines.append(f"content-length: {len(body)}\r\n\r\n")
-    return "".join(lines).encode("latin-1") + body
+        return f"{method}{head}{fields}\r\n".encode("latin-1")
+    length = f"content-length: {len(body)}\r\n\r\n"
+    return f"{method}{head}{fields}{length}".encode("latin-1") + body

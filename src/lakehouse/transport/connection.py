@@ -5,12 +5,13 @@ was not requested either, but holds a full answer: it is decompressed within the
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final, Literal, cast
 
 import httptools
 import msgspec
 
+from lakehouse.core.deadlines import Deadlines
 from lakehouse.core.limits import UPSTREAM_HEADER_BYTES_MAX
 from lakehouse.transport.content_coding import CodingFault, OversizedBody, codings_of, opened
 from lakehouse.transport.reason import Reason
@@ -92,7 +93,7 @@ class Connection(asyncio.Protocol):
         self._open = False
         self._keep_alive = False
         self._waiter: asyncio.Future[HttpReply] | None = None
-        self._timer: asyncio.TimerHandle | None = None
+        self._deadlines = Deadlines.of(loop)
 
     @property
     def reusable(self) -> bool:
@@ -130,13 +131,15 @@ class Connection(asyncio.Protocol):
             return await waiter
         finally:
             self._waiter = None
-            if self._timer is not None:
-                self._timer.cancel()
-                self._timer = None
+            self._deadlines.waits.pop(self, None)
 
     def abort(self, reason: str) -> None:
         """Close at once; a running exchange fails with `connect`."""
         self._fail("connect", reason)
+
+    def overdue(self) -> None:
+        """Hear from the deadlines that a limit may have passed."""
+        self._check_limits()
 
     # --- asyncio's callbacks ---
 
@@ -212,8 +215,9 @@ class Connection(asyncio.Protocol):
             and "content-length" not in headers
             and self._status not in _BODILESS_STATUS
         )
-        if sum(map(len, headers)) + sum(map(len, headers.values())) > UPSTREAM_HEADER_BYTES_MAX:
-            self._fail("malformed", f"headers over {UPSTREAM_HEADER_BYTES_MAX} bytes")
+        most = UPSTREAM_HEADER_BYTES_MAX
+        if self._head_bytes > most and _size(headers) > most:
+            self._fail("malformed", f"headers over {most} bytes")
         elif transfer is not None and transfer.lower() != "chunked":
             self._fail("malformed", f"transfer-encoding {transfer[:40]!r}, which was not asked for")
         elif int(headers.get("content-length", "0")) > self._limits.body_bytes_max:
@@ -243,10 +247,10 @@ class Connection(asyncio.Protocol):
         if self._waiter is None or self._waiter.done():
             return
         body = b"".join(self._chunks)
-        codings = codings_of(self._headers.get("content-encoding", ""))
-        if codings:
+        encoding = self._headers.get("content-encoding")
+        if encoding is not None:
             try:
-                body = opened(body, codings, bytes_max=self._limits.body_bytes_max)
+                body = opened(body, codings_of(encoding), bytes_max=self._limits.body_bytes_max)
             except OversizedBody:
                 self._fail("too_large", f"an opened body over {self._limits.body_bytes_max} bytes")
                 return
@@ -269,7 +273,8 @@ class Connection(asyncio.Protocol):
     def _check_limits(self) -> None:
         """End the exchange if a limit has passed, else check again when the next one could pass.
 
-        The timer is not reset for each read: when it fires, the time of the last read decides.
+        The deadline is not set anew for each read: when it passes, the time of the last read
+        decides.
         """
         limits = self._limits
         now = self._loop.time()
@@ -284,6 +289,8 @@ class Connection(asyncio.Protocol):
         elif now >= next_at:
             self._fail("timeout_first_byte", f"no answer within {limits.first_byte_ms} ms")
         else:
-            if self._timer is not None:
-                self._timer.cancel()
-            self._timer = self._loop.call_at(min(next_at, self._total_at), self._check_limits)
+            self._deadlines.set(self, min(next_at, self._total_at))
+
+
+def _size(headers: Mapping[str, str]) -> int:
+    return sum(map(len, headers)) + sum(map(len, headers.values()))

@@ -1,138 +1,100 @@
-"""Runs one ASGI application on one socket: start, signals, drain, stop.
+"""Serves one application on one socket: start, signals, reload, drain, stop.
 
-On SIGTERM, SIGHUP or Ctrl-C: stop accepting, let running work finish, cancel the rest shortly
-before the drain limit so that it can still be answered and written, then stop. A second signal
-cancels at once. A SIGHUP that `nohup` made ignored stays ignored.
+On SIGTERM or Ctrl-C: stop accepting, answer what open connections still send for a moment, let
+running work finish, cancel the rest shortly before the drain limit so that it can still be answered
+and written, then stop. A second signal cancels at once. SIGHUP reloads.
 """
 
 import asyncio
-import contextlib
-import functools
-import logging
-import signal
 import socket
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Coroutine
 from typing import Any
 
-import uvicorn
-
-from lakehouse.core.errors import SetupError
-from lakehouse.core.limits import ANSWER_SYSTEM_BYTES, DRAIN_MARGIN_MS
-from lakehouse.transport.asgi import App
+from lakehouse.core.limits import DRAIN_MARGIN_MS, LAST_REQUESTS_MS
 from lakehouse.transport.door import Door, DoorLimits
-from lakehouse.transport.inbound import Inbound
+from lakehouse.transport.inbound import Answer, Inbound
+from lakehouse.transport.listening import BACKLOG
+from lakehouse.transport.service_manager import ServiceManager
+from lakehouse.transport.signals import HangUp, Reload, handled_signals
+from lakehouse.transport.turns import Sharing, Turns
 
-Drain = Callable[[int], Awaitable[None]]
+Drain = Callable[[int], Coroutine[Any, Any, None]]
 """Drains a daemon; the argument is the wait before cancelling, in milliseconds."""
-
-_BACKLOG = 2_048
-
-
-def listen_on(host: str, port: int) -> socket.socket:
-    """Bind a listening socket; port 0 picks a free one.
-
-    Raises:
-        SetupError: The address is in use, or does not belong to this machine.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    # Connections inherit it. By default the system buffers megabytes for each slow caller.
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, ANSWER_SYSTEM_BYTES)
-    try:
-        listener.bind((host, port))
-    except (OSError, UnicodeError) as error:  # UnicodeError: not a valid DNS name
-        listener.close()
-        raise SetupError(
-            f"Cannot listen at {host}:{port}: {getattr(error, 'strerror', None) or error}.",
-            hint="Stop what listens there, or set another `listen` address in the configuration.",
-        ) from error
-    listener.listen(_BACKLOG)
-    listener.setblocking(False)
-    return listener
 
 
 async def serve(
-    app: App,
+    answer: Answer,
     listener: socket.socket,
     *,
     drain: Drain,
     drain_ms: int,
     on_ready: Callable[[], None],
+    reload: Reload | None = None,
     limits: DoorLimits | None = None,
+    manager: ServiceManager | None = None,
+    sharing: Sharing | None = None,
 ) -> None:
-    """Serve until SIGTERM, SIGINT or SIGHUP, then drain. Returns when every answer has been sent.
+    """Serve until SIGTERM or SIGINT, then drain; returns when every answer has been sent.
 
     Args:
-        app: The application.
-        listener: From `listen_on`; closed at the end.
-        drain: Called with its time limit on the first signal, with 0 on the second.
+        answer: Answers each request.
+        listener: It listens already; closed at the end, here only: another process may go on.
+        drain: Called with its time limit after the first signal, with 0 on the second.
         drain_ms: From the signal to the exit.
         on_ready: Called once connections are accepted.
-        limits: Limits of connections; by default those of `core.limits`.
+        reload: Called on SIGHUP, which otherwise ends the daemon.
+        limits: Of connections; by default those of `core.limits`.
+        manager: Told when requests are served, that the loop runs, and that it ends.
+        sharing: With whom the socket is shared; without, this process accepts all.
     """
-    door = Door(limits or DoorLimits())
-    logging.getLogger("uvicorn.error").addFilter(_is_news)
-    # uvicorn accepts any protocol factory, but its type asks for a class.
-    protocol: Any = functools.partial(Inbound, door=door)
-    server = _Server(
-        uvicorn.Config(
-            app,
-            http=protocol,
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            timeout_graceful_shutdown=max(1, (drain_ms + DRAIN_MARGIN_MS) // 1000),
-        ),
-        on_ready,
-    )
+    loop = asyncio.get_running_loop()
+    door = Door(limits or DoorLimits(), None if sharing is None else sharing.tell_connections)
+    stopped = asyncio.Event()
     drains: list[asyncio.Task[None]] = []
+    manager = manager or ServiceManager()
+
+    def begin_drain(patience_ms: float) -> None:
+        drains.append(asyncio.create_task(drain(max(0, int(patience_ms)))))
 
     def stop() -> None:
-        patience_ms = 0 if server.should_exit else max(0, drain_ms - DRAIN_MARGIN_MS)
-        server.should_exit = True
-        drains.append(asyncio.create_task(_as_coroutine(drain(patience_ms))))
+        if stopped.is_set():
+            begin_drain(0)
+        stopped.set()
 
-    loop = asyncio.get_running_loop()
-    stops = [signal.SIGTERM, signal.SIGINT]
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-        stops.append(signal.SIGHUP)
-    for number in stops:
-        loop.add_signal_handler(number, stop)
-    watch = asyncio.create_task(door.keep_watch())
+    hang_up = HangUp(reload, stop)
+    accepting = await _accepting(listener, lambda: Inbound(answer, door, loop), sharing)
+    watches = [asyncio.create_task(each) for each in (door.keep_watch(), manager.keep_alive())]
     try:
-        await server.serve(sockets=[listener])
-        if drains:
-            await asyncio.gather(*drains)
+        with handled_signals(loop, stop, hang_up):
+            on_ready()
+            manager.ready()
+            await stopped.wait()
+            drained_at = loop.time() + (drain_ms - DRAIN_MARGIN_MS) / 1000
+            manager.stopping()
+            await _accept_no_more(accepting)
+            await door.hear_out(min(LAST_REQUESTS_MS, drain_ms - DRAIN_MARGIN_MS))
+            begin_drain((drained_at - loop.time()) * 1000)
+            await door.shut(drain_ms + DRAIN_MARGIN_MS)
+            await asyncio.gather(*drains, *hang_up.reloads)
     finally:
-        watch.cancel()
-        for number in stops:
-            loop.remove_signal_handler(number)
+        accepting.close()
+        for watch in watches:
+            watch.cancel()
 
 
-def _is_news(record: logging.LogRecord) -> bool:
-    """Drop uvicorn's word on a body that was cut off: `stream.py` has logged why."""
-    return "without completing response" not in record.msg
+async def _accepting(
+    listener: socket.socket,
+    make: Callable[[], Inbound],
+    sharing: Sharing | None,
+) -> Turns | asyncio.Server:
+    if sharing is not None:
+        sharing.tell_connections(0)
+        return Turns(listener, make, sharing.is_turn)
+    loop = asyncio.get_running_loop()
+    return await loop.create_server(make, sock=listener, backlog=BACKLOG)
 
 
-class _Server(uvicorn.Server):
-    """uvicorn's server without its own signal handling, which would end the drain early."""
-
-    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
-        super().__init__(config)
-        self._on_ready = on_ready
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self._on_ready()
-
-
-async def _as_coroutine(awaitable: Awaitable[Any]) -> None:
-    await awaitable
+async def _accept_no_more(accepting: Turns | asyncio.Server) -> None:
+    accepting.close()
+    if isinstance(accepting, Turns):
+        await accepting.settled()

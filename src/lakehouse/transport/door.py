@@ -12,6 +12,7 @@ import fcntl
 import resource
 import sys
 import termios
+from collections.abc import Callable
 from typing import Final, Literal, Protocol
 
 import msgspec
@@ -29,6 +30,7 @@ Phase = Literal["idle", "head", "body", "answer"]
 """The daemon waits for: a request, the rest of its head or body, the caller to read its answer."""
 
 _SWEEP_MS: Final = 1_000
+_CANCELLED_S_MAX: Final = 1.0  # for an answer that is cancelled at the end
 
 
 class DoorLimits(msgspec.Struct, frozen=True):
@@ -60,6 +62,9 @@ class Visitor(Protocol):
     def evict(self) -> None:
         """Close at once, to make room."""
 
+    def shut(self) -> None:
+        """Close, after the answers to the requests that have come."""
+
 
 class Door:
     """The connections of one listening socket, for one event loop.
@@ -68,9 +73,14 @@ class Door:
     order. A connection adds itself, at the cost of one look-up.
     """
 
-    def __init__(self, limits: DoorLimits) -> None:
+    def __init__(self, limits: DoorLimits, on_count: Callable[[int], None] | None = None) -> None:
+        """Begin without a connection; `on_count` is told how many are open when that changes."""
         self.limits = limits
+        self._on_count = on_count or (lambda _: None)
         self._present: set[Visitor] = set()
+        self._answering: set[asyncio.Task[None]] = set()
+        self.closing = False  # no connection stays open after its next answer
+        self._changed = asyncio.Event()
         self.waiting: dict[Phase, dict[Visitor, float]] = {
             "idle": {},
             "head": {},
@@ -87,6 +97,7 @@ class Door:
     def admit(self, visitor: Visitor) -> bool:
         """Count a new connection; False if there are too many and none can be evicted."""
         self._present.add(visitor)
+        self._on_count(len(self._present))
         while len(self._present) > self.limits.connections_max:
             oldest = next((next(iter(each)) for each in self.waiting.values() if each), None)
             if oldest is None:
@@ -95,11 +106,53 @@ class Door:
             oldest.evict()
         return True
 
+    def start(self, answering: asyncio.Task[None]) -> None:
+        """Count the task that answers a request: its connection may end before it."""
+        self._answering.add(answering)
+        self._changed.set()
+
+    def finish(self, answering: asyncio.Task[None]) -> None:
+        """Count it no more."""
+        self._answering.discard(answering)
+        self._changed.set()
+
     def leave(self, visitor: Visitor) -> None:
         """Remove a connection that has ended."""
         self._present.discard(visitor)
+        self._on_count(len(self._present))
+        self._changed.set()
         for each in self.waiting.values():
             each.pop(visitor, None)
+
+    async def hear_out(self, patience_ms: int) -> None:
+        """Answer one more request of each open connection, if it comes in this time.
+
+        Who sent it could not know yet that we end. Call it when no connection is accepted any
+        more, and before sessions are refused.
+        """
+        self.closing = True
+        await asyncio.sleep(0)  # those accepted last are admitted in this turn of the loop
+        for visitor in self._present.difference(self.waiting["idle"], self.waiting["head"]):
+            visitor.shut()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(patience_ms / 1000):
+                while self.waiting["idle"] or self.waiting["head"]:
+                    self._changed.clear()
+                    await self._changed.wait()
+
+    async def shut(self, patience_ms: int) -> None:
+        """Close every connection after its answers; then cancel the answers that are not done."""
+        for visitor in tuple(self._present):
+            visitor.shut()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(patience_ms / 1000):
+                while self._present or self._answering:
+                    self._changed.clear()
+                    await self._changed.wait()
+        for answering in tuple(self._answering):
+            answering.cancel()
+        if self._answering:
+            await asyncio.wait(self._answering, timeout=_CANCELLED_S_MAX)
 
     async def keep_watch(self) -> None:
         while True:

@@ -98,7 +98,7 @@ def check_host(
                 f"`Host` is {_shown(value)}; without API keys only localhost and loopback "
                 "addresses such as 127.0.0.1 and [::1] are served.",
                 hint="Call it as http://127.0.0.1, let the proxy send that Host, or set "
-                "`api_keys_env` under [gateway] to serve other names.",
+                "`api_keys_env` or `api_keys_file` under [gateway] to serve other names.",
             )
         found = authority
     return found

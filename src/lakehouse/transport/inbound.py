@@ -1,44 +1,57 @@
-"""One connection of a caller: llhttp does the framing, uvicorn the answers, we the edge cases.
+"""One connection of a caller: llhttp finds the messages, we decide what is one and when it ends.
 
-uvicorn's protocol has no limit on the size and time of a head, reads trailers as headers, drops
-the body of a request that offers an upgrade, reports a parse error in the middle of other answers,
-and waits for ever for a caller that does not read its answer. This module fixes these. It does not
-guess: if two parsers could disagree on where a message ends, the message is refused and the
-connection closed.
+It does not guess: if two parsers could disagree on where a message ends, the message is refused
+and the connection closed. Requests that come together are answered one after another, in order.
 """
 
 import asyncio
-import urllib.parse
-from typing import Any, Final
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Final, cast
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from lakehouse.core.errors import Refusal
 from lakehouse.core.limits import HEADER_BYTES_MAX, PIPELINED_MAX
+from lakehouse.transport.answer_fields import refusal_message
+from lakehouse.transport.asgi import HALF_CLOSED_STATE
 from lakehouse.transport.door import Door, Phase, untaken_bytes
-from lakehouse.transport.server import AUTHORITY_STATE, refusal_message
-from lakehouse.transport.until_close import UntilCloseCycle
+from lakehouse.transport.exchange import Exchange
+from lakehouse.transport.request_head import RequestHead
+
+_LOG = logging.getLogger(__name__)
 
 # A head may have twice the limit, so that the route can report it. The same limit applies to
 # chunk extensions and trailers, which are read and ignored.
 _OVERHEAD_BYTES_MAX: Final = 2 * HEADER_BYTES_MAX
 _DISCARD_BYTES_MAX: Final = 8 << 20  # from a caller that goes on sending after its answer
 
+Answer = Callable[[Exchange], Awaitable[None]]
+"""Answers one request, whatever happens."""
 
-class Inbound(HttpToolsProtocol):
+
+class Inbound(asyncio.Protocol):
     """One connection, counted by a door. The `on_` methods are llhttp's callbacks.
 
     A callback that refuses the message raises, which stops the parser; `data_received` answers.
     """
 
-    def __init__(self, *arguments: Any, door: Door, **named: Any) -> None:
-        super().__init__(*arguments, **named)
+    def __init__(self, answer: Answer, door: Door, loop: asyncio.AbstractEventLoop) -> None:
+        self.transport: asyncio.Transport
+        self.write_paused = False
+        self._answer = answer
         self._door = door
+        self._loop = loop
+        self._new_parser()
+        self._running: Exchange | None = None  # or the last one
+        self._waiting: deque[Exchange] = deque()  # requests behind the running one
+        self._coming: Exchange | None = None  # the one whose body is read
+        self._writable: asyncio.Event | None = None
+        self._reading_paused = False
         self._phase: Phase | None = None
         self._unsent_bytes = 0  # of the answer, at the last check
         self._in_head = False
-        self._in_body = False
         self._upgrading = False  # the head just read offers another protocol
         self._begun = 0  # heads that began in this read
         self._overhead_bytes = 0  # of the current head, or since the last piece of the body
@@ -50,10 +63,9 @@ class Inbound(HttpToolsProtocol):
 
     # --- asyncio's callbacks ---
 
-    def connection_made(  # type: ignore[override]  # uvicorn narrows it too
-        self, transport: asyncio.Transport
-    ) -> None:
-        super().connection_made(transport)
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        # uvloop's transports do not subclass asyncio's, but have the same methods.
+        self.transport = cast("asyncio.Transport", transport)
         if self._door.admit(self):
             self._wait_for("head")
             return
@@ -67,10 +79,16 @@ class Inbound(HttpToolsProtocol):
             )
         )
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  asyncio gives it
         self._ending = True
         self._door.leave(self)
-        super().connection_lost(exc)
+        if self._running is not None and not self._running.ended:
+            self._running.leave()
+        self._running = None
+        self._waiting.clear()
+        self.write_paused = False
+        self._wake_writer()
+        del self._parser  # it refers to us
 
     def data_received(self, data: bytes) -> None:
         """Feed the parser; answer with an error if the bytes are not HTTP."""
@@ -79,8 +97,8 @@ class Inbound(HttpToolsProtocol):
             if self._discarded_bytes > _DISCARD_BYTES_MAX:
                 self.transport.abort()
             return
-        counted = self._in_head or not self._in_body
-        self._begun = 0 if not self._in_head else 1
+        counted = self._in_head or self._coming is None
+        self._begun = 1 if self._in_head else 0
         self._body_seen = False
         try:
             self._feed(data)
@@ -98,11 +116,13 @@ class Inbound(HttpToolsProtocol):
             self._overhead_bytes += len(data) if counted and self._begun <= 1 else 0
             if self._phase == "idle":
                 self._wait_for("head")
-        elif self._in_body:
+        elif self._coming is not None:
             self._overhead_bytes = 0 if self._body_seen else self._overhead_bytes + len(data)
-            if self._phase is None and not self.pipeline and not self.cycle.response_complete:
+            if self._phase is None and not self._waiting and self._is_answering():
                 self._wait_for("body")
-        if self._overhead_bytes > _OVERHEAD_BYTES_MAX and (self._in_head or self._in_body):
+        else:
+            return
+        if self._overhead_bytes > _OVERHEAD_BYTES_MAX:
             self._refuse(
                 Refusal(
                     "too_large",
@@ -110,24 +130,27 @@ class Inbound(HttpToolsProtocol):
                 )
             )
 
-    def eof_received(self) -> bool:  # type: ignore[override]  # asyncio's, which uvicorn narrows
+    def eof_received(self) -> bool:
         """Answer the complete requests, then close: the caller may have closed only its side.
 
         Returns:
             Whether the connection stays open for that.
         """
         self._half_closed = True
-        if self._ending or self._in_head or self._in_body:
+        if self._running is not None and not self._running.ended:
+            self._running.state[HALF_CLOSED_STATE] = True
+        if self._ending or self._in_head or self._coming is not None:
             return False
         return self._is_answering()
 
     def pause_writing(self) -> None:
-        super().pause_writing()
+        self.write_paused = True
         self._unsent_bytes = untaken_bytes(self.transport)
         self._wait_for("answer")
 
     def resume_writing(self) -> None:
-        super().resume_writing()
+        self.write_paused = False
+        self._wake_writer()
         if self._phase == "answer":
             self._wait_for(None if self._is_answering() else self._between())
 
@@ -139,7 +162,7 @@ class Inbound(HttpToolsProtocol):
 
     def held_bytes(self) -> int:
         """Return the bytes of the running answer: those in the write buffer and those to come."""
-        unwritten: int = self.cycle.expected_content_length if self._is_answering() else 0
+        unwritten = self._running.to_come_bytes if self._running is not None else 0
         return unwritten + self.transport.get_write_buffer_size()
 
     def overdue(self, phase: Phase) -> None:
@@ -164,32 +187,80 @@ class Inbound(HttpToolsProtocol):
         self._ending = True
         self.transport.abort()
 
+    def shut(self) -> None:
+        """Close at once if idle, otherwise after the answers to what has come."""
+        if self._is_answering():
+            last = self._waiting[-1] if self._waiting else self._running
+            assert last is not None, "it is answering"
+            last.keep_alive = False
+        else:
+            self._close()
+
+    # --- the exchange's ---
+
+    async def drained(self) -> None:
+        while self.write_paused:
+            if self._writable is None:
+                self._writable = asyncio.Event()
+            await self._writable.wait()
+
+    def pause_reading(self) -> None:
+        if not self._reading_paused:
+            self._reading_paused = True
+            self.transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        if self._reading_paused:
+            self._reading_paused = False
+            self.transport.resume_reading()
+
+    def answered(self) -> None:
+        """Start the next request that has come, or close, or wait for a request."""
+        if self.transport.is_closing():
+            self._wait_until_taken()
+            return
+        self.resume_reading()
+        if self._waiting:
+            self._start(self._waiting.popleft())
+        elif self._refusal is not None and self._ending:
+            self._send_refusal(self._refusal)
+        elif self._half_closed:
+            self._close()
+        elif not self.write_paused:
+            self._wait_for(self._between())
+
     # --- llhttp's callbacks ---
 
     def on_message_begin(self) -> None:
         self._in_head = True
         self._begun += 1
         self._overhead_bytes = 0
-        super().on_message_begin()
+        self._head = RequestHead()
+
+    def on_url(self, url: bytes) -> None:
+        self._head.url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Store a header field; trailers are ignored."""
         if self._in_head:
-            super().on_header(name, value)
+            head = self._head
+            head.header_bytes += len(name) + len(value)
+            key = name.decode("latin-1").lower()
+            head.headers.setdefault(key, []).append(value.decode("latin-1"))
 
     def on_headers_complete(self) -> None:
         """Refuse a request whose framing is ambiguous; start any other."""
         self._in_head = False
-        version = self.parser.get_http_version()
-        method = self.parser.get_method().decode("ascii")
-        if self.parser.should_upgrade() and method != "CONNECT":
+        version = self._parser.get_http_version()
+        method = self._parser.get_method().decode("ascii")
+        if self._parser.should_upgrade() and method != "CONNECT":
             self._upgrading = True
             return
-        self._in_body = True
         try:
-            self._check_framing(version)
-            self._set_target(method, version)
-            if len(self.pipeline) >= PIPELINED_MAX:
+            if version != "1.1" or "transfer-encoding" in self._head.headers:
+                self._head.check_framing(version)
+            target = self._head.target(method)
+            if len(self._waiting) >= PIPELINED_MAX:
                 raise Refusal(
                     "rate_limited",
                     f"{PIPELINED_MAX} requests on this connection are already waiting.",
@@ -197,50 +268,38 @@ class Inbound(HttpToolsProtocol):
                     retry_after_s=1,
                 )
         except Refusal as refusal:
-            self._in_body = False  # what follows is not the body of a request
             self._refusal = refusal
             raise
-        self._start(version)
+        stays = version != "1.0" and self._parser.should_keep_alive() and not self._door.closing
+        exchange = Exchange(self, method, version, target, self._head, keep_alive=stays)
+        self._coming = exchange
+        if self._is_answering():
+            self.pause_reading()
+            self._waiting.append(exchange)
+        else:
+            self._wait_for(None)
+            self._start(exchange)
 
     def on_body(self, body: bytes) -> None:
         self._body_seen = True
-        super().on_body(body)
+        if self._coming is not None:
+            self._coming.add(body)
 
     def on_message_complete(self) -> None:
         """End the request; a head with an upgrade offer has not started one yet."""
-        if self._upgrading:
+        if self._upgrading or self._coming is None:
             return
-        self._in_body = False
         if self._phase == "body":
             self._wait_for(None)
-        super().on_message_complete()
-
-    # --- uvicorn's ---
-
-    def on_response_complete(self) -> None:
-        """Start the next pipelined request, or close, or wait for a request."""
-        self.server_state.total_requests += 1
-        if self.transport.is_closing():
-            self._wait_until_taken()
-            return
-        self.flow.resume_reading()
-        if self.pipeline:
-            self._start_asgi_task(*self.pipeline.pop())
-        elif self._refusal is not None and self._ending:
-            self._send_refusal(self._refusal)
-        elif self._half_closed:
-            self._close()
-        elif not self.flow.write_paused:
-            self._wait_for(self._between())
-
-    def shutdown(self) -> None:
-        """Close at once if idle, otherwise after the answer."""
-        if self._is_answering():
-            self.cycle.keep_alive = False  # of the last pipelined request, or the running one
-        else:
-            self._close()
+        self._coming.complete()
+        self._coming = None
 
     # --- parts ---
+
+    def _new_parser(self) -> None:
+        self._parser = httptools.HttpRequestParser(self)
+        # So that requests that came together are answered, though the first closes the connection.
+        self._parser.set_dangerous_leniencies(lenient_data_after_close=True)
 
     def _feed(self, data: bytes) -> None:
         """Feed the parser; parse a request that offers an upgrade again without the offer.
@@ -250,85 +309,31 @@ class Inbound(HttpToolsProtocol):
         """
         while True:
             try:
-                self.parser.feed_data(data)
+                self._parser.feed_data(data)
             except httptools.HttpParserUpgrade as upgrade:
-                method, version = self.parser.get_method(), self.parser.get_http_version()
-                lines = [b"%b %b HTTP/%b\r\n" % (method, self.url, version.encode())]
-                lines += [b"%b: %b\r\n" % field for field in self.headers if field[0] != b"upgrade"]
-                data = b"".join([*lines, b"\r\n", data[upgrade.args[0] :]])
+                method, version = self._parser.get_method(), self._parser.get_http_version()
+                data = self._head.without_upgrade(method, version) + data[upgrade.args[0] :]
                 self._upgrading = False
-                self.parser = httptools.HttpRequestParser(self)
-                self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+                self._new_parser()
             else:
                 return
 
-    def _check_framing(self, version: str) -> None:
-        """Refuse a head that an older or more lenient parser would frame differently."""
-        if version not in {"1.0", "1.1"}:
-            raise Refusal("invalid_request", f"HTTP/{version} is not supported; use HTTP/1.1.")
-        if version == "1.1" and b"transfer-encoding" not in dict(self.headers):
-            return
-        codings = [value for name, value in self.headers if name == b"transfer-encoding"]
-        if codings and (version == "1.0" or [each.lower() for each in codings] != [b"chunked"]):
-            raise Refusal(
-                "invalid_request",
-                "Transfer-Encoding must be exactly `chunked`, and needs HTTP/1.1.",
-            )
-        if version == "1.0":
-            self.expect_100_continue = False
+    def _start(self, exchange: Exchange) -> None:
+        self._running = exchange
+        exchange.task = self._loop.create_task(self._run(exchange))
+        self._door.start(exchange.task)
 
-    def _set_target(self, method: str, version: str) -> None:
-        """Split the request line into the parts that routing needs."""
-        scope: Any = self.scope  # uvicorn's type does not allow filling it step by step
-        target = self.url.decode("latin-1")
-        path, _, query = target.partition("?")
-        if not target.startswith("/"):
-            path, query = self._other_target(method, target)
-        if not target.isascii() or "#" in target:
-            raise Refusal("invalid_request", "The request's target is not percent-encoded.")
-        scope["method"] = method
-        scope["http_version"] = version
-        scope["path"] = urllib.parse.unquote(path) if "%" in path else path
-        scope["raw_path"] = path.encode("latin-1")
-        scope["query_string"] = query.encode("latin-1")
-
-    def _other_target(self, method: str, target: str) -> tuple[str, str]:
-        """Parse a target in absolute form, or the `*` of OPTIONS; refuse any other."""
-        if target == "*" and method == "OPTIONS":
-            return target, ""
-        scheme, colon, rest = target.partition("://")
-        if method == "CONNECT" or not colon or scheme.lower() not in {"http", "https"}:
-            raise Refusal(
-                "invalid_request", "The request's target must be a path, such as /v1/iterate."
-            )
-        rest, _, query = rest.partition("?")
-        authority, slash, path = rest.partition("/")
-        self.scope["state"][AUTHORITY_STATE] = authority
-        return slash + path or "/", query
-
-    def _start(self, version: str) -> None:
-        before = self.cycle
-        cycle = UntilCloseCycle if version == "1.0" else RequestResponseCycle
-        self.cycle = cycle(
-            scope=self.scope,
-            transport=self.transport,
-            flow=self.flow,
-            logger=self.logger,
-            access_logger=self.access_logger,
-            access_log=self.access_log,
-            default_headers=self.server_state.default_headers,
-            message_event=asyncio.Event(),
-            expect_100_continue=self.expect_100_continue,
-            keep_alive=version != "1.0" and self.parser.should_keep_alive(),
-            on_response=self.on_response_complete,
-        )
-        app = self.config.loaded_app
-        if before is None or before.response_complete:
-            self._wait_for(None)
-            self._start_asgi_task(self.cycle, app)
-        else:
-            self.flow.pause_reading()
-            self.pipeline.appendleft((self.cycle, app))
+    async def _run(self, exchange: Exchange) -> None:
+        """Have the request answered; an answer that did not come to its end ends the connection."""
+        try:
+            await self._answer(exchange)
+        except Exception:  # noqa: BLE001  the task's boundary: nobody else would hear of it
+            _LOG.exception("an answer failed: %s %s", exchange.method, exchange.path)
+        finally:
+            if exchange.task is not None:
+                self._door.finish(exchange.task)
+            if not exchange.ended and not exchange.gone:
+                self._close()
 
     def _refuse(self, refusal: Refusal) -> None:
         """Answer an invalid request, after those before it, and close the connection."""
@@ -336,15 +341,15 @@ class Inbound(HttpToolsProtocol):
             return
         self._ending = True
         self._refusal = refusal
-        if self._in_body:  # the running request is the incomplete one
-            if self.pipeline:
-                self.pipeline.popleft()
-            elif self.cycle.response_started:
+        incomplete, self._coming = self._coming, None
+        if incomplete is not None:
+            if self._waiting:
+                self._waiting.pop()
+            elif incomplete.begun:
                 self._close()
                 return
             else:
-                self.cycle.disconnected = True  # ends the handler's wait for the body
-                self.cycle.message_event.set()
+                incomplete.leave()  # ends the handler's wait for the body
                 self._send_refusal(refusal)
                 return
         if not self._is_answering():
@@ -355,16 +360,21 @@ class Inbound(HttpToolsProtocol):
 
         A caller that is still sending would get a reset instead of the answer.
         """
-        self.transport.write(refusal_message(refusal, self.server_state.default_headers))
-        self.flow.resume_reading()
+        self.transport.write(refusal_message(refusal))
+        self.resume_reading()
         if self._half_closed:
             self._close()
             return
         self.transport.write_eof()
         self._wait_for("idle")
 
+    def _wake_writer(self) -> None:
+        if self._writable is not None:
+            self._writable.set()
+            self._writable = None
+
     def _is_answering(self) -> bool:
-        return self.cycle is not None and not self.cycle.response_complete
+        return self._running is not None and not (self._running.ended or self._running.gone)
 
     def _between(self) -> Phase:
         return "head" if self._in_head else "idle"
@@ -375,7 +385,7 @@ class Inbound(HttpToolsProtocol):
             waiting[self._phase].pop(self, None)
         self._phase = phase
         if phase is not None:
-            waiting[phase][self] = self.loop.time()
+            waiting[phase][self] = self._loop.time()
 
     def _close(self) -> None:
         self._ending = True

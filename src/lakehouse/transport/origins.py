@@ -36,6 +36,16 @@ def is_from_page(headers: Mapping[str, Sequence[str]]) -> bool:
     return "origin" in headers or "sec-fetch-site" in headers
 
 
+def is_link(headers: Mapping[str, Sequence[str]]) -> bool:
+    """Whether a browser follows a link: the answer becomes a page of its own, in no frame.
+
+    The page that has the link cannot read the answer.
+    """
+    return headers.get("sec-fetch-mode") == ["navigate"] and headers.get("sec-fetch-dest") == [
+        "document"
+    ]
+
+
 def check_origin(
     headers: Mapping[str, Sequence[str]], host: Authority | None, allowed: frozenset[str]
 ) -> str | None:

@@ -16,7 +16,7 @@ from lakehouse.core.json_text import JsonError, JsonValue, parse_bytes
 from lakehouse.core.limits import BODY_BYTES_MAX, BODY_IDLE_MS_MAX, BODY_MS_MAX
 from lakehouse.core.suggestion import did_you_mean
 from lakehouse.core.type_words import names_of, type_at
-from lakehouse.transport.asgi import Receive
+from lakehouse.transport.exchange import Exchange
 from lakehouse.transport.origins import is_from_page
 
 _T = TypeVar("_T", bound=msgspec.Struct)
@@ -72,54 +72,53 @@ def _other_type(what: str) -> Refusal:
     )
 
 
-async def read_body(headers: Mapping[str, Sequence[str]], receive: Receive) -> bytes:
+async def read_body(exchange: Exchange) -> bytes:
     """Read a whole JSON body.
 
     Raises:
         Refusal: `unsupported_media_type`, `too_large`, or `Stalled`.
         Gone: The connection closed first.
     """
+    headers = exchange.headers
     if headers.get("content-type") != _JSON or "content-encoding" in headers:
         check_media_type(headers)
     length = headers.get("content-length", ("0",))[0]  # only digits: the parser checks it
     digits = length.lstrip("0") or "0"
     if len(digits) > _LENGTH_DIGITS_MAX or int(digits) > BODY_BYTES_MAX:
-        await _discard(receive)
+        await _discard(exchange)
         raise _body_too_large()
     chunks: list[bytes] = []
     size = 0
-    loop = asyncio.get_running_loop()
-    until = loop.time() + BODY_MS_MAX / 1000
-    while True:
+    until = None
+    while not exchange.gone:
+        whole = exchange.whole
+        chunks.append(exchange.take())
+        size += len(chunks[-1])
+        if size > BODY_BYTES_MAX:
+            await _discard(exchange)
+            raise _body_too_large()
+        if whole:
+            return b"".join(chunks)
+        loop = asyncio.get_running_loop()
+        until = until or loop.time() + BODY_MS_MAX / 1000
         try:
             async with asyncio.timeout_at(min(until, loop.time() + BODY_IDLE_MS_MAX / 1000)):
-                message = await receive()
+                await exchange.arrival()
         except TimeoutError:
             if loop.time() >= until:
                 raise Stalled(f"{BODY_MS_MAX} ms passed") from None
             raise Stalled(f"no more data arrived for {BODY_IDLE_MS_MAX} ms") from None
-        if message["type"] == "http.disconnect":
-            raise Gone
-        chunk: bytes = message.get("body", b"")
-        size += len(chunk)
-        if size > BODY_BYTES_MAX:
-            await _discard(receive)
-            raise _body_too_large()
-        chunks.append(chunk)
-        if not message.get("more_body", False):
-            return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+    raise Gone
 
 
-async def _discard(receive: Receive) -> None:
+async def _discard(exchange: Exchange) -> None:
     """Go on reading briefly: a caller that is still sending would get a reset, not our answer."""
     size = 0
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(_DISCARD_S_MAX):
-            while size <= _DISCARD_BYTES_MAX:
-                message = await receive()
-                if message["type"] == "http.disconnect" or not message.get("more_body", False):
-                    return
-                size += len(message.get("body", b""))
+            while size <= _DISCARD_BYTES_MAX and not exchange.whole and not exchange.gone:
+                await exchange.arrival()
+                size += len(exchange.take())
 
 
 def _body_too_large() -> Refusal:

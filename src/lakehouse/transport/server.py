@@ -7,11 +7,8 @@ the rest of a session.
 
 import asyncio
 import logging
-import math
 import time
 from collections.abc import Mapping, Sequence
-from http import HTTPStatus
-from itertools import chain
 from typing import Final
 from urllib.parse import parse_qsl
 
@@ -30,46 +27,48 @@ from lakehouse.core.context import (
 from lakehouse.core.errors import InfraError, Refusal
 from lakehouse.core.ids import is_id
 from lakehouse.core.integers import whole_number
-from lakehouse.core.limits import ANSWER_PIECE_BYTES, HEADER_BYTES_MAX
+from lakehouse.core.limits import HEADER_BYTES_MAX
 from lakehouse.core.observation import Observer, RequestEnded
 from lakehouse.core.suggestion import did_you_mean
-from lakehouse.transport.asgi import Receive, Scope, Send
+from lakehouse.transport.answer_fields import answer_fields, id_fields, with_error_fields
+from lakehouse.transport.asgi import App
 from lakehouse.transport.error_shape import ErrorShape, FailedCall
+from lakehouse.transport.exchange import Exchange
+from lakehouse.transport.head import Fields
 from lakehouse.transport.host import check_host, parse_authority
-from lakehouse.transport.origins import check_origin, cors_fields, preflight_fields
+from lakehouse.transport.mounted import pass_on
+from lakehouse.transport.origins import check_origin, cors_fields, is_link, preflight_fields
 from lakehouse.transport.paths import NO_SEGMENTS, Paths, Place
-from lakehouse.transport.problem import problem_response
-from lakehouse.transport.request_body import Gone, Stalled, decode, read_body
+from lakehouse.transport.request_body import Gone, decode, read_body
 from lakehouse.transport.response import Response
 from lakehouse.transport.route import Authorize, Call, Route, Routes
 from lakehouse.transport.stream import send_pieces
 
 _LOG = logging.getLogger(__name__)
 _MILLISECONDS_MAX: Final = 999_999_999
-AUTHORITY_STATE: Final = "authority"  # in a scope's state: from a target in absolute form
 
 Headers = Mapping[str, Sequence[str]]
-Fields = tuple[tuple[bytes, bytes], ...]
 
 
 class Calls:
     """The running requests of one daemon, so that a drain can wait for them and cancel the rest."""
 
     def __init__(self) -> None:
-        self._tasks: set[asyncio.Task[object]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
 
     def __len__(self) -> int:
         return len(self._tasks)
 
-    def begin(self) -> asyncio.Task[object]:
-        """Add the request of the current task."""
-        task = asyncio.current_task()
-        assert task is not None
+    def begin(self, task: asyncio.Task[None]) -> None:
+        """Add a request by its task."""
         self._tasks.add(task)
-        return task
 
-    def end(self, task: asyncio.Task[object]) -> None:
+    def end(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
+
+    def running(self) -> frozenset[asyncio.Task[None]]:
+        """Return the requests that run now."""
+        return frozenset(self._tasks)
 
     async def wait(self, patience_ms: int) -> None:
         """Wait for the running requests."""
@@ -88,8 +87,7 @@ class Calls:
 class _Request(msgspec.Struct):
     """What is known about a request before its body is read. `cors` is set for an allowed page."""
 
-    scope: Scope
-    headers: Headers
+    exchange: Exchange
     context: CallContext
     place: Place
     segments: Mapping[str, str]
@@ -98,7 +96,7 @@ class _Request(msgspec.Struct):
 
 
 class Application:
-    """The ASGI application of one daemon: everything between the socket and a handler."""
+    """What one daemon serves: everything between a connection and a handler."""
 
     def __init__(
         self,
@@ -110,6 +108,7 @@ class Application:
         observer: Observer | None = None,
         allowed_origins: frozenset[str] = frozenset(),
         elsewhere: Mapping[str, ErrorShape] = {},
+        mounted: Mapping[str, App] = {},
     ) -> None:
         """Serve routes.
 
@@ -122,6 +121,8 @@ class Application:
             observer: Called for every answered request of an observed route.
             allowed_origins: Origins of web pages that may call, besides the daemon's own.
             elsewhere: As for `Paths`.
+            mounted: Applications by the first part of their paths, such as `/ui`. Hosts and
+                origins are checked before them, and nothing else; a drain does not wait for them.
         """
         self._paths = Paths(routes, elsewhere)
         self._calls = calls
@@ -129,53 +130,72 @@ class Application:
         self._authorize = authorize
         self._observer = observer
         self._allowed_origins = allowed_origins
+        self._mounted = mounted
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request; the ASGI entry point."""
-        if scope["type"] != "http":
-            await _close_other(scope, receive, send)
-            return
+    async def __call__(self, exchange: Exchange) -> None:
+        """Answer one request, whatever happens."""
         started_at_ns, started_s = time.time_ns(), time.perf_counter()
-        headers: dict[str, list[str]] = {}
-        for name, value in scope["headers"]:
-            headers.setdefault(name.decode("latin-1"), []).append(value.decode("latin-1"))
-        context = _context(headers, inner=self._inner)
+        context = _context(exchange.headers, inner=self._inner)
         current_session.set(context.session_id)
-        place, segments = self._paths.literal.get(scope["path"]), NO_SEGMENTS
+        path = exchange.path
+        place, segments, mounted = self._paths.literal.get(path), NO_SEGMENTS, None
         if place is None:
-            place, segments = self._paths.find(scope["path"])
-        request = _Request(scope, headers, context, place, segments, started_s)
-        task = self._calls.begin()
+            mounted = self._mounted.get("/" + path[1:].partition("/")[0].partition(".")[0])
+            place, segments = self._paths.find(path)
+        request = _Request(exchange, context, place, segments, started_s)
+        if mounted is not None:
+            await self._pass_on(mounted, request)
+            return
+        task = exchange.task
+        assert task is not None, "it answers"
+        self._calls.begin(task)
         try:
-            response = await self._response(request, receive, task)
+            response = await self._response(request, task)
             if response is None:
                 return
-            status = response.status
-            if not isinstance(response.body, bytes):
-                await _send_head(send, response, request)
-                if scope["method"] == "HEAD":  # nobody would take the pieces
-                    await response.body.aclose()
-                    await send({"type": "http.response.body", "body": b""})
+            status, body = response.status, response.body
+            fields = answer_fields(response, context, request.cors)
+            if not isinstance(body, bytes):
+                await exchange.begin(status, fields)
+                if exchange.method == "HEAD":  # nobody would take the pieces
+                    await body.aclose()
+                    await exchange.end()
                 else:
-                    status = await send_pieces(response.body, receive, send) or status
+                    status = await send_pieces(body, exchange) or status
         finally:
             self._calls.end(task)
-        if isinstance(response.body, bytes):
-            await _send_head(send, response, request)
-            await _send_body(send, response.body)
+        if isinstance(body, bytes):
+            await exchange.answer(status, fields, body)
         if self._observer is not None and request.place.observed:
             duration_ms = (time.perf_counter() - started_s) * 1000
-            method, path = scope["method"], request.place.path
+            method, path = exchange.method, request.place.path
             self._observer.request(
                 RequestEnded(context, method, path, status, started_at_ns, duration_ms)
             )
 
-    async def _response(
-        self, request: _Request, receive: Receive, task: asyncio.Task[object]
-    ) -> Response | None:
+    async def _pass_on(self, app: App, request: _Request) -> None:
+        """Let a mounted application answer, with the ids that every answer has."""
+        exchange = request.exchange
+        try:
+            self._check_source(request, links=True)
+            if await pass_on(app, exchange, id_fields(request.context)):
+                return
+            error: Refusal | InfraError = InfraError("shutdown", "The daemon is stopping.")
+        except Refusal as refusal:
+            error = refusal
+        except Exception:  # noqa: BLE001  the boundary: the caller gets an answer in every case
+            error = _crash(exchange)
+            if exchange.begun:
+                return  # its connection is closed amid the answer
+        response = self._error(error, request)
+        assert isinstance(response.body, bytes)
+        fields = answer_fields(response, request.context, request.cors)
+        await exchange.answer(response.status, fields, response.body)
+
+    async def _response(self, request: _Request, task: asyncio.Task[None]) -> Response | None:
         """Return the answer in every case; None if the caller disconnected during its request."""
         try:
-            return await self._handled(request, receive)
+            return await self._handled(request)
         except Gone:
             return None
         except asyncio.CancelledError:
@@ -184,29 +204,27 @@ class Application:
         except (Refusal, InfraError) as error:
             return self._error(error, request)
         except Exception:  # noqa: BLE001  the boundary: the caller gets an answer in every case
-            # A bug in our code: the caller is told only that, the log has the details.
-            _LOG.exception("request failed: %s %s", request.scope["method"], request.scope["path"])
-            crash = InfraError("crashed", "The request failed inside Lakehouse.")
-            return self._error(crash, request)
+            return self._error(_crash(request.exchange), request)
 
-    async def _handled(self, request: _Request, receive: Receive) -> Response:
-        scope, headers, place = request.scope, request.headers, request.place
+    async def _handled(self, request: _Request) -> Response:
+        exchange, place = request.exchange, request.place
+        method, headers = exchange.method, exchange.headers
         self._check_source(request)
         if request.cors and _is_preflight(request):
             return Response(204, b"", headers=preflight_fields(place.allowed, headers))
         caller = ""
         if self._authorize is not None and place.access == "key":
             caller = self._authorize(headers)
-        route = place.routes.get(scope["method"]) or place.route(scope["method"], scope["path"])
+        route = place.routes.get(method) or place.route(method, exchange.path)
         data, body = b"", None
         if route.request is not None:
-            data = await read_body(headers, receive)
+            data = await read_body(exchange)
             if route.admit is not None:
                 route.admit(headers)
             body = decode(data, route.request) if route.read is None else route.read(data)
         query: Mapping[str, str] = {}
-        if scope["query_string"]:
-            query = dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True))
+        if exchange.query:
+            query = dict(parse_qsl(exchange.query, keep_blank_values=True))
             _check_names(query, route)
         call = Call(
             request.context,
@@ -223,20 +241,22 @@ class Application:
             raise TypeError(f"{route.path} does not declare that its body comes in pieces")
         return response
 
-    def _check_source(self, request: _Request) -> None:
-        """Refuse a request meant for another host, or sent for a page that is not allowed."""
-        scope, headers = request.scope, request.headers
-        if sum(map(len, chain.from_iterable(scope["headers"]))) > HEADER_BYTES_MAX:
+    def _check_source(self, request: _Request, *, links: bool = False) -> None:
+        """Refuse a request for another host, or of another's page, which may link if `links`."""
+        exchange, headers = request.exchange, request.exchange.headers
+        if exchange.header_bytes > HEADER_BYTES_MAX:
             raise Refusal("too_large", f"The headers take more than {HEADER_BYTES_MAX} bytes.")
-        target, hosts = scope["state"].get(AUTHORITY_STATE), headers.get("host", ())
+        target, hosts = exchange.authority, headers.get("host", ())
         host = parse_authority(hosts[0]) if len(hosts) == 1 and target is None else None
         if host is None or (self._authorize is None and not host.is_loopback):
             host = check_host(
                 headers,
-                http_version=scope["http_version"],
+                http_version=exchange.version,
                 target_authority=target,
                 loopback_only=self._authorize is None,
             )
+        if links and exchange.method in ("GET", "HEAD") and is_link(headers):
+            return
         if "origin" in headers or "sec-fetch-site" in headers:
             page = check_origin(headers, host, self._allowed_origins)
             request.cors = () if page is None else cors_fields(page)
@@ -247,13 +267,19 @@ class Application:
             _LOG.warning("%s: %s", place.path, error.told)
         call = FailedCall(request.context.session_id, self._inner, request.started_s)
         response = place.errors.encode(error, call)
-        return _with_fields(response, error, place.allowed if error.status == 405 else ())
+        return with_error_fields(response, error, place.allowed if error.status == 405 else ())
+
+
+def _crash(exchange: Exchange) -> InfraError:
+    """Log the error that is handled now: a bug of ours, of which the caller is told only that."""
+    _LOG.exception("request failed: %s %s", exchange.method, exchange.path)
+    return InfraError("crashed", "The request failed inside Lakehouse.")
 
 
 def _is_preflight(request: _Request) -> bool:
     return (
-        request.scope["method"] == "OPTIONS"
-        and "access-control-request-method" in request.headers
+        request.exchange.method == "OPTIONS"
+        and "access-control-request-method" in request.exchange.headers
         and bool(request.place.routes)
     )
 
@@ -292,77 +318,3 @@ def _context(headers: Headers, *, inner: bool) -> CallContext:
 def _milliseconds(headers: Headers, name: str) -> int | None:
     values = headers.get(name, ())
     return whole_number(values[0], _MILLISECONDS_MAX) if len(values) == 1 else None
-
-
-def refusal_message(refusal: Refusal, date: Sequence[tuple[bytes, bytes]]) -> bytes:
-    """Encode the whole answer to an invalid request, after which the connection closes.
-
-    It has new ids: if the head cannot be parsed, the caller's ids cannot be read either.
-    """
-    context = call_context((), ())
-    call = FailedCall(context.session_id, inner=False, started_s=time.perf_counter())
-    response = problem_response(refusal, call)
-    response = _with_fields(response, refusal, ())
-    body = response.body
-    assert isinstance(body, bytes)
-    fields = [*date, *_fields(response, context, len(body)), (b"connection", b"close")]
-    status = f"HTTP/1.1 {response.status} {HTTPStatus(response.status).phrase}\r\n".encode()
-    lines = [b"%b: %b\r\n" % field for field in dict(fields).items()]
-    return b"".join([status, *lines, b"\r\n", body])
-
-
-def _with_fields(response: Response, error: Refusal | InfraError, allow: Sequence[str]) -> Response:
-    """Add the header fields that an error needs, whatever its body's shape."""
-    headers = [*response.headers]
-    if error.retry_after_s is not None:
-        headers.append((b"retry-after", b"%d" % math.ceil(error.retry_after_s)))
-    if error.status == 413 or isinstance(error, Stalled):
-        headers.append((b"connection", b"close"))  # the rest of the body is not read
-    if allow:  # RFC 9110 requires the list of allowed methods
-        headers.append((b"allow", ", ".join(allow).encode()))
-    if error.status == 401:
-        headers.append((b"www-authenticate", b"Bearer"))
-    return Response(response.status, response.body, response.content_type, tuple(headers))
-
-
-def _fields(
-    response: Response, context: CallContext, length: int | None
-) -> list[tuple[bytes, bytes]]:
-    context = response.context or context
-    fields = [
-        (b"x-lakehouse-trace-id", context.session_id.encode()),
-        (b"traceparent", context.traceparent().encode()),
-        *response.headers,
-    ]
-    if response.status == 204:
-        return fields
-    kind = (b"content-type", response.content_type.encode())
-    return [kind, *(() if length is None else ((b"content-length", b"%d" % length),)), *fields]
-
-
-async def _send_head(send: Send, response: Response, request: _Request) -> None:
-    length = len(response.body) if isinstance(response.body, bytes) else None
-    headers = [*_fields(response, request.context, length), *request.cors]
-    await send({"type": "http.response.start", "status": response.status, "headers": headers})
-
-
-async def _send_body(send: Send, body: bytes) -> None:
-    """Send a body, a large one in pieces: at most one piece is buffered."""
-    start = 0
-    if len(body) > ANSWER_PIECE_BYTES:
-        whole = memoryview(body)
-        while len(whole) - start > ANSWER_PIECE_BYTES:
-            piece = whole[start : start + ANSWER_PIECE_BYTES]
-            await send({"type": "http.response.body", "body": piece, "more_body": True})
-            start += ANSWER_PIECE_BYTES
-    await send({"type": "http.response.body", "body": body[start:]})
-
-
-async def _close_other(scope: Scope, receive: Receive, send: Send) -> None:
-    """Handle what is not a request: acknowledge the server's lifespan, refuse WebSockets."""
-    if scope["type"] == "websocket":
-        await send({"type": "websocket.close", "code": 1003})
-        return
-    while (await receive())["type"] != "lifespan.shutdown":
-        await send({"type": "lifespan.startup.complete"})
-    await send({"type": "lifespan.shutdown.complete"})

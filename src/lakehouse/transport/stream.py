@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator
 from typing import Final
 
 from lakehouse.core.errors import infra_status
-from lakehouse.transport.asgi import Receive, Send
+from lakehouse.transport.exchange import Exchange
 
 _LOG = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ class ToldFailure(Exception):
         self.status = status
 
 
-async def send_pieces(pieces: AsyncGenerator[bytes], receive: Receive, send: Send) -> int | None:
+async def send_pieces(pieces: AsyncGenerator[bytes], exchange: Exchange) -> int | None:
     """Send pieces as they arrive, and close the generator; the request has been read completely.
 
     A caller that only closes its side is noticed with the next pieces. Unless the body is whole no
@@ -34,7 +34,7 @@ async def send_pieces(pieces: AsyncGenerator[bytes], receive: Receive, send: Sen
     Returns:
         The status that a failed body counts as; None if the one that was sent holds.
     """
-    gone = asyncio.ensure_future(_disconnected(receive))
+    gone = asyncio.ensure_future(_disconnected(exchange))
     try:
         while not gone.done():
             coming = asyncio.ensure_future(anext(pieces, None))
@@ -50,9 +50,9 @@ async def send_pieces(pieces: AsyncGenerator[bytes], receive: Receive, send: Sen
                 break
             piece = coming.result()
             if piece is None:
-                await send({"type": "http.response.body", "body": b""})
+                await exchange.end()
                 return None
-            await send({"type": "http.response.body", "body": piece, "more_body": True})
+            await exchange.send(piece)
     except asyncio.CancelledError:
         _LOG.warning("an answer was cut off, since the daemon stops")
         return _STOPPED
@@ -68,6 +68,6 @@ async def send_pieces(pieces: AsyncGenerator[bytes], receive: Receive, send: Sen
     return None
 
 
-async def _disconnected(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
+async def _disconnected(exchange: Exchange) -> None:
+    while not exchange.gone:
+        await exchange.arrival()

@@ -20,7 +20,14 @@ from typing import Final
 import msgspec
 
 from lakehouse.core.finding import Finding, FindingCode, Repair
-from lakehouse.core.json_text import JsonError, JsonValue, compact, equal_values, parse
+from lakehouse.core.json_text import (
+    JsonError,
+    JsonValue,
+    compact,
+    equal_values,
+    parse,
+    parse_compact,
+)
 from lakehouse.core.limits import OUTPUT_BYTES_MAX, REPAIR_REGIONS_MAX
 from lakehouse.core.words import Word
 from lakehouse.validation.regions import BLANK, Region, begins_like_json, is_cut_off
@@ -74,7 +81,8 @@ def extract(
     if finish_reason == "content_filter":
         return _nothing("refused", "the provider refused to answer")
     try:
-        return Extraction(parse(text), msgspec.Raw(compact(text)), ())
+        value, artifact = parse_compact(text)
+        return Extraction(value, msgspec.Raw(artifact), ())
     except JsonError:
         return _search(text, scan(text, own_marks), finish_reason, accepts, repair=repair)
 

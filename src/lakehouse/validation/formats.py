@@ -10,7 +10,7 @@ without a dot. The engine's own checks come first; its check of dates and times 
 import ipaddress
 import re
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import cache, partial
 from typing import Final
 from uuid import UUID
 
@@ -44,8 +44,8 @@ _MAIL_CHARS_MAX: Final = 254
 
 
 def _form(pattern: str) -> Callable[[str], bool]:
-    compiled = re.compile(pattern)
-    return lambda text: compiled.fullmatch(text) is not None
+    compiled = cache(partial(re.compile, pattern))  # few processes meet all formats
+    return lambda text: compiled().fullmatch(text) is not None
 
 
 def _duration(text: str) -> bool:

@@ -14,7 +14,8 @@ Place = tuple[str | int, ...]
 
 ROOT: Final[Place] = ()
 
-_ARRAY = msgspec.json.Decoder(list[msgspec.Raw])
+_ARRAY: Final = msgspec.json.Decoder(list[msgspec.Raw])
+_OBJECT: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 class RawTree:
@@ -23,9 +24,12 @@ class RawTree:
     Cost: each object and array on the way is split once.
     """
 
+    __slots__ = ("_arrays", "_data", "_names", "_objects")
+
     def __init__(self, data: bytes) -> None:
         self._data = data
-        self._objects: dict[Place, dict[str, tuple[bytes, bytes]]] = {}
+        self._objects: dict[Place, dict[str, msgspec.Raw]] = {}
+        self._names: dict[Place, dict[str, bytes]] = {}
         self._arrays: dict[Place, list[msgspec.Raw]] = {}
 
     def at(self, place: Place) -> bytes:
@@ -34,16 +38,19 @@ class RawTree:
             return self._data
         parent, last = place[:-1], place[-1]
         if isinstance(last, str):
-            return self._members(parent)[last][1]
+            members = self._objects.get(parent)
+            if members is None:
+                members = self._objects[parent] = _OBJECT.decode(self.at(parent))
+            return bytes(members[last])
         return bytes(self._items(parent)[last])
 
     def name(self, place: Place, name: str) -> bytes:
         """Return the bytes of a member's name in the object at a place, with its own escapes."""
-        return self._members(place)[name][0]
+        return self._tokens(place)[name]
 
     def names(self, place: Place) -> list[tuple[str, bytes]]:
         """Return the names of the object at a place in order, decoded and raw."""
-        return [(name, token) for name, (token, _) in self._members(place).items()]
+        return list(self._tokens(place).items())
 
     def length(self, place: Place) -> int:
         """Count the items of the array at a place."""
@@ -55,8 +62,9 @@ class RawTree:
             items = self._arrays[place] = _ARRAY.decode(self.at(place))
         return items
 
-    def _members(self, place: Place) -> dict[str, tuple[bytes, bytes]]:
-        members = self._objects.get(place)
-        if members is None:
-            members = self._objects[place] = raw_members(self.at(place))
-        return members
+    def _tokens(self, place: Place) -> dict[str, bytes]:
+        tokens = self._names.get(place)
+        if tokens is None:
+            members = raw_members(self.at(place))
+            tokens = self._names[place] = {name: token for name, (token, _) in members.items()}
+        return tokens

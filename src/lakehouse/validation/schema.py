@@ -23,14 +23,14 @@ The form of a schema finding, beyond the contract, for other runtimes:
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from functools import cached_property
 
 import msgspec
 
 from lakehouse.core.errors import Refusal
-from lakehouse.core.finding import Finding, ordered, raw_evidence
+from lakehouse.core.finding import Finding, raw_evidence
 from lakehouse.core.json_text import (
     ENCODER,
     LONG_NUMBER,
@@ -55,21 +55,19 @@ from lakehouse.core.limits import (
 from lakehouse.core.suggestion import did_you_mean
 from lakehouse.validation.formats import FORMATS, AssertedFormats
 from lakehouse.validation.narrowing import SchemaNarrowing
-from lakehouse.validation.raw_tree import RawTree
+from lakehouse.validation.raw_tree import Place, RawTree
 from lakehouse.validation.schema_document import SchemaDocument, SchemaError
 from lakehouse.validation.schema_engine import (
     SchemaEngine,
     check_against_dialect,
     pattern_cost_bytes,
 )
-from lakehouse.validation.schema_expected import ExpectedText
 from lakehouse.validation.schema_grounding import carried_rules, may_carry, without_keyword
-from lakehouse.validation.schema_message import EXTRA, message_of, shown
-from lakehouse.validation.schema_places import Failure, locate
+from lakehouse.validation.schema_message import EXTRA, FailureWords
+from lakehouse.validation.schema_places import Failure, FailureSearch
 from lakehouse.validation.schema_tags import SchemaTags
 from lakehouse.validation.schema_view import SchemaView
 
-_FALSE = b'{"not":{}}'
 _HINT = (
     "JSON Schema 2020-12 with references inside the document and RE2 patterns of up to 256 "
     "characters."
@@ -102,9 +100,9 @@ class CompiledSchema:
         self._engine = engine
         self._exact_engine: SchemaEngine | None = None
         self._exact_values_max = SCHEMA_EXACT_CHECKS_MAX // max(document.bound_uses, 1)
-        self._raw = RawTree(raw)
         self._tags = SchemaTags(document)
-        self._expected = ExpectedText(document, self._raw)
+        self._searches: dict[SchemaEngine, FailureSearch] = {}
+        self._words = FailureWords(document, RawTree(raw))
 
     @cached_property
     def narrowing(self) -> SchemaNarrowing:
@@ -147,22 +145,39 @@ class CompiledSchema:
             values, chars, inexact = _weigh(value)
             if (reason := self._too_large(values, chars, inexact=inexact)) is not None:
                 return (Finding(code="too_large", path="", message=reason),)
-        engine = self._engine_for(inexact=inexact)
+        engine = self._engine_for(inexact=True) if inexact else self._engine
         if engine.accepts(value):
             return ()
-        failures = locate(self.document, engine, self._tags, value)
+        search = self._searches.get(engine)
+        if search is None:
+            search = FailureSearch(self.document, engine, self._tags)
+            self._searches[engine] = search
+        failures = search.failures(value)
         if not failures:
             return (Finding(code="schema", path="", message="the schema does not hold"),)
-        failures.sort(key=lambda failure: (failure.name or "").encode())
-        tree = RawTree(artifact)
+        return _within_bytes(self._worded(failures, RawTree(artifact)))
+
+    def _worded(self, failures: Sequence[Failure], tree: RawTree) -> list[Finding]:
+        """Make findings of failures, in the contract's order, which is that of their keys here."""
         # Two branches may hold the same keyword alike: for a reader that is one finding.
-        findings: dict[tuple[str, bytes, str | None], Finding] = {}
+        findings: dict[tuple[str, bytes, str], Finding] = {}
+        places: dict[Place, tuple[str, msgspec.Raw | msgspec.UnsetType]] = {}
         for failure in failures:
-            finding = self._finding(failure, tree)
-            expected = finding.expected
-            assert isinstance(expected, msgspec.Raw)
-            findings.setdefault((finding.path, bytes(expected), failure.name), finding)
-        return tuple(_within_bytes(ordered(list(findings.values()))))
+            place, name = failure.place, failure.name
+            known = places.get(place)
+            if known is None:
+                known = places[place] = pointer(*place), raw_evidence(tree.at(place))
+            path, got = known
+            said = self._words.of(failure)
+            key = path, said.expected, name or ""
+            if key in findings:
+                continue
+            if name is not None and failure.keyword in EXTRA:
+                got = raw_evidence(tree.name(place, name))
+            findings[key] = Finding(
+                code="schema", path=path, message=said.message, got=got, expected=said.raw
+            )
+        return [findings[key] for key in sorted(findings)]
 
     def _engine_for(self, *, inexact: bool) -> SchemaEngine:
         if not inexact or not self.document.bound_uses:
@@ -178,30 +193,6 @@ class CompiledSchema:
         if chars > self._text_max:
             return f"{chars} characters; at most {self._text_max} are matched with its patterns"
         return None
-
-    def _finding(self, failure: Failure, tree: RawTree) -> Finding:
-        expected = _FALSE
-        told = branch = ""
-        if failure.expected is not None:
-            value = self._expected.of(failure.expected)
-            expected = b"{%b:%b}" % (ENCODER.encode(failure.keyword), value)
-            told = shown(value)
-        elif failure.constants is not None:
-            value = self._expected.of_constants(failure.constants)
-            expected, told = b'{"enum":%b}' % value, shown(value)
-        if failure.branch is not None:
-            branch = shown(self._raw.at(failure.branch))
-        if failure.name is not None and failure.keyword in EXTRA:
-            got = tree.name(failure.place, failure.name)
-        else:
-            got = tree.at(failure.place)
-        return Finding(
-            code="schema",
-            path=pointer(*failure.place),
-            message=message_of(failure, told, branch),
-            got=raw_evidence(got),
-            expected=msgspec.Raw(expected),
-        )
 
 
 class SchemaCache:
@@ -375,11 +366,11 @@ def _weigh(root: JsonValue) -> tuple[int, int, bool]:
     return values, chars, inexact
 
 
-def _within_bytes(findings: list[Finding]) -> list[Finding]:
+def _within_bytes(findings: list[Finding]) -> tuple[Finding, ...]:
     """Keep the first findings that fit `SCHEMA_FINDINGS_BYTES_MAX`, and at least one."""
     room = SCHEMA_FINDINGS_BYTES_MAX
     for index, finding in enumerate(findings):
-        room -= len(msgspec.json.encode(finding))
+        room -= len(ENCODER.encode(finding))
         if room < 0:
-            return findings[: max(index, 1)]
-    return findings
+            return tuple(findings[: max(index, 1)])
+    return tuple(findings)

@@ -26,13 +26,10 @@ class ExpectedText:
     def __init__(self, document: SchemaDocument, raw: RawTree) -> None:
         self._document = document
         self._raw = raw
-        self._known: dict[Place | Constants, bytes] = {}
 
     def of_constants(self, constants: Constants) -> bytes:
         """Write the values that a member may have as the list of an `enum`."""
-        if constants not in self._known:
-            self._known[constants] = b"[%b]" % b",".join(map(self._raw.at, constants.places))
-        return self._known[constants]
+        return b"[%b]" % b",".join(map(self._raw.at, constants.places))
 
     def of(self, place: Place) -> bytes:
         """Write the value of a keyword, given its place.
@@ -40,11 +37,6 @@ class ExpectedText:
         Unchanged if it has no subschemas, if a reference is recursive, or if the resolved form
         would exceed `EXPECTED_RESOLVED_BYTES_MAX` bytes.
         """
-        if place not in self._known:
-            self._known[place] = self._resolved(place)
-        return self._known[place]
-
-    def _resolved(self, place: Place) -> bytes:
         value = self._raw.at(place)
         if not any(b'"%b"' % keyword.encode() in value for keyword in REFERENCES):
             return value

@@ -1,10 +1,18 @@
 """What a schema finding says to people and models."""
 
-from typing import Final
+from typing import Final, Self
 
-from lakehouse.core.json_text import dumps
+import msgspec
+
+from lakehouse.core.json_text import ENCODER, dumps
+from lakehouse.core.limits import SCHEMA_FINDINGS_MAX
+from lakehouse.validation.raw_tree import Place, RawTree
+from lakehouse.validation.schema_document import SchemaDocument
+from lakehouse.validation.schema_expected import ExpectedText
 from lakehouse.validation.schema_places import Failure
+from lakehouse.validation.schema_tags import Constants
 
+_FALSE: Final = b'{"not":{}}'
 _SHOWN_CHARS_MAX: Final = 200
 EXTRA: Final = frozenset({"additionalProperties", "unevaluatedProperties"})
 _MESSAGES: Final = {
@@ -36,10 +44,57 @@ _FORMS: Final = {
 }
 
 
-def message_of(failure: Failure, expected: str, branch: str) -> str:
-    """Tell what a value failed; `expected` and `branch` are texts of the schema."""
-    if failure.expected is None and failure.constants is None:
-        return "is not allowed here"
+class Said(msgspec.Struct, frozen=True):
+    """What a finding says of a failure: the keyword with its value, and a message."""
+
+    expected: bytes
+    message: str
+    raw: msgspec.Raw
+    """`expected`, as findings have it."""
+
+    @classmethod
+    def of(cls, expected: bytes, message: str) -> Self:
+        return cls(expected, message, msgspec.Raw(expected))
+
+
+class FailureWords:
+    """Words what answers violate of one schema; what does not depend on the answer, once.
+
+    At most as many wordings are kept as one answer can have.
+    """
+
+    def __init__(self, document: SchemaDocument, raw: RawTree) -> None:
+        self._raw = raw
+        self._expected = ExpectedText(document, raw)
+        self._kept: dict[tuple[str, Place | Constants | None, Place | None], Said] = {}
+
+    def of(self, failure: Failure) -> Said:
+        keyword, expected = failure.keyword, failure.expected
+        key = keyword, expected if failure.constants is None else failure.constants, failure.branch
+        said = self._kept.get(key)
+        if said is None:
+            if len(self._kept) >= SCHEMA_FINDINGS_MAX:
+                self._kept.clear()
+            said = self._kept[key] = self._said(failure)
+        if keyword not in EXTRA:
+            return said
+        name = shown(dumps(failure.name).encode())
+        return Said.of(said.expected, _MESSAGES[keyword].format(name=name))
+
+    def _said(self, failure: Failure) -> Said:
+        if failure.constants is not None:
+            value = self._expected.of_constants(failure.constants)
+            expected = b'{"enum":%b}' % value
+        elif failure.expected is not None:
+            value = self._expected.of(failure.expected)
+            expected = b"{%b:%b}" % (ENCODER.encode(failure.keyword), value)
+        else:
+            return Said.of(_FALSE, "is not allowed here")
+        branch = "" if failure.branch is None else shown(self._raw.at(failure.branch))
+        return Said.of(expected, _message(failure, shown(value), branch))
+
+
+def _message(failure: Failure, expected: str, branch: str) -> str:
     template = _MESSAGES.get(failure.keyword, "must hold {keyword} {expected}")
     name = shown(dumps(failure.name).encode()) if failure.name is not None else ""
     told = template.format(name=name, expected=expected, keyword=failure.keyword, branch=branch)

@@ -5,7 +5,7 @@ The status is the true one where the session ends before an answer was rejected;
 reply's verdict decides.
 """
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Final
 
 import msgspec
@@ -38,9 +38,9 @@ class ProblemLine(msgspec.Struct, frozen=True):
     problem: Problem
 
 
-def wants_lines(headers: Mapping[str, Sequence[str]]) -> bool:
-    """Return whether the caller asks for lines."""
-    return any(LINES_TYPE in value for value in headers.get("accept", ()))
+def wants_lines(accept: Sequence[str]) -> bool:
+    """Return whether the caller asks for lines, by its headers `Accept`."""
+    return any(LINES_TYPE in value for value in accept)
 
 
 async def lines(session: LiveSession, *, inner: bool) -> AsyncGenerator[bytes]:

@@ -3,7 +3,6 @@
 The gateway serves them to the public, `validatord` to a remote gateway.
 """
 
-from collections.abc import Mapping
 from typing import get_args
 
 import msgspec
@@ -13,7 +12,7 @@ from lakehouse.admission.keyed_calls import KEY_HEADER, REPLAYED_FIELD, KeyedCal
 from lakehouse.admission.live_session import LiveSession
 from lakehouse.core.errors import INFRA_STATUS, Refusal, infra_status
 from lakehouse.core.limits import INLINE_TABLES_BYTES_MAX, STREAM_WAIT_MS_DEFAULT
-from lakehouse.core.metadata import reserved_fault
+from lakehouse.core.metadata import key_member, reserved_fault
 from lakehouse.core.ports import KindInfo, ValidateRequest, Validator
 from lakehouse.core.session import (
     VERDICT_STATUS,
@@ -42,8 +41,9 @@ def validator_routes(validator: Validator, admission: Admission, *, public: bool
 
 def _iterate(admission: Admission, *, public: bool) -> Route[IterateRequest]:
     async def iterate(call: Call[IterateRequest]) -> Response:
-        if public and call.request.metadata:
-            _check_metadata(call.request.metadata)
+        request = call.request
+        if public and (request.metadata or call.caller):
+            request = _of_caller(request, call.caller)
         keyed = None
         if KEY_HEADER in call.headers:
             keyed = KeyedCall.of(
@@ -53,10 +53,10 @@ def _iterate(admission: Admission, *, public: bool) -> Route[IterateRequest]:
                 body=call.body,
                 repeats=_may_pass,
             )
-        if wants_lines(call.headers):
-            session, replayed = await admission.begin(call.request, call.context, keyed)
+        if "accept" in call.headers and wants_lines(call.headers["accept"]):
+            session, replayed = await admission.begin(request, call.context, keyed)
             return await _told(session, replayed=replayed, inner=not public)
-        return _whole(await admission.answer(call.request, call.context, keyed))
+        return _whole(await admission.answer(request, call.context, keyed))
 
     return Route(
         method="POST",
@@ -77,10 +77,12 @@ def _may_pass(reply: SessionReply) -> bool:
     return reply.error is not None and reply.error.retryable
 
 
-def _check_metadata(metadata: Mapping[str, str]) -> None:
-    fault = reserved_fault(metadata)
+def _of_caller(request: IterateRequest, caller: str) -> IterateRequest:
+    """Check the metadata of a caller, and add the name of its key."""
+    fault = reserved_fault(request.metadata)
     if fault is not None:
         raise Refusal("invalid_request", fault[1], hint="Use another name.")
+    return msgspec.structs.replace(request, metadata={**request.metadata, **key_member(caller)})
 
 
 async def _told(session: LiveSession, *, replayed: bool, inner: bool) -> Response:

@@ -18,15 +18,23 @@ from lakehouse.core.json_text import NULL
 from lakehouse.core.kind import Kind, OwnChecks
 from lakehouse.core.limits import LOG_GRACE_MS, LOG_MS_MIN, VALIDATE_MS_MAX
 from lakehouse.core.observation import AttemptTimes, Observer, SessionEnded, SessionTimes
-from lakehouse.core.ports import ChatModel, KindInfo, RecordSink, TableSource, ValidateRequest
+from lakehouse.core.ports import (
+    ChatModel,
+    KindInfo,
+    RecordSink,
+    TableSnapshot,
+    TableSource,
+    ValidateRequest,
+)
 from lakehouse.core.row import Row
 from lakehouse.core.session import IterateRequest, Judged, SessionReply, ValidateReply
 from lakehouse.engine.carried import check_columns, with_carried
+from lakehouse.engine.inline_kind import inline_kind
 from lakehouse.engine.iterate import iterate
 from lakehouse.engine.judge import judge
 from lakehouse.engine.own_checks import with_own
 from lakehouse.engine.run import Bound, Run, session_reply
-from lakehouse.engine.task import Catalog, SessionTask, find_kind, inline_kind, plan
+from lakehouse.engine.task import Catalog, SessionTask, find_kind, plan
 from lakehouse.grounding.no_tables import NoTables
 from lakehouse.grounding.rules import fault_of
 from lakehouse.validation.pointers import doubts_of
@@ -88,26 +96,26 @@ class ValidatorService:
                     await check_columns(task.kind, task.schema, self.tables)
         self._sink.check_writable()
         self.sessions_taken += 1
-        session = asyncio.create_task(self._session(task, judged, started_ms))
+        loop = asyncio.get_running_loop()
+        session = loop.create_task(self._session(task, judged, started_ms))
         self._running.add(session)
-        session.add_done_callback(self._running.discard)
-        caller = asyncio.current_task()
-        assert caller is not None
         while True:
             try:
-                return await asyncio.shield(session)
+                return await self._reply_of(session, loop)
             except asyncio.CancelledError:
                 if ends_with_caller:
                     await self._leave(session)
                 if ends_with_caller or not self._draining or session.cancelled():
                     raise
                 # The session is about to end by itself; its reply is better than a refusal.
+                caller = asyncio.current_task()
+                assert caller is not None
                 caller.uncancel()
 
     async def validate(self, request: ValidateRequest) -> ValidateReply:
         """Judge a given answer; the port documents the guarantees."""
         kind = self._kind_to_judge_by(request)
-        async with Bound(VALIDATE_MS_MAX / 1000, _validate_too_long):
+        with Bound(VALIDATE_MS_MAX / 1000, _validate_too_long):
             tables = await self._tables_of(request, kind).snapshot(kind)
             judgement = await judge(
                 request.output,
@@ -129,6 +137,11 @@ class ValidatorService:
     async def kinds(self) -> tuple[KindInfo, ...]:
         return tuple(kind_info(name, kind) for name, kind in sorted(self.catalog.kinds.items()))
 
+    async def idle(self) -> None:
+        """Wait until no session runs."""
+        while self._running:
+            await asyncio.wait(self._running)
+
     async def drain(self, *, patience_ms: int) -> None:
         """Let running sessions finish within the limit, then end the rest as `shutdown`.
 
@@ -142,6 +155,31 @@ class ValidatorService:
             session.cancel()
         if self._running:
             await asyncio.wait(self._running)
+
+    def _reply_of(
+        self, session: asyncio.Task[SessionReply], loop: asyncio.AbstractEventLoop
+    ) -> asyncio.Future[SessionReply]:
+        """Return what the session will come to; cancelling that does not cancel the session.
+
+        It is `asyncio.shield` at two thirds of its cost, as one callback does all that is to do.
+        """
+        reply: asyncio.Future[SessionReply] = loop.create_future()
+        session.add_done_callback(partial(self._ended, reply))
+        return reply
+
+    def _ended(
+        self, reply: asyncio.Future[SessionReply], session: asyncio.Task[SessionReply]
+    ) -> None:
+        self._running.discard(session)
+        error = None if session.cancelled() else session.exception()
+        if reply.done():  # its caller has left
+            return
+        if session.cancelled():
+            reply.cancel()
+        elif error is not None:
+            reply.set_exception(error)
+        else:
+            reply.set_result(session.result())
 
     async def _leave(self, session: asyncio.Task[SessionReply]) -> None:
         """End a session without its caller; returns when its row is durable, or lost."""
@@ -194,22 +232,20 @@ class ValidatorService:
         run = Run(task, self._clock, judged)
         if started_ms is not None:
             run.budget.started_ms = started_ms
-        now = self._clock.now()
         try:
-            self._sink.started(run.started(daemon=self._daemon, moment=now))
+            self._sink.started(run.started(daemon=self._daemon))
         except InfraError as error:
             run.end("infra_error", error)
             return self._unlogged(run)
         await self._run_to_its_end(run)
         if run.error is not None:
             _LOG.warning("the session ends as infra_error: %s", run.error.told)
-        now = self._clock.now()
-        row = run.row(daemon=self._daemon, moment=now)
+        row = run.row(daemon=self._daemon)
         self.rows_waiting += 1
         try:
             # What is left of the deadline, and at least a grace period after it.
             left_s = run.budget.left_s(run.ended_ms - LOG_GRACE_MS, grace_ms=LOG_MS_MIN)
-            async with Bound(left_s, _log_too_late):
+            with Bound(left_s, _log_too_late):
                 await self._sink.append(row)
         except InfraError as error:
             run.verdict, run.error = "infra_error", error  # the caller must not act on the answer
@@ -224,7 +260,7 @@ class ValidatorService:
         """Build the reply of a session without a row."""
         assert run.error is not None
         _LOG.error("the session leaves no row: %s", run.error.told)
-        row = run.row(daemon=self._daemon, moment=self._clock.now())
+        row = run.row(daemon=self._daemon)
         self._tell(run, row, logged=False)
         return session_reply(row, run.error)
 
@@ -243,9 +279,7 @@ class ValidatorService:
         try:
             if self._draining or session in self._left:
                 raise self._shutdown(session)
-            left_s = run.budget.left_s(run.budget.started_ms)
-            async with Bound(left_s, partial(_tables_too_late, run.task)):
-                tables = await self.tables.snapshot(run.task.kind)
+            tables = await self._snapshot(run)
             run.tables = tables.digests
             verdict = await iterate(run, chat=self._chat, tables=tables)
             run.end(verdict)
@@ -269,6 +303,14 @@ class ValidatorService:
             run.end("infra_error", crash)
         finally:
             self._in_loop.discard(session)
+
+    async def _snapshot(self, run: Run) -> TableSnapshot:
+        kind = run.task.kind
+        if not kind.grounding and not kind.rules:
+            return await self.tables.snapshot(kind)  # it has nothing to wait for
+        left_s = run.budget.left_s(run.budget.started_ms)
+        with Bound(left_s, partial(_tables_too_late, run.task)):
+            return await self.tables.snapshot(kind)
 
     def _shutdown(self, session: asyncio.Task[SessionReply]) -> InfraError:
         if session in self._left:

@@ -63,7 +63,7 @@ class Scene(Admission):
         return asyncio.ensure_future(self.answer(REQUEST, session_context(), call))
 
     async def begun(self, count: int) -> None:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while self.sessions.begun < count:
                 await asyncio.sleep(0.001)
 
@@ -212,8 +212,8 @@ def test_a_stop_ends_what_outlives_its_request(tmp_path: Path):
         session, _ = await door.begin(REQUEST, session_context())
         await door.begun(2)
         door.stop()
-        await asyncio.wait([keyed], timeout=30)
-        await asyncio.wait([session.reply], timeout=30)
+        await asyncio.wait([keyed], timeout=60)
+        await asyncio.wait([session.reply], timeout=60)
         assert keyed.cancelled()
         assert session.reply.cancelled()
         again = door.ask("k")

@@ -54,7 +54,7 @@ def test_an_answer_whose_row_was_cut_is_repeated_whole(tmp_path: Path):
     validator = cast("Validator", LargeSessions(log))
 
     async def ask() -> Answered:
-        keyed = KeyedCalls(KeyStore(tmp_path), patience_ms=1_000)
+        keyed = KeyedCalls(KeyStore(tmp_path), patience_ms=60_000)
         call = KeyedCall.of(["k"], door="/x", caller="", body=b"{}", repeats=lambda _: False)
         request = IterateRequest(kind="airport_event", prompt="x")
         return await Admission(validator, keyed=keyed).answer(request, session_context(), call)

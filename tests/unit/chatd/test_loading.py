@@ -11,6 +11,7 @@ from lakehouse.core.limits import BREAKER_FAILURES_MAX
 from lakehouse.providers.provider import ModelSettings, ProviderFault
 from lakehouse.providers.scripted import Script, ScriptedProvider, ScriptedSettings, Step
 from support.chat import LIMITS, SCRIPTED, HeldTime, context, question
+from support.steady_loop import LoopClock, run_steadily
 
 PRELOADED = ScriptedSettings(model="script-1", preload=True)
 
@@ -21,7 +22,7 @@ def cold(load_ms: int, *steps: str | Step) -> ScriptedProvider:
 
 
 def service_of(provider: ScriptedProvider, settings: ModelSettings = SCRIPTED) -> ChatService:
-    return ChatService({"small": provider}, {"small": settings})
+    return ChatService({"small": provider}, {"small": settings}, clock=LoopClock())
 
 
 async def ask(chat: ChatService, limits: CallLimits = LIMITS) -> ChatReply:
@@ -31,10 +32,10 @@ async def ask(chat: ChatService, limits: CallLimits = LIMITS) -> ChatReply:
 def test_a_load_longer_than_the_deadline_gives_an_answer() -> None:
     """The deadline stands still while the model loads, and the reply tells how long that was."""
     provider = cold(400)
-    limits = CallLimits(deadline_ms=200, load_budget_ms=5_000)
-    reply = asyncio.run(ask(service_of(provider), limits))
+    limits = CallLimits(deadline_ms=200, load_budget_ms=60_000)
+    reply = run_steadily(ask(service_of(provider), limits))
     assert reply.text == "hi"
-    assert 390 <= reply.load_ms < 2_000
+    assert reply.load_ms >= 390
     assert provider.loads == 1
 
 
@@ -46,7 +47,7 @@ def test_a_loaded_model_costs_nothing_more() -> None:
     async def run() -> list[int]:
         return [(await ask(chat)).load_ms for _ in range(2)]
 
-    first, second = asyncio.run(run())
+    first, second = run_steadily(run())
     assert first >= 45
     assert second == 0
     assert provider.loads == 1
@@ -60,7 +61,7 @@ def test_all_callers_share_one_load() -> None:
     async def run() -> list[ChatReply]:
         return await asyncio.gather(*(ask(chat) for _ in range(10)))
 
-    replies = asyncio.run(run())
+    replies = run_steadily(run())
     assert [reply.text for reply in replies] == ["hi"] * 10
     assert all(reply.load_ms >= 90 for reply in replies)
     assert provider.loads == 1
@@ -83,14 +84,15 @@ def test_neither_a_budget_nor_a_cancelled_caller_aborts_a_load() -> None:
         assert provider.requests == []
         assert (await ask(chat)).text == "hi"
 
-    asyncio.run(run())
+    run_steadily(run())
     assert provider.loads == 1
 
 
 def test_start_preloads_only_what_is_to_be_preloaded() -> None:
     """And does not wait for it."""
     eager, lazy = cold(50), cold(50)
-    chat = ChatService({"a": eager, "b": lazy}, {"a": PRELOADED, "b": SCRIPTED})
+    settings = {"a": PRELOADED, "b": SCRIPTED}
+    chat = ChatService({"a": eager, "b": lazy}, settings, clock=LoopClock())
 
     async def run() -> list[ModelState]:
         await chat.start()
@@ -99,7 +101,7 @@ def test_start_preloads_only_what_is_to_be_preloaded() -> None:
         await chat.close()
         return states
 
-    assert asyncio.run(run()) == ["loading", "ready"]
+    assert run_steadily(run()) == ["loading", "ready"]
     assert (eager.loads, lazy.loads) == (1, 0)
 
 
@@ -117,7 +119,7 @@ def test_closing_ends_a_load_and_its_waiters() -> None:
             await call
         return raised.value.code
 
-    assert asyncio.run(run()) == "shutdown"
+    assert run_steadily(run()) == "shutdown"
 
 
 def test_a_model_that_its_server_unloaded_is_loaded_again_once() -> None:
@@ -132,7 +134,7 @@ def test_a_model_that_its_server_unloaded_is_loaded_again_once() -> None:
             await ask(chat)
         return [*texts, raised.value.code]
 
-    assert asyncio.run(run()) == ["hi", "again", "model_loading"]
+    assert run_steadily(run()) == ["hi", "again", "model_loading"]
     assert len(provider.requests) == 5
     assert time.slept_s == []
 
@@ -148,7 +150,7 @@ def test_an_unloaded_model_is_really_asked_to_load_again() -> None:
     """The second attempt of the call comes after a second load."""
     steps: list[str | Step] = [Step(error="model_loading"), "hi"]
     provider = CountedLoads("small", SCRIPTED, steps, per_session=False)
-    assert asyncio.run(ask(service_of(provider))).text == "hi"
+    assert run_steadily(ask(service_of(provider))).text == "hi"
     assert provider.loads == 2
 
 
@@ -158,7 +160,7 @@ def test_after_a_transport_fault_the_model_is_loaded_again() -> None:
     steps: list[str | Step] = [Step(error="connect"), Step(error="upstream_status"), "hi"]
     provider = CountedLoads("small", SCRIPTED, steps, per_session=False)
     chat = ChatService({"small": provider}, {"small": SCRIPTED}, clock=time, sleep=time.sleep)
-    assert asyncio.run(ask(chat)).text == "hi"
+    assert run_steadily(ask(chat)).text == "hi"
     assert len(provider.requests) == 3
     assert provider.loads == 2
 
@@ -183,7 +185,7 @@ def test_a_failed_load_is_retried_like_a_failed_call() -> None:
     provider = BrokenLoad(2)
     time = HeldTime()
     chat = ChatService({"small": provider}, {"small": SCRIPTED}, clock=time, sleep=time.sleep)
-    assert asyncio.run(ask(chat)).text == "hi"
+    assert run_steadily(ask(chat)).text == "hi"
     assert provider.loads == 3
     assert len(time.slept_s) == 2
 
@@ -200,7 +202,7 @@ def test_loads_that_fail_open_the_breaker() -> None:
                 await ask(chat)
         return raised.value
 
-    fault = asyncio.run(run())
+    fault = run_steadily(run())
     assert fault.code == "connect"
     assert "could not be reached several times" in fault.public
     assert provider.loads == BREAKER_FAILURES_MAX
@@ -219,7 +221,7 @@ def test_one_failed_load_counts_once_however_many_wait_for_it() -> None:
         return [(await ask(chat)).text]
 
     assert BREAKER_FAILURES_MAX < 10
-    assert asyncio.run(run()) == ["hi"]
+    assert run_steadily(run()) == ["hi"]
 
 
 def test_a_preload_that_fails_is_logged_and_begun_again_by_the_first_call(
@@ -235,7 +237,7 @@ def test_a_preload_that_fails_is_logged_and_begun_again_by_the_first_call(
             await asyncio.sleep(0.005)
         return (await ask(chat)).text
 
-    assert asyncio.run(run()) == "hi"
+    assert run_steadily(run()) == "hi"
     assert provider.loads == 2
     assert [
         "'small' could not be loaded: connect: refused" in text for text in caplog.messages

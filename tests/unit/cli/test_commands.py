@@ -10,6 +10,7 @@ import pytest
 
 from support.commands import CONFIG, SCHEMA, SCRIPT, lakehouse, lines, project, run, write_inputs
 from support.filled_log import fill
+from support.forked_commands import run_command
 from support.rows import make_row
 from support.stack import call, running_stack
 from support.waiting import wait_until
@@ -83,7 +84,7 @@ def test_a_stopped_run_keeps_what_is_done_and_the_next_one_goes_on(project, numb
     output = project / "out.jsonl"
     wait_until(lambda: output.exists() and output.stat().st_size, "a first line")
     process.send_signal(number)
-    _, errors = process.communicate(timeout=30)
+    _, errors = process.communicate(timeout=60)
 
     assert process.returncode == 3
     assert "Stopping: waiting for running sessions to end" in errors
@@ -224,13 +225,10 @@ def test_init_writes_a_project_that_works_and_overwrites_nothing(tmp_path):
     assert "lakehouse.toml already exists" in done.stderr
 
     checks = json.loads(
-        subprocess.run(
-            [sys.executable, "-m", "lakehouse", "doctor", "--json"],
+        run_command(
+            ["doctor", "--json"],
             cwd=tmp_path / "p",
-            capture_output=True,
-            text=True,
             timeout=60,
-            check=False,
         ).stdout
     )["checks"]
     states = {check["name"]: check["state"] for check in checks}

@@ -14,7 +14,7 @@ from lakehouse.cli.doctor_check import Check
 from lakehouse.cli.main import main
 from lakehouse.core.json_text import dumps
 from lakehouse.core.kind import CandidatesMode, GroundingRule
-from lakehouse.engine.task import inline_kind
+from lakehouse.engine.inline_kind import inline_kind
 from lakehouse.grounding.settings import TableSettings
 from lakehouse.grounding.tables import TableFiles
 from lakehouse.providers.ollama import OllamaSettings

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from lakehouse.cli import main
+from lakehouse.cli import commands, main
 from support.small_disk import on_small_disk
 
 _LOG = """
@@ -158,7 +158,7 @@ def test_any_command_says_what_the_system_refused(
     def full(**_: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "project/lakehouse.toml")
 
-    monkeypatch.setattr(main, "app", full)
+    monkeypatch.setattr(commands, "app", full)
     monkeypatch.setattr(sys, "argv", ["lakehouse", "init"])
     with pytest.raises(SystemExit) as ended:
         main.main()

@@ -3,18 +3,15 @@
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-import lakehouse
 from lakehouse.files.locks import exclusively
 from support.dead_writer import dead_writer
+from support.forked_commands import run_command
 from support.rows import make_row
-
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(lakehouse.__file__).parent.parent)}
 
 
 def log(directory: Path, *arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
@@ -28,14 +25,11 @@ def ask(directory: Path, *arguments: str, code: int = 0) -> subprocess.Completed
 def lakehouse_(
     *arguments: str, directory: Path, code: int | None = 0
 ) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(
-        [sys.executable, "-m", "lakehouse", *arguments],
+    done = run_command(
+        arguments,
         cwd=directory,
-        env={**ENVIRONMENT, "LAKEHOUSE_LOG__PATH": '"sessions"'},
-        capture_output=True,
-        text=True,
+        env={**os.environ, "LAKEHOUSE_LOG__PATH": '"sessions"'},
         timeout=60,
-        check=False,
     )
     assert code is None or done.returncode == code, done.stdout + done.stderr
     return done

@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from lakehouse.core.errors import SetupError
 from lakehouse.core.wording import counted
 from lakehouse.sessionlog.writing.writer import SessionLogWriter
 from lakehouse.validation.schema import SchemaCache
+from support.forked_commands import run_command
 from support.rows import make_row
 from support.stack import SCRIPTED
 
@@ -39,14 +39,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def lakehouse(
     project: Path, *arguments: str, **environment: str
 ) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "lakehouse", *arguments],
-        cwd=project,
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return run_command(arguments, cwd=project, env={**os.environ, **environment}, timeout=60)
 
 
 @pytest.mark.parametrize(

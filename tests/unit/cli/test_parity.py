@@ -1,13 +1,13 @@
 """`lakehouse parity` as its user meets it: exit codes, reports, a running stack."""
 
 import json
-import os
 import subprocess
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
 import lakehouse
+from support.forked_commands import run_command
 from support.stack import free_port, running_stack
 
 HELPER = Path(__file__).parents[2] / "support" / "drifting_helper.py"
@@ -15,13 +15,10 @@ SOURCE = Path(lakehouse.__file__).parent.parent
 
 
 def parity(*arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(
-        [sys.executable, "-m", "lakehouse", "parity", *arguments],
-        env={**os.environ, "PYTHONPATH": str(SOURCE)},
-        capture_output=True,
-        text=True,
+    done = run_command(
+        ["parity", *arguments],
+        cwd=Path.cwd(),
         timeout=120,
-        check=False,
     )
     assert done.returncode == code, done.stdout + done.stderr
     return done

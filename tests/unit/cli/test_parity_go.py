@@ -1,9 +1,7 @@
 """The Go runtime: its helpers are built, and pass the gate; its rows stand in our stream."""
 
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +10,7 @@ import pytest
 import lakehouse
 from lakehouse.sessionlog.layout import log_files
 from lakehouse.sessionlog.lines import classify_file
+from support.forked_commands import run_command
 from support.go_helpers import built_go_helpers
 
 SOURCE = Path(lakehouse.__file__).parent.parent
@@ -23,13 +22,10 @@ def helpers(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def parity(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "lakehouse", "parity", "--json", *arguments],
-        env={**os.environ, "PYTHONPATH": str(SOURCE)},
-        capture_output=True,
-        text=True,
+    return run_command(
+        ["parity", "--json", *arguments],
+        cwd=Path.cwd(),
         timeout=120,
-        check=False,
     )
 
 

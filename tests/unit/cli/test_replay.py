@@ -17,6 +17,7 @@ import pytest
 from lakehouse.core.row_codec import decode_row
 from lakehouse.replay.run import list_plans
 from lakehouse.sessionlog.reading.reader import read_rows
+from support.forked_commands import run_command
 from support.replays import log_sessions, write_project
 from support.waiting import wait_until
 
@@ -39,13 +40,10 @@ def untouched(tmp_path_factory) -> Path:
 
 def lakehouse(project: Path, *arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
     """Run a command to its end, which must have this exit code and no traceback."""
-    done = subprocess.run(
-        [sys.executable, "-m", "lakehouse", *arguments],
+    done = run_command(
+        arguments,
         cwd=project,
-        capture_output=True,
-        text=True,
         timeout=60,
-        check=False,
     )
     assert "Traceback" not in done.stderr
     assert done.returncode == code, done.stderr

@@ -14,11 +14,13 @@ from pathlib import Path
 import pytest
 
 from lakehouse.cli import terminal
-from lakehouse.cli.csv_export import csv_lines
-from lakehouse.cli.terminal import on_one_line, visible
+from lakehouse.cli.terminal import on_one_line
 from lakehouse.core.row import LoggedError
+from lakehouse.core.visible import visible
 from lakehouse.sessionlog.reading.query import query
 from lakehouse.sessionlog.writing.writer import SessionLogWriter
+from lakehouse.tabular.csv_export import csv_lines
+from support.forked_commands import run_command_bytes
 from support.rows import make_attempt, make_row, rejected_attempt
 
 # Clears the screen, sets the title, an 8-bit CSI, turns the direction, hides tags.
@@ -67,16 +69,13 @@ def run(project: Path, *arguments: str, tty: bool = False) -> tuple[str, int]:
     """Run a command; what it wrote on both streams, and its exit code."""
     environment = {
         **os.environ,
-        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
         "NO_COLOR": "1",
         "TERM": "dumb",
     }
-    command = [sys.executable, "-m", "lakehouse", *arguments]
     if not tty:
-        ended = subprocess.run(
-            command, cwd=project, env=environment, capture_output=True, timeout=100, check=False
-        )
+        ended = run_command_bytes(arguments, cwd=project, env=environment, timeout=100)
         return (ended.stdout + ended.stderr).decode("utf-8"), ended.returncode
+    command = [sys.executable, "-m", "lakehouse", *arguments]
     main, other = pty.openpty()
     process = subprocess.Popen(
         command, cwd=project, env=environment, stdin=other, stdout=other, stderr=other
@@ -125,7 +124,11 @@ def test_no_command_lets_it_through(project: Path, arguments: tuple[str, ...]):
 
 @pytest.mark.parametrize(
     "arguments",
-    [("tail", "--json"), ("sessions", "--json"), ("query", "--json", "FROM sessions")],
+    [
+        ("tail", "--json"),
+        ("sessions", "--json"),
+        ("query", "--json", "FROM sessions ORDER BY session_id"),
+    ],
     ids=" ".join,
 )
 def test_json_is_exact_in_a_pipe_and_harmless_on_a_terminal(project: Path, arguments):

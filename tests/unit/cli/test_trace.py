@@ -9,17 +9,16 @@ from pathlib import Path
 
 import msgspec
 
-import lakehouse
 from lakehouse.core.row import LoggedError
 from lakehouse.core.row_codec import add_crc, encode_line
 from support.dead_writer import dead_writer
+from support.forked_commands import run_command
 from support.langfuse import SECRET_KEY, LangfuseServer, langfuse
 from support.rows import make_row, rejected_attempt
 from support.stack import free_port, untraced
 
 ENVIRONMENT = {
     **untraced(os.environ),
-    "PYTHONPATH": str(Path(lakehouse.__file__).parent.parent),
     "LAKEHOUSE_LOG__PATH": '"sessions"',
 }
 EARLY = ("--since", "2020-01-01T00:00:00Z")
@@ -28,14 +27,11 @@ EARLY = ("--since", "2020-01-01T00:00:00Z")
 def run(
     directory: Path, *arguments: str, code: int = 0, environment: dict[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(
-        [sys.executable, "-m", "lakehouse", *arguments],
+    done = run_command(
+        arguments,
         cwd=directory,
         env={**ENVIRONMENT, **(environment or {})},
-        capture_output=True,
-        text=True,
         timeout=60,
-        check=False,
     )
     assert done.returncode == code, done.stdout + done.stderr
     assert "Traceback" not in done.stderr

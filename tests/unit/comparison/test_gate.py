@@ -5,7 +5,8 @@ import pytest
 from scipy.stats import binom
 
 from lakehouse.comparison.conditions import parse_conditions
-from lakehouse.comparison.gate import EXIT_CODES, judge_run
+from lakehouse.comparison.gate import judge_run
+from lakehouse.comparison.judgement import EXIT_CODES
 from lakehouse.comparison.statistics import summarize
 from support.pairs import Truth, exhausted, make_pair, make_side, outage
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from lakehouse.config.catalog import catalog
 from lakehouse.config.kinds import doubts_about, load_kinds
 from lakehouse.config.load import load_config
 from lakehouse.config.rules import doubts_about_rules, prepare_kinds
@@ -15,7 +16,6 @@ from lakehouse.core.ports import ValidateRequest
 from lakehouse.engine.task import Catalog
 from lakehouse.grounding.no_tables import NoTables
 from lakehouse.sessionlog.writing.memory import MemoryLog
-from lakehouse.stack import catalog
 from lakehouse.validation.schema import SchemaCache
 from lakehouse.validatord.service import ValidatorService
 from support.sessions import ListedChat

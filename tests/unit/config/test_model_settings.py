@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from lakehouse.config.catalog import catalog
 from lakehouse.config.load import load_config
 from lakehouse.config.settings import Config
 from lakehouse.core.chat import Sampling
@@ -14,7 +15,7 @@ from lakehouse.core.session import IterateRequest
 from lakehouse.engine.task import plan
 from lakehouse.providers.access import access_of
 from lakehouse.providers.model_clients import ModelClients
-from lakehouse.stack import Stack, catalog
+from lakehouse.stack import Stack
 
 OPENAI = '[models.m]\nprovider = "openai"\nmodel = "m"\nbase_url = "https://h/v1"\n'
 OLLAMA = '[models.m]\nprovider = "ollama"\nmodel = "m"\nbase_url = "http://h:1"\n'

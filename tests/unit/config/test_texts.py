@@ -12,6 +12,7 @@ from lakehouse.config.load import load_config
 from lakehouse.core.errors import SetupError
 from lakehouse.core.integers import whole_number
 from lakehouse.tracing.destination import find_destination
+from support.forked_commands import run_command_bytes
 
 DIGITS = "9" * 5_000
 NOT_UTF8 = "a\udcffb"
@@ -192,8 +193,7 @@ def test_a_directory_whose_name_is_not_utf8_is_one_message(tmp_path: Path) -> No
     """A query names its paths to a process of its own."""
     place = tmp_path / "\udcff"
     (place / "lakehouse-data" / "sessions" / "active").mkdir(parents=True)
-    command = [sys.executable, "-m", "lakehouse", "query", "SELECT 1"]
-    done = subprocess.run(command, check=False, cwd=place, capture_output=True, timeout=60)
+    done = run_command_bytes(["query", "SELECT 1"], cwd=place, timeout=60)
     assert done.returncode == 2
     assert b"is not valid UTF-8" in done.stderr
     assert b"Traceback" not in done.stderr

@@ -88,7 +88,7 @@ def test_span_ids_are_16_hex_digits_and_differ() -> None:
 
 
 def test_a_span_id_is_never_all_zero(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "urandom", bytes)
+    monkeypatch.setattr(ids, "_random_words", [0])
     assert new_span_id() == "0000000000000001"
 
 
@@ -120,3 +120,38 @@ def test_a_trace_id_is_always_valid_and_its_own_trace_id(session_id: str) -> Non
     trace_id = trace_id_of(session_id)
     assert is_id(trace_id)
     assert trace_id_of(trace_id) == trace_id
+
+
+def test_a_forked_child_makes_other_ids_than_its_parent() -> None:
+    """The random bits that the parent had read and not used yet are its own."""
+    new_span_id()
+    held = list(ids._random_words)
+    assert held
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:  # it says how many of them it holds, and a span id of its own
+        os.write(writing, f"{len(ids._random_words)} {new_span_id()}".encode())
+        os._exit(0)
+    assert os.waitpid(child, 0) == (child, 0)
+    left, span_id = os.read(reading, 100).decode().split()
+    os.close(reading)
+    os.close(writing)
+    assert left == "0"
+    assert int(span_id, 16) not in held
+
+
+def test_ids_of_many_sessions_take_few_reads_of_the_systems_random_bits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    reads: list[int] = []
+    read = os.urandom
+
+    def counted(size: int) -> bytes:
+        reads.append(size)
+        return read(size)
+
+    monkeypatch.setattr(os, "urandom", counted)
+    for _ in range(1_000):
+        new_id()
+    assert 1_000 * 8 - ids._RANDOM_WORDS * 8 <= sum(reads) <= 1_000 * 8 + ids._RANDOM_WORDS * 8
+    assert len(reads) <= 1_000 // ids._RANDOM_WORDS + 1

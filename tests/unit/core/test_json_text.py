@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lakehouse.core import json_text
 from lakehouse.core.json_text import (
     JsonError,
     compact,
@@ -218,6 +219,48 @@ def test_the_form_has_every_string_and_member(text: str) -> None:
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), st.lists))
 def test_what_is_written_reads_back(value: Any) -> None:
     assert parse(dumps(value), depth_max=1000) == value
+
+
+NUMBERS = st.floats(allow_nan=False, allow_infinity=False).map(repr) | st.from_regex(
+    r"\A-?(0|[1-9][0-9]{0,24})(\.[0-9]{1,20})?([eE][-+]?[0-9]{1,3})?\Z"
+)
+
+
+def quick(text: str, depth_max: int = 64) -> tuple[Any, bytes] | None:
+    """Read a text the quick way, which takes what msgspec writes again as it was."""
+    return json_text._plain(text, depth_max)
+
+
+def thorough(text: str, depth_max: int = 64) -> Any:
+    return json_text._decode(text, depth_max, json_text._DECODER)
+
+
+@given(NUMBERS)
+def test_a_number_is_the_same_by_the_quick_way_and_by_the_thorough_one(text: str) -> None:
+    read = quick(f"[{text}]")
+    assert repr(parse(f"[{text}]")) == repr([thorough(text)])
+    assert read is None or repr(read[0]) == repr([thorough(text)])
+
+
+def test_numbers_take_the_quick_way_where_a_float_or_a_word_holds_them() -> None:
+    for text in ("0", "-7", "1.5", "-0.25", "1e16", "0.1", str(2**63 - 1), str(2**64 - 1)):
+        assert quick(f"[{text}]") is not None, text
+    for text in ("-0", "1.10", "1E16", "1e5", "0.3" + "1" * 17, "1e400"):
+        assert quick(f"[{text}]") is None, text
+
+
+@given(json_texts, st.integers(0, 4))
+def test_both_ways_agree_on_what_a_text_is(text: str, depth_max: int) -> None:
+    """With members twice, cut texts, and nesting at the limit."""
+    doubled = text.replace('":', '":0,"a":', 1)
+    for one in (text, f"[{text}]", f'{{"a":{text},"b":{text}}}', doubled, text[:-1], f" {text}\n"):
+        read = quick(one, depth_max)
+        try:
+            value = thorough(one, depth_max)
+        except JsonError:
+            assert read is None
+        else:
+            assert read is None or (repr(read[0]), read[1]) == (repr(value), compact(one))
 
 
 def test_numbers_beyond_a_double_are_written_as_numbers() -> None:

@@ -1,8 +1,8 @@
-"""Wilson's interval, against published values."""
+"""Wilson's and Newcombe's intervals, against published values."""
 
 import pytest
 
-from lakehouse.core.rates import wilson_interval
+from lakehouse.core.rates import newcombe_interval, wilson_interval
 
 
 @pytest.mark.parametrize(
@@ -19,3 +19,22 @@ def test_published_intervals(successes: int, trials: int, low: float, high: floa
     """Four digits of each bound."""
     found = wilson_interval(successes / trials, trials)
     assert found == pytest.approx((low, high), abs=5e-5)
+
+
+@pytest.mark.parametrize(
+    ("after", "before", "low", "high"),
+    [
+        ((56, 70), (48, 80), 0.0524, 0.3339),  # Newcombe 1998, differences, table II, method 10
+        ((9, 10), (3, 10), 0.1705, 0.8090),
+        ((6, 7), (2, 7), 0.0582, 0.8062),
+        ((5, 56), (0, 29), -0.0381, 0.1926),
+        ((0, 10), (0, 20), -0.1611, 0.2775),
+        ((0, 10), (0, 10), -0.2775, 0.2775),
+        ((10, 10), (0, 20), 0.6791, 1.0),
+        ((10, 10), (0, 10), 0.6075, 1.0),
+    ],
+)
+def test_published_intervals_of_differences(
+    after: tuple[int, int], before: tuple[int, int], low: float, high: float
+):
+    assert newcombe_interval(before, after) == pytest.approx((low, high), abs=5e-5)

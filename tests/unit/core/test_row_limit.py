@@ -158,7 +158,7 @@ def rows(draw: st.DrawFn) -> Row:
     return make_row(attempts=attempts, prompt=draw(texts), system=draw(st.none() | texts))
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25, suppress_health_check=list(HealthCheck))
 @given(rows())
 def test_every_row_fits_keeps_its_artifact_and_names_what_it_lost(row: Row):
     """Whatever is cut is a prefix, has its marker, and cutting twice changes nothing."""

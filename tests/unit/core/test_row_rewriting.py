@@ -7,7 +7,7 @@ from typing import Any
 import jsonschema_rs
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lakehouse.core import row_codec
@@ -132,7 +132,7 @@ def test_nearest_is_ours_strings_in_our_form_and_numbers_as_they_came() -> None:
     assert '"nearest":["São/",1.50,1E2]'.encode() in rewrite_row(line)
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=200)
 @given(rows)
 def test_rewriting_what_we_wrote_changes_nothing(row: Any) -> None:
     line = encode_line(row)
@@ -173,7 +173,7 @@ def disturbed(value: Any, random: Random, extra: msgspec.Raw) -> Any:
     return dict(items)
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100)
 @given(rows, st.randoms(use_true_random=False), raws)
 def test_rewriting_is_idempotent_and_loses_nothing(
     row: Any, random: Random, extra: msgspec.Raw
@@ -188,7 +188,7 @@ def test_rewriting_is_idempotent_and_loses_nothing(
     assert [name for name in json.loads(once) if name not in {"x_extra", "crc"}] == list(known)
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=50)
 @given(rows)
 def test_rows_hold_against_their_schema(row: Any) -> None:
     # A fraction is a fraction to the schema; a double that is too small for 1e400 would be null.
@@ -200,7 +200,7 @@ def test_rows_hold_against_their_schema(row: Any) -> None:
 VALIDATOR: jsonschema_rs.Validator = schema_validator("row")
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.integers(0, len(LINE) - 1), st.integers(1, 255))
 def test_any_changed_byte_is_noticed(position: int, change: int) -> None:
     broken = bytearray(LINE)
@@ -209,7 +209,7 @@ def test_any_changed_byte_is_noticed(position: int, change: int) -> None:
         decode_row(bytes(broken))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.binary(max_size=200) | st.text(max_size=200).map(lambda text: text.encode()))
 def test_no_bytes_do_more_than_fail(data: bytes) -> None:
     with pytest.raises(RowError):

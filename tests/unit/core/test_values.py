@@ -1,5 +1,6 @@
 """The small values of the vocabulary: findings, usage, errors, time."""
 
+import time
 from datetime import UTC, datetime
 from typing import get_args
 
@@ -82,6 +83,7 @@ def test_the_codes_have_the_contracts_status() -> None:
         "unknown_kind": 400,
         "unknown_model": 400,
         "invalid_schema": 400,
+        "invalid_config": 422,
         "unauthorized": 401,
         "not_found": 404,
         "method_not_allowed": 405,
@@ -140,3 +142,26 @@ def test_clocks() -> None:
     real = SystemClock()
     assert real.now().tzinfo is UTC
     assert real.monotonic_ms() <= real.monotonic_ms()
+
+
+def test_a_clock_writes_the_moment_that_it_tells() -> None:
+    assert FixedClock().timestamp() == timestamp(FixedClock().now())
+    real = SystemClock()
+    earlier, written, later = real.now(), real.timestamp(), real.now()
+    assert timestamp(earlier) <= written <= timestamp(later)
+
+
+@pytest.mark.parametrize(
+    ("time_ns", "text"),
+    [
+        (0, "1970-01-01T00:00:00.000000Z"),
+        (999_999_999, "1970-01-01T00:00:00.999999Z"),
+        (1_767_323_045_000_001_999, "2026-01-02T03:04:05.000001Z"),
+        (253_402_300_799_999_999_999, "9999-12-31T23:59:59.999999Z"),
+    ],
+)
+def test_the_systems_time_is_written_to_the_microsecond(
+    monkeypatch: pytest.MonkeyPatch, time_ns: int, text: str
+) -> None:
+    monkeypatch.setattr(time, "time_ns", lambda: time_ns)
+    assert SystemClock().timestamp() == text

@@ -1,7 +1,6 @@
 """Formats that a request asserts: in its schema, in its kind's, and in whatever reads its row."""
 
 import asyncio
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +16,10 @@ from lakehouse.core.replay_row import Feedback, FeedbackRequest
 from lakehouse.core.row import Row
 from lakehouse.core.row_codec import decode_row, encode_line
 from lakehouse.core.session import IterateRequest
+from lakehouse.engine.inline_kind import judging_schema
 from lakehouse.engine.iterate import iterate
 from lakehouse.engine.run import Run
-from lakehouse.engine.task import SessionTask, judging_schema, plan
+from lakehouse.engine.task import SessionTask, plan
 from lakehouse.feedback.labels import give_feedback
 from lakehouse.grounding.no_tables import NoTables
 from lakehouse.replay.candidate import Candidate, replay_request
@@ -49,7 +49,7 @@ def ran(task: SessionTask) -> tuple[Row, list[ChatRequest]]:
     chat = ListedChat(WRONG, RIGHT)
     run = Run(task, clock())
     run.end(asyncio.run(iterate(run, chat=chat, tables=NoTables())))
-    return run.row(daemon="validatord", moment=datetime(2026, 1, 2, tzinfo=UTC)), chat.requests
+    return run.row(daemon="validatord"), chat.requests
 
 
 ASKED: list[dict[str, Any]] = [

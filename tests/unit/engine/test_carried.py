@@ -21,6 +21,7 @@ from lakehouse.validatord.service import ValidatorService
 from support.joint import EVENT, kind_of
 from support.offers import CODE, Session
 from support.sessions import ListedChat, catalog
+from support.steady_loop import LoopClock, run_steadily
 
 TEXT = {"type": "string"}
 IATA = {"column": "airports.iata"}
@@ -123,11 +124,13 @@ def test_the_wait_for_tables_before_a_session_is_a_part_of_its_deadline() -> Non
     async def run() -> tuple[Any, MemoryLog, Slow]:
         sink, tables = MemoryLog(), Slow()
         known = msgspec.structs.replace(catalog(), tables=TABLES)
-        service = ValidatorService(known, chat=ListedChat(), tables=tables, sink=sink)
+        service = ValidatorService(
+            known, chat=ListedChat(), tables=tables, sink=sink, clock=LoopClock()
+        )
         request = IterateRequest(prompt="p", schema=raw(IATA), deadline_ms=100)
         return await service.iterate(request, call_context((), ())), sink, tables
 
-    reply, sink, tables = asyncio.run(run())
+    reply, sink, tables = run_steadily(run())
     assert (reply.verdict, reply.error.code) == ("infra_error", "timeout")
     assert tables.waits >= 1
     [row] = sink.rows

@@ -9,10 +9,11 @@ from lakehouse.core.chat import ChatReply, Message, ModelName
 from lakehouse.core.context import call_context
 from lakehouse.core.limits import ANSWER_SHOWN_BYTES_MAX
 from lakehouse.core.session import Attempt, IterateRequest
+from lakehouse.engine.inline_kind import inline_kind
 from lakehouse.engine.iterate import iterate
 from lakehouse.engine.prompt import REPROMPT
 from lakehouse.engine.run import Run
-from lakehouse.engine.task import SessionTask, inline_kind, plan
+from lakehouse.engine.task import SessionTask, plan
 from lakehouse.grounding.no_tables import NoTables
 from support.sessions import CITY_SCHEMA, ListedChat, answer, catalog, clock
 

@@ -7,8 +7,8 @@ import pytest
 
 from lakehouse.core.errors import Refusal
 from lakehouse.core.limits import INLINE_DIGESTS_CACHED_MAX, SCHEMA_BYTES_MAX
-from lakehouse.engine import task as task_module
-from lakehouse.engine.task import inline_kind
+from lakehouse.engine import inline_kind as inline_kind_module
+from lakehouse.engine.inline_kind import inline_kind
 from support.sessions import task_of
 
 
@@ -35,8 +35,8 @@ def test_a_schema_that_is_too_large_is_refused_before_it_is_read(monkeypatch, si
     def never(*_, **__):
         raise AssertionError("read before its size was looked at")
 
-    monkeypatch.setattr(task_module, "parse", never)
-    monkeypatch.setattr(task_module, "kind_digest", never)
+    monkeypatch.setattr(inline_kind_module, "parse", never)
+    monkeypatch.setattr(inline_kind_module, "kind_digest", never)
     schema = schema_of(size) if member == "description" else f'{{"enum":[{"1," * (size // 2)}1]}}'
     with pytest.raises(Refusal) as caught:
         task_of(schema=msgspec.Raw(schema.encode()))
@@ -63,7 +63,7 @@ def test_what_is_kept_of_many_large_requests_is_little():
     kept = tracemalloc.get_traced_memory()[0] - before
     tracemalloc.stop()
     assert kept < 1_000_000
-    assert len(task_module._inline_digests) <= INLINE_DIGESTS_CACHED_MAX
+    assert len(inline_kind_module._inline_digests) <= INLINE_DIGESTS_CACHED_MAX
 
 
 def test_alike_requests_have_one_digest_and_others_another():

@@ -1,7 +1,6 @@
 """`top_p` and `stop` of a request: above the kind's and model's, checked, and told in the row."""
 
 import asyncio
-from datetime import UTC, datetime
 
 import msgspec
 import pytest
@@ -114,7 +113,7 @@ def test_sixteen_texts_are_allowed() -> None:
 def test_the_reply_has_the_kinds_digest_of_the_row() -> None:
     run = Run(planned(), clock())
     run.end("max_iter_exhausted")
-    row = run.row(daemon="validatord", moment=datetime(2026, 1, 2, tzinfo=UTC))
+    row = run.row(daemon="validatord")
     reply = session_reply(row, None)
     assert reply.kind_digest == row.kind_digest == KIND.digest
 
@@ -122,9 +121,7 @@ def test_the_reply_has_the_kinds_digest_of_the_row() -> None:
 def test_a_reply_of_an_older_daemon_has_no_kinds_digest() -> None:
     run = Run(planned(), clock())
     run.end("max_iter_exhausted")
-    reply = session_reply(
-        run.row(daemon="validatord", moment=datetime(2026, 1, 2, tzinfo=UTC)), None
-    )
+    reply = session_reply(run.row(daemon="validatord"), None)
     members = msgspec.json.decode(msgspec.json.encode(reply), type=dict[str, msgspec.Raw])
     del members["kind_digest"]
     found = msgspec.json.decode(msgspec.json.encode(members), type=SessionReply)

@@ -16,6 +16,7 @@ from lakehouse.core.kind import SqlRule
 from lakehouse.core.ports import RuleOutcome
 from lakehouse.grounding.preparing import prepare_rules
 from lakehouse.grounding.sql import RuleDatabase, RuleRunner
+from support.waiting import WAIT_S
 
 AIRPORTS = pa.table({"iata": ["ZRH", "BSL", None], "runways": [3, 2, 1]})
 
@@ -92,7 +93,7 @@ def test_rules_read_their_tables() -> None:
     assert run(cte, {"n": 2}, tables).holds
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.text(max_size=30) | st.sampled_from(["'; DROP TABLE airports; --", '"; DROP', "\0", "a\0b"])
 )
@@ -102,7 +103,7 @@ def test_hostile_values_stay_values(value: str) -> None:
     assert run(sql, {"v": value}, {"t": table}).holds
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.text(st.characters(exclude_characters="\0", codec="utf-8"), min_size=1, max_size=20)
     | st.sampled_from(['"', '"; DROP TABLE x; --', "a b", "select", "temp.incoming", "incoming"])
@@ -178,7 +179,9 @@ def test_python_variables_are_no_tables() -> None:
         prepare_rules([SqlRule("SELECT count(*) > 0 FROM local_rows", "m")], [])
 
 
-def test_a_rule_that_never_ends_is_stopped_and_the_session_is_not_judged() -> None:
+def test_a_rule_that_never_ends_is_stopped_and_the_session_is_not_judged(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     sql = (
         "SELECT count(*) > 1 FROM range(10000000) a, range(10000000) b WHERE a.range + b.range = $n"
     )
@@ -191,6 +194,7 @@ def test_a_rule_that_never_ends_is_stopped_and_the_session_is_not_judged() -> No
             await runner.run([(rule, database)], {"n": 3})
         assert caught.value.code == "timeout"
         quick = prepare_rules([SqlRule("SELECT true", "m")], ())["SELECT true"]
+        monkeypatch.setattr(runner, "_timeout_ms", 60_000)  # a busy machine needs more than 100
         return (await runner.run([(quick, database)], {}))[0]
 
     try:
@@ -213,7 +217,7 @@ def test_a_session_that_is_cancelled_stops_its_query() -> None:
         for _ in range(2):
             with pytest.raises(TimeoutError):
                 await asyncio.wait_for(runner.run([(rule, database)], {"n": 3}), 0.2)
-        return (await asyncio.wait_for(runner.run([(quick, database)], {}), 20))[0]
+        return (await asyncio.wait_for(runner.run([(quick, database)], {}), WAIT_S))[0]
 
     try:
         assert asyncio.run(cancelled()).holds

@@ -21,13 +21,13 @@ from lakehouse.grounding.settings import TableSettings
 from lakehouse.grounding.tables import TableFiles
 from lakehouse.tabular import csv_rows
 from support.grounding import kind_of, prepared
+from support.waiting import WAIT_S
 
 EXACT = GroundingRule(path="/v", column="t.v")
 FOLDED = GroundingRule(path="/v", column="t.v", match="casefold")
 WITHIN = GroundingRule(path="/v", column="t.v", match="within", tolerance=1)
 WIDER = GroundingRule(path="/v", column="t.v", match="within", tolerance=5)
 ABSENT = GroundingRule(path="/v", column="t.w")
-WAIT_S = 20
 
 
 class Held:

@@ -6,14 +6,17 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from lakehouse.core.errors import InfraError
+from lakehouse.library import check_threads
 from lakehouse.library.check_threads import CallEnd, CheckThreads
 
 LONG_MS = 60_000
+HOUR_MS = 3_600_000
 SHORT_MS = 20
 WORD: contextvars.ContextVar[str] = contextvars.ContextVar("word", default="none")
 
@@ -105,16 +108,23 @@ def test_sixty_four_calls_run_at_once():
     threads.close()
 
 
-def test_more_calls_than_threads_wait_and_their_limit_has_not_begun(release: threading.Event):
+def test_more_calls_than_threads_wait_and_their_limit_has_not_begun(
+    release: threading.Event, monkeypatch: pytest.MonkeyPatch
+):
     """A waiting call passes although others took longer than its limit, once they end."""
+    now_s = 0.0
+    monkeypatch.setattr(check_threads, "time", SimpleNamespace(monotonic=lambda: now_s))
     threads = CheckThreads(threads_max=2)
     first = Hanging(release)
 
     async def run() -> list[CallEnd[Any]]:
-        busy = [asyncio.create_task(threads.run(first, timeout_ms=LONG_MS)) for _ in range(2)]
+        nonlocal now_s
+        busy = [asyncio.create_task(threads.run(first, timeout_ms=HOUR_MS)) for _ in range(2)]
         for _ in busy:
             await asyncio.to_thread(first.begun.acquire)
         waiting = asyncio.create_task(threads.run(lambda: "waited", timeout_ms=SHORT_MS))
+        await asyncio.sleep(0)
+        now_s = 60.0  # and there it stands: the call itself takes no time
         done, _ = await asyncio.wait({waiting}, timeout=3 * SHORT_MS / 1000)
         assert not done
         release.set()

@@ -46,8 +46,8 @@ def test_every_public_name_is_there_and_unknown_ones_are_not():
 def test_a_client_over_http_needs_no_stack():
     code = (
         "import sys, lakehouse; lakehouse.connect_async('http://127.0.0.1:1'); "
-        "print([m for m in ('duckdb', 'pyarrow', 'uvicorn', 'lakehouse.stack', 'pydantic') "
-        "if m in sys.modules])"
+        "print([m for m in ('duckdb', 'pyarrow', 'lakehouse.transport.server', 'lakehouse.stack', "
+        "'pydantic') if m in sys.modules])"
     )
 
     loaded = subprocess.run(
@@ -218,17 +218,32 @@ def test_a_timeout_of_the_caller_ends_the_session(tmp_path):
     async def main() -> None:
         async with lakehouse.open_async(configured(tmp_path, SLOW)) as lake:
             with pytest.raises(TimeoutError):
-                async with asyncio.timeout(1):
-                    await lake.create(SCHEMA, PROMPT)
+                await create_until_started(lake)
+
+    async def create_until_started(lake: lakehouse.AsyncLake) -> None:
+        async with asyncio.timeout(None) as limit:
+            call = asyncio.create_task(pass_with_the_start(limit))
+            await lake.create(SCHEMA, PROMPT)
+        await call
+
+    async def pass_with_the_start(limit: asyncio.Timeout) -> None:
+        await asyncio.to_thread(wait_until, lambda: started_in(tmp_path), "the session's start")
+        limit.reschedule(asyncio.get_running_loop().time())
 
     asyncio.run(main())
     assert [row["error"]["code"] for row in rows_in(tmp_path)] == ["shutdown"]
 
 
-def test_ctrl_c_ends_the_running_session_and_the_client_goes_on(tmp_path):
+@pytest.mark.parametrize("interrupts_the_wait", [True, False])
+def test_ctrl_c_ends_the_running_session_and_the_client_goes_on(tmp_path, interrupts_the_wait):
+    """Also a signal that another thread takes: as one that comes before the wait, it ends none."""
+
     def interrupt() -> None:
         wait_until(lambda: started_in(tmp_path), "the session's start")
-        os.kill(os.getpid(), signal.SIGINT)
+        if interrupts_the_wait:
+            os.kill(os.getpid(), signal.SIGINT)
+        else:
+            signal.pthread_kill(threading.get_ident(), signal.SIGINT)
 
     with lakehouse.open(configured(tmp_path, SLOW)) as lake:
         thread = threading.Thread(target=interrupt)

@@ -1,7 +1,9 @@
 """Which row is the answer of a call whose connection was lost."""
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
+from types import SimpleNamespace
 
 import msgspec
 import pytest
@@ -15,12 +17,21 @@ from lakehouse.core.session import IterateRequest
 from lakehouse.library import row_search
 from lakehouse.library.row_search import RowSearch
 from support.rows import make_row
+from support.steady_loop import run_steadily
 
 REQUEST = IterateRequest(kind="flight", prompt="VY3901", deadline_ms=200, metadata={"run": "7"})
 
 
+def loop_s() -> float:
+    """Give the time of the running loop, which begins at 0; a search may begin before the loop."""
+    with contextlib.suppress(RuntimeError):
+        return asyncio.get_running_loop().time()
+    return 0.0
+
+
 @pytest.fixture(autouse=True)
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(row_search, "time", SimpleNamespace(monotonic=loop_s))
     monkeypatch.setattr(row_search, "LOAD_BUDGET_MS_DEFAULT", 0)
     monkeypatch.setattr(row_search, "GRACE_MS", 100)
 
@@ -44,7 +55,7 @@ def found(search: RowSearch, log: Log) -> Row | None:
     async def main() -> Row | None:
         return await search.row(log, asyncio.Event())
 
-    return asyncio.run(main())
+    return run_steadily(main())
 
 
 def line(**members: object) -> bytes:
@@ -120,7 +131,7 @@ def test_a_call_whose_time_is_over_is_looked_for_once_more() -> None:
         await asyncio.sleep(0.15)  # its time and its grace
         return await search.row(log, asyncio.Event())
 
-    assert asyncio.run(main()) is not None
+    assert run_steadily(main()) is not None
     assert len(log.looks) == 2
 
 
@@ -132,5 +143,33 @@ def test_a_closed_client_looks_no_more() -> None:
         asyncio.get_running_loop().call_soon(closed.set)
         return await search.row(log, closed)
 
-    assert asyncio.run(main()) is None
+    assert run_steadily(main()) is None
     assert len(log.looks) == 1
+
+
+@pytest.mark.parametrize("turns", [0, 1, 2])  # of the loop, after the client was closed
+def test_a_search_that_is_cancelled_as_its_client_is_closed_has_ended_or_is_cancelled(
+    turns: int,
+) -> None:
+    """`asyncio.wait_for` of Python 3.11 would lose that, and the caller of the call would go on."""
+
+    async def main() -> None:
+        closed, looked = asyncio.Event(), asyncio.Event()
+
+        async def look(_: str) -> list[msgspec.Raw]:
+            looked.set()
+            return []
+
+        search = asyncio.create_task(RowSearch(REQUEST, session_context()).row(look, closed))
+        await looked.wait()
+        await asyncio.sleep(0)  # it waits for its next look
+        closed.set()
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        has_ended = search.done()
+        search.cancel()
+        await asyncio.wait({search})
+        assert search.cancelled() is not has_ended
+        assert has_ended or turns < 2
+
+    run_steadily(main())

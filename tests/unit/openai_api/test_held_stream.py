@@ -104,7 +104,7 @@ def played(test: Callable[[Stage], Awaitable[None]]) -> None:
         await test(Stage())
         left = asyncio.all_tasks() - {asyncio.current_task()}
         if left:  # what was cancelled ends at its next step
-            await asyncio.wait(left, timeout=5)
+            await asyncio.wait(left, timeout=60)
         assert not any(not task.done() for task in left)
 
     asyncio.run(whole())

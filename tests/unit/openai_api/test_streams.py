@@ -56,7 +56,7 @@ def artifacts(draw: st.DrawFn) -> bytes:
     return draw(st.sampled_from([artifact.encode(), b"1"]))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(artifacts())
 def test_the_pieces_joined_are_the_unstreamed_answer(artifact: bytes):
     """In both APIs, as content and as arguments."""

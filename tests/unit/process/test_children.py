@@ -59,7 +59,7 @@ def test_the_end_of_the_parent_is_the_end_of_its_children(
     assert len(running) >= 2, "a supervisor and a child"
     try:
         owner.send_signal(number)
-        owner.communicate(timeout=30)
+        owner.communicate(timeout=60)
         assert wait_ended(running) == set()
     finally:
         owner.kill()
@@ -73,7 +73,7 @@ def test_a_supervisor_that_is_killed_takes_its_child_along(tmp_path: Path):
     [supervisor] = [one for one in running if descendants(one)]
     os.kill(supervisor, signal.SIGKILL)
     assert wait_ended(running) == set()
-    owner.communicate(timeout=30)
+    owner.communicate(timeout=60)
 
 
 @pytest.mark.parametrize(
@@ -89,14 +89,14 @@ def test_a_supervisor_that_is_killed_takes_its_child_along(tmp_path: Path):
 def test_it_ends_as_its_child_does(program: str, code: int):
     """So that a crash is told from an exit."""
     child = Child([sys.executable, "-c", program])
-    child.process.wait(30)
+    child.process.wait(60)
     assert child.end() == code
 
 
 def test_a_command_that_does_not_exist(tmp_path: Path):
     """127, as a shell says."""
     child = Child([str(tmp_path / "nothing")], stderr=subprocess.PIPE)
-    child.process.wait(30)
+    child.process.wait(60)
     assert child.process.stderr is not None
     assert b"No such file" in child.process.stderr.read()
     assert child.end() == 127

@@ -58,7 +58,7 @@ def asked(
             try:
                 found = await provider_at(
                     provider, url, http, access=access or Access(), **settings
-                ).complete(question, trace={}, deadline_ms=2_000)
+                ).complete(question, trace={}, deadline_ms=60_000)
             except ProviderFault as fault:
                 found = fault
             await http.close()
@@ -186,7 +186,7 @@ def test_authorities_of_a_model_are_trusted_beside_the_systems(known: bool) -> N
             question = ChatRequest("alias", (Message("user", "Hi"),))
             try:
                 return await provider_at("openai", url, http).complete(
-                    question, trace={}, deadline_ms=5_000
+                    question, trace={}, deadline_ms=60_000
                 )
             except ProviderFault as fault:
                 return fault

@@ -78,7 +78,7 @@ def traced(provider: OpenAiProvider | OllamaProvider) -> tuple[list[str], ChatRe
         for last in (False, False, True):
             sys.setprofile(seen if last else None)
             try:
-                reply = await provider.complete(REQUEST, trace={}, deadline_ms=2_000)
+                reply = await provider.complete(REQUEST, trace={}, deadline_ms=60_000)
             except ProviderFault:
                 reply = None
             finally:

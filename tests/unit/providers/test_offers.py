@@ -146,7 +146,7 @@ def test_ollama_is_asked_under_its_own_schema_with_the_hint(name: str) -> None:
             http = HttpClient()
             provider = OllamaProvider(OllamaSettings(model="m", base_url=server.url), http)
             found = [
-                await provider.complete(request, trace={}, deadline_ms=2_000)
+                await provider.complete(request, trace={}, deadline_ms=60_000)
                 for request in (offering(MOST), offering(3))
             ]
             await http.close()
@@ -326,7 +326,7 @@ def test_a_size_is_tried_again_after_an_hour() -> None:
     async def case() -> list[str | None]:
         replies = []
         for now[0] in (0.0, 3_599.0, 3_601.0):
-            replies.append(await found.ask(offering(3), call, deadline_ms=1_000))
+            replies.append(await found.ask(offering(3), call, deadline_ms=60_000))
         return [reply.offered for reply in replies]
 
     assert asyncio.run(case()) == ["hint", "hint", "decode"]

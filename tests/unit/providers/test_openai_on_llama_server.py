@@ -104,12 +104,12 @@ def test_what_it_refuses_is_a_fault_that_is_not_tried_again() -> None:
     async def run() -> None:
         async with served(key="wrong-key") as provider:
             with pytest.raises(ProviderFault) as raised:
-                await provider.complete(question(), trace={}, deadline_ms=30_000)
+                await provider.complete(question(), trace={}, deadline_ms=60_000)
             assert (raised.value.code, raised.value.again) == ("upstream_status", False)
             assert "wrong-key" not in raised.value.public + raised.value.internal
         async with served(key="right") as provider:
             with pytest.raises(ProviderFault) as raised:
-                await provider.complete(question("word " * 2_000), trace={}, deadline_ms=30_000)
+                await provider.complete(question("word " * 2_000), trace={}, deadline_ms=60_000)
             assert (raised.value.code, raised.value.again) == ("upstream_status", False)
 
     asyncio.run(run())

@@ -35,7 +35,7 @@ def outcome(
             url = server.url + ("/v1" if dialect == "openai" else "")
             try:
                 return await provider_at(dialect, url, http, access=Access(api_key=KEY)).complete(
-                    REQUEST, trace={}, deadline_ms=2_000
+                    REQUEST, trace={}, deadline_ms=60_000
                 )
             except ProviderFault as fault:
                 return fault

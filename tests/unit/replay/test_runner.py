@@ -2,12 +2,10 @@
 
 import asyncio
 import json
-import os
 import threading
 import time
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -18,28 +16,22 @@ from lakehouse.core.replay_row import ReplayRun
 from lakehouse.core.row import Row
 from lakehouse.core.row_codec import decode_row
 from lakehouse.replay.books import Books
-from lakehouse.replay.candidate import Candidate
-from lakehouse.replay.corpus import read_corpus
 from lakehouse.replay.pairing import read_pairs
 from lakehouse.replay.progress import RunTally
 from lakehouse.replay.run import (
-    RunPlan,
     append_runs,
     at_work,
-    begin_run,
     count_lines,
-    find_replays,
     list_plans,
     read_lines,
     read_plan,
 )
-from lakehouse.replay.runner import LocalEngine, run_corpus
-from lakehouse.replay.selection import Selection
-from lakehouse.replay.session import Ended, ModelReplay
+from lakehouse.replay.session import Ended
 from lakehouse.sessionlog.forgotten import hide_session
 from lakehouse.sessionlog.reading.reader import read_rows
-from lakehouse.stack import Stack, catalog
+from support.replays import begin_replay as begin
 from support.replays import log_sessions, write_project
+from support.replays import run_replay as run
 from support.rows import make_replay_run
 
 SESSIONS = 40
@@ -55,53 +47,6 @@ def config(tmp_path: Path) -> Config:
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     return tmp_path / "log"
-
-
-def begin(config: Config, candidate=None, **members: Any) -> RunPlan:
-    return begin_run(
-        config.path(config.log.path),
-        Selection(**members),
-        candidate or Candidate(model="new"),
-        mode="replay",
-        catalog=catalog(config),
-        clock=SystemClock(),
-    )
-
-
-def run(
-    config: Config, plan: RunPlan, *, before=None, pauses_s=(0.0, 0.0), patience_s=0.0
-) -> RunTally:
-    """Run what is left of a plan in this process; `before` is called for each session first."""
-    root = config.path(config.log.path)
-
-    async def whole() -> RunTally:
-        stack = Stack(config, os.environ, "replay")
-        entries = read_corpus(root, plan.corpus)
-        tally = RunTally(total=len(entries))
-        known = set()
-        for line in read_lines(root, plan.run_id):
-            entries.pop(line.row_id)
-            known.add(line.replay_row_id)
-            tally.before += 1
-        model = ModelReplay(
-            stack.validator, plan.candidate, kinds=stack.catalog.kinds, in_force=plan.in_force
-        )
-
-        async def replay(row: Row, replay_row_id: str):
-            if before is not None:
-                before(row)
-            return await model(row, replay_row_id)
-
-        books = Books(root, plan, tally=tally, stop=asyncio.Event(), clock=SystemClock())
-        left = await books.recover(entries, find_replays(root, plan.run_id, known))
-        try:
-            engine = LocalEngine(replay, concurrency=4, patience_s=patience_s)
-            await run_corpus(engine, books, left, pauses_s=pauses_s)
-        finally:
-            await stack.close()
-        return tally
-
-    return asyncio.run(whole())
 
 
 def rows_by_daemon(root: Path) -> dict[str, list[Row]]:
@@ -209,16 +154,15 @@ def test_many_outages_in_a_row_stop_the_run(config, root):
 
 def test_an_endpoint_that_is_away_for_a_moment_ends_no_run(config, root):
     """Workers that met an outage wait; when it is over they are all still there."""
-    begun = time.monotonic()
-    away_s = 0.6
+    back_s: list[float] = []
 
     def away(_row):
-        if time.monotonic() - begun < away_s:
+        if not back_s:  # the first call meets it, whenever it comes
+            back_s.append(time.monotonic() + 0.6)
+        if time.monotonic() < back_s[0]:
             raise InfraError("connect", "nobody home")
 
-    plan = begin(config)
-    begun = time.monotonic()
-    tally = run(config, plan, before=away, patience_s=0.05)
+    tally = run(config, begin(config), before=away, patience_s=0.05)
 
     assert 0 < tally.outages < 40
     assert (tally.stopped, tally.done, tally.unanswered) == ("", SESSIONS, 0)

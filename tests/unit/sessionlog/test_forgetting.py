@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable
 
@@ -53,6 +56,13 @@ def shown(root: Path, session_id: str) -> list[int]:
     return [in_views, len(lines), len(pages), len(find_rows(root, session_id))]
 
 
+def test_a_session_with_a_number_that_no_float_holds_is_forgotten(tmp_path: Path):
+    row = make_row(session_id=new_id(), artifact=msgspec.Raw(b'{"delay":1e400}'))
+    dead_writer(tmp_path, rows=[row, make_row()])
+    assert forget(tmp_path, row.session_id).rows == 1
+    assert shown(tmp_path, row.session_id) == [0, 0, 0, 0]
+
+
 @pytest.mark.parametrize("place", ["active", "sealed", "table", "segment and table"])
 def test_a_session_is_removed_wherever_it_lies(tmp_path: Path, place: str):
     """The other rows stay, byte for byte, and the log is sound."""
@@ -73,6 +83,20 @@ def test_a_session_is_removed_wherever_it_lies(tmp_path: Path, place: str):
     assert stats(tmp_path).sessions == 3
     assert holds(tmp_path) == []
     assert verify(tmp_path).sound
+
+
+def test_a_file_of_the_table_that_no_commit_names_is_removed_too(tmp_path: Path):
+    """Delta leaves such files, with views of strings where it deleted rows."""
+    kept, gone = make_row(session_id=new_id()), make_row(session_id=new_id())
+    dead_writer(tmp_path, rows=[kept, gone])
+    forget(tmp_path, kept.session_id)
+    left = {}
+    for row in (kept, gone):
+        left[row.session_id] = tmp_path / "table" / f"{row.session_id}.parquet"
+        ids = pa.array([row.session_id], pa.string_view())
+        pq.write_table(pa.table({"session_id": ids}), left[row.session_id])
+    forget(tmp_path, gone.session_id)
+    assert [path.exists() for path in left.values()] == [True, False]
 
 
 def test_what_a_living_writer_holds_is_hidden_and_named(tmp_path: Path):

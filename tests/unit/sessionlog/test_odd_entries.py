@@ -238,7 +238,7 @@ def test_a_daemon_with_a_fifo_in_its_log_ends_on_sigterm(tmp_path: Path):
         assert daemon.stdout is not None
         assert "http://" in daemon.stdout.readline()
         daemon.send_signal(signal.SIGTERM)
-        assert daemon.wait(30) == 0
+        assert daemon.wait(60) == 0
     finally:
         daemon.kill()
         daemon.communicate()

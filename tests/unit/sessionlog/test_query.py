@@ -223,7 +223,7 @@ asyncio.run(main())
 
 @pytest.mark.slow
 def test_queries_beside_two_living_writers(tmp_path: Path):
-    """Forty reads: no error, no row without an id, no gap, counts that only grow."""
+    """Forty reads or more: no error, no row without an id, no gap, counts that only grow."""
     writers = [
         subprocess.Popen(
             [sys.executable, "-c", _LIVE_WRITER, str(tmp_path / "log"), name],
@@ -237,7 +237,9 @@ def test_queries_beside_two_living_writers(tmp_path: Path):
             assert process.stdout is not None
             assert process.stdout.readline() == "ready\n"
         before = {"a": 0, "b": 0}
-        for _ in range(40):
+        reads = 0
+        while reads < 40 or min(before.values()) <= 20:  # and until both have written meanwhile
+            reads += 1
             rows = ask_quick(
                 tmp_path / "log",
                 "SELECT daemon, count(*), count(DISTINCT row_id), count(prompt), "
@@ -248,11 +250,10 @@ def test_queries_beside_two_living_writers(tmp_path: Path):
                 assert sessions == ids == prompts == highest, "a gap, a ghost or a double"
                 assert sessions >= before[daemon]
                 before[daemon] = sessions
-        assert min(before.values()) > 20, "nothing was written meanwhile"
     finally:
         for process in writers:
             process.kill()
-            process.communicate(timeout=10)
+            process.communicate(timeout=60)
 
 
 def ask_quick(root: Path, sql: str):

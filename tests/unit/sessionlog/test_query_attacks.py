@@ -216,7 +216,8 @@ class Listener:
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.port = self._socket.getsockname()[1]
         self.came = 0
-        threading.Thread(target=self._listen, daemon=True).start()
+        self._thread = threading.Thread(target=self._listen)
+        self._thread.start()
 
     def _listen(self) -> None:
         while True:
@@ -228,6 +229,8 @@ class Listener:
             peer.close()
 
     def close(self) -> None:
+        self._socket.shutdown(socket.SHUT_RDWR)  # ends `accept`, which closing would not
+        self._thread.join()
         self._socket.close()
 
 
@@ -251,7 +254,7 @@ def run_child(tmp_path: Path, way: str, statements: list[str], *, locked: bool) 
         ],
         input=msgspec.json.encode(task),
         capture_output=True,
-        timeout=100,
+        timeout=300,
         check=False,
         env={
             "PATH": os.environ["PATH"],

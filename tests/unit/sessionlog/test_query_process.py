@@ -14,6 +14,7 @@ import pytest
 from lakehouse.core.errors import SetupError
 from lakehouse.sessionlog.reading.query import QueryFailed, query
 from support.filled_log import fill
+from support.forked_commands import run_command
 from support.processes import descendants, wait_ended
 from support.rows import (
     make_row,
@@ -60,7 +61,7 @@ def test_a_query_ends_with_who_asked_and_leaves_no_spill(tmp_path: Path, number:
     running = descendants(asker.pid)
     assert len(running) >= 2
     asker.send_signal(number)
-    asker.wait(30)
+    asker.wait(60)
     assert wait_ended(running) == set()
     assert list((tmp_path / "tmp").iterdir()) == []
 
@@ -100,16 +101,14 @@ def test_numbers_that_json_lacks_are_strings_however_deep(tmp_path: Path, sql: s
 @pytest.mark.parametrize("format_", ["table", "markdown", "csv", "json"])
 def test_every_format_prints_them(tmp_path: Path, format_: str):
     """By the command itself."""
-    told = subprocess.run(
+    told = run_command(
         [
-            *(sys.executable, "-m", "lakehouse", "query", "--format", format_),
+            "query",
+            "--format",
+            format_,
             "SELECT ['NaN'::DOUBLE, 1] AS a, {'x': 'inf'::DOUBLE} AS b, 'NaN'::DOUBLE AS c",
         ],
         cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-        capture_output=True,
-        text=True,
-        check=False,
         timeout=60,
     )
     assert told.returncode == 0, told.stderr

@@ -49,18 +49,18 @@ query_child.main()
 
 
 def answer_of(
-    tmp_path: Path, way: str, sql: str, *, parquet: int | None = None, memory_bytes: int = 2 << 30
+    tmp_path: Path, way: str, sql: str, *, file: int | None = None, memory_bytes: int = 2 << 30
 ) -> QueryAnswer:
     spill = tmp_path / "spill"
     spill.mkdir(exist_ok=True)
-    task = QueryTask(str(tmp_path / "log"), sql, 100, memory_bytes, 200, str(spill), parquet)
+    task = QueryTask(str(tmp_path / "log"), sql, 100, memory_bytes, 200, str(spill), file)
     ended = subprocess.run(
         [sys.executable, "-P", "-c", _WHOLE_CHILD, way],
         input=msgspec.json.encode(task),
         capture_output=True,
         timeout=100,
         check=True,
-        pass_fds=() if parquet is None else (parquet,),
+        pass_fds=() if file is None else (file,),
         env={"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
     )
     return msgspec.json.decode(ended.stdout, type=QueryAnswer)
@@ -74,7 +74,7 @@ def test_queries_work_whichever_way_there_is(tmp_path: Path, way: str):
     assert answer.error is None
     assert [bytes(cell) for row in answer.rows for cell in row] == [b"6"]
     with (tmp_path / "out.parquet").open("wb") as file:
-        answer = answer_of(tmp_path, way, "FROM sessions", parquet=file.fileno())
+        answer = answer_of(tmp_path, way, "FROM sessions", file=file.fileno())
     assert answer.error is None
     assert pq.read_table(tmp_path / "out.parquet").num_rows == 6
 

@@ -126,7 +126,7 @@ def test_a_tail_is_damage_only_when_its_writer_is_dead(tmp_path: Path):
     assert "cut short" in (next(bad_lines(tmp_path)).reason or "")
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.integers(0, len(WHOLE)), st.booleans())
 def test_a_log_cut_anywhere_shows_exactly_its_whole_rows(length: int, more: bool):
     """Cut at any byte, with or without a row behind the cut: no half row, no whole row lost."""
@@ -142,7 +142,7 @@ def test_a_log_cut_anywhere_shows_exactly_its_whole_rows(length: int, more: bool
         assert "tail" not in kinds, "this writer is dead"
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.integers(0, len(WHOLE) - 1), st.integers(0, 7))
 def test_a_flipped_bit_is_always_noticed(position: int, bit: int):
     """Any bit: the damaged line is listed, and every other row is still there."""

@@ -132,7 +132,7 @@ def test_a_process_that_lives_is_not_reaped(tmp_path: Path, stopped: bool):
         assert seal_log(tmp_path).sealed == ()
     finally:
         child.kill()
-        child.wait(10)
+        child.wait(60)
         assert child.stdout is not None
         child.stdout.close()
 

@@ -7,6 +7,7 @@ import pytest
 
 from lakehouse.core.limits import ROW_BYTES_MAX
 from lakehouse.core.row_codec import encode_line
+from lakehouse.sessionlog import inbox_copies
 from lakehouse.sessionlog.keeping import sealing
 from lakehouse.sessionlog.keeping.sealing import seal
 from lakehouse.sessionlog.keeping.verify import verify
@@ -169,7 +170,7 @@ def test_only_the_newest_manifest_of_the_inbox_is_read(
 
     for number in range(12):
         assert add() == (f"inbox-{number}.jsonl",)
-    monkeypatch.setattr(sealing, "read_manifest", counting)
+    monkeypatch.setattr(inbox_copies, "read_manifest", counting)
     assert add() == ("inbox-12.jsonl",)
     assert read == ["inbox-11.jsonl", "inbox-12.jsonl"]
     assert (verify(tmp_path).rows, verify(tmp_path).duplicates) == (13, 0)

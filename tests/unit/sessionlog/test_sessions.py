@@ -119,7 +119,7 @@ def test_a_log_that_is_not_there_has_no_sessions(tmp_path: Path):
     assert (page.rows, page.next) == ((), None)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 60), st.integers(1, 25), st.integers(0, 2**32))
 def test_pages_give_every_session_once_in_order(total: int, limit: int, seed: int):
     """Several files, rows slightly out of order, some twice: the pages join to the sorted list."""

@@ -89,7 +89,7 @@ def test_kill_9_loses_no_acknowledged_row(tmp_path: Path):
 
 def _reap(child: tuple[subprocess.Popen[str], threading.Timer]) -> list[str]:
     process, timer = child
-    output, _ = process.communicate(timeout=30)
+    output, _ = process.communicate(timeout=60)
     timer.join()
     assert process.returncode == -signal.SIGKILL
     return [line for line in output.splitlines() if len(line) == 32]

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 import pytest
 
@@ -19,6 +20,10 @@ from lakehouse.tracing.intake import IntakeUrl
 from lakehouse.transport.client import HttpClient
 from support.raw_server import Exchange, RawServer
 from support.stack import free_port
+from support.steady_loop import run_steadily
+from support.waiting import WAIT_S
+
+AMPLE_MS = 60_000
 
 
 def items(count: int) -> list[bytes]:
@@ -29,11 +34,13 @@ def bodies(server: RawServer) -> list[list[bytes]]:
     return [request.body.split(b",") for request in server.requests]
 
 
-def channel(url: str, http: HttpClient, **changes: object) -> Channel:
+def channel(
+    url: str, http: HttpClient, *, timeout_ms: int = AMPLE_MS, **changes: object
+) -> Channel:
     receiver = Receiver(
         url=IntakeUrl(url),
         headers={"authorization": "Basic x"},
-        timeout_ms=500,
+        timeout_ms=timeout_ms,
         gzip=False,
         batch=b",".join,
         rejected=lambda reply: int(reply.headers.get("x-rejected", "0")),
@@ -44,18 +51,30 @@ def channel(url: str, http: HttpClient, **changes: object) -> Channel:
 def run(
     handler: Callable[[Exchange], Awaitable[None]],
     use: Callable[[Channel], Awaitable[object]],
+    *,
+    end_s: float = WAIT_S,
+    timeout_ms: int = AMPLE_MS,
     **changes: object,
 ) -> tuple[Channel, RawServer]:
+    """Serve `handler` while `use` has a channel to it; the time of the loop stands in pauses."""
+
     async def whole() -> tuple[Channel, RawServer]:
         async with RawServer(handler) as server:
             http = HttpClient()
-            made = channel(server.url + "/v1/traces", http, **changes)
+            made = channel(server.url + "/v1/traces", http, timeout_ms=timeout_ms, **changes)
             await use(made)
-            await made.close(2.0)
+            await made.close(end_s)
             await http.close()
             return made, server
 
-    return asyncio.run(whole())
+    return run_steadily(whole())
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Wait for what must come."""
+    async with asyncio.timeout(WAIT_S):
+        while not condition():
+            await asyncio.sleep(0.005)
 
 
 async def take(exchange: Exchange) -> None:
@@ -110,8 +129,7 @@ def test_a_batch_is_bounded_in_bytes():
 def test_the_channel_goes_on_after_a_pause():
     async def use(made: Channel) -> None:
         made.offer([b"first"])
-        await asyncio.sleep(0.2)
-        assert made.total.sent == 1
+        await until(lambda: made.total.sent == 1)
         made.offer([b"second"])
 
     made, server = run(take, use)
@@ -120,7 +138,7 @@ def test_the_channel_goes_on_after_a_pause():
 
 
 def test_what_does_not_fit_is_dropped_whole_and_counted_and_nobody_waits():
-    """The receiver hangs; ten thousand offers take no time, and every item is accounted for."""
+    """The receiver hangs; ten thousand offers end without it, and every item is accounted for."""
     hung = asyncio.Event()
 
     async def hang(exchange: Exchange) -> None:
@@ -130,14 +148,12 @@ def test_what_does_not_fit_is_dropped_whole_and_counted_and_nobody_waits():
     async def use(made: Channel) -> None:
         made.offer([b"x" * 100])
         await hung.wait()
-        begun = time.perf_counter()
-        for _ in range(10_000):
+        for _ in range(10_000):  # no `await`: nobody waits
             made.offer([b"x" * 100, b"y" * 100])
-        assert time.perf_counter() - begun < 1.0
         assert made.total.dropped["queue_full"] == 20_000 - 10
         assert made.depth == 1 + 10
 
-    made, _ = run(hang, use, queue_bytes_max=1_000)
+    made, _ = run(hang, use, end_s=0.1, queue_bytes_max=1_000)
     assert made.total.sent == 0
     assert sum(made.total.dropped.values()) == 20_001
 
@@ -164,7 +180,7 @@ def test_retry_after_is_waited_for():
     begun = time.monotonic()
     handler = answering(503, 200, headers=[("retry-after", "1")])
     run(handler, lambda made: deliver(made, 1, done))
-    assert 1.0 <= time.monotonic() - begun < 3.0
+    assert time.monotonic() - begun >= 1.0
     assert done[0].sent == 1
 
 
@@ -199,10 +215,9 @@ def test_a_receiver_that_hangs_is_given_up_within_its_time(no_backoff, monkeypat
     async def use(made: Channel) -> None:
         done.append(await made.deliver(items(2), retries=0))
 
-    begun = time.monotonic()
-    run(hang, use)
-    assert time.monotonic() - begun < 2.0
+    run(hang, use, timeout_ms=300)
     assert done[0].dropped == {"unreachable": 2}
+    assert "timeout_total" in done[0].trouble  # not by its end, after a minute
 
 
 @pytest.mark.parametrize("status", [400, 413, 422])
@@ -245,11 +260,9 @@ def test_what_a_receiver_says_it_refused_is_counted():
 def test_what_waits_at_the_end_is_sent_without_lingering():
     async def use(made: Channel) -> None:
         made.offer(items(5))
-        begun = time.monotonic()
-        await made.close(2.0)
-        assert time.monotonic() - begun < 1.0
+        await made.close(WAIT_S)
 
-    made, server = run(take, use, linger_s=60.0)
+    made, server = run(take, use, linger_s=10 * WAIT_S)
     assert bodies(server) == [items(5)]
     assert (made.total.sent, made.total.dropped) == (5, {})
 
@@ -262,9 +275,7 @@ def test_the_end_is_bounded_and_counts_what_it_could_not_send():
 
     async def use(made: Channel) -> None:
         made.offer(items(5))
-        begun = time.monotonic()
-        await made.close(0.2)
-        assert time.monotonic() - begun < 1.0
+        await made.close(0.2)  # the call itself would end after a minute, and be tried again
         made.offer(items(2))
 
     made, _ = run(hang, use)
@@ -277,10 +288,7 @@ def test_a_receiver_that_comes_back_gets_what_still_waits(no_backoff):
 
     async def use(made: Channel) -> None:
         made.offer(items(1))
-        for _ in range(200):
-            if made.total.dropped:
-                break
-            await asyncio.sleep(0.01)
+        await until(lambda: made.total.dropped)
         assert made.total.dropped == {"unreachable": 1}
         made.offer([b"late"])
 
@@ -289,11 +297,15 @@ def test_a_receiver_that_comes_back_gets_what_still_waits(no_backoff):
     assert (made.total.sent, made.total.dropped) == (1, {"unreachable": 1})
 
 
+def lost_in(made: Channel, count: int) -> bool:
+    return made.total.dropped.get("refused") == count
+
+
 def test_losses_are_logged_once_a_minute(no_backoff, caplog):
     async def use(made: Channel) -> None:
-        for _ in range(3):
+        for lost in (1, 2, 3):
             made.offer(items(1))
-            await asyncio.sleep(0.1)
+            await until(partial(lost_in, made, lost))
 
     made, server = run(answering(403), use)
     assert len(server.requests) == 3

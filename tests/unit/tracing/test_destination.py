@@ -48,6 +48,20 @@ def test_a_langfuse_url_may_name_the_server_or_its_intake(url):
     assert found.headers["x-langfuse-ingestion-version"] == "4"
 
 
+def test_the_page_of_a_trace_is_known_for_langfuse():
+    """Nothing is said of a URL's query, where a key may be; other receivers name no pages."""
+    for url, page in (
+        ("https://cloud.example/base/", "https://cloud.example/base/trace/{trace_id}"),
+        ("https://cloud.example?key=secret", None),
+    ):
+        found = find_destination({"LANGFUSE_URL": url, **KEYS})
+        assert found is not None
+        assert found.trace_page == page
+    found = find_destination(OTLP)
+    assert found is not None
+    assert found.trace_page is None
+
+
 def test_langfuse_urls_are_read_in_the_written_order():
     """The first decides, and is named as what decided."""
     names = ["LANGFUSE_URL", "LANGFUSE_BASE_URL", "LANGFUSE_HOST", "LANGFUSE_BASEURL"]

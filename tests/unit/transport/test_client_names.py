@@ -13,6 +13,7 @@ from lakehouse.transport.client import (
 )
 from support.http_calls import Run, fault_of, fine, limited, post
 from support.raw_server import RawServer
+from support.waiting import WAIT_S
 
 
 class SlowNames:
@@ -25,7 +26,7 @@ class SlowNames:
         if host != "slow.test":
             return await super().getaddrinfo(host, port, **named)  # type: ignore[misc]
         SlowNames.lookups += 1
-        assert await self.run_in_executor(None, SlowNames.answer.wait, 20)  # type: ignore[attr-defined]
+        assert await self.run_in_executor(None, SlowNames.answer.wait, 2 * WAIT_S)  # type: ignore[attr-defined]
         return await super().getaddrinfo("127.0.0.1", port, **named)  # type: ignore[misc]
 
 
@@ -67,10 +68,7 @@ def test_a_name_that_does_not_resolve_costs_one_thread_and_no_other_call(
                     assert (fault.kind, fault.unsent) == ("timeout_connect", True)
             assert SlowNames.lookups == 1
             for host in ("localhost", "127.0.0.1"):
-                reply = await post(
-                    client, f"http://{host}:{server.port}", limited(connect_ms=1_000)
-                )
-                assert reply.status == 200
+                assert (await post(client, f"http://{host}:{server.port}")).status == 200
             await client.close()
 
     run_with_slow_names(case())

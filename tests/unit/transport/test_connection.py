@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from lakehouse.transport.connection import Connection, HttpLimits, HttpReply, TransportFault
 
-LIMITS = HttpLimits(1_000, 1_000, 1_000, 1_000, 100)
+LIMITS = HttpLimits(60_000, 60_000, 60_000, 60_000, 100)
 CHUNKED = (
     b"HTTP/1.1 103 Early\r\nx: y\r\n\r\nHTTP/1.1 429 Slow\r\nRetry-After: 7\r\n"
     b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2;x=y\r\nde\r\n0\r\nt: u\r\n\r\n"
@@ -41,7 +41,7 @@ def exchange(*parts: bytes, lost: bool = False) -> HttpReply | TransportFault | 
         loop = asyncio.get_running_loop()
         connection, sink = Connection(loop), Sink()
         connection.connection_made(sink)
-        call = asyncio.create_task(connection.exchange(b"x", LIMITS, loop.time() + 5))
+        call = asyncio.create_task(connection.exchange(b"x", LIMITS, loop.time() + 60))
         await asyncio.sleep(0)
         for part in parts:
             connection.data_received(part)
@@ -96,7 +96,7 @@ def test_a_peer_that_speaks_or_leaves_first_is_sent_nothing(greeting: bytes | No
             connection.data_received(greeting)
         assert sink.aborted == (greeting is not None)
         with pytest.raises(TransportFault) as caught:
-            await connection.exchange(b"x", LIMITS, loop.time() + 5)
+            await connection.exchange(b"x", LIMITS, loop.time() + 60)
         assert (caught.value.kind, caught.value.unsent) == ("connect", True)
 
     asyncio.run(case())

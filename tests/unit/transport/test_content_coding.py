@@ -48,7 +48,7 @@ def answered(
 
         async with RawServer(handler) as server:
             client = HttpClient()
-            limits = HttpLimits(1_000, 2_000, 2_000, 2_000, body_max)
+            limits = HttpLimits(60_000, 60_000, 60_000, 60_000, body_max)
             try:
                 return await client.get(server.url, headers={}, limits=limits), server
             except TransportFault as fault:
@@ -72,14 +72,14 @@ def test_an_answer_in_any_common_coding_is_opened(coding: str) -> None:
     ("coding", "body", "told"),
     [
         ("gzip", TEXT, "gzip"),
-        ("gzip", gzip.compress(TEXT)[:-9], "whole"),
+        ("gzip", gzip.compress(TEXT, mtime=0)[:-9], "whole"),
         ("deflate", b"\xff" * 40, "deflate"),
         ("br", b"\xff" * 40, "br"),
-        ("zstd", gzip.compress(TEXT), "zstd"),
+        ("zstd", gzip.compress(TEXT, mtime=0), "zstd"),
         ("compress", TEXT, "compress"),
         ("aes128gcm", TEXT, "aes128gcm"),
         ("gzip, gzip, gzip", TEXT, "3 codings"),
-        ("gzip", gzip.compress(b"") * 40, "members"),
+        ("gzip", gzip.compress(b"", mtime=0) * 40, "members"),
     ],
 )
 def test_what_cannot_be_opened_is_told_as_such(coding: str, body: bytes, told: str) -> None:

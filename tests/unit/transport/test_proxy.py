@@ -7,15 +7,17 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, Self
 
+import msgspec
 import pytest
 import uvloop
 
 from lakehouse.transport.client import HttpClient, HttpLimits, HttpReply, TransportFault
 from lakehouse.transport.proxy import Proxies, ProxyAddress
 from support.raw_server import Exchange, RawServer
+from support.waiting import WAIT_S
 
 CERTIFICATE = Path(__file__).parents[2] / "support" / "untrusted_localhost.pem"
-LIMITS = HttpLimits(2_000, 2_000, 2_000, 4_000, 4_096)
+LIMITS = HttpLimits(60_000, 60_000, 60_000, 60_000, 4_096)
 
 
 class TunnelProxy:
@@ -36,7 +38,7 @@ class TunnelProxy:
         for task in self._tasks:
             task.cancel()
         if self._tasks:
-            await asyncio.wait(self._tasks, timeout=5)
+            await asyncio.wait(self._tasks, timeout=WAIT_S)
         await self._server.wait_closed()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -222,10 +224,9 @@ def test_a_proxy_that_hangs_is_given_up_within_the_limit(run: Run) -> None:
         server = await asyncio.start_server(hang, "127.0.0.1", 0)
         url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         client = HttpClient(proxies=Proxies.fixed(url))
+        limits = msgspec.structs.replace(LIMITS, connect_ms=200)
         with pytest.raises(TransportFault) as caught:
-            await client.get(
-                "https://models.invalid/", headers={}, limits=HttpLimits(200, 900, 900, 900, 10)
-            )
+            await client.get("https://models.invalid/", headers={}, limits=limits)
         assert caught.value.kind == "timeout_connect"
         hung.set()
         await client.close()

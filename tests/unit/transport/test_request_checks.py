@@ -48,7 +48,7 @@ def test_a_header_that_would_break_the_request_apart_is_refused(value: str) -> N
         check_header(value, "x")
 
     async def case() -> None:
-        limits = HttpLimits(1_000, 1_000, 1_000, 1_000, 1_000)
+        limits = HttpLimits(60_000, 60_000, 60_000, 60_000, 1_000)
         async with RawServer(never) as server:
             with pytest.raises(ValueError):
                 await HttpClient().get(server.url, headers={"x": value}, limits=limits)

@@ -15,12 +15,16 @@ import pytest
 import lakehouse.transport.request_body as body_module
 from lakehouse.core.errors import InfraError, Refusal
 from lakehouse.transport.asgi import Message
-from lakehouse.transport.daemon import listen_on, serve
+from lakehouse.transport.daemon import serve
 from lakehouse.transport.error_shape import ErrorShape, FailedCall
+from lakehouse.transport.listening import listen_on
 from lakehouse.transport.problem import PROBLEMS
 from lakehouse.transport.response import Response, json_response
 from lakehouse.transport.route import Call, Route, Routes
 from lakehouse.transport.server import Application, Calls
+from support.asgi_exchange import bare_exchange
+from support.steady_loop import run_steadily
+from support.waiting import WAIT_S
 
 IDLE_MS = 200
 HEAD = b"POST /echo HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
@@ -48,7 +52,7 @@ def with_server(use: Callable[[int, Calls], Awaitable[None]], routes: Routes = (
         port = listener.getsockname()[1]
         app = Application(routes, calls=calls)
         serving = asyncio.create_task(
-            serve(app, listener, drain=calls.drain, drain_ms=4_000, on_ready=ready.set)
+            serve(app, listener, drain=calls.drain, drain_ms=60_000, on_ready=ready.set)
         )
         await ready.wait()
         try:
@@ -57,7 +61,7 @@ def with_server(use: Callable[[int, Calls], Awaitable[None]], routes: Routes = (
             os.kill(os.getpid(), signal.SIGTERM)  # the only end that `serve` has
             await serving
 
-    asyncio.run(case())
+    run_steadily(case())
 
 
 @pytest.mark.parametrize(
@@ -80,7 +84,7 @@ def test_a_body_that_stops_is_refused_and_its_connection_closed(
         started_s = time.monotonic()
         writer.write(begun)
         with contextlib.closing(writer):
-            async with asyncio.timeout(3):
+            async with asyncio.timeout(WAIT_S):
                 answer = await reader.read()  # to the end of the connection
         assert time.monotonic() - started_s >= IDLE_MS / 1000
         assert len(calls) == 0
@@ -106,8 +110,12 @@ def test_a_body_that_drips_for_too_long_is_refused(monkeypatch: pytest.MonkeyPat
         await asyncio.sleep(IDLE_MS / 20_000)
         return {"type": "http.request", "body": b" ", "more_body": True}
 
+    async def send(message: Message) -> None:
+        raise AssertionError(message)
+
+    exchange = bare_exchange(receive, send, (b"content-length", b"1000000"))
     with pytest.raises(body_module.Stalled, match=f"{IDLE_MS} ms passed"):
-        asyncio.run(body_module.read_body({"content-length": ["1000000"]}, receive))
+        run_steadily(body_module.read_body(exchange))
     assert pieces > 1
 
 
@@ -123,7 +131,7 @@ def test_a_slow_body_is_taken_while_it_goes_on(monkeypatch: pytest.MonkeyPatch) 
             for piece in (b'{"said": [1', b", ", b"2,", b" 3]}"):
                 await asyncio.sleep(IDLE_MS / 2_000)
                 writer.write(piece)
-            async with asyncio.timeout(3):
+            async with asyncio.timeout(WAIT_S):
                 answer = await reader.read()
         assert time.monotonic() - started_s > IDLE_MS / 1000
         assert answer.endswith(b'\r\n\r\n{"said":[1,2,3]}')
@@ -136,7 +144,7 @@ async def last_answer(port: int, request: bytes) -> bytes:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(request)
     with contextlib.closing(writer):
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(WAIT_S):
             return await reader.read()
 
 
@@ -179,7 +187,7 @@ def test_a_body_in_pieces_is_sent_as_it_comes_and_ends_only_when_whole(
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(b"GET /flow HTTP/1.1\r\nhost: localhost\r\n\r\n")
         with contextlib.closing(writer):
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(WAIT_S):
                 head = await reader.readuntil(b"\r\n\r\n")
                 assert b"transfer-encoding: chunked" in head.lower()
                 assert b"x-lakehouse-trace-id" in head
@@ -289,7 +297,7 @@ def test_a_stop_cuts_a_body_that_is_not_whole() -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(b"GET /flow HTTP/1.1\r\nhost: localhost\r\n\r\n")
         with contextlib.closing(writer):
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(WAIT_S):
                 await reader.readuntil(b"first,\r\n")
                 await calls.drain(0)
                 assert await reader.read() == b""
@@ -302,7 +310,7 @@ async def closed_with(pieces: Pieces, port: int, calls: Calls, *, reset: bool) -
     """Take the first piece, go away, and wait until nothing is made any more."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(b"GET /flow HTTP/1.1\r\nhost: localhost\r\n\r\n")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(WAIT_S):
         await reader.readuntil(b"first,\r\n")
         if reset:
             connection = writer.get_extra_info("socket")
@@ -359,7 +367,7 @@ def test_an_error_takes_the_shape_of_its_route() -> None:
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             writer.write(request.replace(b"\r\n", b"\r\nconnection: close\r\n", 1))
             with contextlib.closing(writer):
-                async with asyncio.timeout(5):
+                async with asyncio.timeout(WAIT_S):
                     answer = await reader.read()
             assert answer.startswith(b"HTTP/1.1 " + status)
             assert answer.endswith(b'{"error":"' + code + b'"}')

@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator
 from typing import Any
 
 from lakehouse.transport.stream import ToldFailure, send_pieces
+from support.asgi_exchange import bare_exchange
 
 
 def test_a_failure_at_the_moment_of_the_stop_is_no_ones_complaint():
@@ -28,7 +29,7 @@ def test_a_failure_at_the_moment_of_the_stop_is_no_ones_complaint():
         async def receive() -> Any:
             await asyncio.Event().wait()
 
-        sending = asyncio.ensure_future(send_pieces(pieces(), receive, send))
+        sending = asyncio.ensure_future(send_pieces(pieces(), bare_exchange(receive, send)))
         await sent.wait()
         await asyncio.sleep(0)  # it waits for the next piece
         await asyncio.sleep(0)

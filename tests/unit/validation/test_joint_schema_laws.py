@@ -104,7 +104,7 @@ def told_or_joint(ours: object, theirs: object) -> tuple[str, CompiledSchema | N
         return refusal.public, None
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 @given(schemas, schemas, st.lists(answers | objects, min_size=1, max_size=12))
 def test_all_that_judges_and_decodes_accepts_what_both_accept(ours, theirs, values):
     """The conjunction, the merged schema, and each schema by itself, value by value."""

@@ -25,7 +25,7 @@ VALUES = ["x", "yy", "z", 1, 2.5, True, None]
 PLACES = ["/a", "/b", "/a/a", "/a/b", "/b/a", "/a/0", "/b/0/a", ""]
 EACH = [["/a/*"], ["/*"], ["/a/*/a"], ["/a/*/*"], ["/a/*/a", "/a/*/b"], ["/*/a", "/*/b", "/b"]]
 EACH += [["/a/*/a", "/b"], ["/a/*/a", "/a/*/b", "/b"], ["/a/*/*/a", "/a/*/*/b", "/a/*/b"]]
-OPTIONS = settings(max_examples=400, deadline=None)
+OPTIONS = settings(max_examples=400)
 
 scalars = st.sampled_from(VALUES)
 texts = st.sampled_from(["x", "yy", "z"])

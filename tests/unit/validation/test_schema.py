@@ -332,7 +332,7 @@ def branches(inner):
     )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.recursive(leaves, branches, max_leaves=8), values)
 def test_findings_and_acceptance_never_disagree(schema, value):
     """Located findings exist exactly when the engine says no; each points at a real place."""

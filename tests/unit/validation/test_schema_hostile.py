@@ -48,7 +48,7 @@ def canary() -> Iterator[Canary]:
     finally:
         canary.server.shutdown()
         canary.server.server_close()
-        thread.join(5)
+        thread.join(60)
 
 
 def remote_schemas(url: str) -> dict[str, object]:
@@ -77,7 +77,7 @@ def remote_schemas(url: str) -> dict[str, object]:
 
 def test_the_canary_sings(canary):
     """Without this, the next test could pass on a dead server."""
-    with urlopen(f"{canary.url}/probe", timeout=5) as answer:
+    with urlopen(f"{canary.url}/probe", timeout=60) as answer:
         assert answer.status == 200
     assert canary.seen == ["/probe"]
 

@@ -144,4 +144,4 @@ def _read(*pieces: bytes) -> list[Attempt]:
     ],
 )
 def test_lines_are_told_to_those_that_ask(accept, wanted):
-    assert wants_lines({"accept": accept} if accept else {}) is wanted
+    assert wants_lines(accept) is wanted

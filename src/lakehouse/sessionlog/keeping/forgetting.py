@@ -19,6 +19,8 @@ from lakehouse.files.disk import Disk
 from lakehouse.files.locks import exclusively
 from lakehouse.files.regular import NotRegular, open_regular
 from lakehouse.sessionlog.forgotten import forgotten_sessions, hide_session
+from lakehouse.sessionlog.index.builder import forget_session
+from lakehouse.sessionlog.index.packs import INDEX
 from lakehouse.sessionlog.keeping.compaction import compact, remove_segment
 from lakehouse.sessionlog.keeping.durability import hold_table, open_durable, untracked_files
 from lakehouse.sessionlog.keeping.sealing import LOCK_WAIT_S, seal
@@ -48,15 +50,20 @@ class Forgotten(msgspec.Struct, frozen=True, kw_only=True):
     left: tuple[str, ...]
 
 
+class _Line(msgspec.Struct):
+    session_id: object = None
+
+
 def forget(
     root: Path, session_id: str, *, table: str | None = None, wait_s: float = LOCK_WAIT_S
 ) -> Forgotten:
     """Hide a session from every reader for good, then remove its rows from the disk.
 
     Sealed segments are compacted without it, the table's files with its rows are rewritten, and
-    older files are deleted. Feedback, replays and idempotency keys of the session are removed too.
-    Safe while daemons run; a row that a living writer holds in its own segment stays there, hidden,
-    until that is sealed, and the inbox belongs to the programs that write it.
+    older files are deleted. Feedback, replays and idempotency keys of the session are removed too,
+    and what the index of the log holds of it. Safe while daemons run; a row that a living writer
+    holds in its own segment stays there, hidden, until that is sealed, and the inbox belongs to the
+    programs that write it.
 
     Args:
         root: The log directory.
@@ -96,11 +103,13 @@ def forget(
                 hint="Forget it again when the table can be written.",
             ) from error
         _remove_segments(root, session_id)
+        forget_session(root / INDEX, session_id)
     return Forgotten(session_id=session_id, rows=len(rows), left=_files_with(root, session_id))
 
 
 def _is_of(line: bytes, session_id: str) -> bool:
-    return bool(msgspec.json.decode(line, type=dict[str, object]).get("session_id") == session_id)
+    # Nothing else of it: a row may hold a number that no Python float does.
+    return msgspec.json.decode(line, type=_Line).session_id == session_id
 
 
 def _remove_from_table(uri: str, session_id: str) -> None:
@@ -123,7 +132,8 @@ def _holds_rows(path: Path, session_id: str) -> bool:
         found = pq.read_table(path, columns=["session_id"], partitioning=None)["session_id"]
     except (OSError, KeyError, pa.ArrowException):
         return False
-    return bool(pc.any(pc.equal(found, session_id)).as_py())
+    # Delta writes views of strings when it deletes rows, which cannot be compared as they are.
+    return bool(pc.any(pc.equal(found.cast(pa.string()), session_id)).as_py())
 
 
 def _remove_segments(root: Path, session_id: str) -> None:

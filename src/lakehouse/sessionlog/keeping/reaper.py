@@ -25,7 +25,7 @@ from lakehouse.sessionlog.layout import ACTIVE, LogFile, log_files
 from lakehouse.sessionlog.lines import classify_file, row_key
 from lakehouse.sessionlog.manifest import read_manifest
 from lakehouse.sessionlog.reading.compacted import row_ids_compacted
-from lakehouse.sessionlog.writing.segments import Segments
+from lakehouse.sessionlog.writing.segments import Record, Segments
 
 CRASHED_MESSAGE: Final = "The process that ran the session ended before the session did."
 _DAEMON: Final = "reaper"
@@ -117,7 +117,9 @@ def _write_rows(root: Path, missing: Collection[_Crashed], disk: Disk) -> list[s
         return []
     segments = Segments(root, daemon=_DAEMON, clock=SystemClock(), disk=disk)
     try:
-        used = {segments.write(crashed_row(session.line)) for session in missing}
+        rows = [Record(crashed_row(each.line), each.row_id, ends=True) for each in missing]
+        segments.write(rows)
+        used = {row.segment for row in rows if row.segment is not None}  # all are written
         for segment in used:
             disk.sync(segment.descriptor)
         disk.sync_directory(root / ACTIVE)

@@ -6,7 +6,6 @@ complete lines are copied from it.
 """
 
 import errno
-import hashlib
 import logging
 import os
 import time
@@ -19,6 +18,7 @@ import msgspec
 from lakehouse.files.disk import Disk, write_durably
 from lakehouse.files.locks import exclusively, lock_held
 from lakehouse.files.regular import NotRegular, open_regular, read_regular
+from lakehouse.sessionlog.inbox_copies import last_copy, reached, tail_digest
 from lakehouse.sessionlog.keeping.reaper import reap_dead
 from lakehouse.sessionlog.layout import (
     ACTIVE,
@@ -36,18 +36,16 @@ from lakehouse.sessionlog.layout import (
     segment_name,
 )
 from lakehouse.sessionlog.lines import dead_writers, split_lines
-from lakehouse.sessionlog.manifest import InboxPart, encode_manifest, examine, read_manifest
+from lakehouse.sessionlog.manifest import InboxPart, encode_manifest, examine
 
 LOCK_WAIT_S: Final = 10.0
 LOCK_AGE_S_MIN: Final = 60.0  # of a lock without segments: its writer may be about to begin
 _INBOX_BYTES_MAX: Final = 64 << 20  # of one sealed copy
-_COPY_MANIFEST: Final = ".jsonl.manifest.json"
 # Something that is no file of ours lies where one should go: told by `odd_entries`, tried again.
 _IN_THE_WAY: Final = frozenset(
     {errno.EISDIR, errno.ENOTDIR, errno.ELOOP, errno.ENXIO, errno.EEXIST, errno.ENOTEMPTY}
     | {os.EX_NOINPUT, errno.EACCES, errno.EPERM}
 )
-_TAIL_BYTES: Final = 4096  # compared to notice a cut; a row ends in its own crc
 
 _log = logging.getLogger(__name__)
 
@@ -121,15 +119,6 @@ def seal(
     return Sealed(reaped.row_ids, tuple(sealed), tuple(removed))
 
 
-def inbox_sealed_to(root: Path, inbox: int) -> int:
-    """Return the offset up to which the inbox, open as `inbox`, was copied to sealed files.
-
-    0 if it was replaced or truncated: its content is newer than the last copy.
-    """
-    _, part = _last_inbox_copy(root)
-    return _reached(inbox, part)
-
-
 def _finished(root: Path, dead: Collection[str], own: Collection[str]) -> list[LogFile]:
     """List active segments to seal: in a writer's order, none before those it wrote earlier.
 
@@ -188,10 +177,10 @@ def _seal_inbox(root: Path, disk: Disk) -> str | None:
     except (FileNotFoundError, NotRegular, PermissionError):
         return None  # `odd_entries` tells of what is no inbox
     try:
-        last, past = _last_inbox_copy(root)
-        start = _reached(source, past)
+        last, past = last_copy(root)
+        start = reached(source, past)
         data, end = _whole_lines(source, start)
-        part = InboxPart(start, end, os.fstat(source).st_ino, _tail_digest(source, start, end))
+        part = InboxPart(start, end, os.fstat(source).st_ino, tail_digest(source, start, end))
     finally:
         os.close(source)
     # Blank lines alone are not worth a copy, unless they fill one: more may stand behind them.
@@ -251,39 +240,6 @@ def _begins_with(data: bytes, path: Path) -> bool:
         return data.startswith(read_regular(path))
     except OSError:
         return False  # something else bears the name
-
-
-def _reached(inbox: int, part: InboxPart | None) -> int:
-    """Return the end of the part, or 0 if it does not belong to the current inbox."""
-    if part is None:
-        return 0
-    status = os.fstat(inbox)
-    if status.st_ino != part.inode or status.st_size < part.end:
-        return 0
-    # Manifests that were written before there was a digest have none.
-    if part.tail_sha256 in {msgspec.UNSET, _tail_digest(inbox, part.start, part.end)}:
-        return part.end
-    return 0
-
-
-def _tail_digest(inbox: int, start: int, end: int) -> str:
-    size = min(_TAIL_BYTES, end - start)
-    return hashlib.sha256(os.pread(inbox, size, end - size)).hexdigest()
-
-
-def _last_inbox_copy(root: Path) -> tuple[int, InboxPart | None]:
-    """Find the newest copy whose manifest can be read: its number, or -1, and what it holds.
-
-    One behind it was cut short by a crash and is made again. Cost: one look at the names in
-    `sealed/` and one manifest, however many copies there were.
-    """
-    names = (path.name for path in (root / SEALED).glob(f"{INBOX_WRITER}-*{_COPY_MANIFEST}"))
-    parts = (name[len(INBOX_WRITER) + 1 : -len(_COPY_MANIFEST)] for name in names)
-    for number in sorted((int(part) for part in parts if part.isdecimal()), reverse=True):
-        manifest = read_manifest(root, segment_name(INBOX_WRITER, number))
-        if manifest is not None:
-            return number, None if manifest.inbox is msgspec.UNSET else manifest.inbox
-    return -1, None
 
 
 # --- Writers that are gone ----------------------------------------------------------------------

@@ -13,7 +13,7 @@ import msgspec
 
 from lakehouse.core.errors import LakehouseError, SetupError
 from lakehouse.core.row_codec import crc_holds
-from lakehouse.sessionlog.keeping.sealing import inbox_sealed_to
+from lakehouse.sessionlog.inbox_copies import inbox_sealed_to
 from lakehouse.sessionlog.layout import INBOX_WRITER, SEALED, TABLE, LogFile, log_files
 from lakehouse.sessionlog.lines import LogLine, classify_lines, may_be_writing, row_key, split_lines
 from lakehouse.sessionlog.manifest import Manifest, digest, read_manifest

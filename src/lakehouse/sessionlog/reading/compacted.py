@@ -17,7 +17,8 @@ from urllib.parse import unquote
 import msgspec
 
 from lakehouse.core.clock import moment_of
-from lakehouse.core.errors import LakehouseError, SetupError
+from lakehouse.core.errors import LakehouseError
+from lakehouse.core.installed import check_installed
 from lakehouse.files.regular import read_regular
 from lakehouse.sessionlog.layout import COMPACTED, IDENTITY, TABLE_STATE
 from lakehouse.sql.quoting import quoted_text, quoted_texts
@@ -58,6 +59,11 @@ class LogIdentity(msgspec.Struct, frozen=True, kw_only=True):
     def application(self) -> str:
         """Name this log in the table's transactions."""
         return f"lakehouse/{self.log_id}"
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether the table is in an object store."""
+        return "://" in self.table
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -288,13 +294,7 @@ def require_delta() -> None:
     Raises:
         SetupError: It is not installed.
     """
-    try:
-        import deltalake  # noqa: F401, PLC0415 - an extra: loaded when there is a table
-    except ImportError as error:
-        raise SetupError(
-            "The log's compacted table needs the Delta library, which is not installed.",
-            hint="pip install 'lakehouse-stack[delta]'",
-        ) from error
+    check_installed("Compacted tables of logs", "deltalake", extra="delta")
 
 
 def read_identity(root: Path) -> LogIdentity | None:
@@ -339,13 +339,18 @@ def plan_path(root: Path, version: int) -> Path:
 
 def table_uri(root: Path, identity: LogIdentity) -> str:
     """Return the table's URI, or its absolute path."""
-    return identity.table if "://" in identity.table else str((root / identity.table).resolve())
+    return identity.table if identity.is_remote else str((root / identity.table).resolve())
+
+
+def open_local_compacted(root: Path) -> Compacted | None:
+    """Open the log's table as `open_compacted`; None too if it is in an object store."""
+    return None if is_remote(root) else open_compacted(root)
 
 
 def is_remote(root: Path) -> bool:
     """Return whether the log's table is in an object store."""
     identity = read_identity(root)
-    return identity is not None and "://" in identity.table
+    return identity is not None and identity.is_remote
 
 
 @contextmanager

@@ -31,10 +31,13 @@ class SessionFilter(msgspec.Struct, frozen=True, kw_only=True):
     since: str | None = None
     until: str | None = None
 
-    def condition(self) -> tuple[str, list[str]]:
+    def condition(
+        self, *, codes: str = _FINDING_CODES, error_code: str = "error.code"
+    ) -> tuple[str, list[str]]:
         """Write it as SQL on the columns of sessions, each value bound to a `?`.
 
-        For the view and the compacted table, with times in UTC.
+        For the view and the compacted table, with times in UTC. `codes` and `error_code` are where
+        another table has the codes of findings and of an outage.
         """
         tests = [
             ("daemon <> ?", REPLAY_DAEMON if self.daemon is None else None),
@@ -45,7 +48,7 @@ class SessionFilter(msgspec.Struct, frozen=True, kw_only=True):
             ("timestamp >= ?::TIMESTAMPTZ", self.since),
             ("(timestamp < ?::TIMESTAMPTZ OR timestamp IS NULL)", self.until),
             ("? IN (model, model_alias)", self.model),
-            (f"list_contains(list_append({_FINDING_CODES}, error.code), ?)", self.code),
+            (f"list_contains(list_append({codes}, {error_code}), ?)", self.code),
         ]
         asked = [(test, value) for test, value in tests if value is not None]
         return " AND ".join(test for test, _ in asked), [value for _, value in asked]

@@ -12,22 +12,27 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
 import lakehouse
 from lakehouse.core.errors import LakehouseError, SetupError
 from lakehouse.files.disk import replacing
-from lakehouse.process.children import Child
+from lakehouse.process.children import LAST_WORDS, Child
 from lakehouse.sessionlog.reading.compacted import is_remote
+from lakehouse.sql.places import SqlPlace
 
 TIMEOUT_MS_DEFAULT: Final = 30_000
 MEMORY_BYTES_DEFAULT: Final = 2 << 30  # of address space; DuckDB gets half and spills to disk
 ROWS_MAX_DEFAULT: Final = 100_000
 _RESULT_BYTES_MAX: Final = 256 << 20
+_LOOK_S: Final = 0.1
+
+FileForm = Literal["parquet", "csv", "jsonl"]
 
 
 class QueryColumn(msgspec.Struct, frozen=True):
@@ -40,12 +45,14 @@ class QueryColumn(msgspec.Struct, frozen=True):
 class QueryResult(msgspec.Struct, frozen=True):
     """A result; each cell is JSON. Values without a form in JSON are strings, times are UTC.
 
-    `warning` says that damaged lines were left out.
+    `warning` says that damaged lines, or whole parts of the log, were left out. `more`: these are
+    only its first rows.
     """
 
     columns: tuple[QueryColumn, ...]
     rows: tuple[tuple[msgspec.Raw, ...], ...]
     warning: str | None = None
+    more: bool = False
 
     def json(self) -> bytes:
         """Write the result as a list of objects, as `lakehouse query --json` prints it."""
@@ -60,7 +67,8 @@ class QueryResult(msgspec.Struct, frozen=True):
 class QueryTask(msgspec.Struct, frozen=True):
     """The child's input on stdin.
 
-    `parquet`: a descriptor that the rows go to, instead of into the answer.
+    `file`: a descriptor that the rows go to, instead of into the answer. `first_bytes`: how much
+    of the first rows is enough; None if it must be all.
     """
 
     root: str
@@ -69,11 +77,16 @@ class QueryTask(msgspec.Struct, frozen=True):
     memory_bytes: int
     cpu_s: int
     spill_directory: str
-    parquet: int | None = None
+    file: int | None = None
+    form: FileForm = "parquet"
+    first_bytes: int | None = None
 
 
 class QueryAnswer(msgspec.Struct, frozen=True):
-    """The child's output on stdout. `refused`: the SQL is at fault, not a limit."""
+    """The child's output on stdout. `refused`: the SQL is at fault, not a limit.
+
+    `internal` is the cause, for the operator.
+    """
 
     columns: tuple[QueryColumn, ...] = ()
     rows: tuple[tuple[msgspec.Raw, ...], ...] = ()
@@ -81,6 +94,17 @@ class QueryAnswer(msgspec.Struct, frozen=True):
     error: str | None = None
     refused: bool = False
     hint: str | None = None
+    internal: str = ""
+    place: SqlPlace | None = None
+    more: bool = False
+
+
+class QueryRefused(SetupError):
+    """The SQL is not one SELECT, or DuckDB refuses it. `place` is what is at fault, if known."""
+
+    def __init__(self, public: str, *, hint: str, place: SqlPlace | None) -> None:
+        super().__init__(public, hint=hint)
+        self.place = place
 
 
 class QueryFailed(LakehouseError):
@@ -94,7 +118,10 @@ def query(
     timeout_ms: int = TIMEOUT_MS_DEFAULT,
     memory_bytes: int = MEMORY_BYTES_DEFAULT,
     rows_max: int = ROWS_MAX_DEFAULT,
-    parquet: Path | None = None,
+    output: Path | None = None,
+    form: FileForm = "parquet",
+    first_bytes: int | None = None,
+    stopped: Callable[[], bool] = lambda: False,
 ) -> QueryResult:
     """Run one SELECT over the views of `open_views`, `log_bad_lines` included.
 
@@ -103,24 +130,28 @@ def query(
         sql: One statement that only reads.
         timeout_ms: Wall clock; the same is allowed as CPU time per core.
         memory_bytes: Address space of the child, beside what its libraries take.
-        rows_max: More rows are an error, never cut silently.
-        parquet: A file that takes the rows, with DuckDB's types, instead of the result; one that is
-            there is replaced, once the new one is whole.
+        rows_max: More rows are an error, never cut silently; with `first_bytes` they are `more`.
+        output: A file that takes the rows instead of the result; one that is there is replaced,
+            once the new one is whole.
+        form: What the file is: Parquet with DuckDB's types, CSV for spreadsheets, or JSON lines.
+        first_bytes: Return the first rows, one at least, as far as they fit into so many bytes.
+        stopped: Asked ten times a second; the query ends when it returns True.
 
     Raises:
-        SetupError: The SQL is not one SELECT, or DuckDB refuses it; one line that says why. Or
-            `parquet` cannot be written.
-        QueryFailed: Time, memory or the size of the result ran out.
+        QueryRefused: The SQL is not one SELECT, or DuckDB refuses it; one line that says why.
+        SetupError: `output` cannot be written.
+        QueryFailed: Time, memory or the size of the result ran out, or it was stopped.
 
     Cost: 0.3 s to start the child, then 1 GB/s of log.
     """
     try:
         sql.encode("utf-8")
     except UnicodeEncodeError as error:  # a shell passed bytes on that are not UTF-8
-        raise SetupError("The SQL is not valid Unicode.", hint="Send it as UTF-8.") from error
+        hint = "Send it as UTF-8."
+        raise QueryRefused("The SQL is not valid Unicode.", hint=hint, place=None) from error
     with (
         tempfile.TemporaryDirectory(prefix="lakehouse-query-") as spill_directory,
-        _beside(parquet) as result,
+        _beside(output) as file,
     ):
         task = QueryTask(
             root=str(root.expanduser().resolve()),
@@ -129,10 +160,12 @@ def query(
             memory_bytes=memory_bytes,
             cpu_s=-(-timeout_ms // 1000) * (os.cpu_count() or 1),
             spill_directory=str(Path(spill_directory).resolve()),
-            parquet=result,
+            file=file,
+            form=form,
+            first_bytes=first_bytes,
         )
-        answer = _answer(_run(task, timeout_ms))
-    return QueryResult(answer.columns, answer.rows, answer.warning)
+        answer = _run(task, timeout_ms, stopped)
+    return QueryResult(answer.columns, answer.rows, answer.warning, answer.more)
 
 
 @contextlib.contextmanager
@@ -160,28 +193,35 @@ def _beside(target: Path | None) -> Iterator[int | None]:
         ) from error
 
 
-def _answer(output: bytes) -> QueryAnswer:
+def _answer(output: bytes, code: int, child: Child) -> QueryAnswer:
+    if not output and code >= 0:
+        raise QueryFailed(
+            "The query's process ended without an answer.",
+            hint="`lakehouse log verify` checks the log; `lakehouse doctor` the rest.",
+            internal=f"the query's process {child.ending}",
+        )
     try:
         answer = msgspec.json.decode(output, type=QueryAnswer)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise QueryFailed(
             "The operating system ended the query: it used too much memory or CPU time.",
             hint="Narrow it with WHERE or LIMIT.",
-            internal=f"no answer from the child: {error}",
+            internal=f"the query's process {child.ending}",
         ) from error
     if answer.error is not None:
         if answer.refused:
-            raise SetupError(answer.error, hint="The views: " + ", ".join(_VIEWS) + ".")
+            hint = "The views: " + ", ".join(_VIEWS) + "."
+            raise QueryRefused(answer.error, hint=hint, place=answer.place)
         hint = answer.hint or "Narrow the query with WHERE or LIMIT."
-        raise QueryFailed(answer.error, hint=hint)
+        raise QueryFailed(answer.error, hint=hint, internal=answer.internal)
     return answer
 
 
 _VIEWS: Final = ("sessions", "attempts", "findings", "replays", "feedback", "log_bad_lines")
 
 
-def _run(task: QueryTask, timeout_ms: int) -> bytes:
-    """Run the child to its end, or kill it; what it wrote on stdout, whole or not."""
+def _run(task: QueryTask, timeout_ms: int, stopped: Callable[[], bool]) -> QueryAnswer:
+    """Run the child to its end, or kill it; its answer."""
     environment = {
         "PATH": os.environ.get("PATH", os.defpath),
         "PYTHONPATH": str(Path(lakehouse.__file__).parent.parent),
@@ -192,33 +232,40 @@ def _run(task: QueryTask, timeout_ms: int) -> bytes:
         environment |= {
             name: value for name, value in os.environ.items() if name.startswith("AWS_")
         }
-    with tempfile.TemporaryFile() as output:
+    with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as output:
+        given.write(msgspec.json.encode(task))
+        given.seek(0)
         child = Child(
             # -P: a file of the working directory is no module of ours.
             [sys.executable, "-P", "-m", "lakehouse.sessionlog.reading.query_child"],
-            stdin=subprocess.PIPE,
+            stdin=given,
             stdout=output,
+            stderr=LAST_WORDS,
             env=environment,
-            pass_fds=() if task.parquet is None else (task.parquet,),
+            pass_fds=() if task.file is None else (task.file,),
             remove=Path(task.spill_directory),
         )
         try:
-            with contextlib.suppress(BrokenPipeError):  # it died early: seen by its silence
-                child.process.communicate(msgspec.json.encode(task), timeout=timeout_ms / 1000)
-        except subprocess.TimeoutExpired as error:
-            raise QueryFailed(
-                f"The query took longer than {timeout_ms / 1000:g} s.",
-                hint="Narrow it with WHERE, or allow it more time.",
-            ) from error
+            _wait(child.process, timeout_ms, stopped)
         finally:
             # Also on Ctrl-C: a query that nobody waits for must not go on.
             code = child.end()
         output.seek(0)
-        data = output.read(_RESULT_BYTES_MAX)
-    if not data and code >= 0:
-        raise QueryFailed(
-            "The query's process ended without an answer.",
-            hint="`lakehouse log verify` checks the log; `lakehouse doctor` the rest.",
-            internal=f"exit code {code}",
-        )
-    return data
+        return _answer(output.read(_RESULT_BYTES_MAX), code, child)
+
+
+def _wait(process: subprocess.Popen[bytes], timeout_ms: int, stopped: Callable[[], bool]) -> None:
+    until_s = time.monotonic() + timeout_ms / 1000
+    while True:
+        try:
+            process.wait(min(_LOOK_S, max(0.0, until_s - time.monotonic())))
+        except subprocess.TimeoutExpired as error:
+            if stopped():
+                raise QueryFailed("The query was stopped.") from error
+            if time.monotonic() >= until_s:
+                raise QueryFailed(
+                    f"The query took longer than {timeout_ms / 1000:g} s.",
+                    hint="Narrow it with WHERE, or allow it more time.",
+                ) from error
+        else:
+            return

@@ -8,6 +8,7 @@ import os
 import re
 import resource
 import sys
+from itertools import accumulate, islice
 from pathlib import Path
 from typing import Final
 
@@ -16,38 +17,36 @@ import msgspec
 
 from lakehouse.core.errors import LakehouseError
 from lakehouse.files.disk import reason
-from lakehouse.process.confinement import Bounds, confine
-from lakehouse.sessionlog.layout import ACTIVE, SEALED, log_files
-from lakehouse.sessionlog.reading.compacted import is_remote, read_identity, table_uri
+from lakehouse.sessionlog.layout import unreadable_parts
 from lakehouse.sessionlog.reading.query import QueryAnswer, QueryColumn, QueryTask
+from lakehouse.sessionlog.reading.restriction import limit, limit_memory, restrict
 from lakehouse.sessionlog.reading.sources import Sources, find_sources, is_damage
 from lakehouse.sessionlog.reading.views import open_views
 from lakehouse.sql.database import open_database
 from lakehouse.sql.gate import NotAQuery, ReadQuery, one_line, read_query
+from lakehouse.sql.places import place_of
 from lakehouse.sql.quoting import quoted_texts
+from lakehouse.tabular.csv_export import csv_lines
 
 _TRIES_MAX: Final = 4  # a segment may be sealed, or a file go, between listing and reading
 _BATCH_ROWS: Final = 10_000
-_TRIED_MAX: Final = 8  # files that writing is tried on; the rest lie in the same directories
+_LINES_AT_ONCE: Final = 500
+_NICE: Final = 10  # sessions come first
 _STRING_OR_NOT_JSON: Final = re.compile(r'"(?:[^"\\]|\\.)*"|-?Infinity|NaN')
-# What libraries look up when they load or count the machine's memory and time zones.
-_SYSTEM: Final = (
-    *("/usr", "/lib", "/lib64", "/bin", "/opt", "/nix", "/proc", "/sys"),
-    *("/etc/ld.so.cache", "/etc/localtime", "/etc/timezone", "/dev/null", "/dev/urandom"),
-)
 
 
 def main() -> None:
     """Read the task from stdin, write the answer to stdout."""
     task = msgspec.json.decode(sys.stdin.buffer.read(), type=QueryTask)
-    _limit(resource.RLIMIT_CPU, task.cpu_s)
-    _limit(resource.RLIMIT_CORE, 0)
+    limit(resource.RLIMIT_CPU, task.cpu_s)
+    limit(resource.RLIMIT_CORE, 0)
+    os.nice(_NICE)
     try:
         answer = _answer(task, spills=_confine(task))
     except MemoryError:
         answer = QueryAnswer(error="The query used more memory than allowed.")
     except LakehouseError as error:
-        answer = QueryAnswer(error=error.public, hint=error.hint)
+        answer = QueryAnswer(error=error.public, hint=error.hint, internal=error.internal)
     except OSError as error:
         hint = "Free some space, or choose another place for the result."
         answer = QueryAnswer(error=f"The query could not be run: {reason(error)}.", hint=hint)
@@ -60,24 +59,7 @@ def _confine(task: QueryTask) -> bool:
     Raises:
         NotConfined: The system cannot hold us to it.
     """
-    root = Path(task.root)
-    files = [file.path for file in log_files(root)]
-    never = [root, *(root / part for part in (ACTIVE, SEALED)), *files[:_TRIED_MAX]]
-    remote = is_remote(root)
-    bounds = Bounds(
-        writable=Path(task.spill_directory),
-        readable=None if remote else _readable(root),
-        network=remote,
-    )
-    return confine(bounds, never).writable
-
-
-def _readable(root: Path) -> tuple[Path, ...]:
-    """List what may be read: the log, its table, and what the interpreter and libraries need."""
-    identity = read_identity(root)
-    table = [Path(table_uri(root, identity))] if identity is not None else []
-    python = {sys.prefix, sys.base_prefix, sys.exec_prefix, *filter(None, sys.path)}
-    return (root, *table, *map(Path, sorted(python)), *map(Path, _SYSTEM))
+    return restrict(Path(task.root), Path(task.spill_directory))
 
 
 def _answer(task: QueryTask, *, spills: bool) -> QueryAnswer:
@@ -85,22 +67,28 @@ def _answer(task: QueryTask, *, spills: bool) -> QueryAnswer:
         with open_database() as connection:
             read = read_query(connection, task.sql)
     except NotAQuery as error:
-        return QueryAnswer(error=str(error), refused=True)
+        place = place_of(error.__cause__, task.sql) if error.__cause__ is not None else None
+        return QueryAnswer(error=str(error), refused=True, place=place)
     root = Path(task.root)
     damaged: str | None = None
+    unread = [*unreadable_parts(root)]
     for last in (False,) * (_TRIES_MAX - 1) + (True,):
         try:
             answer = _run(task, read, trusting=damaged is None, spills=spills)
         except LakehouseError as error:
-            return QueryAnswer(error=error.public, hint=error.hint)
+            return QueryAnswer(error=error.public, hint=error.hint, internal=error.internal)
         except duckdb.Error as error:
             text = one_line(error)
             if damaged is None and is_damage(root, error):
                 damaged = f"Damaged lines were skipped (lakehouse log verify): {text}"
             elif last or not _file_is_gone(error):
-                return QueryAnswer(error=text, refused=not _is_ours(root, error))
+                refused = not _is_ours(root, error)
+                place = place_of(error, task.sql) if refused else None
+                return QueryAnswer(error=text, refused=refused, place=place)
         else:
-            return msgspec.structs.replace(answer, warning=damaged or answer.warning)
+            parts = [f"{one} Its rows are missing (lakehouse log verify)." for one in unread]
+            told = " ".join(filter(None, (*parts, damaged or answer.warning)))
+            return msgspec.structs.replace(answer, warning=told or None)
     raise AssertionError("the last try returns")
 
 
@@ -122,28 +110,77 @@ def _run(task: QueryTask, read: ReadQuery, *, trusting: bool, spills: bool) -> Q
     sources = find_sources(root, trusting=trusting, spill=Path(task.spill_directory))
     # Only now: the libraries that a compacted table needs map a good part of a gigabyte by
     # themselves, and the query shall have all that it was promised.
-    if task.parquet is not None:
+    if task.file is not None and task.form == "parquet":
         import pyarrow.parquet  # noqa: F401, PLC0415 - half a second, for the one that needs it
-    _limit(resource.RLIMIT_AS, _address_space_bytes() + task.memory_bytes)
+    limit_memory(task.memory_bytes)
     with open_views(root, sources, bad="log_bad_lines" in task.sql.lower()) as connection:
         _lock_down(connection, task, sources.paths, spills=spills)
-        relation = connection.sql(read.sql)
-        assert relation is not None, "a SELECT gives a relation"
+        relation = _bound(connection, read.sql)
         columns = tuple(
             QueryColumn(name, str(kind))
             for name, kind in zip(_unique(relation.columns), relation.types, strict=True)
         )
-        if task.parquet is not None:
-            return _write_parquet(
-                relation, columns, task.parquet, task.rows_max, _left_out(sources)
-            )
+        if task.file is not None:
+            if task.form == "parquet":
+                written = _write_parquet(relation, columns, task, task.file)
+            else:
+                written = _write_lines(relation, columns, task, task.file)
+            if written > task.rows_max:
+                return _too_many(task)
+            return QueryAnswer(columns, warning=_left_out(sources))
         # DuckDB writes the JSON: Python would need a package more for times with a zone.
-        texts = relation.project("to_json(COLUMNS(*))::VARCHAR").limit(task.rows_max + 1)
-        rows = texts.fetchall()
-    if len(rows) > task.rows_max:
-        return QueryAnswer(error=f"The result has more than {task.rows_max} rows.")
-    cells = tuple(tuple(_raw(cell) for cell in row) for row in rows)
-    return QueryAnswer(columns, cells, warning=_left_out(sources))
+        rows = _as_json(relation).limit(task.rows_max + 1).fetchall()
+    more = len(rows) > task.rows_max
+    if more and task.first_bytes is None:
+        return _too_many(task)
+    cells = tuple(tuple(_raw(cell) for cell in row) for row in rows[: task.rows_max])
+    if task.first_bytes is not None:
+        sizes = accumulate(sum(len(bytes(cell)) for cell in row) for row in cells)
+        fitting = max(1, sum(size <= task.first_bytes for size in sizes))
+        more, cells = more or fitting < len(cells), cells[:fitting]
+    return QueryAnswer(columns, cells, warning=_left_out(sources), more=more)
+
+
+def _bound(connection: duckdb.DuckDBPyConnection, sql: str) -> duckdb.DuckDBPyRelation:
+    try:
+        relation = connection.sql(sql)
+    except (duckdb.BinderException, duckdb.CatalogException):
+        connection.execute(sql)  # fails too, and its message says where
+        raise
+    assert relation is not None, "a SELECT gives a relation"
+    return relation
+
+
+def _too_many(task: QueryTask) -> QueryAnswer:
+    return QueryAnswer(error=f"The result has more than {task.rows_max} rows.")
+
+
+def _as_json(relation: duckdb.DuckDBPyRelation) -> duckdb.DuckDBPyRelation:
+    return relation.project("to_json(COLUMNS(*))::VARCHAR")
+
+
+def _write_lines(
+    relation: duckdb.DuckDBPyRelation,
+    columns: tuple[QueryColumn, ...],
+    task: QueryTask,
+    descriptor: int,
+) -> int:
+    """Write the rows as CSV or as JSON lines; returns how many there were."""
+    names = [column.name for column in columns]
+    texts = _as_json(relation).limit(task.rows_max + 1).iter_rows()
+    count = 0
+    with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
+        if task.form == "csv":
+            file.writelines(csv_lines(names, [], raw=False))
+        while found := list(islice(texts, _LINES_AT_ONCE)):
+            count += len(found)
+            rows = [[_raw(cell) for cell in row] for row in found]
+            if task.form == "csv":
+                file.writelines(islice(csv_lines(names, rows, raw=False), 1, None))
+            else:
+                lines = (dict(zip(names, row, strict=True)) for row in rows)
+                file.writelines(msgspec.json.encode(line).decode() + "\n" for line in lines)
+    return count
 
 
 def _left_out(sources: Sources) -> str | None:
@@ -155,15 +192,17 @@ def _left_out(sources: Sources) -> str | None:
 def _write_parquet(
     relation: duckdb.DuckDBPyRelation,
     columns: tuple[QueryColumn, ...],
+    task: QueryTask,
     descriptor: int,
-    rows_max: int,
-    warning: str | None,
-) -> QueryAnswer:
-    """Write the rows as Parquet: by pyarrow, because SQL is left no way to write a file."""
+) -> int:
+    """Write the rows as Parquet: by pyarrow, because SQL is left no way to write a file.
+
+    Returns how many there were.
+    """
     import pyarrow as pa  # noqa: PLC0415 - half a second, for the one format that needs it
     import pyarrow.parquet as pq  # noqa: PLC0415 - likewise
 
-    reader = relation.limit(rows_max + 1).to_arrow_reader(_BATCH_ROWS)
+    reader = relation.limit(task.rows_max + 1).to_arrow_reader(_BATCH_ROWS)
     names = [column.name for column in columns]
     written = 0
     # DuckDB marks JSON as a type of Arrow's that few readers of Parquet know; it is text.
@@ -175,14 +214,12 @@ def _write_parquet(
     with os.fdopen(descriptor, "wb") as file, pq.ParquetWriter(file, schema) as writer:
         for batch in reader:
             written += batch.num_rows
-            if written > rows_max:
-                return QueryAnswer(error=f"The result has more than {rows_max} rows.")
             arrays = [
                 column.storage if isinstance(column, pa.ExtensionArray) else column
                 for column in batch.columns
             ]
             writer.write_batch(pa.RecordBatch.from_arrays(arrays, schema=schema))
-    return QueryAnswer(columns, warning=warning)
+    return written
 
 
 def _lock_down(
@@ -220,22 +257,6 @@ def _raw(cell: str | None) -> msgspec.Raw:
 def _quote(found: re.Match[str]) -> str:
     text = found.group()
     return text if text.startswith('"') else f'"{text}"'
-
-
-def _address_space_bytes() -> int:
-    """Return the memory that this process has mapped; 0 if the system does not report it."""
-    try:
-        pages = int(Path("/proc/self/statm").read_text().split()[0])
-    except OSError:
-        return 0
-    return pages * resource.getpagesize()
-
-
-def _limit(what: int, value: int) -> None:
-    _, hard = resource.getrlimit(what)
-    if hard != resource.RLIM_INFINITY:
-        value = min(value, hard)
-    resource.setrlimit(what, (value, value))
 
 
 if __name__ == "__main__":

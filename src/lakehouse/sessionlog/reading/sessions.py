@@ -110,7 +110,7 @@ def list_sessions(
     if not 1 <= limit <= SESSIONS_LIMIT_MAX:
         message = f"`limit` is {limit}; it must be between 1 and {SESSIONS_LIMIT_MAX}."
         raise Refusal("invalid_request", message)
-    before = _decode_cursor(cursor) if cursor is not None else None
+    before = decode_cursor(cursor) if cursor is not None else None
     hidden = forgotten_sessions(root)
     search = _Search(
         where or SessionFilter(), limit=limit, before=before, hidden=hidden, whole=whole
@@ -131,7 +131,7 @@ def session_rows(root: Path, identity: str, *, cursor: str | None = None) -> Ses
 
     One page of at most `PAGE_BYTES_MAX`. Raises and costs as `list_sessions` and `find_rows` do.
     """
-    before = _decode_cursor(cursor) if cursor is not None else None
+    before = decode_cursor(cursor) if cursor is not None else None
     newest = NewestRows(rows_max=_SESSION_ROWS_MAX, bytes_max=PAGE_BYTES_MAX)
     for key, line in rows_of(root, identity):
         order = (ordering_moment(key.timestamp), key.row_id)
@@ -142,7 +142,7 @@ def session_rows(root: Path, identity: str, *, cursor: str | None = None) -> Ses
 
 def _page(newest: NewestRows) -> SessionsPage:
     rows = newest.page()
-    more = _encode_cursor(rows[-1][0]) if newest.floor is not None else None
+    more = encode_cursor(rows[-1][0]) if newest.floor is not None else None
     return SessionsPage(tuple(line for _, line in rows), more)
 
 
@@ -318,11 +318,17 @@ def _without_attempts(line: bytes) -> bytes:
     return msgspec.json.format(msgspec.json.encode(members), indent=-1)
 
 
-def _encode_cursor(order: Order) -> str:
+def encode_cursor(order: Order) -> str:
+    """Write a place in the order of sessions as an opaque text."""
     return base64.urlsafe_b64encode("\n".join(order).encode()).decode().rstrip("=")
 
 
-def _decode_cursor(cursor: str) -> Order:
+def decode_cursor(cursor: str) -> Order:
+    """Read what `encode_cursor` wrote.
+
+    Raises:
+        Refusal: `invalid_request`; it is something else.
+    """
     try:
         text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), b"-_", validate=True).decode()
         moment, row_id = text.split("\n")

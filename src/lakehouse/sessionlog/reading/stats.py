@@ -11,15 +11,15 @@ import duckdb
 import msgspec
 
 from lakehouse.core.errors import LakehouseError, Refusal
-from lakehouse.core.metadata import CLIENT_MEMBER, DOOR_MEMBER, RETRY_MEMBER
-from lakehouse.core.rates import wilson_interval
+from lakehouse.core.metadata import CLIENT_MEMBER, DOOR_MEMBER, KEY_MEMBER, RETRY_MEMBER
 from lakehouse.core.suggestion import did_you_mean
+from lakehouse.sessionlog.reading.counts import Stats, stats_of
 from lakehouse.sessionlog.reading.filters import SessionFilter
 from lakehouse.sessionlog.reading.sources import find_sources, is_damage
 from lakehouse.sessionlog.reading.views import open_views
 
 Dimension = Literal[
-    "model", "kind", "day", "provider", "daemon", "verdict", "offered", "door", "client"
+    "model", "kind", "day", "provider", "daemon", "verdict", "offered", "door", "client", "api_key"
 ]
 
 
@@ -41,32 +41,8 @@ _EXPRESSIONS: Final[dict[str, str]] = {
     ),
     "door": _member(DOOR_MEMBER),
     "client": _member(CLIENT_MEMBER),
+    "api_key": _member(KEY_MEMBER),
 }
-
-
-class Stats(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Counts of sessions and their rates, 0 to 1, or null without a session to rate.
-
-    The rates of answers leave `infra_error` out of what they divide by: an outage is not a bad
-    answer. The intervals are Wilson's, 95 %, as if each session were independent of the others.
-    `repeated` counts the sessions of requests that a client sent again, as it says itself; its rate
-    is of all sessions, and both are left out if there is none. `group` names the values that a part
-    was grouped by; `by` holds the parts, ordered by them.
-    """
-
-    group: dict[str, str | None] | msgspec.UnsetType = msgspec.UNSET
-    sessions: int
-    accepted: int
-    first_shot: int
-    max_iter_exhausted: int
-    infra_error: int
-    first_shot_rate: float | None
-    first_shot_interval: tuple[float, float] | None
-    accepted_rate: float | None
-    accepted_interval: tuple[float, float] | None
-    repeated: int = 0
-    repeated_rate: float | None = None
-    by: "tuple[Stats, ...] | msgspec.UnsetType" = msgspec.UNSET
 
 
 def stats(root: Path, *, by: Sequence[str] = (), where: SessionFilter | None = None) -> Stats:
@@ -76,7 +52,8 @@ def stats(root: Path, *, by: Sequence[str] = (), where: SessionFilter | None = N
         root: The log directory; one that is not there has no sessions.
         by: Any of `model` (our alias), `kind`, `day` (UTC), `provider`, `daemon`, `verdict`,
             `offered` (how the first attempt was offered values of tables), `door` (the API that was
-            called, null for `/v1/iterate`), `client` (the program that called, where it says so).
+            called, null for `/v1/iterate`), `client` (the program that called, where it says so),
+            `api_key` (the name of the caller's key).
         where: Which sessions; replays only if `daemon` asks for them.
 
     Raises:
@@ -105,11 +82,11 @@ def stats(root: Path, *, by: Sequence[str] = (), where: SessionFilter | None = N
         + (f"GROUP BY {names} ORDER BY {names}" if names else "")
     )
     rows = _ask(root, query, values)
-    parts = tuple(_stats(row[len(by) :], dict(zip(by, row, strict=False))) for row in rows)
+    parts = tuple(stats_of(row[len(by) :], dict(zip(by, row, strict=False))) for row in rows)
     if not by:
         return msgspec.structs.replace(parts[0], group=msgspec.UNSET, by=())
     totals = [sum(row[len(by) + index] for row in rows) for index in range(6)]
-    return msgspec.structs.replace(_stats(tuple(totals), {}), group=msgspec.UNSET, by=parts)
+    return msgspec.structs.replace(stats_of(tuple(totals), {}), group=msgspec.UNSET, by=parts)
 
 
 def _ask(root: Path, query: str, values: list[str]) -> list[tuple[Any, ...]]:
@@ -125,22 +102,3 @@ def _ask(root: Path, query: str, values: list[str]) -> list[tuple[Any, ...]]:
                 hint="`lakehouse log verify` finds what is damaged.",
             ) from error
     raise AssertionError("the second try returns or raises")
-
-
-def _stats(counts: tuple[Any, ...], group: dict[str, str | None]) -> Stats:
-    sessions, accepted, first_shot, exhausted, infra_error, repeated = counts
-    rated = sessions - infra_error
-    return Stats(
-        group=group,
-        sessions=sessions,
-        accepted=accepted,
-        first_shot=first_shot,
-        max_iter_exhausted=exhausted,
-        infra_error=infra_error,
-        first_shot_rate=first_shot / rated if rated else None,
-        first_shot_interval=wilson_interval(first_shot / rated, rated) if rated else None,
-        accepted_rate=accepted / rated if rated else None,
-        accepted_interval=wilson_interval(accepted / rated, rated) if rated else None,
-        repeated=repeated,
-        repeated_rate=repeated / sessions if repeated else None,
-    )

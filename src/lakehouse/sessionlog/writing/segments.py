@@ -1,5 +1,6 @@
-"""The numbered segment files of one writer: lock first, then files, each record in one write.
+"""The numbered segment files of one writer: lock first, then files, many records in one write.
 
+Each record begins and ends with a newline, so that a write that is cut short harms one record only.
 It does not continue a file it did not create, or write the rest of a record that was cut
 short: the rest would be glued behind another writer's record. Not thread-safe; the writer locks.
 
@@ -7,12 +8,13 @@ Every new segment begins with the started lines of the sessions that still run, 
 that cleans up after this writer finds them in its newest file, whatever became of the older ones.
 """
 
-import asyncio
 import contextlib
 import errno
 import os
 import time
 import uuid
+from collections.abc import Sequence
+from operator import attrgetter
 from pathlib import Path
 from typing import Final
 
@@ -20,7 +22,7 @@ import msgspec
 
 import lakehouse
 from lakehouse.core.clock import Clock, timestamp
-from lakehouse.core.errors import LogUnavailable, SetupError
+from lakehouse.core.errors import SetupError
 from lakehouse.core.row import SegmentHeader
 from lakehouse.core.row_codec import encode_line
 from lakehouse.files.disk import Disk, reason
@@ -31,9 +33,11 @@ from lakehouse.sessionlog.writing.space import Reserve
 RUNTIME: Final = "python"
 SEGMENT_BYTES_MAX: Final = 64 << 20  # then the next segment begins
 SEGMENT_AGE_S_MAX: Final = 3_600.0  # also then, if anything is in it
+WRITE_BYTES_MAX: Final = 1 << 20  # of several records in one write; a larger one is written alone
 _RUNNING_MAX: Final = 10_000  # started lines that are carried along; more is a leak
 _WRITES_MAX: Final = 2  # of one record in one segment; then once more in a new one
 _LOCK_TRIES_MAX: Final = 5
+_LINE: Final = attrgetter("line")
 
 
 class Segment:
@@ -53,6 +57,18 @@ class Segment:
             return os.path.samestat(os.fstat(self.descriptor), self.path.stat())
         except OSError:
             return False
+
+
+class Record(msgspec.Struct, eq=False):
+    """A line of a session: the one that it leaves when it starts, or the row that ends it.
+
+    `segment` is the file that the line lies in, not durable yet; None until it is written.
+    """
+
+    line: bytes
+    row_id: str
+    ends: bool
+    segment: Segment | None = None
 
 
 class Segments:
@@ -87,43 +103,45 @@ class Segments:
         self._lock: int | None = None
         self._number = 0
 
-    def write(self, line: bytes, *, starts: str | None = None, ends: str | None = None) -> Segment:
-        r"""Write one record as `\n` + line + `\n`, again and whole while it fails.
+    def write(self, records: Sequence[Record]) -> None:
+        """Write records in their order, many in one write; each again and whole while it fails.
+
+        A session is carried from segment to segment from its started line to its row.
 
         Args:
-            line: Of a row or a started session.
-            starts: The `row_id` of a session whose started line this is: it is carried from
-                segment to segment until its row is written.
-            ends: The `row_id` of a session whose row this is.
-
-        Returns:
-            The segment it lies in; not durable yet.
+            records: Without a segment; each that is written has one afterwards.
 
         Raises:
-            OSError: Neither the current segment nor a new one took it.
+            OSError: Neither the current segment nor a new one took those that have none.
         """
-        self.rotate_if_due()
-        record = b"\n%b\n" % line
-        tries = _WRITES_MAX if self.current is not None else 0
-        segment = self.current or self.next()
-        while True:
-            try:
-                self._write_once(segment, record)
-                break
-            except OSError as error:
-                if tries == 0:
-                    raise
-                self.reserve.give_up(error)
-            tries -= 1
-            if tries == 0:
-                segment = self.next()
-        if ends is not None:
-            self.running.pop(ends, None)
-        elif starts is not None:
-            while len(self.running) >= _RUNNING_MAX:
-                del self.running[next(iter(self.running))]
-            self.running[starts] = line
-        return segment
+        failures = 0
+        if self.current is None:
+            self.next()
+            failures = _WRITES_MAX
+        while records:
+            self.rotate_if_due()
+            segment = self.current
+            assert segment is not None, "one that is due is replaced, or kept"
+            lines = self._together(list(map(_LINE, records)), segment)
+            whole, error = self._write_once(lines, segment)
+            for record in records[:whole]:
+                record.segment = segment
+                if record.ends:
+                    self.running.pop(record.row_id, None)
+                    continue
+                while len(self.running) >= _RUNNING_MAX:
+                    del self.running[next(iter(self.running))]
+                self.running[record.row_id] = record.line
+            records = records[whole:]
+            if error is None:
+                failures = 0
+                continue
+            self.reserve.give_up(error)
+            failures = 1 if whole else failures + 1  # those before a torn one have not failed
+            if failures > _WRITES_MAX:
+                raise error
+            if failures == _WRITES_MAX:
+                self.next()
 
     def next(self) -> Segment:
         """Begin a new segment; the one before is retired, whether that works or not.
@@ -165,15 +183,14 @@ class Segments:
         )
         self._number += 1
         segment = Segment(path, self._disk.create(path))
+        # What it begins with does not count: it would make a segment full before its first row.
         try:
-            self._write_once(segment, encode_line(header) + b"\n")
+            self._write_whole(segment, encode_line(header) + b"\n")
             for line in self.running.values():
-                self._write_once(segment, b"\n%b\n" % line)
+                self._write_whole(segment, b"\n%b\n" % line)
         except OSError:
             self._remove(segment)
             raise
-        # What it began with does not count: it would make a segment full before its first row.
-        segment.records = segment.bytes = 0
         return segment
 
     def retire(self, segment: Segment | None = None) -> None:
@@ -220,13 +237,41 @@ class Segments:
             os.close(self._lock)
             self._lock = None
 
-    def _write_once(self, segment: Segment, record: bytes) -> None:
-        written = self._disk.write(segment.descriptor, record)
-        # Even a cut record makes the segment worth keeping for a person who looks into the damage.
-        segment.records += 1
+    def _together(self, lines: list[bytes], segment: Segment) -> list[bytes]:
+        """Take the first lines, as many as one write and the segment hold; at least one."""
+        room = min(WRITE_BYTES_MAX, self._bytes_max - segment.bytes)
+        if sum(map(len, lines)) + 2 * len(lines) <= room:
+            return lines
+        count = 0
+        for line in lines:
+            room -= len(line) + 2
+            if room < 0:
+                break
+            count += 1
+        return lines[: max(1, count)]
+
+    def _write_once(self, lines: list[bytes], segment: Segment) -> tuple[int, OSError | None]:
+        r"""Write each line as `\n` + line + `\n`, all with one call; gives how many are whole."""
+        data = b"\n%b\n" % b"\n\n".join(lines)
+        try:
+            written = self._disk.write(segment.descriptor, data)
+        except OSError as error:
+            return 0, error
+        # Even a cut line makes the segment worth keeping for a person who looks into the damage.
+        segment.records += len(lines)
         segment.bytes += written
-        if written != len(record):
-            raise OSError(errno.EIO, f"short write: {written} of {len(record)} bytes")
+        if written == len(data):
+            return len(lines), None
+        whole, end = 0, len(lines[0]) + 2
+        while end <= written:
+            whole += 1
+            end += len(lines[whole]) + 2
+        return whole, _cut_short(written, len(data))
+
+    def _write_whole(self, segment: Segment, data: bytes) -> None:
+        written = self._disk.write(segment.descriptor, data)
+        if written != len(data):
+            raise _cut_short(written, len(data))
 
     def _hold_lock(self) -> None:
         """Make sure that our lock file still tells others that this writer lives."""
@@ -258,36 +303,8 @@ class Segments:
             segment.path.unlink(missing_ok=True)
 
 
-class PendingRow(msgspec.Struct, eq=False):
-    """A row that is written and waits for its sync; `since_s` in its loop's time."""
-
-    line: bytes
-    segment: Segment
-    future: "asyncio.Future[None]"
-    since_s: float
-
-
-def settle(rows: list[PendingRow], trouble: str | None) -> None:
-    """Resolve the callers' futures, each loop woken once."""
-    loops: dict[asyncio.AbstractEventLoop, list[asyncio.Future[None]]] = {}
-    for row in rows:
-        loops.setdefault(row.future.get_loop(), []).append(row.future)
-    for loop, futures in loops.items():
-        try:
-            loop.call_soon_threadsafe(resolve, futures, trouble)
-        except RuntimeError:
-            continue  # the loop is closed: nobody waits there any more
-
-
-def resolve(futures: "list[asyncio.Future[None]]", trouble: str | None) -> None:
-    """Answer who still waits; runs in the futures' own loop."""
-    for future in futures:
-        if future.done():
-            continue
-        if trouble is None:
-            future.set_result(None)
-        else:
-            future.set_exception(LogUnavailable(trouble))
+def _cut_short(written: int, wanted: int) -> OSError:
+    return OSError(errno.EIO, f"short write: {written} of {wanted} bytes")
 
 
 def text_of(error: OSError | SetupError) -> str:

@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from lakehouse.cli.table import cell_text
+from lakehouse.core.json_text import cell_text
 
 # Also the full-width forms, which some spreadsheets take for the same.
 _FORMULA: Final = re.compile(r"[=+\-@\t\r\n＝＋－＠]")
