@@ -130,7 +130,7 @@ def test_rows_equal_calls_through_a_day(tmp_path: Path) -> None:
             assert day.ask("near", late).status == 401
             assert day.reload().status == 200
             assert day.ask("near", late).status == 200
-            some_more(CALLERS)
+            some_more(times(CALLERS, 200))
 
         assert load.cut == []
         victim = children_of(process.pid)[0]
