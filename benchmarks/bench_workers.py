@@ -2,20 +2,20 @@
 
 Usage: python benchmarks/bench_workers.py [--workers N] [--sessions N] [--rounds R] [--output DIR]
 
-Each round asks one process and N workers for the same first shots, durable, 64 in flight on
-connections that stay open. The load, its model and the workers share the processors: what the load
-and the model take, the workers lack, so that it is in the table. Each round also runs a loop that
-shares nothing, in one process and in N: what processors of this machine do at once. Prints a table
-and writes it, with everything needed to repeat it, under benchmarks/runs/.
+Each round asks one process, N workers, and N stacks that share nothing for the same first shots,
+durable, 64 in flight on connections that stay open. The stacks apart are the yardstick: what this
+machine gives to as many processes. The load, its model and the daemons share the processors: what
+load and model take is in the table. Prints a table and writes it, with everything needed to repeat
+it, under benchmarks/runs/.
 """
 
 import argparse
-import subprocess
+import asyncio
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -42,14 +42,6 @@ from support.processes import children_of
 
 IN_FLIGHT = 64
 REQUEST = request_of("ok")
-LOOP_ROUNDS = 20_000_000
-LOOP = f"""
-import time
-begun_s = time.perf_counter()
-for _ in range({LOOP_ROUNDS}):
-    pass
-print(time.perf_counter() - begun_s)
-"""
 
 
 class Turn(NamedTuple):
@@ -64,30 +56,32 @@ def members(pid: int) -> list[int]:
 
 
 @contextmanager
-def stack(directory: Path, workers: int) -> Iterator[tuple[int, int]]:
+def stacks(directories: Sequence[Path], workers: int) -> Iterator[tuple[list[int], list[int]]]:
+    """Start a daemon in each directory; gives their ports and all their processes."""
     arguments = ("-m", "lakehouse", "up", "--workers", str(workers))
-    with process(*arguments, cwd=directory) as (daemon, greeting):
-        yield port_of(greeting), daemon.pid
+    with ExitStack() as ends:
+        started = [ends.enter_context(process(*arguments, cwd=each)) for each in directories]
+        pids = [pid for daemon, _ in started for pid in members(daemon.pid)]
+        yield [port_of(greeting) for _, greeting in started], pids
 
 
-def one_turn(directory: Path, workers: int, sessions: int, model: int) -> Turn:
-    """Warm a stack, and load it."""
-    with stack(directory, workers) as (port, pid):
-        uvloop.run(load(port, [REQUEST], max(IN_FLIGHT, sessions // 10), in_flight=IN_FLIGHT))
-        used_s = sum(map(cpu_s, members(pid)))
+async def loads(ports: Sequence[int], sessions: int) -> None:
+    """Load all ports at once, each with its share."""
+    share, at_once = sessions // len(ports), IN_FLIGHT // len(ports)
+    await asyncio.gather(*(load(port, [REQUEST], share, in_flight=at_once) for port in ports))
+
+
+def one_turn(directories: Sequence[Path], workers: int, sessions: int, model: int) -> Turn:
+    """Warm the stacks, and load them."""
+    with stacks(directories, workers) as (ports, pids):
+        uvloop.run(loads(ports, max(IN_FLIGHT, sessions // 10)))
+        used_s = sum(map(cpu_s, pids))
         rest_s, begun_s = time.process_time() + cpu_s(model), time.perf_counter()
-        uvloop.run(load(port, [REQUEST], sessions, in_flight=IN_FLIGHT))
+        uvloop.run(loads(ports, sessions))
         took_s = time.perf_counter() - begun_s
-        used_s = sum(map(cpu_s, members(pid))) - used_s
+        used_s = sum(map(cpu_s, pids)) - used_s
         rest_s = time.process_time() + cpu_s(model) - rest_s
         return Turn(sessions / took_s, used_s / sessions * 1000, rest_s / sessions * 1000)
-
-
-def loops_per_s(processes: int) -> float:
-    """Run a loop in so many processes at once; gives the rounds of all in a second."""
-    command = [sys.executable, "-c", LOOP]
-    started = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(processes)]
-    return sum(LOOP_ROUNDS / float(each.communicate()[0]) for each in started)
 
 
 def main() -> None:
@@ -97,27 +91,33 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--output", type=Path, default=HERE / "runs")
     asked = parser.parse_args()
-    counts = (1, asked.workers)
-    loops: list[float] = []
-    found: dict[int, list[Turn]] = {count: [] for count in counts}
     with (
         tempfile.TemporaryDirectory(dir=HERE) as name,
         process(str(HERE / "mock_model.py")) as (model, line),
     ):
-        directory = Path(name)
-        write_project(directory, line.strip())
+        apart = [Path(name, str(number)) for number in range(asked.workers)]
+        for directory in apart:
+            directory.mkdir()
+            write_project(directory, line.strip())
+        ways = {
+            "one process": (apart[:1], 1),
+            f"{asked.workers} workers": (apart[:1], asked.workers),
+            f"{asked.workers} stacks apart": (apart, 1),
+        }
+        found: dict[str, list[Turn]] = {way: [] for way in ways}
         for turn in range(asked.rounds):
-            for count in counts if turn % 2 == 0 else counts[::-1]:
-                found[count].append(one_turn(directory, count, asked.sessions, model.pid))
-            loops.append(loops_per_s(asked.workers) / loops_per_s(1))
-        where = f"{file_system(directory)}, one fdatasync {fdatasync_ms(directory):.3f} ms"
-    ratios = [many.per_s / one.per_s for one, many in zip(*found.values(), strict=True)]
-    lines = table_head("workers", "sessions/s", "CPU ms a session", "beside, load and model")
-    for count, turns in found.items():
-        shown = (spread([getattr(each, name) for each in turns], 2) for name in Turn._fields)
-        lines.append(f"| {count} | {' | '.join(shown)} |")
-    lines += ["", f"{asked.workers} workers to one, in turns: {spread(ratios, 2)}."]
-    lines.append(f"A loop of Python, {asked.workers} processes to one: {spread(loops, 2)}.")
+            for way in ways if turn % 2 == 0 else reversed(ways):
+                found[way].append(one_turn(*ways[way], asked.sessions, model.pid))
+        where = f"{file_system(apart[0])}, one fdatasync {fdatasync_ms(apart[0]):.3f} ms"
+    lines = table_head("", "sessions/s", "to one process", "CPU ms a session", "load and model, ms")
+    for way, turns in found.items():
+        pairs = zip(turns, found["one process"], strict=True)
+        ratios = spread([many.per_s / one.per_s for many, one in pairs], 2)
+        rate, cpu, rest = (
+            spread([getattr(each, field) for each in turns], digits)
+            for field, digits in zip(Turn._fields, (0, 2, 2), strict=True)
+        )
+        lines.append(f"| {way} | {rate} | {ratios} | {cpu} | {rest} |")
     command = (
         f"python benchmarks/bench_workers.py --workers {asked.workers} "
         f"--sessions {asked.sessions} --rounds {asked.rounds}"
