@@ -32,10 +32,10 @@ demo: setup
 	@$(BIN)/lakehouse demo
 
 # Needs nginx, openssl and systemd-analyze: apt-get install nginx-light openssl systemd. Tests wait
-# for much, so that three files of them run at a time.
+# for much, so that three files of them run at a time, in their order: the longest are not the last.
 test: setup
 	@$(BIN)/lakehouse models pull smollm2
-	$(BIN)/python -m pytest -n 3 --dist loadfile
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 	@$(BIN)/python tools/run_parity.py --tell
 
 parity: setup
@@ -53,7 +53,7 @@ clients-update: setup
 
 # Needs Chromium: apt-get install chromium. Pictures go to browser-artefacts, or LAKEHOUSE_SCREENSHOTS.
 browser: setup
-	$(BIN)/python -m pytest -n 2 --dist loadfile tests/browser
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder tests/browser
 
 # Needs Go 1.26. The build takes minutes the first time.
 HELM := helm.sh/helm/v3/cmd/helm@v3.22.0
@@ -67,13 +67,14 @@ chart: setup
 container: setup
 	$(BIN)/python -m pytest tests/container/test_image.py
 
-# Needs strace, FUSE 3 and loop devices: apt-get install strace fuse3 e2fsprogs mount.
+# Needs strace, FUSE 3 and loop devices: apt-get install strace fuse3 e2fsprogs mount. Its tests wait
+# for disks and for processes to end, so that two files of them run at a time.
 faults: setup
-	$(BIN)/python -m pytest tests/faults
+	$(BIN)/python -m pytest -n 2 --dist loadfile tests/faults
 
 # The same scenarios with far larger counts: an hour or two.
 faults-long: setup
-	LAKEHOUSE_FAULTS=long $(BIN)/python -m pytest tests/faults
+	LAKEHOUSE_FAULTS=long $(BIN)/python -m pytest -n 2 --dist loadfile tests/faults
 
 check: setup
 	$(BIN)/ruff check .

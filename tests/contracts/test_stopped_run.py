@@ -42,7 +42,7 @@ def test_a_stopped_run_names_cause_and_address(tmp_path: Path, command: str) -> 
         )
         (tmp_path / "lakehouse.toml").write_text(scripted)
         assert lakehouse(tmp_path, *words).returncode == 0
-        words = ["replay", "--concurrency", "2"]
+        words = ["replay", "--concurrency", "8"]
     port = free_port()
     (tmp_path / "lakehouse.toml").write_text(config(port))
 
