@@ -74,7 +74,7 @@ faults: setup
 
 # The same scenarios with far larger counts: an hour or two.
 faults-long: setup
-	LAKEHOUSE_FAULTS=long $(BIN)/python -m pytest -n 2 --dist loadfile tests/faults
+	LAKEHOUSE_FAULTS=long $(BIN)/python -m pytest tests/faults
 
 check: setup
 	$(BIN)/ruff check .
