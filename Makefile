@@ -32,10 +32,10 @@ demo: setup
 	@$(BIN)/lakehouse demo
 
 # Needs nginx, openssl and systemd-analyze: apt-get install nginx-light openssl systemd. Tests wait
-# for much, so that three files of them run at a time, in their order: the longest are not the last.
+# for much, so that three files of them run at a time.
 test: setup
 	@$(BIN)/lakehouse models pull smollm2
-	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 3 --dist loadfile
 	@$(BIN)/python tools/run_parity.py --tell
 
 parity: setup
@@ -53,7 +53,7 @@ clients-update: setup
 
 # Needs Chromium: apt-get install chromium. Pictures go to browser-artefacts, or LAKEHOUSE_SCREENSHOTS.
 browser: setup
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder tests/browser
+	$(BIN)/python -m pytest -n 2 --dist loadfile tests/browser
 
 # Needs Go 1.26. The build takes minutes the first time.
 HELM := helm.sh/helm/v3/cmd/helm@v3.22.0
