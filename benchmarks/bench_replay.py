@@ -23,21 +23,10 @@ from lakehouse.config.load import load_config
 from lakehouse.core.context import call_context
 from lakehouse.core.session import IterateRequest
 from lakehouse.stack import Stack
+from project import SCHEMA
 from rig import HERE, file_system, heading, write_result
 
 ANSWER = '{"event":"delay","airport":"OSL","city":"Oslo","delay_minutes":25,"quote":"late"}'
-SCHEMA = {
-    "type": "object",
-    "properties": {
-        "event": {"enum": ["delay", "closure", "diversion"]},
-        "airport": {"type": "string", "pattern": "^[A-Z]{3}$"},
-        "city": {"type": "string"},
-        "delay_minutes": {"type": ["integer", "null"], "minimum": 0},
-        "quote": {"type": "string"},
-    },
-    "required": ["event", "airport", "city", "quote"],
-    "additionalProperties": False,
-}
 CONFIG = """
 [log]
 path = "log"

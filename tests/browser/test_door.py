@@ -5,7 +5,6 @@ port.
 """
 
 import http.server
-import threading
 from collections.abc import Iterator
 
 import pytest
@@ -13,6 +12,7 @@ from playwright.sync_api import Browser, Page
 
 from browser.conftest import Visit
 from lakehouse.gateway.auth import new_key
+from support.handler_server import serving
 from support.stack import call
 from support.visited_stacks import running_cities
 from support.watched_browser import Watch, visiting
@@ -47,12 +47,8 @@ def evil(cities: str) -> Iterator[str]:
         def log_message(self, *_: object) -> None:
             pass
 
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Evil) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://evil.example:{server.server_port}"
-        server.shutdown()
-        thread.join()
+    with serving(Evil) as port:
+        yield f"http://evil.example:{port}"
 
 
 def test_signing_in_and_out(visit: Visit, keyed: str, watch: Watch):

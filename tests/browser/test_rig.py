@@ -2,7 +2,6 @@
 
 import http.server
 import re
-import threading
 from collections.abc import Iterator
 from html import escape
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -11,6 +10,7 @@ import pytest
 from playwright.sync_api import Browser
 
 from browser.conftest import Visit
+from support.handler_server import serving
 from support.hostile_texts import TEXTS
 from support.watched_browser import Watch, visiting
 
@@ -38,12 +38,8 @@ class Pages(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Pages) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
+    with serving(Pages) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 def page(server: str, body: str, policy: str | None = None) -> str:

@@ -25,26 +25,14 @@ TRIES_MAX = 4
 WAIT_MS = 700  # 20 s in the measure of nginx's 60 s
 HEARTBEAT_MS = 330  # 10 s likewise
 PROMPT = "rather long: delayed"  # 4 s
-CONFIG = """
-daemon off;
-master_process off;
-pid {directory}/nginx.pid;
-error_log stderr;
-events {{ worker_connections 64; }}
-http {{
-  access_log off;
-  client_body_temp_path {directory}/body;
-  proxy_temp_path {directory}/proxy;
-  fastcgi_temp_path {directory}/fastcgi;
-  uwsgi_temp_path {directory}/uwsgi;
-  scgi_temp_path {directory}/scgi;
-  server {{
-    listen 127.0.0.1:{port};
-    location / {{
-      proxy_pass http://127.0.0.1:{upstream};
-      proxy_http_version {version};
-      proxy_read_timeout {read_s}s;
-    }}
+HTTP = """
+access_log off;
+server {{
+  listen 127.0.0.1:{port};
+  location / {{
+    proxy_pass http://127.0.0.1:{upstream};
+    proxy_http_version {version};
+    proxy_read_timeout {read_s}s;
   }}
 }}
 """
@@ -55,12 +43,8 @@ def proxy(directory: Path, upstream: int, version: str) -> Iterator[int]:
     """Run nginx before a port, at which it speaks this version of HTTP; gives its own port."""
     port = free_port()
     directory.mkdir()
-    (directory / "nginx.conf").write_text(
-        CONFIG.format(
-            directory=directory, port=port, upstream=upstream, read_s=READ_S, version=version
-        )
-    )
-    with nginx(directory, lambda: _listens(port)):
+    http = HTTP.format(port=port, upstream=upstream, version=version, read_s=READ_S)
+    with nginx(directory, http, lambda: _listens(port)):
         yield port
 
 

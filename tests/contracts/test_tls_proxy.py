@@ -20,21 +20,6 @@ from support.stack import Answer, call, free_port
 from support.waiting import wait_until
 
 CONFIG = Path(__file__).parents[2] / "deploy" / "nginx" / "lakehouse.conf"
-AROUND = """
-daemon off;
-master_process off;
-pid {directory}/nginx.pid;
-error_log stderr;
-events {{ worker_connections 64; }}
-http {{
-  client_body_temp_path {directory}/body;
-  proxy_temp_path {directory}/proxy;
-  fastcgi_temp_path {directory}/fastcgi;
-  uwsgi_temp_path {directory}/uwsgi;
-  scgi_temp_path {directory}/scgi;
-  include {directory}/lakehouse.conf;
-}}
-"""
 HEARTBEAT_MS = 200
 DRAIN_MS = 4_000  # the session that is left in the middle is ended
 
@@ -85,7 +70,6 @@ def write_config(directory: Path, changes: Mapping[str, str]) -> None:
         assert old in text, f"{CONFIG} has no {old!r}"
         text = text.replace(old, new)
     (directory / "lakehouse.conf").write_text(text)
-    (directory / "nginx.conf").write_text(AROUND.format(directory=directory))
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +93,7 @@ def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
             "http://127.0.0.1:4110": f"http://127.0.0.1:{door.port}",
         }
         write_config(directory, changes)
-        with nginx(directory, lambda: _listens(plain)):
+        with nginx(directory, f"include {directory}/lakehouse.conf;", lambda: _listens(plain)):
             tls = ssl.create_default_context(cafile=chain)
             yield Front(door, https, plain, tls, directory / "access.log")
 

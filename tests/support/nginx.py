@@ -11,6 +11,22 @@ import pytest
 
 from support.waiting import wait_until
 
+_CONFIG = """
+daemon off;
+master_process off;
+pid {directory}/nginx.pid;
+error_log stderr;
+events {{ worker_connections 64; }}
+http {{
+  client_body_temp_path {directory}/body;
+  proxy_temp_path {directory}/proxy;
+  fastcgi_temp_path {directory}/fastcgi;
+  uwsgi_temp_path {directory}/uwsgi;
+  scgi_temp_path {directory}/scgi;
+{http}
+}}
+"""
+
 
 def program(name: str, package: str) -> str:
     """Find a program, also among those of the system; or fail the test with what to install."""
@@ -21,8 +37,9 @@ def program(name: str, package: str) -> str:
 
 
 @contextmanager
-def nginx(directory: Path, listens: Callable[[], bool]) -> Iterator[None]:
-    """Run nginx by `nginx.conf` of a directory; the block begins when it listens."""
+def nginx(directory: Path, http: str, listens: Callable[[], bool]) -> Iterator[None]:
+    """Run nginx in a directory, with directives of `http`; the block begins when it listens."""
+    (directory / "nginx.conf").write_text(_CONFIG.format(directory=directory, http=http))
     output = directory / "output.txt"
     with output.open("wb") as told:
         process = subprocess.Popen(

@@ -9,8 +9,10 @@ import contextlib
 import json
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any, Final
+
+from support.handler_server import serving
 
 _PIECE_CHARS: Final = 8
 _USAGE: Final = {"prompt_tokens": 20, "completion_tokens": 10, "total_tokens": 30}
@@ -67,15 +69,8 @@ def rehearsed_api(answers: Mapping[str, Sequence[Any]]) -> Iterator[RehearsedApi
         def log_message(self, *_: object) -> None:
             return
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield RehearsedApi(f"http://127.0.0.1:{server.server_port}/v1", asked)
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with serving(Handler) as port:
+        yield RehearsedApi(f"http://127.0.0.1:{port}/v1", asked)
 
 
 def _opening(messages: list[dict[str, Any]]) -> str:

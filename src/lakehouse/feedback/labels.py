@@ -21,6 +21,7 @@ from lakehouse.core.json_text import NULL, compact, parse_bytes
 from lakehouse.core.replay_row import Feedback, FeedbackRequest
 from lakehouse.core.row import Row
 from lakehouse.core.row_codec import RowError, decode_feedback, decode_row, encode_line
+from lakehouse.core.wording import listed
 from lakehouse.engine.inline_kind import judging_schema
 from lakehouse.engine.judge import model_findings
 from lakehouse.engine.task import Catalog
@@ -30,7 +31,6 @@ from lakehouse.sessionlog.reading.filters import REPLAY_DAEMON
 from lakehouse.sessionlog.reading.reader import find_rows
 from lakehouse.sessionlog.shared_file import append_lines, whole_lines
 
-_NAMED_MAX: Final = 10  # row ids in one message
 _FINDINGS_MAX: Final = 3
 _HINT: Final = "The fields are described at /openapi.json."
 _ONCE: Final = threading.Lock()
@@ -173,11 +173,10 @@ def _row(root: Path, request: FeedbackRequest) -> Row:
             hint="GET /v1/sessions lists the sessions, newest first.",
         )
     if len(rows) > 1:
-        named = ", ".join(row.row_id for row in rows[:_NAMED_MAX])
-        more = f" and {len(rows) - _NAMED_MAX} more" if len(rows) > _NAMED_MAX else ""
+        named = listed([row.row_id for row in rows])
         raise Refusal(
             "ambiguous_session",
-            f"Session {request.session_id!r} has {len(rows)} rows: {named}{more}.",
+            f"Session {request.session_id!r} has {len(rows)} rows: {named}.",
             hint="Choose one with `row_id`.",
         )
     return rows[0]

@@ -14,6 +14,7 @@ from lakehouse.core.row import Row
 from lakehouse.core.row_codec import RowError, decode_row
 from lakehouse.core.suggestion import did_you_mean
 from lakehouse.core.visible import visible_json
+from lakehouse.core.wording import listed
 from lakehouse.engine.task import Catalog
 from lakehouse.feedback.labels import UnfitCorrection, check_correction, feedback_of, give_feedback
 from lakehouse.sessionlog.index.questions import FoundRow, FoundSession, Unlabelled
@@ -26,7 +27,6 @@ from lakehouse.ui.sources import PageSources
 
 _PATH: Final = "/feedback/{row_id}"
 _OWN: Final = ("saved", "author")
-_NAMED_MAX: Final = 10  # row ids in one message
 _TEXT_CHARS_MAX: Final = 400_000  # of an artifact in a form; sent, it may take three times as much
 
 
@@ -238,11 +238,10 @@ def _chosen(found: FoundSession, identity: str) -> Row:
             hint=f"Open the session {rows[0].session_id}, and label it there.",
         )
     if len(own) > 1:
-        named = ", ".join(row.row_id for row in own[:_NAMED_MAX])
-        more = f" and {len(own) - _NAMED_MAX} more" if len(own) > _NAMED_MAX else ""
+        named = listed([row.row_id for row in own])
         raise Refusal(
             "ambiguous_session",
-            f"{identity[:64]!r} has {len(own)} rows: {named}{more}.",
+            f"{identity[:64]!r} has {len(own)} rows: {named}.",
             hint="Open one of the rows from the list of sessions.",
         )
     return own[0]

@@ -1,4 +1,4 @@
-"""Slots are given in turn, and none is lost, whoever leaves the queue and when."""
+"""Slots are given in turn, and none is lost, whichever call leaves the queue and when."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
